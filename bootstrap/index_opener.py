@@ -75,7 +75,7 @@ class IndexOpener:
         async with self._opening:
             known = self._open.get(row.number)
             if known is None:
-                known = self._open[row.number] = await self._opened(row)
+                known = self._open[row.number] = await self._open_row(row)
             return known[0]
 
     async def close(self, number: int) -> None:
@@ -125,7 +125,7 @@ class IndexOpener:
     def _on_server(self, opened: OpenIndex) -> "ServerIndex | None":
         return None if self._settings.qdrant_url is None else cast("ServerIndex", opened.index)
 
-    async def _opened(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
+    async def _open_row(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
         async with AsyncExitStack() as stack:
             embedder, asked = await self._models(stack, row)
             on_replaced = partial(asyncio.get_running_loop().call_soon_threadsafe, self.replaced.set)

@@ -44,19 +44,19 @@ async def open_state(settings: Settings) -> AsyncIterator[OpenState]:
 
 async def _connections(stack: AsyncExitStack, settings: Settings) -> Connections:
     if settings.redis_address is not None:
-        return await _configured(stack, settings.redis_address)
+        return await _open_configured(stack, settings.redis_address)
     published = read_publication(settings.data_dir)
     if published is not None:
-        connections = _opened(stack, f"unix://{quote(published.socket)}")
+        connections = _open_connections(stack, f"unix://{quote(published.socket)}")
         with suppress(StoreUnavailable):  # left behind by a service that was killed
             await connections.check()
             return connections
-    return await _our_own(stack, settings)
+    return await _open_embedded(stack, settings)
 
 
-async def _configured(stack: AsyncExitStack, address: str) -> Connections:
+async def _open_configured(stack: AsyncExitStack, address: str) -> Connections:
     try:
-        connections = _opened(stack, address)
+        connections = _open_connections(stack, address)
         await connections.check()
     except ValueError as exc:
         raise StoreRefused(f"REDIS_URL: {exc}") from exc
@@ -67,7 +67,7 @@ async def _configured(stack: AsyncExitStack, address: str) -> Connections:
     return connections
 
 
-async def _our_own(stack: AsyncExitStack, settings: Settings) -> Connections:
+async def _open_embedded(stack: AsyncExitStack, settings: Settings) -> Connections:
     if not (settings.data_dir / "appendonlydir").is_dir():
         raise NotFound(
             f"Nothing is stored yet in {settings.data_dir}: check DATA_DIR, or REDIS_URL if it should be set."
@@ -76,10 +76,10 @@ async def _our_own(stack: AsyncExitStack, settings: Settings) -> Connections:
     valkey = ValkeyChild(settings.data_dir)
     await asyncio.to_thread(valkey.start)
     stack.push_async_callback(asyncio.to_thread, valkey.stop)
-    return _opened(stack, valkey.url)
+    return _open_connections(stack, valkey.url)
 
 
-def _opened(stack: AsyncExitStack, url: str) -> Connections:
+def _open_connections(stack: AsyncExitStack, url: str) -> Connections:
     connections = Connections(url, timeout_s=_TIMEOUT_S)
     stack.push_async_callback(connections.aclose)
     return connections

@@ -42,7 +42,7 @@ class StreamlitChild:
     def url(self) -> str:
         """Where a browser on this machine finds the page."""
         host = self._page.host
-        return f"http://{'localhost' if host in _EVERYWHERE else _bracketed(host)}:{self._page.port}"
+        return f"http://{'localhost' if host in _EVERYWHERE else _add_brackets(host)}:{self._page.port}"
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -79,13 +79,13 @@ class StreamlitChild:
 
     def _local_url(self) -> str:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._page.host)  # noqa: S104 - compared, not bound
-        return f"http://{host or _bracketed(self._page.host)}:{self._page.port}"
+        return f"http://{host or _add_brackets(self._page.host)}:{self._page.port}"
 
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::", "127.0.0.1", "::1"})  # noqa: S104 - compared, not bound
 
 
-def _bracketed(host: str) -> str:
+def _add_brackets(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

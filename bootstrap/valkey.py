@@ -111,7 +111,7 @@ class ValkeyChild:
         while not child.wait_until(lambda: _ask(socket_path, "PING") == "PONG", _START_TIMEOUT_S):
             # A large file takes as long as it takes; the server says so while it reads.
             if not child.is_alive() or not _ask(socket_path, "PING").startswith("LOADING"):
-                raise StartError(_why_not_started(child, self._folder))
+                raise StartError(_explain_failed_start(child, self._folder))
 
 
 def read_publication(folder: Path) -> Publication | None:
@@ -190,7 +190,7 @@ def _held_lock(folder: Path, timeout_s: float) -> Iterator[int]:
     Raises:
         StartError: the earlier server does not end.
     """
-    with _opened(folder / _LOCK) as lock:
+    with _open_file(folder / _LOCK) as lock:
         if not _try_lock(lock):
             _shut_down_earlier(folder, lock, timeout_s)
         earlier = read_publication(folder)
@@ -200,7 +200,7 @@ def _held_lock(folder: Path, timeout_s: float) -> Iterator[int]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_file(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
@@ -246,15 +246,15 @@ def _ask(socket_path: str, command: str) -> str:
     return ""
 
 
-def _why_not_started(child: Child, folder: Path) -> str:
+def _explain_failed_start(child: Child, folder: Path) -> str:
     lines = [re.sub(r"^\d+:\w .*? [*#.-] ", "", line) for line in child.log().splitlines() if line.strip()]
     reason = lines[-1] if lines else f"it ended with code {child.exit_code}"
     if re.search(r"append only file \S+:|\bRDB file\b|\bRDB CRC\b|RDB returned error|Invalid AOF", "\n".join(lines)):
-        return _damaged(folder, reason)
+        return _explain_damage(folder, reason)
     return f"The embedded Valkey does not start: {reason} (log: {child.log_path})"
 
 
-def _damaged(folder: Path, reason: str) -> str:
+def _explain_damage(folder: Path, reason: str) -> str:
     aof = folder / "appendonlydir"
     way_out = "move it away to start without conversations; documents are not affected"
     if named := re.search(r"append only file (\S+\.incr\.aof):", reason):

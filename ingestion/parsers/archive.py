@@ -51,13 +51,13 @@ class Archive:
         """
         part = self._parts.get(name)
         if part is None:
-            raise self.damaged()
+            raise self.make_damage_error()
         self._unpacked += part.file_size
         self._check(self._unpacked, is_locked=bool(part.flag_bits & ENCRYPTED))
         try:
             return self._file.read(part)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as exc:
-            raise self.damaged() from exc
+            raise self.make_damage_error() from exc
 
     def check_parts(self, *suffixes: str) -> None:
         """Refuse the archive as `read` would if every part whose name ends so were read."""
@@ -70,9 +70,9 @@ class Archive:
         try:
             root = etree.fromstring(self.read(name), parser)
         except (etree.LxmlError, ValueError) as exc:
-            raise self.damaged() from exc
+            raise self.make_damage_error() from exc
         if root is None:
-            raise self.damaged()
+            raise self.make_damage_error()
         return root
 
     def _check(self, unpacked: int, *, is_locked: bool) -> None:
@@ -83,7 +83,7 @@ class Archive:
             most = f"{self.limits.unpacked_bytes / 1e6:g} MB"
             raise UnreadableDocument(f"Unpacked it is larger than the {most} of text that are read: split it.")
 
-    def damaged(self) -> UnreadableDocument:
+    def make_damage_error(self) -> UnreadableDocument:
         """The refusal of an archive that misses a part, or holds one that cannot be read."""
         return UnreadableDocument(
             f"It is damaged, or a variant of {self.kind} that is not read: open it in the program that made it, "

@@ -55,7 +55,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         raise UnreadableDocument("It is an archive, but not a Word document: save it as DOCX.")
     body = next(descendants(archive.xml(part), "body"), None)
     if body is None:
-        raise archive.damaged()
+        raise archive.make_damage_error()
     builder = TextBuilder(limits)
     styles = Styles(next(find_related(archive, part, "styles"), None))
     numbering = Numbering(next(find_related(archive, part, "numbering"), None), styles)

@@ -38,7 +38,7 @@ def _package(archive: Archive) -> str:
     """The file that lists what the book is made of."""
     found = archive.xml(CONTAINER).find(".//{*}rootfile")
     if found is None or found.get("full-path", "") not in archive:
-        raise archive.damaged()
+        raise archive.make_damage_error()
     return str(found.get("full-path"))
 
 

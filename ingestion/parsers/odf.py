@@ -25,7 +25,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     media_type = archive.read("mimetype").decode("ascii", "replace").strip()[:200]
     content = archive.xml("content.xml").find("{*}body")
     if content is None or not len(content):
-        raise archive.damaged()
+        raise archive.make_damage_error()
     builder = TextBuilder(limits)
     _Reader(builder, limits).read(content[0])
     return builder.build(title=find_title(archive, "meta.xml") or builder.first_heading(), media_type=media_type)

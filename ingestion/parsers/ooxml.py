@@ -25,7 +25,7 @@ def main_part(archive: Archive) -> str:
     """The name of the part that the document begins with."""
     found = next((relation.target for relation in relations(archive, "") if relation.kind == "officeDocument"), None)
     if found is None or found not in archive:
-        raise archive.damaged()
+        raise archive.make_damage_error()
     return found
 
 

@@ -29,7 +29,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     except MemoryError:
         raise
     except Exception as exc:  # openpyxl raises whatever it stumbles over
-        raise archive.damaged() from exc
+        raise archive.make_damage_error() from exc
     builder = TextBuilder(limits)
     with closing(workbook):
         sheets = {sheet.title: sheet for sheet in workbook.worksheets}  # those that are no chart alone
