@@ -13,6 +13,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from ingestion.pipeline import LoadSummary, has_own_documents, has_samples, load_paths, remove_samples
 from ingestion.policy import ReadingPolicy
+from ingestion.walk import OUTSIDE
 from utils.errors import BadInput, ScannerUnavailable, StoreUnavailable
 from utils.loops import lengthen, log_pause
 from utils.processes import StartError
@@ -44,6 +45,7 @@ async def load_knowledge(
     policy: ReadingPolicy,
     progress: Progress,
     document_files: DocumentFiles,
+    data_dir: Path,
 ) -> LoadSummary | None:
     """Load what is new or changed in *folder*; the built-in samples go when it is another folder, or none.
 
@@ -60,6 +62,7 @@ async def load_knowledge(
         policy=policy,
         progress=progress,
         document_files=document_files,
+        data_dir=data_dir,
     )
     try:
         summary = await _load_when_possible(loading)
@@ -128,6 +131,7 @@ class _Loading:
     policy: ReadingPolicy
     progress: Progress
     document_files: DocumentFiles
+    data_dir: Path
 
     async def once(self) -> LoadSummary | None:
         """Load in a thread; cancelled, it ends after the document it is at."""
@@ -157,6 +161,7 @@ class _Loading:
             [self.folder],
             policy=self.policy,
             samples_root=self.samples,
+            data_dir=self.data_dir,
             progress=note,
             document_files=self.document_files,
         )
@@ -177,6 +182,9 @@ class _Loading:
 def _log_summary(summary: LoadSummary) -> None:
     for name, reason in summary.failed:
         logger.warning("A document of KNOWLEDGE_DIR cannot be read", extra={"document": name, "reason": reason})
+    for name, reason in summary.skipped:
+        if reason == OUTSIDE:
+            logger.warning("A file of KNOWLEDGE_DIR is skipped", extra={"document": name, "reason": reason})
     for name, reason in summary.unread:
         logger.warning("A document of KNOWLEDGE_DIR is read in part", extra={"document": name, "reason": reason})
     facts = {name: getattr(summary, name) for name in ("added", "changed", "unchanged", "chunks")}

@@ -284,6 +284,7 @@ async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> Lo
         policy=policy,
         progress=progress,
         document_files=stores.document_files,
+        data_dir=stores.settings.data_dir,
     )
     try:
         await asyncio.to_thread(stores.document_files.tidy)

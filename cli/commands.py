@@ -77,6 +77,7 @@ def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json:
                 paths,
                 policy=reading_policy(settings(), sandbox),
                 prune=prune,
+                data_dir=settings().data_dir,
                 progress=progress,
                 document_files=open_originals(settings(), database),
             )

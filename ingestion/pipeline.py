@@ -23,7 +23,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import PARSER_VERSION, DocumentReader, content_hash
-from ingestion.walk import SAMPLES, FileEntry, Origins, Walk, walk
+from ingestion.walk import SAMPLES, Bounds, FileEntry, Origins, Walk, bounds_of, walk
 from utils.errors import UnreadableDocument
 
 Progress = Callable[[int, int, str], None]
@@ -56,10 +56,14 @@ def load_paths(
     policy: ReadingPolicy,
     prune: bool = False,
     samples_root: Path | None = None,
+    data_dir: Path | None = None,
     document_files: DocumentFiles,
     progress: Progress | None = None,
 ) -> LoadSummary:
     """Load every document below *paths* into the caller's tenant; with *prune*, forget those whose file is gone.
+
+    A link is followed within *paths* alone, else whoever may put one there could have any file of the service's user
+    read. What is in *data_dir* is never read. With *prune*, documents of such links go too.
 
     Each document is a transaction of its own: what was loaded stays when a later one fails or the process is killed.
     Documents with pages that are pictures come twice: first with what is text in them, and when all others are done
@@ -71,13 +75,14 @@ def load_paths(
         ScannerUnavailable: files are not read at present; those before stay loaded.
     """
     began = time.monotonic()
-    found, origins = walk(paths), Origins(samples_root.resolve() if samples_root else None)
+    bounds = bounds_of(paths, data_dir)
+    found, origins = walk(paths, bounds), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
         load = _Load(database, ctx, origins, policy.limits, policy.reader(parser), document_files)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and not found.unreadable:
-        load.summary.removed = _prune(database, ctx, origins, found.folders)
+        load.summary.removed = _prune(database, ctx, origins, found.folders, bounds)
     if load.summary.changed + load.summary.removed:
         document_files.delete_expired(ctx)
     load.summary.seconds = time.monotonic() - began
@@ -217,13 +222,13 @@ def _read(path: Path, size_bytes: int) -> bytes:
         raise UnreadableDocument(f"The file cannot be opened: {exc.strerror}.") from exc
 
 
-def _prune(database: Database, ctx: Principal, origins: Origins, folders: Sequence[Path]) -> int:
+def _prune(database: Database, ctx: Principal, origins: Origins, folders: Sequence[Path], bounds: Bounds) -> int:
     with database.writing() as session:
         gone = [
             document.document_id
             for document in list_documents(session, ctx)
             if (path := origins.path(document.origin)) is not None
             and any(path.is_relative_to(folder) for folder in folders)
-            and not path.exists()
+            and (not path.exists() or bounds.explain_refusal(path))
         ]
         return remove_documents(session, ctx, gone)

@@ -11,6 +11,8 @@ from utils.errors import BadInput
 SAMPLES = "samples:"
 NAMED = 5  # of the files in a folder without documents
 HIDDEN = "It is hidden: its name begins with a dot."
+OUTSIDE = "It is a link out of the folder."
+OF_THE_SYSTEM = (Path("/proc"), Path("/sys"))
 LONGEST_PATH_BYTES = 2_000  # PostgreSQL's indexes take 2,700 bytes, a tenant's name among them
 
 
@@ -37,6 +39,24 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What links may lead to: what is below `inside`, but nothing below `never`. All are resolved."""
+
+    inside: Sequence[Path]
+    never: Sequence[Path]
+
+    def explain_refusal(self, path: Path) -> str | None:
+        """Why what is at *path* is not read, in a sentence; None if it may be."""
+        real = Path(os.path.realpath(path))  # unlike `resolve`, it takes loops of links
+        if not any(real.is_relative_to(place) for place in self.inside):
+            return OUTSIDE
+        for place in self.never:
+            if real.is_relative_to(place):
+                return f"What is in {place} is never read."
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Origins:
     """From paths to the origins by which documents are known, and back.
 
@@ -59,38 +79,64 @@ class Origins:
         return self.samples / origin.removeprefix(SAMPLES) if self.samples is not None else None
 
 
-def walk(paths: Sequence[Path]) -> Walk:
+def bounds_of(paths: Sequence[Path], data_dir: Path | None) -> Bounds:
+    """What may be read when *paths* are loaded: what is in them, but nothing of the system's, and no *data_dir*.
+
+    Raises:
+        BadInput: one of *paths* is not there, or is never read.
+    """
+    never = [*OF_THE_SYSTEM, *([data_dir.resolve()] if data_dir else [])]
+    bounds = Bounds([_resolve(path) for path in paths], never)
+    for path in paths:
+        if refusal := bounds.explain_refusal(path):
+            raise BadInput(f"{path} is not loaded. {refusal}")
+    return bounds
+
+
+def walk(paths: Sequence[Path], bounds: Bounds) -> Walk:
     """Every file of a known kind below *paths*, in a stable order, each once; hidden ones are passed over.
 
     Raises:
-        BadInput: one of *paths* is not there, or is a folder without a single document.
+        BadInput: one of *paths* is a folder without a single document.
     """
     found = Walk()
     for path in paths:
-        _collect(path, found)
+        _collect(path, found, bounds)
     unique = {file.path: file for file in found.files}
     found.files = list(unique.values())
     return found
 
 
-def _collect(path: Path, found: Walk) -> None:
+def _resolve(path: Path) -> Path:
     try:
-        resolved = path.resolve(strict=True)
+        return path.resolve(strict=True)
     except (OSError, RuntimeError) as exc:
         raise BadInput(f"{path} does not exist or cannot be read.") from exc
+
+
+def _collect(path: Path, found: Walk, bounds: Bounds) -> None:
+    resolved = _resolve(path)
     if not resolved.is_dir():
         _add(found, _make_absolute(path), path.name)
         return
     before = len(found.files) + len(found.unreadable)
     found.folders.append(resolved)
-    for file in _files_below(resolved, found):
+    for file in _files_below(resolved, found, bounds):
         source = file.relative_to(resolved.parent).as_posix()
-        if _is_unicode(source) and not is_known(file.name):
-            found.skipped.append((source, _why_unknown(file)))
+        if _is_unicode(source) and (reason := _why_skipped(file, bounds)):
+            found.skipped.append((source, reason))
         else:
             _add(found, file, source)
     if len(found.files) + len(found.unreadable) == before:
         raise BadInput(f"The folder {path} holds no document of a kind that is read.{_list_names(found.skipped)}")
+
+
+def _why_skipped(file: Path, bounds: Bounds) -> str | None:
+    if file.is_symlink() and (refusal := bounds.explain_refusal(file)):
+        return refusal
+    if os.path.exists(file) and not file.is_file():
+        return "It is not a regular file."
+    return None if is_known(file.name) else _why_unknown(file)
 
 
 def _why_unknown(file: Path) -> str:
@@ -127,8 +173,8 @@ def _make_absolute(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _files_below(root: Path, found: Walk) -> Iterator[Path]:
-    """Files in sorted order. Links are followed, but no folder is entered twice."""
+def _files_below(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
+    """Files in sorted order. Links are followed within the bounds, but no folder is entered twice."""
     entered: set[str] = set()
 
     def note(error: OSError) -> None:
@@ -144,6 +190,10 @@ def _files_below(root: Path, found: Walk) -> Iterator[Path]:
         if real in entered:
             folders.clear()
             skip(Path(folder), "It leads to a folder that is looked into already.")
+            continue
+        if refusal := bounds.explain_refusal(Path(folder)):
+            folders.clear()
+            skip(Path(folder), refusal)
             continue
         entered.add(real)
         for name in sorted(name for name in (*folders, *files) if name.startswith(".")):

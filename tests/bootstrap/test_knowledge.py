@@ -49,6 +49,7 @@ async def test_a_database_that_is_away_is_waited_for(
                 policy=policy_with(sandbox),
                 progress=lambda *_: None,
                 document_files=DocumentFiles(database, FolderFileStore(tmp_path / "files")),
+                data_dir=tmp_path / "data",
             )
         )
         await asyncio.wait({loading}, timeout=1)
@@ -91,6 +92,7 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
             policy=policy_with(sandbox, malware=MalwareCheck(scanner)),
             progress=lambda *_: None,
             document_files=DocumentFiles(database, FolderFileStore(tmp_path / "files")),
+            data_dir=tmp_path / "data",
         )
     )
     while "KNOWLEDGE_DIR is loaded as soon as" not in caplog.text and not loading.done():

@@ -183,6 +183,60 @@ def test_links_are_followed_once_and_hidden_files_are_not_read(database: Databas
     ]
 
 
+def test_links_out_of_the_folder_are_named_and_not_followed(database: Database, handbook: Path, tmp_path: Path) -> None:
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "secret.md").write_text("The code of the safe is 4711.\n")
+    (handbook / "environ.txt").symlink_to("/proc/self/environ")
+    (handbook / "safe.md").symlink_to(Path("..", "outside", "secret.md"))
+    (handbook / "outside").symlink_to(outside)
+    (handbook / "staff" / "root").symlink_to("/")
+    (handbook / "one").symlink_to(handbook / "two")
+    (handbook / "two").symlink_to(handbook / "one")
+    (handbook / "vacation.md").symlink_to(handbook / "staff" / "leave.md")
+    os.mkfifo(handbook / "pipe.txt")
+    summary = load_files(database, ACME, [handbook])
+    out = "It is a link out of the folder."
+    skipped = dict(summary.skipped)
+    for loop in ("one", "two"):
+        assert skipped.pop(f"handbook/{loop}").startswith("Its name has no ending")
+    assert skipped == {
+        "handbook/environ.txt": out,
+        "handbook/safe.md": out,
+        "handbook/outside": out,
+        "handbook/staff/root": out,
+        "handbook/pipe.txt": "It is not a regular file.",
+    }
+    assert (summary.failed, summary.added) == ([], 3)
+    assert load_files(database, GLOBEX, [handbook, outside]).added == 6  # a folder that is given too
+
+
+def test_prune_forgets_what_links_out_of_the_folder_had_brought(
+    database: Database, handbook: Path, tmp_path: Path
+) -> None:
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "secret.md").write_text("The code of the safe is 4711.\n")
+    (handbook / "safe.md").symlink_to(outside / "secret.md")
+    for ctx in (ACME, GLOBEX):
+        load_files(database, ctx, [handbook, outside])
+    assert load_files(database, ACME, [handbook], prune=True).removed == 1
+    assert sources(database) == ["handbook/library.txt", "handbook/staff/leave.md", "outside/secret.md"]
+    with database.reading() as session:
+        assert len(list_documents(session, GLOBEX)) == 4
+
+
+def test_neither_the_data_folder_nor_the_systems_files_are_read(
+    database: Database, handbook: Path, tmp_path: Path
+) -> None:
+    (data := handbook / "data").mkdir()
+    (data / "link.txt").write_text("secret")
+    summary = load_files(database, ACME, [handbook], data_dir=data)
+    assert summary.skipped == [("handbook/data", f"What is in {data} is never read.")]
+    assert summary.added == 2
+    for path in (data, data / "link.txt", Path("/proc/self/environ"), Path("/sys")):
+        with pytest.raises(BadInput, match=rf"{path} is not loaded\. What is in .* is never read\."):
+            load_files(database, ACME, [handbook, path], data_dir=data)
+
+
 def test_a_folder_without_documents_is_refused_by_the_names_of_what_is_in_it(
     database: Database, tmp_path: Path
 ) -> None:
