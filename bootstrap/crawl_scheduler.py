@@ -57,26 +57,18 @@ class _Due:
 class CrawlScheduler:
     """Crawls what is due, *at_once* web sources at a time, in a thread each."""
 
-    def __init__(
-        self,
-        database: Database,
-        document_files: DocumentFiles,
-        rules: CrawlRules,
-        *,
-        at_once: int,
-        poll_s: float = POLL_S,
-    ) -> None:
+    def __init__(self, database: Database, document_files: DocumentFiles, rules: CrawlRules, *, at_once: int) -> None:
         self._database, self._document_files, self._rules = database, document_files, rules
-        self._at_once, self._poll_s = at_once, poll_s
+        self._at_once = at_once
         self._politeness = Politeness()
 
     async def run(self) -> None:
-        """Crawl until cancelled; what is not finished then is gone on with by whoever runs next."""
+        """Crawl until cancelled; whoever runs next goes on with what is not finished."""
         if self._at_once == 0:
             return
         async with self._threads() as (threads, under_way):
             step = partial(self._begin_what_is_due, threads, under_way)
-            await repeat("Crawling", step, get_poll_s=lambda: self._poll_s)
+            await repeat("Crawling", step, get_poll_s=lambda: POLL_S)
 
     @asynccontextmanager
     async def _threads(self) -> AsyncIterator[tuple[ThreadPoolExecutor, dict[str, tuple[Crawler, Future[None]]]]]:

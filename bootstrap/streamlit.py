@@ -11,6 +11,7 @@ from utils.processes import Child, Command, StartError, reserve_port
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LOG = "streamlit.log"
+_START_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class StreamlitChild:
         reserve_port(self._page.host, self._page.port, variable="STREAMLIT_PORT").close()
         self._child = Child(_command(self._page, self._folder))
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self) -> None:
         """Wait until the page answers.
 
         Raises:
@@ -67,7 +68,7 @@ class StreamlitChild:
         if self._child is None:
             raise RuntimeError("Streamlit has not been started.")
         with httpx.Client(base_url=self._local_url(), timeout=2.0, trust_env=False) as http:
-            if self._child.wait_until(lambda: _is_healthy(http), timeout_s):
+            if self._child.wait_until(lambda: _is_healthy(http), _START_LIMIT_S):
                 return
         last = (self._child.log().strip().splitlines() or ["it printed nothing"])[-1]
         self.stop()

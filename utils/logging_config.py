@@ -31,12 +31,12 @@ _CHATTY = ("httpx", "httpx2", "httpcore", "openai", "aiohttp.access", "alembic.r
 _SERVERS = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
-def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Send every log line of the process to *stream* (standard error) as JSON, replacing what was set up before.
+def configure_logging(level: str) -> None:
+    """Send every log line of the process to standard error as JSON, replacing what was set up before.
 
     Warnings and what nobody caught, in any thread, become log lines too.
     """
-    handler = _LineHandler(stream or _unwrap(sys.stderr))
+    handler = _LineHandler(_unwrap(sys.stderr))
     handler.setFormatter(_Formatter(_FIELDS, rename_fields=_NAMES, reserved_attrs=[*RESERVED_ATTRS, "color_message"]))
     handler.addFilter(_add_ids)
     logging.basicConfig(level=level, handlers=[handler], force=True)

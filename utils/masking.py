@@ -72,12 +72,12 @@ def _mask_value(text: str) -> str:
     return text
 
 
-def make_loggable(value: object, name: str = "") -> Any:
-    """*value* as JSON can hold it, without secrets and ids; what bears the *name* of a secret is hidden as a whole.
+def make_loggable(value: object) -> Any:
+    """*value* as JSON can hold it, without secrets and ids; what bears the name of a secret is hidden as a whole.
 
     Long texts lose their middle, large collections their end; a collection inside itself becomes "…".
     """
-    return _convert(value, name, ())
+    return _convert(value, "", ())
 
 
 def _convert(value: object, name: str, around: tuple[int, ...]) -> Any:
