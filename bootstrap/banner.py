@@ -1,4 +1,4 @@
-"""What the person who started the service in a terminal reads."""
+"""The texts for the person who starts the service in a terminal."""
 
 import sys
 from collections.abc import Iterator

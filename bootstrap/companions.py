@@ -1,4 +1,4 @@
-"""What `python app.py` does beside serving the API: the chat page, and telling people where everything is."""
+"""The work of `python app.py` besides the API: it starts the chat page, and prints where everything is."""
 
 import asyncio
 from typing import Any

@@ -80,7 +80,7 @@ def use_installations_log_key(settings: Settings) -> None:
 
 
 def open_link_key(settings: Settings, folder: Path) -> bytes:
-    """What links to documents are signed with: LINK_KEY, else a secret of the data folder."""
+    """The key that signs links to documents: LINK_KEY, else a secret of the data folder."""
     return settings.link_key.get_secret_value().encode() if settings.link_key else load_secret(folder, "link.key")
 
 

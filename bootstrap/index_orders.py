@@ -1,4 +1,4 @@
-"""What an operator's command wants of indexes: done here, or by the service that has them open."""
+"""Requests of an operator's command to indexes: done here, or by the service that has them open."""
 
 import asyncio
 import time

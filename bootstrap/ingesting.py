@@ -1,4 +1,4 @@
-"""What workers on jobs need: the records and the files. They write nothing else; the index follows by itself."""
+"""Wiring of job workers: records and files. They write nothing else; the index follows by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:
 
 
 def scanner_check(settings: Settings) -> Callable[[], None] | None:
-    """What raises ScannerUnavailable while the malware scanner is away; None where none is configured."""
+    """A check that raises ScannerUnavailable while the malware scanner is away; None where none is configured."""
     return Clamd(settings.clamd_address, timeout_s=_PING_S).ping if settings.clamd_address else None
 
 

@@ -35,19 +35,19 @@ class Checkable(Protocol):
 
 
 class IndexingProgress(Protocol):
-    """How far the index has followed the documents."""
+    """How far the index is behind the documents."""
 
     def pending(self) -> int:
         """Passages whose vectors are still to come; no I/O."""
 
     @property
     def last_error(self) -> str | None:
-        """What stops it, None if nothing does."""
+        """Why it is stuck, None if it is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What was seen last.
+    """The result of the last look.
 
     `problems` are reasons to call the service degraded, `blocking` those for which it cannot serve a turn. `pending`:
     passages whose vectors are still to come.

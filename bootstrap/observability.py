@@ -1,4 +1,4 @@
-"""What leaves the house about errors and turns, when it is configured: Sentry and LangSmith. Off by default."""
+"""Errors to Sentry and turns to LangSmith, where they are configured. Off by default."""
 
 import atexit
 import logging

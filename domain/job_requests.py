@@ -1,4 +1,4 @@
-"""What is asked for about jobs: that a document be read, once more, no further, or forgotten.
+"""Requests about jobs: to read a document, to read it again, to cancel that, to remove it.
 
 Workers do the rest, see `domain/jobs.py`.
 """
@@ -20,7 +20,7 @@ from utils.errors import Conflict, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job is to read: a file of the store of files."""
+    """The file that a job is to read, in the store of files."""
 
     content_hash: str
     file_name: str

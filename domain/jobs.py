@@ -244,7 +244,7 @@ def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
 
 
 def get_recognised(session: Session, ctx: Principal, held: ClaimedJob) -> str | None:
-    """What `give_way` was given last for this job; None where it has not given way."""
+    """The last `recognised` of `give_way` for this job; None where it has not given way."""
     return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
 
 

@@ -1,4 +1,4 @@
-"""What SQL says an index holds, to be compared with what it does."""
+"""The content of an index as SQL has it, to be compared with the index itself."""
 
 from dataclasses import dataclass, field
 

@@ -235,7 +235,7 @@ class JobWorker:
 
 
 def _name_pool(pid: int) -> str:
-    """What the names of the workers of a process begin with. The machines of a cluster have names that begin alike."""
+    """How the names of a process's workers begin; with a checksum, since hosts of a cluster have similar names."""
     host = socket.gethostname()
     return f"{host[:20]}-{crc32(host.encode()):08x}-{pid}-"
 
@@ -254,7 +254,7 @@ def tidy(database: Database) -> None:
 
 
 def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Exception) -> None:
-    """What failed for good, or is worth another try."""
+    """Let the job fail, wait or be tried again, by the kind of error."""
     if isinstance(exc, ScannerUnavailable):
         jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
     elif isinstance(exc, NotEnoughSpace):

@@ -1,4 +1,4 @@
-"""What goes into datasets and out of them: rows and files together."""
+"""Adding and deleting documents of datasets: rows and files together."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -31,7 +31,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class LoadSummary:
-    """What a load did. `failed` and `skipped` hold names with reasons; the latter are no documents, see `Walk`.
+    """The result of a load. `failed` and `skipped` hold names with reasons; the latter are no documents, see `Walk`.
 
     `unread` holds the names of documents with pages that were not read, and which and why. `chunks` were written, for
     the `added` and `changed` documents.

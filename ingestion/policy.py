@@ -1,4 +1,4 @@
-"""How files are read, whichever way they come in."""
+"""The rules for reading files, however they come in."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from utils.sandbox.sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingPolicy:
-    """What a file may be, how it is looked at and cut, and what its processes are started by.
+    """Limits of files, the malware check, the sizes of chunks, and the sandbox for parsers.
 
     Nothing here has a default: no way in can forget the malware check, or read outside the sandbox.
     """
@@ -23,9 +23,9 @@ class ReadingPolicy:
     sandbox: Sandbox
 
     def open_parser(self) -> ParserProcess:
-        """What parses files, for one thread."""
+        """A parser for one thread."""
         return ParserProcess(self.limits, self.sandbox)
 
     def reader(self, parser: ParserProcess) -> DocumentReader:
-        """What reads files with *parser*."""
+        """A reader of files with *parser*."""
         return DocumentReader(parser, self.malware, self.sizes)

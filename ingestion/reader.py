@@ -36,7 +36,7 @@ SEND_SOURCE = "Send the file from which it was made, or export it again with its
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """What was parsed from a file, and what the malware check said of that; see `MalwareCheck.check`."""
+    """A parsed file, and whether the malware check found it clean; see `MalwareCheck.check`."""
 
     document: ParsedDocument
     is_clean: bool | None
@@ -99,7 +99,7 @@ class DocumentReader:
         return self._content(checked, data, name, source, recognised=self.parser.recognises)
 
     def parse(self, data: bytes, name: str) -> CheckedFile:
-        """What is in *data*, after the malware check.
+        """The parsed document in *data*, after the malware check.
 
         Raises:
             InfectedFile: there is malware in it.
@@ -121,7 +121,7 @@ class DocumentReader:
         return self.parser.recognises and bool(details.get("unread_pages")) and not details.get("recognised")
 
     def describe_unread(self, details: Mapping[str, object]) -> str | None:
-        """What to tell of pages that were not read, in plain words; None if all were."""
+        """Which pages were not read, and why, for readers; None if all were."""
         unread, garbled = _get_pages(details, "unread_pages"), _get_pages(details, "garbled_pages")
         if not unread:
             return None

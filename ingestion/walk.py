@@ -26,7 +26,7 @@ class FileEntry:
 
 @dataclass(slots=True)
 class Walk:
-    """What was found below some paths.
+    """The files and folders that were found below some paths.
 
     `skipped` and `unreadable` hold names with the reason: of what is no document, and of files and folders that cannot
     be read. A folder that was not entered stands for all that is in it.

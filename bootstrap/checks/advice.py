@@ -18,7 +18,7 @@ _OF_REDIS_HOST = ("redis_port", "redis_db", "redis_username", "redis_password", 
 
 
 def check_together(installation: Installation) -> list[Finding]:
-    """What is to be said about settings together, any number of things."""
+    """Findings about several settings together."""
     found = [finding for rule in _RULES for finding in rule(installation.settings)]
     return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
 

@@ -1,4 +1,4 @@
-"""Which checks there are, and what comes of them: standard library alone, the rest is imported when its turn comes."""
+"""All checks, and how they are run: standard library alone, the rest is imported when its turn comes."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a process in the sandbox answered, taken for nothing more than the words of whoever made the file."""
+"""Answers of processes in the sandbox, checked, since a hostile file may have written them."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What the body of a message in S/MIME holds (Cryptographic Message Syntax, RFC 5652): signed text, or encrypted."""
+"""The signed text in a message by S/MIME (Cryptographic Message Syntax, RFC 5652)."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -32,7 +32,7 @@ def _rows(text: str, delimiter: str) -> Iterator[Row]:
 
 
 def _delimiter(text: str) -> str:
-    """What most rows have the same number of; of several the one that gives more cells."""
+    """The delimiter with which most rows have the same number of cells; of several, the one that gives more cells."""
     sample = "\n".join(text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES])
     return max(DELIMITERS, key=lambda delimiter: _fit(sample, delimiter))
 

@@ -1,4 +1,4 @@
-"""What is filled into forms of Word documents where that is no text: boxes that are ticked, entries that are chosen."""
+"""Form fields of Word documents whose value is no text: ticked boxes and chosen entries."""
 
 from lxml import etree
 

@@ -41,7 +41,7 @@ class _Level:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """What lists share; with *style_link* the levels are those of the list that this style names."""
+    """The part that lists share; with *style_link* the levels are those of the list that this style names."""
 
     levels: Mapping[int, _Level]
     style_link: str | None
@@ -70,7 +70,7 @@ class Numbering:
         self._started: set[tuple[str, int]] = set()
 
     def label(self, own: NumberingProperties, chain: Sequence[Style]) -> str:
-        """What Word writes before the next paragraph, with the space behind it; "" for one that is in no list.
+        """The number or bullet of the next paragraph with the space after it; "" for one that is in no list.
 
         *own* is what the paragraph itself says, *chain* its style and those that this is based on.
         """

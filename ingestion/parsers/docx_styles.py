@@ -78,7 +78,7 @@ def _style(element: etree._Element) -> Style:
 
 
 def read_numbering(properties: etree._Element | None) -> NumberingProperties:
-    """What the properties of a paragraph or a style say of the list it belongs to."""
+    """The list and level that the properties of a paragraph or a style name."""
     found = find_child(properties, "numPr")
     return NumberingProperties(find_value(found, "numId"), parse_number(find_value(found, "ilvl")))
 

@@ -63,7 +63,7 @@ def tree_of(data: bytes) -> etree._Element:
 
 
 def text_of(source: str) -> str:
-    """What a reader sees of a fragment of HTML, a line a block; empty if there is nothing to see."""
+    """The visible text of a fragment of HTML, a line for each block; empty if there is none."""
     builder = TextBuilder(Limits())
     try:
         read_tree(builder, tree(source))
@@ -167,7 +167,7 @@ class _Reader:
             self._text.append(" ")
 
     def _flush_text_between(self) -> None:
-        """What stands before a row but in no cell, such as a table's caption; mostly it is white space."""
+        """Text before a row but in no cell, such as a table's caption; mostly it is white space."""
         if "".join(self._text).strip():
             self._flush()
         self._text = []

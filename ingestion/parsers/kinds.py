@@ -1,4 +1,4 @@
-"""Which parser a file is for: its name says what it should be, its bytes whether it is.
+"""The parser for a file: by its name, and checked by its content.
 
 Parsers are imported with the first file of their kind, so that the service itself never loads one.
 """

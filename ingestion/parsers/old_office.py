@@ -42,7 +42,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 
 def _find_target(data: bytes) -> Target | None:
-    """What a compound file is to be converted to; None for a spreadsheet."""
+    """The format to convert a compound file to; None for a spreadsheet."""
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as file:
             names = {name[0].lower(): name[0] for name in file.listdir() if len(name) == 1}

@@ -1,4 +1,4 @@
-"""What Word and PowerPoint files have in common: parts that name each other by relationships (ECMA-376 part 2)."""
+"""Parts of Office files and their XML: parts name each other by relationships (ECMA-376 part 2)."""
 
 import posixpath
 from collections.abc import Iterator
@@ -94,7 +94,7 @@ def find_value(element: etree._Element | None, name: str) -> str | None:
 
 
 def descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:
-    """What is called *name* below the element, in document order, not looking below what was found."""
+    """The elements called *name* below the element, in document order, without those inside one that was found."""
     for child in children(element):
         if local(child) == name:
             yield child

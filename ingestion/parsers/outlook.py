@@ -80,7 +80,7 @@ class _Properties:
         return decode(narrow, declared=self._find_code_page()).strip("\0 ")
 
     def _find_code_page(self) -> str | None:
-        """What narrow text is in, where the message says so."""
+        """The encoding of text that is not Unicode, if the message names it."""
         found = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
         number = next((value & 0xFFFFFFFF for value in found if value is not None), None)
         if number is None:

@@ -1,4 +1,4 @@
-"""What every parser gives: the text of a document, and where its headings and pages begin."""
+"""The result of every parser: the text of a document, and where its headings and pages begin."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ UNWANTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a file is taken on before it is refused."""
+    """Limits beyond which a file is refused."""
 
     size_bytes: int = 50_000_000
     characters: int = 5_000_000
@@ -70,7 +70,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class PageFacts:
-    """What a page of the web says besides its text, as it stands there: nobody has checked any of it."""
+    """What a web page says of itself besides its text, unchecked."""
 
     links: tuple[str, ...] = ()
     base: str | None = None  # what links are relative to, instead of the page's own address
@@ -101,7 +101,7 @@ class ParsedDocument:
 
 
 class OldFormat(UnreadableDocument):
-    """It is read once it was converted to *target*, which no parser does itself."""
+    """The file must be converted to *target* before it is read; no parser does that itself."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(f"It is of an old format: save it as {target.upper()}.")
@@ -183,7 +183,7 @@ class TextBuilder:
         self._garbled.append(number)
 
     def leave(self, level: int) -> None:
-        """What comes next stands no longer below the last heading of *level*, nor below deeper ones."""
+        """End the section of the last heading of *level*, and those of deeper ones."""
         if any(entry >= level for entry, _ in self._path):
             self._close_section(deeper=False)
             self._path = [entry for entry in self._path if entry[0] < level]

@@ -1,4 +1,4 @@
-"""What was filled into the form on a page of a PDF (AcroForm), field by field, beside the label that a reader sees."""
+"""Filled form fields on a page of a PDF (AcroForm), each with the label that a reader sees."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

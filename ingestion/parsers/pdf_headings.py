@@ -1,4 +1,4 @@
-"""Which lines of a PDF are headings: those its outline names, or those in larger letters where that is clear."""
+"""Headings of a PDF: the lines that its outline names, or else those in clearly larger letters."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ def _is_title(text: str) -> bool:
 
 
 def _running(pages: Sequence[Page]) -> set[str]:
-    """What stands on more pages than a heading would."""
+    """Lines that are on more pages than a heading would be."""
     counts = Counter(text for page in pages for text in {_plain(line.text) for line in page.lines})
     return {text for text, count in counts.items() if count > MAX_REPEATED}
 

@@ -1,4 +1,4 @@
-"""What stands on a page of a PDF: its lines with their place and size, its tables, and whether it is a picture."""
+"""A page of a PDF: its lines with their place and size, its tables, and whether it is a picture."""
 
 from dataclasses import dataclass, field
 from itertools import islice

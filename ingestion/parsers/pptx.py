@@ -75,7 +75,7 @@ def _shapes(tree: etree._Element) -> Iterator[etree._Element]:
 
 
 def _placeholder(shape: etree._Element) -> str | None:
-    """What a shape is for, by the slide's layout: "title", "body", …; None for one drawn freely."""
+    """The role of a shape in the slide's layout, such as "title" or "body"; None for one without."""
     mark = next(descendants(shape, "ph"), None)
     return (attribute(mark, "type") or "body") if mark is not None else None
 

@@ -41,7 +41,7 @@ class Recognition:
 
     @property
     def progress(self) -> float:
-        """How much of it is done."""
+        """The share that is done, 0 to 1."""
         return len(self.texts) / max(1, len(self.pages))
 
     def to_json(self) -> str:

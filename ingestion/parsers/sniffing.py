@@ -1,4 +1,4 @@
-"""What a file is by its bytes, whatever its name says."""
+"""The content of a file by its bytes, whatever its name."""
 
 from typing import Literal
 
@@ -50,7 +50,7 @@ MAGIC: tuple[tuple[bytes, Content], ...] = (
 
 
 def detect_content(data: bytes) -> Content:
-    """What the bytes look like."""
+    """The kind of content that the bytes look like."""
     head = data[:SNIFFED_BYTES]
     if b"%PDF-" in head[:1024]:
         return "a PDF"

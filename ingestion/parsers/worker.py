@@ -1,4 +1,4 @@
-"""What processes in the sandbox do with a file: `parse` it, or `draw` its pages for a text recognition.
+"""The work of processes in the sandbox: to `parse` a file, or to `draw` its pages for text recognition.
 
 Each takes a line of JSON, which says what is wanted, and the file. Only JSON and pixels go back: were this process
 taken over by a hostile file, its answers could run no code in the service.

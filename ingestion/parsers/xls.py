@@ -56,7 +56,7 @@ def _format(workbook: Any, cell: Any) -> str:
 
 
 def _number_format(workbook: Any, place: int | None) -> str | None:
-    """How a cell shows its value; None where the workbook does not say it."""
+    """The number format of a cell; None if the workbook names none."""
     formats = workbook.xf_list
     if place is None or not 0 <= place < len(formats):
         return None

@@ -1,4 +1,4 @@
-"""What a zipped format is, by the parts of the archive."""
+"""The format of a zipped file, by the parts of the archive."""
 
 import io
 import zipfile
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ingestion.parsers.sniffing import Content
 
 LONGEST_MIME_TYPE = 200
-# Office formats are archives, told apart by what their first part says, or by the folders and names of their parts.
+# Office formats are archives with different first parts, or folders and names of parts.
 MIME_TYPES: tuple[tuple[bytes, Content], ...] = (
     (b"application/epub+zip", "an e-book"),
     (b"application/vnd.oasis.opendocument", "an OpenDocument file"),
@@ -22,7 +22,7 @@ PARTS: tuple[tuple[str, Content], ...] = (
 
 
 def detect_archive(data: bytes) -> Content:
-    """What an archive holds. One that is cut off counts as what its parts are called: its parser says it is damaged."""
+    """The content of an archive; of one that is cut off, by its names of parts: its parser reports the damage."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [name.replace("\\", "/") for name in archive.namelist()]
@@ -35,7 +35,7 @@ def detect_archive(data: bytes) -> Content:
 
 
 def _mime_type(archive: zipfile.ZipFile, names: Sequence[str]) -> bytes:
-    """What the part `mimetype` says, which is the first and not compressed unless somebody has packed the file anew."""
+    """The text of the part `mimetype`; it should be the first, uncompressed, but in a re-zipped file it is not."""
     if "mimetype" not in names:
         return b""
     try:

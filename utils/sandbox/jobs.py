@@ -1,4 +1,4 @@
-"""What a process in the sandbox is for, and how much it may use: what callers tell the fork server, as JSON."""
+"""Jobs of the sandbox: the work of a process and how much it may use, sent to the fork server as JSON."""
 
 import json
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""What stands between a process that reads a stranger's file and everything else, put up before it sees the file."""
+"""The walls around a process that reads a stranger's file, put up before it sees the file."""
 
 import os
 import resource
