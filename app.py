@@ -13,6 +13,7 @@ import uvicorn
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models import License, SecurityScheme, Server
 
+from api.bots import bots_blueprint
 from api.chat import chat_blueprint
 from api.conflicts import conflicts_blueprint
 from api.conversations import conversations_blueprint
@@ -103,8 +104,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        documents_blueprint, document_links_blueprint, usage_blueprint, view_blueprint, web_sources_blueprint,
-        ratings_blueprint, conflicts_blueprint, health_blueprint,
+        bots_blueprint, documents_blueprint, document_links_blueprint, usage_blueprint, view_blueprint,
+        web_sources_blueprint, ratings_blueprint, conflicts_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage
 
+from agents.bots import BotConfig
 from auth.principal import Principal
 from domain.db import Database
 from domain.knowledge import compute_knowledge_version
@@ -30,9 +31,10 @@ _AROUND = " ?!.¿¡…"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What an answer is kept under; two tenants never have an equal one."""
+    """What an answer is kept under; two tenants, or two bots, never have an equal one."""
 
     tenant_id: str
+    bot: str
     knowledge: str
     question: str
 
@@ -48,7 +50,7 @@ class CachedAnswer:
 class AnswerCache:
     """At most *size* answers, each for *ttl_s* seconds and while the tenant's documents are what they were.
 
-    A change to them is noticed within a second. Settings and models are those of the process: they need no key.
+    A change to them is noticed within a second. Settings are those of the process: they need no key.
 
     Args:
         is_deleted: whether a conversation was deleted, on whichever worker.
@@ -68,22 +70,25 @@ class AnswerCache:
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 
-    def turn(self, ctx: Principal, thread_id: str) -> "AnswerCacheSession":
-        """What one turn of *ctx* in a conversation uses."""
-        return AnswerCacheSession(self, ctx, thread_id)
+    def turn(self, ctx: Principal, bot: BotConfig, thread_id: str) -> "AnswerCacheSession":
+        """What one turn of *ctx* with *bot* in a conversation uses."""
+        return AnswerCacheSession(self, ctx, thread_id, bot.key)
 
     def forget(self, thread_id: str) -> None:
         """Give no answer again that was first given in this conversation."""
         self.answers.discard(lambda kept: kept.thread_id == thread_id)
 
-    async def key(self, ctx: Principal, question: str) -> Key | None:
-        """What *question* is kept under now; None while the database does not say which documents there are."""
+    async def key(self, ctx: Principal, bot: str, question: str) -> Key | None:
+        """What *question* to a bot, by its `BotConfig.key`, is kept under now.
+
+        None while the database does not say which documents there are.
+        """
         async with self._reading:  # a crowd that begins together asks once
             version = self._versions.get(ctx.tenant_id)
             if version is None:
                 version = await self._ask(ctx)
                 self._versions.put(ctx.tenant_id, version)
-        return Key(ctx.tenant_id, version, normalise(question)) if version else None
+        return Key(ctx.tenant_id, bot, version, normalise(question)) if version else None
 
     def close(self) -> None:
         """Let the thread end."""
@@ -108,6 +113,7 @@ class AnswerCacheSession:
     cache: AnswerCache | None = None
     ctx: Principal | None = None
     thread_id: str = ""
+    bot: str = ""
     _key: Key | None = field(default=None, init=False)
 
     async def find(self, question: str) -> AIMessage | None:
@@ -115,7 +121,7 @@ class AnswerCacheSession:
         if self.cache is None or self.ctx is None:
             return None
         # Before anything is searched: an answer must not be kept under documents that came after it.
-        self._key = await self.cache.key(self.ctx, question)
+        self._key = await self.cache.key(self.ctx, self.bot, question)
         kept = self.cache.answers.get(self._key) if self._key else None
         if kept is None:
             return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from langchain_core.language_models import BaseChatModel
@@ -12,20 +11,20 @@ from langgraph.checkpoint.base import CheckpointTuple
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
+from agents.bots import BotConfig, BotDirectory
 from agents.leases import Leases
 from agents.messages import answer_id, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
-from agents.runs.record import Event
+from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
-from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
-from auth.principal import Principal
+from auth.principal import DEFAULT_BOT, Principal
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
@@ -53,36 +52,13 @@ class ConversationStore(Protocol):
         """Drop what is held of it in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One question in one conversation; `streams` if its tokens are wanted as they come.
-
-    `is_resumed`: another worker has begun it, and may have come to its end.
-    """
-
-    conversation_id: str
-    message: str
-    request_id: str
-    run_id: str
-    streams: bool = False
-    is_resumed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerStyle:
-    """How answers speak: whose they are, and in which language; and what becomes of sentences without support."""
-
-    institution: str
-    language_policy: str
-    unsupported: Policy = "mark"
-
-
 class Runner:
     """Runs turns over one compiled graph.
 
     Args:
         saver: where conversations are kept; also a `ConversationStore`.
         retriever: gives what searches the index that serves now; a turn asks once and goes on with it.
+        bots: how each of them answers.
         places: of the answers in long conversations.
         answers: those to first questions, None where they are not to be given again.
         judge: decides about sentences of which nothing else is certain, None where nobody is to.
@@ -96,8 +72,7 @@ class Runner:
         leases: Leases,
         retriever: Callable[[], Retriever],
         model: AnswerModel,
-        voice: AnswerStyle,
-        top_k: int,
+        bots: BotDirectory,
         places: AnswerPlaces,
         answers: AnswerCache | None = None,
         judge: BaseChatModel | None = None,
@@ -110,80 +85,75 @@ class Runner:
         self._judge, self._entailment = judge, entailment
         self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
-        self._leases, self._retriever, self._model, self._voice, self._top_k = leases, retriever, model, voice, top_k
+        self._leases, self._retriever, self._model, self._bots = leases, retriever, model, bots
 
-    async def run(self, ctx: Principal, turn: Turn, emit: Callable[[Event], None]) -> list[Event]:
+    async def run(self, record: RunRecord, emit: Callable[[Event], None], *, is_resumed: bool = False) -> list[Event]:
         """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
 
-        *emit* is told the others: start, status, token, support.
+        *emit* is told the others: start, status, token, support. *is_resumed*: another worker has begun it, and may
+        have come to its end.
 
         Raises:
             Conflict: the conversation is busy.
             RunSuperseded: another worker has taken the run over.
         """
-        thread_id = thread_of(ctx, turn.conversation_id)
-        async with self._leases.hold(thread_id, turn.run_id, takes_over=turn.is_resumed) as lease:
-            emit(self._start(turn))
+        async with self._leases.hold(record.thread_id, record.id, takes_over=is_resumed) as lease:
+            emit(_describe_start(record))
             clock = StageClock(emit)
-            said = await self._answer(ctx, turn, _config(thread_id, lease.fence), clock.see)
-            result = self._result(said, turn, thread_id, clock)
+            said = await self._find_answer(record, clock.see) if is_resumed else None
+            said = said or await self._answer(record, _config(record.thread_id, lease.fence), clock.see)
+            result = self._result(said, record, clock)
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
-    def _start(self, turn: Turn) -> Event:
-        names = {"conversation_id": turn.conversation_id, "request_id": turn.request_id, "run_id": turn.run_id}
-        return {"type": "start", **names}
-
-    async def _answer(
-        self, ctx: Principal, turn: Turn, config: RunnableConfig, emit: Callable[[Event], None]
-    ) -> AIMessage:
-        if turn.is_resumed and (said := await self._find_answer(ctx, turn)):
-            emit({"type": "token", "content": said.text})  # what was streamed before is void
-            if support := said.additional_kwargs.get("support"):
-                emit({"type": "support", **support})
-            return said
+    async def _answer(self, record: RunRecord, config: RunnableConfig, emit: Callable[[Event], None]) -> AIMessage:
+        bot = await self._bots.get(record.ctx, record.bot_version)
         async with self._turn_limiter.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
             state = await self._graph.ainvoke(
-                {"messages": [question_message(turn.message, turn.run_id)]},
+                {"messages": [question_message(record.message, record.id)]},
                 config,
-                context=self._context(ctx, turn, place, emit),
+                context=self._context(record, bot, place, emit),
                 durability="exit",
             )
-        await self._places.note(thread_of(ctx, turn.conversation_id), state["messages"])
+        await self._places.note(record.thread_id, state["messages"])
         answer = state["messages"][-1]
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
         return answer
 
-    async def _find_answer(self, ctx: Principal, turn: Turn) -> AIMessage | None:
-        """The answer, if the worker before came so far."""
-        found = await self._store.look(thread_of(ctx, turn.conversation_id))
+    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> AIMessage | None:
+        """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
+        found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
-        said = (message for message in reversed(messages) if message.id == answer_id(turn.run_id))
-        return next((message for message in said if isinstance(message, AIMessage)), None)
+        same = (message for message in reversed(messages) if message.id == answer_id(record.id))
+        said = next((message for message in same if isinstance(message, AIMessage)), None)
+        if said:
+            emit({"type": "token", "content": said.text})
+            if support := said.additional_kwargs.get("support"):
+                emit({"type": "support", **support})
+        return said
 
-    def _context(self, ctx: Principal, turn: Turn, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
+    def _context(self, record: RunRecord, bot: BotConfig, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
         retriever = self._retriever()
         return AgentContext(
-            run_id=turn.run_id,
-            tenant=ctx,
+            run_id=record.id,
+            tenant=record.ctx,
             emit=emit,
             retriever=retriever,
             model=self._model,
-            institution=self._voice.institution,
-            language_policy=self._voice.language_policy,
-            top_k=self._top_k,
-            streams=turn.streams,
+            bot=bot,
+            streams=record.streams,
             place=place,
-            cache_session=self._cache_session(ctx, turn),
+            cache_session=self._cache_session(record, bot),
             verifier=Verifier(retriever.embedder, self._judge, entailment=self._entailment),
-            unsupported=self._voice.unsupported,
             topics=self._topics,
         )
 
-    def _cache_session(self, ctx: Principal, turn: Turn) -> AnswerCacheSession:
-        return self._answers.turn(ctx, thread_of(ctx, turn.conversation_id)) if self._answers else AnswerCacheSession()
+    def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
+        if self._answers is None:
+            return AnswerCacheSession()
+        return self._answers.turn(record.ctx, bot, record.thread_id)
 
     async def run_in(self, ctx: Principal, conversation_id: str) -> str | None:
         """The id of the run that is going on in the conversation now, None if there is none."""
@@ -238,7 +208,7 @@ class Runner:
         if self._answers is not None:
             self._answers.forget(thread_id)
 
-    def _result(self, said: AIMessage, turn: Turn, thread_id: str, clock: StageClock) -> dict[str, Any]:
+    def _result(self, said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
         extra = said.additional_kwargs
         citations = extra["citations"]
         return {
@@ -251,20 +221,26 @@ class Runner:
             "small_talk": extra.get("small_talk", False),
             "support": extra.get("support"),
             "conflicts": extra.get("conflicts", []),
+            "bot_id": record.ctx.bot_id or DEFAULT_BOT,
             "language_model": extra["language_model"],
             "fallback_reason": extra.get("fallback_reason"),
             "clarification": extra.get("clarification"),
             "model": extra["model"],
-            "conversation_id": turn.conversation_id,
-            "session_id": turn.conversation_id,
+            "conversation_id": record.conversation_id,
+            "session_id": record.conversation_id,
             "metrics": clock.times_s(),
             "artifacts": {},
-            "persistence": self._store.persistence_of(thread_id),
+            "persistence": self._store.persistence_of(record.thread_id),
             "degraded": clock.degraded,
             "cached": extra.get("cached", False),
-            "request_id": turn.request_id,
-            "run_id": turn.run_id,
+            "request_id": record.request_id,
+            "run_id": record.id,
         }
+
+
+def _describe_start(record: RunRecord) -> Event:
+    names = {"conversation_id": record.conversation_id, "request_id": record.request_id, "run_id": record.id}
+    return {"type": "start", **names}
 
 
 def _config(thread_id: str, fence: int = 0) -> RunnableConfig:

@@ -10,9 +10,9 @@ from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
 from agents.answer_cache import AnswerCacheSession
+from agents.bots import BotConfig
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
-from agents.verification.verdict import Policy
 from agents.verification.verifier import Verifier
 from auth.principal import Principal
 from retrieval.answerability import Verdict
@@ -62,7 +62,7 @@ class AgentContext:
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
-    checks sentences; `unsupported` is what becomes of those that fail. `topics`: what the documents are about.
+    checks sentences. `topics`: what the documents are about.
     """
 
     run_id: str
@@ -70,14 +70,11 @@ class AgentContext:
     emit: Callable[[dict[str, Any]], None]
     retriever: Retriever
     model: AnswerModel
-    institution: str
-    language_policy: str
-    top_k: int
+    bot: BotConfig
     streams: bool
     place: Permit
     cache_session: AnswerCacheSession
     verifier: Verifier
-    unsupported: Policy
     topics: TopicFinder = field(default_factory=TopicFinder)
 
     async def process_text(self, work: Callable[[], T], *, characters: int, at_once: int = AT_ONCE) -> T:

@@ -3,6 +3,7 @@
     visitor-42                      the default tenant's, shared by the keys that have the scope conversations:all
     acme.visitor-42                 the same of another tenant
     acme.k3y1d000.visitor-42        of one subject alone; so also default.k3y1d000.visitor-42
+    acme.k3y1d000@helper.visitor-42 with another bot than the default one; acme.@helper.visitor-42 where it is shared
 
 No part holds a dot, so that no id that a caller chooses reaches what is another's.
 """

@@ -99,7 +99,7 @@ class Authenticator:
         if found is None:
             return _Known(None, asked_at + _REMEMBERED_S)
         key = found.key
-        ctx = make_key_principal(key.tenant_id, key.key_id, read_scopes(key))
+        ctx = make_key_principal(key.tenant_id, key.key_id, read_scopes(key), key.bot_id)
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S

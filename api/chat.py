@@ -9,13 +9,14 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from agents.runner import Turn
 from agents.runs.handle import RunHandle
+from agents.runs.record import RunRecord
 from api.access import requires
+from api.bots import choose_bot
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import link_citations
-from api.schemas import NON_BLANK, ChatOut, ConversationId, Problem
+from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem
 from api.services import services
 from api.sse import encode_events
 from api.visitor_limits import join_headers
@@ -60,6 +61,7 @@ class ChatIn(BaseModel):
         min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
     )
     session_id: ConversationId | None = Field(None, examples=["visitor-42"])
+    bot_id: BotId | None = Field(None, description="Which bot is asked; left out: the key's, or the default one.")
     on_disconnect: Literal["cancel", "continue"] | None = Field(
         None,
         description="What becomes of the run when the caller leaves before its end. Default: cancel; continue for a "
@@ -105,13 +107,19 @@ async def stream_chat(ctx: Principal, body: ChatIn) -> Response:
 
 async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
     conversation_id = _read_conversation_id(body)
+    ctx, bot = await choose_bot(ctx, body.bot_id)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
-    turn = Turn(
+    record = RunRecord(
+        id=identity.run_id,
+        ctx=ctx,
         conversation_id=conversation_id or identity.run_id,
         message=body.message,
         request_id=request_id.get() or identity.run_id,
-        run_id=identity.run_id,
         streams=streams,
+        fingerprint=identity.fingerprint,
+        keep_s=identity.keep_s,
+        bot_version=bot.version,
+        trace_parent=_read_trace_parent(),
     )
     if services().monitor.keeps_turns_on_disk:
         services().disk.check_turns()
@@ -126,17 +134,10 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         permit.release()
         charge(tokens)
 
-    run = await services().runs.start(
-        ctx,
-        turn,
-        fingerprint=identity.fingerprint,
-        keep_s=identity.keep_s,
-        trace_parent=_read_trace_parent(),
-        on_end=end,
-    )
+    run = await services().runs.start(record, on_end=end)
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
     response = stream_run(ctx, run, leaving=leaving) if streams else await _respond(ctx, run, leaving=leaving)
-    response.headers.update({CONVERSATION_HEADER: turn.conversation_id, RUN_HEADER: run.id, **headers})
+    response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -7,10 +7,11 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
+from api.bots import at_bot
 from api.links import link_conversation
 from api.paging import MOST_A_PAGE
 from api.ratings import add_ratings, forget_ratings
-from api.schemas import ConversationId, ConversationOut, Problem
+from api.schemas import BotQuery, ConversationId, ConversationOut, Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -28,7 +29,7 @@ class ConversationPath(BaseModel):
     conversation_id: ConversationId = Field(description="As it was named when it began.")
 
 
-class ConversationQuery(BaseModel):
+class ConversationQuery(BotQuery):
     """Which of its messages."""
 
     limit: int = Field(50, ge=1, le=MOST_A_PAGE)
@@ -50,9 +51,11 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     404 if there is none of this id for the caller.
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    ctx = at_bot(ctx, query.bot_id)
     part = await services().runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
     shown = await link_conversation(ctx, await add_ratings(ctx, part))
-    earlier = f"{request.path}?{urlencode({'limit': query.limit, 'before': part['offset']})}"
+    of_bot = {"bot_id": query.bot_id} if query.bot_id else {}
+    earlier = f"{request.path}?{urlencode({**of_bot, 'limit': query.limit, 'before': part['offset']})}"
     return jsonify({**shown, "next": earlier if part["offset"] else None})
 
 
@@ -63,9 +66,12 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_WRITE)
-async def forget(ctx: Principal, path: ConversationPath) -> Response:
+async def forget(ctx: Principal, path: ConversationPath, query: BotQuery) -> Response:
     """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
-    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    conversation_id, ctx = (
+        check_conversation_id(path.conversation_id, field="conversation_id"),
+        at_bot(ctx, query.bot_id),
+    )
     try:
         await services().runs.delete(ctx, conversation_id)
     except NotFound:  # it has expired, or the database was away when it was removed

@@ -20,14 +20,14 @@ KEPT_S = 86_400  # callers try again for hours, not for days
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The id of a run, what tells whether a request is the same, and how long it is kept (None: as any other).
+    """The id of a run, what tells whether a request is the same, and how long it is kept (0: as any other).
 
     `on_disconnect`: whoever is going to try again does not want the run to end meanwhile.
     """
 
     run_id: str
     fingerprint: str = ""
-    keep_s: int | None = None
+    keep_s: int = 0
     on_disconnect: Literal["cancel", "continue"] = "cancel"
 
 
@@ -39,7 +39,7 @@ def identify(ctx: Principal, key: str | None, request: tuple[str | None, ...]) -
     """
     if key is None:
         return Identity(uuid4().hex)
-    named = "\0".join((ctx.tenant_id, ctx.subject_id, check_key(key)))
+    named = "\0".join((ctx.tenant_id, ctx.subject_id, *([ctx.bot_id] if ctx.bot_id else []), check_key(key)))
     return Identity(_hash_parts(named), _hash_parts(json.dumps(request)), KEPT_S, "continue")
 
 

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from agents.reading import Answered
 from api.access import requires
+from api.bots import at_bot
 from api.dataset_schemas import Strict
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import ConversationId, Problem, RunId
+from api.schemas import BotQuery, ConversationId, Problem, RunId
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -95,9 +96,10 @@ class RatingsOut(PageOut):
     responses={200: RatingOut, **_REFUSALS, 409: Problem},
 )
 @requires(Scope.RATINGS_WRITE)
-async def rate(ctx: Principal, path: AnswerPath, body: RatingIn) -> Response:
+async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     conversation_id, run_id = _check_path(path)
+    ctx = at_bot(ctx, query.bot_id)
     found = await services().runs.answer(ctx, conversation_id, run_id)
     rating = _make_rating(conversation_id, run_id, found, body)
     keys = services().state_keys
@@ -117,9 +119,9 @@ async def rate(ctx: Principal, path: AnswerPath, body: RatingIn) -> Response:
     responses={204: None, **_REFUSALS},
 )
 @requires(Scope.RATINGS_WRITE)
-async def take_back(ctx: Principal, path: AnswerPath) -> Response:
+async def take_back(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
-    where = _check_path(path)
+    where, ctx = _check_path(path), at_bot(ctx, query.bot_id)
     await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
     return Response(status=204)
 

@@ -16,7 +16,7 @@ from api.responses import respond
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
 from api.sse import LAST_EVENT, number_after
-from auth.principal import Principal
+from auth.principal import DEFAULT_BOT, Principal
 from auth.scopes import Scope
 from utils.validation import REQUEST_ID, check_run_id
 
@@ -94,6 +94,8 @@ async def _describe(ctx: Principal, record: RunRecord, last: Event | None) -> di
         "id": record.id,
         "run_id": record.id,
         "conversation_id": record.conversation_id,
+        "bot_id": record.ctx.bot_id or DEFAULT_BOT,
+        "bot_version": record.bot_version,
         "status": "processing" if status == "running" else status,
         "created_at": record.created_at,
         "attempt_count": record.attempts,

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from utils.ports import FallbackReason
-from utils.validation import CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
+from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
 
 # As `utils/validation.py` checks them, for the description of the API.
 ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"})]
+BotId = Annotated[str, Field(pattern=f"^{BOT_ID.pattern}$")]
 RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
 
 
@@ -137,6 +138,7 @@ class ChatOut(BaseModel):
     conflicts: list[AnswerConflictOut] = Field(
         [], description="Where another document says something else than what is cited; the answer tells of them, too."
     )
+    bot_id: str = Field("default", description="The bot that answered.")
     language_model: bool = Field(description="False when the answer is made of quotes alone.")
     fallback_reason: FallbackReason | None = Field(
         description="Why quotes answer in place of the language model, which did not; null where they do not."
@@ -216,12 +218,20 @@ class Problem(BaseModel):
     errors: list[FieldError] = Field([], description="Each wrong field.")
 
 
+class BotQuery(BaseModel):
+    """Which bot a conversation is with."""
+
+    bot_id: BotId | None = Field(None, description="Left out: the key's, or the default one.")
+
+
 class RunOut(BaseModel):
     """A run: `result` once it has completed, `problem` once it has failed."""
 
     id: str
     run_id: str = Field("", description="id, as it was called before.", deprecated=True)
     conversation_id: str
+    bot_id: str = Field(description="The bot that is asked.")
+    bot_version: int = Field(description="Which of its versions answers; 0: as the settings say.")
     status: Literal["processing", "completed", "failed", "cancelled"]
     created_at: datetime
     attempt_count: int = Field(description="How many workers have worked on it.")

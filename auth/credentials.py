@@ -9,9 +9,11 @@ from auth.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
 _VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
 
 
-def make_key_principal(tenant_id: str, key_id: str, scopes: Set[Scope] = frozenset()) -> Principal:
-    """Who presents a key of the tenant; it may do what the key may."""
-    return Principal(tenant_id, key_id, PrincipalKind.API_KEY, frozenset(scopes))
+def make_key_principal(
+    tenant_id: str, key_id: str, scopes: Set[Scope] = frozenset(), bot_id: str | None = None
+) -> Principal:
+    """Who presents a key of the tenant; it may do what the key may, with that bot alone where the key is for one."""
+    return Principal(tenant_id, key_id, PrincipalKind.API_KEY, frozenset(scopes), bot_id)
 
 
 def make_configured_key_principal() -> Principal:

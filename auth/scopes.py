@@ -19,6 +19,8 @@ class Scope(StrEnum):
     DATASETS_WRITE = "datasets:write"
     WEB_SOURCES_READ = "web-sources:read"
     WEB_SOURCES_WRITE = "web-sources:write"
+    BOTS_READ = "bots:read"
+    BOTS_WRITE = "bots:write"
     HEALTH_READ = "health:read"  # how the service is, in full
 
 

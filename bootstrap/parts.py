@@ -13,13 +13,14 @@ from uuid import uuid4
 from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
-from agents.runner import AnswerStyle, Runner
+from agents.runner import Runner
 from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.state import AnswerModel
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
+from bootstrap.bots import StoredBots, make_default_bot
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import open_data_folder, open_link_key
 from bootstrap.index_opener import IndexOpener, MakeRetriever
@@ -58,7 +59,7 @@ from retrieval.search import Retriever
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.disk import DiskSpace
 from utils.errors import ProblemError
-from utils.language import detect_language
+from utils.language import load_models
 from utils.log_ids import use_log_key
 from utils.ports import Embedder
 from utils.telemetry import Telemetry
@@ -102,6 +103,7 @@ class Conversations:
     checkpointer: FallbackCheckpointer
     answers: AnswerCache | None
     runs: Runs
+    bots: StoredBots
 
 
 async def open_stores(stack: AsyncExitStack, settings: Settings, *, patience_s: float) -> Stores:
@@ -125,7 +127,7 @@ async def open_search(stores: Stores) -> Search:
     embedder = await open_embedder(stack, settings, telemetry.embedding_model)
     asked = add_cache(settings, embedder)
     model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
-    await asyncio.to_thread(detect_language, "")  # its model is loaded now, not on the loop with the first question
+    await asyncio.to_thread(load_models)  # now, not on the loop with the first question
     opener = IndexOpener(settings, stores.folder, embedder, asked, _make_retrievers(stores))
     stack.push_async_callback(opener.close_all)
     serving = await ActiveIndex.begin(database, opener)
@@ -162,13 +164,14 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     stack.push_async_callback(_return_last, checkpointer)
     deletions = open_deletions(settings, stores.connections)
     answers = open_answers(stack, settings, stores.database, deletions)
+    bots = StoredBots(stores.database, make_default_bot(settings))
+    stack.callback(bots.close)
     runner = Runner(
         checkpointer,
         leases=leases,
         retriever=search.serving.retriever,
         model=model,
-        voice=AnswerStyle(settings.institution, settings.language_policy, settings.unsupported_sentences),
-        top_k=settings.top_k,
+        bots=bots,
         places=AnswerPlaces(redis, ttl_s=settings.conversation_ttl),
         answers=answers,
         judge=model.chat if settings.verify_judge and model.is_language_model else None,
@@ -188,7 +191,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     )
     run_until_closed(stack, runs.keep())
     stack.push_async_callback(runs.drain, 0)
-    return Conversations(checkpointer, answers, runs)
+    return Conversations(checkpointer, answers, runs, bots)
 
 
 async def start_background(

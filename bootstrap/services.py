@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.bots import BotDirectory
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
 from auth.principal import DEFAULT_TENANT
@@ -49,6 +50,7 @@ class Services:
     library: Library
     checkpointer: FallbackCheckpointer
     runs: Runs
+    bots: BotDirectory
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -110,6 +112,7 @@ async def open_services(
             library=Library(stores.database, stores.document_files, quotas_of(settings)),
             checkpointer=conversations.checkpointer,
             runs=conversations.runs,
+            bots=conversations.bots,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

@@ -17,6 +17,7 @@ from auth.principal import Principal
 from bootstrap.data_folder import use_installations_log_key
 from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
+from cli.bots import bot
 from cli.conflicts import conflicts
 from cli.crawl import crawl
 from cli.evaluate import evaluate
@@ -43,7 +44,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, conflicts, datasets, links, jobs, crawl)
+    documents_and_jobs = (load, documents, bot, conflicts, datasets, links, jobs, crawl)
     for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
         app.cli.add_command(command)
 

@@ -8,10 +8,11 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from auth.principal import DEFAULT_TENANT
+from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 from auth.scopes import Scope
 from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
 from domain import keys
+from domain.bots import get_bot
 from domain.models import ApiKey, now
 
 _HEAD = ("KEY", "STATUS", "CREATED", "EXPIRES", "LAST USED", "NAME", "SCOPES")
@@ -56,12 +57,16 @@ def api_key() -> None:
     help="What it may do; may be repeated. Without: everything but conversations:all.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Without: it does not expire.")
-def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int | None) -> None:
+@click.option("--bot", "bot_id", help="The bot that it may talk to. Without: any of the tenant.")
+def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int | None, bot_id: str | None) -> None:
     """Make a key for TENANT, and the tenant if it is new. The key is shown this once."""
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
     with write_as_operator(tenant) as (session, ctx):
+        if bot_id not in (None, DEFAULT_BOT):
+            get_bot(session, ctx, str(bot_id))
+        allowed = scopes or keys.NEW_KEY_SCOPES
         _, presented = keys.create_key(
-            session, ctx.tenant_id, name, scopes=scopes or keys.NEW_KEY_SCOPES, expires_at=expires_at
+            session, ctx.tenant_id, name, scopes=allowed, expires_at=expires_at, bot_id=bot_id
         )
     click.echo(f"API_KEY='{presented}'")
 
@@ -116,6 +121,7 @@ def _describe(key: ApiKey) -> dict[str, Any]:
         "revoked_at": _format_moment(key.revoked_at),
         "name": key.name,
         "scopes": key.scopes,
+        "bot_id": key.bot_id,
     }
 
 

@@ -78,10 +78,12 @@ def create_key(
     *,
     scopes: Collection[str] = NEW_KEY_SCOPES,
     expires_at: datetime | None = None,
+    bot_id: str | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key of the tenant, and the key itself, `ak_live_<id>_<secret>`, which cannot be had again.
 
-    *scopes* may hold `all` instead of names: then the key has those of later versions of the service too.
+    *scopes* may hold `all` instead of names: then the key has those of later versions of the service too. *bot_id*: the
+    bot that it may talk to; None: any of the tenant.
 
     Raises:
         BadInput: *name*, which says what it is for, is too long, or there is no such scope.
@@ -98,6 +100,7 @@ def create_key(
         secret_hash=_compute_digest(presented),
         scopes=_check_scopes(scopes),
         expires_at=expires_at,
+        bot_id=bot_id,
     )
     session.add(key)
     session.flush()

@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     MetaData,
     SmallInteger,
@@ -169,11 +170,40 @@ class ApiKey(Base):
     secret_hash: Mapped[str] = mapped_column(PlainString(64))
     former_hash: Mapped[str | None] = mapped_column(PlainString(64))
     former_until: Mapped[datetime | None]
+    bot_id: Mapped[str | None] = mapped_column(PlainString(40))  # the one that it may talk to; None: any
     scopes: Mapped[list[str]] = mapped_column(JSON, default=list)  # or ["all"]: also those of versions to come
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]  # to about a minute
     revoked_at: Mapped[datetime | None]
+
+
+class Bot(Base):
+    """A bot of a tenant, as it is now; how it answers is in its newest `BotVersion`."""
+
+    __tablename__ = "bots"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    bot_id: Mapped[str] = mapped_column(PlainString(40), primary_key=True)
+    name: Mapped[str] = mapped_column(PlainString(200))
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column(default=0)  # goes on counting where one of a removed bot's id is made again
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    removed_at: Mapped[datetime | None]
+
+
+class BotVersion(Base):
+    """How a bot answers since one change of it; rows are not altered, so that a run goes on with its version."""
+
+    __tablename__ = "bot_versions"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id", "bot_id"], ["bots.tenant_id", "bots.bot_id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
+    bot_id: Mapped[str] = mapped_column(PlainString(40), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)  # what it says itself; the rest is as the settings say
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Dataset(Base):

@@ -10,6 +10,8 @@ from auth.principal import Principal
 from domain.models import (
     AnswerRating,
     ApiKey,
+    Bot,
+    BotVersion,
     CalibrationRow,
     Chunk,
     Conflict,
@@ -27,6 +29,8 @@ Owned = TypeVar(
     "Owned",
     AnswerRating,
     ApiKey,
+    Bot,
+    BotVersion,
     CalibrationRow,
     Chunk,
     Conflict,

@@ -32,6 +32,12 @@ def detect_any_language(text: str, *, default: str = "en") -> str:
     return detect_language(text, default=default)
 
 
+def load_models() -> None:
+    """Load what languages are told by: it takes a good part of a second, which no question is to wait for."""
+    for among in (LANGUAGES, PLAUSIBLE):
+        _load_identifier(among)
+
+
 def choose_most_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
     """The most likely of the ISO 639-1 codes *among*, and how likely it is, 0 to 1."""
     text = limit_marks(text)
@@ -46,7 +52,6 @@ def _rank_likely(text: str, among: tuple[str, ...]) -> tuple[str, float]:
 
 @cache
 def _load_identifier(among: tuple[str, ...]) -> LanguageIdentifier:
-    # Loading the model takes a good part of a second: once, and only where a language is asked for.
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(list(among))
     return identifier

@@ -62,7 +62,7 @@ async def _write(
     state: ChatState, run: AgentContext, model: AnswerModel, fallback_reason: FallbackReason | None = None
 ) -> dict[str, object]:
     """The answer of *model*; *fallback_reason* tells why it is not the language model's."""
-    support_filter = None if run.unsupported == "mark" else SupportFilter(run, state["passages"])
+    support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
     # A language model says by itself when passages do not answer; quotes cannot.
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
     output = _Output(run, detect_any_language(state["messages"][-1].text), not is_sure)
@@ -155,7 +155,13 @@ async def _stream_answer(
                 break
         if support_filter:
             rest = await support_filter.rest()
-            output.tell("" if support_filter.refuses else rest if run.unsupported == "drop" else support_filter.text)
+            output.tell(
+                ""
+                if support_filter.refuses
+                else rest
+                if run.bot.unsupported_sentences == "drop"
+                else support_filter.text
+            )
     return text, name
 
 
@@ -185,7 +191,9 @@ async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool)
 
 def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
-    system = SystemMessage(system_prompt(passages, institution=run.institution, language_policy=run.language_policy))
+    bot = run.bot
+    told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
+    system = SystemMessage(system_prompt(passages, **told))
     if not model.is_language_model:
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question

@@ -28,9 +28,9 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
-    options = SearchOptions(context=_topic(state["messages"]))
+    options = SearchOptions(run.bot.filters, context=_topic(state["messages"]))
     async with run.place.outside():
-        found = await run.retriever.search(run.tenant, query, limit=run.top_k, options=options)
+        found = await run.retriever.search(run.tenant, query, limit=run.bot.top_k, options=options)
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})

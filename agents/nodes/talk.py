@@ -24,8 +24,9 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     topics = Topics((), ())
     if not is_brief(said.intent):
         async with run.place.outside():
-            topics = await run.topics.find(run.retriever, run.tenant, language)
-    text = reply(said.intent, language, institution=run.institution, titles=topics.titles, examples=topics.examples)
+            topics = await run.topics.find(run.retriever, run.tenant, run.bot, language)
+    owner = run.bot.institution
+    text = reply(said.intent, language, institution=owner, titles=topics.titles, examples=topics.examples)
     run.emit({"type": "token", "content": text})
     answer = answer_message(text, run.run_id, citations=[], model="", language_model=False, small_talk=True)
     return {"messages": [answer]}

@@ -58,7 +58,7 @@ class SupportFilter:
     async def take(self, piece: str) -> str:
         """What may be shown now that *piece* has come: whole sentences, once it is known which mark is theirs."""
         self._held += piece
-        if self.run.unsupported == "refuse":  # one sentence without support, and nothing is to be shown
+        if self.run.bot.unsupported_sentences == "refuse":  # one sentence without support, and nothing is to be shown
             return ""
         if len(self._held) < self._looked_at_from or "]" not in self._held:
             return ""
@@ -76,7 +76,7 @@ class SupportFilter:
     @property
     def refuses(self) -> bool:
         """Whether there is no answer to be given."""
-        return bool(self.dropped) if self.run.unsupported == "refuse" else not self.text.strip()
+        return bool(self.dropped) if self.run.bot.unsupported_sentences == "refuse" else not self.text.strip()
 
     @property
     def support(self) -> dict[str, Any]:

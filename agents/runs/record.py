@@ -41,8 +41,10 @@ def result_in(done: Event) -> dict[str, Any]:
 class RunRecord:
     """A turn as it was asked for, enough to begin it anew, and how far it is.
 
-    `fingerprint` tells whether a repeated request is the same. `attempts` counts the workers that have tried.
-    `created_at` is ISO 8601. `keep_s`: how long it and its events are kept after they were last used.
+    `ctx` is who asks, and which bot; `bot_version` is that bot's when the run began. `streams`: tokens are wanted as
+    they come. `fingerprint` tells whether a repeated request is the same. `attempts` counts workers that have tried.
+    `created_at` is ISO 8601. `keep_s`: how long it and its events are kept after they were last used; 0: as the policy
+    says.
     """
 
     id: str
@@ -50,10 +52,11 @@ class RunRecord:
     conversation_id: str
     message: str
     request_id: str
-    streams: bool
-    fingerprint: str
-    created_at: str
-    keep_s: int
+    streams: bool = False
+    fingerprint: str = ""
+    created_at: str = ""
+    keep_s: int = 0
+    bot_version: int = 0
     status: Status = "running"
     attempts: int = 1
     trace_parent: str = ""  # of the request, as its header `traceparent` said
@@ -64,9 +67,10 @@ class RunRecord:
             "tenant": self.ctx.tenant_id,
             "key": self.ctx.subject_id,
             "kind": store_kind(self.ctx.kind),
-            "shares": "" if self.ctx.owner_id else "1",
+            "shares": "1" if Scope.CONVERSATIONS_ALL in self.ctx.scopes else "",
             "scopes": " ".join(sorted(self.ctx.scopes)),
             "bot": self.ctx.bot_id or "",
+            "bot_version": str(self.bot_version),
             "conversation": self.conversation_id,
             "request": self.request_id,
             "streams": "1" if self.streams else "",
@@ -91,6 +95,7 @@ class RunRecord:
             fingerprint=fields["fingerprint"],
             created_at=fields["created_at"],
             keep_s=int(fields["keep_s"]),
+            bot_version=int(fields.get("bot_version", 0)),
             status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
             attempts=int(fields["attempts"]),
             trace_parent=fields.get("trace_parent", ""),
@@ -104,11 +109,12 @@ class RunRecord:
     @property
     def needed_scopes(self) -> list[Scope]:
         """What its principal must still be allowed to do for it to be gone on with."""
-        return [Scope.CHAT_WRITE, *([] if self.ctx.owner_id else [Scope.CONVERSATIONS_ALL])]
+        return [Scope.CHAT_WRITE, *self.ctx.scopes & {Scope.CONVERSATIONS_ALL}]
 
     def is_of(self, ctx: Principal) -> bool:
         """Whether *ctx* may know of it: who has its conversation has it."""
-        return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, ctx.owner_id)
+        at_bot = ctx if ctx.bot_id else replace(ctx, bot_id=self.ctx.bot_id)  # whichever it talks to
+        return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, at_bot.owner_id)
 
     def ended(self, last: Event) -> "RunRecord":
         """The record after the run's *last* event."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.messages import question_message
 from agents.reading import Answered
-from agents.runner import Runner, Turn
+from agents.runner import Runner
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
@@ -81,16 +81,7 @@ class Runs:
         """Whether this worker is about to stop."""
         return self._following.is_draining
 
-    async def start(
-        self,
-        ctx: Principal,
-        turn: Turn,
-        *,
-        fingerprint: str = "",
-        keep_s: int | None = None,
-        trace_parent: str = "",
-        on_end: Callable[[int], None] = lambda tokens: None,
-    ) -> RunHandle:
+    async def start(self, record: RunRecord, on_end: Callable[[int], None] = lambda tokens: None) -> RunHandle:
         """Begin the run, unless there is one of its id, from the same request.
 
         *on_end* is called with the tokens it has cost when this worker has come to the end of it; at once, where it
@@ -99,19 +90,10 @@ class Runs:
         Raises:
             ReusedKey: the run of that id came from another request.
         """
-        record = RunRecord(
-            id=turn.run_id,
-            ctx=ctx,
-            conversation_id=turn.conversation_id,
-            message=turn.message,
-            request_id=turn.request_id,
-            streams=turn.streams,
-            fingerprint=fingerprint or turn.run_id,
-            created_at=format_now(),
-            # Kept for less, it would be gone before it counts as abandoned.
-            keep_s=max(keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s)),
-            trace_parent=trace_parent,
-        )
+        # Kept for less, it would be gone before it counts as abandoned.
+        keep_s = max(record.keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s))
+        fingerprint, created_at = record.fingerprint or record.id, record.created_at or format_now()
+        record = replace(record, fingerprint=fingerprint, created_at=created_at, keep_s=keep_s)
         try:
             return await self._begin(record, on_end)
         except BaseException:
@@ -244,10 +226,9 @@ class Runs:
         log_facts.set({**record.ctx.make_log_facts(), "run_id": record.id})
         current_tenant.set(record.ctx.tenant_id)
         live.usage = measure_tokens()
-        turn = Turn(record.conversation_id, record.message, record.request_id, record.id, record.streams, is_resumed)
         try:
             live.begin_work()
-            last = await self._run(live, turn)
+            last = await self._run(live, is_resumed=is_resumed)
         except asyncio.CancelledError:
             last = [cancelled(record.id)] if live.is_cancelled else []
         except RunSuperseded:
@@ -267,18 +248,19 @@ class Runs:
                 self._unwritten[record.id] = live
         live.close()
 
-    async def _run(self, live: LiveRun, turn: Turn) -> list[Event]:
+    async def _run(self, live: LiveRun, *, is_resumed: bool) -> list[Event]:
         for turns_left in reversed(range(_MOST_TURNS)):
             try:
                 record = live.record
-                ctx = await check_again(self._check_permission, record) if turn.is_resumed else record.ctx
-                return await self._runner.run(ctx, turn, live.emit)
+                if is_resumed:
+                    record = replace(record, ctx=await check_again(self._check_permission, record))
+                return await self._runner.run(record, live.emit, is_resumed=is_resumed)
             except RunSuperseded:
                 # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
                 if not turns_left or not await live.is_still_ours():
                     raise
             live.emit(resumed(live.record.id))
-            turn = replace(turn, is_resumed=True)
+            is_resumed = True
         raise AssertionError("every turn has returned or raised")
 
     async def _beat(self) -> None:

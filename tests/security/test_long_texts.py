@@ -14,6 +14,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 
 from agents.answer_cache import AnswerCacheSession
+from agents.bots import BotConfig
 from agents.nodes.answer import LONGEST_ANSWER, answer
 from agents.state import AgentContext, AnswerModel, ChatState
 from agents.turn_limiter import TurnLimiter
@@ -113,14 +114,11 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             emit=told.append,
             retriever=_Finds(hits),  # type: ignore[arg-type] # all that is asked of it
             model=AnswerModel(chat, is_language_model=not isinstance(chat, ExtractiveChatModel)),
-            institution="",
-            language_policy="",
-            top_k=2,
+            bot=BotConfig(top_k=2, unsupported_sentences=policy),
             streams=False,
             place=place,
             cache_session=AnswerCacheSession(),
             verifier=Verifier(_NoModel()),
-            unsupported=policy,
         )
         state = ChatState(
             messages=[HumanMessage(question)], query=question, passages=hits, verdict=Verdict(True, 1.0, True)

@@ -1,0 +1,52 @@
+"""A bot: how one of a tenant's assistants answers. A bot is data; one graph serves all of them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.verification.verdict import Policy
+from auth.principal import DEFAULT_BOT, Principal
+from retrieval.index import ALL, Filters
+
+
+@dataclass(frozen=True, slots=True)
+class BotConfig:
+    """How a bot answers, resolved once at the start of a run.
+
+    `version` grows by one with each change, and is 0 as long as nothing but the settings says how it answers; a run
+    that is resumed goes on with its own. `institution`: whose documents it answers from. `instructions`: what its
+    language model is told beside the rules. `dataset_ids`: what it searches, empty for all of the tenant's.
+    `top_k`: passages an answer rests on at most. `unsupported_sentences`: what becomes of sentences without support.
+    """
+
+    bot_id: str = DEFAULT_BOT
+    version: int = 0
+    name: str = ""
+    institution: str = ""
+    language_policy: str = ""
+    instructions: str = ""
+    dataset_ids: tuple[str, ...] = ()
+    top_k: int = 6
+    unsupported_sentences: Policy = "mark"
+
+    @property
+    def filters(self) -> Filters:
+        """What its searches are limited to."""
+        return Filters(dataset_ids=self.dataset_ids) if self.dataset_ids else ALL
+
+    @property
+    def key(self) -> str:
+        """Names it in its version, within its tenant."""
+        return f"{self.bot_id}@{self.version}"
+
+
+class BotDirectory(Protocol):
+    """Knows the bots of every tenant."""
+
+    async def get(self, ctx: Principal, version: int | None = None) -> BotConfig:
+        """The bot that *ctx* talks to, as it is now, or in *version*, which a run has begun with.
+
+        Raises:
+            NotFound: the tenant has no such bot.
+            Conflict: it is switched off.
+            StoreUnavailable: it cannot be known now.
+        """

@@ -1,0 +1,168 @@
+"""A tenant's bots: made, listed, changed, switched off and removed. Each change of how one answers is a version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth.principal import DEFAULT_BOT, Principal
+from domain.models import ApiKey, Bot, BotVersion, Dataset, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import scoped, scoped_count
+from utils.errors import Conflict, NotFound
+from utils.validation import BOT_ID, refuse_field
+
+MOST_BOTS = 1_000  # of a tenant
+_IS_PRESENT = Bot.removed_at.is_(None)
+
+
+class BotAnswers(TypedDict, total=False):
+    """How a bot answers, where it differs from the settings; see `agents.bots.BotConfig`."""
+
+    institution: str
+    language_policy: str
+    instructions: str
+    dataset_ids: list[str]
+    top_k: int
+    unsupported_sentences: Literal["mark", "drop", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBot:
+    """A bot in one of its versions."""
+
+    bot: Bot
+    answers: BotAnswers
+
+
+def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers: BotAnswers) -> StoredBot:
+    """Add a bot to the caller's tenant; flushed, not committed.
+
+    Raises:
+        BadInput: *bot_id* is no id of a bot, or a dataset is not the tenant's.
+        Conflict: there is one of this id, or there are as many as a tenant may have.
+    """
+    if not BOT_ID.fullmatch(bot_id):
+        raise refuse_field("The id of a bot is 1 to 40 of a-z, 0-9, - and _, beginning with a letter or digit.", "id")
+    if (session.scalar(scoped_count(ctx, Bot).where(_IS_PRESENT)) or 0) >= MOST_BOTS:
+        raise Conflict(f"There are {MOST_BOTS:,} bots already: delete one first.")
+    bot = session.scalar(scoped(ctx, Bot).where(Bot.bot_id == bot_id).with_for_update())
+    if bot is None:
+        bot = Bot(tenant_id=ctx.tenant_id, bot_id=bot_id, name=name, version=0)
+    elif bot.removed_at is None:
+        raise _make_taken_error(bot_id)
+    bot.name, bot.is_enabled, bot.created_at, bot.removed_at = name, True, now(), None
+    try:
+        with session.begin_nested():
+            session.add(bot)
+    except IntegrityError as exc:  # another request was first
+        raise _make_taken_error(bot_id) from exc
+    return _add_version(session, ctx, bot, answers)
+
+
+def list_bots(session: Session, ctx: Principal, part: Part) -> Rows[Bot]:
+    """A part of the tenant's bots, oldest first."""
+    total = session.scalar(scoped_count(ctx, Bot).where(_IS_PRESENT)) or 0
+    return read_part(session, scoped(ctx, Bot).where(_IS_PRESENT), (Bot.created_at, Bot.bot_id), part, total=total)
+
+
+def get_bot(session: Session, ctx: Principal, bot_id: str, version: int | None = None) -> StoredBot:
+    """One bot, as it is; or as it was in *version*, also where it was removed since.
+
+    Raises:
+        NotFound: the tenant has none of this id, or it had no such version.
+    """
+    bot = session.scalar(scoped(ctx, Bot).where(Bot.bot_id == bot_id))
+    if bot is None or (bot.removed_at is not None and version is None):
+        raise make_missing_error(bot_id)
+    wanted = scoped(ctx, BotVersion).where(BotVersion.bot_id == bot_id, BotVersion.version == (version or bot.version))
+    found = session.scalar(wanted)
+    if found is None:
+        raise make_missing_error(bot_id)
+    return StoredBot(bot, found.config)  # type: ignore[arg-type] # only this module writes it
+
+
+def list_answers(session: Session, ctx: Principal, bots: Sequence[Bot]) -> dict[str, BotAnswers]:
+    """How these bots answer now, by their ids."""
+    versions = {bot.bot_id: bot.version for bot in bots}
+    found = session.scalars(scoped(ctx, BotVersion).where(BotVersion.bot_id.in_(versions)))
+    return {row.bot_id: row.config for row in found if versions[row.bot_id] == row.version}  # type: ignore[misc] # as above
+
+
+def lock_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
+    """The bot, kept as it is by others until the commit.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+    """
+    session.scalar(scoped(ctx, Bot).where(Bot.bot_id == bot_id).with_for_update())
+    return get_bot(session, ctx, bot_id)
+
+
+def change_bot(
+    session: Session,
+    ctx: Principal,
+    bot_id: str,
+    *,
+    name: str | None = None,
+    is_enabled: bool | None = None,
+    answers: BotAnswers | None = None,
+) -> StoredBot:
+    """Make the bot so; what is None stays. How it answers is a new version where it differs. Flushed, not committed.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        BadInput: a dataset is not the tenant's.
+    """
+    stored = lock_bot(session, ctx, bot_id)
+    if name is not None:
+        stored.bot.name = name
+    if is_enabled is not None:
+        stored.bot.is_enabled = is_enabled
+    stored.bot.updated_at = now()
+    if answers is None or answers == stored.answers:
+        session.flush()
+        return stored
+    return _add_version(session, ctx, stored.bot, answers)
+
+
+def remove_bot(session: Session, ctx: Principal, bot_id: str) -> None:
+    """Take the bot away; the default one answers as the settings say from then on.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        Conflict: keys are for this bot alone, and would open nothing.
+    """
+    bot = lock_bot(session, ctx, bot_id).bot
+    bound = scoped(ctx, ApiKey).where(ApiKey.bot_id == bot_id, ApiKey.revoked_at.is_(None))
+    keys = session.scalars(bound.with_only_columns(ApiKey.prefix).limit(3)).all()
+    if keys and bot_id != DEFAULT_BOT:
+        raise Conflict(f"Keys are for this bot alone ({', '.join(keys)}): revoke them first, or switch the bot off.")
+    bot.removed_at = now()
+    session.flush()
+
+
+def make_missing_error(bot_id: str) -> NotFound:
+    """That the tenant has no such bot."""
+    return NotFound(f"Bot {bot_id!r} not found.")
+
+
+def _make_taken_error(bot_id: str) -> Conflict:
+    return Conflict(f"There is a bot {bot_id!r} already.")
+
+
+def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers) -> StoredBot:
+    _check_datasets(session, ctx, answers.get("dataset_ids", []))
+    bot.version += 1
+    config: dict[str, Any] = {**answers}
+    session.add(BotVersion(tenant_id=ctx.tenant_id, bot_id=bot.bot_id, version=bot.version, config=config))
+    session.flush()
+    return StoredBot(bot, answers)
+
+
+def _check_datasets(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> None:
+    found = scoped(ctx, Dataset).where(Dataset.dataset_id.in_(dataset_ids)).with_only_columns(Dataset.dataset_id)
+    if missing := set(dataset_ids) - set(session.scalars(found)):
+        raise refuse_field(f"Dataset {min(missing)!r} not found.", "dataset_ids")
