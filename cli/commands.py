@@ -36,6 +36,7 @@ from domain.indexing import count_chunks_without_vectors
 from domain.models import Document
 from ingestion.pipeline import LoadSummary, Progress, load_paths
 from utils.log_ids import hash_id
+from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 from utils.validity import today
 
@@ -119,7 +120,7 @@ def documents(tenant: str, as_json: bool) -> None:
         error = f"  {row['error']}" if row["error"] else ""
         sizes = f"{row['chunks']:>5}  {row['language']:<2}  {row['date']}"
         holds = "" if row["validity"] == "valid" else f"  {str(row['validity']).replace('_', ' ')}"
-        click.echo(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{holds}{error}")
+        click.echo(make_printable(f"{row['document_id']}  {row['state']:<10}  {sizes}  {row['source']}{holds}{error}"))
 
 
 def _describe_dates(document: Document) -> dict[str, object]:
@@ -140,7 +141,7 @@ def _show_progress() -> Iterator[Progress]:
 
         def show(done: int, total: int, name: str) -> None:
             bar.total, bar.n = total, done
-            bar.set_postfix_str(name[-40:])
+            bar.set_postfix_str(make_printable(name[-40:]))
 
         yield show
 
@@ -165,6 +166,9 @@ def _format_summary(summary: LoadSummary, waiting: int) -> str:
     lines = [f"Failed: {name}: {reason}" for name, reason in summary.failed]
     lines += [f"Read in part: {name}: {reason}" for name, reason in summary.unread]
     lines += [f"Skipped: {name}: {reason}" for name, reason in summary.skipped]
+    lines = list(map(make_printable, lines))
+    if summary.not_pruned:
+        lines.append(make_printable(summary.not_pruned))
     if waiting:
         lines.append(
             f"{waiting} passages wait for their vectors: the running service computes them, or the next start. "

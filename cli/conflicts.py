@@ -14,6 +14,7 @@ from domain.conflict_views import describe_conflicts
 from domain.conflicts import list_conflicts, set_dismissed
 from domain.models import Conflict
 from domain.paging import Part
+from utils.printable import make_printable
 
 _MOST = 10_000
 
@@ -43,7 +44,7 @@ def conflicts(
             found = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
             rows, lines = describe_conflicts(session, ctx, found.rows), [_tell(row, tenant) for row in changed]
     for line in lines:
-        click.echo(line, err=as_json)
+        click.echo(make_printable(line), err=as_json)
     if as_json:
         click.echo(json.dumps(rows, default=_write))
         return
@@ -69,7 +70,6 @@ def _format(row: Mapping[str, Any]) -> str:
     for side in row["statements"]:
         holds = f", {row['decided_by']} wins" if side["document_id"] == row["preferred_document_id"] else ""
         day = side["date"].isoformat() if side["date"] else "removed"
-        lines.append(
-            f"  {side['title']} ({side['document_id']}, {day}{holds})\n    {' '.join(side['sentence'].split())}"
-        )
+        lines.append(make_printable(f"  {side['title']} ({side['document_id']}, {day}{holds})"))
+        lines.append(make_printable(f"    {' '.join(side['sentence'].split())}"))
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.crawler import ClaimedCrawl, Crawler
 from ingestion.crawl.site import Politeness
 from utils.errors import BadInput
+from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 
 DEFAULT_PAGES = 200
@@ -112,7 +113,8 @@ def _list(database: Database, ctx: Principal, *, as_json: bool) -> None:
     for source in sources:
         again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
         error = f"  {source.error}" if source.error else ""
-        click.echo(f"{source.state:<10} {again:<12} {source.url}  {_count_outcomes(source)}{error}")
+        line = f"{source.state:<10} {again:<12} {source.url}  {_count_outcomes(source)}{error}"
+        click.echo(make_printable(line))
 
 
 def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, url: str) -> None:
@@ -132,10 +134,11 @@ def _print_outcome(source: WebSource | None, *, as_json: bool) -> None:
         click.echo(json.dumps(_describe(source)))
     else:
         for problem in source.problems:
-            click.echo(f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}")
+            line = f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}"
+            click.echo(make_printable(line))
         click.echo(_count_outcomes(source))
     if source.state != CrawlState.COMPLETED:
-        click.echo(source.error or f"It is {source.state}.", err=True)
+        click.echo(make_printable(source.error or f"It is {source.state}."), err=True)
         sys.exit(1)
 
 

@@ -14,6 +14,7 @@ from domain.models import JobStatus
 from domain.paging import Part
 from domain.progress import DocumentProgress, list_jobs
 from domain.quotas import UNLIMITED
+from utils.printable import make_printable
 
 _tenant = tenant_option(help="Whose.")
 _MOST = 10_000
@@ -123,4 +124,4 @@ def _format(row: dict[str, Any]) -> str:
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool, line: Any, *, none: str) -> None:
-    click.echo(json.dumps(rows) if as_json else "\n".join(map(line, rows)) or none)
+    click.echo(json.dumps(rows) if as_json else "\n".join(make_printable(line(row)) for row in rows) or none)

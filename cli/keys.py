@@ -14,6 +14,7 @@ from cli.operator import json_option, read_as_operator, tenant_option, write_as_
 from domain import keys
 from domain.bots import get_bot
 from domain.models import ApiKey, now
+from utils.printable import make_printable
 
 _HEAD = ("KEY", "STATUS", "CREATED", "EXPIRES", "LAST USED", "NAME", "SCOPES")
 _KEY_ID = re.compile(r"(?:ak_live_)?([a-z0-9]{8})")
@@ -139,7 +140,7 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
             (row["created_at"] or "")[:10],
             (row["expires_at"] or "never")[:10],
             (row["last_used_at"] or "never")[:16].replace("T", " "),
-            "".join(letter if letter.isprintable() else "?" for letter in row["name"]),
+            make_printable(row["name"]),
             " ".join(row["scopes"]),
         )
         for row in rows

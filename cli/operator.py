@@ -18,6 +18,7 @@ from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
 from domain.keys import ensure_tenant, get_tenant
 from utils.errors import ProblemError
+from utils.printable import make_printable
 from utils.processes import StartError
 
 _App = TypeVar("_App", bound=Flask)
@@ -75,7 +76,7 @@ def records() -> Iterator[Database]:
         finally:
             database.close()
     except ProblemError as error:
-        raise click.ClickException(error.detail) from error
+        raise click.ClickException(make_printable(error.detail)) from error
     except StartError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:

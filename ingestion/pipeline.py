@@ -34,7 +34,7 @@ class LoadSummary:
     """The result of a load. `failed` and `skipped` hold names with reasons; the latter are no documents, see `Walk`.
 
     `unread` holds the names of documents with pages that were not read, and which and why. `chunks` were written, for
-    the `added` and `changed` documents.
+    the `added` and `changed` documents. `not_pruned` says why nothing was removed although that was asked for.
     """
 
     added: int = 0
@@ -44,6 +44,7 @@ class LoadSummary:
     failed: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
+    not_pruned: str | None = None
     chunks: int = 0
     seconds: float = 0.0
 
@@ -81,7 +82,9 @@ def load_paths(
         load = _Load(database, ctx, origins, policy.limits, policy.reader(parser), document_files)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
-    if prune and not found.unreadable:
+    if prune and found.unread_folders:
+        load.summary.not_pruned = _explain_no_pruning(found.unread_folders)
+    elif prune:
         load.summary.removed = _prune(database, ctx, origins, found.folders, bounds)
     if load.summary.changed + load.summary.removed:
         document_files.delete_expired(ctx)
@@ -220,6 +223,14 @@ def _read(path: Path, size_bytes: int) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise UnreadableDocument(f"The file cannot be opened: {exc.strerror}.") from exc
+
+
+def _explain_no_pruning(unread_folders: Sequence[str]) -> str:
+    more = f" and {len(unread_folders) - 1} more" if len(unread_folders) > 1 else ""
+    return (
+        f"Nothing was pruned: {unread_folders[0]}{more} cannot be read, and it is not known which of its files are "
+        "gone. Make it readable, or name other folders, and load again."
+    )
 
 
 def _prune(database: Database, ctx: Principal, origins: Origins, folders: Sequence[Path], bounds: Bounds) -> int:

@@ -13,7 +13,7 @@ from domain.documents import DocumentContent
 from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
 from ingestion.language import document_language
 from ingestion.malware import MalwareCheck
-from ingestion.parsers.parsed import ParsedDocument
+from ingestion.parsers.parsed import ParsedDocument, clean
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress, ParserProcess
 from providers.ocr.chosen import LANGUAGES
@@ -210,5 +210,5 @@ def content_hash(data: bytes) -> str:
 
 def readable_name(file_name: str) -> str:
     """A title made of a file's name: `annual-leave_policy.md` is "Annual leave policy"."""
-    words = re.sub(r"[-_\s]+", " ", PurePath(file_name).stem).strip()
+    words = re.sub(r"[-_\s]+", " ", clean(PurePath(file_name).stem)).strip()
     return words[:1].upper() + words[1:] if words else file_name

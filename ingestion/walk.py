@@ -29,13 +29,15 @@ class Walk:
     """The files and folders that were found below some paths.
 
     `skipped` and `unreadable` hold names with the reason: of what is no document, and of files and folders that cannot
-    be read. A folder that was not entered stands for all that is in it.
+    be read. A folder that was not entered stands for all that is in it. `unread_folders` names those of `unreadable`
+    that are folders: whether their files are there is not known.
     """
 
     files: list[FileEntry] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unread_folders: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _list_names(skipped: Sequence[tuple[str, str]]) -> str:
 
 def _add(found: Walk, file: Path, source: str) -> None:
     if not _is_unicode(str(file)):
-        found.unreadable.append((os.fsencode(source).decode(errors="replace"), "Its path is not UTF-8: rename it."))
+        found.unreadable.append((_make_unicode(source), "Its path is not UTF-8: rename it."))
     elif len(os.fsencode(file)) > LONGEST_PATH_BYTES:
         found.unreadable.append((source, f"Its path is longer than {LONGEST_PATH_BYTES:,} bytes: move it."))
     else:
@@ -168,6 +170,10 @@ def _is_unicode(name: str) -> bool:
     return True
 
 
+def _make_unicode(name: str) -> str:
+    return os.fsencode(name).decode(errors="replace")
+
+
 def _make_absolute(path: Path) -> Path:
     """The absolute path of a file; its own name is kept if it is a link."""
     return path.parent.resolve() / path.name
@@ -178,7 +184,8 @@ def _files_below(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
     entered: set[str] = set()
 
     def note(error: OSError) -> None:
-        name = Path(error.filename).relative_to(root.parent).as_posix()
+        name = _make_unicode(Path(error.filename).relative_to(root.parent).as_posix())
+        found.unread_folders.append(name)
         found.unreadable.append((name, f"The folder cannot be read: {error.strerror}."))
 
     def skip(path: Path, reason: str) -> None:

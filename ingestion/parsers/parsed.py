@@ -22,7 +22,7 @@ _GAP = re.compile(rf"(?<!\s)\s{{{MOST_BLANKS + 1},}}+")
 # Control characters, lone surrogates, marks that reorder what is shown, and the invisible "tags" in which instructions
 # to a model can be hidden. Soft hyphens and zero-width spaces would break words for search.
 UNWANTED = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ufffe\uffff"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 

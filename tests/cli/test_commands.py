@@ -68,13 +68,26 @@ def test_load_names_what_failed_and_exits_with_1(run: Run, handbook: Path) -> No
     assert "2 added" in result.output
 
 
+@pytest.mark.parametrize("hidden", ["\x1b]52;c;cm0=\x07", "\n1 added", "\x9b2J", "\u202efdp", "\u061c", "\U000e0041"])
+def test_what_a_terminal_would_obey_in_names_is_not_printed(run: Run, handbook: Path, hidden: str) -> None:
+    (handbook / f"Büro {hidden}خانه\u200cها.txt").write_text("Open at eight.\n")
+    (handbook / f"{hidden}.pdf").write_text("no PDF")
+    (handbook / f"{hidden}.mp4").write_text("x")
+    printed = run("load", handbook).output + run("documents").output
+    shown = "".join(one if one.isprintable() else "?" for one in hidden)
+    assert printed.count(hidden) == 0
+    assert f"Failed: handbook/{shown}.pdf: It is not a PDF" in printed
+    assert f"Skipped: handbook/{shown}.mp4: " in printed
+    assert f"handbook/Büro {shown}خانه\u200cها.txt" in printed
+
+
 def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
     told = json.loads(run("load", handbook, "--json").stdout)
     assert told.pop("seconds") > 0
     none: list[str] = []
     assert told == {
         **{"added": 2, "changed": 0, "unchanged": 0, "removed": 0, "chunks": 2, "waiting": 2},
-        **{"failed": none, "skipped": none, "unread": none},
+        **{"failed": none, "skipped": none, "unread": none, "not_pruned": None},
     }
 
 

@@ -56,6 +56,15 @@ def test_jobs_are_listed_with_what_went_wrong_and_what_to_do(run: Run, broken: s
     assert [status for _, status in listed(run, "globex")] == ["pending"]
 
 
+def test_what_a_terminal_would_obey_in_names_is_not_printed(run: Run, uploads: UploadStore) -> None:
+    run("datasets", "create", "\x1b]0;owned\x07Rules\u202e", "--tenant", "acme")
+    assert "?]0;owned?Rules?" in run("datasets", "list", "--tenant", "acme").output
+    dataset_id = new_dataset(uploads.database, ACME)
+    uploads.library.take(ACME, dataset_id, "a\x1b[2J\u061c.txt", b"text")
+    assert "a?[2J?.txt" in run("jobs", "list", "--tenant", "acme").output
+    assert run("jobs", "list", "--tenant", "globex").output == "No jobs.\n"
+
+
 def test_what_failed_is_tried_again_for_its_tenant_alone(run: Run, broken: str) -> None:
     assert run("jobs", "retry", "--tenant", "globex", broken).exit_code == 1
     assert run("jobs", "retry", "--tenant", "globex", "--failed").output == "0 begin again.\n"

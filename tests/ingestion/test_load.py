@@ -100,6 +100,11 @@ def test_nothing_is_pruned_while_a_folder_cannot_be_looked_into(database: Databa
         0,
         ["The folder cannot be read: File name too long."],
     )
+    name = summary.failed[0][0]
+    assert summary.not_pruned == (
+        f"Nothing was pruned: {name} cannot be read, and it is not known which of its files are gone. "
+        "Make it readable, or name other folders, and load again."
+    )
     assert len(sources(database)) == 2
     assert load_files(database, ACME, [handbook], prune=True).removed == 1
 
@@ -258,6 +263,9 @@ def test_a_file_whose_name_is_no_unicode_is_reported_and_the_others_go_in(databa
         pytest.skip("this file system takes Unicode names only")
     summary = load_files(database, ACME, [handbook], prune=True)
     assert (summary.added, [reason for _, reason in summary.failed]) == (2, ["Its path is not UTF-8: rename it."])
+    (handbook / "library.txt").unlink()
+    again = load_files(database, ACME, [handbook], prune=True)
+    assert (again.removed, again.not_pruned) == (1, None)
 
 
 def test_the_same_file_named_in_two_ways_is_one_document(
@@ -266,6 +274,19 @@ def test_the_same_file_named_in_two_ways_is_one_document(
     monkeypatch.chdir(handbook)
     assert load_files(database, ACME, [Path(), Path("staff"), Path("staff/../library.txt")]).added == 2
     assert load_files(database, ACME, [handbook]).unchanged == 2
+
+
+def test_titles_made_of_names_have_no_characters_that_a_terminal_obeys(database: Database, tmp_path: Path) -> None:
+    name = "\x1b]0;owned\x07fdp\u202efees\u061c\U000e0041.txt"
+    try:
+        (tmp_path / name).write_text("A room costs 300 euros.")
+    except OSError:
+        pytest.skip("this file system does not take such names")
+    (tmp_path / "page.html").write_text("<head><title>Rent\u202e\u061c\x9b2J</title></head><p>300 euros.</p>")
+    load_files(database, ACME, [tmp_path])
+    with database.reading() as session:
+        assert {document.title for document in list_documents(session, ACME)} == {"]0;ownedfdpfees", "Rent2J"}
+        assert list_documents(session, GLOBEX) == []
 
 
 def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
