@@ -79,7 +79,8 @@ async def upload(ctx: Principal, path: DatasetPath) -> Response:
         request,
         pool,
         take_once,
-        disk=services().disk,
+        tenant_id=ctx.tenant_id,
+        space=services().upload_space,
         max_bytes=limits.max_upload_size,
         max_file_bytes=limits.max_file_size,
     )

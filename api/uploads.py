@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from server.request_body import read_pieces
 from server.sync_pool import SyncPool
-from utils.disk import DiskSpace
+from utils.disk import UploadSpace
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
 from utils.validation import describe_error, refuse_field
@@ -85,37 +85,43 @@ async def receive(
     pool: SyncPool,
     work: Callable[[Form], Awaitable[T]],
     *,
-    disk: DiskSpace,
+    tenant_id: str,
+    space: UploadSpace,
     max_bytes: int,
     max_file_bytes: int,
 ) -> T:
-    """What *work* makes of the files of a multipart body, which wait in one file in the folder of *disk*.
+    """What *work* makes of the files of a multipart body, which wait in one file on the disk of *space*.
 
     Raises:
         UnsupportedMediaType: it is not multipart.
         BadInput: it is damaged, its metadata is no JSON object, or its external ids do not fit its files.
         TooLarge: it has too many parts.
-        NotEnoughSpace: there is no room for it.
+        NotEnoughSpace: there is no room for it, or no longer.
         HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
     """
     boundary = _read_boundary(request)
     pool.check_room()
-    disk.check_documents(request.content_length or 0)
+    announced_bytes = request.content_length
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
-    with await pool.run(lambda: tempfile.TemporaryFile(dir=disk.folder, prefix=".upload-")) as spool:
+    with (
+        space.book(tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
+        await pool.run(lambda: tempfile.TemporaryFile(dir=space.disk.folder, prefix=".upload-")) as spool,
+    ):
         parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes)
-        waiting = bytearray()
-        async for piece in read_pieces(request, max_bytes=max_bytes):
-            waiting += piece
-            if len(waiting) >= _AT_ONCE_BYTES:
-                await pool.run(partial(parser.write, bytes(waiting)))
-                waiting.clear()
+        async for pieces in _gather_pieces(request, max_bytes):
+            space.check_next(booking, len(pieces))
+            await pool.run(partial(parser.write, pieces))
+        return await work(await pool.run(lambda: _make_form(parser)))
 
-        def finish() -> Form:
-            parser.write(bytes(waiting))
-            return _make_form(parser)
 
-        return await work(await pool.run(finish))
+async def _gather_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    waiting = bytearray()
+    async for piece in read_pieces(request, max_bytes=max_bytes):
+        waiting += piece
+        if len(waiting) >= _AT_ONCE_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+    yield bytes(waiting)
 
 
 def compute_fingerprint(form: Form) -> bytes:

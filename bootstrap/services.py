@@ -29,7 +29,7 @@ from ingestion.library import Library
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
-from utils.disk import DiskSpace
+from utils.disk import DiskSpace, UploadSpace
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
@@ -55,6 +55,7 @@ class Services:
     model: AnswerModel
     monitor: Monitor
     disk: DiskSpace
+    upload_space: UploadSpace
     background: Background
     telemetry: Telemetry
     sandbox: Sandbox
@@ -117,6 +118,7 @@ async def open_services(
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),
             disk=disk,
+            upload_space=UploadSpace(disk),
             background=background,
             telemetry=stores.telemetry,
             sandbox=sandbox,

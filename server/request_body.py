@@ -38,6 +38,8 @@ class BodyLimits:
         body_bytes: of one; 413 beyond. None: without a limit.
         patience_s: for a body of no size; 408 beyond, where a body takes longer than this and …
         bytes_per_s: … a second for each so many bytes that have come.
+        whole_s: for a body however slowly it comes; 408 beyond, where it takes longer than this and a second for each …
+        whole_bytes_per_s: … so many bytes that have come: 200 MB may take an hour, and not the whole day.
         total_bytes: of all bodies that are held at once, leaving out those up to 64 KB; 503 beyond. Those of one owner
             may have half of it, or one body of any size that is taken.
     """
@@ -45,9 +47,15 @@ class BodyLimits:
     body_bytes: int | None = None
     patience_s: float = 20.0
     bytes_per_s: int = 8192
+    whole_s: float = 600.0
+    whole_bytes_per_s: int = 65_536
     total_bytes: int = 268_435_456
     held_bytes: int = 0
     held_by: Counter[str] = field(default_factory=Counter)
+
+    def allowed_s(self, size_bytes: int) -> float:
+        """How long a body may have taken of which so much has come."""
+        return min(self.patience_s + size_bytes / self.bytes_per_s, self.whole_s + size_bytes / self.whole_bytes_per_s)
 
     def hold(self, owner: str, size_bytes: int) -> None:
         """Take room for so many bytes more; the opposite of `release`.
@@ -215,8 +223,7 @@ class RequestBodyReader:
                 self._hold(self.declared_bytes)
             size_bytes, began_s = 0, asyncio.get_running_loop().time()
             while not self._is_read:
-                allowed_s = self._limits.patience_s + size_bytes / self._limits.bytes_per_s
-                piece = await self._receive_next(began_s + allowed_s)
+                piece = await self._receive_next(began_s + self._limits.allowed_s(size_bytes))
                 size_bytes += len(piece)
                 if max_bytes is not None and size_bytes > max_bytes:
                     raise RequestEntityTooLarge

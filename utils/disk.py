@@ -5,6 +5,8 @@ does, is ended by SIGBUS. So a reserve is kept free: documents may not use it, w
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,7 @@ from utils.errors import NotEnoughSpace
 
 SpaceState = Literal["ok", "low", "full"]
 _RETRY_AFTER = {"Retry-After": "60"}
+_MARGIN_BYTES = 1_048_576  # booked ahead of what comes without a size
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,68 @@ class DiskSpace:
         """How much is free and how much is the reserve, for operators."""
         free, reserve = self.free_bytes() / 1e6, self.reserve_bytes / 1e6
         return f"{free:,.0f} MB are free where {self.folder} is, {reserve:,.0f} MB are the reserve (DISK_RESERVE_MB)."
+
+
+@dataclass(slots=True)
+class Booking:
+    """Room for one upload of *tenant_id*: `written_bytes` of the `booked_bytes` are on the disk."""
+
+    tenant_id: str
+    booked_bytes: int = 0
+    written_bytes: int = 0
+
+
+class UploadSpace:
+    """Room on *disk* for uploads under way, all in one event loop: what they have announced is booked before it comes.
+
+    A tenant may book half of the room above the reserve. No upload can use more: what has come is copied once more.
+    """
+
+    def __init__(self, disk: DiskSpace) -> None:
+        self.disk = disk
+        self._under_way: list[Booking] = []
+
+    @contextmanager
+    def book(self, tenant_id: str, announced_bytes: int | None) -> Iterator[Booking]:
+        """Room for an upload of this size, None if it is not known, until the end of the block.
+
+        Raises:
+            NotEnoughSpace: there is none.
+        """
+        self.disk.check_documents()
+        booking = Booking(tenant_id)
+        self._extend(booking, _MARGIN_BYTES if announced_bytes is None else announced_bytes)
+        self._under_way.append(booking)
+        try:
+            yield booking
+        finally:
+            self._under_way = [other for other in self._under_way if other is not booking]
+
+    def check_next(self, booking: Booking, size_bytes: int) -> None:
+        """To be called before so many bytes more of an upload are written; others may have used up the room meanwhile.
+
+        Raises:
+            NotEnoughSpace: they would touch the reserve.
+        """
+        self.disk.check_documents(size_bytes)
+        missing_bytes = booking.written_bytes + size_bytes - booking.booked_bytes
+        if missing_bytes > 0:
+            self._extend(booking, missing_bytes + _MARGIN_BYTES)
+        booking.written_bytes += size_bytes
+
+    def _extend(self, booking: Booking, more_bytes: int) -> None:
+        others = [each for each in self._under_way if each is not booking]
+        written_bytes = booking.written_bytes + sum(each.written_bytes for each in others)
+        room_bytes = self.disk.free_bytes() - self.disk.reserve_bytes + written_bytes
+        wanted_bytes = booking.booked_bytes + more_bytes
+        own_bytes = wanted_bytes + sum(each.booked_bytes for each in others if each.tenant_id == booking.tenant_id)
+        if own_bytes > room_bytes // 2 or wanted_bytes + sum(each.booked_bytes for each in others) > room_bytes:
+            raise NotEnoughSpace(
+                "Not enough disk space: no room for this upload beside those under way. "
+                "Send less at once, or try again later.",
+                headers=_RETRY_AFTER,
+            )
+        booking.booked_bytes = wanted_bytes
 
 
 def find_size_bytes(folder: Path) -> int:

@@ -1,5 +1,8 @@
 """A disk that fills up, on which everything is: refusals in time, nothing acknowledged lost, back without a hand."""
 
+import http.client
+import json
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ MB = 1_000_000
 RESERVE_MB = 160
 QUESTION = "How much does a dormitory room cost?"
 NO_DOCUMENTS = "Not enough disk space: no documents are taken or indexed until there is more. Try again later."
+NO_ROOM_BESIDE = (
+    "Not enough disk space: no room for this upload beside those under way. Send less at once, or try again later."
+)
 NO_QUESTIONS = "Not enough disk space: questions are not answered until there is more. Try again later."
 
 
@@ -106,6 +112,36 @@ def test_a_service_that_is_killed_on_a_full_disk_waits_for_room_and_starts_by_it
     assert service.logged().count("Not enough disk space to start") == 1
 
 
+def test_uploads_under_way_cannot_use_up_the_reserve_together(service: Service, disk: SmallDisk) -> None:
+    service.start()
+    await_vectors(service)
+    acme, globex = service.new_key("acme"), service.new_key("globex")
+    disk.leave((RESERVE_MB + 60) * MB)
+    slow = [_begin_upload(service, key, 25 * MB) for key in (acme, globex)]
+    try:
+        service.wait_for(lambda: _is_refused(service, globex, 25 * MB))
+        _assert_refused_raw(_begin_upload(service, acme, 7 * MB), NO_ROOM_BESIDE)  # more than its half
+        _assert_refused_raw(_begin_upload(service, service.key, 25 * MB), NO_ROOM_BESIDE)
+        with service.client(globex) as client:
+            assert ask(client, QUESTION, "beside").status_code == 200
+        disk.leave((RESERVE_MB + 2) * MB)  # somebody else writes
+        before = disk.free_bytes()
+        for connection in slow:
+            connection.sock.sendall(b"x" * 4 * MB)
+            _assert_refused_raw(connection, NO_DOCUMENTS)
+        service.wait_for(lambda: disk.free_bytes() > before - MB)  # what had come is gone
+    finally:
+        for connection in slow:
+            connection.close()
+    disk.leave((RESERVE_MB + 60) * MB)
+    service.wait_for(lambda: not _is_refused(service, globex, 25 * MB))
+    whole = b"# Boats\n\nThe boats leave at 08:15.\n"
+    with service.client(acme) as client:
+        dataset = client.post("/v1/tenant/datasets", json={"name": "ours"}).json()["id"]
+        path = f"/v1/tenant/datasets/{dataset}/documents/upload"
+        assert client.post(path, files={"files": ("boats.md", whole)}).status_code == 202
+
+
 @pytest.mark.long
 def test_a_document_that_was_taken_before_the_disk_was_full_is_read_when_there_is_room(
     service: Service, disk: SmallDisk
@@ -140,6 +176,34 @@ def _assert_refused(response: httpx.Response, detail: str) -> None:
     assert (response.status_code, problem["type"]) == (503, "urn:pustaka:problem:not-enough-space")
     assert (problem["title"], problem["detail"]) == ("Not enough disk space", detail)
     assert response.headers["Retry-After"] == "60"
+
+
+def _begin_upload(service: Service, key: str, announced_bytes: int) -> http.client.HTTPConnection:
+    """An upload that has announced this size, and sent the beginning of one file."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    connection.putrequest("POST", "/v1/tenant/datasets/none/documents/upload")
+    connection.putheader("X-API-Key", key)
+    connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+    connection.putheader("Content-Length", str(announced_bytes))
+    connection.endheaders(b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.md"\r\n\r\n')
+    return connection
+
+
+def _is_refused(service: Service, key: str, announced_bytes: int) -> bool:
+    """Whether an upload of this size is refused at once."""
+    connection = _begin_upload(service, key, announced_bytes)
+    try:
+        return bool(select.select([connection.sock], [], [], 1)[0])
+    finally:
+        connection.close()
+
+
+def _assert_refused_raw(connection: http.client.HTTPConnection, detail: str) -> None:
+    response = connection.getresponse()
+    problem = json.loads(response.read())
+    assert (response.status, problem["type"]) == (503, "urn:pustaka:problem:not-enough-space")
+    assert (problem["detail"], response.headers["Retry-After"]) == (detail, "60")
+    connection.close()
 
 
 def _ask_while_it_fills(service: Service, disk: SmallDisk) -> list[str]:

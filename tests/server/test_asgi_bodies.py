@@ -231,6 +231,22 @@ def test_a_body_that_does_not_come_to_its_end_is_refused(path: str) -> None:
         assert connection.at_end()
 
 
+@pytest.mark.parametrize("path", ["/coroutine", "/later", "/pieces"])
+def test_a_body_that_comes_bit_by_bit_is_refused_when_its_whole_time_is_over(path: str) -> None:
+    limits = BodyLimits(LIMIT_BYTES, bytes_per_s=1, whole_s=SOON_S, whole_bytes_per_s=1_000_000)
+    with serving(FlaskAsgi(make_app(Journal()), body_limits=limits)) as live, Connection(live) as connection:
+        connection.send(post(path, "Content-Length: 1000") + b"x" * 900)
+        answer = connection.answer()
+        assert (answer.status, answer.header("connection")) == (408, "close")
+
+
+def test_a_body_may_take_longer_the_larger_it_is_but_not_all_day() -> None:
+    limits = BodyLimits()
+    assert limits.allowed_s(0) == 20
+    assert limits.allowed_s(1_000_000) > 120
+    assert limits.allowed_s(250_000_000) < 2 * 3600
+
+
 def test_bodies_that_memory_has_no_room_for_are_refused_and_small_ones_are_not() -> None:
     limits = BodyLimits(LIMIT_BYTES, total_bytes=3 * LIMIT_BYTES)
     with serving(FlaskAsgi(make_app(Journal()), body_limits=limits)) as live, ExitStack() as stack:
