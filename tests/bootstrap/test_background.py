@@ -13,6 +13,7 @@ from bootstrap.background import Background
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import replace_document
+from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED
 from indexing.indexer import Indexer
 from ingestion.job_workers import JobWorkerPool
@@ -56,7 +57,12 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
         _nothing,
         forget=_nothing,
         working=JobWorkerPool(
-            partial(JobWorker, database, document_files, policy_with(Sandbox()), quotas=UNLIMITED),
+            partial(
+                JobWorker,
+                *(database, document_files, policy_with(Sandbox())),
+                quotas=UNLIMITED,
+                permissions=PermissionCheck(has_configured_key=True),
+            ),
             partial(tidy, database),
             count=1,
         ),
