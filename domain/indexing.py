@@ -1,6 +1,5 @@
 """What the index lacks, read from SQL and noted there once it has it; `indexing/indexer.py` puts it in."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,10 +9,10 @@ from sqlalchemy.orm import Session, aliased
 
 from auth.background import make_system
 from auth.principal import Principal
-from domain.document_dates import date_of, period_of
 from domain.documents import in_batches, lock_documents
 from domain.indexes import is_held_nowhere
 from domain.models import Chunk, Document, DocumentState
+from domain.passages import as_passage
 from domain.scoping import (
     count_everywhere,
     scoped,
@@ -249,38 +248,6 @@ def mark_undone(
             these = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
             indexed = these.where(Document.state.in_([DocumentState.SEARCHABLE, DocumentState.READY]))
             session.execute(indexed.values(state=DocumentState.PENDING))
-
-
-def as_passage(document: Document, chunk: Chunk) -> Passage:
-    """The chunk as it is searched, shown and cited."""
-    period = period_of(document)
-    return Passage(
-        passage_id=chunk.chunk_id,
-        document_id=document.document_id,
-        title=document.title,
-        source=document.source,
-        url=document.url,
-        page=chunk.page,
-        heading=chunk.heading,
-        start=chunk.start,
-        end=chunk.end,
-        language=chunk.language,
-        text=chunk.text,
-        version=document.version,
-        dataset_id=document.dataset_id or "",
-        labels=_labels(document),
-        dated=date_of(document)[0].isoformat(),
-        valid_from=period.valid_from.isoformat() if period.valid_from else None,
-        valid_until=period.valid_until.isoformat() if period.valid_until else None,
-        precedence=period.precedence,
-    )
-
-
-def _labels(document: Document) -> tuple[str, ...]:
-    """What a search can be limited to: its tags as `tag=…`, and what its metadata says in one word or number."""
-    tags = [f"tag={tag}" for tag in document.tags]
-    simple = [(key, value) for key, value in document.labels.items() if isinstance(value, str | int | float)]
-    return (*tags, *(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in simple))
 
 
 def _forget(session: Session, ctx: Principal, document_ids: Sequence[str], slot: int, slots: Slots) -> None:

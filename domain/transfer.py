@@ -10,8 +10,9 @@ from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
 from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
 from domain.indexes import find_serving_index
-from domain.indexing import as_passage, mark_searchable, mark_vectors, mark_words
+from domain.indexing import mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
+from domain.passages import as_passage
 from domain.scoping import scoped
 from utils.passages import Passage
 

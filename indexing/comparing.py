@@ -16,9 +16,9 @@ from domain.conflicts import FoundConflict, Side
 from domain.db import Database
 from domain.documents import get_chunks
 from domain.in_thread import read, write
-from domain.indexing import as_passage
 from domain.jobs import is_any_processed
 from domain.models import Document
+from domain.passages import as_passage
 from retrieval.index import PassageIndex
 from utils.errors import ProblemError
 from utils.loops import repeat

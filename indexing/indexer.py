@@ -20,6 +20,7 @@ from domain import indexing
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
+from domain.passages import as_passage
 from domain.slots import FIRST_SLOT
 from indexing.pace import OLDEST_EVERY, Pace, Paces, Turns
 from ingestion.cutting import Cutter
@@ -181,7 +182,7 @@ class Indexer:
         if not waiting:
             return
         lacking = [(document, [one for one in chunks if not self._holds_words(one)]) for document, chunks in waiting]
-        passages = [indexing.as_passage(document, chunk) for document, chunks in lacking for chunk in chunks]
+        passages = [as_passage(document, chunk) for document, chunks in lacking for chunk in chunks]
         if passages:
             async with self._writing:
                 await self._index.put(ctx, passages)
@@ -194,7 +195,7 @@ class Indexer:
             if held:
                 # It is there already: what is new is what is said of it, or nothing.
                 async with self._writing:
-                    await self._index.update_document(ctx, indexing.as_passage(document, held))
+                    await self._index.update_document(ctx, as_passage(document, held))
             documents.append(document)
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 

@@ -23,6 +23,7 @@ from domain.db import Database, open_database
 from domain.documents import list_documents, record_failure, replace_document
 from domain.keys import create_key, ensure_tenant
 from domain.models import Base, now
+from domain.passages import as_passage
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
 from tests.domain.records import ACME, GLOBEX, content
@@ -175,7 +176,7 @@ async def _index(database: Database, data_dir: Path) -> None:
     for ctx in TENANTS:
         with database.writing() as session:
             waiting = indexing.without_words(session, ctx, 10_000)[:-1]
-            passages = [indexing.as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
+            passages = [as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
             await index.put(ctx, passages)
             indexing.mark_words(session, ctx, passages)
             indexing.mark_searchable(session, ctx, [document for document, _ in waiting])

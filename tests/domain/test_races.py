@@ -17,6 +17,7 @@ from domain.documents import get_chunks, list_documents, record_failure, remove_
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.keys import create_first_key, ensure_tenant, find_key
 from domain.models import Chunk, Dataset, Document, DocumentState, Job, JobStage, Tenant
+from domain.passages import as_passage
 from domain.progress import derive_status
 from domain.quotas import UNLIMITED
 from domain.rechunking import add_chunks
@@ -167,7 +168,7 @@ def index_all(database: Database, ctx: Principal, slot: int) -> None:
         waiting = indexing.without_words(session, ctx, 20, slot)
         removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
         present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
-        passages = [indexing.as_passage(document, chunk) for document, chunks in present for chunk in chunks]
+        passages = [as_passage(document, chunk) for document, chunks in present for chunk in chunks]
         indexing.drop_removed(session, ctx, removed, slot)
         indexing.mark_words(session, ctx, passages, slot)
         indexing.mark_searchable(session, ctx, [document for document, _ in present], slot)
@@ -201,7 +202,7 @@ def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
 def mark_words(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     waiting = indexing.without_words(session, ctx, 20, slot)
-    passages = [indexing.as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
+    passages = [as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
     dice.shuffle(passages)
     indexing.mark_words(session, ctx, passages, slot)
 
@@ -270,7 +271,7 @@ STEPS = [
 def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_same_moment(database: Database) -> None:
     with database.writing() as session:
         document = replace_document(session, ACME, "/leave.md", content("one"))
-        passages = [indexing.as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
+        passages = [as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
         indexing.mark_words(session, ACME, passages)
 
     meanwhile(
@@ -326,7 +327,7 @@ def one_held(session: Session, ctx: Principal, dice: random.Random) -> jobs.Clai
         return None
     job = dice.choice(taken)
     found = jobs.ClaimedJob(
-        job.job_id, job.document_id, str(job.worker), JobStage(job.stage), job.content_hash, "a.md", 1
+        job.job_id, job.document_id, str(job.worker), JobStage(job.stage), job.content_hash, "a.md", 1, ctx
     )
     session.expunge_all()
     return found
