@@ -15,7 +15,7 @@ from domain.indexing import count_without_vectors
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.checkpointer.circuit import Circuit
 from utils.disk import DiskSpace, SpaceState
-from utils.errors import ProblemError
+from utils.errors import ProblemError, StoreDamaged
 from utils.loops import repeat
 from utils.observers import StoreObservers
 from utils.ports import StoreObserver
@@ -117,7 +117,7 @@ class Monitor:
             (database, True),
             (index, True),
             (redis and f"{redis} Conversations are held in memory.", not self.memory_suffices),
-            (self._explain_indexing(), False),
+            (None if database else self._explain_indexing(), False),
             (self._describe_space(space, is_refusing=is_refusing), is_refusing),
             (scanner and f"{scanner} {self._explain_scanner()}", False),
             (model and f"The language model does not answer, quotes do instead: {model}", False),
@@ -126,7 +126,7 @@ class Monitor:
         self.status = Status(
             redis=_state(redis),
             database=_state(database),
-            index=_state(index or self.indexer.last_error),
+            index=_state(index or (None if database else self.indexer.last_error)),
             chat_model=_state(model) if self.language_model else None,
             pending=self.status.pending,
             space=space,
@@ -162,19 +162,21 @@ class Monitor:
 
     async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
         """Why *what* cannot be used, None if it can; a change is logged."""
-        reason = None
+        reason, level = None, logging.WARNING
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await ask()
         except ProblemError as exc:
             reason = exc.detail
+            if isinstance(exc, StoreDamaged):
+                level = logging.ERROR
         except (TimeoutError, OSError, SQLAlchemyError):
             reason = f"{what} does not answer."
         except Exception:  # whatever broke, the others are looked at, and this one again
             reason = f"{what} cannot be looked at; the log says why."
             logger.exception("%s", reason)
         if reason != self._logged.get(what):
-            logger.log(logging.WARNING if reason else logging.INFO, "%s", reason or f"{what} answers again.")
+            logger.log(level if reason else logging.INFO, "%s", reason or f"{what} answers again.")
             self._logged[what] = reason
         return reason
 

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
-from domain.refusals import DAMAGED, translate_errors
-from utils.errors import StoreRefused, StoreUnavailable
+from domain.refusals import describe_damage, translate_errors
+from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,19 @@ class Database:
     Everything here raises `StoreUnavailable` when the database is away, and `StoreRefused` when it cannot be used.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, file: str | None = None) -> None:
         self.engine = engine
+        self._file = file or (None if self.is_server else engine.url.database)
+        self._damage: StoreDamaged | None = None
         self._readers = sessionmaker(_open_for_reading(engine), expire_on_commit=False)
         writing = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
         self._being_checked = threading.Lock()
+
+    @property
+    def file(self) -> str | None:
+        """That of an SQLite database."""
+        return self._file
 
     @property
     def is_server(self) -> bool:
@@ -52,14 +59,24 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with translate_errors(), self._readers() as session:
+        with self.translating(), self._readers() as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session whose changes are committed at the end of the block, or undone if it raises."""
-        with translate_errors(), self._writers.begin() as session:
+        with self.translating(), self._writers.begin() as session:
             yield session
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """As `translate_errors`. A damage, wherever it was met, is what `check` says from then on."""
+        try:
+            with translate_errors(self._file):
+                yield
+        except StoreDamaged as error:
+            self._damage = error
+            raise
 
     def check(self) -> None:
         """Ask whether the database can be used. Blocking; one question at a time, so that a hanging one is not joined.
@@ -68,10 +85,12 @@ class Database:
             StoreUnavailable: it does not answer.
             StoreRefused: it answers, but not as needed; `detail` says what to do.
         """
+        if self._damage:
+            raise StoreDamaged(self._damage.detail)
         if not self._being_checked.acquire(timeout=CONNECT_TIMEOUT_S):
             raise StoreUnavailable("DATABASE_URI: the database server does not answer in time.")
         try:
-            with translate_errors(), self.engine.connect() as connection:
+            with self.translating(), self.engine.connect() as connection:
                 heads = self._refuse_newer_tables(connection)
                 if self.is_server:
                     _refuse_where_nothing_can_be_written(connection, to_be_altered=heads != self._newest)
@@ -86,7 +105,7 @@ class Database:
             StoreRefused: it cannot be used, or its tables are of a newer version of the service than this one.
         """
         options = {"sqlite_begin": "BEGIN IMMEDIATE"}
-        with translate_errors(), self.engine.connect().execution_options(**options) as connection:
+        with self.translating(), self.engine.connect().execution_options(**options) as connection:
             if self.is_server:
                 _wait_for_other_migrations(connection)
             self._refuse_newer_tables(connection)
@@ -167,17 +186,18 @@ def open_read_only(file: Path) -> Database:
     # make that log, and a lock, only to look.
     untouched = "" if Path(f"{file}-wal").exists() else "&immutable=1"
     address = f"{file.absolute().as_uri()}?mode=ro{untouched}"
-    return Database(create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True)))
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
+    return Database(engine, file=str(file.absolute()))
 
 
 def look_for_damage(database: Database, limit_s: float) -> bool:
     """Whether all of an SQLite database was looked through within *limit_s*, and is whole. Blocking.
 
     Raises:
-        StoreRefused: it is damaged.
+        StoreDamaged: it is damaged.
     """
     deadline = time.monotonic() + limit_s
-    with translate_errors(), database.engine.connect() as connection:
+    with database.translating(), database.engine.connect() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
         driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         try:
@@ -187,7 +207,7 @@ def look_for_damage(database: Database, limit_s: float) -> bool:
                 return False
             raise
     if found != "ok":
-        raise StoreRefused(f"DATABASE_URI, DATA_DIR: {DAMAGED}")
+        raise StoreDamaged(describe_damage(database.file))
     return True
 
 

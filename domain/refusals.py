@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from utils.errors import NotEnoughSpace, StoreRefused, StoreUnavailable
+from utils.errors import NotEnoughSpace, StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +100,6 @@ _WHEN_ANSWERED: _Written = [
     ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
 ]
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
-DAMAGED = (
-    "the file is no SQLite database, or is damaged. Stop the service, put the file aside and restore a backup of it."
-)
 # https://www.sqlite.org/rescode.html
 _BY_SQLITE: _Written = [
     (
@@ -111,7 +108,6 @@ _BY_SQLITE: _Written = [
         "the database file cannot be opened: its folder must exist and may be written.",
     ),
     ("^SQLITE_(READONLY|PERM|AUTH)", StoreRefused, "the database file cannot be written. Check who owns it."),
-    ("^SQLITE_(NOTADB|CORRUPT)", StoreRefused, DAMAGED),
     ("^SQLITE_(BUSY|LOCKED)", StoreUnavailable, "another process has been writing to the database for too long."),
     (
         "^SQLITE_ERROR: no such (table|column)",
@@ -121,6 +117,7 @@ _BY_SQLITE: _Written = [
     ("^SQLITE_FULL", NotEnoughSpace, "the disk is full."),
     ("^SQLITE_IOERR", StoreUnavailable, "the disk does not take or give data."),
 ]
+_DAMAGED = re.compile("^SQLITE_(NOTADB|CORRUPT)")
 _CONNECTING, _ANSWERED, _SQLITE = (
     [(re.compile(pattern, re.IGNORECASE), kind, detail) for pattern, kind, detail in written]
     for written in (_WHEN_CONNECTING, _WHEN_ANSWERED, _BY_SQLITE)
@@ -128,28 +125,41 @@ _CONNECTING, _ANSWERED, _SQLITE = (
 
 
 @contextmanager
-def translate_errors() -> Iterator[None]:
+def translate_errors(file: str | None = None) -> Iterator[None]:
     """Turn what SQLAlchemy raises in the block into our own errors, where the store is at fault and not the statement.
 
+    *file* is that of an SQLite database.
+
     Raises:
+        StoreDamaged: the file is no SQLite database, or is damaged.
         StoreUnavailable: the database is away or overloaded.
         StoreRefused: it answers, but not as needed.
     """
     try:
         yield
     except exc.SQLAlchemyError as error:
-        refusal = _translate(error)
+        refusal = _translate(error, file)
         if refusal is None:
             raise
         raise refusal from error
 
 
-def _translate(error: exc.SQLAlchemyError) -> StoreUnavailable | None:
+def describe_damage(file: str | None) -> str:
+    """What is to be done about a damaged SQLite database in *file*, in words."""
+    return (
+        f"{file or 'The database file'} is no SQLite database, or is damaged. "
+        "Stop the service, put it aside and restore a backup of it."
+    )
+
+
+def _translate(error: exc.SQLAlchemyError, file: str | None) -> StoreUnavailable | None:
     if isinstance(error, exc.TimeoutError):
         return StoreUnavailable("DB_POOL_SIZE: all connections to the database are in use. Try again, or raise it.")
     if not isinstance(error, exc.DBAPIError):
         return None
     name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None and _DAMAGED.search(name):
+        return StoreDamaged(describe_damage(file))
     if name is not None:
         return _find_refusal(_SQLITE, f"{name}: {error.orig}", "DATABASE_URI, DATA_DIR")
     return _translate_server_error(error)

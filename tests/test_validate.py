@@ -254,7 +254,8 @@ def test_a_damaged_sqlite_database_is_named_wherever_the_damage_is(tmp_path: Pat
     with file.open("r+b") as opened:  # pages that nobody reads at a start
         opened.seek(file.stat().st_size // 2)
         opened.write(b"\xff" * 16384)
-    assert_failing(check(tmp_path, "Stores"), "Database", "damaged", "restore a backup")
+    told = f"{file} is no SQLite database, or is damaged"
+    assert_failing(check(tmp_path, "Stores"), "Database", told, "restore a backup")
 
 
 def _mark_as_newer(connection: "sqlite3.Connection | psycopg.Connection[tuple[object, ...]]") -> None:

@@ -10,8 +10,8 @@ ProblemError
 ├── NotFound 404                ├── NotReady 503
 ├── MethodNotAllowed 405        ├── StoreUnavailable 503
 ├── RequestTimeout 408          │   ├── StoreRefused 503
-├── Conflict 409                │   └── NotEnoughSpace 503
-│   └── RequestUnderWay         │
+├── Conflict 409                │   ├── StoreDamaged 503
+│   └── RequestUnderWay         │   └── NotEnoughSpace 503
 ├── Gone 410                    └── ProviderError 502
 ├── TooLarge 413                    ├── ProviderUnavailable 502
 ├── UnsupportedMediaType 415        ├── ProviderBusy 503
@@ -173,6 +173,10 @@ class Overloaded(ProblemError):
     """There is no room in this process at present. Expected under load: it is counted, not logged one by one."""
 
     slug, title, status = "overloaded", "The service is overloaded", 503
+
+
+class StoreDamaged(StoreRefused):
+    """The file of the SQLite database is no such database, or not all of it is whole any more."""
 
 
 class NotEnoughSpace(StoreUnavailable):

@@ -18,7 +18,7 @@ from domain.db import Database, open_database, wait_for_database
 from domain.documents import list_documents, replace_document
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.servers.postgres import PASSWORD, PostgresServer
-from utils.errors import ProblemError, StoreRefused, StoreUnavailable
+from utils.errors import ProblemError, StoreDamaged, StoreRefused, StoreUnavailable
 
 SECRET = "hush-hush"
 
@@ -255,11 +255,14 @@ def test_a_database_of_a_newer_version_is_refused_by_every_question_and_left_alo
 
 def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Dear diary, today I was no database at all, but a text. " * 100)
-    for path, match in ((tmp_path / "notes.db", "no SQLite database"), (tmp_path / "no" / "x.db", "folder")):
+    for path, kind, match in (
+        (tmp_path / "notes.db", StoreDamaged, f"{tmp_path}/notes.db is no SQLite database"),
+        (tmp_path / "no" / "x.db", StoreRefused, "folder"),
+    ):
         with opened(f"sqlite:///{path}") as database:
             for call in (database.check, database.migrate):
                 error = refusal(call)
-                assert type(error) is StoreRefused
+                assert type(error) is kind
                 assert error.detail.startswith("DATABASE_URI, DATA_DIR: ")
                 assert match in error.detail
 
