@@ -45,12 +45,4 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     choices = headings(hits, MOST_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})
-    message = answer_message(
-        text,
-        run.run_id,
-        citations=[],
-        model="",
-        language_model=False,
-        clarification={"question": question, "choices": choices},
-    )
-    return {"messages": [message]}
+    return {"messages": [answer_message(text, run.run_id, clarification={"question": question, "choices": choices})]}

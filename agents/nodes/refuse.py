@@ -49,16 +49,7 @@ async def refusal(
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
-    message = answer_message(
-        text,
-        run.run_id,
-        citations=[],
-        model="",
-        language_model=False,
-        support=support,
-        fallback_reason=fallback_reason,
-    )
-    return {"messages": [message]}
+    return {"messages": [answer_message(text, run.run_id, support=support, fallback_reason=fallback_reason)]}
 
 
 def headings(hits: Sequence[Hit], most: int) -> list[str]:
