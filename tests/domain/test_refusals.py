@@ -255,15 +255,15 @@ def test_a_database_of_a_newer_version_is_refused_by_every_question_and_left_alo
 
 def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Dear diary, today I was no database at all, but a text. " * 100)
-    for path, kind, match in (
-        (tmp_path / "notes.db", StoreDamaged, f"{tmp_path}/notes.db is no SQLite database"),
-        (tmp_path / "no" / "x.db", StoreRefused, "folder"),
+    for path, kind, begin, match in (
+        (tmp_path / "notes.db", StoreDamaged, f"{tmp_path}/notes.db is no SQLite database", "restore a backup"),
+        (tmp_path / "no" / "x.db", StoreRefused, "DATABASE_URI, DATA_DIR: ", "folder"),
     ):
         with opened(f"sqlite:///{path}") as database:
             for call in (database.check, database.migrate):
                 error = refusal(call)
                 assert type(error) is kind
-                assert error.detail.startswith("DATABASE_URI, DATA_DIR: ")
+                assert error.detail.startswith(begin)
                 assert match in error.detail
 
 
