@@ -34,13 +34,15 @@ def main() -> int:
         print("install it and run `make install`, then `.venv/bin/python validate.py`.")
         return 1
     arguments = _arguments()
-    from bootstrap.installation import NotAllowed, enter_installation  # an older Python could not read it
+    from bootstrap.installation import NotAllowed, enter_installation, leave_shell  # an older Python could not read it
 
     try:
         entered = enter_installation(ROOT)
     except NotAllowed as exc:
         print(exc, file=sys.stderr)
         return 1
+    if entered is None and (stray := leave_shell()):
+        print(stray, file=sys.stderr)
     # What libraries log or warn of is not for here, and may hold anything.
     logging.disable()
     warnings.simplefilter("ignore")

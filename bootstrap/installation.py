@@ -89,6 +89,34 @@ def enter_installation(root: Path) -> Entered | None:
     return Entered(unit, tuple(sorted(others)))
 
 
+def leave_shell() -> str:
+    """Where PUSTAKA_ENV_FILE names the settings, take those of this shell out of the environment.
+
+    For commands that act as no unit: what is left over in a shell must not send them to other stores. Gives the
+    sentence that names what is not heeded; "" where there is nothing of it.
+    """
+    file = os.environ.get(ENV_FILE)
+    if not file:
+        return ""
+    try:
+        from config import list_variables  # it needs packages, and validate.py runs without them too
+    except ImportError:
+        return ""
+    said = _parse_lines(file)
+    stray = sorted(name for name in list_variables() if name in os.environ and os.environ[name] != said.get(name))
+    for name in stray:
+        del os.environ[name]
+    return f"Set in this shell and not heeded, as {ENV_FILE} names the settings: {', '.join(stray)}." if stray else ""
+
+
+def _parse_lines(file: str) -> dict[str, str]:
+    """The names and values in a file of settings; none of one that cannot be read, which is told when it is."""
+    try:
+        return _parse(Path(file).read_text())
+    except (OSError, UnicodeDecodeError):
+        return {}
+
+
 def _make_unit(path: Path, settings: list[tuple[str, str]]) -> Unit:
     last = dict(settings)
     words = [word for value in _list_values(settings, "Environment") for word in shlex.split(value)]
@@ -136,13 +164,17 @@ def _read_files(unit: Unit) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in unit.files:
         try:
-            lines = file.read_text().splitlines()
+            found |= _parse(file.read_text())
         except PermissionError:
             raise NotAllowed(
                 f"{file} can be read by root alone. Type: sudo pustaka {shlex.join(sys.argv[1:])}"
             ) from None
         except (OSError, UnicodeDecodeError) as exc:
             raise NotAllowed(f"{file}, which {unit.path} names, cannot be read ({type(exc).__name__}).") from None
-        pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith(("#", ";")))
-        found |= {name.strip(): value.strip().strip("\"'") for name, value in pairs}
     return found
+
+
+def _parse(text: str) -> dict[str, str]:
+    lines = (line for line in text.splitlines() if "=" in line and not line.lstrip().startswith(("#", ";")))
+    pairs = (line.split("=", 1) for line in lines)
+    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}

@@ -36,7 +36,7 @@ def conflicts(
     holds, else the newer one: end the other with `valid_until`, replace it, or delete it.
     """
     changed = []
-    with records() as database:
+    with records(to_look=True) as database:
         ctx = existing_operator(database, tenant)
         with database.writing() if dismiss or reopen else database.reading() as session:
             for chosen, dismissed in ((dismiss, True), (reopen, False)):

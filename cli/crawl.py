@@ -61,7 +61,7 @@ def crawl(
     most = settings().crawl_max_pages
     every_s = None if every is None else int(every * 3600)
     plan = CrawlPlan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), every_s)
-    with records() as database:
+    with records(to_look=url is None) as database:
         ctx, document_files = operator(database, tenant), open_originals(settings(), database)
         if url is None:
             _list(database, ctx, as_json=as_json)

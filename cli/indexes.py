@@ -30,7 +30,7 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
-    with records() as database:
+    with records(to_look=True) as database:
         found = look_at_indexes(settings(), database)
     click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_format(found)))
 

@@ -9,6 +9,7 @@ from flask.cli import FlaskGroup
 
 from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import describe_settings
+from cli.operator import tell_of_shell
 from config import SAMPLES, SettingsError, load_settings
 from server.reloading import NOT_RELOADED, ask_for_reload
 from utils.processes import StartError
@@ -41,6 +42,7 @@ def run() -> None:
     """Start the service in the foreground: as its unit does, else the API and the chat page in one process."""
     try:
         entered = enter_installation(ROOT)
+        tell_of_shell(entered)
     except NotAllowed as error:
         raise click.ClickException(str(error)) from error
     click.echo(describe_settings(entered), err=True)
@@ -55,6 +57,7 @@ def reload() -> None:
     """Let the running service take up changed settings, and say what changed and what waits for a restart."""
     try:
         entered = enter_installation(ROOT)
+        tell_of_shell(entered)
         click.echo(describe_settings(entered), err=True)
         note = ask_for_reload(load_settings().data_dir, _RELOAD_LIMIT_S)
     except SettingsError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar, cast
 
 import click
@@ -12,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT, Principal
-from bootstrap.installation import NotAllowed, enter_installation
+from bootstrap.installation import Entered, NotAllowed, enter_installation, leave_shell
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
+from domain.db import open_database as open_database_at
 from domain.keys import ensure_tenant, get_tenant
 from utils.errors import ProblemError
 from utils.printable import make_printable
@@ -40,12 +42,19 @@ def for_commands(create_app: Callable[[Settings], _App]) -> _App:
     """
     try:
         entered = enter_installation(SAMPLES.parent)
+        tell_of_shell(entered)
         app = create_app(load_settings())
     except (NotAllowed, SettingsError) as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(1) from error  # of an exception, Flask shows a traceback where it lists commands
     app.extensions[_ENTERED] = entered
     return app
+
+
+def tell_of_shell(entered: Entered | None) -> None:
+    """Let a command that acts as no unit heed the file that PUSTAKA_ENV_FILE names alone; say what it does not."""
+    if entered is None and (stray := leave_shell()):
+        click.echo(stray, err=True)
 
 
 def announce_stores() -> None:
@@ -66,10 +75,17 @@ def open_database() -> Database:
 
 
 @contextmanager
-def records() -> Iterator[Database]:
-    """The database, closed at the end; refusals become one line and exit code 1."""
+def records(*, to_look: bool = False) -> Iterator[Database]:
+    """The database, closed at the end; refusals become one line and exit code 1.
+
+    Only *to_look*, none is made where there is none: an empty one in memory stands for it, and standard error says so.
+    """
     try:
         database = open_database()
+        if to_look and _is_missing(database):
+            told = f"There is no database yet: the first start of the service, or `load`, makes {database.file}."
+            click.echo(make_printable(told), err=True)
+            database = open_database_at("sqlite://")
         try:
             database.migrate()
             yield database
@@ -85,6 +101,10 @@ def records() -> Iterator[Database]:
     except SQLAlchemyError as error:
         # Without the driver's words: they may hold the address, and with it the password.
         raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+
+
+def _is_missing(database: Database) -> bool:
+    return bool(database.file) and database.file != ":memory:" and not Path(str(database.file)).exists()
 
 
 def counted(number: int, noun: str) -> str:
@@ -112,8 +132,8 @@ def existing_operator(database: Database, tenant: str) -> Principal:
 
 @contextmanager
 def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
-    """A session that reads, and a context of *tenant*, which is made if it is new."""
-    with records() as database:
+    """A session that reads, and a context of *tenant*, which is made if it is new; no database is."""
+    with records(to_look=True) as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
             yield session, ctx

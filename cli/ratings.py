@@ -25,7 +25,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
     Those whose key is not configured are told, and not forgotten.
     """
-    with records() as database:
+    with records(to_look=True) as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
             found, unread = _read(list_ratings(session, ctx).rows)

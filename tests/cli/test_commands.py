@@ -124,6 +124,18 @@ def test_a_list_of_nothing_says_so(run: Run, arguments: list[str], said: str) ->
     assert json.loads(run(*arguments, "--json").stdout) == []
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["documents"], ["datasets", "list"], ["jobs", "list"], ["conflicts"], ["index", "status"], ["api-key", "list"]],
+)
+def test_looking_makes_no_database(run: Run, tmp_path: Path, arguments: list[str]) -> None:
+    looked = run(*arguments)
+    file = tmp_path / "records.db"
+    told = f"There is no database yet: the first start of the service, or `load`, makes {file}.\n"
+    assert (looked.exit_code, looked.stderr) == (0, told)
+    assert not file.exists()
+
+
 def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:
     assert "%" not in run("load", handbook).stderr
 

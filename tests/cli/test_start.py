@@ -11,6 +11,26 @@ FLASK = [sys.executable, "-m", "flask", "--app", str(ROOT / "app.py")]
 PUSTAKA = [sys.executable, str(ROOT / "pustaka.py")]
 
 
+@pytest.mark.parametrize(
+    "command", [[*FLASK, "documents"], [*PUSTAKA, "documents"], [*PUSTAKA, "validate", "--only", "stores"]]
+)
+def test_with_a_named_file_of_settings_those_of_the_shell_are_named_and_not_heeded(
+    command: list[str], tmp_path: Path
+) -> None:
+    (named := tmp_path / "own.env").write_text(f"DATA_DIR={tmp_path / 'data'}\nREDIS_URL='redis://127.0.0.1:1/0'\n")
+    stray = {
+        "DATABASE_URI": f"sqlite:///{tmp_path / 'stray.db'}",
+        "DATA_DIR": str(tmp_path / "stray"),
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    variables = {"PATH": "", "PYTHONPATH": str(ROOT), "PUSTAKA_ENV_FILE": str(named), **stray}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    told = "Set in this shell and not heeded, as PUSTAKA_ENV_FILE names the settings: DATABASE_URI, DATA_DIR.\n"
+    assert told in done.stderr
+    assert "stray" not in done.stdout + done.stderr
+    assert not list(tmp_path.glob("stray*"))
+
+
 @pytest.mark.parametrize("command", [[*FLASK, "--help"], [*PUSTAKA, "--help"], [*PUSTAKA, "documents"]])
 def test_settings_that_cannot_be_used_are_told_in_a_line(command: list[str], tmp_path: Path) -> None:
     variables = {"PATH": "", "RATE_LIMIT_PER_HOUR": "many", "PYTHONPATH": str(ROOT)}
