@@ -20,6 +20,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from utils.addresses import is_readable
 from utils.checkpointer.cipher import parse_keys
 from utils.misspelt import find_misspelt, with_prefix_of
 from utils.validation import describe_error
@@ -32,6 +33,8 @@ _NO_KEY = SecretStr("none")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis+sentinel://")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]{{0,30}}+://({_HOST.pattern})(:[0-9]+)?")
+_NO_ADDRESS = "is not an address; percent-encode the / : @ # and ? of its password"
+_LONGEST_SHOWN = 200  # characters of a wrong value
 SHORTEST_KEY = 16
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 _NO_EFFECT: JsonDict = {"no_effect": True}
@@ -562,6 +565,8 @@ class Settings(BaseSettings):
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if value and "@" in value and not is_readable(value):
+            raise ValueError(_NO_ADDRESS)
         try:
             _ = urlsplit(value or "").port
         except ValueError:
@@ -589,10 +594,12 @@ class Settings(BaseSettings):
         if value:
             try:
                 parts = urlsplit(value.get_secret_value())
+                if "@" in parts.path + parts.fragment:
+                    raise ValueError
                 for node in parts.netloc.rpartition("@")[2].split(","):  # cluster and Sentinel: several
                     _ = urlsplit(f"redis://{node}").port
             except ValueError:
-                raise ValueError("is not an address; percent-encode the password's / : @ and #") from None
+                raise ValueError(_NO_ADDRESS) from None
         return value
 
     @field_validator("api_key")
@@ -837,5 +844,11 @@ def _explain(error: Any) -> str:
     field = Settings.model_fields.get(name.lower())
     hint = f" It sets: {field.description}" if field and field.description else ""
     secret = field is None or "Secret" in str(field.annotation)
-    given = "" if secret else f" (it is {error['input']!r})"
-    return f"{name.upper()}: {message}{given}.{hint}"
+    value = repr(error["input"])
+    # An address may hold a password, also where it is mistyped.
+    given = "" if secret or any(sign in value for sign in ("@", "%40", "=")) else f" (it is {_shorten(value)})"
+    return f"{name.upper()}: {_shorten(message)}{given}.{hint}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + " …"

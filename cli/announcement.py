@@ -11,9 +11,10 @@ from utils.addresses import hide_login
 def describe_stores(settings: Settings) -> str:
     """The stores that *settings* name, without logins."""
     where = settings.data_dir
-    redis = hide_login(settings.redis_address) if settings.redis_address else f"Redis in {where}"
-    index = hide_login(settings.qdrant_url) if settings.qdrant_url else f"index in {where}"
-    return f"{hide_login(settings.database_address)}, {redis}, {index}"
+    variable = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
+    redis = hide_login(settings.redis_address, variable) if settings.redis_address else f"Redis in {where}"
+    index = hide_login(settings.qdrant_url, "QDRANT_URL") if settings.qdrant_url else f"index in {where}"
+    return f"{hide_login(settings.database_address, 'DATABASE_URI')}, {redis}, {index}"
 
 
 def describe_settings(entered: Entered | None) -> str:

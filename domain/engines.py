@@ -1,5 +1,6 @@
 """From DATABASE_URI to an engine: which database it is, and how patient we are with it."""
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -42,9 +43,7 @@ def open_engine(uri: str, *, pool_size: int) -> Engine:
     Raises:
         StoreRefused: it is no address of a database that is supported.
     """
-    url = _parse(uri)
-    if url is None or "@" in (url.host or ""):  # the rest of a password that holds one
-        raise StoreRefused(f"DATABASE_URI: this is not the address of a database. {_HOW}")
+    url = parse_address(uri)
     backend = url.get_backend_name()
     if backend == "sqlite":
         return _open_sqlite(url.set(drivername="sqlite"))
@@ -53,12 +52,18 @@ def open_engine(uri: str, *, pool_size: int) -> Engine:
     raise StoreRefused(f"DATABASE_URI: {backend} is not supported. {_HOW} Unset it for a database in DATA_DIR.")
 
 
-def _parse(uri: str) -> URL | None:
+def parse_address(uri: str) -> URL:
+    """The parts of *uri*.
+
+    Raises:
+        StoreRefused: it is no address of a database.
+    """
     # What the parser complains of may be a part of the password: nothing of it goes on.
-    try:
-        return make_url(uri.strip())
-    except (ArgumentError, ValueError):
-        return None
+    with suppress(ArgumentError, ValueError):
+        url = make_url(uri.strip())
+        if "@" not in (url.host or ""):  # the rest of a password that holds one
+            return url
+    raise StoreRefused(f"DATABASE_URI: this is not the address of a database. {_HOW}")
 
 
 def _mask_query(url: URL) -> URL:

@@ -5,11 +5,10 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from bootstrap.checks.settings import Installation
 from bootstrap.valkey import find_valkey
 from domain.db import Database, look_for_damage, open_database, open_read_only
+from domain.engines import parse_address
 from providers.scanner.clamd import Clamd
 from utils.checkpointer import Connections
 from utils.errors import ScannerUnavailable
@@ -55,7 +54,7 @@ def _check_embedded_redis() -> Finding:
 
 def check_database(installation: Installation) -> Iterator[Finding]:
     """Whether the SQL database can be used, and how far its tables are."""
-    url = make_url(installation.settings.database_address)
+    url = parse_address(installation.settings.database_address)
     if url.get_backend_name() != "sqlite":
         server = f"PostgreSQL at {url.host or 'its socket'}:{url.port or 5432}, database {url.database}"
         yield _check_tables(open_database(installation.settings.database_address, pool_size=1), server)
