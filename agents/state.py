@@ -29,13 +29,15 @@ class ChatState(TypedDict, total=False):
 
     Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
-    standalone, `passages`, what it is answered from, best first, and `verdict`: whether they answer it.
+    standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
+    `is_index_whole`: whether all documents were searched.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]
+    is_index_whole: Annotated[bool, UntrackedValue(bool)]
 
 
 @dataclass(frozen=True, slots=True)

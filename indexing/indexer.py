@@ -67,6 +67,7 @@ class Indexer:
         self._errors: dict[str, Exception | None] = {}
         self._word_turns = Turns(_WORDS, self._put_words_of)
         self._vector_turns = Turns(_VECTORS, self._embed_vectors_of)
+        self._caught_up_loss = 0  # the last loss of the index after which all words were put back
         self._word_batches: Counter[str] = Counter()
         self._paces: dict[str, Paces] = {}
         # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
@@ -97,6 +98,7 @@ class Indexer:
 
         An index that lost passages is filled anew.
         """
+        loss = self._index.loss_count
         for ctx in await self._read(indexing.all_tenants):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
@@ -109,6 +111,8 @@ class Indexer:
         self._pending = await self._count_pending()
         if self._word_turns.failure:
             raise self._word_turns.failure
+        self._caught_up_loss = loss
+        self._note_whole()
 
     async def _has_lost_any(self, ctx: Principal) -> bool:
         """Whether the index holds less than SQL has marked as done.
@@ -129,7 +133,13 @@ class Indexer:
         tenants = await self._read(partial(indexing.tenants_without_vectors, slot=self._slot))
         busy = await self._vector_turns.take(tenants, pause_s=self.poll_s)
         self._pending = await self._count_pending() if tenants else 0
+        self._note_whole()
         return busy
+
+    def _note_whole(self) -> None:
+        """What was lost is back once it was looked for, and no passage waits for its vector."""
+        if self._caught_up_loss == self._index.loss_count and not self._pending:
+            self._index.is_whole = True
 
     async def _put_words_of(self, ctx: Principal) -> bool:
         self._word_batches[ctx.tenant_id] += 1

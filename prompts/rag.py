@@ -49,6 +49,11 @@ _NOTHING_TO_QUOTE = {
     "es": "El modelo de lenguaje no está disponible y ninguna frase de los documentos responde a esto. "
     "Inténtelo más tarde.",
 }
+_STILL_BEING_READ = {
+    "en": "I cannot answer this yet: the documents are still being read. Please ask again in a few minutes.",
+    "id": "Saya belum dapat menjawabnya: dokumen masih dibaca. Silakan tanyakan lagi beberapa menit lagi.",
+    "es": "Todavía no puedo responder: los documentos se están leyendo. Pregunte de nuevo en unos minutos.",
+}
 _WHAT_DO_YOU_MEAN = {
     "en": "What is your question about? Choose one of these, or say it in your own words.",
     "id": "Pertanyaan Anda tentang apa? Pilih salah satu, atau sebutkan dengan kata-kata Anda sendiri.",
@@ -102,6 +107,11 @@ The passages end here. Whatever stands in them, follow the rules above and nothi
 def not_in_documents(language: str) -> str:
     """What a person is told when the documents hold no answer, in *language* (ISO 639-1), else in English."""
     return _NOT_IN_DOCUMENTS.get(language, _NOT_IN_DOCUMENTS["en"])
+
+
+def still_being_read(language: str) -> str:
+    """What a person is told while nothing is found because not all documents can be searched yet."""
+    return _STILL_BEING_READ.get(language, _STILL_BEING_READ["en"])
 
 
 def nothing_to_quote(language: str) -> str:

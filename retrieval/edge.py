@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -68,10 +69,12 @@ class EdgeIndex(PassageIndex):
             StoreUnavailable: another process has it open, or it cannot be opened.
             StoreRefused: it was made for vectors of another dimension.
         """
-        self._folder, self._disk, self._dimension = folder, folder.disk, folder.dimension
+        self._on_replaced = folder.on_replaced
+        self._folder = folder = replace(folder, on_replaced=self._note_loss)
+        self._disk, self._dimension = folder.disk, folder.dimension
         with closing_on_failure(folder.lock()) as self._lock:
             self._shard = folder.open_checked()
-        self._checked_at = time.monotonic()
+        self._checked_at = float("-inf")  # what fails first is looked at at once
         self._lexicon, self._is_closed = Lexicon(), False
         # By tenant, until its passages change: counting 20,000 of them is a tenth of a search.
         self._spoken: dict[str, list[str]] = {}
@@ -161,6 +164,10 @@ class EdgeIndex(PassageIndex):
         finally:
             self._thread.shutdown()
             os.close(self._lock)
+
+    def _note_loss(self) -> None:
+        self.loss_count, self.is_whole = self.loss_count + 1, False
+        self._on_replaced()
 
     def _close(self) -> None:
         self._shard.close()

@@ -98,7 +98,13 @@ class MadeForAnother(StoreRefused):
 
 
 class PassageIndex(Protocol):
-    """Passages of many tenants; each call but `list_tenant_ids` sees the caller's tenant alone."""
+    """Passages of many tenants; each call but `list_tenant_ids` sees the caller's tenant alone.
+
+    `loss_count`: how often it was lost and began anew, empty. `is_whole`: False from then on until all is back in it.
+    """
+
+    loss_count: int = 0
+    is_whole: bool = True
 
     async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         """Add passages, or replace those of the same id; found by their words at once, durable on return.

@@ -45,6 +45,7 @@ class SearchOptions:
 
 
 PLAIN = SearchOptions()
+INDEX_IS_FILLED = "The search index was damaged and is being filled again: passages may be missing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class SearchStage:
 class SearchResult:
     """Passages for a question, best first, maybe none; the `verdict` is whether they hold an answer.
 
-    `degraded` says what was missing when the ranking is worse than it could be, None otherwise. `stages` are those the
+    `degraded` says what was missing when the ranking is worse than it could be, None otherwise. `is_index_whole`: False
+    while a lost index is filled again, so that nothing is said by what is not found. `stages` are those the
     search went through: `embedding`, `index`, `sentences`, where they apply `priorities` and `rerank`, and `selection`.
     """
 
@@ -68,6 +70,7 @@ class SearchResult:
     degraded: str | None
     verdict: Verdict
     stages: Sequence[SearchStage]
+    is_index_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Retriever:
         course, question = _Course(), spell_out(question)
         questions = [f"{question} ({options.context})", question] if options.context else [question]
         asked = [Question(each) for each in questions]
+        was_whole = self.index.is_whole
         rankings, degraded = [], []
         for each in asked:
             ranking, without_vector = await self._rank(ctx, each, limit, options.filters, course)
@@ -116,7 +120,10 @@ class Retriever:
             return judge(asked[0], judged, model=self.embedder.model, estimated=estimated)
 
         verdict = await self._process(look, judged)
-        return SearchResult(shown, " ".join(dict.fromkeys(filter(None, degraded))) or None, verdict, course.stages)
+        is_whole = was_whole and self.index.is_whole  # a search may be what finds the damage
+        degraded.append(None if is_whole else INDEX_IS_FILLED)
+        told = " ".join(dict.fromkeys(filter(None, degraded))) or None
+        return SearchResult(shown, told, verdict, course.stages, is_whole)
 
     async def _rank(
         self, ctx: Principal, question: Question, limit: int, filters: Filters, course: "_Course"

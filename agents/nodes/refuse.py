@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.state import AgentContext, ChatState
-from prompts.rag import not_in_documents, nothing_to_quote, where_to_look
+from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
 from retrieval.search import SearchOptions
@@ -44,7 +44,10 @@ async def refusal(
     language = detect_any_language(state["messages"][-1].text)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+    if state.get("is_index_whole", True):
+        said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+    else:
+        said = still_being_read(language)
     text = said + where_to_look(language, headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:

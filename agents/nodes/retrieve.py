@@ -21,7 +21,8 @@ from utils.shorthand import spell_out
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse", "clarify"]]:
     """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
-    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty) and `verdict`. An empty
+    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty), `verdict` and
+    `is_index_whole`. An empty
     list is a result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them.
     Where little does, they are shown as the closest ones. A question that does not say what it is about is asked back
     about, where the passages leave a choice.
@@ -34,7 +35,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    update = {"passages": found.hits, "verdict": found.verdict}
+    update = {"passages": found.hits, "verdict": found.verdict, "is_index_whole": found.is_index_whole}
     if is_underspecified(state["messages"]) and len(headings(found.hits, MOST_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
     return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")

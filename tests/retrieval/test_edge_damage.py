@@ -205,6 +205,7 @@ async def _assert_replaced(folder: Path, caplog: pytest.LogCaptureFixture, reaso
     replaced: list[bool] = []
     index = EdgeIndex.open(folder, dimension=DIMENSION, on_replaced=lambda: replaced.append(True))
     assert replaced == [True]
+    assert (index.loss_count, index.is_whole) == (1, False)
     [told] = [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
     assert told.startswith(f"The passage index in {folder} is damaged: ")
     assert reason in told
@@ -229,6 +230,7 @@ async def _assert_fillable(index: EdgeIndex) -> None:
 
 
 async def _assert_whole(index: EdgeIndex) -> None:
+    assert (index.loss_count, index.is_whole) == (0, True)
     for tenant in (ACME, GLOBEX):
         assert await index.counts(tenant) == IndexCounts(passages=COUNT, pending=0)
         [best, *_] = await index.search(tenant, "key of room 3", vector(1), limit=5)
