@@ -88,6 +88,14 @@ def bomb(unpacked_bytes: int) -> bytes:
     return file.getvalue()
 
 
+def shuffled_pdf(names: str, *pages: Sequence[str]) -> bytes:
+    """As `pdf`, in a font that calls the letters from a to z by *names*."""
+    said = "".join(f"<{0x61 + at:02X}> <{ord(name):04X}>\n" for at, name in enumerate(names))
+    table = f"begincmap\n1 begincodespacerange\n<00> <FF>\nendcodespacerange\n26 beginbfchar\n{said}endbfchar\nendcmap"
+    font = FONT.replace(b" >>", b" /ToUnicode %d 0 R >>" % (4 + 2 * len(pages)))
+    return _pdf([_page(lines) for lines in pages], font=font, more=[_stream(table.encode())])
+
+
 def garbled_pdf(*pages: Sequence[str]) -> bytes:
     """As `pdf`, in a font that calls each letter the third one after it: what is read is not what is shown."""
     shifted = "".join(f"<{code:02X}> <{code + 3:04X}>\n" for code in range(0x21, 0x7C))

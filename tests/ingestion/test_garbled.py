@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 
@@ -9,10 +10,11 @@ from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion.parsers.garbled import is_garbled, is_garbled_line
 from ingestion.parsers.kinds import parse
+from ingestion.parsers.letters import are_shuffled
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.reader import DocumentReader
 from tests.domain.records import ACME, GLOBEX
-from tests.ingestion.files import drawn_pdf, garbled_pdf, joined, pdf
+from tests.ingestion.files import drawn_pdf, garbled_pdf, joined, pdf, shuffled_pdf
 from tests.reading import NO_CHECK, load_files, parsing
 from tests.security.cost import cpu_s
 from utils.errors import UnreadableDocument
@@ -86,6 +88,18 @@ PAGE = (
 )
 
 
+# Of languages whose shares of letters are far from English; codes and numbers of articles.
+TRUE_PAGES = (
+    "Mae gan bawb hawl i addysg. Dylai addysg fod am ddim, o leiaf ar y lefel elfennol a sylfaenol. Bydd addysg "
+    "elfennol yn orfodol. Dylai addysg dechnegol a phroffesiynol fod ar gael yn gyffredinol, a dylai pawb gael yr "
+    "un cyfle i addysg uwch ar sail teilyngdod, a rhaid i bob gwlad hybu dealltwriaeth a chyfeillgarwch.",
+    "Kazdy czlowiek ma prawo do nauki. Nauka jest bezplatna, przynajmniej na stopniu podstawowym. Wyksztalcenie "
+    "wyzsze jest dostepne dla wszystkich na zasadzie rownosci w zaleznosci od zalet osobistych, oraz wszyscy "
+    "rodzice maja prawo pierwszenstwa w wyborze nauczania, ktore otrzymaja ich dzieci.",
+    " ".join(f"{number:032x} sha256 KTX-{number} pkg{number}v{number}x" for number in range(10**30, 10**36, 10**34)),
+)
+
+
 def read(data: bytes, name: str) -> ParsedDocument:
     return parse(data, name, Limits())
 
@@ -148,6 +162,20 @@ def test_a_page_whose_font_says_wrong_letters_is_unread_and_the_others_are_read(
         (2,),
         (2,),
     )
+
+
+@pytest.mark.parametrize("seed", [1, 6, 14])
+def test_a_page_whose_letters_stand_for_others_is_unread_and_recognised(seed: int) -> None:
+    names = list(ascii_lowercase)
+    random.Random(seed).shuffle(names)
+    document = read(joined(pdf(LINES), shuffled_pdf("".join(names), PAGE), pdf(["Last page."])), "a.pdf")
+    assert (document.text, document.garbled_pages) == (" ".join(LINES) + "\n\nLast page.", (2,))
+    assert parse(pdf(PAGE), "a.pdf", Limits()).garbled_pages == ()
+
+
+@pytest.mark.parametrize("text", [*TRUE_TEXTS.values(), *TRUE_PAGES])
+def test_letters_of_true_text_stand_for_themselves(text: str) -> None:
+    assert not are_shuffled(" ".join([text] * 5))
 
 
 def test_a_garbled_page_on_which_nothing_was_recognised_is_still_unread() -> None:
