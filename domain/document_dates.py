@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from domain.models import Document, now
-from utils.validity import Period, read_day, read_period
+from utils.validity import Period, read_day, read_period, today
 
 DATE_IN_FILE = "published"  # in a document's details
 DateSource = Literal["valid_from", "file", "upload"]
@@ -16,11 +16,12 @@ def period_of(document: Document) -> Period:
 
 
 def date_of(document: Document) -> tuple[date, DateSource]:
-    """The date of a document for readers, and its source: the first day of its validity, else the date in the file,
-    else the day on which this version came in, in UTC."""
+    """The date of a document for readers, and its source: the first day of its validity, else the date in the file
+    unless that is still to come, else the day on which this version came in, in UTC."""
     if (begins := period_of(document).valid_from) is not None:
         return begins, "valid_from"
-    if (published := read_day((document.details or {}).get(DATE_IN_FILE))) is not None:
+    published = read_day((document.details or {}).get(DATE_IN_FILE))
+    if published is not None and published <= today():
         return published, "file"
     came: datetime = document.version_at or document.created_at or now()
     return came.astimezone(UTC).date(), "upload"

@@ -98,13 +98,19 @@ class Choice:
 
 
 def choose(one: Standing, other: Standing) -> Choice:
-    """That of higher precedence, else the later edition of the same title, else the newer one."""
+    """That of higher precedence, else the later edition of the same title, else the newer one.
+
+    A document that dates itself into the future is not newer for it: such a day decides nothing, nor does an edition of
+    a year after the next one.
+    """
     if one.precedence != other.precedence:
         return Choice(0 if one.precedence > other.precedence else 1, "precedence")
     (series, years), (other_series, other_years) = split_edition(one.title), split_edition(other.title)
+    if max(years | other_years, default=0) > today().year + 1:
+        years = frozenset()
     if years and other_years and series == other_series and max(years) != max(other_years):
         return Choice(0 if max(years) > max(other_years) else 1, "date")
-    if one.day is None or other.day is None or one.day == other.day:
+    if one.day is None or other.day is None or one.day == other.day or max(one.day, other.day) > today().isoformat():
         return Choice(None, None)
     return Choice(0 if one.day > other.day else 1, "date")
 

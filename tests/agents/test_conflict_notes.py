@@ -87,6 +87,26 @@ def test_of_two_editions_of_a_title_the_later_one_is_the_newer_whenever_they_cam
     assert (conflict["preferred_document_id"], conflict["decided_by"]) == ("d1", "date")
 
 
+@pytest.mark.parametrize(
+    ("titles", "days"),
+    [
+        (("Fees", "Charges"), ("2026-01-01", "9999-12-31")),
+        (("Fees", "Charges"), (None, "9999-12-31")),
+        (("Fees 2026", "Fees 2099"), ("2026-01-01", "2026-01-01")),
+    ],
+)
+def test_a_document_that_dates_itself_into_the_future_is_not_newer_for_it(
+    titles: tuple[str, str], days: tuple[str | None, str]
+) -> None:
+    hits = [
+        Hit(replace(passage(n, FEE.format(n, "")).passage, title=title, dated=day), 1.0, 0.9, 1.0)
+        for n, (title, day) in enumerate(zip(titles, days, strict=True), 1)
+    ]
+    for order in (hits, hits[::-1]):
+        [conflict] = note(*order).conflicts
+        assert (conflict["preferred_document_id"], conflict["decided_by"]) == (None, None)
+
+
 def test_other_years_of_other_documents_are_no_editions() -> None:
     texts = "In 2025 the application fee is USD 100.", "In 2026 the application fee is USD 120."
     hits = [

@@ -106,6 +106,19 @@ def test_what_a_patch_says_of_the_days_is_heeded_without_reading_the_document_ag
     assert (shown["validity"], shown["searchable"]) == ("not_yet_valid", False)
 
 
+def test_a_date_to_come_in_a_file_is_not_the_date_of_the_document(
+    service: Service, north: httpx.Client, south: httpx.Client, dataset: str
+) -> None:
+    for named, source in (("9999-12-31", "upload"), (FUTURE, "upload"), (PAST, "file")):
+        file = f"---\ntitle: Sauna\ndate: '{named}'\n---\n# Sauna\n\nThe sauna of {named} costs 5.\n".encode()
+        sent = north.post(f"{dataset}/documents/upload", files={"files": (f"{named}.md", file)})
+        assert sent.status_code == 202, sent.text
+        shown = settled(service, north, sent.json()["jobs"][0]["document_id"])
+        assert shown["date_source"] == source
+        assert date.fromisoformat(shown["date"]) <= today() + timedelta(days=1)
+        assert south.get(f"/v1/tenant/documents/{shown['id']}").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
