@@ -8,6 +8,7 @@ import grp
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -34,6 +35,7 @@ _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]{{0,30}}+://({_HOST.pattern})(:[0-9]+)?")
 _NO_ADDRESS = "is not an address; percent-encode the / : @ # and ? of its password"
+_LARGEST_FILE = 1_000_000  # bytes of a file of settings
 _LONGEST_SHOWN = 200  # characters of a wrong value
 SHORTEST_KEY = 16
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -784,8 +786,9 @@ def load_settings(**overrides: Any) -> Settings:
     """
     file = settings_file()
     try:
+        if os.environ.get(ENV_FILE) or os.path.lexists(file):  # one that is named must be there
+            _check_file(file)
         if os.environ.get(ENV_FILE):
-            file.open().close()  # one that is named must be there
             overrides = {"_env_file": file, **overrides}
         elif os.geteuid() == 0 and file.exists() and file.stat().st_uid != 0:
             # Whoever can write to a folder that root stands in would choose the stores of root's commands.
@@ -811,6 +814,23 @@ def load_settings(**overrides: Any) -> Settings:
     for slip in find_slips():
         log.warning("%s in %s is not known to the service. Is %s meant?", slip.name, slip.where, slip.meant)
     return settings
+
+
+def _check_file(file: Path) -> None:
+    """Look at *file* before all of it is read: a device or a pipe has no end, and maybe no beginning.
+
+    Raises:
+        SettingsFileError: it is no file of settings.
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(file).st_mode):
+        raise SettingsFileError(f"{file} is not a regular file. Name a text file with a line for each setting.")
+    with file.open("rb") as opened:
+        data = opened.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise SettingsFileError(f"{file} is larger than {_LARGEST_FILE // 1_000_000} MB, so it is no file of settings.")
+    if b"\0" in data:
+        raise SettingsFileError(f"{file} holds a NUL character. Make it a text file in UTF-8.")
 
 
 def settings_file() -> Path:

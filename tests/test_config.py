@@ -207,6 +207,38 @@ def test_a_file_of_settings_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load_settings()
 
 
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "of the folder"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (os.mkfifo, "is not a regular file"),
+        (Path.mkdir, "is not a regular file"),
+        (lambda path: path.write_bytes(b"PORT=80\0" + b"00"), "holds a NUL character"),
+        (lambda path: path.write_bytes(b"CHAT_TITLE=" + b"x" * 3_000_000), "is larger than 1 MB"),
+    ],
+    ids=["device", "pipe", "folder", "NUL", "large"],
+)
+def test_what_is_no_file_of_settings_is_refused_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Any, said: str, is_named: bool
+) -> None:
+    make(tmp_path / ".env")
+    if is_named:
+        monkeypatch.setenv("PUSTAKA_ENV_FILE", str(tmp_path / ".env"))
+    with pytest.raises(SettingsError, match=said) as refusal:
+        load_settings()
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["PORT", "LOG_LEVEL", "CORS_ORIGINS", "TRUSTED_HOSTS", "LLM_BASE_URL"])
+def test_a_long_wrong_value_is_shown_shortened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"{name}={'!' * 900_000}\n")
+    with pytest.raises(SettingsError, match=rf"^{name}: ") as refusal:
+        load_settings()
+    assert len(str(refusal.value)) < 1_000
+
+
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "OPENAI_API_KEY", "LLM_API_KEY", "REDIS_PASSWORD"):
         monkeypatch.setenv(name, "hush-hush-hush-hush")
