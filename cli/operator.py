@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -14,12 +15,14 @@ from sqlalchemy.orm import Session
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT, Principal
 from bootstrap.installation import Entered, NotAllowed, enter_installation, leave_shell
+from bootstrap.stores import make_disk_space
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
 from domain.db import open_database as open_database_at
 from domain.keys import ensure_tenant, get_tenant
-from utils.errors import ProblemError
+from domain.refusals import DISK_FAILS
+from utils.errors import NotEnoughSpace, ProblemError
 from utils.printable import make_printable
 from utils.processes import StartError
 
@@ -92,15 +95,27 @@ def records(*, to_look: bool = False) -> Iterator[Database]:
         finally:
             database.close()
     except ProblemError as error:
-        raise click.ClickException(make_printable(error.detail)) from error
+        raise click.ClickException(make_printable(_explain(error))) from error
     except StartError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
+        if error.errno == ENOSPC:
+            raise click.ClickException(_describe_space()) from error
         where = f"{error.filename}: " if error.filename else ""
         raise click.ClickException(f"{where}{error.strerror or type(error).__name__}.") from error
     except SQLAlchemyError as error:
         # Without the driver's words: they may hold the address, and with it the password.
         raise click.ClickException(f"DATABASE_URI, DATA_DIR: the database failed ({type(error).__name__}).") from error
+
+
+def _explain(error: ProblemError) -> str:
+    """What a refusal says; where it is for want of room on the disk, with the folder and how much there is."""
+    disk_fails = error.detail.endswith(DISK_FAILS) and make_disk_space(settings()).state() != "ok"
+    return _describe_space() if disk_fails or isinstance(error, NotEnoughSpace) else error.detail
+
+
+def _describe_space() -> str:
+    return f"Not enough disk space: {make_disk_space(settings()).describe()} Make room, and try again."
 
 
 def _is_missing(database: Database) -> bool:

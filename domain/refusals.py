@@ -99,6 +99,7 @@ _WHEN_ANSWERED: _Written = [
     ("^57014", StoreUnavailable, "the database server takes too long: it is overloaded, or a lock is held."),
     ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
 ]
+DISK_FAILS = "the disk does not take or give data."
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
 # https://www.sqlite.org/rescode.html
 _BY_SQLITE: _Written = [
@@ -115,7 +116,7 @@ _BY_SQLITE: _Written = [
         "its tables are not those of this version. Start the service again: it brings them up to date.",
     ),
     ("^SQLITE_FULL", NotEnoughSpace, "the disk is full."),
-    ("^SQLITE_IOERR", StoreUnavailable, "the disk does not take or give data."),
+    ("^SQLITE_IOERR", StoreUnavailable, DISK_FAILS),
 ]
 _DAMAGED = re.compile("^SQLITE_(NOTADB|CORRUPT)")
 _CONNECTING, _ANSWERED, _SQLITE = (

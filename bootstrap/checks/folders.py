@@ -51,7 +51,7 @@ def _check_privacy(folder: Path) -> Iterator[Finding]:
 
 def _check_room(disk: DiskSpace) -> Finding:
     free = disk.free_bytes()
-    found = f"{free / 1e9:,.1f} GB free where DATA_DIR is, {disk.reserve_bytes / 1e9:,.1f} GB are the reserve"
+    found = f"{_format(free)} free where DATA_DIR is, {_format(disk.reserve_bytes)} are the reserve"
     if disk.state() == "full":
         remedy = "Make room: the service does not start with embedded stores, or refuses documents (DISK_RESERVE_MB)."
         return failure("Disk", found, remedy)
@@ -60,6 +60,10 @@ def _check_room(disk: DiskSpace) -> Finding:
     if free < 2 * disk.reserve_bytes:
         return warning("Disk", found, "Make room before it is used up, or set DATA_DIR to a larger disk.")
     return ok("Disk", found)
+
+
+def _format(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.0f} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:,.1f} GB"
 
 
 def _check_lock(folder: Path) -> Finding:

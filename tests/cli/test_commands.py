@@ -1,6 +1,7 @@
 """The operator's commands through Flask's own command line."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from cli import commands
 from cli.commands import register_commands
 from config import Settings
 from domain.db import open_database
+from tests.small_disk import small_disk
 
 Run = Callable[..., Result]
 
@@ -134,6 +136,38 @@ def test_looking_makes_no_database(run: Run, tmp_path: Path, arguments: list[str
     told = f"There is no database yet: the first start of the service, or `load`, makes {file}.\n"
     assert (looked.exit_code, looked.stderr) == (0, told)
     assert not file.exists()
+
+
+def test_a_load_without_room_names_the_folder_and_how_much_there_is(tmp_path: Path, uri: str, handbook: Path) -> None:
+    folder = tmp_path / "data"
+    settings = Settings(_env_file=None, data_dir=folder, disk_reserve_mb=1_000_000, ocr_enabled=False)
+    app = Flask("pustaka")
+    app.extensions |= {"settings": settings, "open_database": lambda: open_database(uri)}
+    register_commands(app)
+    done = app.test_cli_runner().invoke(args=["load", str(handbook)])
+    assert done.exit_code == 1
+    told = (
+        rf"Error: Not enough disk space: [\d,]+ MB are free where {folder} is, 1,000,000 MB are the reserve "
+        r"\(DISK_RESERVE_MB\)\. Make room, and try again\.\n"
+    )
+    assert re.fullmatch(told, done.stderr), done.stderr
+
+
+def test_a_command_on_a_full_disk_says_so(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with small_disk(tmp_path / "small", 4_000_000, request) as disk:
+        file = disk.folder / "records.db"
+        made = open_database(f"sqlite:///{file}")
+        made.migrate()
+        made.close()
+        disk.leave(0)
+        app = Flask("pustaka")
+        app.extensions |= {
+            "settings": Settings(_env_file=None, data_dir=disk.folder),
+            "open_database": lambda: open_database(f"sqlite:///{file}"),
+        }
+        register_commands(app)
+        done = app.test_cli_runner().invoke(args=["documents", "--tenant", "new"])
+    assert done.stderr.startswith(f"Error: Not enough disk space: 0 MB are free where {disk.folder} is, "), done.stderr
 
 
 def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:
