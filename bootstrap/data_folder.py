@@ -50,6 +50,15 @@ def open_data_folder(path: Path, *, shared: bool = False, patience_s: float = 0.
                 lock.truncate(0)
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether an instance holds the folder for itself alone; nothing in it is changed."""
+    try:
+        with (path / LOCK).open("rb", buffering=0) as lock:
+            return not _is_taken(lock, path, fcntl.LOCK_SH)
+    except OSError:
+        return False
+
+
 def load_secret(folder: Path, name: str) -> bytes:
     """32 random bytes of the installation, made at the first call, for its owner alone to read.
 

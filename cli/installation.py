@@ -2,16 +2,18 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
+from bootstrap.data_folder import is_in_use
 from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import describe_settings
 from cli.operator import tell_of_shell
 from config import SAMPLES, SettingsError, load_settings
-from server.reloading import NOT_RELOADED, ask_for_reload
+from server.reloading import NOT_RELOADED, Note, NotUnderGunicorn, ask_for_reload
 from utils.processes import StartError
 
 ROOT = SAMPLES.parent
@@ -59,7 +61,7 @@ def reload() -> None:
         entered = enter_installation(ROOT)
         tell_of_shell(entered)
         click.echo(describe_settings(entered), err=True)
-        note = ask_for_reload(load_settings().data_dir, _RELOAD_LIMIT_S)
+        note = _reload(load_settings().data_dir)
     except SettingsError as error:
         raise click.ClickException(f"{NOT_RELOADED}: {error}") from error
     except (NotAllowed, StartError) as error:
@@ -67,3 +69,13 @@ def reload() -> None:
     if note.refused:
         raise click.ClickException(note.describe())
     click.echo(note.describe())
+
+
+def _reload(folder: Path) -> Note:
+    try:
+        return ask_for_reload(folder, _RELOAD_LIMIT_S)
+    except NotUnderGunicorn as error:
+        if is_in_use(folder):
+            told = f"The service on {folder} runs in the foreground, not under gunicorn: restart it."
+            raise StartError(told) from error
+        raise

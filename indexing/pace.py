@@ -1,14 +1,17 @@
 """Whose turn it is: which tenant's, and which documents' of a tenant."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 from auth.principal import Principal
-from utils.loops import lengthen, log_pause
+from utils.loops import describe_failure, lengthen, log_pause
 from utils.passages import Passage
+
+logger = logging.getLogger(__name__)
 
 VECTORS_BATCH = 8  # passages embedded at once: what a question waits for at most
 OLDEST_EVERY = 4  # each such batch of a tenant is of what has waited longest, however small the others are
@@ -26,6 +29,7 @@ class Turns:
         self._name, self._work = name, work
         self._paused: dict[str, tuple[float, float, Exception]] = {}  # for so long, until then, because of this
         self._taking = asyncio.Lock()
+        self._told = ""  # the reason that was logged last, "" since all went on
 
     @property
     def failure(self) -> Exception | None:
@@ -55,8 +59,12 @@ class Turns:
                 last = self._paused[failed] = (longer_s, monotonic() + longer_s, exc)
             else:
                 self._paused.pop(ctx.tenant_id, None)
-        if failed:  # one line a round: where a store is away, all fail
+        if failed and self._told != (reason := describe_failure(last[2])):  # once: where a store is away, all fail
             log_pause(self._name, last[2], last[0], tenant_id=failed)
+            self._told = reason
+        elif self._told and not self._paused:
+            logger.info("%s goes on.", self._name)
+            self._told = ""
         return busy
 
 

@@ -138,15 +138,20 @@ class Reloading:
 reloading = Reloading()
 
 
+class NotUnderGunicorn(StartError):
+    """No service whose settings can be reloaded runs on the data folder."""
+
+
 def ask_for_reload(folder: Path, timeout_s: float) -> Note:
     """Let the gunicorn whose data folder is *folder* reload, and wait for the result.
 
     Raises:
-        StartError: none runs there, or it did not answer in time.
+        NotUnderGunicorn: none runs there.
+        StartError: it did not answer in time.
     """
     before = _read_note(folder)
     if before is None or not _is_running(before):
-        raise StartError(f"No service under gunicorn runs on {folder}.")
+        raise NotUnderGunicorn(f"No service under gunicorn runs on {folder}.")
     os.kill(before.pid, signal.SIGHUP)
     deadline = time.monotonic() + timeout_s
     while True:

@@ -273,6 +273,13 @@ def test_a_wrong_value_is_named_and_the_rest_is_looked_at(tmp_path: Path, refusi
     assert report.of("Database")[0]["level"] == "ok"
 
 
+def test_settings_of_which_one_is_wrong_are_not_called_well_together(tmp_path: Path) -> None:
+    report = check(tmp_path, "Configuration", CHUNK_TOKENS="900")
+    [together] = report.of("Settings together")
+    assert (report.failing, together["level"]) == (["CHUNK_MAX_TOKENS"], "skipped"), report.text
+    assert together["found"] == "not judged as a whole, because CHUNK_MAX_TOKENS and CHUNK_TOKENS cannot be used"
+
+
 def test_contradictions_are_all_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700, exist_ok=True)
     variables = {

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from bootstrap.checks.settings import Installation
 from config import MAKE_KEY, Settings
 from utils.addresses import hide_login, is_nearby, is_this_machine
-from utils.findings import Finding, failure, ok, warning
+from utils.findings import Finding, failure, ok, skipped, warning
 
 _EXAMPLES = """
 your-api-key your_api_key yourapikey your-api-key-here your_api_key_here your-secret-api-key your-secret-key
@@ -20,6 +20,9 @@ _OF_REDIS_HOST = ("redis_port", "redis_db", "redis_username", "redis_password", 
 def check_together(installation: Installation) -> list[Finding]:
     """Findings about several settings together."""
     found = [finding for rule in _RULES for finding in rule(installation.settings)]
+    if not found and installation.wrong:
+        names = " and ".join(sorted(name.upper() for name in installation.wrong))
+        return [skipped("Settings together", f"not judged as a whole, because {names} cannot be used")]
     return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.data_folder import open_data_folder
+
 ROOT = Path(__file__).parents[2]
 FLASK = [sys.executable, "-m", "flask", "--app", str(ROOT / "app.py")]
 PUSTAKA = [sys.executable, str(ROOT / "pustaka.py")]
@@ -38,3 +40,13 @@ def test_settings_that_cannot_be_used_are_told_in_a_line(command: list[str], tmp
     told = "Error: RATE_LIMIT_PER_HOUR: Has to be a whole number (it is 'many'). It sets: "
     assert (done.returncode, done.stderr.startswith(told), done.stderr.count("\n")) == (1, True, 1), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_in_the_foreground_is_not_reloaded_but_to_be_restarted(tmp_path: Path) -> None:
+    variables = {"PATH": "", "PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path / "data")}
+    with open_data_folder(tmp_path / "data") as folder:
+        done = subprocess.run([*PUSTAKA, "reload"], env=variables, capture_output=True, text=True, check=False)
+    told = f"Error: The service on {folder.path} runs in the foreground, not under gunicorn: restart it."
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, told)
+    gone = subprocess.run([*PUSTAKA, "reload"], env=variables, capture_output=True, text=True, check=False)
+    assert gone.stderr.splitlines()[-1] == f"Error: No service under gunicorn runs on {folder.path}."
