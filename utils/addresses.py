@@ -4,10 +4,10 @@ import re
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
-_PLACE = r"(?:[\w.-]*|\[[\w.:%]+\])(?::\d+)?"
+_PLACE = r"(?:\[[\w.:%]++\]|[\w.-]*+)(?::\d++)?+"
 _ADDRESS = re.compile(
-    rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^/?#]*@)?(?P<places>{_PLACE}(?:,{_PLACE})*)(?P<path>/[^?#@]*)?"
-    r"(?:\?(?P<query>[^#@]*))?",
+    rf"(?P<scheme>[a-z][a-z0-9+.-]{{0,30}}+)://(?:[^/?#@]*+@)*+(?P<places>{_PLACE}(?:,{_PLACE})*+)(?P<path>/[^?#@]*+)?+"
+    r"(?:\?(?P<query>[^#@]*+))?+",
     re.IGNORECASE,
 )
 _FILE = re.compile(r"(sqlite(?:\+\w+)?:///[^?]*)(?:\?.*)?", re.IGNORECASE)
