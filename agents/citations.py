@@ -14,6 +14,8 @@ from providers.chat.sentences import sentence_spans
 from utils.passages import Hit, Passage
 
 _MARKS = re.compile(SPACED_MARK)
+# Longer than any year, code or mark: a model has made it up.
+_NO_MARKS = re.compile(r"(?<!\s)\s*+\[\d{10,}+\]")
 _NUMBER = re.compile(r"\d+")
 _MOST_NESTED = 4
 _LONGEST_QUOTE = 600  # characters
@@ -87,7 +89,7 @@ def without_marks(text: str) -> str:
 def _with_valid_marks(answer: str, count: int) -> str:
     """*answer* without marks of more passages than *count*, also without those that come about thereby: `[[9]8]`."""
     for _ in range(_MOST_NESTED):
-        text = _MARKS.sub(lambda found: _valid_marks(found[0], count), answer)
+        text = _NO_MARKS.sub("", _MARKS.sub(lambda found: _valid_marks(found[0], count), answer))
         if text == answer:
             break
         answer = text

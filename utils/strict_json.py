@@ -10,6 +10,7 @@ from utils.errors import BadInput
 
 DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
 MOST_VALUES = 10_000  # names and elements; whoever reads them makes an object of each, and maybe an error of each
+_MOST_DIGITS = 308  # of a whole number: as far as double precision goes
 # To the next comma or opening bracket, or to the end; a string that nobody ends goes on to the end, too.
 _TO_NEXT_VALUE = re.compile(rb'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+[,\[{]?+', re.DOTALL)
 
@@ -28,7 +29,11 @@ def read_json(data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
         value = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_read_float, object_pairs_hook=_read_object
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_read_float,
+            parse_int=_read_int,
+            object_pairs_hook=_read_object,
         )
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
@@ -80,6 +85,12 @@ def _read_float(digits: str) -> float:
     if isinf(number):
         raise ValueError(f"the number {digits[:100]} is too large")
     return number
+
+
+def _read_int(digits: str) -> int:
+    if len(digits.removeprefix("-")) > _MOST_DIGITS:
+        raise ValueError(f"the number {digits[:20]}… of {len(digits):,} digits is too large")
+    return int(digits)
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

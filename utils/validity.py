@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 VALID_FROM, VALID_UNTIL, PRECEDENCE = "valid_from", "valid_until", "precedence"
 T = TypeVar("T")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
 MOST_PRECEDENCE = 1_000_000
 Validity = Literal["valid", "expired", "not_yet_valid"]
 
@@ -65,8 +66,7 @@ def read_day(value: object) -> date | None:
 
 def _read_precedence(value: object) -> float | None:
     if isinstance(value, str):  # of front matter
-        with suppress(ValueError):
-            value = float(value)
+        value = float(value) if _PLAIN_NUMBER.fullmatch(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_PRECEDENCE:
         return None
     return int(value) if value == int(value) else value

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from providers.openai_wire import EventStream, Json, OpenAIWire
 
 _PATH = "/chat/completions"
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 # Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
 _READ_EVERY_S = 0.1
 
@@ -36,7 +38,7 @@ class RawCompletions:
 
     async def create(self, **body: object) -> RawAnswer:
         """The answer to *body*."""
-        return RawAnswer(await self.wire.ask(_PATH, body))
+        return RawAnswer(_leave_out_nonsense(await self.wire.ask(_PATH, body)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Completions:
 async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
     has_begun = has_ended = False
     async for events in stream:
-        for event in joined(events):
+        for event in joined(map(_leave_out_nonsense, events)):
             for choice in event.get("choices") or ():
                 delta = choice.get("delta") or {}
                 has_begun = has_begun or any(value for name, value in delta.items() if name != "role")
@@ -71,6 +73,25 @@ async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
             yield event
         if has_begun and not has_ended:
             await stream.look_away(_READ_EVERY_S)
+
+
+def _leave_out_nonsense(answer: Json) -> Json:
+    """*answer*, changed: without a `usage` that is none. It is no reason to throw the text away."""
+    if answer.get("usage") is not None and not _is_usage(answer["usage"]):
+        answer["usage"] = None
+    return answer
+
+
+def _is_usage(usage: object) -> bool:
+    if not isinstance(usage, dict):
+        return False
+    counts = [usage.get(name) for name in _COUNTS]
+    for name in _DETAILS:
+        details = usage.get(name) or {}
+        if not isinstance(details, dict):
+            return False
+        counts.extend(details.values())
+    return all(count is None or (type(count) is int and count >= 0) for count in counts)
 
 
 def joined(events: Iterable[Json]) -> Iterator[Json]:

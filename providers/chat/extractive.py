@@ -170,7 +170,13 @@ class ExtractiveChatModel(BaseChatModel):
                 texts = [sentences[i].in_context for i in compared]
                 vectors = await self.embedder.embed_passages([*texts, *lists], urgent=True)
         except (ProviderError, TimeoutError) as exc:
-            logger.warning("Choosing sentences by words alone: the embedding model did not answer.", exc_info=exc)
+            # No traceback: on a busy machine it is a line for every question.
+            why = (
+                exc.detail
+                if isinstance(exc, ProviderError)
+                else f"the embedding model took longer than {self.comparing_s:g} s."
+            )
+            logger.warning("Choosing sentences by words alone: %s", why)
             return None
         finally:
             self._comparing -= 1

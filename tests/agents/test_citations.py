@@ -44,6 +44,8 @@ HITS = [hit(number, text) for number, text in enumerate(TEXTS, 1)]
         ("Both [1, 3].", "Both [1][3].", {1: "The office opens at 8:00.", 3: TEXTS[2]}),
         ("Nothing [9].", "Nothing.", {}),
         ("Nothing [0] but [2, 9] this.", "Nothing but [2] this.", {2: "Rent is IDR 650,000 a month."}),
+        ("Nothing [99999999999999999999] but [2].", "Nothing but [2].", {2: "Rent is IDR 650,000 a month."}),
+        ("The code [2026] and [28040] stay.", "The code [2026] and [28040] stay.", {}),
         ("No marks at all.", "No marks at all.", {}),
         ("[1] first", "[1] first", {1: "The office opens at 8:00."}),
         ("Marks in marks [[9]8][[7]2].", "Marks in marks[2].", {2: "Rent is IDR 650,000 a month."}),

@@ -56,7 +56,9 @@ def _envelope(body: Json, kind: str) -> Json:
 
 
 def _usage(body: Json, text: str) -> Json:
-    """Tokens by the rule of thumb of four characters each."""
+    """Tokens by the rule of thumb of four characters each; a model called `usage=…` says just that."""
+    if body["model"].startswith("usage="):
+        return json.loads(body["model"].removeprefix("usage="))  # type: ignore[no-any-return] # or nonsense
     prompt, completion = sum(len(text_of(message)) for message in body["messages"]) // 4 + 1, len(text) // 4 + 1
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 

