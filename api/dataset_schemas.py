@@ -212,6 +212,7 @@ class DocumentOut(BaseModel):
     garbled_pages: list[int] = Field(
         default=[], description="Those of them whose fonts do not say which letters they show: send the file's source."
     )
+    notes: list[str] = Field(default=[], description="What else was left out and why, in sentences.")
     chunk_count: int
     chunks: int = Field(default=0, description="chunk_count, as it was called before.", deprecated=True)
     tags: list[str]

@@ -46,6 +46,7 @@ def members_of(found: DocumentProgress) -> dict[str, Any]:
         "scanned": document.details.get("scanned"),
         "unread_pages": document.details.get("unread_pages") or [],
         "garbled_pages": document.details.get("garbled_pages") or [],
+        "notes": document.details.get("notes") or [],
         "chunks": document.chunk_count,
         "metadata": document.labels,
         "date": day,

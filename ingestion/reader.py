@@ -122,10 +122,11 @@ class DocumentReader:
 
     def describe_unread(self, details: Mapping[str, object]) -> str | None:
         """Which pages were not read, and why, for readers; None if all were."""
+        notes = details.get("notes")
+        parts = [str(note) for note in notes] if isinstance(notes, list) else []
         unread, garbled = _get_pages(details, "unread_pages"), _get_pages(details, "garbled_pages")
         if not unread:
-            return None
-        parts = []
+            return " ".join(parts) or None
         if pictures := [page for page in unread if page not in garbled]:
             parts.append(f"{_name_pages(pictures)} not read. {PICTURES}")
         if garbled:
@@ -171,6 +172,7 @@ def _make_details(checked: CheckedFile) -> dict[str, object]:
         "pages": parsed.pages,
         "unread_pages": list(parsed.unread_pages),
         "garbled_pages": list(parsed.garbled_pages),
+        "notes": list(parsed.notes),
     }
     details |= {DATE_IN_FILE if name == "date" else name: value for name, value in parsed.front_matter.items()}
     if checked.is_clean is not None:

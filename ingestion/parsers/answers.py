@@ -5,7 +5,17 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from ingestion.parsers.parsed import DATES, LONGEST_DATE, LONGEST_TITLE, UNWANTED, Limits, ParsedDocument, Target
+from ingestion.parsers.parsed import (
+    DATES,
+    LONGEST_DATE,
+    LONGEST_NOTE,
+    LONGEST_TITLE,
+    MOST_NOTES,
+    UNWANTED,
+    Limits,
+    ParsedDocument,
+    Target,
+)
 
 _LONGEST_REASON = 1_000
 
@@ -55,6 +65,8 @@ def _check(document: ParsedDocument, limits: Limits) -> None:
         and all(one <= other for one, other in pairwise([*ends, len(document.text)]))
         and all(0 < page <= limits.pages for page in pages)
         and not UNWANTED.search(document.text)
+        and len(document.notes) <= MOST_NOTES
+        and all(len(note) <= LONGEST_NOTE and not UNWANTED.search(note) for note in document.notes)
         and document.front_matter.keys() <= set(DATES)
         and all(len(value) <= LONGEST_DATE for value in document.front_matter.values())
     )

@@ -14,6 +14,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+UNKNOWN_ENCODING = "Its letters make no words: its encoding is not known, or it is damaged. Save it in UTF-8."
 SAMPLE_BYTES = 100_000
 CONTEXT_BYTES = 1_000
 WIDE = 0.1  # of the bytes of UTF-16 and UTF-32 are NUL
@@ -23,6 +24,7 @@ WESTERN = "cp1252"  # Latin-1 as the web has it: with quotation marks and the eu
 ERAS = chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME
 SURE, HARDLY = 0.12, 0.03  # how confident chardet is of some sentences, and of a single word
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_NUL_BETWEEN = re.compile(r"(?<=\w)\x00+(?=\w)")  # by which some programs part words
 _CONTROLS = re.compile("[\x80-\x9f]")  # which nobody types: a text with them is not ISO-8859, whatever it declares
 _PUNCTUATION = re.compile("[“”‘’–—…€•]")
 _MISPLACED = re.compile(r"(?<=[^\W_])[^\w\s\x00-\x7f’–—](?=[^\W_])|[\x80-\x9f¤\ufffd]")
@@ -34,7 +36,8 @@ def decode(data: bytes, *, declared: str | None = None) -> str:
     It never fails: what cannot be read becomes U+FFFD. Line ends are `\\n`.
     """
     encoding = _read_byte_order_mark(data) or _read_declared(data, declared) or _guess(data)
-    return data.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    text = _NUL_BETWEEN.sub(" ", data.decode(encoding, errors="replace"))
+    return text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 
 def is_declared_by_itself(data: bytes) -> bool:

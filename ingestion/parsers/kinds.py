@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
-from ingestion.parsers.encoding import is_declared_by_itself
+from ingestion.parsers.encoding import UNKNOWN_ENCODING, is_declared_by_itself
 from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument
 from ingestion.parsers.sniffing import Content, detect_content
@@ -38,7 +38,6 @@ class Kind:
         return self.contents == TEXT
 
 
-UNKNOWN_ENCODING = "Its letters make no words: its encoding is not known, or it is damaged. Save it in UTF-8."
 _BLANK_BYTES = 64
 # From where a run begins, so that each byte is looked at once; NUL bytes, as UTF-16 has them in between.
 _LONG_BLANK = re.compile(rb"(?<![\x00\t-\r ])[\x00\t-\r ]{1024,}+")

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
 from email.errors import MessageError
 from email.message import EmailMessage, Message
@@ -9,7 +10,8 @@ from itertools import islice
 
 from ingestion.parsers import html
 from ingestion.parsers.cms import find_signed
-from ingestion.parsers.encoding import decode
+from ingestion.parsers.encoding import UNKNOWN_ENCODING, decode, is_declared_by_itself
+from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
 from utils.errors import UnreadableDocument
 
@@ -25,6 +27,8 @@ ENCRYPTED = (
 SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
 PGP = "-----BEGIN PGP MESSAGE-----"
+MOST_BINARY = 0.02  # of the characters of a body
+_BINARY = re.compile("[\x00-\x08\x0e-\x1f]")
 MEDIA_TYPE = "message/rfc822"
 
 
@@ -103,6 +107,9 @@ def _add_body(builder: TextBuilder, message: EmailMessage) -> None:
         text = decode(data, declared=body.get_content_charset())
         if text.lstrip().startswith(PGP):
             raise UnreadableDocument(ENCRYPTED)
+        is_binary = len(_BINARY.findall(text)) > MOST_BINARY * len(text)
+        if not is_declared_by_itself(data) and (is_binary or is_garbled(text)):
+            raise UnreadableDocument(UNKNOWN_ENCODING)
         add_text(builder, text)
 
 

@@ -13,6 +13,7 @@ Target = Literal["docx", "pptx"]
 DATES = ("date", "valid_from", "valid_until", "precedence")  # of what front matter says
 LONGEST_DATE = 20  # characters
 LONGEST_TITLE = 500  # characters
+LONGEST_NOTE, MOST_NOTES = 500, 10
 LONGEST_SIDE = 2_600  # pixels of a page that is recognised; A4 at 200 dots an inch has 2,339
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
@@ -97,6 +98,7 @@ class ParsedDocument:
     unread_pages: tuple[int, ...] = ()
     garbled_pages: tuple[int, ...] = ()
     facts: PageFacts | None = None
+    notes: tuple[str, ...] = ()  # what was left out and why, in sentences
     front_matter: dict[str, str] = field(default_factory=dict)  # what it says of its dates, as it stands there
 
 
@@ -142,6 +144,7 @@ class TextBuilder:
     _section_body: int = 0
     _unread: list[int] = field(default_factory=list)
     _garbled: list[int] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
 
     def block(self, text: str) -> None:
         """A paragraph, list item, table or the like; empty ones are passed over."""
@@ -181,6 +184,11 @@ class TextBuilder:
         """Page *number* has other letters than it shows, and what it shows has not been recognised."""
         self._unread.append(number)
         self._garbled.append(number)
+
+    def note(self, text: str) -> None:
+        """Something was left out; *text* says what and why, in a sentence. Of more than a few, the first are kept."""
+        if len(self._notes) < MOST_NOTES:
+            self._notes.append(clean(text)[:LONGEST_NOTE])
 
     def leave(self, level: int) -> None:
         """End the section of the last heading of *level*, and those of deeper ones."""
@@ -232,6 +240,7 @@ class TextBuilder:
             pages=self._page,
             unread_pages=tuple(self._unread),
             garbled_pages=tuple(self._garbled),
+            notes=tuple(self._notes),
             front_matter=front_matter or {},
         )
 

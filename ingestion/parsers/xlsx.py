@@ -38,7 +38,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
             builder.leave(1)
             if sheet is not None:
                 sheet.reset_dimensions()  # what a sheet says of its own size may be anything
-                add_sheet(builder, name, _rows(sheet))
+                add_sheet(builder, name, _rows(sheet, builder))
             else:
                 builder.heading(1, name)
             _add_drawings(builder, archive, part)
@@ -76,11 +76,17 @@ def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
             builder.lines(one_line(join_text(paragraph)) for paragraph in descendants(box, "p"))
 
 
-def _rows(sheet: Any) -> Iterator[Row]:
-    empty = 0
-    for row in sheet.iter_rows(max_col=MAX_COLUMNS):
-        texts = [format_value(cell.value, cell.number_format) for cell in row]
+def _rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:
+    empty, is_wide, name = 0, False, sheet.title
+    for row in sheet.iter_rows():  # without a width each row is as long as what is in it
+        texts = [format_value(cell.value, cell.number_format) for cell in row[:MAX_COLUMNS]]
+        is_wide = is_wide or any(cell.value is not None for cell in row[MAX_COLUMNS:])
         empty = 0 if any(texts) else empty + 1
         if empty > MAX_EMPTY_ROWS:
-            return
+            told = f"What stands below {MAX_EMPTY_ROWS:,} empty rows of the sheet {name} is not read, if anything does"
+            builder.note(f"{told}: remove the empty rows.")
+            break
         yield texts
+    if is_wide:
+        told = f"Columns of the sheet {name} beyond the {MAX_COLUMNS:,}th are not read"
+        builder.note(f"{told}: put them into another sheet.")

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from auth.principal import Principal
@@ -287,6 +288,17 @@ def test_titles_made_of_names_have_no_characters_that_a_terminal_obeys(database:
     with database.reading() as session:
         assert {document.title for document in list_documents(session, ACME)} == {"]0;ownedfdpfees", "Rent2J"}
         assert list_documents(session, GLOBEX) == []
+
+
+def test_a_sheet_that_is_read_in_part_is_told_with_what_is_left_out(database: Database, tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["Books", "fifteen"])
+    workbook.active.cell(1, 1_001, "far right")
+    workbook.save(tmp_path / "a.xlsx")
+    told = "Columns of the sheet Sheet beyond the 1,000th are not read: put them into another sheet."
+    for ctx in (ACME, GLOBEX):
+        for _ in range(2):  # also of a file that is unchanged
+            assert load_files(database, ctx, [tmp_path / "a.xlsx"]).unread == [("a.xlsx", told)]
 
 
 def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(

@@ -48,6 +48,22 @@ def sheet(*rows: Sequence[object], title: str = "Loans") -> bytes:
     return saved(workbook)
 
 
+def test_what_is_left_out_of_a_sheet_is_told() -> None:
+    workbook = openpyxl.Workbook()
+    page = workbook.active
+    page.title = "Loans"
+    page["A1"], page["B1"] = "Books", "fifteen"
+    page.cell(1, 2_000, "far right")
+    page.cell(10_005, 1, "far below")
+    document = read(saved(workbook), "a.xlsx")
+    assert "far" not in document.text
+    assert document.notes == (
+        "What stands below 10,000 empty rows of the sheet Loans is not read, if anything does: remove the empty rows.",
+        "Columns of the sheet Loans beyond the 1,000th are not read: put them into another sheet.",
+    )
+    assert read(sheet(["Books", "fifteen"]), "a.xlsx").notes == ()
+
+
 def saved(workbook: openpyxl.Workbook) -> bytes:
     file = io.BytesIO()
     workbook.save(file)

@@ -6,6 +6,7 @@ import email
 import email.policy
 import json
 import struct
+import zlib
 from email.message import EmailMessage
 
 import pytest
@@ -113,6 +114,17 @@ def test_a_mail_in_html_alone_and_in_an_unknown_encoding_is_read() -> None:
     )
     document = read(source, "a.eml")
     assert (document.title, document.text) == ("Año", "Año\n\nFrom: a@example.org\n\nShut on Monday")
+
+
+def test_a_mail_whose_encoding_is_none_is_refused() -> None:
+    body = base64.encodebytes(zlib.compress(b"The library opens at nine in the morning, and is shut on Sundays. " * 9))
+    head = b"From: a@example.org\r\nContent-Type: text/plain; charset=zlib\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    with pytest.raises(UnreadableDocument, match="encoding is not known"):
+        read(head + body, "a.eml")
+
+
+def test_words_with_a_nul_between_them_stay_two() -> None:
+    assert read(b"armadillo\0words and so on", "a.txt").text == "armadillo words and so on"
 
 
 def test_mails_attached_to_mails_are_read_to_some_depth_only() -> None:
