@@ -112,7 +112,7 @@ def leave_shell() -> str:
 def _parse_lines(file: str) -> dict[str, str]:
     """The names and values in a file of settings; none of one that cannot be read, which is told when it is."""
     try:
-        return _parse(Path(file).read_text())
+        return _parse(Path(file).read_text()) if Path(file).is_file() else {}  # a pipe would never end
     except (OSError, UnicodeDecodeError):
         return {}
 

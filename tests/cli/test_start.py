@@ -50,3 +50,12 @@ def test_a_service_in_the_foreground_is_not_reloaded_but_to_be_restarted(tmp_pat
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, told)
     gone = subprocess.run([*PUSTAKA, "reload"], env=variables, capture_output=True, text=True, check=False)
     assert gone.stderr.splitlines()[-1] == f"Error: No service under gunicorn runs on {folder.path}."
+
+
+@pytest.mark.parametrize("command", [[*FLASK, "conflicts"], [*PUSTAKA, "conflicts"]])
+def test_a_file_of_settings_that_is_a_device_ends_the_command_in_a_line(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "zero.env").symlink_to("/dev/zero")
+    variables = {"PATH": "", "PUSTAKA_ENV_FILE": str(tmp_path / "zero.env"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    told = f"Error: {tmp_path}/zero.env is not a regular file. Name a text file with a line for each setting.\n"
+    assert (done.returncode, done.stderr) == (1, told)
