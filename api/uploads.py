@@ -28,7 +28,9 @@ from utils.validation import describe_error, refuse_field
 LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
 _AT_ONCE_BYTES = 262_144  # taken in memory before they are parsed, in a thread
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+_UNWANTED = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(DocumentMetadata)
 _EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
 T = TypeVar("T")

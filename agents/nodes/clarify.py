@@ -23,13 +23,13 @@ def is_underspecified(messages: list[AnyMessage]) -> bool:
 
 
 def join_reply(messages: list[AnyMessage]) -> str:
-    """The question that was asked back about, with the reply to that behind it; "" where the newest is none."""
+    """The question that was asked back about, with the reply to that before it; "" where the newest is none."""
     *history, newest = spoken(messages)
     if len(history) < 2 or not isinstance(history[-2], HumanMessage):
         return ""
     asked = history[-1].additional_kwargs.get("clarification")
     is_reply = len(newest.text) <= _LONGEST_REPLY and "?" not in newest.text
-    return f"{history[-2].text} ({newest.text})" if asked and is_reply else ""
+    return f"{newest.text}: {history[-2].text}" if asked and is_reply else ""
 
 
 async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:

@@ -31,7 +31,7 @@ _WAIT = r"esper\w+|antelacion|antes|tarda\w*|dura\w*|plazo|caduc\w+"
 _UNPRICED = rf"(?! (?:{_SPAN}|jam|kali|persen|orang|people|personas|veces|times)\b)"
 _HOW_MUCH = re.compile(rf"\b(?:how much|cuant[oa]s?|berapa(?:kah)?)\b{_UNPRICED}")
 _PRICE = re.compile(rf"\b(?:{_COST})s?\b|\bhow much (?:extra|for|is|are|r|do|does|will|would|to|per)\b")
-_WHAT_PRICE = re.compile(r"\b(?:what|whats|what's)\b.*\b(?:cost|price|fee|fare|charge|fine)s?\b")
+_WHAT, _AMOUNT = re.compile(r"\b(?:what|whats)\b"), re.compile(r"\b(?:cost|price|fee|fare|charge|fine)s?\b")
 # Not where it only joins clauses: "what may I bring when I visit".
 _WHEN = (
     r"(?:^|[,.;:?!¿] ?|\b(?:and|y|dan|until|till|til|since|hasta|desde|para|sampai|sejak) )(?:when|cuando)\b"
@@ -83,7 +83,8 @@ def kinds_asked(question: str) -> frozenset[str]:
     """The kinds of things that *question* asks for, empty where that cannot be told."""
     plain = " ".join(fold(question[:_LOOKED_AT]).split())
     found = {kind for kind, pattern in _ASKS.items() if pattern.search(plain)}
-    if (_HOW_MUCH.search(plain) and _PRICE.search(plain)) or _WHAT_PRICE.search(plain):
+    what = _WHAT.search(plain)
+    if (_HOW_MUCH.search(plain) and _PRICE.search(plain)) or (what and _AMOUNT.search(plain, what.end())):
         found.add(MONEY)
     # A more exact kind is meant where there is one: "how much is a ticket", "berapa lama".
     return frozenset(found - {NUMBER} if found & {MONEY, CLOCK, DURATION, PERCENT} else found)
