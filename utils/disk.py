@@ -64,9 +64,9 @@ class DiskSpace:
 
 @dataclass(slots=True)
 class Booking:
-    """Room for one upload of *tenant_id*: `written_bytes` of the `booked_bytes` are on the disk."""
+    """Room for one upload of `tenant`: `written_bytes` of the `booked_bytes` are on the disk."""
 
-    tenant_id: str
+    tenant: str
     booked_bytes: int = 0
     written_bytes: int = 0
 
@@ -82,14 +82,14 @@ class UploadSpace:
         self._under_way: list[Booking] = []
 
     @contextmanager
-    def book(self, tenant_id: str, announced_bytes: int | None) -> Iterator[Booking]:
+    def book(self, tenant: str, announced_bytes: int | None) -> Iterator[Booking]:
         """Room for an upload of this size, None if it is not known, until the end of the block.
 
         Raises:
             NotEnoughSpace: there is none.
         """
         self.disk.check_documents()
-        booking = Booking(tenant_id)
+        booking = Booking(tenant)
         self._extend(booking, _MARGIN_BYTES if announced_bytes is None else announced_bytes)
         self._under_way.append(booking)
         try:
@@ -114,7 +114,7 @@ class UploadSpace:
         written_bytes = booking.written_bytes + sum(each.written_bytes for each in others)
         room_bytes = self.disk.free_bytes() - self.disk.reserve_bytes + written_bytes
         wanted_bytes = booking.booked_bytes + more_bytes
-        own_bytes = wanted_bytes + sum(each.booked_bytes for each in others if each.tenant_id == booking.tenant_id)
+        own_bytes = wanted_bytes + sum(each.booked_bytes for each in others if each.tenant == booking.tenant)
         if own_bytes > room_bytes // 2 or wanted_bytes + sum(each.booked_bytes for each in others) > room_bytes:
             raise NotEnoughSpace(
                 "Not enough disk space: no room for this upload beside those under way. "

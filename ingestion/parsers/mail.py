@@ -28,7 +28,7 @@ SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
 PGP = "-----BEGIN PGP MESSAGE-----"
 MOST_BINARY = 0.02  # of the characters of a body
-_BINARY = re.compile("[\x00-\x08\x0e-\x1f]")
+_BINARY = re.compile("[\x01-\x08\x0e-\x1f]")  # NULs alone are padding
 MEDIA_TYPE = "message/rfc822"
 
 

@@ -45,6 +45,18 @@ class Dying:
         self.writes_left: int | None = None
         self.after_the_write = False
 
+    @property
+    def loss_count(self) -> int:
+        return self.index.loss_count
+
+    @property
+    def is_whole(self) -> bool:
+        return self.index.is_whole
+
+    @is_whole.setter
+    def is_whole(self, is_whole: bool) -> None:
+        self.index.is_whole = is_whole
+
     async def put(self, ctx: Principal, passages: Sequence[Passage]) -> None:
         self._die(before=True)
         await self.index.put(ctx, passages)

@@ -32,7 +32,7 @@ async def test_a_passage_is_found_by_its_meaning_without_a_common_word(index: Pa
     await index.put(GLOBEX, [SECRET])
     await index.put_vectors(ACME, {LIBRARY.passage_id: vector(0, 1), PARKING.passage_id: vector(1, 1)})
     await index.put_vectors(GLOBEX, {SECRET.passage_id: vector(1)})
-    hits = await index.search(ACME, "¿Dónde estaciono?", vector(1), limit=5)
+    hits = await index.search(ACME, "駐車はどこですか?", vector(1), limit=5)
     assert texts(hits) == [PARKING.text, LIBRARY.text]
     assert [hit.dense for hit in hits] == pytest.approx([0.5**0.5, 0], abs=1e-5)
     assert [hit.lexical for hit in hits] == [0, 0]

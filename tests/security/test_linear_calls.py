@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agents.verification.facts import shares_order
 from prompts.rag import parse_passages, render_passages
+from providers.chat.candidates import candidates
 from providers.chat.near_misses import signs
-from providers.chat.selection import candidates
 from retrieval.question import Question
 from retrieval.selection import order_by_best_sentence
 from tests.security.calls import CALLS, hit
