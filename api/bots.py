@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from agents.bots import BotConfig
@@ -16,7 +16,7 @@ from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import BotId
+from api.schemas import NON_BLANK, BotId
 from api.services import services
 from auth.principal import DEFAULT_BOT, Principal
 from auth.scopes import Scope
@@ -31,7 +31,13 @@ _ETAG = {RESPONSE_HEADERS: ["ETag"]}
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(lambda text: text and check_text(text))]
 _Institution = Annotated[_Text, Field(max_length=200, description="Whose documents it answers from.")]
-_LanguagePolicy = Annotated[_Text, Field(min_length=1, max_length=500, description="In which language it answers.")]
+_LanguagePolicy = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(check_text),
+    NON_BLANK,
+    Field(description="In which language it answers."),
+]
 _Instructions = Annotated[
     _Text,
     Field(
@@ -40,7 +46,12 @@ _Instructions = Annotated[
     ),
 ]
 _Datasets = Annotated[list[str], Field(max_length=100, description="What it answers from; empty: all of the tenant's.")]
-_TopK = Annotated[int, Field(ge=1, le=20, description="Passages an answer rests on at most.")]
+# A number such as 5.0 is a whole one to JSON Schema.
+_TopK = Annotated[
+    int,
+    BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
+    Field(ge=1, le=20, description="Passages an answer rests on at most."),
+]
 _Unsupported = Annotated[
     Literal["mark", "drop", "refuse"], Field(description="What becomes of sentences that nothing supports.")
 ]
@@ -132,12 +143,12 @@ def at_bot(ctx: Principal, bot_id: str | None) -> Principal:
     _ALL,
     operation_id="createBot",
     summary="Make a bot",
-    responses=answers(201, BotOut, 409),
+    responses=answers(201, BotOut, 404, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.BOTS_WRITE)
 def create(ctx: Principal, body: BotIn) -> Response:
-    """201; 409 if there is one of this id. A bot `default` says how the tenant's default bot answers."""
+    """201; 409 if there is one of this id, 404 where a dataset is not found. A bot `default` says how the tenant's default bot answers."""
     with services().database.writing() as session:
         made = bots.create_bot(session, ctx, body.id, body.name, body.merge({}))
         made.bot.is_enabled = body.enabled

@@ -41,7 +41,8 @@ def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers
     """Add a bot to the caller's tenant; flushed, not committed.
 
     Raises:
-        BadInput: *bot_id* is no id of a bot, or a dataset is not the tenant's.
+        BadInput: *bot_id* is no id of a bot.
+        NotFound: the tenant has not all of these datasets.
         Conflict: there is one of this id, or there are as many as a tenant may have.
     """
     if not BOT_ID.fullmatch(bot_id):
@@ -113,8 +114,7 @@ def change_bot(
     """Make the bot so; what is None stays. How it answers is a new version where it differs. Flushed, not committed.
 
     Raises:
-        NotFound: the tenant has none of this id.
-        BadInput: a dataset is not the tenant's.
+        NotFound: the tenant has none of this id, or not all of these datasets.
     """
     stored = lock_bot(session, ctx, bot_id)
     if name is not None:
@@ -165,4 +165,4 @@ def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers
 def _check_datasets(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> None:
     found = scoped(ctx, Dataset).where(Dataset.dataset_id.in_(dataset_ids)).with_only_columns(Dataset.dataset_id)
     if missing := set(dataset_ids) - set(session.scalars(found)):
-        raise refuse_field(f"Dataset {min(missing)!r} not found.", "dataset_ids")
+        raise NotFound(f"Dataset {min(missing)!r} not found.")

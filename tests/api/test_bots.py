@@ -225,7 +225,7 @@ def test_bots_are_kept_listed_and_changed_by_their_tenant_alone(acme: httpx.Clie
     "said",
     [
         {"top_k": 0}, {"top_k": 21}, {"top_k": "5"}, {"instructions": "x" * 8_001}, {"institution": "a\0b"},
-        {"dataset_ids": ["of-nobody"]}, {"unsupported_sentences": "keep"}, {"language_policy": ""}, {"model": "gpt"},
+        {"top_k": 2.5}, {"unsupported_sentences": "keep"}, {"language_policy": ""}, {"model": "gpt"},
         {"enabled": None}, {"name": None}, {"id": "other"},
     ],
     ids=str,
@@ -241,8 +241,11 @@ def test_a_bot_that_cannot_be_so_is_refused(acme: httpx.Client, said: dict[str, 
 def test_a_dataset_of_another_tenant_is_not_found(service: Service, acme: httpx.Client, globex: httpx.Client) -> None:
     theirs = globex.post("/v1/tenant/datasets", json={"name": "Theirs"}).json()["id"]
     refused = acme.post(BOTS, json={"id": "thief", "name": "Thief", "dataset_ids": [theirs]})
-    assert refused.status_code == 400
+    assert refused.status_code == 404
     assert "not found" in refused.json()["detail"]
+    add_bot(acme, "honest", top_k=5.0)
+    assert acme.patch(f"{BOTS}/honest", json={"dataset_ids": [theirs]}).status_code == 404
+    assert acme.get(f"{BOTS}/honest").json()["version"] == 1
 
 
 def test_visitors_may_not_see_bots(service: Service) -> None:
