@@ -148,7 +148,10 @@ def at_bot(ctx: Principal, bot_id: str | None) -> Principal:
 )
 @requires(Scope.BOTS_WRITE)
 def create(ctx: Principal, body: BotIn) -> Response:
-    """201; 409 if there is one of this id, 404 where a dataset is not found. A bot `default` says how the tenant's default bot answers."""
+    """201; 409 if there is one of this id, 404 where a dataset is not found.
+
+    A bot `default` says how the tenant's default bot answers.
+    """
     with services().database.writing() as session:
         made = bots.create_bot(session, ctx, body.id, body.name, body.merge({}))
         made.bot.is_enabled = body.enabled
