@@ -20,7 +20,6 @@ class BotConfig:
 
     bot_id: str = DEFAULT_BOT
     version: int = 0
-    name: str = ""
     institution: str = ""
     language_policy: str = ""
     instructions: str = ""

@@ -109,4 +109,4 @@ def overlay(default: BotConfig, stored: StoredBot) -> BotConfig:
     """*default* with what is said of the bot itself."""
     said: dict[str, Any] = {**stored.answers, "dataset_ids": tuple(stored.answers.get("dataset_ids", ()))}
     row = stored.bot
-    return replace(default, bot_id=row.bot_id, name=row.name, version=row.version, **said)
+    return replace(default, bot_id=row.bot_id, version=row.version, **said)

@@ -87,9 +87,9 @@ def get_bot(session: Session, ctx: Principal, bot_id: str, version: int | None =
 
 def list_answers(session: Session, ctx: Principal, bots: Sequence[Bot]) -> dict[str, BotAnswers]:
     """How these bots answer now, by their ids."""
-    versions = {bot.bot_id: bot.version for bot in bots}
-    found = session.scalars(scoped(ctx, BotVersion).where(BotVersion.bot_id.in_(versions)))
-    return {row.bot_id: row.config for row in found if versions[row.bot_id] == row.version}  # type: ignore[misc] # as above
+    newest = scoped(ctx, BotVersion).join(Bot).where(BotVersion.version == Bot.version)
+    found = session.scalars(newest.where(Bot.bot_id.in_([bot.bot_id for bot in bots])))
+    return {row.bot_id: row.config for row in found}  # type: ignore[misc] # as above
 
 
 def lock_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:

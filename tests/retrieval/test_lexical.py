@@ -11,6 +11,15 @@ from tests.retrieval.corpus import ACME, GLOBEX, passage, texts
 NOISE = passage("12345")
 
 
+async def assert_found_by_its_tenant(index: PassageIndex, language: str, text: str, question: str) -> None:
+    """A passage of one tenant is found by its words, by that tenant alone."""
+    there = passage(text, language=language)
+    await index.put(ACME, [there, NOISE])
+    await index.put(GLOBEX, [NOISE])
+    assert texts(await index.search(ACME, question, None, limit=5)) == [text]
+    assert await index.search(GLOBEX, question, None, limit=5) == []
+
+
 @pytest.mark.parametrize(
     ("language", "text", "question"),
     [
@@ -29,11 +38,7 @@ NOISE = passage("12345")
 async def test_a_question_finds_a_passage_in_its_language(
     index: PassageIndex, language: str, text: str, question: str
 ) -> None:
-    there = passage(text, language=language)
-    await index.put(ACME, [there, NOISE])
-    await index.put(GLOBEX, [NOISE])
-    assert texts(await index.search(ACME, question, None, limit=5)) == [text]
-    assert await index.search(GLOBEX, question, None, limit=5) == []
+    await assert_found_by_its_tenant(index, language, text, question)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +52,7 @@ async def test_a_question_finds_a_passage_in_its_language(
 async def test_a_question_finds_a_passage_in_another_language_by_translations_of_its_words(
     index: PassageIndex, language: str, text: str, question: str
 ) -> None:
-    there = passage(text, language=language)
-    await index.put(ACME, [there, NOISE])
-    await index.put(GLOBEX, [NOISE])
-    assert texts(await index.search(ACME, question, None, limit=5)) == [text]
-    assert await index.search(GLOBEX, question, None, limit=5) == []
+    await assert_found_by_its_tenant(index, language, text, question)
 
 
 def test_the_translations_of_a_word_weigh_no_more_than_the_word_itself() -> None:
