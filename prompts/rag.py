@@ -1,8 +1,8 @@
 """Prompts of the answering agent: numbered passages in, an answer with `[n]` marks out."""
 
 import re
-from collections.abc import Iterator, Sequence
-from html import escape, unescape
+from collections.abc import Sequence
+from html import escape
 from typing import NamedTuple
 
 from utils.passages import Passage
@@ -60,15 +60,10 @@ _WHAT_DO_YOU_MEAN = {
     "es": "¿Sobre qué es su pregunta? Elija una opción o dígalo con sus propias palabras.",
 }
 
-_BEGIN = re.compile(
-    r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)"(?: date="[^"]*+")?+>\n'
-)
-_END = "\n</passage>"
-# A document may contain our own delimiter; these two make it harmless and bring it back unchanged.
+# A document may contain our own delimiter; this makes it harmless.
 # Also where it is spelled loosely, and the markers by which chat models tell who speaks: <|im_start|>.
 _DELIMITING = r"(?:\s*+/?+\s*+passage|\|)"
 _DELIMITER = re.compile(rf"<(?={_DELIMITING})|&(?=(?:amp;)*+lt;{_DELIMITING})", re.IGNORECASE)
-_ESCAPED_DELIMITER = re.compile(rf"&(?P<amp>amp;)?+(?P<rest>(?:amp;)*+)lt;(?={_DELIMITING})", re.IGNORECASE)
 
 
 class NumberedPassage(NamedTuple):
@@ -146,6 +141,14 @@ def where_to_look(language: str, headings: Sequence[str], contact: str) -> str:
     return "".join(f"\n\n{line}" for line in lines)
 
 
+def number_passages(passages: Sequence[Passage]) -> list[NumberedPassage]:
+    """Passages as `render_passages` shows them, as values."""
+    return [
+        NumberedPassage(number, _in_one_line(passage.title), _in_one_line(passage.heading), passage.text)
+        for number, passage in enumerate(passages, 1)
+    ]
+
+
 def render_passages(passages: Sequence[Passage]) -> str:
     """Passages numbered from 1, delimited so that no text inside can end its passage or begin another."""
     return "\n".join(
@@ -156,30 +159,17 @@ def render_passages(passages: Sequence[Passage]) -> str:
     )
 
 
-def parse_passages(prompt: str) -> list[NumberedPassage]:
-    """The passages that `render_passages` put into *prompt*, with their texts exactly as they were."""
-    return list(_passages(prompt))
-
-
-def _passages(prompt: str) -> Iterator[NumberedPassage]:
-    at = 0
-    while (begin := _BEGIN.search(prompt, at)) and (end := prompt.find(_END, begin.end())) >= 0:
-        text = _ESCAPED_DELIMITER.sub(_unescape, prompt[begin.end() : end])
-        yield NumberedPassage(int(begin["number"]), unescape(begin["title"]), unescape(begin["heading"]), text)
-        at = end + len(_END)
-
-
 def _date(passage: Passage) -> str:
     return f' date="{_attribute(passage.dated)}"' if passage.dated else ""
 
 
 def _attribute(text: str) -> str:
-    return escape(" ".join(text.split()))
+    return escape(_in_one_line(text))
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _escape(found: re.Match[str]) -> str:
     return "&lt;" if found[0] == "<" else "&amp;"
-
-
-def _unescape(found: re.Match[str]) -> str:
-    return f"&{found['rest']}lt;" if found["amp"] else "<"

@@ -17,7 +17,7 @@ from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
-from providers.chat.followups import standalone_question
+from providers.chat.extractive import quote_request, standalone_question
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
 from utils.ports import FallbackReason
@@ -191,14 +191,14 @@ async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool)
 
 def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
-    bot = run.bot
-    told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
-    system = SystemMessage(system_prompt(passages, **told))
     if not model.is_language_model:
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question
             query = standalone_question(spoken(state["messages"])[:-1], query)
-        return [system, HumanMessage(query)]
+        return quote_request(query, passages)
+    bot = run.bot
+    told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
+    system = SystemMessage(system_prompt(passages, **told))
     return [system, *_alternating(map(_as_said, spoken(state["messages"][-_MESSAGES_REMEMBERED:])))]
 
 

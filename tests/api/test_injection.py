@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from prompts.rag import parse_passages
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
+from tests.prompts.parsing import parse_passages
 from tests.service import Service, ask, await_knowledge
 
 QUESTION = "What does a kayak cost to rent?"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.rag import found_in, parse_passages, render_passages, system_prompt
+from prompts.rag import found_in, number_passages, render_passages, system_prompt
+from tests.prompts.parsing import parse_passages
 from utils.passages import Passage
 
 nasty = st.text() | st.lists(
@@ -38,6 +39,7 @@ def passage(text: str, title: str = "Handbook", heading: str = "Fees") -> Passag
 def test_every_text_comes_back_exactly_and_no_text_makes_another_passage(texts: list[str]) -> None:
     found = parse_passages(render_passages([passage(text) for text in texts]))
     assert [(item.number, item.text) for item in found] == list(enumerate(texts, 1))
+    assert found == number_passages([passage(text) for text in texts]), "what models see and what is quoted"
 
 
 @given(nasty, nasty)

@@ -11,7 +11,7 @@ from agents.verification.support import look
 from api.view_text import Span, TextLayout
 from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
-from prompts.rag import parse_passages, render_passages
+from prompts.rag import number_passages, render_passages
 from providers.chat.candidates import candidates
 from providers.chat.selection import select_quotes, sentence_scores
 from providers.chat.sentences import sentence_spans, split_sentences
@@ -48,7 +48,7 @@ def _support(text: str) -> object:
 def _extract(text: str) -> object:
     """What the answerer without a language model does, for a question made of the same."""
     question = f"How many, and who? {text}"[:_LONGEST_QUESTION]
-    sentences = candidates(parse_passages(render_passages([hit(text).passage])))
+    sentences = candidates(number_passages([hit(text).passage]))
     return sentences and select_quotes(question, sentences, sentence_scores(question, sentences), max_chars=400)
 
 
@@ -69,9 +69,7 @@ CALLS: Mapping[str, Call] = {
     "view": _view,
     "judgement": lambda text: read_judgement(text, 12),
     "prompt": lambda text: render_passages([hit(text).passage]),
-    "prompt read again": lambda text: parse_passages(render_passages([hit(text).passage])),
-    "prompt of another": parse_passages,
-    "candidates": lambda text: candidates(parse_passages(render_passages([hit(text).passage]))),
+    "candidates": lambda text: candidates(number_passages([hit(text).passage])),
     "split sentences": split_sentences,
     "sentence spans": lambda text: list(sentence_spans(text)),
     "extract": _extract,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from agents.verification.facts import shares_order
-from prompts.rag import parse_passages, render_passages
+from prompts.rag import number_passages
 from providers.chat.candidates import candidates
 from providers.chat.near_misses import signs
 from retrieval.question import Question
@@ -52,7 +52,7 @@ def test_sentences_of_many_equal_words_are_not_compared_word_by_word() -> None:
 
 def test_words_that_are_never_neighbours_are_not_tried_two_by_two() -> None:
     passage = "open " * 600 + "x " * 10 + "closed " * 600
-    sentences = candidates(parse_passages(render_passages([hit(passage).passage])))
+    sentences = candidates(number_passages([hit(passage).passage]))
     question = "open closed " * 400
     assert cpu_s(lambda: signs(question, sentences, 0, [], {})) < 0.3
 
