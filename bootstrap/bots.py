@@ -1,21 +1,27 @@
 """The bots of all tenants: what the settings say, and over it what a tenant's administrator has said."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy.orm import Session
 
 from agents.bots import BotConfig
 from auth.principal import DEFAULT_BOT, Principal
 from config import Settings
-from domain.bots import StoredBot, get_bot
+from domain.bots import BotAnswers, find_bot_state, get_answers, make_missing_error
 from domain.db import Database
 from utils.checkpointer.circuit import Circuit
-from utils.errors import Conflict, NotFound, StoreUnavailable
+from utils.errors import Conflict, StoreUnavailable
 from utils.expiring import Expiring
 
 _MOST_KEPT, _KEPT_S = 10_000, 86_400.0
 _READING_LIMIT_S, _RETRY_S = 1.0, 2.0
+_Outcome = BotConfig | Literal["off", "missing"]
+T = TypeVar("T")
 
 
 def make_default_bot(settings: Settings) -> BotConfig:
@@ -31,13 +37,14 @@ def make_default_bot(settings: Settings) -> BotConfig:
 class StoredBots:
     """A `BotDirectory` over the database, which is asked at each turn: a change takes effect with the next one.
 
-    While the database is away, or takes longer than a turn can wait, bots answer as they were last known to.
+    While the database is away, or takes longer than a turn can wait, what it last said of a bot to this process holds:
+    how it answers, or that it is switched off or removed.
     """
 
     def __init__(self, database: Database, default: BotConfig) -> None:
         self._database, self._default = database, default
         self._versions: Expiring[tuple[str, str, int], BotConfig] = Expiring(_MOST_KEPT, _KEPT_S)
-        self._last: Expiring[tuple[str, str], BotConfig] = Expiring(_MOST_KEPT, _KEPT_S)
+        self._last: Expiring[tuple[str, str], _Outcome] = Expiring(_MOST_KEPT, _KEPT_S)
         self._circuit = Circuit(
             retry_s=_RETRY_S,
             away="The database does not say how bots answer: they answer as they were last known to",
@@ -49,49 +56,59 @@ class StoredBots:
     async def get(self, ctx: Principal, version: int | None = None) -> BotConfig:
         """See `BotDirectory.get`."""
         bot_id = ctx.bot_id or DEFAULT_BOT
-        if version is None:
-            return await self._get_newest(ctx, bot_id)
-        if version == 0:
+        if version is not None:
+            return await self._get_version(ctx, bot_id, version)
+        outcome = await self._find_outcome(ctx, bot_id)
+        if outcome == "off":
+            raise Conflict(f"The bot {bot_id!r} is switched off. Ask another one, or its administrator.")
+        if outcome == "missing":
+            if bot_id != DEFAULT_BOT:
+                raise make_missing_error(bot_id)
             return self._default
-        known = self._versions.get((ctx.tenant_id, bot_id, version))
-        return known or self._keep(ctx, await self._read(ctx, bot_id, version))
+        return outcome
 
     def close(self) -> None:
         """Let the thread end."""
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    async def _get_newest(self, ctx: Principal, bot_id: str) -> BotConfig:
-        if not self._circuit.may_try():
-            return self._get_last(ctx, bot_id)
-        try:
-            stored = await self._read(ctx, bot_id)
-        except NotFound:
-            self._circuit.note_success()
-            if bot_id != DEFAULT_BOT:
-                raise
+    async def _find_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
+        key = ctx.tenant_id, bot_id
+        known = self._last.get(key)
+        if self._circuit.may_try():
+            try:
+                outcome = await self._read_outcome(ctx, bot_id)
+            except StoreUnavailable as exc:
+                self._circuit.note_failure(exc)
+            else:
+                self._circuit.note_success()
+                if known or outcome != "missing":  # those that never were would push others out
+                    self._last.put(key, outcome)
+                return outcome
+        if known is None and bot_id != DEFAULT_BOT:
+            raise StoreUnavailable(f"The database does not say how the bot {bot_id!r} answers. Try again soon.")
+        return known or "missing"
+
+    async def _read_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
+        state = await self._read(partial(find_bot_state, ctx=ctx, bot_id=bot_id))
+        if state is None:
+            return "missing"
+        return await self._get_version(ctx, bot_id, state.version) if state.is_enabled else "off"
+
+    async def _get_version(self, ctx: Principal, bot_id: str, version: int) -> BotConfig:
+        if version == 0:
             return self._default
-        except StoreUnavailable as exc:
-            self._circuit.note_failure(exc)
-            return self._get_last(ctx, bot_id)
-        self._circuit.note_success()
-        if not stored.bot.is_enabled:
-            raise Conflict(f"The bot {bot_id!r} is switched off. Ask another one, or its administrator.")
-        bot = self._keep(ctx, stored)
-        self._last.put((ctx.tenant_id, bot_id), bot)
+        key = ctx.tenant_id, bot_id, version
+        bot = self._versions.get(key)
+        if bot is None:
+            answers = await self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version))
+            bot = overlay(self._default, bot_id, version, answers)
+            self._versions.put(key, bot)
         return bot
 
-    def _get_last(self, ctx: Principal, bot_id: str) -> BotConfig:
-        known = self._last.get((ctx.tenant_id, bot_id)) or (self._default if bot_id == DEFAULT_BOT else None)
-        if known is None:
-            raise StoreUnavailable(f"The database does not say how the bot {bot_id!r} answers. Try again soon.")
-        return known
-
-    async def _read(self, ctx: Principal, bot_id: str, version: int | None = None) -> StoredBot:
-        def read() -> StoredBot:
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        def read() -> T:
             with self._database.reading() as session:
-                stored = get_bot(session, ctx, bot_id, version)
-                session.expunge_all()
-                return stored
+                return work(session)
 
         try:
             async with asyncio.timeout(_READING_LIMIT_S):
@@ -99,14 +116,8 @@ class StoredBots:
         except TimeoutError as exc:
             raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
 
-    def _keep(self, ctx: Principal, stored: StoredBot) -> BotConfig:
-        bot = overlay(self._default, stored)
-        self._versions.put((ctx.tenant_id, bot.bot_id, bot.version), bot)
-        return bot
 
-
-def overlay(default: BotConfig, stored: StoredBot) -> BotConfig:
+def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:
     """*default* with what is said of the bot itself."""
-    said: dict[str, Any] = {**stored.answers, "dataset_ids": tuple(stored.answers.get("dataset_ids", ()))}
-    row = stored.bot
-    return replace(default, bot_id=row.bot_id, version=row.version, **said)
+    said: dict[str, Any] = {**answers, "dataset_ids": tuple(answers.get("dataset_ids", ()))}
+    return replace(default, bot_id=bot_id, version=version, **said)

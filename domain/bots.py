@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -37,6 +37,14 @@ class StoredBot:
     answers: BotAnswers
 
 
+@dataclass(frozen=True, slots=True)
+class BotState:
+    """Whether a bot answers, and in which version."""
+
+    is_enabled: bool
+    version: int
+
+
 def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers: BotAnswers) -> StoredBot:
     """Add a bot to the caller's tenant; flushed, not committed.
 
@@ -69,20 +77,37 @@ def list_bots(session: Session, ctx: Principal, part: Part) -> Rows[Bot]:
     return read_part(session, scoped(ctx, Bot).where(_IS_PRESENT), (Bot.created_at, Bot.bot_id), part, total=total)
 
 
-def get_bot(session: Session, ctx: Principal, bot_id: str, version: int | None = None) -> StoredBot:
-    """One bot, as it is; or as it was in *version*, also where it was removed since.
+def get_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
+    """One bot, as it is.
 
     Raises:
-        NotFound: the tenant has none of this id, or it had no such version.
+        NotFound: the tenant has none of this id.
     """
-    bot = session.scalar(scoped(ctx, Bot).where(Bot.bot_id == bot_id))
-    if bot is None or (bot.removed_at is not None and version is None):
-        raise make_missing_error(bot_id)
-    wanted = scoped(ctx, BotVersion).where(BotVersion.bot_id == bot_id, BotVersion.version == (version or bot.version))
-    found = session.scalar(wanted)
+    newest = scoped(ctx, Bot).join(BotVersion).where(BotVersion.version == Bot.version)
+    found = session.execute(newest.where(Bot.bot_id == bot_id, _IS_PRESENT).add_columns(BotVersion.config)).first()
     if found is None:
         raise make_missing_error(bot_id)
-    return StoredBot(bot, found.config)  # type: ignore[arg-type] # only this module writes it
+    return StoredBot(*found)
+
+
+def find_bot_state(session: Session, ctx: Principal, bot_id: str) -> BotState | None:
+    """Whether the bot answers now, and in which version; None where the tenant has none of this id."""
+    this = scoped(ctx, Bot).where(Bot.bot_id == bot_id, _IS_PRESENT)
+    found = session.execute(this.with_only_columns(Bot.is_enabled, Bot.version)).first()
+    return BotState(*found) if found else None
+
+
+def get_answers(session: Session, ctx: Principal, bot_id: str, version: int) -> BotAnswers:
+    """How the bot answers in that version, also where it was removed since.
+
+    Raises:
+        NotFound: the tenant has no such version of a bot.
+    """
+    this = scoped(ctx, BotVersion).where(BotVersion.bot_id == bot_id, BotVersion.version == version)
+    found = session.scalar(this)
+    if found is None:
+        raise make_missing_error(bot_id)
+    return cast(BotAnswers, found.config)  # only this module writes it
 
 
 def list_answers(session: Session, ctx: Principal, bots: Sequence[Bot]) -> dict[str, BotAnswers]:
@@ -121,7 +146,6 @@ def change_bot(
         stored.bot.name = name
     if is_enabled is not None:
         stored.bot.is_enabled = is_enabled
-    stored.bot.updated_at = now()
     if answers is None or answers == stored.answers:
         session.flush()
         return stored
