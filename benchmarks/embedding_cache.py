@@ -11,18 +11,22 @@ import numpy as np
 from utils.ports import Embedder, FloatArray
 
 Embed = Callable[[Sequence[str]], Awaitable[FloatArray]]
+_LOCKED_S = 60.0  # while another benchmark writes
 
 
 class CachedEmbedder:
     """`Embedder` that asks *embedder* only for texts it has never seen.
 
-    One SQLite file a model in *folder*, keyed by the kind (question or passage) and the SHA-256 of the text.
+    One SQLite file a model in *folder*, keyed by the kind (question or passage) and the SHA-256 of the text. Several
+    benchmarks may share it at the same time.
     """
 
     def __init__(self, embedder: Embedder, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._embedder = embedder
-        self._file = sqlite3.connect(folder / f"{re.sub('[^A-Za-z0-9.-]', '_', embedder.model)}.sqlite")
+        self._file = sqlite3.connect(
+            folder / f"{re.sub('[^A-Za-z0-9.-]', '_', embedder.model)}.sqlite", timeout=_LOCKED_S
+        )
         self._file.execute("create table if not exists vectors (key text primary key, vector blob) without rowid")
 
     @property
@@ -68,4 +72,7 @@ class CachedEmbedder:
 
     def _write(self, key: str, vector: FloatArray) -> None:
         with self._file:
-            self._file.execute("insert into vectors values (?, ?)", (key, vector.astype(np.float32).tobytes()))
+            # Another benchmark may have written it meanwhile.
+            self._file.execute(
+                "insert or ignore into vectors values (?, ?)", (key, vector.astype(np.float32).tobytes())
+            )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agents.conflicts.values import Stated, may_state_values, read_values
+from agents.conflicts.values import Stated, find_labels, may_state_values, read_values
 from agents.conflicts.words import (
     ALTERNATIVES,
     CONDITIONS,
@@ -123,7 +123,7 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
 
 @lru_cache(_KEPT)
 def _context(above: str, language: str) -> Scope:
-    return _scope([word for word, _ in tokenize(above)], _owners(above), read_values(above).years)
+    return _scope([word for word, _ in tokenize(above)], _owners(above) | _labels(above), read_values(above).years)
 
 
 def _main_end(text: str, stated: Stated) -> int:
@@ -154,6 +154,12 @@ def _subjects(words: Iterable[str], language: str) -> frozenset[int]:
 def _owners(text: str) -> frozenset[tuple[str, str]]:
     """The campuses, faculties and programmes that *text* names, each as a kind and a word of its name."""
     return frozenset().union(*map(_owners_in, text.split(_BETWEEN)))
+
+
+def _labels(above: str) -> frozenset[tuple[str, str]]:
+    """The lines, grades and the like that headings name by a number."""
+    lines = above.split(_BETWEEN)
+    return frozenset((label.kind, label.name) for line in lines for label in find_labels(line, tokenize(line)))
 
 
 def _owners_in(text: str) -> frozenset[tuple[str, str]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.conflicts.words import OWNERS, PHONES, PLACES, ROLES, TIMES
+from agents.conflicts.words import LABELS, OWNERS, PHONES, PLACES, ROLES, TIMES
 from agents.verification.facts import facts_of
 from utils.facts.folding import fold
 from utils.facts.names import Name
@@ -19,6 +19,7 @@ _CODE = re.compile(r"\b(?:[^\W\d_]{1,3}[-.]?\d{1,4}[^\W\d_]?|\d{1,4}-?[^\W\d_])\
 _LETTER_OR_NUMBER = re.compile(
     r"\s{0,2}(?:(?:no\.?|nomor|número|n\.?º|nº)\s{0,2})?(\d{1,4}[^\W\d_]?|[A-Z](?:[-.]?\d{1,4})?)\b"
 )
+_GOES_ON = re.compile(r"[.,:–-]\d")  # an hour, a range or a decimal
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s{0,2}$", re.IGNORECASE)
 _AFTER_HOUR = re.compile(r"\s{0,2}(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
@@ -64,6 +65,36 @@ def read_values(text: str) -> Stated:
     return _Reader(text).read()
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A number or letter that is part of a name, of a *kind* such as "line"; its word is at *place* in the sentence."""
+
+    kind: str
+    name: str
+    place: int
+    start: int
+    end: int
+
+
+def find_labels(text: str, tokens: Sequence[tuple[str, int]]) -> Iterator[Label]:
+    """The labels in *text* with its *tokens*: "line 5", "grade B", "MATH 101"; years are none."""
+    for place, (word, start) in enumerate(tokens):
+        end = start + len(word)
+        kind = LABELS.get(word) or ("code" if _is_code(text, start, end) else "")
+        found = _LETTER_OR_NUMBER.match(text, end) if kind else None
+        if not found or _YEAR.fullmatch(found[1]) or _GOES_ON.match(text, found.end()):
+            continue
+        if kind != "code" or found[1][0].isdigit():
+            named = fold(found[1]).replace("-", "").replace(".", "")
+            yield Label(kind, f"{word} {named}" if kind == "code" else named, place, *found.span(1))
+
+
+def _is_code(text: str, start: int, end: int) -> bool:
+    """Whether the word is written in capitals, as in "MATH 101", and not all of *text* is."""
+    word = text[start:end]
+    return len(word) > 1 and word.isalpha() and word.isupper() and not text.isupper()
+
+
 class _Reader:
     """Takes the values out of a text one kind after the other: what one has taken no other takes."""
 
@@ -81,6 +112,7 @@ class _Reader:
         self._take("phone", ((_digits(found[0]), found.span()) for found in self._phones(words)))
         self._read_dates()
         self._read_places()
+        self._read_labels()
         self._read_numbers()
         self._take("code", ((fold(found[0]).replace("-", ""), found.span()) for found in _CODE.finditer(self._text)))
         if words & ROLES:
@@ -122,6 +154,24 @@ class _Reader:
                 self._taken.append(found.span())
             else:
                 self._add(PLACES[word], {named}, *found.span())
+
+    def _read_labels(self) -> None:
+        """Numbers that are part of a name, "line 5"; they are what a sentence states only where it has no others."""
+        found = [each for each in find_labels(self._text, self._tokens) if not self._is_amount(each)]
+        spans = [(label.start, label.end) for label in found]
+        has_values = any(not _is_in(number, spans) for number in self._facts.numbers) or bool(self._values)
+        for label in found:
+            if has_values or label.place < _SUBJECT_TOKENS:
+                self._owners.add((label.kind, label.name))
+                self._taken.append((label.start, label.end))
+            else:
+                self._add(label.kind, {label.name}, label.start, label.end)
+
+    def _is_amount(self, label: "Label") -> bool:
+        """Whether its number has a unit, "by bus 20 minutes", or was taken for something else."""
+        return any(start < label.end and label.start < end for start, end in self._taken) or any(
+            number.unit and number.start < label.end and label.start < number.end for number in self._facts.numbers
+        )
 
     def _has_more(self, end: int) -> bool:
         return any(number.start >= end for number in self._facts.numbers)
@@ -177,6 +227,10 @@ _TWICE = ("twice",)
 _STEM = 5  # letters that two forms of a word share
 _TITLES = frozenset("dr prof mr mrs ms bapak ibu pak bu sr sra srta don dona drs ir".split())  # noqa: SIM905 - a table
 _COUNTING = frozenset("dos dua tiga lima".split())  # noqa: SIM905 - as above
+
+
+def _is_in(number: Number, spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= number.start and number.end <= end for start, end in spans)
 
 
 def _digits(text: str) -> str:

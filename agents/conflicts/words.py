@@ -33,6 +33,7 @@ def _by_group(groups: Sequence[Sequence[Iterable[str]]]) -> dict[str, tuple[int,
 
 
 PLACES = _by_word(_TABLES["places"])  # "room", with which a number is no amount
+LABELS = _by_word(_TABLES["labels"])  # "line", with which a number is a name
 OWNERS = _by_word(_TABLES["owners"])  # "campus", whose rules may be others than those of the next one
 LINKS = _fold_all(_TABLES["links"])
 ROLES = _fold_all(_TABLES["roles"])

@@ -114,3 +114,36 @@ def test_other_years_of_other_documents_are_no_editions() -> None:
         for n, (text, title) in enumerate(zip(texts, ("Report 2025", "Guide 2026"), strict=True), 1)
     ]
     assert note(*hits).conflicts == ()
+
+
+NAMES = [
+    ("Bus line {} runs every {} minutes and stops at the gate.", "5", "6"),
+    ("The fee for the laboratory of {} is {} euros.", "MATH 101", "MATH 102"),
+    ("Meals of pupils in grade {} cost {} euros a week.", "1", "2"),
+    ("El autobús de la línea {} pasa cada {} minutos por la puerta.", "5", "6"),
+    ("Iuran makan siswa kelas {} sebesar {} ribu rupiah.", "1", "2"),
+]
+
+
+@pytest.mark.parametrize(("text", "one", "other"), NAMES)
+def test_a_number_that_is_part_of_a_name_tells_apart_what_has_it(text: str, one: str, other: str) -> None:
+    named = [passage(n, text.format(name, 10 * n)) for n, name in ((1, one), (2, other))]
+    assert note(*named).conflicts == ()
+    same = [passage(n, text.format(one, 10 * n)) for n in (1, 2)]
+    assert len(note(*same).conflicts) == 1
+
+
+def test_a_heading_names_by_a_number_what_stands_below_it() -> None:
+    text = "Meals of pupils cost {} euros a week, to be paid in advance."
+    for headings, count in ((("Grade 1", "Grade 2"), 0), (("Grade 1", "Grade 1"), 1)):
+        hits = [passage(n, text.format(10 * n)) for n in (1, 2)]
+        hits = [
+            replace(hit, passage=replace(hit.passage, heading=heading))
+            for hit, heading in zip(hits, headings, strict=True)
+        ]
+        assert len(note(*hits).conflicts) == count
+
+
+def test_a_line_that_is_what_a_sentence_states_is_a_value() -> None:
+    text = "To reach the museum of the harbour, take line {}."
+    assert len(note(passage(1, text.format(5)), passage(2, text.format(6))).conflicts) == 1
