@@ -216,6 +216,7 @@ def test_a_missing_package_is_named_and_the_rest_is_looked_at(tmp_path: Path) ->
     assert report.code == 1
 
 
+@pytest.mark.long
 def test_what_only_some_installations_need_is_not_missed(tmp_path: Path) -> None:
     python = _environment(tmp_path / "venv", without="opentelemetry")
     report = validate(tmp_path, "--only=modules", python=python)

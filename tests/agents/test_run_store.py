@@ -215,6 +215,7 @@ async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, RunSto
         yield run, ours, other
 
 
+@pytest.mark.long
 async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was_away(valkey: RedisServer) -> None:
     async with outlived(valkey) as (run, ours, other):
         async with asyncio.timeout(20):
@@ -227,6 +228,7 @@ async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was
         assert await ours.append(run, [(1, TOKEN)]) == -1
 
 
+@pytest.mark.long
 async def test_nothing_is_taken_by_the_call_that_finds_redis_back(
     valkey: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

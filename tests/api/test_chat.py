@@ -102,6 +102,7 @@ def test_a_refusal_speaks_the_language_of_the_question(client: httpx.Client, que
     assert ask(client, question, uuid4().hex).json()["answer"].startswith(beginning)
 
 
+@pytest.mark.long
 def test_most_questions_about_the_samples_find_their_answer(client: httpx.Client) -> None:
     asked = [item for item in QUESTIONS["questions"] if item["document"] and not item["cross_lingual"]][::2]
     right = 0
@@ -267,6 +268,7 @@ def test_header_and_session_id_that_differ_are_refused(client: httpx.Client) -> 
     assert ask(client, "Hi", "one", session_id="two").status_code == 400
 
 
+@pytest.mark.long
 def test_the_longest_message_and_id_are_taken(client: httpx.Client) -> None:
     response = ask(client, "apply? " * 714 + "ab", "a" * 128)
     assert response.status_code == 200, response.text

@@ -65,7 +65,7 @@ def test_two_texts_whose_titles_make_the_same_file_name_are_two_documents(
     assert [original(client, document_id) for document_id in ids] == [f"Text {number}." for number in range(5)]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_whatever_is_sent_replaced_and_deleted_all_that_was_not_is_there(
     service: Service, client: httpx.Client, other_client: httpx.Client, dataset: str, seed: int
 ) -> None:

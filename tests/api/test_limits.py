@@ -109,6 +109,7 @@ def test_a_rotated_key_is_counted_on(limited: Service) -> None:
             assert client.get("/v1/conversations/none").headers["ratelimit-remaining"] == str(left)
 
 
+@pytest.mark.long
 def test_the_limit_holds_over_a_restart(tmp_path: Path) -> None:
     variables = {"RATE_LIMIT_PER_HOUR": "2", "API_KEY": "operator-chose-this", **one_document(tmp_path)}
     with Service(tmp_path / "data", **variables) as service:

@@ -178,6 +178,7 @@ def test_the_documentation_loads_nothing_from_outside(client: httpx.Client, path
         assert address == "data:," or client.get(f"/{address}").status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
 def test_the_documentation_works_in_a_browser_that_reaches_nothing_else(

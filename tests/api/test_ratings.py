@@ -179,6 +179,7 @@ def test_the_operators_deletion_of_a_conversation_takes_its_ratings_along(
     assert verdicts(client, "to-go") == ["up"]
 
 
+@pytest.mark.long
 def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
     with Service(tmp_path / "data", **one_document(tmp_path), RATINGS_KEEP_DAYS="2") as service:
         await_knowledge(service, QUESTION)

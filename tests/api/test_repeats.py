@@ -171,6 +171,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
             yield running, redis
 
 
+@pytest.mark.long
 def test_results_outlive_a_restart_and_are_encrypted_for_a_day(stored: tuple[Service, RedisServer]) -> None:
     service, redis = stored
     body, headers = {"name": f"Secret {uuid4().hex}"}, keyed()

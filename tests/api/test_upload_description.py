@@ -92,6 +92,7 @@ def test_metadata_may_come_as_a_file_as_browsers_send_what_has_a_type(client: ht
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "metadata")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_documentation_uploads_a_file(
     service: Service, client: httpx.Client, chromium: Browser, dataset_id: str, tmp_path: Path

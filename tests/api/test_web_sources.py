@@ -178,6 +178,7 @@ def test_a_name_that_leads_inside_is_found_out_when_it_is_read(client: httpx.Cli
     assert ended["status"] == "failed"
 
 
+@pytest.mark.long
 def test_a_crawl_goes_on_after_the_service_was_killed(crawling: Service, site: Website) -> None:
     nights = [f"/night/{number}x" for number in range(10)]
     for path in nights:

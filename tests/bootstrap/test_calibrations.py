@@ -239,6 +239,7 @@ async def test_a_question_does_not_wait_while_sql_is_busy(
     assert await settled(process.calibrations, ACME) is not None
 
 
+@pytest.mark.long
 def test_a_service_goes_by_what_sql_holds_from_its_first_question_on(tmp_path: Path, server: FakeModelServer) -> None:
     server.reset()
     question = "Who wants to use the ferry registers at which counter?"

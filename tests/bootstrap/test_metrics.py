@@ -80,6 +80,7 @@ async def test_the_port_of_another_program_is_named_at_the_start(tmp_path: Path)
                 await open_telemetry(stack, settings, tmp_path)
 
 
+@pytest.mark.long
 def test_prometheus_client_is_not_imported_where_metrics_are_off() -> None:
     loaded = "import sys, app; app.create_app(app.load_settings()); print('prometheus_client' in sys.modules)"
     off = plain_environment({"PROMETHEUS_ENABLED": "false"})

@@ -17,6 +17,8 @@ from tests.service import Service, await_knowledge, one_document
 from utils.processes import StartError
 from utils.telemetry import Telemetry
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 HEADER = "Bearer 5ecret"
 TRACE, PARENT_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -1,7 +1,5 @@
 """Addresses that are mistyped: what commands, checks and logs say of them holds no part of a password."""
 
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from cli.announcement import describe_stores
 from config import Settings, SettingsError, load_settings
 from domain.db import open_database
+from tests import preloaded
 from utils.addresses import hide_login
 from utils.errors import StoreRefused
 
@@ -108,15 +107,8 @@ def test_an_address_is_shown_without_its_login_and_a_mistyped_one_not_at_all(add
 )
 def test_no_command_prints_a_password(tmp_path: Path, command: str, variable: str, address: str) -> None:
     program, *arguments = command.split()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / program), *arguments],
-        cwd=tmp_path,
-        env={"PATH": "", "DATA_DIR": str(tmp_path / "data"), variable: address},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    env = {"PATH": "", "DATA_DIR": str(tmp_path / "data"), variable: address}
+    done = preloaded.run([str(ROOT / program), *arguments], preloaded=True, cwd=tmp_path, env=env, timeout=120)
     told = done.stdout + done.stderr
     assert done.returncode != 0
     assert variable in told

@@ -13,6 +13,7 @@ FLASK = [sys.executable, "-m", "flask", "--app", str(ROOT / "app.py")]
 PUSTAKA = [sys.executable, str(ROOT / "pustaka.py")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [[*FLASK, "documents"], [*PUSTAKA, "documents"], [*PUSTAKA, "validate", "--only", "stores"]]
 )
@@ -52,6 +53,7 @@ def test_a_service_in_the_foreground_is_not_reloaded_but_to_be_restarted(tmp_pat
     assert gone.stderr.splitlines()[-1] == f"Error: No service under gunicorn runs on {folder.path}."
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [[*FLASK, "conflicts"], [*PUSTAKA, "conflicts"]])
 def test_a_file_of_settings_that_is_a_device_ends_the_command_in_a_line(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "zero.env").symlink_to("/dev/zero")

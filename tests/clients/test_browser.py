@@ -96,7 +96,6 @@ def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url:
     expect(tab.locator("details").nth(2)).to_have_attribute("open", "")
 
 
-@pytest.mark.smoke
 def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url: str, api: ApiStub) -> None:
     api.behaviour.held = True
     tab.goto(url)

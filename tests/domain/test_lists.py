@@ -187,6 +187,7 @@ def identity(row: Any) -> str:
     return str(inspect(getattr(row, "document", row)).identity)
 
 
+@pytest.mark.long
 def test_a_part_of_a_list_costs_the_same_of_twenty_rows_and_of_thousands(database: Database) -> None:
     for ctx, size in ((ACME, MANY), (GLOBEX, 20)):
         fill(database, ctx, size)

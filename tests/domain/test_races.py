@@ -28,6 +28,8 @@ from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import new_dataset
 from utils.errors import Conflict, NotFound
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 6
 CUTS = ("1/220/400/80/16", "1/60/90/21/4")  # the first is that of `content`
 SPECS = [indexes.IndexSpec("a model", 8, None, "1", cut) for cut in CUTS]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.service import Service, ask, await_vectors, one_document
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 INDEX_IS_FILLED = "The search index was damaged and is being filled again: passages may be missing."
 STILL_BEING_READ = "the documents are still being read"

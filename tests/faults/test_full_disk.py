@@ -14,6 +14,8 @@ import pytest
 from tests.service import Service, ask, await_vectors, one_document
 from tests.small_disk import SmallDisk, small_disk
 
+pytestmark = pytest.mark.long
+
 MB = 1_000_000
 RESERVE_MB = 160
 QUESTION = "How much does a dormitory room cost?"
@@ -142,7 +144,6 @@ def test_uploads_under_way_cannot_use_up_the_reserve_together(service: Service, 
         assert client.post(path, files={"files": ("boats.md", whole)}).status_code == 202
 
 
-@pytest.mark.long
 def test_a_document_that_was_taken_before_the_disk_was_full_is_read_when_there_is_room(
     service: Service, disk: SmallDisk
 ) -> None:

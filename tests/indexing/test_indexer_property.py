@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -22,6 +23,8 @@ from tests.examples import count_examples
 from tests.servers.postgres import PostgresServer
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
+
+pytestmark = pytest.mark.long
 
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])

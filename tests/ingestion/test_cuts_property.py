@@ -31,6 +31,8 @@ from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
 from utils.passages import Passage
 
+pytestmark = pytest.mark.long
+
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])
 WHOLE, SMALL = ChunkSizes(), ChunkSizes(target=12, most=20, small=6, tiny=2)
@@ -223,12 +225,10 @@ def check(machine: type[EveryIndexHasItsCut], examples: int) -> None:
     run_state_machine_as_test(machine, settings=few)
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(30, marks=pytest.mark.long)])
-def test_every_index_has_its_cut_on_sqlite(examples: int) -> None:
-    check(EveryIndexHasItsCut, examples)
+def test_every_index_has_its_cut_on_sqlite() -> None:
+    check(EveryIndexHasItsCut, 30)
 
 
-@pytest.mark.long
 def test_every_index_has_its_cut_on_postgresql(postgres: PostgresServer) -> None:
     class OnServer(EveryIndexHasItsCut):
         def new_database(self) -> str:

@@ -53,6 +53,7 @@ def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_w
     assert passages(database, ACME) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "damaged", [b"", b"[]", b'{"text":"a"}', b'{"text":1,"parts":[]}', b'{"text":"a","parts":[[0,0,999999999999,0,1]]}']
 )

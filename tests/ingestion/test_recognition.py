@@ -50,6 +50,7 @@ def reader(limits: Limits | None = None) -> Iterator[DocumentReader]:
         yield DocumentReader(parser, NO_CHECK)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.usefixtures("recognition")
 def test_pictures_of_every_format_are_read(kind: str) -> None:

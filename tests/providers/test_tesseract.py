@@ -46,6 +46,7 @@ def shown(*lines: str, turn: int = 0) -> Picture:
     return np.asarray(Image.open(io.BytesIO(picture(*lines, turn=turn))).convert("RGB"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("lines", [SHORT[:1], SHORT, LONG])
 def test_a_page_is_read_however_it_lies(lines: tuple[str, ...], turn: int, sandbox: Sandbox) -> None:

@@ -100,7 +100,9 @@ def killed(closed: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", [zero, *(pytest.param(each, marks=pytest.mark.long) for each in DAMAGES if each != zero)]
+)
 async def test_whatever_changed_since_it_was_closed_is_seen_and_named(
     closed: Path, name: str, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,6 +111,7 @@ async def test_whatever_changed_since_it_was_closed_is_seen_and_named(
     await _assert_replaced(closed, caplog, f"{path.relative_to(closed)} has changed since it was closed")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "damage", "reason"),
     [

@@ -45,6 +45,7 @@ def read(parser: ParserProcess, data: bytes, name: str) -> str:
         return exc.detail
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("ending", "junk"), CASES)
 def test_45_mb_of_junk_at_the_end_of_a_file_are_passed_over_or_refused_soon(ending: str, junk: bytes | None) -> None:
     tail = random.Random(1).randbytes(JUNK_BYTES) if junk is None else junk * (JUNK_BYTES // len(junk))

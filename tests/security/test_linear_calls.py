@@ -25,6 +25,7 @@ _PIECES = st.lists(st.sampled_from([*PUMPS, "a", "0", "A", " ", "\n", "\u0300", 
 _SMALL, _LARGE, _LOOKED_AT = 500, 2000, 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_takes_linear_time(name: str) -> None:
     call = CALLS[name]

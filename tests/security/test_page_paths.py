@@ -127,6 +127,7 @@ def test_no_other_site_frames_the_page_or_gives_it_commands(url: str) -> None:
     assert httpx.get(f"{url}/_stcore/host-config").json()["allowedOrigins"] == []
 
 
+@pytest.mark.long
 def test_a_socket_that_sends_more_than_anybody_can_click_is_closed_and_others_go_on(url: str) -> None:
     """Each message begins the page's script anew: a hundred made the page wait for 20 s, for everybody."""
     message = BackMsg()
@@ -151,6 +152,7 @@ def test_the_operators_logo_alone_may_be_elsewhere(api: ApiStub, tmp_path: Path)
     assert "img-src 'self' data: https://static.example.org:8443;" in policy
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_browser_loads_nothing_from_elsewhere_and_all_of_the_page(chromium: Browser, url: str) -> None:
     refused: list[str] = []

@@ -102,7 +102,6 @@ def test_no_answer_causes_a_request_or_draws_anything_but_text(
         assert_only_text_is_drawn(tab.get_by_label("Chat message from assistant"), len(few))
 
 
-@pytest.mark.smoke
 def test_no_other_text_of_an_answer_causes_a_request(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from tests.ingestion.files import drawn_pdf, pdf
 from tests.service import Service
@@ -36,6 +37,7 @@ def add(service: Service, client: httpx.Client, data: bytes) -> str:
     return f"/v1/documents/{job['document_id']}"
 
 
+@pytest.mark.long
 def test_a_page_that_is_drawn_for_long_keeps_no_other_tenant_from_theirs(
     service: Service, client: httpx.Client, other_client: httpx.Client
 ) -> None:

@@ -152,6 +152,7 @@ async def travel(graph: Any, thread_id: str, durability: str) -> list[Any]:
     return [*told, *[(s.values, s.next, s.metadata["source"]) async for s in graph.aget_state_history(config)]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("remembers", [False, True], ids=["plain subgraph", "persistent subgraph"])
 async def test_time_travel_ends_as_in_memory(saver: RedisCheckpointer, durability: str, remembers: bool) -> None:

@@ -96,6 +96,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", PLANTED)
 def test_the_oracle_finds_a_bug_that_is_planted(
     bug: str, proxy: CuttingProxy, valkey: Any, monkeypatch: pytest.MonkeyPatch

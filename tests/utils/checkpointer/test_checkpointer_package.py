@@ -65,6 +65,7 @@ def test_a_class_that_nobody_has_named_is_refused_when_it_is_written(report: Any
     assert "allowed_types=[Answer]" in report["refusal"]
 
 
+@pytest.mark.long
 def test_its_types_are_known_to_a_type_checker(python: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

@@ -153,6 +153,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.long
 def test_whatever_happens_no_turn_is_lost_or_doubled(tmp_path: Path) -> None:
     with RedisServer(tmp_path, binary=find_valkey()) as server:
 
