@@ -28,15 +28,17 @@ from agents.answer_cache import AnswerCacheSession
 from agents.messages import question_message
 from agents.rag import compile_graph
 from agents.state import AgentContext
+from agents.topics import TopicFinder
 from agents.turn_limiter import TurnLimiter
 from agents.verification.verifier import Verifier
 from auth.credentials import make_key_principal
 from auth.principal import Principal
+from bootstrap.bots import make_default_bot
 from bootstrap.models import open_answer_model, open_embedder
 from config import Settings
 from retrieval.answerability import is_answerable
 from retrieval.index import ALL, Filters, PassageIndex
-from retrieval.search import Retriever, SearchResult
+from retrieval.search import PLAIN, Retriever, SearchOptions, SearchResult
 from utils.observers import ModelObservers
 from utils.passages import Hit, Passage
 from utils.ports import Embedder, FloatArray
@@ -48,6 +50,8 @@ _AT_ONCE, _TURNS = 32, 100
 
 class SameHits:
     """A `PassageIndex` as far as searching goes."""
+
+    is_whole = True
 
     def __init__(self) -> None:
         passages = [
@@ -84,7 +88,9 @@ class NotEmbedding:
     embedder: Embedder
     index: SameHits
 
-    async def search(self, ctx: Principal, question: str, *, limit: int) -> SearchResult:
+    async def search(
+        self, ctx: Principal, question: str, *, limit: int, options: SearchOptions = PLAIN
+    ) -> SearchResult:
         """The hits."""
         hits = await self.index.search(ctx, question, None, limit=limit)
         return SearchResult(hits, None, is_answerable(question, hits, model=self.embedder.model), [])
@@ -133,13 +139,11 @@ async def measure(settings: Settings) -> None:
                         "tenant": make_key_principal("default", "benchmark"),
                         "retriever": retriever,
                         "model": model,
-                        "institution": "",
-                        "language_policy": settings.language_policy,
-                        "top_k": settings.top_k,
+                        "bot": make_default_bot(settings),
                         "streams": False,
                         "place": place,
                         "verifier": Verifier(embedder),
-                        "unsupported": "mark",
+                        "topics": TopicFinder(),
                     }
                     context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
                     asked: Any = {"messages": [question_message(_QUESTION, name)]}

@@ -1,9 +1,9 @@
 """The bots of all tenants: what the settings say, and over it what a tenant's administrator has said."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from agents.bots import BotConfig
 from auth.principal import DEFAULT_BOT, Principal
 from config import Settings
-from domain.bots import BotAnswers, find_bot_state, get_answers, make_missing_error
+from domain.bots import BotAnswers, BotState, find_bot_state, get_answers, make_missing_error
 from domain.db import Database
 from utils.checkpointer.circuit import Circuit
 from utils.errors import Conflict, StoreUnavailable
@@ -34,6 +34,15 @@ def make_default_bot(settings: Settings) -> BotConfig:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Of turns that wait for the same bot."""
+
+    ctx: Principal
+    bot_id: str
+    state: asyncio.Future[BotState | None]
+
+
 class StoredBots:
     """A `BotDirectory` over the database, which is asked at each turn: a change takes effect with the next one.
 
@@ -52,6 +61,8 @@ class StoredBots:
         )
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "bots")
+        self._asked: dict[tuple[str, str], _Question] = {}
+        self._reading: asyncio.Task[None] | None = None
 
     async def get(self, ctx: Principal, version: int | None = None) -> BotConfig:
         """See `BotDirectory.get`."""
@@ -89,7 +100,7 @@ class StoredBots:
         return known or "missing"
 
     async def _read_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
-        state = await self._read(partial(find_bot_state, ctx=ctx, bot_id=bot_id))
+        state = await _wait(self._ask_state(ctx, bot_id))
         if state is None:
             return "missing"
         return await self._get_version(ctx, bot_id, state.version) if state.is_enabled else "off"
@@ -100,21 +111,52 @@ class StoredBots:
         key = ctx.tenant_id, bot_id, version
         bot = self._versions.get(key)
         if bot is None:
-            answers = await self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version))
+            answers = await _wait(self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version)))
             bot = overlay(self._default, bot_id, version, answers)
             self._versions.put(key, bot)
         return bot
 
-    async def _read(self, work: Callable[[Session], T]) -> T:
+    def _ask_state(self, ctx: Principal, bot_id: str) -> Awaitable[BotState | None]:
+        """Read after this call; turns that begin meanwhile share what is read next, once for each bot."""
+        key = ctx.tenant_id, bot_id
+        if key not in self._asked:
+            self._asked[key] = _Question(ctx, bot_id, asyncio.get_running_loop().create_future())
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_what_is_asked())
+        return asyncio.shield(self._asked[key].state)
+
+    async def _read_what_is_asked(self) -> None:
+        while self._asked:
+            asked, self._asked = list(self._asked.values()), {}
+            try:
+                states = await self._read(partial(_read_states, asked))
+            except Exception as exc:  # it is theirs who ask
+                for question in asked:
+                    question.state.set_exception(exc)
+                    question.state.exception()  # nobody may be left to see it
+            else:
+                for question, state in zip(asked, states, strict=True):
+                    question.state.set_result(state)
+
+    def _read(self, work: Callable[[Session], T]) -> Awaitable[T]:
         def read() -> T:
             with self._database.reading() as session:
                 return work(session)
 
-        try:
-            async with asyncio.timeout(_READING_LIMIT_S):
-                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
-        except TimeoutError as exc:
-            raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
+        return asyncio.get_running_loop().run_in_executor(self._reader, read)
+
+
+def _read_states(asked: Sequence[_Question], session: Session) -> list[BotState | None]:
+    return [find_bot_state(session, question.ctx, question.bot_id) for question in asked]
+
+
+async def _wait(answer: Awaitable[T]) -> T:
+    """What the database says, if it does soon."""
+    try:
+        async with asyncio.timeout(_READING_LIMIT_S):
+            return await answer
+    except TimeoutError as exc:
+        raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
 
 
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:

@@ -1,11 +1,13 @@
 """How bots answer is asked of the database at each turn; while it is away, what it last said holds."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from agents.bots import BotConfig
 from auth.principal import Principal
@@ -131,3 +133,51 @@ def test_a_change_that_changes_nothing_does_not_count_as_one(database: Database,
     assert read_moment() == made_at
     change(database, name="Other")
     assert read_moment() > made_at
+
+
+async def test_turns_that_begin_together_share_a_read(database: Database, directory: StoredBots) -> None:
+    assert await ask(directory) == "acme"
+    with statements(database) as asked:
+        said = await asyncio.gather(*(ask(directory, ctx) for ctx in (ACME, GLOBEX) * 20))
+    assert said == ["acme", "globex"] * 20
+    assert len([statement for statement, _ in asked if "FROM bots" in statement]) == 2
+
+
+async def test_a_turn_does_not_take_what_was_read_before_it_began(database: Database, directory: StoredBots) -> None:
+    assert await ask(directory) == "acme"
+    with held_reads(database) as (reached, go_on):
+        early = asyncio.create_task(ask(directory))
+        await asyncio.to_thread(reached.wait, 10)
+        change(database, answers=BotAnswers(institution="changed"))
+        late = asyncio.create_task(ask(directory))
+        await asyncio.sleep(0)  # it has asked
+        go_on.set()
+        assert [await early, await late] == ["acme", "changed"]
+
+
+async def test_a_database_that_hangs_is_away(database: Database, directory: StoredBots) -> None:
+    assert await ask(directory) == "acme"
+    with held_reads(database) as (reached, _):
+        assert await asyncio.gather(*(ask(directory) for _ in range(3))) == ["acme"] * 3
+        assert await ask(directory, GLOBEX) == "StoreUnavailable"
+        assert reached.is_set()
+    while database.engine.pool.checkedout():  # type: ignore[attr-defined] # until the one that hung has ended
+        await asyncio.sleep(0.01)
+
+
+@contextmanager
+def held_reads(database: Database) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Whoever has read about bots waits for the second event; the first one says that somebody does."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM bots" in statement and threading.current_thread().name.startswith("bots"):
+            reached.set()
+            go_on.wait(10)
+
+    event.listen(database.engine, "after_cursor_execute", hold)
+    try:
+        yield reached, go_on
+    finally:
+        go_on.set()
+        event.remove(database.engine, "after_cursor_execute", hold)
