@@ -328,6 +328,16 @@ class Settings(BaseSettings):
         description="Encrypt conversations in Redis and ratings in SQL: name:key, keys from `openssl rand -base64 32`. "
         "To rotate, put the new one first: name:key,older:key. Unset: not encrypted.",
     )
+    transcript_retention_days: float | None = Field(
+        None,
+        ge=0,
+        le=36_500,
+        description="Days a conversation is kept in SQL after its last use, to be listed, searched and gone on with. "
+        "0: nothing is. A tenant may have its own. Unset: as long as CONVERSATION_TTL.",
+    )
+    conversation_undo: int = Field(
+        60, ge=0, le=86_400, description="Seconds in which a deleted conversation can be restored. 0: never."
+    )
     ratings_keep_days: float = Field(
         365, gt=0, le=36_500, description="Days that ratings of answers are kept, with question and answer."
     )

@@ -1,6 +1,6 @@
 """Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -21,10 +21,12 @@ from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel
 from agents.threads import thread_of
 from agents.topics import TopicFinder
+from agents.transcripts import Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
 from auth.principal import DEFAULT_BOT, Principal
+from domain.transcript_writing import FinishedTurn
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
@@ -52,6 +54,16 @@ class ConversationStore(Protocol):
         """Drop what is held of it in memory."""
 
 
+class RunDeletion(Protocol):
+    """What knows the runs of conversations."""
+
+    async def list_waiting(self, thread_id: str) -> list[FinishedTurn]:
+        """The turns of a conversation that are still to be written to the transcript."""
+
+    async def delete(self, thread_id: str) -> int:
+        """Remove what is kept of its runs, and those turns; how many runs there were."""
+
+
 class Runner:
     """Runs turns over one compiled graph.
 
@@ -60,6 +72,7 @@ class Runner:
         retriever: gives what searches the index that serves now; a turn asks once and goes on with it.
         bots: how each of them answers.
         places: of the answers in long conversations.
+        transcripts: what SQL keeps of conversations.
         answers: those to first questions, None where they are not to be given again.
         judge: decides about sentences of which nothing else is certain, None where nobody is to.
         entailment: reads sentences with their passages, None where no such model is configured.
@@ -74,6 +87,7 @@ class Runner:
         model: AnswerModel,
         bots: BotDirectory,
         places: AnswerPlaces,
+        transcripts: Transcripts,
         answers: AnswerCache | None = None,
         judge: BaseChatModel | None = None,
         entailment: Entailment | None = None,
@@ -81,7 +95,7 @@ class Runner:
         self._store: ConversationStore = saver
         self._places, self._reader = places, ConversationReader(saver, places)
         self._graph = compile_graph(saver)
-        self._answers = answers
+        self._answers, self._transcripts = answers, transcripts
         self._judge, self._entailment = judge, entailment
         self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
@@ -111,7 +125,7 @@ class Runner:
         async with self._turn_limiter.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
             state = await self._graph.ainvoke(
-                {"messages": [question_message(record.message, record.id)]},
+                {"messages": [question_message(record.message, record.id, record.created_at or None)]},
                 config,
                 context=self._context(record, bot, place, emit),
                 durability="exit",
@@ -181,26 +195,34 @@ class Runner:
         """See `ConversationReader.require`."""
         await self._reader.require(thread_of(ctx, conversation_id))
 
-    async def delete(
-        self, ctx: Principal, conversation_id: str, *, delete_runs: Callable[[str], Awaitable[int]]
-    ) -> None:
-        """Forget the conversation, and before it its runs: *delete_runs* says how many there were.
+    async def delete(self, ctx: Principal, conversation_id: str, runs: RunDeletion, *, erases: bool) -> None:
+        """Let the conversation be gone, with its runs; unless *erases*, it can be restored for a while.
 
         Raises:
             NotFound: there is none of this id for the caller, nor a run of one.
             Conflict: it is being answered.
+            StoreUnavailable: Redis or the database is away; something may be gone, and it can be tried again.
         """
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id):
-            try:
-                with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
-                    await self._reader.require(thread_id)
-            except NotFound:  # it has expired, which its runs may not have
-                if not await delete_runs(thread_id):
-                    raise
-                return
-            await delete_runs(thread_id)
-            await self._store.adelete_thread(thread_id)
+            has_state, waiting = await self._has_state(thread_id), await runs.list_waiting(thread_id)
+            # First: what comes in late from now on is refused there.
+            was_kept = await self._transcripts.delete(
+                ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
+            )
+            count = await runs.delete(thread_id)
+            if has_state:
+                await self._store.adelete_thread(thread_id)
+            elif not (was_kept or count):
+                raise NotFound("Conversation not found or expired.")
+
+    async def _has_state(self, thread_id: str) -> bool:
+        try:
+            with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
+                await self._reader.require(thread_id)
+        except NotFound:
+            return False
+        return True
 
     def forget(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
@@ -216,6 +238,7 @@ class Runner:
             "response": said.text,
             "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
             "citations": citations,
+            "created_at": extra.get("created_at"),
             "answered": extra["answered"],
             "confidence": extra.get("confidence"),
             "small_talk": extra.get("small_talk", False),

@@ -38,6 +38,12 @@ class ConversationQuery(BotQuery):
     )
 
 
+class DeletionQuery(BotQuery):
+    """How it is deleted."""
+
+    permanent: bool = Field(False, description="Erase its texts at once: then it cannot be restored.")
+
+
 @conversations_blueprint.get(
     "/v1/conversations/<conversation_id>",
     operation_id="getConversation",
@@ -66,14 +72,14 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_WRITE)
-async def forget(ctx: Principal, path: ConversationPath, query: BotQuery) -> Response:
+async def forget(ctx: Principal, path: ConversationPath, query: DeletionQuery) -> Response:
     """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
     conversation_id, ctx = (
         check_conversation_id(path.conversation_id, field="conversation_id"),
         at_bot(ctx, query.bot_id),
     )
     try:
-        await services().runs.delete(ctx, conversation_id)
+        await services().runs.delete(ctx, conversation_id, erases=query.permanent)
     except NotFound:  # it has expired, or the database was away when it was removed
         if not await forget_ratings(ctx, conversation_id):
             raise

@@ -126,6 +126,7 @@ class ChatOut(BaseModel):
     response: str
     sources: str = Field(description="The cited documents, separated by commas.")
     citations: list[CitationOut]
+    created_at: datetime | None = Field(None, description="When it was given.")
     answered: bool = Field(description="False when the documents do not hold the answer.")
     confidence: Literal["high", "low"] | None = Field(
         description="low: the closest passages, which may not answer the question; null where nothing is cited."

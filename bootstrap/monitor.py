@@ -25,6 +25,7 @@ logger = logging.getLogger("bootstrap.monitor")
 State = Literal["ok", "down", "unknown"]
 _EVERY_S = 2.0
 _PATIENCE_S = 2.0
+_LATE_S = 60.0  # that a turn has waited for the transcript
 
 
 class Checkable(Protocol):
@@ -43,6 +44,21 @@ class IndexingProgress(Protocol):
     @property
     def last_error(self) -> str | None:
         """Why it is stuck, None if it is not."""
+
+
+class TranscriptProgress(Protocol):
+    """How far the transcript is behind the turns."""
+
+    waiting: int  # turns, when it was last looked
+    written: int  # turns, by this process
+
+    @property
+    def dropped(self) -> int:
+        """Turns of this process that found no room to wait."""
+
+    @property
+    def oldest_s(self) -> float:
+        """For how long the oldest one has waited that cannot be written; 0 where all can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,7 @@ class Monitor:
     check_scanner: Callable[[], None] | None = None
     is_scanner_required: bool = True
     language_model: Circuit | None = None
+    transcript_writer: TranscriptProgress | None = None
     stores: StoreObserver = field(default_factory=StoreObservers)
     status: Status = field(default_factory=Status)
     _logged: dict[str, str | None] = field(default_factory=dict)
@@ -120,6 +137,7 @@ class Monitor:
             (None if database else self._explain_indexing(), False),
             (self._describe_space(space, is_refusing=is_refusing), is_refusing),
             (scanner and f"{scanner} {self._explain_scanner()}", False),
+            (self._explain_transcript(), False),
             (model and f"The language model does not answer, quotes do instead: {model}", False),
         ]
         blocking = [reason for reason, is_blocking in reasons if reason and is_blocking]
@@ -137,6 +155,13 @@ class Monitor:
     def _explain_indexing(self) -> str | None:
         reason = self.indexer.last_error
         return f"New documents are not searchable yet: {reason}" if reason else None
+
+    def _explain_transcript(self) -> str | None:
+        writer = self.transcript_writer
+        if writer is None or writer.oldest_s < _LATE_S:
+            return None
+        waiting, oldest_s = max(1, writer.waiting), writer.oldest_s
+        return f"{waiting} finished turns wait to be written to the database, the oldest for {oldest_s:.0f} s."
 
     def _explain_scanner(self) -> str:
         outcome = "New documents wait until it does" if self.is_scanner_required else "Files are read without a scan"

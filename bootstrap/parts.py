@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from redis.exceptions import RedisError
+
 from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
 from agents.leases import Leases
 from agents.runner import Runner
+from agents.runs.outbox import Outbox
 from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
+from agents.runs.transcript_writer import TranscriptWriter
 from agents.state import AnswerModel
+from agents.transcripts import Transcripts
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
@@ -42,12 +47,14 @@ from bootstrap.savers import make_keyring, open_saver
 from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tracing import trace
+from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import SAMPLES, Settings
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.in_thread import write
 from domain.leadership import Leadership
 from domain.ratings import forget_older
+from domain.transcript_retention import DAY_S, Retention
 from indexing.active import ActiveIndex
 from indexing.check import SelfCheck
 from indexing.comparing import DocumentComparer
@@ -104,6 +111,8 @@ class Conversations:
     answers: AnswerCache | None
     runs: Runs
     bots: StoredBots
+    transcripts: Transcripts
+    transcript_writer: TranscriptWriter
 
 
 async def open_stores(stack: AsyncExitStack, settings: Settings, *, patience_s: float) -> Stores:
@@ -166,6 +175,8 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     answers = open_answers(stack, settings, stores.database, deletions)
     bots = StoredBots(stores.database, make_default_bot(settings))
     stack.callback(bots.close)
+    retention, keys = make_retention(settings), make_keyring(settings)
+    transcripts = Transcripts(stores.database, retention=retention, keys=keys, undo_s=settings.conversation_undo)
     runner = Runner(
         checkpointer,
         leases=leases,
@@ -173,25 +184,39 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
         model=model,
         bots=bots,
         places=AnswerPlaces(redis, ttl_s=settings.conversation_ttl),
+        transcripts=transcripts,
         answers=answers,
         judge=model.chat if settings.verify_judge and model.is_language_model else None,
         entailment=await open_entailment(stack, settings),
     )
     watch = stores.telemetry
-    keys = make_keyring(settings)
     run_store = RunStore(redis, worker=uuid4().hex, hold_s=settings.run_lease, keys=keys, stores=watch.stores)
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
+    outbox = Outbox(redis, default_s=retention.default_s, keys=keys)
     runs = Runs(
         runner,
         run_store,
         policy,
         check_permission=check_in_thread(stores.database, make_permission_check(settings)),
         deletions=deletions,
+        outbox=outbox,
         observer=watch.runs,
     )
-    run_until_closed(stack, runs.keep())
+    writer = TranscriptWriter(
+        outbox, stores.database, retention=retention, keys=keys, list_unwritten=runs.list_unwritten
+    )
+    upkeep = TranscriptUpkeep(stores.database, transcripts, redis, embedded=settings.redis_address is None)
+    stack.push_async_callback(_write_last, writer)
+    for work in (runs.keep(), writer.run(), upkeep.run()):
+        run_until_closed(stack, work)
     stack.push_async_callback(runs.drain, 0)
-    return Conversations(checkpointer, answers, runs, bots)
+    return Conversations(checkpointer, answers, runs, bots, transcripts, writer)
+
+
+def make_retention(settings: Settings) -> Retention:
+    """How long conversations are kept in SQL."""
+    days = settings.transcript_retention_days
+    return Retention(settings.conversation_ttl if days is None else days * DAY_S)
 
 
 async def start_background(
@@ -242,6 +267,7 @@ async def start_monitor(
         check_scanner=scanner_check(settings),
         is_scanner_required=settings.scanner_required,
         language_model=search.model.circuit,
+        transcript_writer=conversations.transcript_writer,
         stores=telemetry.stores,
         disk=disk,
         keeps_turns_on_disk=settings.redis_address is None,
@@ -275,6 +301,14 @@ async def _return_last(checkpointer: FallbackCheckpointer) -> None:
                     await asyncio.sleep(_LAST_RETURN_S / 20)
     if lost := checkpointer.held_conversations:
         logger.error("Redis is unavailable: %s conversations held in memory are lost as this process ends.", lost)
+
+
+async def _write_last(writer: TranscriptWriter) -> None:
+    """Write to the transcript what waits as the process ends: of what Redis was not told, nobody else knows."""
+    with suppress(TimeoutError, ProblemError, RedisError):
+        async with asyncio.timeout(_LAST_RETURN_S):
+            while await writer.write_waiting():
+                pass
 
 
 async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> LoadSummary | None:

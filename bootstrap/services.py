@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.bots import BotDirectory
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
+from agents.transcripts import Transcripts
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
@@ -51,6 +52,7 @@ class Services:
     checkpointer: FallbackCheckpointer
     runs: Runs
     bots: BotDirectory
+    transcripts: Transcripts
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -114,6 +116,7 @@ async def open_services(
             checkpointer=conversations.checkpointer,
             runs=conversations.runs,
             bots=conversations.bots,
+            transcripts=conversations.transcripts,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

@@ -27,6 +27,7 @@ from cli.state_citations import CitedDocuments
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
 from cli.state_ratings import forget_ratings_of, reencrypt_ratings
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
+from cli.state_transcript import erase_transcript_of, reencrypt_transcript
 from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import export_checkpoint
@@ -179,9 +180,9 @@ async def prune(
 async def encrypt(
     inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, decrypt: bool
 ) -> None:
-    """Bring conversations and their ratings, encrypted or not, under the first key of STATE_ENCRYPTION_KEYS.
+    """Bring conversations, in Redis and in SQL, and their ratings under the first key of STATE_ENCRYPTION_KEYS.
 
-    The time they have left stays. --all without --match also takes ratings whose conversation has ended.
+    The time they have left stays. --all without --match also takes what SQL keeps of conversations that have ended.
     """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
@@ -193,7 +194,8 @@ async def encrypt(
         thread_ids.append((await _find(inspector, _resolve_id(one, tenant))).thread_id)
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
     among = None if everything and pattern == "*" else thread_ids
-    reencrypt_ratings(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
+    for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
+        reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))
@@ -205,7 +207,7 @@ async def encrypt(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_with_open_state
 async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
-    """Delete conversations with their runs and ratings. A turn that is under way may write its own again."""
+    """Delete conversations with runs and ratings, also from SQL. A turn under way may write its own again."""
     if not ids:
         raise click.UsageError("Name conversations.")
     found = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
@@ -213,6 +215,7 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
         click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
     forget_ratings_of(settings(), [one.thread_id for one in found.values()])
+    erase_transcript_of(settings(), [one.thread_id for one in found.values()])
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
         await opened.inspector.saver.adelete_thread(one.thread_id)

@@ -18,11 +18,12 @@ _NAMED = 5  # of those that a message is about; there may be thousands
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of conversations and ratings: how many by outcome, and which were written to all the time or, by
-    reason, cannot be read."""
+    """What became of conversations, in Redis and in SQL, and of ratings: how many by outcome, and which were written to
+    all the time or, by reason, cannot be read."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     ratings: Counter[Outcome] = field(default_factory=Counter)
+    transcript: Counter[Outcome] = field(default_factory=Counter)
     busy: list[str] = field(default_factory=list)
     unreadable: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -61,6 +62,8 @@ def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
     lines = [f"{counts['done']} conversations {done}; {counts['current']} were already."]
     if ratings := outcomes.ratings:
         lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
+    if kept := outcomes.transcript:
+        lines.append(f"{kept['done']} conversations in SQL {done}; {kept['current']} were already.")
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
     if whole and outcomes.complete and keys.spare:

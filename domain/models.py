@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
@@ -37,6 +38,8 @@ NAMES = {
 }
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 PRESENT = "state <> 'removed'"
+NOT_DELETED = "deleted_at IS NULL"
+ERASABLE = "deleted_at IS NOT NULL AND turn_count > 0"
 UNCOMPARED = "state = 'ready' AND compared_version <> version"
 FIRST_CHUNKING_VERSION = "1/220/400/80/16"  # of chunks that do not say how they were cut
 
@@ -152,6 +155,8 @@ class Tenant(Base):
 
     tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
     links_generation: Mapped[int] = mapped_column(default=0, server_default="0")  # see `document_links`
+    # Days that conversations are kept in SQL; 0: not at all. None: as the setting says.
+    transcript_retention_days: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -534,6 +539,90 @@ class AnswerRating(Base):
     answered: Mapped[bool]  # from the documents; else it was a refusal
     sources: Mapped[list[str] | str] = mapped_column(JSON, default=list)  # that it cites, in order; or all words
     rated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Conversation(Base):
+    """A conversation in the transcript, which outlives its state in Redis; its turns are in `Turn`.
+
+    Its title may be encrypted: transcript_texts.py reads and writes it. A deleted one stays without texts for as long
+    as a turn of it could still come in: what ended at `erased_through` or before is not taken.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        Index(
+            "ix_conversations_listed",
+            "tenant_id",
+            "owner_id",
+            "updated_at",
+            "conversation_id",
+            sqlite_where=text(NOT_DELETED),
+            postgresql_where=text(NOT_DELETED),
+        ),
+        Index("ix_conversations_used", "tenant_id", "used_at"),
+        Index(
+            "ix_conversations_erasable",
+            "tenant_id",
+            "deleted_at",
+            sqlite_where=text(ERASABLE),
+            postgresql_where=text(ERASABLE),
+        ),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)  # with the bot; empty: it is shared
+    conversation_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(PlainString(80))  # who began it
+    bot_id: Mapped[str] = mapped_column(PlainString(40))
+    channel: Mapped[str] = mapped_column(PlainString(16))
+    language: Mapped[str] = mapped_column(PlainString(8))  # of its first question
+    title: Mapped[str] = mapped_column(PlainText)
+    sealed_title: Mapped[str | None] = mapped_column(Text)  # in place of `title`, where texts are encrypted
+    is_title_given: Mapped[bool] = mapped_column(default=False)  # by a person
+    turn_count: Mapped[int] = mapped_column(default=0)
+    message_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]  # when its first question was asked
+    updated_at: Mapped[datetime]  # when its last turn ended
+    used_at: Mapped[datetime]  # when it was last asked in or read, about
+    deleted_at: Mapped[datetime | None]
+    erased_through: Mapped[int] = mapped_column(BigInteger, default=0)  # as `Turn.sequence`
+
+
+class Turn(Base):
+    """A question and what became of it. Its texts may be encrypted: transcript_texts.py reads and writes them."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "owner_id", "conversation_id"],
+            ["conversations.tenant_id", "conversations.owner_id", "conversations.conversation_id"],
+            name="fk_messages_conversation",
+            ondelete="CASCADE",
+        ),
+        Index("ix_messages_in_order", "tenant_id", "owner_id", "conversation_id", "sequence", "run_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
+    run_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(PlainString(128))
+    conversation_id: Mapped[str] = mapped_column(PlainString(128))
+    sequence: Mapped[int] = mapped_column(BigInteger)  # orders the turns of a conversation: its end in µs since 1970
+    status: Mapped[str] = mapped_column(PlainString(16))  # of its run: completed, failed or cancelled
+    bot_version: Mapped[int]
+    language: Mapped[str] = mapped_column(PlainString(8))  # of the question
+    question: Mapped[str] = mapped_column(PlainText)
+    answer: Mapped[str | None] = mapped_column(PlainText)  # None where there is none
+    citations: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # with document, version and place
+    support: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)  # what else rides on the answer
+    tool_calls: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    sealed: Mapped[str | None] = mapped_column(Text)  # in place of the six, where texts are encrypted
+    is_refusal: Mapped[bool]  # the documents do not hold the answer
+    model: Mapped[str] = mapped_column(PlainString(200))
+    tokens: Mapped[int | None]  # input and output together
+    cost: Mapped[float | None]  # None where it is not known
+    asked_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
 
 
 class Conflict(Base):

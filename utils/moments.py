@@ -11,3 +11,9 @@ def format_moment(moment: datetime) -> str:
 def format_now() -> str:
     """This moment."""
     return format_moment(datetime.now(UTC))
+
+
+def read_micros(moment: str | None) -> int:
+    """*moment*, as `format_moment` writes it, in microseconds since 1970; None: this moment."""
+    at = datetime.now(UTC) if moment is None else datetime.fromisoformat(moment)
+    return round(at.timestamp() * 1_000_000)

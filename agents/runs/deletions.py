@@ -17,6 +17,8 @@ from agents.runs.keys import (
     places_key,
     run_key,
     runs_of_key,
+    turn_key,
+    waiting_key,
 )
 from utils.checkpointer.clients import AsyncClient
 from utils.errors import StoreUnavailable
@@ -48,6 +50,15 @@ class Deletions:
         await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
         return sum(counts)
 
+    async def list_runs(self, thread_id: str) -> list[str]:
+        """The runs of a conversation that are known.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        found = await asyncio.gather(*(self._ask("SMEMBERS", runs_of_key(shard, thread_id)) for shard in range(SHARDS)))
+        return [run_id.decode() for shard in found for run_id in shard]
+
     async def is_deleted(self, thread_id: str) -> bool:
         """Whether the conversation was deleted lately; also where that cannot be known."""
         try:
@@ -59,8 +70,8 @@ class Deletions:
         index = runs_of_key(shard, thread_id)
         ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
         for batch in cut_into_slices(ids, _AT_ONCE):
-            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id))]
-            keys = [index, active_key_of(shard), *of_runs]
+            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id), turn_key(run_id))]
+            keys = [index, active_key_of(shard), waiting_key(shard), *of_runs]
             await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)
         return len(ids)
 

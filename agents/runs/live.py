@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
 from agents.runs.record import ENDS, Event, RunRecord
 from agents.runs.run_store import HOLED, LOST, TAKEN, UNWANTED, Batch, RunStore
+from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
 from utils.ports import RunOutcome, RunWatch
@@ -20,11 +22,21 @@ class LiveRun:
 
     Followers read from one list, so that a slow one holds up nobody and costs no memory of its own. `failure` is what
     made the run fail, for whoever waits on this worker. `is_ours` ends when another worker has taken it over, or it was
-    left to one: then no end is told here. `is_ending`: nothing can stop it any more.
+    left to one: then no end is told here. `is_ending`: nothing can stop it any more. `turn`: what it came to, once it
+    has ended, until it is in the transcript or waits in Redis for that.
+
+    Args:
+        outbox: where turns wait for the transcript; None where there is none.
     """
 
     def __init__(
-        self, record: RunRecord, run_store: RunStore, watch: RunWatch, *, taken_over_after: int | None = None
+        self,
+        record: RunRecord,
+        run_store: RunStore,
+        watch: RunWatch,
+        *,
+        outbox: Outbox | None = None,
+        taken_over_after: int | None = None,
     ) -> None:
         self.record = record
         self.failure: Exception | None = None
@@ -32,7 +44,9 @@ class LiveRun:
         self.followers = 0
         self.usage = TokenUsage()
         self.task: asyncio.Task[None] | None = None
-        self._run_store, self._watch = run_store, watch
+        self.turn: FinishedTurn | None = None
+        self._waiting: WaitingTurn | None = None
+        self._run_store, self._watch, self._outbox = run_store, watch, outbox
         self._first = 1 if taken_over_after is None else taken_over_after + _TAKEN_OVER
         self._events: list[Event] = []
         self._told = 0  # how many of them followers may see
@@ -85,6 +99,9 @@ class LiveRun:
         """Tell the last events, of which the final one is an end; they are stored before anybody sees them."""
         self.is_ending = True
         self._events += events
+        if self._outbox is not None:
+            self.turn = make_finished_turn(self.record, events[-1], self.usage.tokens)
+            self._waiting = self._outbox.make_waiting(self.turn)
         await self.flush()
         if self.is_ours:
             self.record = self.record.ended(events[-1])
@@ -163,13 +180,16 @@ class LiveRun:
             if upto == self._written:
                 return
             before = self._first + self._written - 1 if self._written else 0
-            state = await self._run_store.append(self.record, self._batch(self._written, upto), after=before)
+            batch, waiting = self._batch(self._written, upto), self._waiting
+            state = await self._run_store.append(self.record, batch, after=before, turn=waiting)
             if state == LOST:  # or Redis did not answer when it began
                 await self._run_store.begin(self.record)
             if state in (LOST, HOLED):
-                state = await self._run_store.append(self.record, self._batch(0, upto))
+                state = await self._run_store.append(self.record, self._batch(0, upto), turn=waiting)
             if state is not None and state > LOST:
                 self._written = upto
+                if waiting is not None:
+                    self.turn = None
                 self.heard(state)
 
     async def is_still_ours(self) -> bool:

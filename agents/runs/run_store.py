@@ -22,7 +22,10 @@ from agents.runs.keys import (
     run_key,
     runs_of_key,
     shard_of,
+    turn_key,
+    waiting_key,
 )
+from agents.runs.outbox import WaitingTurn
 from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
@@ -40,6 +43,7 @@ _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
 # What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
 UNWANTED, TAKEN, LOST, HOLED = 0, -1, -2, -3
+_TOO_MANY_WAIT = 2
 
 Batch = list[tuple[int, Event]]  # events with their numbers
 
@@ -111,18 +115,26 @@ class RunStore:
         )
         return None if reply is None else ("" if reply[0] else reply[1].decode())
 
-    async def append(self, record: RunRecord, batch: Batch, *, after: int = 0) -> int | None:
+    async def append(
+        self, record: RunRecord, batch: Batch, *, after: int = 0, turn: WaitingTurn | None = None
+    ) -> int | None:
         """Add events, of which the last may be the end; *after* is the number of the last one that we have added.
+
+        *turn* waits from now on to be written to the transcript; it comes with the end.
 
         1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
         told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
-        keys = (run_key(record.id), events_key(record.id), active_key(record.id))
+        run, shard = record.id, shard_of(record.id)
+        keys = (run_key(run), events_key(run), active_key(run), turn_key(run), waiting_key(shard))
+        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard) if turn else ("", 0, 0)
         state: int | None = await self._call(
-            "append", keys, (record.keep_s * 1000, record.id, self._worker, last, told, status, after)
+            "append", keys, (record.keep_s * 1000, run, self._worker, last, told, status, after, *waiting)
         )
+        if state == _TOO_MANY_WAIT and turn:
+            turn.note_dropped()
         return state
 
     async def beat(self, records: Iterable[RunRecord]) -> dict[str, int]:

@@ -17,10 +17,12 @@ from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
 from agents.runs.live import LiveRun
+from agents.runs.outbox import Outbox
 from agents.runs.permission import CheckPermission, check_again
 from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
 from auth.principal import Principal
+from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import RunSuperseded
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, ReusedKey, StoreUnavailable
 from utils.logging_config import log_facts, request_id
@@ -55,6 +57,7 @@ class Runs:
         run_store: where runs are known to every worker.
         check_permission: asked before a run is resumed.
         deletions: lets every worker know of conversations that are deleted.
+        outbox: where turns that have ended wait for the transcript; None where there is none.
         observer: hears of every run of this process.
     """
 
@@ -66,8 +69,10 @@ class Runs:
         *,
         check_permission: CheckPermission,
         deletions: Deletions,
+        outbox: Outbox | None = None,
         observer: RunObserver | None = None,
     ) -> None:
+        self._outbox = outbox
         self._runner, self._run_store, self._policy, self._deletions = runner, run_store, policy, deletions
         self._check_permission = check_permission
         self._observer = observer or RunObservers()
@@ -150,9 +155,15 @@ class Runs:
         view = await self._runner.conversation(ctx, conversation_id, asked, limit=limit, before=before)
         return {**view, "running": run_id is not None, "run_id": run_id or None}
 
-    async def delete(self, ctx: Principal, conversation_id: str) -> None:
-        """See `Runner.delete`; its runs, and answers that were kept of it, go with it, also those of other workers."""
-        await self._runner.delete(ctx, conversation_id, delete_runs=self._delete_runs)
+    async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool) -> None:
+        """See `Runner.delete`; answers that were kept of it go with it, also those of other workers."""
+        await self._runner.delete(
+            ctx, conversation_id, _RunsOf(self._deletions, self._outbox, self._forget), erases=erases
+        )
+
+    def list_unwritten(self) -> list[LiveRun]:
+        """Runs that have ended here, of which Redis could not be told."""
+        return list(self._unwritten.values())
 
     async def cancel(self, run_id: str) -> None:
         """End a run wherever it is; one that has ended stays as it is.
@@ -207,7 +218,7 @@ class Runs:
     def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
         ids = {"request_id": record.request_id, "trace_parent": record.trace_parent}
         watch = self._observer.begin(record.id, streams=record.streams, **ids)
-        return LiveRun(record, self._run_store, watch, taken_over_after=taken_over_after)
+        return LiveRun(record, self._run_store, watch, outbox=self._outbox, taken_over_after=taken_over_after)
 
     def _work_on(self, live: LiveRun, *, is_resumed: bool = False) -> asyncio.Task[None]:
         self._live[live.record.id] = live
@@ -325,14 +336,33 @@ class Runs:
         self._heard_until = place
         return True
 
-    async def _delete_runs(self, thread_id: str) -> int:
-        count = await self._deletions.delete_runs(thread_id)
-        self._forget(thread_id)
-        return count
-
     def _forget(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
         for run_id, live in list(self._unwritten.items()):
             if live.record.thread_id == thread_id:
                 del self._unwritten[run_id]
         self._runner.forget(thread_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _RunsOf:
+    """A `RunDeletion`; *forget* drops what this process holds of a conversation."""
+
+    deletions: Deletions
+    outbox: Outbox | None
+    forget: Callable[[str], None]
+
+    async def list_waiting(self, thread_id: str) -> list[FinishedTurn]:
+        """See `RunDeletion`.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        run_ids = await self.deletions.list_runs(thread_id)
+        return [] if self.outbox is None else await self.outbox.find(run_ids)
+
+    async def delete(self, thread_id: str) -> int:
+        """See `Deletions.delete_runs`."""
+        count = await self.deletions.delete_runs(thread_id)
+        self.forget(thread_id)
+        return count

@@ -114,6 +114,18 @@ STORE_CALLS = _seconds(
 DATABASE_CONNECTIONS = _gauge("database_connections", "Connections of the SQL pool that are in use.")
 READY = _gauge("ready", "1 if all processes are ready for turns.", mode="livemin")
 PENDING = _gauge("indexing_pending_passages", "Passages whose vectors are still to come.", mode="livemax")
+TRANSCRIPT_WAITING = _gauge(
+    "transcript_waiting_turns", "Turns that have ended and wait to be written to the database.", mode="livemax"
+)
+TRANSCRIPT_OLDEST = _gauge(
+    "transcript_oldest_wait_seconds",
+    "For how long the oldest of them waits that cannot be written; 0 where all can.",
+    mode="livemax",
+)
+TRANSCRIPT_WRITTEN = _counter("transcript_turns_written", "Turns written to the database.")
+TRANSCRIPT_DROPPED = _counter(
+    "transcript_turns_dropped", "Turns that are not in the database, because too many waited already."
+)
 DISK_FREE = _gauge("disk_free_bytes", "Free where DATA_DIR is.", mode="livemin")
 DISK_RESERVE = _gauge(
     "disk_reserve_bytes", "Kept free there (DISK_RESERVE_MB): below it documents are refused.", mode="livemax"

@@ -1,0 +1,172 @@
+"""Turns on their way to the transcript in SQL: they wait in Redis, put there by the same step that ends their run.
+
+So a turn that is told to somebody is in the transcript once SQL answers, whichever worker dies meanwhile. While Redis
+is away they wait in this process, as the conversation itself does.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from redis.exceptions import RedisError
+
+from agents.runs.keys import SHARDS, shard_of, turn_key, waiting_key
+from agents.runs.record import Event, RunRecord
+from auth.principal import DEFAULT_BOT, PrincipalKind
+from domain.transcript_writing import FinishedTurn
+from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.clients import AsyncClient
+from utils.checkpointer.errors import UnreadableValue
+from utils.errors import StoreUnavailable
+from utils.json_bytes import dump_json
+from utils.moments import read_micros
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 80_000
+_HOLD_MS = 5_000  # after which another worker may try a turn
+_CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
+# Of the last event what is not of the answer itself, or stands in columns of its own.
+_NO_DETAILS = frozenset(
+    [
+        *("type", "answer", "response", "sources", "citations", "support", "bot_id", "conversation_id", "session_id"),
+        *("metrics", "artifacts", "persistence", "degraded", "request_id", "run_id"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTurn:
+    """A turn as it waits: its bytes, for how long, and how many may wait beside it."""
+
+    sealed: bytes
+    keep_ms: int
+    most_in_shard: int
+    note_dropped: Callable[[], None]
+
+
+class Outbox:
+    """The turns that wait, of all workers.
+
+    Args:
+        default_s: how long the transcript is kept where a tenant does not say it; 0: there is none.
+        keys: what turns are encrypted under; None where conversations are not.
+    """
+
+    def __init__(
+        self, redis: AsyncClient, *, default_s: float, keys: Keyring | None = None, most: int = MOST_WAITING
+    ) -> None:
+        self._redis, self._default_s, self._keys, self._most = redis, default_s, keys, most
+        self._script = (files("agents.runs") / "lua" / "take_turns.lua").read_text()
+        self.own_keep_s: Mapping[str, float] = {}  # of the tenants that say it themselves
+        self.dropped = 0
+
+    def make_waiting(self, turn: FinishedTurn) -> WaitingTurn | None:
+        """What waits of *turn*; None where its tenant has no transcript."""
+        keep_s = self.own_keep_s.get(turn.tenant_id, self._default_s)
+        if not keep_s:
+            return None
+        plain = dump_json(turn)
+        sealed = plain if self._keys is None else self._keys.encrypt(plain, _name(turn.run_id))
+        return WaitingTurn(sealed, round(keep_s * 1000), -(-self._most // SHARDS), self._note_dropped)
+
+    async def take(self, most: int) -> tuple[list[FinishedTurn], int]:
+        """At most so many of each shard, which nobody else is given for some seconds; and how many wait in all.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        turns, waiting = list[FinishedTurn](), 0
+        for shard in range(SHARDS):
+            key = waiting_key(shard)
+            count, ids = await self._redis.execute_command("EVAL", self._script, 1, key, most, _HOLD_MS)
+            waiting += count
+            if ids:
+                turns += await self._read(key, [run_id.decode() for run_id in ids])
+        return turns, waiting
+
+    async def find(self, run_ids: Sequence[str]) -> list[FinishedTurn]:
+        """Those of these runs that wait.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        try:
+            stored = [(run_id, await self._redis.execute_command("GET", turn_key(run_id))) for run_id in run_ids]
+        except RedisError as exc:
+            raise StoreUnavailable("Redis is away. Try again later.") from exc
+        turns = [self._open(run_id, sealed) for run_id, sealed in stored if sealed]
+        return [turn for turn in turns if turn is not None]
+
+    async def remove(self, run_ids: Sequence[str]) -> None:
+        """Let these wait no more: they are written.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        for shard in range(SHARDS):
+            if here := [run_id for run_id in run_ids if shard_of(run_id) == shard]:
+                await self._redis.execute_command("DEL", *map(turn_key, here))
+                await self._redis.execute_command("ZREM", waiting_key(shard), *here)
+
+    async def _read(self, waiting: str, run_ids: Sequence[str]) -> list[FinishedTurn]:
+        stored = await self._redis.execute_command("MGET", *map(turn_key, run_ids))
+        gone = [run_id for run_id, sealed in zip(run_ids, stored, strict=True) if sealed is None]
+        if gone:  # too old to be kept
+            await self._redis.execute_command("ZREM", waiting, *gone)
+        turns = [self._open(run_id, sealed) for run_id, sealed in zip(run_ids, stored, strict=True) if sealed]
+        return [turn for turn in turns if turn is not None]
+
+    def _open(self, run_id: str, sealed: bytes) -> FinishedTurn | None:
+        """The turn; None where its key is missing, which may come back."""
+        try:
+            plain = sealed if self._keys is None else self._keys.decrypt(sealed, _name(run_id))
+            return FinishedTurn(**orjson.loads(plain))
+        except (UnreadableValue, ValueError, TypeError) as exc:
+            reason = str(exc) if isinstance(exc, UnreadableValue) else "it is damaged"
+            logger.error("A turn cannot be written to the transcript: %s", reason, extra={"run_id": run_id})
+            return None
+
+    def _note_dropped(self) -> None:
+        self.dropped += 1
+        if self.dropped == 1 or self.dropped % 1000 == 0:
+            logger.error(
+                "%s turns wait to be written to the database, no more can: %s turns so far are not in the transcript.",
+                self._most,
+                self.dropped,
+            )
+
+
+def make_finished_turn(record: RunRecord, last: Event, tokens: int) -> FinishedTurn:
+    """The turn that *record*'s run was, by its *last* event."""
+    ctx, is_answered = record.ctx, last["type"] == "done"
+    told: dict[str, Any] = last if is_answered else {}
+    bot_id = ctx.bot_id or DEFAULT_BOT
+    return FinishedTurn(
+        tenant_id=ctx.tenant_id,
+        owner_id=ctx.owner_id,
+        conversation_id=record.conversation_id,
+        run_id=record.id,
+        subject_id=ctx.subject_id,
+        bot_id=bot_id,
+        bot_version=record.bot_version,
+        channel=_CHANNELS.get(ctx.kind, "api"),
+        status=record.ended(last).status,
+        sequence=read_micros(told.get("created_at")),
+        asked_at=record.created_at,
+        question=record.message,
+        answer=told.get("answer"),
+        citations=told.get("citations", []),
+        support=told.get("support"),
+        details={name: value for name, value in told.items() if name not in _NO_DETAILS},
+        is_refusal=is_answered and not told["answered"] and not told["clarification"],
+        model=told.get("model", ""),
+        tokens=tokens,
+    )
+
+
+def _name(run_id: str) -> bytes:
+    return f"turn {run_id}".encode()

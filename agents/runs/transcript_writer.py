@@ -1,0 +1,126 @@
+"""Moves turns that have ended to the transcript in SQL, in the background of every worker."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NoReturn
+
+from redis.exceptions import RedisError
+
+from agents.runs.live import LiveRun
+from agents.runs.outbox import Outbox
+from domain.db import Database
+from domain.in_thread import read, write
+from domain.transcript_retention import Retention, list_own_retention_s
+from domain.transcript_writing import FinishedTurn, write_turns
+from utils.checkpointer.cipher import Keyring
+from utils.errors import StoreUnavailable
+from utils.loops import repeat
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.5
+_LONGEST_PAUSE_S = 5.0
+_AT_ONCE = 25  # of each shard
+_LEARN_S = 10.0
+
+
+class TranscriptWriter:
+    """Writes the turns that wait in Redis, and those that this process holds while Redis is away; each once.
+
+    Several workers may: each turn is given to one of them for some seconds, and one that is written is not written
+    again. `waiting`: how many did when it last looked; `written`: how many this process has.
+
+    Args:
+        list_unwritten: the runs that have ended here, of which Redis could not be told.
+        keys: encrypt the texts in SQL; None where conversations are not encrypted.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        database: Database,
+        *,
+        retention: Retention,
+        keys: Keyring | None,
+        list_unwritten: Callable[[], Sequence[LiveRun]],
+    ) -> None:
+        self._outbox, self._database, self._retention, self._keys = outbox, database, retention, keys
+        self._list_unwritten = list_unwritten
+        self._learn_at_s = 0.0
+        self._oldest_ended_s: float | None = None  # of those that could not be written
+        self.waiting, self.written = 0, 0
+
+    @property
+    def dropped(self) -> int:
+        """How many turns of this process found no room to wait."""
+        return self._outbox.dropped
+
+    @property
+    def oldest_s(self) -> float:
+        """For how many seconds the oldest turn has waited that could not be written; 0 where all can be."""
+        return 0.0 if self._oldest_ended_s is None else max(0.0, time.time() - self._oldest_ended_s)
+
+    async def run(self) -> NoReturn:
+        """Do so until cancelled."""
+        await repeat(
+            "Writing the transcript",
+            self.write_waiting,
+            get_poll_s=lambda: _POLL_S,
+            longest_pause_s=_LONGEST_PAUSE_S,
+        )
+
+    async def write_waiting(self) -> bool:
+        """Write some of those that wait; whether there may be more.
+
+        Raises:
+            StoreUnavailable: the database is away; they go on waiting.
+        """
+        taken, self.waiting = await self._take()
+        held = [live for live in self._list_unwritten() if live.turn is not None]
+        turns = [*taken, *(live.turn for live in held if live.turn is not None)]
+        if turns:
+            await self._write(turns)
+            self.waiting -= len(taken)
+            for live in held:
+                live.turn = None
+        await self._learn_retention()
+        if taken:
+            await self._outbox.remove([turn.run_id for turn in taken])
+        return len(taken) >= _AT_ONCE
+
+    async def _take(self) -> tuple[list[FinishedTurn], int]:
+        try:
+            return await self._outbox.take(_AT_ONCE)
+        except RedisError:  # others say so
+            return [], 0
+
+    async def _write(self, turns: Sequence[FinishedTurn]) -> None:
+        try:
+            await self._write_together(turns)
+        except StoreUnavailable:
+            oldest_s = min(turn.sequence for turn in turns) / 1_000_000
+            self._oldest_ended_s = min(self._oldest_ended_s or oldest_s, oldest_s)
+            raise
+        self._oldest_ended_s = None
+
+    async def _write_together(self, turns: Sequence[FinishedTurn]) -> None:
+        work = partial(write_turns, turns=turns, retention=self._retention, keys=self._keys)
+        try:
+            self.written += len(await write(self._database, work))
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if len(turns) == 1:  # it would keep all others waiting for good
+                logger.exception("A turn cannot be written to the transcript.", extra={"run_id": turns[0].run_id})
+                return
+            for turn in turns:
+                await self._write_together([turn])
+
+    async def _learn_retention(self) -> None:
+        """Find out which tenants keep their transcript for longer or shorter than others."""
+        if asyncio.get_running_loop().time() >= self._learn_at_s:
+            self._outbox.own_keep_s = await read(self._database, list_own_retention_s)
+            self._learn_at_s = asyncio.get_running_loop().time() + _LEARN_S

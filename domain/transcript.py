@@ -1,0 +1,195 @@
+"""The conversations of the transcript as their owners see them: listed, read, renamed, deleted and restored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from auth.principal import Principal
+from domain.models import Conversation, Tenant, Turn, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import scoped, scoped_update
+from domain.transcript_retention import Retention, erase
+from domain.transcript_texts import read_texts, write_title
+from domain.transcript_writing import make_title
+from utils.checkpointer.cipher import Keyring
+from utils.errors import NotFound
+from utils.moments import read_micros
+
+MOST_COUNTED = 10_000  # conversations: to count more would take longer the more there are
+
+
+def find_conversation(
+    session: Session, ctx: Principal, conversation_id: str, retention: Retention
+) -> Conversation | None:
+    """The caller's conversation of that id, unless it is deleted or kept no longer."""
+    return session.scalar(_select_own(session, ctx, retention).where(Conversation.conversation_id == conversation_id))
+
+
+def list_conversations(session: Session, ctx: Principal, part: Part, retention: Retention) -> Rows[Conversation]:
+    """A part of the caller's own with the bot it talks to, the last used first; `total` counts up to 10,000."""
+    own = _select_own(session, ctx, retention)
+    some = own.with_only_columns(Conversation.conversation_id).limit(MOST_COUNTED).subquery()
+    total = session.scalar(select(func.count()).select_from(some)) or 0
+    keys = Conversation.updated_at, Conversation.conversation_id
+    return read_part(session, own, keys, part, total=total, descending=True)
+
+
+def rename(
+    session: Session,
+    ctx: Principal,
+    conversation_id: str,
+    title: str | None,
+    *,
+    retention: Retention,
+    keys: Keyring | None,
+) -> Conversation:
+    """Call the caller's conversation *title*; None: by its first question again. Flushed, not committed.
+
+    Raises:
+        NotFound: there is none of this id.
+        TranscriptUnreadable: its first question cannot be read.
+    """
+    row = _lock(session, ctx, conversation_id)
+    if row is None or find_conversation(session, ctx, conversation_id, retention) is None:
+        raise _make_missing_error()
+    row.is_title_given = title is not None
+    if title is None:
+        first = session.scalar(_select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id).limit(1))
+        title = make_title(read_texts(first, keys)["question"]) if first else ""
+    write_title(row, title, keys)
+    session.flush()
+    return row
+
+
+def delete_conversation(
+    session: Session, ctx: Principal, conversation_id: str, *, erases: bool, is_known: bool
+) -> bool:
+    """Let the caller's conversation be gone; whether there was one to delete. Flushed, not committed.
+
+    *erases*: with all its texts, also of one that was deleted before; else it can be restored for a while. *is_known*:
+    there is such a conversation, whether there are turns of it here or not: none that ended before now may come later.
+    """
+    row = _lock(session, ctx, conversation_id)
+    if row is None:
+        if is_known and session.get(Tenant, ctx.tenant_id) is not None:
+            session.add(_make_note(ctx, conversation_id))
+            session.flush()
+        return False
+    is_there = row.deleted_at is None or (erases and row.turn_count > 0)
+    if row.deleted_at is None:
+        row.deleted_at = row.used_at = now()
+    if is_there or is_known:
+        row.erased_through = read_micros(None)
+    if erases:
+        erase(session, ctx, row)
+    session.flush()
+    return is_there
+
+
+def restore(session: Session, ctx: Principal, conversation_id: str, *, undo_s: float) -> Conversation:
+    """Take back that the caller's conversation was deleted, which is less than *undo_s* ago; flushed, not committed.
+
+    Raises:
+        NotFound: none of this id was, or it is erased.
+    """
+    row = _lock(session, ctx, conversation_id)
+    since = now() - timedelta(seconds=undo_s)
+    if row is None or row.deleted_at is None or not row.turn_count or row.deleted_at <= since:
+        raise NotFound("There is no deleted conversation of this id that can be restored.")
+    row.deleted_at, row.used_at = None, now()
+    session.flush()
+    return row
+
+
+def note_use(session: Session, ctx: Principal, conversation_id: str) -> None:
+    """The caller's conversation was read now."""
+    here = Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
+    session.execute(scoped_update(ctx, Conversation).where(*here).values(used_at=now()))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A turn of the transcript, readable."""
+
+    run_id: str
+    asked_at: datetime
+    ended_at: datetime
+    texts: Mapping[str, Any]
+
+    @property
+    def message_count(self) -> int:
+        """Question and answer, or the question alone."""
+        return 1 if self.texts["answer"] is None else 2
+
+
+def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Keyring | None) -> list[StoredTurn]:
+    """The turns of the caller's conversation, in order; empty where there is none.
+
+    Raises:
+        TranscriptUnreadable: one of them cannot be read.
+    """
+    rows = session.scalars(_select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id))
+    return [StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys)) for row in rows]
+
+
+def read_texts_of(
+    session: Session, ctx: Principal, conversation_ids: Sequence[str], keys: Keyring | None
+) -> dict[str, list[str]]:
+    """Questions and answers of the caller's conversations, by conversation."""
+    found: dict[str, list[str]] = {one: [] for one in conversation_ids}
+    rows = scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id.in_(conversation_ids))
+    for row in session.scalars(rows):
+        texts = read_texts(row, keys)
+        found[row.conversation_id] += [texts["question"], texts["answer"] or ""]
+    return found
+
+
+def find_keep_s(session: Session, ctx: Principal, retention: Retention) -> float:
+    """For how many seconds the caller's tenant keeps its transcript."""
+    return retention.find_keep_s(session.get(Tenant, ctx.tenant_id))
+
+
+def _select_own(session: Session, ctx: Principal, retention: Retention) -> Select[Conversation]:
+    since = now() - timedelta(seconds=find_keep_s(session, ctx, retention))
+    own = Conversation.owner_id == ctx.owner_id, Conversation.deleted_at.is_(None), Conversation.used_at > since
+    return scoped(ctx, Conversation).where(*own)
+
+
+def _select_turns(ctx: Principal, conversation_id: str) -> Select[Turn]:
+    return scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id == conversation_id)
+
+
+def _lock(session: Session, ctx: Principal, conversation_id: str) -> Conversation | None:
+    here: tuple[ColumnElement[bool], ...] = (
+        Conversation.owner_id == ctx.owner_id,
+        Conversation.conversation_id == conversation_id,
+    )
+    return session.scalar(scoped(ctx, Conversation).where(*here).with_for_update())
+
+
+def _make_note(ctx: Principal, conversation_id: str) -> Conversation:
+    """That a conversation was deleted of which nothing is here."""
+    at = now()
+    return Conversation(
+        tenant_id=ctx.tenant_id,
+        owner_id=ctx.owner_id,
+        conversation_id=conversation_id,
+        subject_id="",
+        bot_id="",
+        channel="",
+        language="",
+        title="",
+        created_at=at,
+        updated_at=at,
+        used_at=at,
+        deleted_at=at,
+        erased_through=read_micros(None),
+    )
+
+
+def _make_missing_error() -> NotFound:
+    return NotFound("Conversation not found or expired.")
