@@ -168,7 +168,7 @@ def nworkers_changed(server: Any, new: int, old: int | None) -> None:
 
 
 def on_reload(server: Any) -> None:
-    """After the settings were read anew, before the new workers."""
+    """After the settings were read again, before the new workers."""
     reloading.finish(_settings)
     level = logging.WARNING if reloading.note.needs_restart else logging.INFO
     _log.log(level, "%s Workers that take over: %s.", reloading.note.describe(), server.num_workers)

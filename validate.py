@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from bootstrap.installation import Entered
+    from bootstrap.installation import UnitSettings
 
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
@@ -49,7 +49,7 @@ def main() -> int:
     return _report(arguments, entered)
 
 
-def _report(arguments: argparse.Namespace, entered: Optional["Entered"]) -> int:
+def _report(arguments: argparse.Namespace, entered: Optional["UnitSettings"]) -> int:
     from bootstrap.checks.output import count_levels, format_json, format_table
     from bootstrap.checks.table import CHECKS, run_checks
     from utils.findings import Level

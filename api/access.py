@@ -42,7 +42,7 @@ class Policy:
     """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`).
 
     `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
-    `conditional`: whether it heeds `If-Match`; other routes that change something refuse a request that has one.
+    `conditional`: whether it reads `If-Match`; other routes that change something refuse a request that has one.
     `most_body_bytes`: of a body that is read before the view runs; None: as many as MAX_CONTENT_LENGTH.
     """
 

@@ -45,7 +45,7 @@ class CitationEvent(CitationOut):
 
 
 class ResumedEvent(BaseModel):
-    """Another worker begins the answer anew: the text so far is void."""
+    """Another worker begins the answer again: the text so far is void."""
 
     type: Literal["resumed"]
     run_id: str

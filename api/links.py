@@ -147,7 +147,7 @@ class CitationLinks:
         self.forget()
 
     def forget(self) -> None:
-        """Ask anew what links may open: it has been changed here. Other processes find out within 10 s.
+        """Ask again what links may open: it has been changed here. Other processes find out within 10 s.
 
         Until then they give out links that open nothing, or not as much as they could.
         """

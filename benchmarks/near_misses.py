@@ -3,7 +3,7 @@
     python -m benchmarks.near_misses ../shared/data/retrieval
 
 The unanswerable questions of squad_en and idk_id, all passages indexed, retrieval and the extractive answerer as they
-serve. Prints the weights of `providers/chat/near_misses.py` as fitted anew on the questions about one half of the
+serve. Prints the weights of `providers/chat/near_misses.py` as fitted again on the questions about one half of the
 articles, and for the other half the whole curve: the share of near misses refused at each share of answerable questions
 refused, by the signs and by the similarity of the best passage. `benchmarks/answers.py` keeps the figures.
 """

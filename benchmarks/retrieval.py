@@ -51,7 +51,7 @@ SHOWN = {"recall@1": "R@1", "recall@5": "R@5", "mrr@10": "MRR@10", "held_out": "
 # R@1 and R@5 of both rankings together; on idk_id relative to the plain BM25 of the same run.
 FLOORS = {"xquad_en": (0.965, 0.997), "xquad_es": (0.955, 0.995), "squad_en": (0.875, 0.975), ACROSS: (0.88, 0.985)}
 ABOVE_PLAIN = {"idk_id": (0.08, 0.03)}
-# Questions embedded anew for their CPU time.
+# Questions embedded again for their CPU time.
 TIMED_QUESTIONS = 30
 
 

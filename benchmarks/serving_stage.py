@@ -113,7 +113,7 @@ class ServingStage:
         return {name: child.pid for name, child in self._children.items() if name in ("model", "qdrant")}
 
     def has_ended(self, name: str, timeout_s: float) -> bool:
-        """Whether a target ends within that time; it is started anew when it is asked for again."""
+        """Whether a target ends within that time; it is started again when it is asked for again."""
         child = self._children[name]
         child.wait_until(lambda: False, timeout_s)
         self._targets.pop(name)

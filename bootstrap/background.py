@@ -37,8 +37,8 @@ class Background:
 
     Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
     after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
-    held. That is done at once where *replaced* tells that an index begins anew. *forget* removes what has been kept for
-    long enough, again and again.
+    held. That is done at once where *replaced* tells that an index starts again. *forget* removes what has been kept
+    for long enough, again and again.
     """
 
     def __init__(

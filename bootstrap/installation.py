@@ -38,11 +38,11 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class UnitSettings:
     """The unit whose settings a command now has, and the variables of the shell that it ignores."""
 
     unit: Unit
-    unheeded: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def find_unit(root: Path) -> Unit | None:
@@ -57,7 +57,7 @@ def find_unit(root: Path) -> Unit | None:
     return None
 
 
-def enter_installation(root: Path) -> Entered | None:
+def enter_installation(root: Path) -> UnitSettings | None:
     """Give this process the environment and the user of the service whose sources are in *root*.
 
     None, and nothing is changed, where no unit runs them, or PUSTAKA_ENV_FILE names other settings. Call it before the
@@ -86,14 +86,14 @@ def enter_installation(root: Path) -> Entered | None:
         os.setuid(account.pw_uid)
     if not os.access(".", os.X_OK):
         os.chdir("/")  # this user may not enter the folder, and nor may programs that are started in it
-    return Entered(unit, tuple(sorted(others)))
+    return UnitSettings(unit, tuple(sorted(others)))
 
 
 def leave_shell() -> str:
     """Where PUSTAKA_ENV_FILE names the settings, take those of this shell out of the environment.
 
     For commands that act as no unit: what is left over in a shell must not send them to other stores. Gives the
-    sentence that names what is not heeded; "" where there is nothing of it.
+    sentence that names what is ignored; "" where nothing is.
     """
     file = os.environ.get(ENV_FILE)
     if not file:
@@ -106,7 +106,7 @@ def leave_shell() -> str:
     stray = sorted(name for name in list_variables() if name in os.environ and os.environ[name] != said.get(name))
     for name in stray:
         del os.environ[name]
-    return f"Set in this shell and not heeded, as {ENV_FILE} names the settings: {', '.join(stray)}." if stray else ""
+    return f"Set in this shell, but ignored because {ENV_FILE} names the settings: {', '.join(stray)}." if stray else ""
 
 
 def _parse_lines(file: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ from agents.transcripts import Transcripts
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
-from bootstrap.disk_room import wait_for_room
 from bootstrap.ingesting import quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
@@ -82,7 +81,7 @@ class Services:
 async def wait_until_it_may_start(settings: Settings) -> None:
     """Return once the disk has room for what is written into mapped files: the embedded stores and the metrics."""
     if settings.is_embedded or settings.prometheus_enabled:
-        await wait_for_room(make_disk_space(settings))
+        await make_disk_space(settings).wait_for_room()
 
 
 @asynccontextmanager

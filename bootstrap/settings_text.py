@@ -1,4 +1,4 @@
-"""The settings and metrics as people read them: `python -m bootstrap.settings_text` writes them anew.
+"""The settings and metrics as people read them: `python -m bootstrap.settings_text` writes them.
 
 `.env.example` and `docs/configuration.md` hold all settings of `config.py`, the latter also what the chat page alone
 reads, the README those that matter first, `docs/operating.md` the metrics of `utils/telemetry/catalogue.py`.

@@ -82,7 +82,7 @@ async def open_passages(
 ) -> PassageIndex:
     """Index *number* on the configured Qdrant, else in its engine in *folder*; the caller's to close.
 
-    *on_replaced* hears, in whatever thread, that the one in *folder* was damaged and begins anew.
+    *on_replaced* hears, in whatever thread, that the one in *folder* was damaged and starts again.
 
     A server that does not answer is no reason not to start: the service is not ready until it does.
 

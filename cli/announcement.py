@@ -1,9 +1,11 @@
 """What a command says first, on standard error: on which stores it acts, and where its settings are from."""
 
+import os
+
 import click
 
-from bootstrap.checks.settings import list_settings_files, list_unheeded
-from bootstrap.installation import Entered
+from bootstrap.checks.settings import list_ignored, list_settings_files
+from bootstrap.installation import ENV_FILE, UnitSettings
 from config import Settings, settings_file
 from utils.addresses import hide_login
 
@@ -17,17 +19,19 @@ def describe_stores(settings: Settings) -> str:
     return f"{hide_login(settings.database_address, 'DATABASE_URI')}, {redis}, {index}"
 
 
-def describe_settings(entered: Entered | None) -> str:
-    """Where the settings are from, and what of the shell is not heeded; a sentence or two."""
+def describe_settings(entered: UnitSettings | None) -> str:
+    """Where the settings are from, and what of the shell is ignored; a sentence or two."""
     if entered is None:
         file = settings_file()
+        if os.environ.get(ENV_FILE):
+            return f"Settings: {file}."
         return f"Settings: {file} and the environment." if file.is_file() else "Settings: the environment."
     files = ", ".join(map(str, [entered.unit.path, *list_settings_files(entered)]))
-    unheeded = list_unheeded(entered)
-    stray = f" Set in this shell and not heeded: {', '.join(unheeded)}." if unheeded else ""
+    ignored = list_ignored(entered)
+    stray = f" Set in this shell, but ignored: {', '.join(ignored)}." if ignored else ""
     return f"Settings: {files}; user {entered.unit.user}.{stray}"
 
 
-def announce(settings: Settings, entered: Entered | None) -> None:
+def announce(settings: Settings, entered: UnitSettings | None) -> None:
     """Print both."""
     click.echo(f"Stores: {describe_stores(settings)}. {describe_settings(entered)}", err=True)

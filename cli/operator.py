@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT, Principal
-from bootstrap.installation import Entered, NotAllowed, enter_installation, leave_shell
+from bootstrap.installation import NotAllowed, UnitSettings, enter_installation, leave_shell
 from bootstrap.stores import make_disk_space
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
@@ -54,8 +54,8 @@ def for_commands(create_app: Callable[[Settings], _App]) -> _App:
     return app
 
 
-def tell_of_shell(entered: Entered | None) -> None:
-    """Let a command that acts as no unit heed the file that PUSTAKA_ENV_FILE names alone; say what it does not."""
+def tell_of_shell(entered: UnitSettings | None) -> None:
+    """Let a command that acts as no unit read the file that PUSTAKA_ENV_FILE names alone; say what is ignored."""
     if entered is None and (stray := leave_shell()):
         click.echo(stray, err=True)
 

@@ -73,7 +73,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Another worker has taken the run over: the text so far is void, and the answer begins anew."""
+    """Another worker has taken the run over: the text so far is void, and the answer starts again."""
 
 
 @dataclass(frozen=True, slots=True)

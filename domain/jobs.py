@@ -118,8 +118,8 @@ def claim(
     """A job of the tenant, now held by *worker*; None if none is due or others have them all.
 
     The smallest file comes first, and pages to be recognised, which take seconds each, last; among equals, the one that
-    has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed, waits anew
-    from then on.
+    has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed, waits
+    again from then on.
     """
     at = moment(session)
     order = [] if oldest_first else [_estimate_effort()]

@@ -132,7 +132,7 @@ def add_pages(session: Session, ctx: Principal, pages: int) -> None:
 
 
 def find_next_day() -> datetime:
-    """When pages are counted anew."""
+    """When pages are counted again."""
     return datetime.combine(_get_today() + timedelta(days=1), time(), UTC)
 
 

@@ -11,7 +11,7 @@ from domain.slots import is_passage_of
 
 
 @dataclass(slots=True)
-class HeldDocument:
+class IndexedDocument:
     """A version of a document that an index was given whole, and the passages of which it has words and vectors."""
 
     version: int
@@ -19,21 +19,21 @@ class HeldDocument:
     vectors: set[str] = field(default_factory=set)
 
 
-def list_held_documents(session: Session, ctx: Principal, slot: int) -> dict[str, HeldDocument]:
+def list_indexed_documents(session: Session, ctx: Principal, slot: int) -> dict[str, IndexedDocument]:
     """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
     given = scoped(ctx, Document).where(
         Document.lexical_slots.bitwise_and(slot) != 0,
         Document.state.not_in([DocumentState.REMOVED.value, DocumentState.FAILED.value]),
     )
     versions = session.execute(given.with_only_columns(Document.document_id, Document.version))
-    found = {document_id: HeldDocument(version) for document_id, version in versions}
+    found = {document_id: IndexedDocument(version) for document_id, version in versions}
     columns = Chunk.document_id, Chunk.chunk_id, Chunk.dense_slots.bitwise_and(slot)
     chunks = scoped(ctx, Chunk).where(is_passage_of(slot))
     for document_id, chunk_id, has_vector in session.execute(chunks.with_only_columns(*columns)):
-        if held := found.get(document_id):
-            held.words.add(chunk_id)
+        if document := found.get(document_id):
+            document.words.add(chunk_id)
             if has_vector:
-                held.vectors.add(chunk_id)
+                document.vectors.add(chunk_id)
     return found
 
 

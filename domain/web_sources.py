@@ -79,7 +79,7 @@ def find_web_source(session: Session, ctx: Principal, url: str) -> WebSource | N
 
 
 def change_web_source(session: Session, ctx: Principal, web_source_id: str, plan: CrawlPlan) -> WebSource:
-    """Follow it by another *plan* from the next crawl on; when that is begins anew.
+    """Follow it by another *plan* from the next crawl on; when that is starts again.
 
     Raises:
         NotFound: the tenant has none of this id.

@@ -8,7 +8,7 @@ import yaml
 from domain.models import AnswerRating
 
 Json = dict[str, Any]
-_SHOWN = 300  # characters of an answer that is to be judged anew
+_SHOWN = 300  # characters of an answer that is to be judged again
 _HEAD = "# Made of ratings. A question that came within a conversation may need words from before it.\n"
 _OPEN = "# To be completed: give what is right as `answer` or `document`, or say `unanswerable: true`.\n"
 

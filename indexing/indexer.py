@@ -96,7 +96,7 @@ class Indexer:
     async def catch_up_words(self) -> None:
         """Put all words into the index that SQL has; at a start before the first question, and now and then.
 
-        An index that lost passages is filled anew.
+        An index that lost passages is filled again.
         """
         loss = self._index.loss_count
         for ctx in await self._read(indexing.all_tenants):

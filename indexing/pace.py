@@ -73,7 +73,7 @@ class Pace:
     """How a tenant's passages are embedded: *batch* at once, after *skip* that were refused one by one.
 
     So passages that the embedder does not take end up alone, and others do not wait for them. *waiting* are the
-    documents that come next, with their number of passages: those with the fewest, or the oldest. It is read anew at
+    documents that come next, with their number of passages: those with the fewest, or the oldest. It is read again at
     *expires_at*, on the clock of `time.monotonic`.
     """
 

@@ -16,7 +16,7 @@ from domain.file_store import FileStore
 from domain.in_thread import read, write
 from domain.indexing import all_tenants, mark_undone
 from domain.scoping import every_tenant
-from domain.stock import HeldDocument, list_held_documents, list_known_documents, list_named_files
+from domain.stock import IndexedDocument, list_indexed_documents, list_known_documents, list_named_files
 from retrieval.index import Entry, PassageIndex
 from utils.slices import cut_into_slices
 
@@ -117,29 +117,29 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
 
 async def _compare(database: Database, index: PassageIndex, ctx: Principal, slot: int) -> _Differences:
     # SQL before the index and again after it: only what did not change meanwhile can be compared.
-    before = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
+    before = await read(database, partial(list_indexed_documents, ctx=ctx, slot=slot))
     listed: dict[str, dict[str, Entry]] = {}
     async for batch in index.list_entries(ctx):
         for entry in batch:
             listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
-    after = await read(database, partial(list_held_documents, ctx=ctx, slot=slot))
+    after = await read(database, partial(list_indexed_documents, ctx=ctx, slot=slot))
     known = await read(database, partial(list_known_documents, ctx=ctx))
     differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
-    for document_id, held in before.items():
-        if after.get(document_id) == held:
-            found = _find_differing(held, listed.get(document_id, {}))
+    for document_id, document in before.items():
+        if after.get(document_id) == document:
+            found = _find_differing(document, listed.get(document_id, {}))
             if found.count:
                 differences.uneven[document_id] = found
     return differences
 
 
-def _find_differing(held: HeldDocument, listed: Mapping[str, Entry]) -> Findings:
+def _find_differing(document: IndexedDocument, listed: Mapping[str, Entry]) -> Findings:
     with_vectors = {key for key, entry in listed.items() if entry.has_vector}
-    missing = held.words - listed.keys()
+    missing = document.words - listed.keys()
     return Findings(
-        stale=len(listed.keys() - held.words),
+        stale=len(listed.keys() - document.words),
         missing=len(missing),
-        vectors=len(held.vectors - with_vectors - missing),
+        vectors=len(document.vectors - with_vectors - missing),
     )
 
 

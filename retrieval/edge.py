@@ -177,7 +177,7 @@ class EdgeIndex(PassageIndex):
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._try, work)
 
     def _try(self, work: Callable[[], T]) -> T:
-        """*work*; where the engine fails, once more with the shard opened anew, since a shard that failed stays so."""
+        """*work*; where the engine fails, once more with the shard opened again, since a shard that failed stays so."""
         try:
             return run_engine(work)
         except EngineFailed as exc:

@@ -32,7 +32,7 @@ _BY_DAMAGE = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, sign
 
 @dataclass(frozen=True, slots=True)
 class ShardFolder:
-    """*path* holds a shard for vectors of *dimension* numbers, on *disk*; *on_replaced* hears that it began anew."""
+    """*path* holds a shard for vectors of *dimension* numbers, on *disk*; *on_replaced* hears that it started again."""
 
     path: Path
     dimension: int

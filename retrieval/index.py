@@ -100,7 +100,7 @@ class MadeForAnother(StoreRefused):
 class PassageIndex(Protocol):
     """Passages of many tenants; each call but `list_tenant_ids` sees the caller's tenant alone.
 
-    `loss_count`: how often it was lost and began anew, empty. `is_whole`: False from then on until all is back in it.
+    `loss_count`: how often it was lost and made again, empty. `is_whole`: False from then on until all is back in it.
     """
 
     loss_count: int = 0

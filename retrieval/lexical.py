@@ -12,7 +12,7 @@ from utils.passages import Passage
 from utils.translations import find_translations
 
 # How texts become terms, and which texts are embedded: another name with any change to it or to the languages below. An
-# index of another version is built anew, beside the one that serves.
+# index of another version is built again, beside the one that serves.
 LEXICAL_VERSION = "words-1"
 LANGUAGES = {"en": "english", "es": "spanish", "id": "indonesian"}
 # Written without spaces between words, and with a dictionary in the engine's slower tokenizer.

@@ -26,7 +26,7 @@ _NO_KEY = "The Qdrant server asks for a key: set QDRANT_API_KEY."
 
 
 class CollectionGone(StoreUnavailable):
-    """A collection that was there is not any more; preparing the index again makes it anew."""
+    """A collection that was there is not any more; preparing the index again makes it again."""
 
 
 class PointGone(StoreUnavailable):

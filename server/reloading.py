@@ -65,7 +65,7 @@ class Reloading:
         self.note = Note(os.getpid(), "")
 
     def hand_over(self) -> _Values | None:
-        """The settings as plain values, for a worker that imports all of ours anew; None where there is no master."""
+        """The settings as plain values, for a worker that imports all of ours again; None where there is no master."""
         if self._now is None:
             return None
         now = self._now.model_copy(update={"workers": self.workers}) if self.workers else self._now
@@ -134,7 +134,7 @@ class Reloading:
         replace_file(folder / NOTE, json.dumps(asdict(self.note)).encode())
 
 
-# The one of this process. gunicorn runs its configuration anew at each reload, so it cannot be kept there.
+# The one of this process. gunicorn runs its configuration again at each reload, so it cannot be kept there.
 reloading = Reloading()
 
 

@@ -4,6 +4,8 @@ A full disk cannot be handled as an error everywhere: a process that writes into
 does, is ended by SIGBUS. So a reserve is kept free: documents may not use it, what cannot be refused may.
 """
 
+import asyncio
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +15,11 @@ from typing import Literal
 
 from utils.errors import NotEnoughSpace
 
+logger = logging.getLogger(__name__)
+
 SpaceState = Literal["ok", "low", "full"]
 _RETRY_AFTER = {"Retry-After": "60"}
+_POLL_S = 1.0
 _MARGIN_BYTES = 1_048_576  # booked ahead of what comes without a size
 
 
@@ -55,6 +60,17 @@ class DiskSpace:
                 "Not enough disk space: questions are not answered until there is more. Try again later.",
                 headers=_RETRY_AFTER,
             )
+
+    async def wait_for_room(self) -> None:
+        """Return once something may be written: a start that failed instead would be repeated again and again."""
+        if self.state() != "full":
+            return
+        logger.error(
+            "Not enough disk space to start: %s Waiting until half of that is free: make room.", self.describe()
+        )
+        while self.state() == "full":
+            await asyncio.sleep(_POLL_S)
+        logger.info("There is room on the disk: %s Starting.", self.describe())
 
     def describe(self) -> str:
         """How much is free and how much is the reserve, for operators."""

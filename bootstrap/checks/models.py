@@ -111,7 +111,7 @@ async def _check_embedded_model() -> tuple[Finding, Space]:
     space = embedder.model, embedder.dimension
     if abs(length - 1) > 0.01:
         found = f"The model that comes with the service gives vectors of length {length:.3f} instead of 1."
-        return failure(EMBEDDING_MODEL, found, "Install the packages of requirements.txt anew."), space
+        return failure(EMBEDDING_MODEL, found, "Install the packages of requirements.txt again."), space
     return ok(EMBEDDING_MODEL, f"embedded: {embedder.model}, unit vectors of {embedder.dimension} numbers"), space
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from bootstrap.installation import Entered
+from bootstrap.installation import UnitSettings
 from config import (
     ENV_FILE,
     Settings,
@@ -65,25 +65,25 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
     return Installation(root, settings, offline), [ok("Variables", found)]
 
 
-def describe_source(entered: Entered | None) -> list[Finding]:
-    """The unit whose settings these are, and what of the shell is not heeded; nothing where there is no unit."""
+def describe_source(entered: UnitSettings | None) -> list[Finding]:
+    """The unit whose settings these are, and what of the shell is ignored; nothing where there is no unit."""
     if entered is None:
         return []
     unit, files = entered.unit, [str(file) for file in list_settings_files(entered)]
     source = ok("Installation", f"{unit.path}, settings in {' and '.join(files) or 'it'}, user {unit.user}")
-    what = "It is set in this shell, and not heeded: a unit starts the service."
+    what = "It is set in this shell, but ignored: a unit starts the service."
     remedy = f"Unset it; to change the service write it into {files[0] if files else unit.path}."
-    return [source, *(warning(name, what, remedy) for name in list_unheeded(entered))]
+    return [source, *(warning(name, what, remedy) for name in list_ignored(entered))]
 
 
-def list_settings_files(entered: Entered) -> list[Path]:
+def list_settings_files(entered: UnitSettings) -> list[Path]:
     """The files beside the unit that its settings are in; what stands in the first one wins."""
     return [*([settings_file()] if os.environ.get(ENV_FILE) else []), *entered.unit.files]
 
 
-def list_unheeded(entered: Entered) -> list[str]:
+def list_ignored(entered: UnitSettings) -> list[str]:
     """The variables of ours that are set in this shell for nothing."""
-    return [name for name in entered.unheeded if name in list_variables()]
+    return [name for name in entered.ignored if name in list_variables()]
 
 
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:

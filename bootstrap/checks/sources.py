@@ -26,7 +26,7 @@ from utils.passages import Passage
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import MEANING, REMEDY
 
-_AGAIN = "Install the packages of requirements.txt anew, and take all of the service's sources from one version."
+_AGAIN = "Install the packages of requirements.txt again, and take all of the service's sources from one version."
 _EXTRAS = frozenset({"opentelemetry", "sentry_sdk"})  # installed where they are used, and then asked for at the start
 _SENTENCES = {
     "id": "Bagaimana cara mendaftar ulang dan berapa biayanya?",

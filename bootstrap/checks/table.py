@@ -14,7 +14,7 @@ from utils.findings import Finding, Level, failure, skipped
 
 if TYPE_CHECKING:  # it imports packages
     from bootstrap.checks.settings import Installation
-    from bootstrap.installation import Entered
+    from bootstrap.installation import UnitSettings
     from config import Settings
 
 Groups = dict[str, list[Finding]]
@@ -125,7 +125,9 @@ CHECKS: dict[str, dict[str, Check]] = {
 }
 
 
-def run_checks(root: Path, *, offline: bool, only: Collection[str] = (), entered: "Entered | None" = None) -> Groups:
+def run_checks(
+    root: Path, *, offline: bool, only: Collection[str] = (), entered: "UnitSettings | None" = None
+) -> Groups:
     """Every finding by group, about the service in *root* as its unit starts it, or as it would be started here.
 
     *entered*: that unit. *offline*: no configured dependency is asked. *only*: names of groups, none for all; Python,

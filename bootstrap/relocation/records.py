@@ -61,7 +61,7 @@ def _describe(url: URL) -> str:
 
 
 class RecordsMove:
-    """Every table of the models, parents first. *unindexed*: its passages are not moved and have to be indexed anew."""
+    """Every table of the models, parents first. *unindexed*: its passages are not moved: they have to be indexed."""
 
     def __init__(self, source: Records, target: Records) -> None:
         self._stores = source, target

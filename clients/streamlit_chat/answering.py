@@ -22,7 +22,7 @@ _STAGES = {
     "answer": "Writing the answer…",
     "verify": "Checking the answer…",
 }
-_ANEW = ":material/replay: The service was interrupted. The answer begins anew."
+_ANEW = ":material/replay: The service was interrupted. The answer starts again."
 _LOST = ":material/cloud_off: The connection is lost. Connecting again…"
 
 

@@ -2,7 +2,7 @@
 
 Streamlit draws much more than Markdown: diagrams (which load images from anywhere), formulas, icons, emoji, coloured
 text, footnotes. So nothing of a text is handed on as it is. `answer_markdown` reads an answer as plain CommonMark and
-writes it anew out of the few constructs below, with every character of its words escaped; what is not among them shows
+rewrites it with the few constructs below, with every character of its words escaped; what is not among them shows
 as the text it is. Whatever a later Streamlit may add, an answer cannot say it.
 """
 

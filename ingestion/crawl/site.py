@@ -1,4 +1,4 @@
-"""A site as a crawler sees it: fetched politely, its robots.txt heeded, its sitemaps read."""
+"""A site as a crawler sees it: fetched politely, its robots.txt obeyed, its sitemaps read."""
 
 import threading
 import time

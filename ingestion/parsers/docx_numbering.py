@@ -51,7 +51,7 @@ class _Definition:
 class _List:
     definition: str
     levels: Mapping[int, _Level]
-    starts: Mapping[int, int]  # by level, where this list begins to count anew
+    starts: Mapping[int, int]  # by level, where this list begins to count again
 
 
 class Numbering:
@@ -159,7 +159,7 @@ def _get_start(its_list: _List, depth: int) -> int:
 
 
 def _is_restarted(its_list: _List, deeper: int, depth: int) -> bool:
-    """Whether level *deeper* counts anew after a paragraph on level *depth*, which is above it."""
+    """Whether level *deeper* counts again after a paragraph on level *depth*, which is above it."""
     after = its_list.levels[deeper].restarts_after if deeper in its_list.levels else None
     return after is None or after > deeper or depth < after
 

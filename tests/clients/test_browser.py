@@ -182,13 +182,13 @@ def test_a_lost_connection_and_an_answer_that_begins_anew_are_told(tab: Page, ur
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     api.behaviour.following_problem = None
     api.behaviour.go_on.set()
-    expect(tab.get_by_text("The answer begins anew")).to_be_visible()
+    expect(tab.get_by_text("The answer starts again")).to_be_visible()
     expect(tab.get_by_text("Connecting again")).to_have_count(0)
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     api.behaviour.go_on_anew.set()
     expect_answers(tab)
     expect(tab.get_by_test_id("stChatMessage")).to_have_count(2)
-    expect(tab.get_by_text("begins anew")).to_have_count(0)
+    expect(tab.get_by_text("starts again")).to_have_count(0)
 
 
 def test_other_things_can_be_done_while_an_answer_comes(tab: Page, url: str, api: ApiStub) -> None:

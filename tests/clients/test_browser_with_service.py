@@ -122,7 +122,7 @@ def test_an_answer_is_whole_in_the_end_though_the_service_was_killed(
     service.process.wait(10)
     expect(tab.get_by_text("Connecting again")).to_be_visible()
     service.start()
-    expect(tab.get_by_text("The answer begins anew")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("The answer starts again")).to_be_visible(timeout=20_000)
     expect(marks(tab).first).to_be_visible(timeout=30_000)
     expect(questions(tab)).to_have_text([FIRST])
     shown = answer(tab)

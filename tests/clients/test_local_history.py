@@ -62,7 +62,7 @@ def test_with_history_off_a_browser_keeps_nothing(browser: BrowserContext, off_u
     expect(tab.get_by_text("keeps nothing of your conversations")).to_have_text(
         "This browser keeps nothing of your conversations: a reload begins a new one."
     )
-    expect(tab.get_by_text("Starts anew, so that the next person sees nothing.", exact=True)).to_be_visible()
+    expect(tab.get_by_text("Starts again, so that the next person sees nothing.", exact=True)).to_be_visible()
     ask(tab)
     expect_answers(tab)
     ask(tab, "And when is it due?")
@@ -109,7 +109,7 @@ def test_with_history_for_a_session_the_list_ends_with_the_tab(
     tab.goto(session_url)
     expect(tab.get_by_text("None yet.", exact=True)).to_be_visible()
     expect(tab.get_by_text("Your conversations are listed in the sidebar until you close this tab.")).to_be_visible()
-    expect(tab.get_by_text("Deletes the list and starts anew, so that the next person sees nothing.")).to_be_visible()
+    expect(tab.get_by_text("Deletes the list and starts again, so that the next person sees nothing.")).to_be_visible()
     ask(tab)
     expect(shelf(tab)).to_have_text([QUESTION])
     tab.reload()

@@ -391,7 +391,7 @@ def test_an_answer_that_begins_anew_is_not_shown_twice(api: ApiStub) -> None:
     page = open_page()
     ask(page)
     assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]
-    assert "begins anew" not in shown(page)  # once it is whole
+    assert "starts again" not in shown(page)  # once it is whole
 
 
 def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_it(api: ApiStub) -> None:

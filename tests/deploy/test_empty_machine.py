@@ -149,11 +149,11 @@ def test_every_command_acts_on_the_stores_of_the_service_and_as_its_user(told: P
     )
     flask, stray = (told / "by_flask").read_text(), (told / "stray").read_text()
     assert flask.startswith(f"{stores}\n")
-    assert stray.startswith(f"{stores} Set in this shell and not heeded: DATABASE_URI, DATA_DIR.\n")
+    assert stray.startswith(f"{stores} Set in this shell, but ignored: DATABASE_URI, DATA_DIR.\n")
     for said in (flask, stray):
         assert "to try it" in said
         assert "PostgreSQL at its socket" in said
-    assert re.search(r"^DATABASE_URI +warning +It is set in this shell, and not heeded", stray, re.MULTILINE)
+    assert re.search(r"^DATABASE_URI +warning +It is set in this shell, but ignored", stray, re.MULTILINE)
     assert (told / "of_root").read_text() == ""
     for made in ("no_data", "no_stray"):
         assert "No such file" in (told / made).read_text()

@@ -81,7 +81,7 @@ def _open_cluster(address: Address, timeouts: Timeouts) -> "ClusterClient":
         # A node's name stays while its address may change: the ones given are asked, not those the cluster names.
         dynamic_startup_nodes=False,
         retry=Retry(NoBackoff(), 1),
-        # Each slot that has moved is learned by itself. To learn all anew redis-py would close the connections of the
+        # Each slot that has moved is learned by itself. To learn all again redis-py would close the connections of the
         # commands that are under way.
         reinitialize_steps=0,
         **_make_options(address, timeouts),

@@ -121,7 +121,7 @@ class Reader:
         if not asked.checkpoint_id:
             has = b"".join(ref for channel in channels.values() for ref in channel.packed.ends)
             seen = CachedConversation(address.checkpoint_id, channels, values=unpacker.cached(), has=has)
-            # What is under an older key is not known: the next write has it anew, under the one that writes.
+            # What is under an older key is not known: the next write has it again, under the one that writes.
             self.cache.put(asked, seen if unpacker.is_current() else NOTHING_CACHED)
         return found
 

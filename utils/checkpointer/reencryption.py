@@ -1,6 +1,6 @@
 """A whole conversation made over: under other keys, or copied under another id.
 
-Sealed bytes say whose they are, so a copy is sealed anew. References are keyed digests, so with other keys every value
+Sealed bytes say whose they are, so a copy is sealed again. References are keyed digests, so with other keys every value
 gets another name, and so does whatever refers to it: pages, records, logs of writes.
 
 old = Codec(Keyring.parse("new:…,old:…"), plain_too=True)   # reads whatever is there

@@ -2,7 +2,7 @@
 
 A list is a chain of pages, so that appending stores the new item and one short page, however long the list is. A page
 is the reference of the page before it, if any, and then up to `PAGE_ITEMS` references of items. Full pages are shared
-by every checkpoint that begins with the same items; only the last page is written anew. A list's reference is that of
+by every checkpoint that begins with the same items; only the last page is written again. A list's reference is that of
 its last page.
 """
 

@@ -67,7 +67,7 @@ def drop_capabilities() -> None:
 def set_inspectable(allowed: bool) -> None:
     """Whether other processes of this user may read our memory and environment in /proc, and debug us.
 
-    It is inherited by a fork, and begins anew with each program that is executed. Root may always. See PR_SET_DUMPABLE
+    It is inherited by a fork, and starts again with each program that is executed. Root may always. See PR_SET_DUMPABLE
     in prctl(2).
     """
     _call_prctl(_PR_SET_DUMPABLE, int(allowed))

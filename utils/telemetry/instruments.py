@@ -16,7 +16,7 @@ class Instruments:
 
     def __init__(self, catalogue: Iterable[Series]) -> None:
         self._made = {series.name: _make(series) for series in catalogue}
-        # prometheus_client looks a child up by a lock and a tuple of strings made anew: half the cost of counting.
+        # prometheus_client looks a child up by a lock and a tuple of strings made again: half the cost of counting.
         self._children: dict[tuple[str, ...], Any] = {}
 
     def count(self, series: Series, *labels: str, by: float = 1.0) -> None:
