@@ -27,6 +27,7 @@ from api.health import health_blueprint
 from api.json_provider import OrjsonProvider
 from api.metering import register_metering
 from api.middleware import register_middleware
+from api.models import models_blueprint
 from api.opening import attached
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
@@ -104,8 +105,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        bots_blueprint, documents_blueprint, document_links_blueprint, usage_blueprint, view_blueprint,
-        web_sources_blueprint, ratings_blueprint, conflicts_blueprint, health_blueprint,
+        bots_blueprint, models_blueprint, documents_blueprint, document_links_blueprint, usage_blueprint,
+        view_blueprint, web_sources_blueprint, ratings_blueprint, conflicts_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -325,8 +325,9 @@ class Settings(BaseSettings):
     )
     state_encryption_keys: SecretStr | None = Field(
         None,
-        description="Encrypt conversations in Redis and ratings in SQL: name:key, keys from `openssl rand -base64 32`. "
-        "To rotate, put the new one first: name:key,older:key. Unset: not encrypted.",
+        description="Encrypt conversations in Redis, ratings and keys of tenants' models in SQL: name:key, keys from "
+        "`openssl rand -base64 32`. To rotate, put the new one first: name:key,older:key. Unset: not encrypted, and "
+        "such keys cannot be stored.",
     )
     transcript_retention_days: float | None = Field(
         None,
@@ -460,6 +461,11 @@ class Settings(BaseSettings):
         description="Seconds until a chat model that is away is asked again; answers are quotes meanwhile.",
     )
     llm_temperature: float = Field(0.2, ge=0, le=2, description="Sampling temperature of the chat model.")
+    model_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Private addresses or networks that tenants' own models may be on, with commas. Unset: public ones "
+        "alone.",
+    )
     openai_max_concurrent: int = Field(
         1000, ge=1, le=4096, description="Calls a process makes at once to the chat model, and to the embedding model."
     )
@@ -556,6 +562,7 @@ class Settings(BaseSettings):
         "forwarded_allow_ips",
         "crawl_networks",
         "crawl_ports",
+        "model_networks",
         "verify_model_languages",
         mode="before",
     )
@@ -668,7 +675,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is not like example.org, *.example.org or [::1], without a port")
         return hosts
 
-    @field_validator("forwarded_allow_ips", "crawl_networks")
+    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:

@@ -15,7 +15,8 @@ class BotConfig:
     `version` grows by one with each change, and is 0 as long as nothing but the settings says how it answers; a run
     that is resumed goes on with its own. `institution`: whose documents it answers from. `instructions`: what its
     language model is told beside the rules. `dataset_ids`: what it searches, empty for all of the tenant's.
-    `top_k`: passages an answer rests on at most. `unsupported_sentences`: what becomes of sentences without support.
+    `top_k`: passages an answer rests on at most. `model_id`, in `model_version`: its language model; "" is the
+    service's own. `unsupported_sentences`: what becomes of sentences without support.
     """
 
     bot_id: str = DEFAULT_BOT
@@ -25,6 +26,8 @@ class BotConfig:
     instructions: str = ""
     dataset_ids: tuple[str, ...] = ()
     top_k: int = 6
+    model_id: str = ""
+    model_version: int = 0
     unsupported_sentences: Policy = "mark"
 
     @property
@@ -34,18 +37,19 @@ class BotConfig:
 
     @property
     def key(self) -> str:
-        """Names it in its version, within its tenant."""
-        return f"{self.bot_id}@{self.version}"
+        """Names it in its version, and its model in its own, within its tenant."""
+        return f"{self.bot_id}@{self.version}/{self.model_id}@{self.model_version}"
 
 
 class BotDirectory(Protocol):
     """Knows the bots of every tenant."""
 
-    async def get(self, ctx: Principal, version: int | None = None) -> BotConfig:
-        """The bot that *ctx* talks to, as it is now, or in *version*, which a run has begun with.
+    async def get(self, ctx: Principal, version: int | None = None, model_version: int = 0) -> BotConfig:
+        """The bot that *ctx* talks to, as it is now, or in the versions which a run has begun with.
 
         Raises:
             NotFound: the tenant has no such bot.
             Conflict: it is switched off.
+            NotReady: its model is not there.
             StoreUnavailable: it cannot be known now.
         """

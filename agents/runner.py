@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
@@ -18,7 +17,7 @@ from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
-from agents.state import AgentContext, AnswerModel
+from agents.state import AgentContext, AnswerModel, AnswerModels
 from agents.threads import thread_of
 from agents.topics import TopicFinder
 from agents.transcripts import Transcripts
@@ -74,7 +73,8 @@ class Runner:
         places: of the answers in long conversations.
         transcripts: what SQL keeps of conversations.
         answers: those to first questions, None where they are not to be given again.
-        judge: decides about sentences of which nothing else is certain, None where nobody is to.
+        models: the model of each bot, which is asked for a turn.
+        is_judged: whether a language model decides about sentences of which nothing else is certain.
         entailment: reads sentences with their passages, None where no such model is configured.
     """
 
@@ -84,22 +84,22 @@ class Runner:
         *,
         leases: Leases,
         retriever: Callable[[], Retriever],
-        model: AnswerModel,
+        models: AnswerModels,
         bots: BotDirectory,
         places: AnswerPlaces,
         transcripts: Transcripts,
         answers: AnswerCache | None = None,
-        judge: BaseChatModel | None = None,
+        is_judged: bool = False,
         entailment: Entailment | None = None,
     ) -> None:
         self._store: ConversationStore = saver
         self._places, self._reader = places, ConversationReader(saver, places)
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
-        self._judge, self._entailment = judge, entailment
+        self._is_judged, self._entailment = is_judged, entailment
         self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
-        self._leases, self._retriever, self._model, self._bots = leases, retriever, model, bots
+        self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
 
     async def run(self, record: RunRecord, emit: Callable[[Event], None], *, is_resumed: bool = False) -> list[Event]:
         """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
@@ -121,13 +121,13 @@ class Runner:
         return [*citations, {"type": "done", **result}]
 
     async def _answer(self, record: RunRecord, config: RunnableConfig, emit: Callable[[Event], None]) -> AIMessage:
-        bot = await self._bots.get(record.ctx, record.bot_version)
-        async with self._turn_limiter.inside() as place:
+        bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
+        async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
             state = await self._graph.ainvoke(
                 {"messages": [question_message(record.message, record.id, record.created_at or None)]},
                 config,
-                context=self._context(record, bot, place, emit),
+                context=self._context(record, bot, model, place, emit),
                 durability="exit",
             )
         await self._places.note(record.thread_id, state["messages"])
@@ -148,19 +148,22 @@ class Runner:
                 emit({"type": "support", **support})
         return said
 
-    def _context(self, record: RunRecord, bot: BotConfig, place: Permit, emit: Callable[[Event], None]) -> AgentContext:
+    def _context(
+        self, record: RunRecord, bot: BotConfig, model: AnswerModel, place: Permit, emit: Callable[[Event], None]
+    ) -> AgentContext:
         retriever = self._retriever()
+        judge = model.chat if self._is_judged and model.is_language_model else None
         return AgentContext(
             run_id=record.id,
             tenant=record.ctx,
             emit=emit,
             retriever=retriever,
-            model=self._model,
+            model=model,
             bot=bot,
             streams=record.streams,
             place=place,
             cache_session=self._cache_session(record, bot),
-            verifier=Verifier(retriever.embedder, self._judge, entailment=self._entailment),
+            verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
         )
 

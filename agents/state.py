@@ -1,8 +1,9 @@
 """What a conversation keeps between turns, and what a turn is given for its own time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypedDict, TypeVar
+from typing import Annotated, Any, Protocol, TypedDict, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage
@@ -56,6 +57,18 @@ class AnswerModel:
     def is_away(self) -> bool:
         """Whether the language model has failed and has not answered since."""
         return self.circuit is not None and self.circuit.is_open
+
+
+class AnswerModels(Protocol):
+    """The models by which the bots of every tenant answer."""
+
+    def hold(self, ctx: Principal, bot: BotConfig) -> AbstractAsyncContextManager[AnswerModel]:
+        """The model of *bot*, which stays open for the length of the block.
+
+        Raises:
+            NotReady: it cannot be opened; the text says why.
+            StoreUnavailable: how it is reached cannot be known now.
+        """
 
 
 @dataclass(frozen=True, slots=True)

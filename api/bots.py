@@ -52,6 +52,7 @@ _TopK = Annotated[
     BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
     Field(ge=1, le=20, description="Passages an answer rests on at most."),
 ]
+_Model = Annotated[BotId, Field(description="The model that it answers by; null: the service's own.")]
 _Unsupported = Annotated[
     Literal["mark", "drop", "refuse"], Field(description="What becomes of sentences that nothing supports.")
 ]
@@ -67,6 +68,7 @@ class BotPatch(Strict):
     instructions: _Instructions | None = None
     dataset_ids: _Datasets | None = None
     top_k: _TopK | None = None
+    model_id: _Model | None = None
     unsupported_sentences: _Unsupported | None = None
 
     def merge(self, former: BotAnswers) -> BotAnswers:
@@ -103,6 +105,7 @@ class BotOut(BaseModel):
     instructions: str | None
     dataset_ids: list[str] | None
     top_k: int | None
+    model_id: str | None
     unsupported_sentences: Literal["mark", "drop", "refuse"] | None
     created_at: datetime
     updated_at: datetime
@@ -120,6 +123,7 @@ async def choose_bot(ctx: Principal, bot_id: str | None) -> tuple[Principal, Bot
     Raises:
         NotFound: the tenant has no such bot, or the key is for another one alone.
         Conflict: it is switched off.
+        NotReady: its model is not there.
         StoreUnavailable: it cannot be known now.
     """
     ctx = at_bot(ctx, bot_id)
@@ -148,7 +152,7 @@ def at_bot(ctx: Principal, bot_id: str | None) -> Principal:
 )
 @requires(Scope.BOTS_WRITE)
 def create(ctx: Principal, body: BotIn) -> Response:
-    """201; 409 if there is one of this id, 404 where a dataset is not found.
+    """201; 409 if there is one of this id, 404 where a dataset or the model is not found.
 
     A bot `default` says how the tenant's default bot answers.
     """

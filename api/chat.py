@@ -119,6 +119,8 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         fingerprint=identity.fingerprint,
         keep_s=identity.keep_s,
         bot_version=bot.version,
+        model_id=bot.model_id,
+        model_version=bot.model_version,
         trace_parent=_read_trace_parent(),
     )
     if services().monitor.keeps_turns_on_disk:

@@ -96,6 +96,8 @@ async def _describe(ctx: Principal, record: RunRecord, last: Event | None) -> di
         "conversation_id": record.conversation_id,
         "bot_id": record.ctx.bot_id or DEFAULT_BOT,
         "bot_version": record.bot_version,
+        "model_id": record.model_id or None,
+        "model_version": record.model_version,
         "status": "processing" if status == "running" else status,
         "created_at": record.created_at,
         "attempt_count": record.attempts,

@@ -233,6 +233,8 @@ class RunOut(BaseModel):
     conversation_id: str
     bot_id: str = Field(description="The bot that is asked.")
     bot_version: int = Field(description="Which of its versions answers; 0: as the settings say.")
+    model_id: str | None = Field(description="The model that answers; null: the service's own.")
+    model_version: int = Field(description="In which of its versions; 0 for the service's own.")
     status: Literal["processing", "completed", "failed", "cancelled"]
     created_at: datetime
     attempt_count: int = Field(description="How many workers have worked on it.")

@@ -34,7 +34,7 @@ from domain.in_thread import read, write
 from domain.models import CrawlState, WebSource
 from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
-from ingestion.crawl.guard import AddressRefused
+from utils.reach import AddressRefused
 from utils.validation import refuse_field
 
 DEFAULT_PAGES = 200

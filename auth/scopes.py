@@ -21,6 +21,8 @@ class Scope(StrEnum):
     WEB_SOURCES_WRITE = "web-sources:write"
     BOTS_READ = "bots:read"
     BOTS_WRITE = "bots:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"  # also ask one of them whether it answers
     HEALTH_READ = "health:read"  # how the service is, in full
 
 

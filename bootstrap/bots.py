@@ -13,9 +13,10 @@ from agents.bots import BotConfig
 from auth.principal import DEFAULT_BOT, Principal
 from config import Settings
 from domain.bots import BotAnswers, BotState, find_bot_state, get_answers, make_missing_error
+from domain.chat_models import find_version
 from domain.db import Database
 from utils.checkpointer.circuit import Circuit
-from utils.errors import Conflict, StoreUnavailable
+from utils.errors import Conflict, NotReady, StoreUnavailable
 from utils.expiring import Expiring
 
 _MOST_KEPT, _KEPT_S = 10_000, 86_400.0
@@ -36,11 +37,10 @@ def make_default_bot(settings: Settings) -> BotConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Of turns that wait for the same bot."""
+    """Of turns that wait for the same."""
 
-    ctx: Principal
-    bot_id: str
-    state: asyncio.Future[BotState | None]
+    read: Callable[[Session], Any]
+    answer: asyncio.Future[Any]
 
 
 class StoredBots:
@@ -61,14 +61,14 @@ class StoredBots:
         )
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "bots")
-        self._asked: dict[tuple[str, str], _Question] = {}
+        self._asked: dict[tuple[str, str, str], _Question] = {}
         self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, ctx: Principal, version: int | None = None) -> BotConfig:
+    async def get(self, ctx: Principal, version: int | None = None, model_version: int = 0) -> BotConfig:
         """See `BotDirectory.get`."""
         bot_id = ctx.bot_id or DEFAULT_BOT
         if version is not None:
-            return await self._get_version(ctx, bot_id, version)
+            return replace(await self._get_version(ctx, bot_id, version), model_version=model_version)
         outcome = await self._find_outcome(ctx, bot_id)
         if outcome == "off":
             raise Conflict(f"The bot {bot_id!r} is switched off. Ask another one, or its administrator.")
@@ -100,10 +100,22 @@ class StoredBots:
         return known or "missing"
 
     async def _read_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
-        state = await _wait(self._ask_state(ctx, bot_id))
+        asked = self._ask(("bot", ctx.tenant_id, bot_id), partial(find_bot_state, ctx=ctx, bot_id=bot_id))
+        state: BotState | None = await _wait(asked)
         if state is None:
             return "missing"
-        return await self._get_version(ctx, bot_id, state.version) if state.is_enabled else "off"
+        if not state.is_enabled:
+            return "off"
+        bot = await self._get_version(ctx, bot_id, state.version)
+        return await self._add_model_version(ctx, bot) if bot.model_id else bot
+
+    async def _add_model_version(self, ctx: Principal, bot: BotConfig) -> BotConfig:
+        model_id = bot.model_id
+        asked = self._ask(("model", ctx.tenant_id, model_id), partial(find_version, ctx=ctx, model_id=model_id))
+        version: int | None = await _wait(asked)
+        if version is None:
+            raise NotReady(f"This bot answers by the model {model_id!r}, which is not there: give it another one.")
+        return replace(bot, model_version=version)
 
     async def _get_version(self, ctx: Principal, bot_id: str, version: int) -> BotConfig:
         if version == 0:
@@ -116,27 +128,26 @@ class StoredBots:
             self._versions.put(key, bot)
         return bot
 
-    def _ask_state(self, ctx: Principal, bot_id: str) -> Awaitable[BotState | None]:
-        """Read after this call; turns that begin meanwhile share what is read next, once for each bot."""
-        key = ctx.tenant_id, bot_id
+    def _ask(self, key: tuple[str, str, str], read: Callable[[Session], T]) -> Awaitable[T]:
+        """Read after this call; turns that begin meanwhile share what is read next, once for each *key*."""
         if key not in self._asked:
-            self._asked[key] = _Question(ctx, bot_id, asyncio.get_running_loop().create_future())
+            self._asked[key] = _Question(read, asyncio.get_running_loop().create_future())
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_what_is_asked())
-        return asyncio.shield(self._asked[key].state)
+        return asyncio.shield(self._asked[key].answer)
 
     async def _read_what_is_asked(self) -> None:
         while self._asked:
             asked, self._asked = list(self._asked.values()), {}
             try:
-                states = await self._read(partial(_read_states, asked))
+                answers = await self._read(partial(_read_answers, asked))
             except Exception as exc:  # it is theirs who ask
                 for question in asked:
-                    question.state.set_exception(exc)
-                    question.state.exception()  # nobody may be left to see it
+                    question.answer.set_exception(exc)
+                    question.answer.exception()  # nobody may be left to see it
             else:
-                for question, state in zip(asked, states, strict=True):
-                    question.state.set_result(state)
+                for question, answer in zip(asked, answers, strict=True):
+                    question.answer.set_result(answer)
 
     def _read(self, work: Callable[[Session], T]) -> Awaitable[T]:
         def read() -> T:
@@ -146,8 +157,8 @@ class StoredBots:
         return asyncio.get_running_loop().run_in_executor(self._reader, read)
 
 
-def _read_states(asked: Sequence[_Question], session: Session) -> list[BotState | None]:
-    return [find_bot_state(session, question.ctx, question.bot_id) for question in asked]
+def _read_answers(asked: Sequence[_Question], session: Session) -> list[Any]:
+    return [question.read(session) for question in asked]
 
 
 async def _wait(answer: Awaitable[T]) -> T:

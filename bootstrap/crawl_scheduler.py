@@ -19,12 +19,12 @@ from domain.document_files import DocumentFiles
 from domain.in_thread import write
 from domain.models import WebSource
 from ingestion.crawl.crawler import Crawler, CrawlRules
-from ingestion.crawl.guard import Reach
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.errors import Conflict, NotFound, ProblemError
 from utils.loops import repeat
+from utils.reach import Reach
 
 logger = logging.getLogger("bootstrap.crawl_scheduler")
 

@@ -38,9 +38,9 @@ def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers
     """Those of a service; *asked* is *embedder*, maybe with a cache of questions."""
     gates = {}
     if model.is_language_model:
-        from providers.chat.openai import RemoteChatModel  # here: it takes long to import
+        from providers.chat.remote import RemoteModel  # here: it takes long to import
 
-        if isinstance(model.chat, RemoteChatModel):
+        if isinstance(model.chat, RemoteModel):
             gates["chat"] = model.chat.gate
     if isinstance(embedder, OpenAIEmbedder):
         gates["embedding"] = embedder.gate

@@ -65,8 +65,12 @@ async def open_answer_model(
         retry_after_s=settings.llm_retry_after,
     )
     stack.push_async_callback(chat.aclose)
-    quotes = ExtractiveChatModel(embedder=embedder, **_IN_A_SECOND)
-    return AnswerModel(chat, is_language_model=True, quotes=quotes, circuit=chat.circuit)
+    return AnswerModel(chat, is_language_model=True, quotes=make_quotes(embedder), circuit=chat.circuit)
+
+
+def make_quotes(embedder: Embedder) -> ExtractiveChatModel:
+    """What answers in place of a language model that fails."""
+    return ExtractiveChatModel(embedder=embedder, **_IN_A_SECOND)
 
 
 async def open_embedder(stack: AsyncExitStack, settings: Settings, observer: ModelObserver | None = None) -> Embedder:

@@ -32,8 +32,10 @@ from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import make_ingesting, scanner_check
 from bootstrap.knowledge import Progress, load_knowledge, retire_samples
 from bootstrap.looks import list_models, look_around, time_statements
+from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import (
     add_cache,
+    make_quotes,
     open_answer_model,
     open_answers,
     open_calibrations,
@@ -46,6 +48,7 @@ from bootstrap.permissions import check_in_thread, make_permission_check
 from bootstrap.savers import make_keyring, open_saver
 from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
+from bootstrap.tenant_models import TenantModels
 from bootstrap.tracing import trace
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import SAMPLES, Settings
@@ -113,6 +116,7 @@ class Conversations:
     bots: StoredBots
     transcripts: Transcripts
     transcript_writer: TranscriptWriter
+    tenant_models: TenantModels
 
 
 async def open_stores(stack: AsyncExitStack, settings: Settings, *, patience_s: float) -> Stores:
@@ -175,21 +179,25 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     answers = open_answers(stack, settings, stores.database, deletions)
     bots = StoredBots(stores.database, make_default_bot(settings))
     stack.callback(bots.close)
-    retention, keys = make_retention(settings), make_keyring(settings)
+    retention, keys, watch = make_retention(settings), make_keyring(settings), stores.telemetry
     transcripts = Transcripts(stores.database, retention=retention, keys=keys, undo_s=settings.conversation_undo)
+    tenant_models = TenantModels(
+        settings, stores.database, keys, quotes=make_quotes(search.asked), observer=watch.tenant_models
+    )
+    models = ModelRegistry(model, tenant_models.open)
+    stack.push_async_callback(models.aclose)
     runner = Runner(
         checkpointer,
         leases=leases,
         retriever=search.serving.retriever,
-        model=model,
+        models=models,
         bots=bots,
         places=AnswerPlaces(redis, ttl_s=settings.conversation_ttl),
         transcripts=transcripts,
         answers=answers,
-        judge=model.chat if settings.verify_judge and model.is_language_model else None,
+        is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
     )
-    watch = stores.telemetry
     run_store = RunStore(redis, worker=uuid4().hex, hold_s=settings.run_lease, keys=keys, stores=watch.stores)
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
     outbox = Outbox(redis, default_s=retention.default_s, keys=keys)
@@ -210,7 +218,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     for work in (runs.keep(), writer.run(), upkeep.run()):
         run_until_closed(stack, work)
     stack.push_async_callback(runs.drain, 0)
-    return Conversations(checkpointer, answers, runs, bots, transcripts, writer)
+    return Conversations(checkpointer, answers, runs, bots, transcripts, writer, tenant_models)
 
 
 def make_retention(settings: Settings) -> Retention:

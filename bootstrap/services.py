@@ -20,6 +20,7 @@ from bootstrap.parts import open_runs, open_search, open_stores, start_backgroun
 from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
 from bootstrap.stores import make_disk_space
+from bootstrap.tenant_models import TenantModels
 from config import Settings
 from domain.db import Database
 from domain.document_files import DocumentFiles
@@ -39,7 +40,8 @@ from utils.telemetry import Telemetry
 class Services:
     """What the edges work with.
 
-    `page_key` is the secret of the chat page, `link_key` signs links to documents, `state_keys` encrypt ratings.
+    `page_key` is the secret of the chat page, `link_key` signs links to documents, `state_keys` encrypt ratings and the
+    keys of models.
     """
 
     settings: Settings
@@ -52,6 +54,7 @@ class Services:
     runs: Runs
     bots: BotDirectory
     transcripts: Transcripts
+    tenant_models: TenantModels
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -116,6 +119,7 @@ async def open_services(
             runs=conversations.runs,
             bots=conversations.bots,
             transcripts=conversations.transcripts,
+            tenant_models=conversations.tenant_models,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

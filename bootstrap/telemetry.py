@@ -67,6 +67,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
     return Telemetry(
         runs=MeteredRuns(instruments),
         chat_model=MeteredModel(instruments, "chat"),
+        tenant_models=MeteredModel(instruments, "tenant_chat"),
         embedding_model=MeteredModel(instruments, "embedding"),
         stores=MeteredStores(instruments),
         sampler=Sampler(instruments),

@@ -44,10 +44,12 @@ async def trace(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry)
     chat, embedding = settings.chat_endpoint, settings.embedding_endpoint
     chat_model = TracedModel(tracer, runs, operation="chat", model=chat.model if chat else "")
     embedding_model = TracedModel(tracer, runs, operation="embeddings", model=embedding.model if embedding else "")
+    tenant_models = TracedModel(tracer, runs, operation="chat", model="of a tenant")
     return replace(
         telemetry,
         runs=RunObservers(telemetry.runs, runs),
         chat_model=ModelObservers(telemetry.chat_model, chat_model),
+        tenant_models=ModelObservers(telemetry.tenant_models, tenant_models),
         embedding_model=ModelObservers(telemetry.embedding_model, embedding_model),
     )
 

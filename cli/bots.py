@@ -23,6 +23,7 @@ def _says(command: Any) -> Any:
         click.option("--instructions", help="What its language model is told beside the rules."),
         click.option("--dataset", "dataset_ids", multiple=True, help="What it answers from; may be repeated."),
         click.option("--top-k", type=click.IntRange(1, 20), help="Passages an answer rests on at most."),
+        click.option("--model", "model_id", help="The model that it answers by, as `flask model list` names it."),
         click.option("--unsupported-sentences", type=click.Choice(["mark", "drop", "refuse"])),
     ):
         command = option(command)

@@ -26,6 +26,7 @@ from cli.jobs import datasets, jobs
 from cli.keys import api_key
 from cli.links import links
 from cli.migrate_data import migrate_data
+from cli.models import model
 from cli.operator import announce_stores, json_option, operator, read_as_operator, records, settings, tenant_option
 from cli.ratings import ratings
 from cli.state import state
@@ -45,7 +46,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, bot, conflicts, datasets, links, jobs, crawl)
+    documents_and_jobs = (load, documents, bot, model, conflicts, datasets, links, jobs, crawl)
     for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, index, log_id):
         app.cli.add_command(command)
 

@@ -25,6 +25,7 @@ from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
 from cli.state_citations import CitedDocuments
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
+from cli.state_models import reencrypt_model_keys
 from cli.state_ratings import forget_ratings_of, reencrypt_ratings
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
 from cli.state_transcript import erase_transcript_of, reencrypt_transcript
@@ -182,7 +183,8 @@ async def encrypt(
 ) -> None:
     """Bring conversations, in Redis and in SQL, and their ratings under the first key of STATE_ENCRYPTION_KEYS.
 
-    The time they have left stays. --all without --match also takes what SQL keeps of conversations that have ended.
+    The time they have left stays. --all without --match also takes what SQL keeps of conversations that have ended, and
+    the API keys of models.
     """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
@@ -196,6 +198,8 @@ async def encrypt(
     among = None if everything and pattern == "*" else thread_ids
     for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
         reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
+    if among is None:
+        reencrypt_model_keys(settings(), outcomes, keys=keys, tenant=tenant)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))

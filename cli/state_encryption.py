@@ -18,12 +18,13 @@ _NAMED = 5  # of those that a message is about; there may be thousands
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of conversations, in Redis and in SQL, and of ratings: how many by outcome, and which were written to
-    all the time or, by reason, cannot be read."""
+    """What became of conversations, in Redis and in SQL, of ratings and keys of models: how many by outcome, and which
+    were written to all the time or, by reason, cannot be read."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     ratings: Counter[Outcome] = field(default_factory=Counter)
     transcript: Counter[Outcome] = field(default_factory=Counter)
+    model_keys: Counter[Outcome] = field(default_factory=Counter)
     busy: list[str] = field(default_factory=list)
     unreadable: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -57,16 +58,17 @@ async def reencrypt(saver: RedisCheckpointer, thread_ids: Sequence[str], keys: R
 
 def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
     """The outcomes in words; *whole* if these were all conversations and ratings there are."""
-    done = f"encrypted under {keys.target!r}" if keys.target else "decrypted"
-    counts = outcomes.counts
+    done, counts = _name_done(keys), outcomes.counts
     lines = [f"{counts['done']} conversations {done}; {counts['current']} were already."]
     if ratings := outcomes.ratings:
         lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
     if kept := outcomes.transcript:
         lines.append(f"{kept['done']} conversations in SQL {done}; {kept['current']} were already.")
+    if model_keys := outcomes.model_keys:
+        lines.append(_count_model_keys(model_keys, keys))
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
-    if whole and outcomes.complete and keys.spare:
+    if whole and outcomes.complete and keys.spare and (keys.target or not model_keys):
         lines.append(_name_spare_keys(keys))
     return "\n".join(lines)
 
@@ -86,6 +88,19 @@ def format_failures(outcomes: Outcomes) -> str:
             "`flask state delete`, or DELETE over the API, removes what is broken."
         )
     return "\n".join(lines)
+
+
+def _count_model_keys(model_keys: Counter[Outcome], keys: Rekeying) -> str:
+    if keys.target:
+        return f"{model_keys['done']} keys of models {_name_done(keys)}; {model_keys['current']} were already."
+    return (
+        f"{model_keys['current']} keys of models stay encrypted, as they are stored in no other way: keep "
+        "STATE_ENCRYPTION_KEYS, or remove them first."
+    )
+
+
+def _name_done(keys: Rekeying) -> str:
+    return f"encrypted under {keys.target!r}" if keys.target else "decrypted"
 
 
 def _name_spare_keys(keys: Rekeying) -> str:

@@ -23,7 +23,7 @@ Rated = tuple[Principal, str]  # whose rating, and of which run's answer
 
 def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
     """Forget what was said of the answers of these conversations."""
-    if not _can_have_ratings(settings):
+    if not can_have_records(settings):
         return
     with closing(open_database(settings.database_address)) as database, database.writing() as session:
         for thread_id in thread_ids:
@@ -39,7 +39,7 @@ def reencrypt_ratings(
     Raises:
         StoreUnavailable: the database does not answer; what was done is done, and can be gone on with.
     """
-    if not _can_have_ratings(settings):
+    if not can_have_records(settings):
         return
     label = "Encrypting ratings" if keys.target else "Decrypting ratings"
     with closing(open_database(settings.database_address)) as database:
@@ -63,8 +63,8 @@ def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] 
     return [(ctx, run_id) for ctx, one in conversations for run_id in list_rated_runs(session, ctx, one)]
 
 
-def _can_have_ratings(settings: Settings) -> bool:
-    """Whether there can be ratings: connecting would make the database."""
+def can_have_records(settings: Settings) -> bool:
+    """Whether there can be a database: connecting would make it."""
     return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
 
 

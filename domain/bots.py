@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import DEFAULT_BOT, Principal
+from domain.chat_models import lock_model
 from domain.models import ApiKey, Bot, BotVersion, Dataset, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count
@@ -26,6 +27,7 @@ class BotAnswers(TypedDict, total=False):
     instructions: str
     dataset_ids: list[str]
     top_k: int
+    model_id: str
     unsupported_sentences: Literal["mark", "drop", "refuse"]
 
 
@@ -50,7 +52,7 @@ def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers
 
     Raises:
         BadInput: *bot_id* is no id of a bot.
-        NotFound: the tenant has not all of these datasets.
+        NotFound: the tenant has not all of these datasets, or not this model.
         Conflict: there is one of this id, or there are as many as a tenant may have.
     """
     if not BOT_ID.fullmatch(bot_id):
@@ -139,7 +141,7 @@ def change_bot(
     """Make the bot so; what is None stays. How it answers is a new version where it differs. Flushed, not committed.
 
     Raises:
-        NotFound: the tenant has none of this id, or not all of these datasets.
+        NotFound: the tenant has none of this id, not all of these datasets, or not this model.
     """
     stored = lock_bot(session, ctx, bot_id)
     if name is not None:
@@ -179,6 +181,8 @@ def _make_taken_error(bot_id: str) -> Conflict:
 
 def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers) -> StoredBot:
     _check_datasets(session, ctx, answers.get("dataset_ids", []))
+    if "model_id" in answers:
+        lock_model(session, ctx, answers["model_id"])  # or it could be removed before this is committed
     bot.version += 1
     config: dict[str, Any] = {**answers}
     session.add(BotVersion(tenant_id=ctx.tenant_id, bot_id=bot.bot_id, version=bot.version, config=config))

@@ -211,6 +211,42 @@ class BotVersion(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class ChatModel(Base):
+    """A language model of a tenant, as it is now; how it is reached is in its newest `ChatModelVersion`."""
+
+    __tablename__ = "chat_models"
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    model_id: Mapped[str] = mapped_column(PlainString(40), primary_key=True)
+    version: Mapped[int] = mapped_column(default=0)  # goes on counting where one of a removed model's id is made again
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    removed_at: Mapped[datetime | None]
+
+
+class ChatModelVersion(Base):
+    """How a model is reached since one change of it; rows are not altered, so that a run goes on with its version.
+
+    Only the key is written anew where the key that it is encrypted under is: `domain/chat_models.py` says how.
+    """
+
+    __tablename__ = "chat_model_versions"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "model_id"], ["chat_models.tenant_id", "chat_models.model_id"]),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
+    model_id: Mapped[str] = mapped_column(PlainString(40), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(PlainString(20))
+    base_url: Mapped[str] = mapped_column(PlainString(500))
+    model: Mapped[str] = mapped_column(PlainString(200))  # as its provider calls it
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)  # what it says itself; the rest is left to the provider
+    api_key: Mapped[bytes | None]  # encrypted
+    api_key_end: Mapped[str] = mapped_column(PlainString(4))  # its last characters, for people to tell it by
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Dataset(Base):
     """A tenant's collection of documents."""
 

@@ -12,14 +12,18 @@ from typing import Literal
 import aiohttp
 
 from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from utils.reach import AddressRefused
 
 
 class StatusError(Exception):
-    """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name."""
+    """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name.
 
-    def __init__(self, status: int, code: str = "", retry_after: str | None = None) -> None:
+    `unwanted`: a parameter of the request that it does not take.
+    """
+
+    def __init__(self, status: int, code: str = "", retry_after: str | None = None, unwanted: str = "") -> None:
         super().__init__(f"status {status}")
-        self.status, self.code, self.retry_after = status, code, retry_after
+        self.status, self.code, self.retry_after, self.unwanted = status, code, retry_after, unwanted
 
 
 class EndpointError(Exception):
@@ -45,6 +49,19 @@ CALL_ERRORS = (
 
 _PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Parameters that an answer can be had without, and words of a refusal that is about one of them. A value that is out of
+# bounds is another matter: without the parameter it would only be hidden.
+OPTIONAL_PARAMETERS = (
+    "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "tool_choice", "stream_options",
+)  # fmt: skip
+_UNWANTED = re.compile(
+    r"unsupported|not supported|n.t support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed"
+    r"|deprecated|only the default|invalid.{0,20}argument|use .?max_",
+    re.IGNORECASE,
+)
+_OUT_OF_BOUNDS = re.compile(
+    r"context length|too (large|long|high|low)|at (most|least)|maximum|less than|greater than", re.IGNORECASE
+)
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
@@ -78,11 +95,22 @@ class CallFailure:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Which endpoint failed, for messages: `name` as "chat model", `prefix` of its variables as "LLM"."""
+    """Which endpoint failed, for messages: `name` as "chat model", `prefix` of its variables as "LLM".
+
+    Without a prefix it is a tenant's, which has fields in place of variables.
+    """
 
     name: str
     prefix: str
     model: str
+    format: str = "OpenAI"
+
+    def name_setting(self, setting: str) -> str:
+        """What sets it, as BASE_URL, API_KEY, MODEL or TIMEOUT: the variable, or the field of the tenant's model."""
+        return f"{self.prefix}_{setting}" if self.prefix else _FIELDS[setting]
+
+
+_FIELDS = {"BASE_URL": "base_url", "API_KEY": "api_key", "MODEL": "model", "TIMEOUT": "timeout_s"}
 
 
 def describe_failure(exc: Exception, side: Side) -> CallFailure:
@@ -90,12 +118,23 @@ def describe_failure(exc: Exception, side: Side) -> CallFailure:
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
     who = f"The {side.name} endpoint"
+    if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error.__cause__, AddressRefused):
+        return CallFailure(
+            ProviderUnavailable(
+                f"{who} is at an address that is not on the public internet: the operator opens private ones with "
+                "MODEL_NETWORKS."
+            ),
+            "unreachable",
+            passing=False,
+        )
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return CallFailure(
-            ProviderUnavailable(f"{who} cannot be reached: check {side.prefix}_BASE_URL."), "unreachable", passing=True
+            ProviderUnavailable(f"{who} cannot be reached: check {side.name_setting('BASE_URL')}."),
+            "unreachable",
+            passing=True,
         )
     if isinstance(exc, TimeoutError):
-        detail = f"{who} did not answer in time: check that it is well, or raise {side.prefix}_TIMEOUT."
+        detail = f"{who} did not answer in time: check that it is well, or raise {side.name_setting('TIMEOUT')}."
         return CallFailure(ProviderTimeout(detail), "timeout", passing=False)
     if isinstance(exc, EndpointError):
         return CallFailure(
@@ -104,22 +143,23 @@ def describe_failure(exc: Exception, side: Side) -> CallFailure:
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
         return CallFailure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
     detail = (
-        f"{who} does not speak the OpenAI format: check that {side.prefix}_BASE_URL is right, often it ends in /v1."
+        f"{who} does not speak the {side.format} format: check that {side.name_setting('BASE_URL')} is right"
+        f"{', often it ends in /v1' if side.format == 'OpenAI' else ''}."
     )
     return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
 
 
 def _describe_status(exc: StatusError, side: Side) -> CallFailure:
-    who, status = f"The {side.name} endpoint", exc.status
+    who, status, setting = f"The {side.name} endpoint", exc.status, side.name_setting
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
     if status < 400:
         detail = (
-            f"{who} redirects to another address ({shown}), to which nothing is sent: set {side.prefix}_BASE_URL to it."
+            f"{who} redirects to another address ({shown}), to which nothing is sent: set {setting('BASE_URL')} to it."
         )
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if status in (401, 403):
-        detail = f"{who} refused the API key ({shown}): check {side.prefix}_API_KEY."
+        detail = f"{who} refused the API key ({shown}): check {setting('API_KEY')}."
         return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
     if status == 402 or code in _NO_CREDIT:
         return CallFailure(
@@ -129,10 +169,10 @@ def _describe_status(exc: StatusError, side: Side) -> CallFailure:
         return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
-        detail += f": check {side.prefix}_BASE_URL and {side.prefix}_MODEL."
+        detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     return CallFailure(
-        ProviderUnavailable(f"{who} refused the request ({shown}): check {side.prefix}_MODEL and its limits."),
+        ProviderUnavailable(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits."),
         "refused",
         passing=False,
     )
@@ -143,6 +183,21 @@ def _describe_passing(exc: StatusError, what: str, shown: str) -> CallFailure:
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
     problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)
     return CallFailure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
+
+
+def find_unwanted(status: int, code: str, refusal: str) -> str:
+    """The parameter that a *refusal* with *status* and *code* says the endpoint does not take, "" if it says none.
+
+    Source: https://platform.openai.com/docs/guides/error-codes, and what vLLM, FastAPI and Anthropic say.
+    """
+    if status not in (400, 422):
+        return ""
+    is_about_one = code.startswith(("unsupported", "unknown_param")) or _UNWANTED.search(refusal)
+    if not is_about_one or (_OUT_OF_BOUNDS.search(refusal) and not code.startswith("unsupported")):
+        return ""
+    named = {name: found.start() for name in OPTIONAL_PARAMETERS if (found := re.search(rf"\b{name}\b", refusal))}
+    # "'max_tokens' is not supported. Use 'max_completion_tokens'": what is to be used comes after.
+    return min(named, key=named.__getitem__) if named else ""
 
 
 def retry_after_s(header: str | None) -> float | None:

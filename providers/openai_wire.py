@@ -17,8 +17,8 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from providers.openai_errors import EndpointError, StatusError
-from utils.outbound import find_proxy, open_session, read_at_most
+from providers.openai_errors import EndpointError, StatusError, find_unwanted
+from utils.outbound import Guard, find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
 Json = dict[str, Any]
@@ -35,18 +35,24 @@ _END_S = 0.1
 class OpenAIWire:
     """Connections to one endpoint; belongs to the event loop it was made in.
 
+    *guard* keeps it from private addresses; None: it may be at any.
+
     Deadlines but that for connecting are the caller's. All calls raise `aiohttp.ClientError`, `OSError`, `ValueError`
     and the errors of `providers/openai_errors.py`, for `describe_failure` to explain.
     """
 
-    def __init__(self, base_url: str, api_key: SecretStr, *, connect_timeout_s: float) -> None:
-        self._base_url, self._proxy = base_url.rstrip("/"), find_proxy(base_url)
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, connect_timeout_s: float, guard: Guard | None = None
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._proxy = None if guard else find_proxy(base_url)  # a proxy would connect to any address
         self._http = open_session(
             base_url,
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             connections=MOST_CONNECTIONS,
             kept_idle_s=_KEPT_IDLE_S,
+            guard=guard,
         )
 
     async def fetch(self, path: str) -> Json:
@@ -75,8 +81,7 @@ class OpenAIWire:
         url = f"{self._base_url}{path}"
         async with self._http.request(method, url, data=body, proxy=self._proxy, allow_redirects=False) as response:
             if response.status >= 300:
-                code = _read_code(await read_at_most(response, _LARGEST_REFUSAL))
-                raise StatusError(response.status, code, response.headers.get("Retry-After"))
+                raise await read_refusal(response)
             yield response
 
 
@@ -177,6 +182,18 @@ async def _read_end(response: aiohttp.ClientResponse) -> None:
     with suppress(TimeoutError, aiohttp.ClientError):
         async with asyncio.timeout(_END_S):
             await read_at_most(response, _LARGEST_EVENT)
+
+
+async def read_refusal(response: aiohttp.ClientResponse) -> StatusError:
+    """Why the endpoint refused, in whichever of the usual forms it says so.
+
+    Raises:
+        ValueError: it says too much.
+    """
+    body = await read_at_most(response, _LARGEST_REFUSAL)
+    code = _read_code(body)
+    unwanted = find_unwanted(response.status, code, body.decode(errors="replace"))
+    return StatusError(response.status, code, response.headers.get("Retry-After"), unwanted)
 
 
 def _read_code(refusal: bytes) -> str:

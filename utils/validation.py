@@ -8,6 +8,7 @@ from utils.errors import BadInput
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 BOT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
+API_KEY = re.compile(r"[\x21-\x7e]{1,500}", re.ASCII)  # of a provider; it goes into a header
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # https://www.w3.org/TR/trace-context/#traceparent-header; versions to come may say more at its end.
 TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,64})?", re.ASCII)

@@ -41,10 +41,10 @@ def result_in(done: Event) -> dict[str, Any]:
 class RunRecord:
     """A turn as it was asked for, enough to begin it anew, and how far it is.
 
-    `ctx` is who asks, and which bot; `bot_version` is that bot's when the run began. `streams`: tokens are wanted as
-    they come. `fingerprint` tells whether a repeated request is the same. `attempts` counts workers that have tried.
-    `created_at` is ISO 8601. `keep_s`: how long it and its events are kept after they were last used; 0: as the policy
-    says.
+    `ctx` is who asks, and which bot; `bot_version` is that bot's when the run began, and it answers by `model_id` in
+    `model_version`. `streams`: tokens are wanted as they come. `fingerprint` tells whether a repeated request is the
+    same. `attempts` counts workers that have tried. `created_at` is ISO 8601. `keep_s`: how long it and its events are
+    kept after they were last used; 0: as the policy says.
     """
 
     id: str
@@ -57,6 +57,8 @@ class RunRecord:
     created_at: str = ""
     keep_s: int = 0
     bot_version: int = 0
+    model_id: str = ""
+    model_version: int = 0
     status: Status = "running"
     attempts: int = 1
     trace_parent: str = ""  # of the request, as its header `traceparent` said
@@ -71,6 +73,8 @@ class RunRecord:
             "scopes": " ".join(sorted(self.ctx.scopes)),
             "bot": self.ctx.bot_id or "",
             "bot_version": str(self.bot_version),
+            "model": self.model_id,
+            "model_version": str(self.model_version),
             "conversation": self.conversation_id,
             "request": self.request_id,
             "streams": "1" if self.streams else "",
@@ -96,6 +100,8 @@ class RunRecord:
             created_at=fields["created_at"],
             keep_s=int(fields["keep_s"]),
             bot_version=int(fields.get("bot_version", 0)),
+            model_id=fields.get("model", ""),
+            model_version=int(fields.get("model_version", 0)),
             status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
             attempts=int(fields["attempts"]),
             trace_parent=fields.get("trace_parent", ""),

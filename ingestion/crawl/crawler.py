@@ -18,13 +18,14 @@ from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import display_address, link, root
 from ingestion.crawl.fetch import Fetcher, FetchFailed
 from ingestion.crawl.frontier import CrawlScope, Frontier
-from ingestion.crawl.guard import AddressRefused, Reach, Resolve, resolve
+from ingestion.crawl.guard import Resolve, resolve
 from ingestion.crawl.site import CrawlPolicy, Politeness, Site, Stopped
 from ingestion.crawl.visit import PageVisitor, SiteAway, VisitOutcome
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import PARSER_VERSION, DocumentReader
 from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
+from utils.reach import AddressRefused, Reach
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from typing import Self
 
 import httpcore
 
-from ingestion.crawl.guard import AddressRefused, Clock, GuardedBackend, NoAddress, Reach, Resolve, TookTooLong, resolve
+from ingestion.crawl.guard import Clock, GuardedBackend, NoAddress, Resolve, TookTooLong, resolve
+from utils.reach import AddressRefused, Reach
 
 READ_S = 15.0  # between two pieces of a reply
 REQUEST_S = 60.0  # for all of it

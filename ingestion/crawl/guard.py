@@ -10,40 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from ssl import SSLContext
 from typing import Any
 
 import httpcore
 from httpcore import SOCKET_OPTION, NetworkBackend, NetworkStream, SyncBackend
 
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
+from utils.reach import Reach
+
 Resolve = Callable[[str, int], Sequence[str]]
 
 CONNECT_S = 10.0
-WEB_PORTS = frozenset({80, 443})
-# What Python takes for public, or did so in an earlier version: the registries of special addresses grow.
-_REFUSED = (
-    IPv4Network("192.0.0.0/24"),  # RFC 6890, of the protocols themselves; Oracle Cloud's metadata are at 192.0.0.192
-    IPv4Network("192.31.196.0/24"),  # AS112, RFC 7535
-    IPv4Network("192.52.193.0/24"),  # AMT, RFC 7450
-    IPv4Network("192.175.48.0/24"),  # AS112, RFC 7534
-    IPv4Network("192.88.99.0/24"),  # relays of 6to4
-    IPv4Network("168.63.129.16/32"),  # Azure's metadata, at an address that looks public
-    IPv6Network("3fff::/20"),  # documentation, RFC 9637
-    IPv6Network("2001::/23"),  # RFC 2928, of the protocols themselves, Teredo and ORCHID among them
-    IPv6Network("2620:4f:8000::/48"),  # AS112, RFC 7534
-    IPv6Network("5f00::/16"),  # segment routing, RFC 9602
-)
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: holds an IPv4 address, which counts
-_GLOBAL = IPv6Network("2000::/3")
-_SIX_TO_FOUR = IPv6Network("2002::/16")  # an IPv4 address in disguise
-_ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")  # RFC 5214: another one
-
-
-class AddressRefused(Exception):
-    """The address is none that a web source may be on; the text says so without telling what is there."""
 
 
 class NoAddress(Exception):
@@ -52,45 +29,6 @@ class NoAddress(Exception):
 
 class TookTooLong(Exception):
     """The time for a request was over before the other side was done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Which addresses may be connected to: public ones on *ports*, and those in *networks* besides.
-
-    *networks* are private ones that the operator opens, none unless configured.
-    """
-
-    networks: tuple[Network, ...] = ()
-    ports: frozenset[int] = WEB_PORTS
-
-    def check_port(self, port: int) -> None:
-        """Return if connections to the port are allowed, whatever the address.
-
-        Raises:
-            AddressRefused: they are not.
-        """
-        if port not in self.ports:
-            allowed = ", ".join(map(str, sorted(self.ports)))
-            raise AddressRefused(
-                f"Port {port} is not allowed, only {allowed} are. The operator sets them with CRAWL_PORTS."
-            )
-
-    def check(self, address: str, port: int) -> None:
-        """Return if a connection there is allowed.
-
-        Raises:
-            AddressRefused: it is not.
-        """
-        self.check_port(port)
-        try:
-            found = _plain(ip_address(address.partition("%")[0]))
-        except ValueError:
-            raise AddressRefused("Its name does not lead to an address.") from None
-        if any(found in network for network in self.networks):
-            return
-        if not _is_public(found):
-            raise AddressRefused("It leads to an address that is not on the public internet.")
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -212,20 +150,3 @@ class _GuardedStream(NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-def _plain(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return IPv4Address(address.packed[-4:]) if address in _NAT64 else address
-
-
-def _is_public(address: Address) -> bool:
-    if any(address in network for network in _REFUSED) or not address.is_global:
-        return False
-    if isinstance(address, IPv4Address):
-        return not (address.is_multicast or address.is_reserved)
-    return address in _GLOBAL and address not in _SIX_TO_FOUR and address.packed[8:12] not in _ISATAP

@@ -8,11 +8,12 @@ Wire format: https://platform.openai.com/docs/api-reference/chat
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from providers.openai_wire import EventStream, Json, OpenAIWire
 
 _PATH = "/chat/completions"
+_OTHER_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 # Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
@@ -34,11 +35,12 @@ class RawAnswer:
 class RawCompletions:
     """Asks for whole answers."""
 
-    wire: OpenAIWire
+    completions: "Completions"
 
     async def create(self, **body: object) -> RawAnswer:
         """The answer to *body*."""
-        return RawAnswer(_leave_out_nonsense(await self.wire.ask(_PATH, body)))
+        sent = self.completions.trim(body)
+        return RawAnswer(_leave_out_nonsense(await self.completions.wire.ask(_PATH, sent)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,25 @@ class Completions:
     """Asks for streamed answers, and by `with_raw_response` for whole ones."""
 
     wire: OpenAIWire
+    _unwanted: set[str] = field(default_factory=set)
 
     @property
     def with_raw_response(self) -> RawCompletions:
         """For whole answers."""
-        return RawCompletions(self.wire)
+        return RawCompletions(self)
+
+    def leave_out(self, parameter: str) -> bool:
+        """Send no such parameter any more; whether that is new. What has two names is sent by the other one then."""
+        is_new = parameter not in self._unwanted
+        self._unwanted.add(parameter)
+        return is_new
+
+    def trim(self, body: Json) -> Json:
+        """*body* without what the endpoint does not take."""
+        if not self._unwanted:
+            return body
+        named = {name if name not in self._unwanted else _OTHER_NAMES.get(name, name): body[name] for name in body}
+        return {name: value for name, value in named.items() if name not in self._unwanted}
 
     async def create(self, **body: object) -> AbstractAsyncContextManager[AsyncIterator[Json]]:
         """The events of the answer to *body*; those that only add text, and came together, are one."""
@@ -58,7 +74,10 @@ class Completions:
 
     @asynccontextmanager
     async def _stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
-        async with self.wire.open_events(_PATH, body) as stream, aclosing(_read_now_and_then(stream)) as events:
+        async with (
+            self.wire.open_events(_PATH, self.trim(body)) as stream,
+            aclosing(_read_now_and_then(stream)) as events,
+        ):
             yield events
 
 

@@ -26,7 +26,6 @@ from domain.web_sources import (
     request_crawl,
 )
 from ingestion.crawl.crawler import Crawler, CrawlRules
-from ingestion.crawl.guard import Reach
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.sandbox import ParserProcess
@@ -37,6 +36,7 @@ from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
 from tests.reading import files_for_one_run, parsing, policy_with
 from utils.errors import Conflict, NotFound
+from utils.reach import Reach
 from utils.sandbox.sandbox import Sandbox
 
 LEAVE = "Everyone who works here has twelve days of leave in a year, which are asked for in writing."

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingestion.crawl.fetch import Fetcher, FetchFailed, PageTooLarge, unpack
-from ingestion.crawl.guard import AddressRefused, Reach, resolve
+from ingestion.crawl.guard import resolve
 from tests.examples import count_examples
 from tests.fakes.website import Page, Website, packed
+from utils.reach import AddressRefused, Reach
 
 NOT_PUBLIC = "It leads to an address that is not on the public internet."
 

@@ -24,6 +24,7 @@ class Telemetry:
 
     runs: RunObserver = field(default_factory=RunObservers)
     chat_model: ModelObserver = field(default_factory=ModelObservers)
+    tenant_models: ModelObserver = field(default_factory=ModelObservers)
     embedding_model: ModelObserver = field(default_factory=ModelObservers)
     stores: StoreObserver = field(default_factory=StoreObservers)
     sampler: "Sampler | None" = None

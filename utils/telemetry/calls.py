@@ -6,7 +6,7 @@ from utils.telemetry.instruments import Instruments
 
 
 class MeteredModel:
-    """A `ModelObserver` for the model of this *kind*, "chat" or "embedding", that counts with *instruments*."""
+    """A `ModelObserver` for models of this *kind*, such as "chat", that counts with *instruments*."""
 
     def __init__(self, instruments: Instruments, kind: str) -> None:
         self._instruments, self._kind = instruments, kind

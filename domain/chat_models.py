@@ -1,0 +1,327 @@
+"""A tenant's language models: made, listed, changed and removed. Each change is a version; API keys are encrypted."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth.principal import Principal
+from domain.models import Bot, BotVersion, ChatModel, ChatModelVersion, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import scoped, scoped_count
+from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_name
+from utils.checkpointer.errors import UnreadableValue
+from utils.checkpointer.reencryption import Outcome
+from utils.errors import Conflict, NotFound, NotReady
+from utils.reach import AddressRefused, Reach
+from utils.validation import BOT_ID, refuse_field
+
+logger = logging.getLogger(__name__)
+
+Provider = Literal["openai", "anthropic", "google"]
+BASE_URLS: dict[Provider, str] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+}
+"""The providers' own; `openai` is also for every other endpoint that speaks its format."""
+MOST_MODELS = 200  # of a tenant
+LONGEST_URL, LONGEST_NAME = 500, 200
+_SHOWN, _LEAST_KEY = 4, 16  # of a shorter key its end would tell too much
+_MOST_NAMED = 5
+_IS_PRESENT = ChatModel.removed_at.is_(None)
+_NO_KEYS = (
+    "An API key is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
+    "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParameters:
+    """What is asked of a model; None leaves it to the provider, and the time to LLM_TIMEOUT."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """How a model is reached, but for its API key. `model` is what the provider calls it."""
+
+    provider: Provider
+    base_url: str
+    model: str
+    parameters: ModelParameters = ModelParameters()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model in one of its versions."""
+
+    row: ChatModel
+    version: ChatModelVersion
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How it is reached."""
+        found = self.version
+        provider: Provider = found.provider  # type: ignore[assignment] # only this module writes it
+        return ModelSpec(provider, found.base_url, found.model, ModelParameters(**found.parameters))
+
+
+def create_model(
+    session: Session, ctx: Principal, model_id: str, spec: ModelSpec, api_key: str, keys: Keyring | None
+) -> StoredModel:
+    """Add a model to the caller's tenant; flushed, not committed. *api_key* "" is none; *keys* encrypt it.
+
+    Raises:
+        BadInput: *model_id* is no id of a model.
+        Conflict: there is one of this id, or as many as a tenant may have, or nothing to encrypt the key with.
+    """
+    if not BOT_ID.fullmatch(model_id):
+        raise refuse_field("The id of a model is 1 to 40 of a-z, 0-9, - and _, beginning with a letter or digit.", "id")
+    if (session.scalar(scoped_count(ctx, ChatModel).where(_IS_PRESENT)) or 0) >= MOST_MODELS:
+        raise Conflict(f"There are {MOST_MODELS} models already: delete one first.")
+    row = session.scalar(scoped(ctx, ChatModel).where(ChatModel.model_id == model_id).with_for_update())
+    if row is None:
+        row = ChatModel(tenant_id=ctx.tenant_id, model_id=model_id, version=0)
+    elif row.removed_at is None:
+        raise _make_taken_error(model_id)
+    row.created_at, row.removed_at = now(), None
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError as exc:  # another request was first
+        raise _make_taken_error(model_id) from exc
+    return _add_version(session, row, spec, _encrypt(row, spec, api_key, keys), _shorten(api_key))
+
+
+def list_models(session: Session, ctx: Principal, part: Part) -> Rows[ChatModel]:
+    """A part of the tenant's models, oldest first."""
+    total = session.scalar(scoped_count(ctx, ChatModel).where(_IS_PRESENT)) or 0
+    keys = (ChatModel.created_at, ChatModel.model_id)
+    return read_part(session, scoped(ctx, ChatModel).where(_IS_PRESENT), keys, part, total=total)
+
+
+def list_newest(session: Session, ctx: Principal, rows: Sequence[ChatModel]) -> list[StoredModel]:
+    """These models as they are now, in the same order."""
+    newest = scoped(ctx, ChatModelVersion).join(ChatModel).where(ChatModelVersion.version == ChatModel.version)
+    wanted = newest.where(ChatModel.model_id.in_([row.model_id for row in rows]))
+    found = {version.model_id: version for version in session.scalars(wanted)}
+    return [StoredModel(row, found[row.model_id]) for row in rows]
+
+
+def get_model(session: Session, ctx: Principal, model_id: str, version: int | None = None) -> StoredModel:
+    """One model, as it is; or as it was in *version*, also where it was removed since.
+
+    Raises:
+        NotFound: the tenant has none of this id, or it had no such version.
+    """
+    row = session.scalar(scoped(ctx, ChatModel).where(ChatModel.model_id == model_id))
+    if row is None or (row.removed_at is not None and version is None):
+        raise make_missing_error(model_id)
+    of_it = scoped(ctx, ChatModelVersion).where(ChatModelVersion.model_id == model_id)
+    found = session.scalar(of_it.where(ChatModelVersion.version == (version or row.version)))
+    if found is None:
+        raise make_missing_error(model_id)
+    return StoredModel(row, found)
+
+
+def find_version(session: Session, ctx: Principal, model_id: str) -> int | None:
+    """The version that the model has now; None where the tenant has none of this id."""
+    this = scoped(ctx, ChatModel).where(ChatModel.model_id == model_id, _IS_PRESENT)
+    return session.scalar(this.with_only_columns(ChatModel.version))
+
+
+def lock_model(session: Session, ctx: Principal, model_id: str) -> StoredModel:
+    """The model, kept as it is by others until the commit.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+    """
+    session.scalar(scoped(ctx, ChatModel).where(ChatModel.model_id == model_id).with_for_update())
+    return get_model(session, ctx, model_id)
+
+
+def change_model(
+    session: Session,
+    ctx: Principal,
+    model_id: str,
+    spec: ModelSpec,
+    *,
+    api_key: str | None = None,
+    keys: Keyring | None,
+) -> StoredModel:
+    """Make the model so, as a new version where it differs; flushed, not committed. *api_key* None stays, "" goes.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        BadInput: the key is to stay, but for another address: whoever may not know it could have it sent to himself.
+        Conflict: there is nothing to encrypt the key with.
+    """
+    stored = lock_model(session, ctx, model_id)
+    row, former = stored.row, stored.version
+    stays = api_key is None and former.api_key is not None
+    if stays and (spec.provider, spec.base_url) != (former.provider, former.base_url):
+        detail = "The stored API key is for the former provider and base_url: send api_key with the change, or null."
+        raise refuse_field(detail, "api_key")
+    if spec == stored.spec and (api_key is None or (not api_key and former.api_key is None)):
+        return stored
+    if stays:
+        return _add_version(session, row, spec, former.api_key, former.api_key_end)
+    return _add_version(session, row, spec, _encrypt(row, spec, api_key or "", keys), _shorten(api_key or ""))
+
+
+def remove_model(session: Session, ctx: Principal, model_id: str) -> None:
+    """Take the model away; answers under way go on with it.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        Conflict: bots answer by it.
+    """
+    row = lock_model(session, ctx, model_id).row
+    newest = scoped(ctx, Bot).join(BotVersion).where(BotVersion.version == Bot.version, Bot.removed_at.is_(None))
+    by_it = newest.where(BotVersion.config["model_id"].as_string() == model_id)
+    bots = list(session.scalars(by_it.with_only_columns(Bot.bot_id).order_by(Bot.bot_id)))
+    if bots:
+        named = ", ".join(bots[:_MOST_NAMED]) + (f" and {len(bots) - _MOST_NAMED} more" if bots[_MOST_NAMED:] else "")
+        raise Conflict(f"Bots answer by this model ({named}): give them another one first.")
+    row.removed_at = now()
+    session.flush()
+
+
+def decrypt_key(version: ChatModelVersion, keys: Keyring | None) -> str:
+    """The API key, "" if there is none.
+
+    Raises:
+        NotReady: it cannot be read; the log says why.
+    """
+    try:
+        return _open_key(version, keys)
+    except UnreadableValue as exc:
+        named = f"{version.tenant_id}/{version.model_id}"
+        logger.error("The API key of the model %s, version %s, cannot be read: %s.", named, version.version, exc)
+        detail = f"The API key of the model {version.model_id!r} cannot be read; the operator's log says why."
+        raise NotReady(f"{detail} Until then it can be stored anew.") from exc
+
+
+def list_keys(session: Session, ctx: Principal) -> list[tuple[str, int]]:
+    """The models and versions of the tenant that have an API key."""
+    having = scoped(ctx, ChatModelVersion).where(ChatModelVersion.api_key.is_not(None))
+    columns = having.with_only_columns(ChatModelVersion.model_id, ChatModelVersion.version)
+    return [(model_id, version) for model_id, version in session.execute(columns)]
+
+
+def rekey(
+    session: Session, ctx: Principal, model_id: str, version: int, *, old: Keyring | None, new: Keyring
+) -> Outcome:
+    """Write the API key of a version, which *old* reads, anew under *new*.
+
+    Raises:
+        UnreadableValue: it cannot be read; it is as it was.
+    """
+    of_it = scoped(ctx, ChatModelVersion).where(ChatModelVersion.model_id == model_id)
+    found = session.scalar(of_it.where(ChatModelVersion.version == version).with_for_update())
+    if found is None or found.api_key is None:
+        return "absent"
+    if new.is_current(found.api_key):
+        return "current"
+    found.api_key = new.encrypt(_open_key(found, old).encode(), _name(found, found))
+    return "done"
+
+
+def check_base_url(base_url: str, reach: Reach) -> str:
+    """*base_url* if a model can be there; what its name leads to is looked at with each connection.
+
+    Raises:
+        BadInput: it is no address, holds a login, or is a private one.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    is_plain = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
+    if not is_plain or not host or parts.scheme not in ("http", "https"):
+        raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise refuse_field("Has to be without a login, a query and a fragment.", "base_url")
+    try:
+        _check_host(host, reach)
+    except AddressRefused:
+        detail = "Leads to an address that is not on the public internet; the operator opens some with MODEL_NETWORKS."
+        raise refuse_field(detail, "base_url") from None
+    return base_url.rstrip("/")
+
+
+def make_missing_error(model_id: str) -> NotFound:
+    """That the tenant has no such model."""
+    return NotFound(f"Model {model_id!r} not found.")
+
+
+def _check_host(host: str, reach: Reach) -> None:
+    """Raises AddressRefused for what needs no resolver to be told."""
+    if host == "localhost" or host.endswith(".localhost"):
+        reach.check("127.0.0.1", 0)
+    elif ":" in host or host.replace(".", "").isdigit():
+        reach.check(host, 0)
+
+
+def _make_taken_error(model_id: str) -> Conflict:
+    return Conflict(f"There is a model {model_id!r} already.")
+
+
+def _add_version(
+    session: Session, row: ChatModel, spec: ModelSpec, sealed: bytes | None, api_key_end: str
+) -> StoredModel:
+    row.version, row.updated_at = row.version + 1, now()
+    said: dict[str, Any] = {name: value for name, value in asdict(spec.parameters).items() if value is not None}
+    version = ChatModelVersion(
+        tenant_id=row.tenant_id,
+        model_id=row.model_id,
+        version=row.version,
+        provider=spec.provider,
+        base_url=spec.base_url,
+        model=spec.model,
+        parameters=said,
+        api_key=sealed,
+        api_key_end=api_key_end,
+    )
+    session.add(version)
+    session.flush()
+    return StoredModel(row, version)
+
+
+def _encrypt(row: ChatModel, spec: ModelSpec, api_key: str, keys: Keyring | None) -> bytes | None:
+    if not api_key:
+        return None
+    if keys is None:
+        raise Conflict(_NO_KEYS)
+    return keys.encrypt(api_key.encode(), _name(row, spec))
+
+
+def _open_key(version: ChatModelVersion, keys: Keyring | None) -> str:
+    """The API key, "" if there is none.
+
+    Raises:
+        UnreadableValue: its key is not among *keys*, or it was changed or moved.
+    """
+    if version.api_key is None:
+        return ""
+    if keys is None:
+        raise make_missing_key_error(read_key_name(version.api_key))
+    return keys.decrypt(version.api_key, _name(version, version)).decode()
+
+
+def _name(row: ChatModel | ChatModelVersion, spec: ModelSpec | ChatModelVersion) -> bytes:
+    """What a key is bound to: moved to another model, or to another address, it does not open."""
+    return f"key of the model {row.tenant_id}/{row.model_id} for {spec.provider} {spec.base_url}".encode()
+
+
+def _shorten(api_key: str) -> str:
+    return api_key[-_SHOWN:] if len(api_key) >= _LEAST_KEY else ""
