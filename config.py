@@ -539,6 +539,17 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LANGCHAIN_ENDPOINT", "LANGSMITH_ENDPOINT"),
     )
 
+    # --- Tools of bots
+    tool_modules: Annotated[list[str], NoDecode] = Field(
+        [], description="Python modules with tools of your own, as my_tools,more_tools; see docs/tools.md."
+    )
+    tool_max_steps: int = Field(6, ge=1, le=50, description="Decisions about tools in a turn; then it answers.")
+    tool_max_calls: int = Field(8, ge=1, le=100, description="Calls of tools in a turn.")
+    tool_max_tokens: int = Field(
+        50_000, ge=100, description="Tokens that decisions about tools may cost in a turn; then it answers."
+    )
+    tool_max_seconds: float = Field(60, gt=0, le=3600, description="Seconds that a turn may spend on tools.")
+
     # --- Accepted from older `.env` files; what stands here has no effect yet and is logged as such when set
     together_api_key: SecretStr | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
     pinecone_api_key: SecretStr | None = Field(
@@ -564,6 +575,7 @@ class Settings(BaseSettings):
         "crawl_ports",
         "model_networks",
         "verify_model_languages",
+        "tool_modules",
         mode="before",
     )
     @classmethod

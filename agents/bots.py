@@ -17,6 +17,7 @@ class BotConfig:
     language model is told beside the rules. `dataset_ids`: what it searches, empty for all of the tenant's.
     `top_k`: passages an answer rests on at most. `model_id`, in `model_version`: its language model; "" is the
     service's own. `unsupported_sentences`: what becomes of sentences without support.
+    `tools`: names of those it may use beside its search; `approvals`: those of them that wait for the person's word.
     """
 
     bot_id: str = DEFAULT_BOT
@@ -29,6 +30,8 @@ class BotConfig:
     model_id: str = ""
     model_version: int = 0
     unsupported_sentences: Policy = "mark"
+    tools: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
 
     @property
     def filters(self) -> Filters:

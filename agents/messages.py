@@ -3,16 +3,23 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
-from agents.citations import Citation
+from agents.citations import Citation, without_marks
 from utils.moments import format_now
 from utils.ports import FallbackReason
+
+_MESSAGES_REMEMBERED = 20
 
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
     """A person's question, said now unless *said_at* tells another time (ISO 8601)."""
-    return HumanMessage(text, id=f"{run_id}-q", additional_kwargs={"created_at": said_at or format_now()})
+    return HumanMessage(text, id=question_id(run_id), additional_kwargs={"created_at": said_at or format_now()})
+
+
+def question_id(run_id: str) -> str:
+    """What the question of a run is called."""
+    return f"{run_id}-q"
 
 
 def answer_id(run_id: str) -> str:
@@ -33,6 +40,7 @@ def answer_message(
     conflicts: Sequence[dict[str, Any]] = (),
     fallback_reason: FallbackReason | None = None,
     clarification: dict[str, Any] | None = None,
+    tool_calls: Sequence[dict[str, Any]] = (),
 ) -> AIMessage:
     """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
 
@@ -41,6 +49,7 @@ def answer_message(
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
     *fallback_reason*: why quotes answer in place of the language model; None where they do not.
     *clarification*: it is no answer but asks back: `question`, and `choices` to reply with.
+    *tool_calls*: those that were made for it, as `agents.tools.work.describe_calls` gives them.
     """
     return AIMessage(
         text,
@@ -57,6 +66,7 @@ def answer_message(
             "conflicts": list(conflicts),
             "fallback_reason": fallback_reason,
             "clarification": clarification,
+            **({"tool_calls": list(tool_calls)} if tool_calls else {}),
         },
     )
 
@@ -80,6 +90,28 @@ def spoken(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
     ]
 
 
+def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
+    """The last messages as a model is told them: beginning with a question, questions and answers in turn, without what
+    rides on them. Many models refuse anything else.
+
+    Two questions in a row stand where a model failed to answer the first; they become one.
+    """
+    talk: list[BaseMessage] = []
+    for message in map(_as_said, spoken(messages[-_MESSAGES_REMEMBERED:])):
+        if talk and type(talk[-1]) is type(message):
+            talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
+        elif talk or isinstance(message, HumanMessage):
+            talk.append(message)
+    return talk
+
+
+def _as_said(message: AnyMessage) -> BaseMessage:
+    """A message without what rides on it; marks of earlier answers point at passages that are not shown any more."""
+    if isinstance(message, HumanMessage):
+        return HumanMessage(message.text)
+    return AIMessage(without_marks(message.text))
+
+
 def to_json(message: AnyMessage) -> dict[str, Any]:
     """A message as the API shows it."""
     extra = message.additional_kwargs
@@ -90,8 +122,14 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
         view |= {"fallback_reason": extra.get("fallback_reason"), "clarification": extra.get("clarification")}
         view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
-        view |= {"conflicts": extra.get("conflicts", [])}
+        view |= {"conflicts": extra.get("conflicts", []), "tool_calls": extra.get("tool_calls", [])}
     return view
+
+
+def asked_in(message: AnyMessage) -> str | None:
+    """The run that a question was asked in; None where it is none of ours, or no question."""
+    run_id = (message.id or "").removesuffix("-q")
+    return run_id if message.id == question_id(run_id) and isinstance(message, HumanMessage) else None
 
 
 def run_of(message_id: str | None) -> str | None:

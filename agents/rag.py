@@ -3,6 +3,7 @@
     contextualize → retrieve → answer (and verify) | refuse | clarify → END
                   → talk → END, where it is small talk
                   → END, where the first question was answered before
+                  → plan → (tools → plan)* → answer | refuse | retrieve | talk, where the bot has tools
 
 Where a step has a choice, its node says where the turn goes on: two edges with conditions took a twentieth of a turn's
 CPU. One compiled graph serves every conversation of a process; what differs between runs arrives in the `AgentContext`.
@@ -17,9 +18,11 @@ from langgraph.graph.state import CompiledStateGraph
 from agents.nodes.answer import answer
 from agents.nodes.clarify import clarify
 from agents.nodes.contextualize import contextualize
+from agents.nodes.plan import plan
 from agents.nodes.refuse import refuse
 from agents.nodes.retrieve import retrieve
 from agents.nodes.talk import talk
+from agents.nodes.tools import tools
 from agents.state import AgentContext, ChatState
 
 Graph = CompiledStateGraph[ChatState, AgentContext, ChatState, ChatState]
@@ -30,6 +33,8 @@ def compile_graph(saver: BaseCheckpointSaver[Any]) -> Graph:
     graph = StateGraph(ChatState, context_schema=AgentContext)
     graph.add_node("contextualize", contextualize)
     graph.add_node("talk", talk)
+    graph.add_node("plan", plan)
+    graph.add_node("tools", tools)
     graph.add_node("retrieve", retrieve)
     graph.add_node("answer", answer)
     graph.add_node("refuse", refuse)

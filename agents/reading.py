@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.messages import answer_id, spoken, to_json
+from agents.messages import answer_id, asked_in, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
 
@@ -63,7 +63,8 @@ class ConversationReader:
     ) -> dict[str, Any]:
         """The last *limit* messages before the one at *before*, or of all, as the API shows them.
 
-        *asked* is being answered now, and kept only when it is.
+        *asked* is being answered now, and kept only when it is. `unanswered`: the run of the last question, where it
+        stands without an answer.
 
         Raises:
             NotFound: there is no such conversation, and nothing is asked in it.
@@ -79,6 +80,7 @@ class ConversationReader:
             messages, total = [*messages, asked], total + 1
         return {
             "messages": [to_json(message) for message in spoken(messages)],
+            "unanswered": asked_in(messages[-1]) if messages and before is None else None,
             "total": total,
             "limit": limit,
             "offset": part.start,

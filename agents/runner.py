@@ -1,24 +1,27 @@
 """Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Leases
-from agents.messages import answer_id, question_message
+from agents.messages import answer_id, question_id, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel, AnswerModels
 from agents.threads import thread_of
+from agents.tools.turn import Approval, ToolService, TurnTools
 from agents.topics import TopicFinder
 from agents.transcripts import Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
@@ -29,7 +32,7 @@ from domain.transcript_writing import FinishedTurn
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
-from utils.errors import NotFound
+from utils.errors import Conflict, NotFound
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -76,6 +79,7 @@ class Runner:
         models: the model of each bot, which is asked for a turn.
         is_judged: whether a language model decides about sentences of which nothing else is certain.
         entailment: reads sentences with their passages, None where no such model is configured.
+        tools: those that bots may name, None where there are none.
     """
 
     def __init__(
@@ -91,45 +95,56 @@ class Runner:
         answers: AnswerCache | None = None,
         is_judged: bool = False,
         entailment: Entailment | None = None,
+        tools: ToolService | None = None,
     ) -> None:
         self._store: ConversationStore = saver
         self._places, self._reader = places, ConversationReader(saver, places)
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
-        self._is_judged, self._entailment = is_judged, entailment
+        self._is_judged, self._entailment, self._tools = is_judged, entailment, tools
         self._topics = TopicFinder()
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
 
     async def run(self, record: RunRecord, emit: Callable[[Event], None], *, is_resumed: bool = False) -> list[Event]:
-        """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result.
+        """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result;
+        or `waiting`, where the person has to approve a call of a tool first.
 
-        *emit* is told the others: start, status, token, support. *is_resumed*: another worker has begun it, and may
-        have come to its end.
+        *emit* is told the others: start, status, tool_start, tool_result, token, support. *is_resumed*: another worker
+        has begun it, and may have come to its end.
 
         Raises:
-            Conflict: the conversation is busy.
+            Conflict: the conversation is busy, or has gone on without it.
             RunSuperseded: another worker has taken the run over.
         """
         async with self._leases.hold(record.thread_id, record.id, takes_over=is_resumed) as lease:
             emit(_describe_start(record))
             clock = StageClock(emit)
-            said = await self._find_answer(record, clock.see) if is_resumed else None
-            said = said or await self._answer(record, _config(record.thread_id, lease.fence), clock.see)
+            found = await self._find_answer(record, clock.see) if is_resumed else None
+            said = found or await self._answer(record, _config(record.thread_id, lease.fence), clock.see)
+            if isinstance(said, Interrupt):
+                return [{"type": "waiting", "run_id": record.id, "call": said.value}]
             result = self._result(said, record, clock)
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
-    async def _answer(self, record: RunRecord, config: RunnableConfig, emit: Callable[[Event], None]) -> AIMessage:
+    async def _answer(
+        self, record: RunRecord, config: RunnableConfig, emit: Callable[[Event], None]
+    ) -> AIMessage | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
-            # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile.
+            context = self._context(record, bot, model, place, emit)
+            # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
+            # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
                 {"messages": [question_message(record.message, record.id, record.created_at or None)]},
                 config,
-                context=self._context(record, bot, model, place, emit),
-                durability="exit",
+                context=context,
+                durability="sync" if context.tools else "exit",
             )
+        if interrupts := state.get("__interrupt__"):
+            waiting: Interrupt = interrupts[0]
+            return waiting
         await self._places.note(record.thread_id, state["messages"])
         answer = state["messages"][-1]
         if not isinstance(answer, AIMessage):
@@ -140,6 +155,7 @@ class Runner:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
+        _check_newest(record, messages)
         same = (message for message in reversed(messages) if message.id == answer_id(record.id))
         said = next((message for message in same if isinstance(message, AIMessage)), None)
         if said:
@@ -165,7 +181,18 @@ class Runner:
             cache_session=self._cache_session(record, bot),
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
+            tools=self._open_tools(record, bot),
         )
+
+    def _open_tools(self, record: RunRecord, bot: BotConfig) -> TurnTools | None:
+        if self._tools is None or not bot.tools:
+            return None
+        approval = Approval.read(record.approval)
+        is_durable = partial(self._is_durable, record.thread_id)
+        return self._tools.open_turn(record.ctx, bot, approval, is_durable)
+
+    def _is_durable(self, thread_id: str) -> bool:
+        return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
         if self._answers is None:
@@ -251,6 +278,7 @@ class Runner:
             "language_model": extra["language_model"],
             "fallback_reason": extra.get("fallback_reason"),
             "clarification": extra.get("clarification"),
+            "tool_calls": extra.get("tool_calls", []),
             "model": extra["model"],
             "conversation_id": record.conversation_id,
             "session_id": record.conversation_id,
@@ -262,6 +290,17 @@ class Runner:
             "request_id": record.request_id,
             "run_id": record.id,
         }
+
+
+def _check_newest(record: RunRecord, messages: Sequence[AnyMessage]) -> None:
+    """Return where the question of a run that goes on is the last that was asked, or was not kept yet.
+
+    Raises:
+        Conflict: it is not.
+    """
+    questions = [message.id for message in messages if isinstance(message, HumanMessage)]
+    if question_id(record.id) in questions[:-1]:
+        raise Conflict("The conversation has gone on since this was asked. Ask again.")
 
 
 def _describe_start(record: RunRecord) -> Event:

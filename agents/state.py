@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypedDict, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
 from agents.answer_cache import AnswerCacheSession
 from agents.bots import BotConfig
+from agents.tools.turn import TurnTools
+from agents.tools.work import ToolWork
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
 from agents.verification.verifier import Verifier
@@ -31,7 +33,7 @@ class ChatState(TypedDict, total=False):
     Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
-    `is_index_whole`: whether all documents were searched.
+    `is_index_whole`: whether all documents were searched. `work`: calls of tools, kept from step to step of one turn.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
@@ -39,6 +41,12 @@ class ChatState(TypedDict, total=False):
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]
     is_index_whole: Annotated[bool, UntrackedValue(bool)]
+    work: ToolWork | None
+
+
+def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
+    """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer."""
+    return {"messages": [answer], **({"work": None} if state.get("work") else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class AgentContext:
 
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
-    checks sentences. `topics`: what the documents are about.
+    checks sentences. `topics`: what the documents are about. `tools`: None where the bot has none.
     """
 
     run_id: str
@@ -91,6 +99,13 @@ class AgentContext:
     cache_session: AnswerCacheSession
     verifier: Verifier
     topics: TopicFinder = field(default_factory=TopicFinder)
+    tools: TurnTools | None = None
+
+    def need_tools(self) -> TurnTools:
+        """The tools, in the steps that only a bot with tools comes to."""
+        if self.tools is None:
+            raise RuntimeError("This bot has no tools.")
+        return self.tools
 
     async def process_text(self, work: Callable[[], T], *, characters: int, at_once: int = AT_ONCE) -> T:
         """Run *work* as `utils.long_texts.process_text` does; the place is left while a thread works."""

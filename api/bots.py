@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from sqlalchemy.orm import Session
 
 from agents.bots import BotConfig
+from agents.tools.tool import NAME
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import Name, Strict
@@ -53,6 +54,9 @@ _TopK = Annotated[
     Field(ge=1, le=20, description="Passages an answer rests on at most."),
 ]
 _Model = Annotated[BotId, Field(description="The model that it answers by; null: the service's own.")]
+_ToolNames = Annotated[list[Annotated[str, Field(pattern=f"^{NAME.pattern}$")]], Field(max_length=32)]
+_Tools = Annotated[_ToolNames, Field(description="Tools it may use beside the search of its documents; empty: none.")]
+_Approvals = Annotated[_ToolNames, Field(description="Those of its tools that wait until the person has approved.")]
 _Unsupported = Annotated[
     Literal["mark", "drop", "refuse"], Field(description="What becomes of sentences that nothing supports.")
 ]
@@ -70,9 +74,16 @@ class BotPatch(Strict):
     top_k: _TopK | None = None
     model_id: _Model | None = None
     unsupported_sentences: _Unsupported | None = None
+    tools: _Tools | None = None
+    approvals: _Approvals | None = None
 
     def merge(self, former: BotAnswers) -> BotAnswers:
-        """How the bot answers after it."""
+        """How the bot answers after it.
+
+        Raises:
+            BadInput: it names a tool that is not there.
+        """
+        services().tools.check(self.tools or (), field="tools")
         sent = self.model_dump(include=self.model_fields_set - {"id", "name", "enabled"})
         merged = {name: value for name, value in {**former, **sent}.items() if value is not None}
         return cast(BotAnswers, merged)
@@ -107,6 +118,8 @@ class BotOut(BaseModel):
     top_k: int | None
     model_id: str | None
     unsupported_sentences: Literal["mark", "drop", "refuse"] | None
+    tools: list[str] | None
+    approvals: list[str] | None
     created_at: datetime
     updated_at: datetime
 

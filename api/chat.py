@@ -10,13 +10,14 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import RunRecord
+from agents.runs.record import Event, RunRecord, result_in
 from api.access import requires
 from api.bots import choose_bot
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import link_citations
-from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem
+from api.run_views import accept_run, describe_run
+from api.schemas import NON_BLANK, AcceptedRunOut, BotId, ChatOut, ConversationId, Problem
 from api.services import services
 from api.sse import encode_events
 from api.visitor_limits import join_headers
@@ -74,9 +75,10 @@ class ChatIn(BaseModel):
     operation_id="askQuestion",
     summary="Ask a question",
     description="409: the conversation is busy. Where the language model fails, quotes from the documents answer: "
-    "`fallback_reason` says why. With `Accept: text/event-stream` it "
+    "`fallback_reason` says why. 202: the run waits until a call of a tool is approved, at `POST "
+    "/v1/runs/{run_id}/resume`. With `Accept: text/event-stream` it "
     "does what `POST /v1/chat/stream` does.",
-    responses={200: ChatOut, **_REFUSALS},
+    responses={200: ChatOut, 202: AcceptedRunOut, **_REFUSALS},
     openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
 )
 @requires(Scope.CHAT_WRITE, repeats="own")
@@ -89,9 +91,9 @@ async def chat(ctx: Principal, body: ChatIn) -> Response:
     "/v1/chat/stream",
     operation_id="streamAnswer",
     summary="Ask a question, and watch the answer come",
-    description="The events start, status, token, support, citation, and at the end done or error; after fallback and "
-    "resumed, tokens before are void. One that breaks off "
-    "goes on at `GET /v1/runs/{run_id}/events`.",
+    description="The events start, status, tool_start, tool_result, token, support, citation, and at the end done, "
+    "error or waiting (for the approval of a call); after fallback and resumed, tokens before are void. One that "
+    "breaks off goes on at `GET /v1/runs/{run_id}/events`.",
     responses={200: {"description": "The events, to the end of the run."}, **_REFUSALS},
     openapi_extensions={
         REQUEST_HEADERS: _HEADERS,
@@ -117,7 +119,7 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         request_id=request_id.get() or identity.run_id,
         streams=streams,
         fingerprint=identity.fingerprint,
-        keep_s=identity.keep_s,
+        keep_s=max(identity.keep_s, services().settings.conversation_ttl if bot.approvals else 0),
         bot_version=bot.version,
         model_id=bot.model_id,
         model_version=bot.model_version,
@@ -138,22 +140,36 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
 
     run = await services().runs.start(record, on_end=end)
     leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
-    response = stream_run(ctx, run, leaving=leaving) if streams else await _respond(ctx, run, leaving=leaving)
+    if streams:
+        response = stream_run(ctx, run, leaving=leaving)
+    else:
+        response = await _respond(ctx, record, run, leaving=leaving)
     response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id, **headers})
     if not run.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
-async def _respond(ctx: Principal, run: RunHandle, *, leaving: bool) -> Response:
-    """The answer as a whole."""
-    result = await _wait_for_result(run, leaving=leaving)
-    return jsonify(await link_citations(ctx, result, services().links.base()))
+async def _respond(ctx: Principal, record: RunRecord, run: RunHandle, *, leaving: bool) -> Response:
+    """The answer as a whole; 202 with the run, where it waits for a person."""
+    last = await _wait_for_end(run, leaving=leaving)
+    if last["type"] == "waiting":
+        found, _ = await services().runs.find(ctx, record.id)
+        return accept_run(await describe_run(ctx, found, last))
+    return jsonify(await link_citations(ctx, result_in(last), services().links.base()))
 
 
 def _read_trace_parent() -> str:
     given = request.headers.get(TRACE_HEADER, "")
     return given if TRACE_PARENT.fullmatch(given) else ""
+
+
+def find_charge(ctx: Principal) -> Callable[[int], None]:
+    """What takes the tokens of a visitor's turn."""
+    limits = services().visitor_limits
+    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
+        return lambda tokens: None
+    return partial(limits.charge, limits.find_visit(ctx, request))
 
 
 async def _count_question(ctx: Principal) -> tuple[Callable[[int], None], dict[str, str]]:
@@ -174,9 +190,9 @@ def stream_run(ctx: Principal, run: RunHandle, after: int = 0, *, leaving: bool 
     return response
 
 
-async def _wait_for_result(run: RunHandle, *, leaving: bool) -> dict[str, Any]:
+async def _wait_for_end(run: RunHandle, *, leaving: bool) -> Event:
     try:
-        return await run.result()
+        return await run.wait()
     except asyncio.CancelledError:
         if leaving:
             run.leave()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from api.schemas import ChatOut, CitationOut, Problem, SupportOut
+from api.schemas import ChatOut, CitationOut, Problem, SupportOut, WaitingCallOut
 from utils.ports import FallbackReason
 
 
@@ -23,6 +23,42 @@ class StatusEvent(BaseModel):
     type: Literal["status"]
     stage: str = Field(examples=["retrieve"])
     degraded: str | None = Field(None, description="What is missing, where the answer is worse than it could be.")
+
+
+class ToolStartEvent(BaseModel):
+    """A tool is being called."""
+
+    type: Literal["tool_start"]
+    call_id: str
+    name: str = Field(examples=["search_documents"])
+
+
+class ToolResultEvent(BaseModel):
+    """A call of a tool has ended."""
+
+    type: Literal["tool_result"]
+    call_id: str
+    name: str
+    ok: bool = Field(description="Whether it worked.")
+    duration_ms: float
+    summary: str = Field(description="A few words about what it gave, or why it did not work.", examples=["5 passages"])
+
+
+class WaitingEvent(BaseModel):
+    """The run waits for the approval of a call; the last event until it is resumed."""
+
+    type: Literal["waiting"]
+    run_id: str
+    call: WaitingCallOut
+
+
+class ApprovalEvent(BaseModel):
+    """The person has approved or rejected the call, and the run goes on."""
+
+    type: Literal["approval"]
+    run_id: str
+    call_id: str
+    approved: bool
 
 
 class TokenEvent(BaseModel):
@@ -84,6 +120,10 @@ class RunEvent(
         Annotated[
             StartEvent
             | StatusEvent
+            | ToolStartEvent
+            | ToolResultEvent
+            | WaitingEvent
+            | ApprovalEvent
             | TokenEvent
             | SupportEvent
             | CitationEvent

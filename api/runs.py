@@ -1,27 +1,38 @@
 """`/v1/runs/{id}`: how a run is, its events again from any place on, and its end before its time."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
-from flask import Response, request, url_for
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import Event, RunRecord, result_in
+from agents.runs.record import RunRecord
+from agents.tools.turn import Approval
 from api.access import requires
-from api.chat import CONVERSATION_HEADER, RUN_HEADER, stream_run
+from api.chat import CONVERSATION_HEADER, RUN_HEADER, find_charge, stream_run
+from api.dataset_schemas import Strict
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
-from api.links import link_citations
 from api.responses import respond
+from api.run_views import accept_run, describe_run
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
 from api.sse import LAST_EVENT, number_after
-from auth.principal import DEFAULT_BOT, Principal
+from auth.principal import Principal
 from auth.scopes import Scope
+from utils.errors import Forbidden
 from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
 _REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Problem, 503: Problem}
+
+
+class ResumeIn(Strict):
+    """What the person says of the call that a run waits with."""
+
+    call_id: str = Field(min_length=1, max_length=200, description="As `waiting_for` and the event `waiting` name it.")
+    decision: Literal["approve", "reject"]
 
 
 class RunPath(BaseModel):
@@ -37,7 +48,7 @@ class RunPath(BaseModel):
 async def show_run(ctx: Principal, path: RunPath) -> Response:
     """Its state, and what it came to. Runs are kept for a while after their end."""
     record, run = await _find(ctx, path)
-    return respond(RunOut.model_validate(await _describe(ctx, record, await run.end())))
+    return respond(RunOut.model_validate(await describe_run(ctx, record, await run.end())))
 
 
 @runs_blueprint.get(
@@ -78,35 +89,34 @@ async def follow_run(ctx: Principal, path: RunPath) -> Response:
 async def cancel_run(ctx: Principal, path: RunPath) -> Response:
     """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
     record, run = await _find(ctx, path)
-    await services().runs.cancel(run.id)
-    members, status_url = await _describe(ctx, record, await run.end()), url_for("runs.show_run", run_id=record.id)
-    shown = AcceptedRunOut.model_validate({**members, "status_url": status_url})
-    return respond(shown, 202, location=status_url)
+    await services().runs.cancel(record)
+    return accept_run(await describe_run(ctx, record, await run.end()))
+
+
+@runs_blueprint.post(
+    "/v1/runs/<run_id>/resume",
+    operation_id="resumeRun",
+    summary="Approve or reject a call of a tool",
+    description="A run with the status `waiting` goes on: with the call, or without. Only who asked may say so. 409: "
+    "it does not wait for this call, or has been told already. Its events go on at `GET /v1/runs/{run_id}/events`.",
+    responses={202: AcceptedRunOut, 403: Problem, 409: Problem, **_REFUSALS},
+)
+@requires(Scope.CHAT_WRITE)
+async def resume_run(ctx: Principal, path: RunPath, body: ResumeIn) -> Response:
+    """Go on with a run that waits, on this worker, whichever it was on before."""
+    record, _ = await _find(ctx, path)
+    if record.ctx.subject != ctx.subject:
+        raise Forbidden("Only who asked may approve or reject this call.")
+    permit = await services().admission.admit_turn(ctx)
+    charge = find_charge(ctx)
+
+    def end(tokens: int) -> None:
+        permit.release()
+        charge(tokens)
+
+    run = await services().runs.resume(record, Approval(body.call_id, body.decision == "approve"), on_end=end)
+    return accept_run(await describe_run(ctx, replace(record, status="running"), await run.end()))
 
 
 async def _find(ctx: Principal, path: RunPath) -> tuple[RunRecord, RunHandle]:
     return await services().runs.find(ctx, check_run_id(path.run_id))
-
-
-async def _describe(ctx: Principal, record: RunRecord, last: Event | None) -> dict[str, Any]:
-    status = record.ended(last).status if last else record.status
-    view = {
-        "id": record.id,
-        "run_id": record.id,
-        "conversation_id": record.conversation_id,
-        "bot_id": record.ctx.bot_id or DEFAULT_BOT,
-        "bot_version": record.bot_version,
-        "model_id": record.model_id or None,
-        "model_version": record.model_version,
-        "status": "processing" if status == "running" else status,
-        "created_at": record.created_at,
-        "attempt_count": record.attempts,
-        "attempts": record.attempts,
-        "result": None,
-        "problem": None,
-    }
-    if last and last["type"] == "done":
-        view["result"] = await link_citations(ctx, result_in(last), services().links.base())
-    elif last and last["type"] == "error":
-        view["problem"] = last["problem"]
-    return view

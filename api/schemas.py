@@ -119,6 +119,25 @@ class ClarificationOut(BaseModel):
     choices: list[str] = Field(description="What it may be about; one of them, sent as the next message, answers.")
 
 
+class ToolCallOut(BaseModel):
+    """A call of a tool that was made for an answer."""
+
+    call_id: str
+    name: str = Field(examples=["search_documents"])
+    status: Literal["done", "failed", "rejected", "unknown"] = Field(
+        description="unknown: it did not answer, and whether it has changed something is not known."
+    )
+    duration_ms: float
+
+
+class WaitingCallOut(BaseModel):
+    """A call of a tool that waits for the word of the person who asked."""
+
+    call_id: str
+    name: str = Field(examples=["book_room"])
+    arguments: dict[str, Any]
+
+
 class ChatOut(BaseModel):
     """An answer; `answer` and `response`, `conversation_id` and `session_id` are the same under two names."""
 
@@ -132,6 +151,7 @@ class ChatOut(BaseModel):
         description="low: the closest passages, which may not answer the question; null where nothing is cited."
     )
     small_talk: bool = Field(description="True for a greeting, thanks and the like, answered without a search.")
+    tool_calls: list[ToolCallOut] = Field([], description="The calls of tools that were made for it.")
     clarification: ClarificationOut | None = Field(
         description="Asks back what the question is about; answered is false then. Null where nothing has to be asked."
     )
@@ -168,6 +188,7 @@ class MessageOut(BaseModel):
     small_talk: bool | None = None
     fallback_reason: FallbackReason | None = None
     clarification: ClarificationOut | None = None
+    tool_calls: list[ToolCallOut] | None = None
     support: SupportOut | None = None
     conflicts: list[AnswerConflictOut] | None = None
     run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")
@@ -187,6 +208,7 @@ class ConversationOut(BaseModel):
     expires_in_s: int | None
     persistence: str
     running: bool = Field(description="Whether a message of it is being answered now.")
+    waiting: bool = Field(False, description="Whether its last question waits for the approval of a call of a tool.")
     run_id: str | None = Field(description="By which run: follow it at /v1/runs/<run_id>/events.")
 
 
@@ -226,7 +248,7 @@ class BotQuery(BaseModel):
 
 
 class RunOut(BaseModel):
-    """A run: `result` once it has completed, `problem` once it has failed."""
+    """A run: `result` once it has completed, `problem` once it has failed, `waiting_for` while it waits for a word."""
 
     id: str
     run_id: str = Field("", description="id, as it was called before.", deprecated=True)
@@ -235,15 +257,16 @@ class RunOut(BaseModel):
     bot_version: int = Field(description="Which of its versions answers; 0: as the settings say.")
     model_id: str | None = Field(description="The model that answers; null: the service's own.")
     model_version: int = Field(description="In which of its versions; 0 for the service's own.")
-    status: Literal["processing", "completed", "failed", "cancelled"]
+    status: Literal["processing", "waiting", "completed", "failed", "cancelled"]
     created_at: datetime
     attempt_count: int = Field(description="How many workers have worked on it.")
     attempts: int = Field(0, description="attempt_count, as it was called before.", deprecated=True)
+    waiting_for: WaitingCallOut | None = Field(None, description="The call that is to be approved or rejected.")
     result: ChatOut | None
     problem: Problem | None
 
 
 class AcceptedRunOut(RunOut):
-    """A run that was asked to end."""
+    """A run that goes on, waits, or was asked to end."""
 
     status_url: str

@@ -172,5 +172,5 @@ async def _wait(answer: Awaitable[T]) -> T:
 
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:
     """*default* with what is said of the bot itself."""
-    said: dict[str, Any] = {**answers, "dataset_ids": tuple(answers.get("dataset_ids", ()))}
+    said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
     return replace(default, bot_id=bot_id, version=version, **said)

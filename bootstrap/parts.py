@@ -21,6 +21,8 @@ from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.runs.transcript_writer import TranscriptWriter
 from agents.state import AnswerModel
+from agents.tools.registry import ToolRegistry
+from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT
@@ -49,6 +51,7 @@ from bootstrap.savers import make_keyring, open_saver
 from bootstrap.stores import open_conversations, open_deletions, open_files, open_originals, open_records
 from bootstrap.telemetry import open_telemetry
 from bootstrap.tenant_models import TenantModels
+from bootstrap.tools import open_tools, tool_limits
 from bootstrap.tracing import trace
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import SAMPLES, Settings
@@ -117,6 +120,7 @@ class Conversations:
     transcripts: Transcripts
     transcript_writer: TranscriptWriter
     tenant_models: TenantModels
+    tools: ToolRegistry
 
 
 async def open_stores(stack: AsyncExitStack, settings: Settings, *, patience_s: float) -> Stores:
@@ -186,6 +190,8 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     )
     models = ModelRegistry(model, tenant_models.open)
     stack.push_async_callback(models.aclose)
+    tools = open_tools(settings, search.serving.retriever)
+    check_permission = check_in_thread(stores.database, make_permission_check(settings))
     runner = Runner(
         checkpointer,
         leases=leases,
@@ -197,6 +203,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
         answers=answers,
         is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
+        tools=ToolService(tools, check_permission, tool_limits(settings)),
     )
     run_store = RunStore(redis, worker=uuid4().hex, hold_s=settings.run_lease, keys=keys, stores=watch.stores)
     policy = RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease)
@@ -205,7 +212,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
         runner,
         run_store,
         policy,
-        check_permission=check_in_thread(stores.database, make_permission_check(settings)),
+        check_permission=check_permission,
         deletions=deletions,
         outbox=outbox,
         observer=watch.runs,
@@ -218,7 +225,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     for work in (runs.keep(), writer.run(), upkeep.run()):
         run_until_closed(stack, work)
     stack.push_async_callback(runs.drain, 0)
-    return Conversations(checkpointer, answers, runs, bots, transcripts, writer, tenant_models)
+    return Conversations(checkpointer, answers, runs, bots, transcripts, writer, tenant_models, tools)
 
 
 def make_retention(settings: Settings) -> Retention:

@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.bots import BotDirectory
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
+from agents.tools.registry import ToolRegistry
 from agents.transcripts import Transcripts
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
@@ -55,6 +56,7 @@ class Services:
     bots: BotDirectory
     transcripts: Transcripts
     tenant_models: TenantModels
+    tools: ToolRegistry
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -120,6 +122,7 @@ async def open_services(
             bots=conversations.bots,
             transcripts=conversations.transcripts,
             tenant_models=conversations.tenant_models,
+            tools=conversations.tools,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

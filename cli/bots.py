@@ -6,7 +6,8 @@ from typing import Any, cast
 import click
 from flask.cli import AppGroup
 
-from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
+from bootstrap.tools import list_tools
+from cli.operator import json_option, read_as_operator, settings, tenant_option, write_as_operator
 from domain import bots
 from domain.bots import MOST_BOTS, BotAnswers, StoredBot
 from domain.paging import Part
@@ -25,6 +26,10 @@ def _says(command: Any) -> Any:
         click.option("--top-k", type=click.IntRange(1, 20), help="Passages an answer rests on at most."),
         click.option("--model", "model_id", help="The model that it answers by, as `flask model list` names it."),
         click.option("--unsupported-sentences", type=click.Choice(["mark", "drop", "refuse"])),
+        click.option("--tool", "tools", multiple=True, help="A tool it may use; may be repeated."),
+        click.option(
+            "--approve", "approvals", multiple=True, help="A tool of it that waits for approval; may be repeated."
+        ),
     ):
         command = option(command)
     return command
@@ -93,6 +98,8 @@ def remove(bot_id: str, tenant: str) -> None:
 
 
 def _read(said: dict[str, Any]) -> BotAnswers:
+    if said.get("tools"):
+        list_tools(settings()).check(said["tools"], field="tools")
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
     return cast(BotAnswers, {name: value for name, value in given.items() if value not in (None, [])})
 

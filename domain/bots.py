@@ -29,6 +29,8 @@ class BotAnswers(TypedDict, total=False):
     top_k: int
     model_id: str
     unsupported_sentences: Literal["mark", "drop", "refuse"]
+    tools: list[str]
+    approvals: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers
     """Add a bot to the caller's tenant; flushed, not committed.
 
     Raises:
-        BadInput: *bot_id* is no id of a bot.
+        BadInput: *bot_id* is no id of a bot, or a tool is to wait for approval that it does not use.
         NotFound: the tenant has not all of these datasets, or not this model.
         Conflict: there is one of this id, or there are as many as a tenant may have.
     """
@@ -142,6 +144,7 @@ def change_bot(
 
     Raises:
         NotFound: the tenant has none of this id, not all of these datasets, or not this model.
+        BadInput: a tool is to wait for approval that it does not use.
     """
     stored = lock_bot(session, ctx, bot_id)
     if name is not None:
@@ -183,6 +186,8 @@ def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers
     _check_datasets(session, ctx, answers.get("dataset_ids", []))
     if "model_id" in answers:
         lock_model(session, ctx, answers["model_id"])  # or it could be removed before this is committed
+    if unused := [name for name in answers.get("approvals", []) if name not in answers.get("tools", [])]:
+        raise refuse_field(f"The bot does not use the tool {unused[0]!r}: add it to tools, too.", "approvals")
     bot.version += 1
     config: dict[str, Any] = {**answers}
     session.add(BotVersion(tenant_id=ctx.tenant_id, bot_id=bot.bot_id, version=bot.version, config=config))

@@ -11,7 +11,7 @@ from typing import Literal
 
 import aiohttp
 
-from utils.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from utils.errors import ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from utils.reach import AddressRefused
 
 
@@ -172,7 +172,7 @@ def _describe_status(exc: StatusError, side: Side) -> CallFailure:
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     return CallFailure(
-        ProviderUnavailable(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits."),
+        ProviderRefused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits."),
         "refused",
         passing=False,
     )

@@ -199,6 +199,10 @@ class ProviderUnavailable(ProviderError):
     slug, title, status = "provider-unavailable", "The model endpoint did not answer", 502
 
 
+class ProviderRefused(ProviderUnavailable):
+    """The endpoint refused this very request, as one with a parameter that it does not know."""
+
+
 class ProviderBusy(ProviderError):
     """The limit on concurrent calls is reached; the endpoint was not asked."""
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TOOL_PREFIX = "tool:"
+"""What the `document_id` of a tool's result begins with, before the name of the tool; no document's does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -37,6 +40,11 @@ class Passage:
     valid_until: str | None = None
     precedence: float = 0
     seams: tuple[int, ...] = ()
+
+    @property
+    def tool(self) -> str:
+        """The name of the tool whose result it is, "" for a passage of a document."""
+        return self.document_id.removeprefix(TOOL_PREFIX) if self.document_id.startswith(TOOL_PREFIX) else ""
 
 
 @dataclass(frozen=True, slots=True)

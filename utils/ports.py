@@ -89,9 +89,10 @@ class EntailmentModel(Protocol):
 FallbackReason = Literal["model-unavailable", "model-timeout", "model-busy"]
 """Why quotes answer in place of the language model: it failed, took too long, or too many of its calls were under
 way."""
-RunOutcome = Literal["answered", "refused", "asked_back", "failed", "cancelled", "busy", "handed_over"]
+RunOutcome = Literal["answered", "refused", "asked_back", "waiting", "failed", "cancelled", "busy", "handed_over"]
 """How a run left this process: `refused` by the documents, which hold no answer; `asked_back`: the question did not say
-what it is about; `busy`: its conversation had another run; `handed_over`: another process goes on with it."""
+what it is about; `waiting`: for a person's word about a call of a tool; `busy`: its conversation had another run;
+`handed_over`: another process goes on with it."""
 
 
 class RunWatch(Protocol):

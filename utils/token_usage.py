@@ -30,6 +30,12 @@ def add_tokens(count: int) -> None:
         usage.tokens += count
 
 
+def count_tokens() -> int:
+    """What the present turn has cost so far; 0 outside of one."""
+    usage = _current.get()
+    return usage.tokens if usage is not None else 0
+
+
 def estimate_tokens(characters: int) -> int:
     """About how many tokens a text of so many characters has."""
     return -(-characters // _CHARACTERS_PER_TOKEN)

@@ -1,22 +1,24 @@
 """The step that answers from the passages, streaming as it goes."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.runtime import Runtime
 
-from agents.citations import bind_citations, without_marks
+from agents.citations import bind_citations
 from agents.conflicts.notes import note_conflicts
-from agents.messages import answer_message, spoken
+from agents.messages import answer_message, list_said, spoken
 from agents.nodes.refuse import refusal
 from agents.nodes.verify import SupportFilter, verify
-from agents.state import AgentContext, AnswerModel, ChatState
+from agents.state import AgentContext, AnswerModel, ChatState, end_turn
+from agents.tools.work import describe_calls, list_undone
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
+from prompts.tools import tell_outcomes
 from providers.chat.extractive import quote_request, standalone_question
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
@@ -24,7 +26,6 @@ from utils.ports import FallbackReason
 
 logger = logging.getLogger(__name__)
 
-_MESSAGES_REMEMBERED = 20
 LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
 _NOT_WHOLE = "The model's answer is not whole: its endpoint ended it, at a limit of tokens or by a filter."
@@ -65,7 +66,7 @@ async def _write(
     support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
     # A language model says by itself when passages do not answer; quotes cannot.
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
-    output = _Output(run, detect_any_language(state["messages"][-1].text), not is_sure)
+    output = _Output(run, detect_any_language(state["messages"][-1].text), not is_sure, list_undone(state.get("work")))
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
@@ -98,10 +99,11 @@ async def _write(
         support=support,
         is_uncertain=output.is_uncertain,
         conflicts=note.conflicts,
+        tool_calls=describe_calls(state.get("work")),
     )
     if citations:
         run.cache_session.keep(message)
-    return {"messages": [message]}
+    return end_turn(state, message)
 
 
 @dataclass(slots=True)
@@ -111,14 +113,20 @@ class _Output:
     run: AgentContext
     language: str
     is_uncertain: bool
+    undone: Sequence[tuple[str, str]] = ()  # calls of tools that did not work: status and name
     _quoted_in: str = ""
     _has_begun: bool = False
 
     @property
     def introduction(self) -> str:
         """What stands before the answer."""
+        told = tell_outcomes(self.language, self.undone)
         closest = closest_passages(self.language) if self.is_uncertain else ""
-        return closest + (found_in(self.language, self._quoted_in) if self._quoted_in else "")
+        return (
+            (f"{told}\n\n" if told else "")
+            + closest
+            + (found_in(self.language, self._quoted_in) if self._quoted_in else "")
+        )
 
     def hear(self, chunk: BaseMessage | None) -> None:
         """Learn from the first *chunk* what has to be said before it."""
@@ -198,29 +206,9 @@ def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[Bas
         return quote_request(query, passages)
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
-    system = SystemMessage(system_prompt(passages, **told))
-    return [system, *_alternating(map(_as_said, spoken(state["messages"][-_MESSAGES_REMEMBERED:])))]
-
-
-def _alternating(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
-    """The messages beginning with a question, questions and answers in turn: many models refuse anything else.
-
-    Two questions in a row stand where a model failed to answer the first; they become one.
-    """
-    talk: list[BaseMessage] = []
-    for message in messages:
-        if talk and type(talk[-1]) is type(message):
-            talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
-        elif talk or isinstance(message, HumanMessage):
-            talk.append(message)
-    return talk
-
-
-def _as_said(message: AnyMessage) -> BaseMessage:
-    """A message without what rides on it; marks of earlier answers point at passages that are not shown any more."""
-    if isinstance(message, HumanMessage):
-        return HumanMessage(message.text)
-    return AIMessage(without_marks(message.text))
+    undone = [name for _, name in list_undone(state.get("work"))]
+    system = SystemMessage(system_prompt(passages, **told, undone=undone))
+    return [system, *list_said(state["messages"])]
 
 
 async def _hold_back_refusal(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tuple[str, BaseMessage | None]]:

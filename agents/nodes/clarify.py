@@ -5,7 +5,7 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message, spoken
 from agents.nodes.refuse import headings
-from agents.state import AgentContext, ChatState
+from agents.state import AgentContext, ChatState, end_turn
 from prompts.rag import what_do_you_mean
 from providers.chat.followups import names_no_topic
 from utils.language import detect_any_language
@@ -45,4 +45,4 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     choices = headings(hits, MOST_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})
-    return {"messages": [answer_message(text, run.run_id, clarification={"question": question, "choices": choices})]}
+    return end_turn(state, answer_message(text, run.run_id, clarification={"question": question, "choices": choices}))

@@ -16,26 +16,28 @@ from utils.shorthand import spell_out
 
 async def contextualize(
     state: ChatState, runtime: Runtime[AgentContext]
-) -> Command[Literal["retrieve", "talk", "__end__"]]:
+) -> Command[Literal["retrieve", "plan", "talk", "__end__"]]:
     """Find what to search for.
 
     Reads `messages`; writes `query`: the newest question with its short forms spelled out. Quotes of the documents know
     nothing of the conversation, so for them it gets the topic of the question before. A first question that was asked
     before, over the same documents, is answered as it was then, and the turn ends. Small talk is not searched for; what
-    replies to a question of ours is, with the question that it was about.
+    replies to a question of ours is, with the question that it was about. Where the bot has tools it is decided next
+    whether to search at all.
     """
     *history, newest = spoken(state["messages"])
+    following: Literal["plan", "retrieve"] = "plan" if runtime.context.tools else "retrieve"
     if recognise(newest.text):
         return Command(goto="talk")
     if question := join_reply(state["messages"]):
-        return Command(update={"query": spell_out(question)}, goto="retrieve")
+        return Command(update={"query": spell_out(question)}, goto=following)
     question = spell_out(newest.text)
     if any(isinstance(message, HumanMessage) for message in history):
         is_model = runtime.context.model.is_language_model
         query = question if is_model else standalone_question(history, question)
-        return Command(update={"query": query}, goto="retrieve")
+        return Command(update={"query": query}, goto=following)
     remembered = await _recall(newest.text, runtime.context)
-    return Command(update={"query": question, **remembered}, goto="__end__" if remembered else "retrieve")
+    return Command(update={"query": question, **remembered}, goto="__end__" if remembered else following)
 
 
 async def _recall(question: str, run: AgentContext) -> dict[str, object]:

@@ -7,8 +7,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
-from agents.state import AgentContext, ChatState
+from agents.state import AgentContext, ChatState, end_turn
+from agents.tools.work import describe_calls, list_undone
 from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
+from prompts.tools import tell_outcomes
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
 from retrieval.search import SearchOptions
@@ -48,11 +50,16 @@ async def refusal(
         said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
     else:
         said = still_being_read(language)
-    text = said + where_to_look(language, headings(hits, _HEADINGS), contact)
+    undone = list_undone(state.get("work"))
+    text = tell_outcomes(language, undone)
+    if not any(status == "rejected" for status, _ in undone):  # else that is all there is to say
+        text += ("\n\n" if text else "") + said + where_to_look(language, headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
-    return {"messages": [answer_message(text, run.run_id, support=support, fallback_reason=fallback_reason)]}
+    calls = describe_calls(state.get("work"))
+    answer = answer_message(text, run.run_id, support=support, fallback_reason=fallback_reason, tool_calls=calls)
+    return end_turn(state, answer)
 
 
 def headings(hits: Sequence[Hit], most: int) -> list[str]:

@@ -7,9 +7,10 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.small_talk import SmallTalk, recognise
-from agents.state import AgentContext, ChatState
+from agents.state import AgentContext, ChatState, end_turn
 from agents.topics import Topics
 from prompts.small_talk import is_brief, reply
+from utils.language import detect_language
 
 
 async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
@@ -19,7 +20,8 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     """
     run = runtime.context
     message = cast(HumanMessage, state["messages"][-1]).text
-    said = cast(SmallTalk, recognise(message))
+    # What a model took for small talk may be none by our phrases.
+    said = recognise(message) or SmallTalk("help", detect_language(message))
     language = said.language or "en"
     topics = Topics((), ())
     if not is_brief(said.intent):
@@ -29,4 +31,4 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     text = reply(said.intent, language, institution=owner, titles=topics.titles, examples=topics.examples)
     run.emit({"type": "token", "content": text})
     answer = answer_message(text, run.run_id, citations=[], model="", language_model=False, small_talk=True)
-    return {"messages": [answer]}
+    return end_turn(state, answer)

@@ -46,11 +46,19 @@ class RunEventReader:
             if batch:
                 yield batch
                 after = batch[-1][0]
-                if batch[-1][1]["type"] in ENDS:
+                if batch[-1][1]["type"] in ENDS and await self._has_ended(run_id, batch[-1][1]):
                     return
             batch = await self._next(run_id, after)
             if not batch:
                 yield []
+
+    async def read(self, run_id: str, after: int) -> Batch:
+        """The events after number *after* that are there now.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        return await self._run_store.events_after(run_id, after)
 
     async def last_event(self, run_id: str) -> Event | None:
         """What was told last of a run.
@@ -68,7 +76,9 @@ class RunEventReader:
             if not reader.news.done():
                 reader.news.set_result([])
 
-    async def _has_ended(self, run_id: str) -> bool:
+    async def _has_ended(self, run_id: str, last: Event | None = None) -> bool:
+        if last is not None and last["type"] != "waiting":
+            return True  # nothing comes after the others
         record = await self._run_store.record(run_id)
         if record is None:
             raise NotFound("Run not found or expired.")

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from agents.runs.event_reader import RunEventReader
 from agents.runs.live import LiveRun
-from agents.runs.record import ENDS, Event, result_in
+from agents.runs.record import ENDS, Event
 from agents.runs.run_store import Batch
 from utils.errors import Conflict, NotReady, RunFailed
 
@@ -33,6 +32,9 @@ class RunHandle:
             StoreUnavailable: it is another worker's, and Redis is away.
         """
         if self._live is not None:
+            if earlier := await self._find_earlier(self._live, after):
+                yield earlier
+                after = earlier[-1][0]
             async with aclosing(self._live.follow(after, quiet_s)) as batches:
                 async for batch in batches:
                     yield batch
@@ -43,8 +45,14 @@ class RunHandle:
             async for batch in batches:
                 yield batch
 
-    async def result(self) -> dict[str, Any]:
-        """What the run comes to; waits for it.
+    async def _find_earlier(self, live: LiveRun, after: int) -> Batch:
+        """What was told before the run waited for a person; the worker that goes on with it does not have it."""
+        if not live.record.approval or after + 1 >= live.first:
+            return []
+        return [event for event in await self._following.read(self.id, after) if event[0] < live.first]
+
+    async def wait(self) -> Event:
+        """Its end, `done`; or `waiting`, where a person has to say whether it goes on.
 
         Raises:
             RunFailed: it failed.
@@ -65,7 +73,7 @@ class RunHandle:
             raise Conflict("This run was cancelled.", members={"run_id": self.id})
         if last["type"] == "error":
             raise self.failure(last)
-        return result_in(last)
+        return last
 
     async def end(self) -> Event | None:
         """How it ended; None if it has not.

@@ -14,7 +14,7 @@ from utils.ticks import sleep_to_a_tick
 from utils.token_usage import TokenUsage
 
 _FLUSH_S = 0.2  # events gather for so long on their way to Redis: a script call for each token would cost too much
-_TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
+TAKEN_OVER = 10_000  # numbers left out when a run is taken over: more than its first worker may have told unwritten
 
 
 class LiveRun:
@@ -23,7 +23,8 @@ class LiveRun:
     Followers read from one list, so that a slow one holds up nobody and costs no memory of its own. `failure` is what
     made the run fail, for whoever waits on this worker. `is_ours` ends when another worker has taken it over, or it was
     left to one: then no end is told here. `is_ending`: nothing can stop it any more. `turn`: what it came to, once it
-    has ended, until it is in the transcript or waits in Redis for that.
+    has ended, until it is in the transcript or waits in Redis for that. `first`: the number of the first event that is
+    told here.
 
     Args:
         outbox: where turns wait for the transcript; None where there is none.
@@ -36,7 +37,7 @@ class LiveRun:
         watch: RunWatch,
         *,
         outbox: Outbox | None = None,
-        taken_over_after: int | None = None,
+        first: int = 1,
     ) -> None:
         self.record = record
         self.failure: Exception | None = None
@@ -47,7 +48,7 @@ class LiveRun:
         self.turn: FinishedTurn | None = None
         self._waiting: WaitingTurn | None = None
         self._run_store, self._watch, self._outbox = run_store, watch, outbox
-        self._first = 1 if taken_over_after is None else taken_over_after + _TAKEN_OVER
+        self.first = first
         self._events: list[Event] = []
         self._told = 0  # how many of them followers may see
         self._written = 0  # how many are in the run store
@@ -99,7 +100,7 @@ class LiveRun:
         """Tell the last events, of which the final one is an end; they are stored before anybody sees them."""
         self.is_ending = True
         self._events += events
-        if self._outbox is not None:
+        if self._outbox is not None and events[-1]["type"] != "waiting":  # that is no end of the turn
             self.turn = make_finished_turn(self.record, events[-1], self.usage.tokens)
             self._waiting = self._outbox.make_waiting(self.turn)
         await self.flush()
@@ -134,7 +135,7 @@ class LiveRun:
 
         An empty batch comes when there was none for *quiet_s* seconds.
         """
-        at = max(0, after - self._first + 1)
+        at = max(0, after - self.first + 1)
         self.followers += 1
         try:
             while True:
@@ -158,7 +159,7 @@ class LiveRun:
             self.task.cancel()
 
     def _batch(self, begin: int, end: int) -> Batch:
-        return list(enumerate(self._events[begin:end], self._first + begin))
+        return list(enumerate(self._events[begin:end], self.first + begin))
 
     def _tell(self) -> None:
         self._told = len(self._events)
@@ -179,7 +180,7 @@ class LiveRun:
             upto = len(self._events)
             if upto == self._written:
                 return
-            before = self._first + self._written - 1 if self._written else 0
+            before = self.first + self._written - 1 if self._written else 0
             batch, waiting = self._batch(self._written, upto), self._waiting
             state = await self._run_store.append(self.record, batch, after=before, turn=waiting)
             if state == LOST:  # or Redis did not answer when it began
@@ -228,4 +229,6 @@ def _outcome(last: Event | None, run: LiveRun) -> tuple[RunOutcome, str]:
             return ("busy" if is_busy else "failed"), str(problem["type"]).rpartition(":")[2]
         case {"type": "cancelled"}:
             return "cancelled", ""
+        case {"type": "waiting"}:
+            return "waiting", ""
     return "handed_over", ""

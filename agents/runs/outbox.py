@@ -33,7 +33,7 @@ _CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
 _NO_DETAILS = frozenset(
     [
         *("type", "answer", "response", "sources", "citations", "support", "bot_id", "conversation_id", "session_id"),
-        *("metrics", "artifacts", "persistence", "degraded", "request_id", "run_id"),
+        *("metrics", "artifacts", "persistence", "degraded", "request_id", "run_id", "tool_calls"),
     ]
 )
 
@@ -163,6 +163,7 @@ def make_finished_turn(record: RunRecord, last: Event, tokens: int) -> FinishedT
         support=told.get("support"),
         details={name: value for name, value in told.items() if name not in _NO_DETAILS},
         is_refusal=is_answered and not told["answered"] and not told["clarification"],
+        tool_calls=told.get("tool_calls", []),
         model=told.get("model", ""),
         tokens=tokens,
     )

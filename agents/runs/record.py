@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agents.threads import thread_of
+from agents.tools.turn import Approval
 from auth.background import restore_principal, store_kind
 from auth.principal import Principal
 from auth.scopes import Scope
 from utils.errors import make_problem_document
 
 Event = dict[str, Any]
-Status = Literal["running", "completed", "failed", "cancelled"]
-# The type of a run's last event, and the status that it means.
-ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled"}
+Status = Literal["running", "waiting", "completed", "failed", "cancelled"]
+# The type of a run's last event, and the status that it means. One that waits for a person may go on.
+ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled", "waiting": "waiting"}
 
 
 def resumed(run_id: str) -> Event:
@@ -24,6 +25,11 @@ def resumed(run_id: str) -> Event:
 def cancelled(run_id: str) -> Event:
     """It was ended before its time."""
     return {"type": "cancelled", "run_id": run_id}
+
+
+def approved(run_id: str, approval: Approval) -> Event:
+    """The person has said whether a call may be made, and it goes on."""
+    return {"type": "approval", "run_id": run_id, "call_id": approval.call_id, "approved": approval.approved}
 
 
 def failure(run_id: str, error: BaseException, *, request_id: str) -> Event:
@@ -44,7 +50,8 @@ class RunRecord:
     `ctx` is who asks, and which bot; `bot_version` is that bot's when the run began, and it answers by `model_id` in
     `model_version`. `streams`: tokens are wanted as they come. `fingerprint` tells whether a repeated request is the
     same. `attempts` counts workers that have tried. `created_at` is ISO 8601. `keep_s`: how long it and its events are
-    kept after they were last used; 0: as the policy says.
+    kept after they were last used; 0: as the policy says. `approval`: what the person said of a call of a
+    tool, as `Approval.store` gives it.
     """
 
     id: str
@@ -62,6 +69,7 @@ class RunRecord:
     status: Status = "running"
     attempts: int = 1
     trace_parent: str = ""  # of the request, as its header `traceparent` said
+    approval: str = ""
 
     def fields(self) -> dict[str, str]:
         """All but the message, as texts."""
@@ -84,6 +92,7 @@ class RunRecord:
             "status": self.status,
             "attempts": str(self.attempts),
             "trace_parent": self.trace_parent,
+            "approval": self.approval,
         }
 
     @classmethod
@@ -105,6 +114,7 @@ class RunRecord:
             status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
             attempts=int(fields["attempts"]),
             trace_parent=fields.get("trace_parent", ""),
+            approval=fields.get("approval", ""),
         )
 
     @property

@@ -38,7 +38,7 @@ from utils.ports import StoreObserver
 
 logger = logging.getLogger("agents.runs")
 
-_NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel", "news")
+_NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel", "news", "resume")
 _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
 # What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
@@ -156,6 +156,15 @@ class RunStore:
     async def forget(self, run_id: str) -> None:
         """Remove a run of ours that could not begin."""
         await self._call("forget", (run_key(run_id), events_key(run_id), active_key(run_id)), (run_id, self._worker))
+
+    async def resume(self, run_id: str, approval: str) -> bool:
+        """Make a run that waits for a person ours; False if it does not wait (any more).
+
+        Raises:
+            StoreUnavailable: Redis is away.
+        """
+        keys, asked = (run_key(run_id), active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
+        return bool(await self._surely("EVAL", self._scripts["resume"], len(keys), *keys, *asked))
 
     # ---- what any worker does
 

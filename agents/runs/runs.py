@@ -16,11 +16,12 @@ from agents.runner import Runner
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
-from agents.runs.live import LiveRun
+from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.outbox import Outbox
 from agents.runs.permission import CheckPermission, check_again
-from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
+from agents.runs.record import Event, RunRecord, approved, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
+from agents.tools.turn import Approval
 from auth.principal import Principal
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import RunSuperseded
@@ -118,6 +119,34 @@ class Runs:
         on_end(0)
         return RunHandle(record.id, live, self._following)
 
+    async def resume(
+        self, record: RunRecord, approval: Approval, on_end: Callable[[int], None] = lambda tokens: None
+    ) -> RunHandle:
+        """Go on with a run that waits for a person, with what that person said, on this worker. *on_end*: see `start`.
+
+        Raises:
+            Conflict: it does not wait for a word about this call.
+            StoreUnavailable: Redis is away.
+        """
+        try:
+            live = await self._take_up(record, approval)
+        except BaseException:
+            on_end(0)
+            raise
+        self._work_on(live, is_resumed=True).add_done_callback(lambda task: on_end(live.usage.tokens))
+        return RunHandle(record.id, live, self._following)
+
+    async def _take_up(self, record: RunRecord, approval: Approval) -> LiveRun:
+        last = await self._run_store.last_event(record.id)
+        if last is None or last[1]["type"] != "waiting" or last[1]["call"]["call_id"] != approval.call_id:
+            raise _not_waiting(approval)
+        stored = approval.store()
+        if not await self._run_store.resume(record.id, stored):
+            raise _not_waiting(approval)
+        live = self._live_run(replace(record, status="running", approval=stored), last[0] + 1)
+        live.emit(approved(record.id, approval))
+        return live
+
     async def find(self, ctx: Principal, run_id: str) -> tuple[RunRecord, RunHandle]:
         """A run and what is known of it.
 
@@ -153,7 +182,13 @@ class Runs:
                 else:  # it was given up, and nobody else has asked since
                     run_id = None
         view = await self._runner.conversation(ctx, conversation_id, asked, limit=limit, before=before)
-        return {**view, "running": run_id is not None, "run_id": run_id or None}
+        unanswered = view.pop("unanswered", None)
+        if run_id is None and unanswered is not None:
+            with suppress(NotFound, StoreUnavailable):
+                record, _ = await self.find(ctx, unanswered)
+                if record.status == "waiting":
+                    return {**view, "running": False, "waiting": True, "run_id": record.id}
+        return {**view, "running": run_id is not None, "waiting": False, "run_id": run_id or None}
 
     async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool) -> None:
         """See `Runner.delete`; answers that were kept of it go with it, also those of other workers."""
@@ -165,17 +200,26 @@ class Runs:
         """Runs that have ended here, of which Redis could not be told."""
         return list(self._unwritten.values())
 
-    async def cancel(self, run_id: str) -> None:
-        """End a run wherever it is; one that has ended stays as it is.
+    async def cancel(self, record: RunRecord) -> None:
+        """End a run wherever it is, also one that waits for a person; one that has ended stays as it is.
 
         Raises:
             StoreUnavailable: it is another worker's, and Redis is away.
         """
-        live = self._here(run_id)
-        if live is None:
-            await self._run_store.cancel(run_id)
-        else:
+        live = self._here(record.id)
+        if live is not None:
             live.cancel()
+        elif record.status == "waiting":
+            await self._end_waiting(record)
+        else:
+            await self._run_store.cancel(record.id)
+
+    async def _end_waiting(self, record: RunRecord) -> None:
+        last = await self._run_store.last_event(record.id)
+        if last is not None and await self._run_store.resume(record.id, ""):
+            live = self._live_run(replace(record, status="running"), last[0] + 1)
+            await live.end(cancelled(record.id))
+            live.close()
 
     async def drain(self, within_s: float) -> None:
         """Take no runs over any more, let those under way end, and leave the rest to other workers."""
@@ -215,10 +259,10 @@ class Runs:
         live = self._live.get(run_id) or self._unwritten.get(run_id)
         return live if live is not None and live.is_ours else None
 
-    def _live_run(self, record: RunRecord, taken_over_after: int | None = None) -> LiveRun:
+    def _live_run(self, record: RunRecord, first: int = 1) -> LiveRun:
         ids = {"request_id": record.request_id, "trace_parent": record.trace_parent}
         watch = self._observer.begin(record.id, streams=record.streams, **ids)
-        return LiveRun(record, self._run_store, watch, outbox=self._outbox, taken_over_after=taken_over_after)
+        return LiveRun(record, self._run_store, watch, outbox=self._outbox, first=first)
 
     def _work_on(self, live: LiveRun, *, is_resumed: bool = False) -> asyncio.Task[None]:
         self._live[live.record.id] = live
@@ -306,7 +350,7 @@ class Runs:
 
     async def _go_on(self, claimed: Claimed) -> None:
         record = claimed.record
-        live = self._live_run(record, claimed.last)
+        live = self._live_run(record, claimed.last + TAKEN_OVER)
         facts = {"run_id": record.id, "attempt": record.attempts}
         logger.warning("The worker of a run died; resuming the run.", extra=facts)
         if claimed.cancelled:
@@ -342,6 +386,10 @@ class Runs:
             if live.record.thread_id == thread_id:
                 del self._unwritten[run_id]
         self._runner.forget(thread_id)
+
+
+def _not_waiting(approval: Approval) -> Conflict:
+    return Conflict(f"This run does not wait for a word about the call {approval.call_id!r}. Look at it again.")
 
 
 @dataclass(frozen=True, slots=True)

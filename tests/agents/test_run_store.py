@@ -12,7 +12,7 @@ from agents.leases import Leases
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import active_key, events_key, places_key, run_key
-from agents.runs.live import LiveRun
+from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.record import RunRecord
 from agents.runs.run_store import UNWANTED, Batch, Claimed, RunStore
 from auth.credentials import make_key_principal
@@ -199,7 +199,7 @@ async def test_a_run_that_cannot_be_read_here_is_kept_and_can_be_ended(valkey: R
         await ours.begin(run)
         (found,) = await claimed(other)
         assert (found.record.id, found.record.ctx, found.is_readable) == (run.id, run.ctx, False)
-        await LiveRun(found.record, other, RunWatches(), taken_over_after=found.last).end(DONE)
+        await LiveRun(found.record, other, RunWatches(), first=found.last + TAKEN_OVER).end(DONE)
         assert await heard(other, run.id, 0) == [10_000]
 
 

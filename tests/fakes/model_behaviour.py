@@ -1,5 +1,6 @@
 """What the fake model server is told to do and what it was asked; nothing of HTTP."""
 
+import json
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,6 +38,8 @@ class Behaviour:
 
     `tokens` is the least length of an answer. `replies` maps a text that stands in the prompt to what is then said, in
     pieces of one word each or of `piece_characters`. `finish_reason` is why every answer ends.
+    `plans` maps a text of the newest question to what is decided about tools, one after another: a word, or calls as
+    `[{"tool": …, "arguments": …}]`. A model that `refuses_tools` answers 400 to a request that has some.
     """
 
     first_token_ms: float = 0.0
@@ -47,6 +50,8 @@ class Behaviour:
     replies: dict[str, str] = field(default_factory=dict)
     piece_characters: int = 0
     finish_reason: str = "stop"
+    plans: dict[str, list[Any]] = field(default_factory=dict)
+    refuses_tools: bool = False
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -72,6 +77,21 @@ class FakeModel:
                 fault.times -= 1
                 return fault
         return None
+
+    def decide(self, body: Json) -> Json | str | None:
+        """What the model decides about tools; None where it is not asked to."""
+        messages: list[Json] = body["messages"]
+        native = "tools" in body
+        if not native and "Reply with one JSON object" not in text_of(messages[0]):
+            return None
+        newest = next(text_of(message) for message in reversed(messages) if message["role"] == "user")
+        results = [message for message in messages if message["role"] == "tool"]
+        done = len(results) or newest.count("<tool_result call=")
+        steps = next((steps for text, steps in self.behaviour.plans.items() if text in newest), ["DOCUMENTS"])
+        step = steps[min(done, len(steps) - 1)]
+        if native or isinstance(step, str):
+            return {"calls": step} if isinstance(step, list) else step
+        return json.dumps(step[0])
 
     def tokens(self, messages: list[Json]) -> list[str]:
         for key, reply in self.behaviour.replies.items():

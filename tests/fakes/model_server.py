@@ -146,6 +146,14 @@ class ModelProtocol(asyncio.Protocol):
             raise ValueError("messages: at least one is needed")
         if self._refused(fault):
             return
+        if body.get("tools") and self.model.behaviour.refuses_tools:
+            self._json({"error": {"message": "tools: unknown parameter", "code": "unknown_parameter"}}, status=400)
+            return
+        decided = self.model.decide(body)
+        if decided is not None:
+            told, calls = (decided, None) if isinstance(decided, str) else ("", decided["calls"])
+            self._json(whole_answer(body, told, "stop", calls))
+            return
         self.answering = True
         tokens = self.model.tokens(messages)
         first_s, gap_s = self.model.behaviour.first_token_ms / 1000, self.model.behaviour.gap_ms / 1000

@@ -31,11 +31,20 @@ def stream_pieces(body: Json, tokens: list[str], fault: Fault | None, finish_rea
     yield end + _frame(b"data: [DONE]\n\n") + LAST_CHUNK
 
 
-def whole_answer(body: Json, text: str, finish_reason: str) -> Json:
-    """The answer to a call that did not ask for a stream."""
-    message = {"role": "assistant", "content": text, "refusal": None}
+def whole_answer(body: Json, text: str, finish_reason: str, calls: list[Json] | None = None) -> Json:
+    """The answer to a call that did not ask for a stream; with *calls* of tools, whose arguments may be broken JSON."""
+    message: Json = {"role": "assistant", "content": text, "refusal": None}
+    if calls:
+        finish_reason = "tool_calls"
+        message |= {"content": None, "tool_calls": [_call(number, call) for number, call in enumerate(calls)]}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason, "logprobs": None}
     return {**_envelope(body, "chat.completion"), "choices": [choice], "usage": _usage(body, text)}
+
+
+def _call(number: int, call: Json) -> Json:
+    asked = call["arguments"]
+    function = {"name": call["tool"], "arguments": asked if isinstance(asked, str) else json.dumps(asked)}
+    return {"id": f"call-{number}", "type": "function", "function": function}
 
 
 def _fault_pieces(fault: Fault, role: bytes) -> Iterator[bytes | None]:

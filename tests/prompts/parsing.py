@@ -10,7 +10,7 @@ _BEGIN = re.compile(
     r'<passage number="(?P<number>\d++)" title="(?P<title>[^"]*+)" heading="(?P<heading>[^"]*+)"(?: date="[^"]*+")?+>\n'
 )
 _END = "\n</passage>"
-_DELIMITING = r"(?:\s*+/?+\s*+passage|\|)"
+_DELIMITING = r"(?:\s*+/?+\s*+(?:passage|tool_result)|\|)"
 _ESCAPED_DELIMITER = re.compile(rf"&(?P<amp>amp;)?+(?P<rest>(?:amp;)*+)lt;(?={_DELIMITING})", re.IGNORECASE)
 
 

@@ -66,8 +66,8 @@ TURNS_WAITING = _gauge("waiting_turns", "Turns that wait for a place (MAX_CONCUR
 TURNS = _seconds(
     "turn_duration",
     "Turns from their begin to their end in this process, by `outcome`: answered, refused (the documents hold no "
-    "answer), asked_back (what the question is about), failed, cancelled, busy (the conversation had another), "
-    "handed_over (to another process).",
+    "answer), asked_back (what the question is about), waiting (for approval), failed, cancelled, busy (the "
+    "conversation had another), handed_over (to another process).",
     "outcome",
     buckets=_TURN_S,
 )  # fmt: skip

@@ -1,0 +1,135 @@
+"""The step that decides what is used for an answer: tools, the documents, or nothing, where it is small talk."""
+
+from typing import Literal
+
+from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from agents.messages import list_said, spoken
+from agents.state import AgentContext, ChatState
+from agents.tools.planner import AskedCall, Decision, Fault
+from agents.tools.tool import write_arguments
+from agents.tools.turn import TurnTools
+from agents.tools.work import ToolWork, add_call, find_open, judge_work, list_hits, take_up
+from providers.chat.extractive import standalone_question
+from retrieval.search import SearchOptions
+from utils.errors import ProviderError
+from utils.token_usage import count_tokens
+
+Next = Literal["tools", "talk", "retrieve", "answer", "refuse"]
+_FEW = 3  # passages by which the documents are compared with a tool
+_REPEATED = "this very call was made before, and its result is known."
+
+
+async def plan(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Next]:
+    """Decide what to do next, where the bot has tools.
+
+    Reads `messages`, `query` and `work`; writes `work`, the calls that are to be made, and where there are none,
+    `passages` and `verdict`: what the calls before have given. Emits what it has not got by a `status`.
+    """
+    run = runtime.context
+    turn = run.need_tools()
+    work = take_up(state.get("work"), run.run_id)
+    decision = Decision("answer")
+    if not find_open(work) and not _is_over(work):
+        run.emit({"type": "status", "stage": "plan"})
+        decision = await _decide(state, run, turn, work)
+    if work["calls"]:
+        run.cache_session.forget()  # what tools give is of this turn alone
+    if find_open(work):  # maybe begun before: whoever was at it has died, or waits for a person
+        return Command(goto="tools", update={"work": work})
+    return _conclude(decision, work)
+
+
+def _is_over(work: ToolWork) -> bool:
+    """Whether nothing more is to be called: the person said no, or nobody knows what came of a call."""
+    return any(call["status"] in ("rejected", "unknown") for call in work["calls"])
+
+
+def _conclude(decision: Decision, work: ToolWork) -> Command[Next]:
+    hits, verdict = list_hits(work), judge_work(work)
+    update = {"work": work, "passages": hits, "verdict": verdict, "is_index_whole": work["is_index_whole"]}
+    if decision.kind == "talk":
+        return Command(goto="talk", update=update)
+    if hits and verdict.is_near:
+        return Command(goto="answer", update=update)
+    if _is_over(work):
+        return Command(goto="refuse", update=update)
+    return Command(goto="retrieve", update={"work": work})
+
+
+async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, work: ToolWork) -> Decision:
+    """What to do; calls that are to be made stand in *work* then. One that is wrong goes back once."""
+    faults: list[Fault] = []
+    while not (reached := turn.find_limit(work)):
+        work["steps"] += 1
+        before = count_tokens()
+        async with run.place.outside():
+            decision = await _ask(state, run, turn, work, faults)
+        work["tokens"] += count_tokens() - before
+        if decision.kind != "calls":
+            return decision
+        new = _take_calls(decision, turn, work)
+        if find_open(work) or not new:
+            return decision
+        faults += new
+    run.emit({"type": "status", "stage": "plan", "degraded": f"A limit of tools was reached: {reached}"})
+    return Decision("answer")
+
+
+async def _ask(state: ChatState, run: AgentContext, turn: TurnTools, work: ToolWork, faults: list[Fault]) -> Decision:
+    if run.model.is_language_model and not run.model.is_away:
+        try:
+            # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
+            said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
+            return await turn.shared.planner.decide(run.model.chat, run.bot, said, turn.offered, work, faults)
+        except ProviderError:
+            pass  # then as where there is no language model
+    if work["calls"]:
+        return Decision("answer")
+    return await _decide_by_rules(state, run, turn)
+
+
+async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
+    question = standalone_question(spoken(state["messages"])[:-1], state["query"])
+    options = SearchOptions(run.bot.filters)
+    # Nobody has understood the question: what changes something is only called where the person is asked first.
+    tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
+    found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
+    return await turn.shared.rules.decide(
+        question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
+    )
+
+
+def _take_calls(decision: Decision, turn: TurnTools, work: ToolWork) -> list[Fault]:
+    """Put the calls that can be made into *work*. Gives those that are wrong for the first time; others have failed."""
+    faults = []
+    for call in decision.calls:
+        if len(work["calls"]) >= turn.shared.limits.calls:
+            break
+        reason, is_repeated = _find_fault(call, turn, work), _is_repeated(call, work)
+        if not reason and not is_repeated:
+            add_call(work, call.name, call.arguments)
+        elif call.name not in work["sent_back"]:
+            work["sent_back"].append(call.name)
+            faults.append(Fault(call, reason or _REPEATED))
+        elif reason:
+            add_call(work, call.name, {}, error=reason)
+    return faults
+
+
+def _find_fault(call: AskedCall, turn: TurnTools, work: ToolWork) -> str:
+    tool = turn.find(call.name)
+    if tool is None:
+        return f"there is no tool {call.name!r}. There are: {', '.join(each.name for each in turn.offered)}."
+    if call.arguments is None:
+        return "its arguments are not JSON."
+    return tool.find_fault(call.arguments)
+
+
+def _is_repeated(call: AskedCall, work: ToolWork) -> bool:
+    if not isinstance(call.arguments, dict):
+        return False
+    asked = call.name, write_arguments(call.arguments)
+    return any((made["name"], write_arguments(made["arguments"])) == asked for made in work["calls"])

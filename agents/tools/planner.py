@@ -1,0 +1,167 @@
+"""Asks a language model whether to use a tool: by native calls where it has them, else by a decision in JSON."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
+
+from agents.bots import BotConfig
+from agents.tools.tool import Tool
+from agents.tools.work import ToolWork
+from prompts.tools import ANSWER, DOCUMENTS, TALK, json_prompt, planning_prompt, render_call
+from utils.errors import ProviderRefused
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["calls", "documents", "talk", "answer"]
+_KINDS: Mapping[str, Kind] = {DOCUMENTS: "documents", TALK: "talk", ANSWER: "answer"}
+_MOST_SHOWN = 4_000  # characters of a passage's text that was found, for a decision
+_NO_NATIVE = "The chat model %s refuses calls of tools: it is asked for decisions in JSON from now on"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCall:
+    """A call as it was asked for: nothing of it has been checked. `arguments` are None where they could not be read."""
+
+    name: str
+    arguments: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done next: `calls`; the `documents` are searched; it is small `talk`; or there is enough to `answer`."""
+
+    kind: Kind
+    calls: Sequence[AskedCall] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A call that was wrong, and what is to be said of it."""
+
+    call: AskedCall
+    reason: str
+
+
+@dataclass(slots=True)
+class Planner:
+    """Decides by a language model. One that refuses native calls is not asked for them again."""
+
+    _in_json: set[str] = field(default_factory=set)  # models by name
+
+    async def decide(
+        self,
+        chat: BaseChatModel,
+        bot: BotConfig,
+        talk: Sequence[BaseMessage],
+        tools: Sequence[Tool],
+        work: ToolWork,
+        faults: Sequence[Fault],
+    ) -> Decision:
+        """What to do about the last message of *talk*. *faults*: calls of this decision that were wrong.
+
+        Raises:
+            ProviderError: the model did not answer.
+        """
+        model = str(getattr(chat, "model_name", type(chat).__name__))
+        told = planning_prompt(institution=bot.institution, instructions=bot.instructions)
+        if model not in self._in_json:
+            try:
+                return await _decide_natively(chat, told, talk, tools, work, faults)
+            except (ProviderRefused, NotImplementedError):
+                decision = await _decide_in_json(chat, told, talk, tools, work, faults)
+                # Only now: a request that is refused for another reason is refused either way.
+                self._in_json.add(model)
+                logger.warning(_NO_NATIVE, model)
+                return decision
+        return await _decide_in_json(chat, told, talk, tools, work, faults)
+
+
+async def _decide_natively(
+    chat: BaseChatModel,
+    told: str,
+    talk: Sequence[BaseMessage],
+    tools: Sequence[Tool],
+    work: ToolWork,
+    faults: Sequence[Fault],
+) -> Decision:
+    messages = [SystemMessage(told), *talk]
+    for call_id, name, arguments, result in _list_results(work, faults):
+        messages.append(AIMessage("", tool_calls=[ToolCall(name=name, args=arguments, id=call_id)]))
+        messages.append(ToolMessage(result, tool_call_id=call_id))
+    reply = await chat.bind_tools([_describe(tool) for tool in tools]).ainvoke(messages)
+    calls = [AskedCall(call["name"], call["args"]) for call in reply.tool_calls]
+    calls += [AskedCall(call["name"] or "", None) for call in reply.invalid_tool_calls]
+    return Decision("calls", calls) if calls else _read_word(reply.text, work)
+
+
+async def _decide_in_json(
+    chat: BaseChatModel,
+    told: str,
+    talk: Sequence[BaseMessage],
+    tools: Sequence[Tool],
+    work: ToolWork,
+    faults: Sequence[Fault],
+) -> Decision:
+    system = SystemMessage(told + json_prompt([_describe(tool)["function"] for tool in tools]))
+    results = [render_call(name, arguments, told) for _, name, arguments, told in _list_results(work, faults)]
+    *earlier, newest = talk
+    asked = HumanMessage("\n\n".join([newest.text, *results]))
+    reply = await chat.ainvoke([system, *earlier, asked])
+    decided = _find_object(reply.text)
+    name = decided.get("tool") if decided else None
+    if not isinstance(name, str):
+        return _read_word(reply.text, work)
+    if name.strip() in _KINDS:
+        return _read_word(name, work)
+    return Decision("calls", [AskedCall(name, decided.get("arguments", {}) if decided else None)])
+
+
+def _list_results(work: ToolWork, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
+    """Of each call that has ended, and of each that was wrong: an id, the tool, the arguments, what came of it."""
+    found = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in work["hits"])
+    ended = [
+        (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or found or "Nothing found.")
+        for call in work["calls"]
+        if call["status"] != "open"
+    ]
+    wrong = [
+        (
+            f"wrong-{number}",
+            fault.call.name or "none",
+            fault.call.arguments if isinstance(fault.call.arguments, dict) else {},
+            f"This call was not made: {fault.reason}",
+        )
+        for number, fault in enumerate(faults)
+    ]
+    return [*ended, *wrong]
+
+
+def _describe(tool: Tool) -> dict[str, Any]:
+    """A tool in OpenAI's words, which LangChain's models all take."""
+    described = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": described}
+
+
+def _read_word(text: str, work: ToolWork) -> Decision:
+    """The decision that a reply without a call is; what is none of ours means the documents, or what there is."""
+    kind = next((kind for word, kind in _KINDS.items() if text.strip().strip(".\"'`*").upper() == word), None)
+    if kind == "talk" and not work["calls"]:
+        return Decision("talk")
+    return Decision("answer" if work["calls"] else "documents")
+
+
+def _find_object(text: str) -> dict[str, Any] | None:
+    """The first JSON object in *text*: models like to say something before it, or put it in a block of code."""
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,146 @@
+"""Decides about tools without a language model: by what their descriptions mean, and what the question says.
+
+A tool is chosen where its description fits the question better than any passage of the documents does, and each of its
+arguments stands in the question. Nothing is guessed: in doubt the documents answer.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents.tools.planner import AskedCall, Decision
+from agents.tools.registry import SEARCH_DOCUMENTS
+from agents.tools.tool import Tool
+from retrieval.answerability import judge
+from retrieval.question import Question
+from utils.errors import ProviderError
+from utils.facts.dates import find_dates
+from utils.facts.folding import fold
+from utils.facts.numbers import find_numbers
+from utils.language import detect_language
+from utils.passages import Hit, Passage
+from utils.ports import Embedder, FloatArray
+
+_MOST_KEPT = 1_000  # descriptions with their vectors
+_LONGEST = 500  # characters of a question that is looked through
+_QUOTED = re.compile(r"[“\"«]([^”\"»]{1,200})[”\"»]")
+_LETTERS = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\s,;!?()]+")
+
+
+@dataclass(slots=True)
+class RulePlanner:
+    """Chooses a tool by rules; it keeps the vectors of the descriptions."""
+
+    _vectors: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
+
+    async def decide(
+        self, question: str, tools: Sequence[Tool], embedder: Embedder, *, document_evidence: float
+    ) -> Decision:
+        """A call, or the documents. *document_evidence*: how much speaks for the documents, as a `Verdict` has it."""
+        asked = Question(question[:_LONGEST])
+        readable = [(tool, arguments) for tool in tools if (arguments := read_arguments(tool, asked.text)) is not None]
+        readable = [each for each in readable if each[0].name != SEARCH_DOCUMENTS]
+        if not readable:
+            return Decision("documents")
+        try:
+            vector = await embedder.embed_query(asked.text)
+            hits = [await self._compare(tool, vector, embedder) for tool, _ in readable]
+        except ProviderError:
+            return Decision("documents")
+        verdicts = [judge(asked, [hit], model=embedder.model) for hit in hits]
+        best = max(range(len(verdicts)), key=lambda at: verdicts[at].evidence)
+        if not verdicts[best].answerable or verdicts[best].evidence <= document_evidence:
+            return Decision("documents")
+        tool, arguments = readable[best]
+        return Decision("calls", [AskedCall(tool.name, arguments)])
+
+    async def _compare(self, tool: Tool, question: FloatArray, embedder: Embedder) -> Hit:
+        text = f"{tool.name.replace('_', ' ')}. {tool.description}"
+        key = (embedder.model, text)
+        if key not in self._vectors:
+            if len(self._vectors) >= _MOST_KEPT:
+                self._vectors.clear()
+            [self._vectors[key]] = await embedder.embed_passages([text], urgent=True)
+        passage = Passage(tool.name, tool.name, "", "", None, None, "", 0, len(text), detect_language(text), text)
+        return Hit(passage, 1.0, float(np.dot(question, self._vectors[key])), 0.0)
+
+
+def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
+    """The arguments of *tool* as *question* says them; None where one that is required cannot be read."""
+    found: dict[str, Any] = {}
+    for name, schema in tool.properties.items():
+        values = list(dict.fromkeys(_find_values(schema, question)))
+        alike = [other for other in tool.properties.values() if _kind(other) == _kind(schema)]
+        # Which of two numbers is meant by which argument cannot be told.
+        if len(values) == 1 and len(alike) == 1:
+            found[name] = values[0]
+    if any(name not in found for name in tool.required) or tool.find_fault(found):
+        return None
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    return repr([schema.get("enum"), schema.get("type"), schema.get("format"), schema.get("pattern")])
+
+
+def _find_values(schema: Mapping[str, Any], question: str) -> Iterator[Any]:
+    for is_such, find in _READERS:
+        if is_such(schema):
+            yield from find(schema, question)
+            return
+
+
+def _find_choices(schema: Mapping[str, Any], question: str) -> Iterator[Any]:
+    words = _spell_out(question)
+    for value in schema["enum"]:
+        if isinstance(value, str) and _spell_out(value) in words:
+            yield value
+
+
+def _spell_out(text: str) -> str:
+    """Its words, folded, with a blank around each."""
+    return f" {' '.join(_LETTERS.findall(fold(text)))} "
+
+
+def _find_days(schema: Mapping[str, Any], question: str) -> Iterator[str]:
+    for date in find_dates(question):
+        if len(date.readings) == 1 and None not in date.readings[0]:
+            year, month, day = date.readings[0]
+            yield f"{year:04}-{month:02}-{day:02}"
+
+
+def _find_matches(schema: Mapping[str, Any], question: str) -> Iterator[str]:
+    pattern = re.compile(schema["pattern"])
+    for word in _WORD.findall(question):
+        bare = word.strip(".:\"'“”«»")
+        if len(bare) <= 100 and pattern.search(bare):
+            yield bare
+
+
+def _find_quotes(schema: Mapping[str, Any], question: str) -> Iterator[str]:
+    yield from _QUOTED.findall(question)
+
+
+def _find_amounts(schema: Mapping[str, Any], question: str) -> Iterator[float | int]:
+    days = [(date.start, date.end) for date in find_dates(question)]
+    for number in find_numbers(question):
+        in_a_day = any(start <= number.start < end for start, end in days)
+        values = {value for kind, value in number.keys if kind == "n"}
+        if len(values) == 1 and not in_a_day and not number.is_weak:
+            value = values.pop()
+            if schema["type"] == "number" or value.is_integer():
+                yield int(value) if value.is_integer() else value
+
+
+_Find = Callable[[Mapping[str, Any], str], Iterator[Any]]
+_READERS: Sequence[tuple[Callable[[Mapping[str, Any]], bool], _Find]] = (
+    (lambda schema: "enum" in schema, _find_choices),
+    (lambda schema: schema.get("format") == "date", _find_days),
+    (lambda schema: schema.get("type") == "string" and "pattern" in schema, _find_matches),
+    (lambda schema: schema.get("type") == "string", _find_quotes),
+    (lambda schema: schema.get("type") in ("integer", "number"), _find_amounts),
+)

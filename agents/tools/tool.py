@@ -1,0 +1,121 @@
+"""The port for tools: a name, arguments by a JSON Schema, what a caller must be allowed, and limits."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError
+from referencing import Registry
+
+from agents.bots import BotConfig
+from auth.principal import Principal
+from auth.scopes import Scope
+from retrieval.search import SearchResult
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")  # what all vendors of models take
+_LONGEST_FAULT = 200  # characters
+
+
+class UnusableTool(Exception):
+    """A tool that cannot be offered; the message says why."""
+
+
+class ToolFailed(Exception):
+    """A call did not work; the message is for the model and for whoever asked: short, and without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool.
+
+    Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
+    the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
+    """
+
+    principal: Principal
+    bot: BotConfig
+    arguments: Mapping[str, Any]
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call gave: `text` that a sentence of an answer may rest on, in plain words; or `found`, passages."""
+
+    text: str = ""
+    found: SearchResult | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something the agent may use.
+
+    Args:
+        name: lower case letters, digits and underscores; bots and models name it so.
+        description: what it does and when it is of use, in a sentence or two, for models and people.
+        parameters: the JSON Schema of its arguments, an object (draft 2020-12).
+        run: does it. Raises `ToolFailed`. Nothing about other tenants is to be had from it: it gets a principal.
+        scopes: what whoever asks must be allowed.
+        has_side_effects: it changes something. Such a call is kept before it begins and after it has ended, and is only
+            tried again with the same idempotency key.
+        timeout_s: after so many seconds it is given up.
+        most_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    run: Callable[[ToolCall], Awaitable[ToolResult]] = field(repr=False)
+    scopes: frozenset[Scope] = frozenset()
+    has_side_effects: bool = False
+    timeout_s: float = 20.0
+    most_characters: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Raises `UnusableTool` where the name or the schema is none."""
+        if not NAME.fullmatch(self.name):
+            raise UnusableTool(f"{self.name!r} is no name of a tool: 1 to 48 of a-z, 0-9 and _, a letter first.")
+        if self.parameters.get("type") != "object":
+            raise UnusableTool(f"{self.name}: the schema of its arguments must be of an object.")
+        try:
+            Draft202012Validator.check_schema(dict(self.parameters))
+        except SchemaError as exc:
+            raise UnusableTool(f"{self.name}: its JSON Schema is not valid: {exc.message[:_LONGEST_FAULT]}") from exc
+
+    @cached_property
+    def properties(self) -> Mapping[str, Mapping[str, Any]]:
+        """The schema of each argument."""
+        return dict(self.parameters.get("properties", {}))
+
+    @property
+    def required(self) -> Sequence[str]:
+        """The arguments that must be there."""
+        return list(self.parameters.get("required", ()))
+
+    def find_fault(self, arguments: object) -> str:
+        """What is wrong with *arguments*, for whoever made them; "" where they fit."""
+        faults = sorted(self._validator.iter_errors(arguments), key=_place)
+        return "; ".join(_describe(fault) for fault in faults[:3])
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        # Without a way to fetch anything: a schema that refers elsewhere is refused, not looked up.
+        return Draft202012Validator(dict(self.parameters), registry=Registry(), format_checker=FormatChecker())
+
+
+def _place(fault: ValidationError) -> list[str]:
+    return list(map(str, fault.absolute_path))
+
+
+def _describe(fault: ValidationError) -> str:
+    where = ".".join(_place(fault))
+    message = fault.message if len(fault.message) <= _LONGEST_FAULT else f"{fault.message[:_LONGEST_FAULT]}…"
+    return f"{where}: {message}" if where else message
+
+
+def write_arguments(arguments: Mapping[str, Any]) -> str:
+    """Arguments as one line of JSON, the same for equal ones."""
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,165 @@
+"""The tools of one turn: which may be used, how much, and how a call is made."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from agents.bots import BotConfig
+from agents.tools.planner import Planner
+from agents.tools.registry import ToolRegistry
+from agents.tools.rules import RulePlanner
+from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
+from agents.tools.work import CallRecord, ToolWork
+from auth.principal import Principal
+from utils.errors import ProblemError
+
+logger = logging.getLogger(__name__)
+
+CheckPermission = Callable[..., Awaitable[Principal]]
+"""Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
+_NOT_KEPT = "The conversation store is away, and nothing is changed that could not be kept."
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLimits:
+    """How much a turn may do with tools: decisions, calls, tokens of decisions, seconds."""
+
+    steps: int = 6
+    calls: int = 8
+    tokens: int = 50_000
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What the person said of a call that waits."""
+
+    call_id: str
+    approved: bool
+
+    def store(self) -> str:
+        """As a text."""
+        return f"{'approve' if self.approved else 'reject'}:{self.call_id}"
+
+    @classmethod
+    def read(cls, stored: str) -> "Approval | None":
+        """What `store` made; None of an empty text."""
+        word, colon, call_id = stored.partition(":")
+        return cls(call_id, word == "approve") if colon else None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolService:
+    """What all turns of a process share. *check_permission* is asked before a tool that needs scopes is called."""
+
+    registry: ToolRegistry
+    check_permission: CheckPermission
+    limits: ToolLimits = field(default_factory=ToolLimits)
+    planner: Planner = field(default_factory=Planner)
+    rules: RulePlanner = field(default_factory=RulePlanner)
+
+    def open_turn(
+        self, principal: Principal, bot: BotConfig, approval: Approval | None, is_durable: Callable[[], bool]
+    ) -> "TurnTools | None":
+        """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process."""
+        if not bot.tools:
+            return None
+        chosen = self.registry.choose(bot.tools)
+        for name in set(bot.tools) - {tool.name for tool in chosen}:
+            logger.warning("The bot %s names the tool %s, which is not there.", bot.bot_id, name)
+        offered = [tool for tool in chosen if tool.scopes <= principal.scopes]
+        return TurnTools(self, principal, bot, offered, approval, is_durable, time.monotonic() + self.limits.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTools:
+    """The tools of one turn."""
+
+    shared: ToolService
+    principal: Principal
+    bot: BotConfig
+    offered: Sequence[Tool]
+    approval: Approval | None
+    is_durable: Callable[[], bool]
+    until_s: float  # of the monotonic clock
+
+    def find(self, name: str) -> Tool | None:
+        """The tool of that name, None if it is not offered."""
+        return next((tool for tool in self.offered if tool.name == name), None)
+
+    def find_limit(self, work: ToolWork) -> str:
+        """Which limit is reached, in plain words; "" where none is."""
+        limits = self.shared.limits
+        if work["steps"] >= limits.steps:
+            return f"{limits.steps} decisions about tools were made."
+        if len(work["calls"]) >= limits.calls:
+            return f"{limits.calls} calls of tools were made."
+        if work["tokens"] >= limits.tokens:
+            return f"Decisions about tools took {work['tokens']:,} tokens."
+        if time.monotonic() >= self.until_s:
+            return f"Tools took {limits.seconds:g} s."
+        return ""
+
+    def waits(self, call: CallRecord) -> bool:
+        """Whether the person has to be asked about *call* first."""
+        is_decided = self.approval is not None and self.approval.call_id == call["call_id"]
+        return call["name"] in self.bot.approvals and not is_decided
+
+    def is_rejected(self, call: CallRecord) -> bool:
+        """Whether the person has said no to *call*."""
+        return call["name"] in self.bot.approvals and self.approval is not None and not self.approval.approved
+
+    async def call(self, call: CallRecord) -> ToolResult:
+        """What the tool gives.
+
+        Raises:
+            ToolFailed: it did not work, or may not be called.
+            TimeoutError: it did not end in time.
+        """
+        tool = self.find(call["name"])
+        if tool is None:
+            raise ToolFailed(f"There is no tool {call['name']!r} for this bot.")
+        if tool.has_side_effects and not self.is_durable():
+            raise ToolFailed(_NOT_KEPT)
+        asked = ToolCall(await self._check(tool), self.bot, call["arguments"], call["call_id"])
+        result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
+        if len(result.text) > tool.most_characters:
+            raise ToolFailed(
+                f"It gave {len(result.text):,} characters, more than the {tool.most_characters:,} that it may."
+            )
+        return result
+
+    async def _check(self, tool: Tool) -> Principal:
+        """The principal as it is now: a scope may have been taken away since the turn began."""
+        if not tool.scopes:
+            return self.principal
+        try:
+            return await self.shared.check_permission(self.principal, *sorted(tool.scopes))
+        except ProblemError as exc:
+            raise ToolFailed(exc.detail) from exc
+
+
+async def _limit(work: Awaitable[ToolResult], seconds: float) -> ToolResult:
+    """What *work* gives. It is left alone after *seconds*: one that takes no notice of being cancelled holds up nobody.
+
+    Raises:
+        TimeoutError: it did not end in time.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_retrieve)
+    if not done:
+        raise TimeoutError
+    return task.result()
+
+
+def _retrieve(task: "asyncio.Future[ToolResult]") -> None:
+    """Take note of how it ended, which nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,143 @@
+"""What a turn has done with tools so far, as plain values: it is kept in the checkpoint of each step."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict
+from typing import Any, Literal, TypedDict
+
+from agents.tools.tool import ToolResult
+from retrieval.answerability import Verdict
+from utils.language import detect_language
+from utils.passages import TOOL_PREFIX, Hit, Passage
+
+CallStatus = Literal["open", "done", "failed", "rejected", "unknown"]
+"""`unknown`: it has side effects, and whether they came about is not known."""
+
+
+class CallRecord(TypedDict):
+    """One call. `call_id` is its idempotency key; `error` says why it did not work."""
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    status: CallStatus
+    text: str
+    error: str
+    ms: int
+
+
+class ToolWork(TypedDict):
+    """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once."""
+
+    run_id: str
+    steps: int
+    tokens: int
+    calls: list[CallRecord]
+    hits: list[dict[str, Any]]
+    evidence: float
+    is_index_whole: bool
+    sent_back: list[str]
+
+
+def take_up(known: ToolWork | None, run_id: str) -> ToolWork:
+    """What the run has done before it was interrupted, as a copy to be changed; empty for a new one."""
+    if known and known["run_id"] == run_id:
+        return deepcopy(known)
+    return ToolWork(
+        run_id=run_id, steps=0, tokens=0, calls=[], hits=[], evidence=0.0, is_index_whole=True, sent_back=[]
+    )
+
+
+def find_open(work: ToolWork) -> CallRecord | None:
+    """The next call that has not ended."""
+    return next((call for call in work["calls"] if call["status"] == "open"), None)
+
+
+def add_call(work: ToolWork, name: str, arguments: Mapping[str, Any], error: str = "") -> None:
+    """A call to be made; or with an *error* one that is not."""
+    number = len(work["calls"]) + 1
+    work["calls"].append(
+        CallRecord(
+            call_id=f"{work['run_id']}-{number}",
+            name=name,
+            arguments=dict(arguments),
+            status="failed" if error else "open",
+            text="",
+            error=error,
+            ms=0,
+        )
+    )
+
+
+def keep_result(work: ToolWork, call: CallRecord, result: ToolResult) -> None:
+    """Note what *call*, one of *work*, gave."""
+    call["status"], call["text"] = "done", result.text
+    if result.found is not None:
+        known = {hit["passage"]["passage_id"] for hit in work["hits"]}
+        new = [hit for hit in result.found.hits if hit.passage.passage_id not in known]
+        work["hits"] += map(_pack, new)
+        work["evidence"] = max(work["evidence"], float(result.found.verdict.evidence))
+        work["is_index_whole"] = work["is_index_whole"] and result.found.is_index_whole
+
+
+def list_hits(work: ToolWork) -> list[Hit]:
+    """What an answer may rest on: the passages that were found, then what tools said, in the order of their calls."""
+    said = [_as_hit(call) for call in work["calls"] if call["text"]]
+    return [*map(_unpack, work["hits"]), *said]
+
+
+def judge_work(work: ToolWork) -> Verdict:
+    """Whether that holds an answer: what a tool was asked for counts as one."""
+    evidence = 1.0 if any(call["text"] for call in work["calls"]) else work["evidence"]
+    return Verdict(evidence >= 1, evidence, evidence >= 1)
+
+
+def describe_calls(work: ToolWork | None) -> list[dict[str, Any]]:
+    """The calls as an answer tells of them."""
+    calls: Sequence[CallRecord] = work["calls"] if work else ()
+    return [
+        {"call_id": call["call_id"], "name": call["name"], "status": call["status"], "duration_ms": call["ms"]}
+        for call in calls
+    ]
+
+
+def list_undone(work: ToolWork | None) -> list[tuple[str, str]]:
+    """The calls that did not work and were not made good by another: the status and the tool of each."""
+    calls: Sequence[CallRecord] = work["calls"] if work else ()
+    worked = {call["name"] for call in calls if call["status"] == "done"}
+    return [
+        (call["status"], call["name"])
+        for call in calls
+        if call["status"] in ("rejected", "unknown") or (call["status"] == "failed" and call["name"] not in worked)
+    ]
+
+
+def _as_hit(call: CallRecord) -> Hit:
+    text, source = call["text"], f"{TOOL_PREFIX}{call['name']}"
+    passage = Passage(
+        passage_id=call["call_id"],
+        document_id=source,
+        title=call["name"],
+        source=source,
+        url=None,
+        page=None,
+        heading="",
+        start=0,
+        end=len(text),
+        language=detect_language(text),
+        text=text,
+    )
+    return Hit(passage, 1.0, None, 0.0)
+
+
+def _pack(hit: Hit) -> dict[str, Any]:
+    plain = asdict(hit)
+    for name in ("score", "dense", "lexical"):  # numpy's are no plain values
+        plain[name] = None if plain[name] is None else float(plain[name])
+    return plain
+
+
+def _unpack(plain: Mapping[str, Any]) -> Hit:
+    known: dict[str, Any] = plain["passage"]
+    passage: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    return Hit(**{**plain, "passage": Passage(**passage)})

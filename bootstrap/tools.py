@@ -1,0 +1,56 @@
+"""The tools of a service: the search of the documents, and those of the modules that TOOL_MODULES names."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+from agents.tools.registry import ToolRegistry
+from agents.tools.search import make_search_tool
+from agents.tools.tool import Tool, UnusableTool
+from agents.tools.turn import ToolLimits
+from config import Settings
+from retrieval.search import Retriever
+from utils.processes import StartError
+
+
+def open_tools(settings: Settings, retriever: Callable[[], Retriever]) -> ToolRegistry:
+    """All of them; *retriever* gives what searches the index that serves now.
+
+    Raises:
+        StartError: a module of TOOL_MODULES cannot be used; the message says which, and why.
+    """
+    try:
+        return ToolRegistry([make_search_tool(retriever), *_load_modules(settings.tool_modules)])
+    except UnusableTool as exc:
+        raise StartError(f"TOOL_MODULES: {exc}") from exc
+
+
+def list_tools(settings: Settings) -> ToolRegistry:
+    """The same, to be named and not to be called.
+
+    Raises:
+        StartError: as `open_tools`.
+    """
+
+    def refuse() -> Retriever:
+        raise RuntimeError("nothing is searched here")
+
+    return open_tools(settings, refuse)
+
+
+def tool_limits(settings: Settings) -> ToolLimits:
+    """How much a turn may do with them."""
+    return ToolLimits(
+        steps=settings.tool_max_steps,
+        calls=settings.tool_max_calls,
+        tokens=settings.tool_max_tokens,
+        seconds=settings.tool_max_seconds,
+    )
+
+
+def _load_modules(names: list[str]) -> Iterator[Tool]:
+    for name in names:
+        try:
+            made = import_module(name).make_tools()
+        except Exception as exc:  # whatever a module of others raises
+            raise UnusableTool(f"{name}: {type(exc).__name__}: {exc}") from exc
+        yield from made

@@ -1,0 +1,388 @@
+"""Tools of bots: used where they help, within limits, after approval where a bot says so, and never twice."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.api.test_runs import events_of, followed
+from tests.conftest import FAKE_MODEL
+from tests.fakes.booking_server import BookingServer
+from tests.fakes.model_server import FakeModelServer
+from tests.service import Service, ask, one_document
+
+BOTS = "/v1/tenant/bots"
+ALL = ["book_room", "weather", "who_asks", "never", "huge", "broken"]
+BOOK = [{"tool": "book_room", "arguments": {"room": 7, "day": "2026-12-24"}}]
+BOOKED = "Room 7 is booked on 2026-12-24 [1]."
+QUESTION = "Please book room 7 for 2026-12-24."
+
+
+@pytest.fixture(scope="module")
+def booking() -> Iterator[BookingServer]:
+    with BookingServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, booking: BookingServer
+) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("tools")
+    variables = {
+        **FAKE_MODEL,
+        **one_document(folder),
+        "LLM_BASE_URL": model_server.base_url,
+        "TOOL_MODULES": "tests.fakes.booking_tools",
+        "BOOKING_URL": booking.url,
+        "TOOL_MAX_STEPS": "5",
+        "CACHE_ENABLED": "true",
+        "RATE_LIMIT_ENABLED": "false",
+    }
+    with Service(folder / "data", **variables) as running:
+        yield running
+
+
+@pytest.fixture
+def model(model_server: FakeModelServer) -> FakeModelServer:
+    model_server.reset()
+    model_server.configure(
+        replies={'tool="book_room"': BOOKED, 'tool="weather"': "It is 31 degrees in Bandung now [1]."}
+    )
+    return model_server
+
+
+@pytest.fixture(scope="module")
+def bots(service: Service) -> None:
+    """Of the default tenant: `helper` may use every tool, `careful` asks before it books."""
+    with service.client() as client:
+        add_bot(client, "helper", tools=ALL)
+        add_bot(client, "careful", tools=ALL, approvals=["book_room"])
+
+
+@pytest.fixture
+def client(service: Service, bots: None) -> Iterator[httpx.Client]:
+    with service.client() as opened:
+        yield opened
+
+
+@pytest.fixture
+def globex(service: Service) -> Iterator[httpx.Client]:
+    """A client of a tenant of its own, with a bot `helper`, and without documents."""
+    with service.client(service.new_key(f"globex-{uuid4().hex[:8]}", ["all"])) as opened:
+        add_bot(opened, "helper", tools=ALL)
+        yield opened
+
+
+def add_bot(client: httpx.Client, bot_id: str, **said: Any) -> None:
+    made = client.post(BOTS, json={"id": bot_id, "name": bot_id.title(), **said})
+    assert made.status_code == 201, made.text
+
+
+def talk(client: httpx.Client, question: str, conversation: str = "", bot: str = "helper") -> dict[str, Any]:
+    answer = ask(client, question, conversation or uuid4().hex, bot_id=bot)
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def stream(client: httpx.Client, question: str, bot: str = "helper") -> list[dict[str, Any]]:
+    body = {"message": question, "session_id": uuid4().hex, "bot_id": bot}
+    with client.stream("POST", "/v1/chat/stream", json=body) as response:
+        assert response.status_code == 200, response.read()
+        return list(events_of(response))
+
+
+def about_rooms() -> str:
+    """A question that the documents answer, in new words: an answer is kept for those of before."""
+    return f"How much does a dormitory room cost, {uuid4().hex[:6]}?"
+
+
+def decisions(model: FakeModelServer) -> list[dict[str, Any]]:
+    """The requests in which the model was asked to decide about tools."""
+    asked = [request["body"] for request in model.requests() if request["kind"] == "chat"]
+    return [body for body in asked if "You decide what an assistant" in body["messages"][0]["content"]]
+
+
+def test_a_tool_is_called_and_its_result_cited_and_verified(client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]})
+    events = stream(client, "What is the weather in Bandung?")
+    told = [event for event in events if event["type"] in ("tool_start", "tool_result")]
+    assert [(event["type"], event["name"]) for event in told] == [("tool_start", "weather"), ("tool_result", "weather")]
+    assert told[0]["call_id"] == told[1]["call_id"]
+    assert (told[1]["ok"], told[1]["summary"]) == (True, "32 characters")
+    said = events[-1]
+    assert said["answer"] == "It is 31 degrees in Bandung now [1]."
+    [citation] = said["citations"]
+    assert (citation["source"], citation["quote"]) == ("tool:weather", "It is 31 degrees in Bandung now.")
+    assert [each["status"] for each in said["support"]["sentences"]] == ["supported"]
+    assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "done")]
+    prompt = model.requests()[-1]["body"]["messages"][0]["content"]
+    assert '<tool_result number="1" tool="weather">\nIt is 31 degrees in Bandung now.\n</tool_result>' in prompt
+
+
+def test_what_a_tool_does_not_say_is_not_supported(client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(
+        plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]},
+        replies={'tool="weather"': "It is 13 degrees in Bandung now [1]."},
+    )
+    said = talk(client, "What is the weather in Bandung?")
+    assert [each["status"] for each in said["support"]["sentences"]] == ["unsupported"]
+
+
+def test_what_the_documents_answer_needs_no_tool(client: httpx.Client, model: FakeModelServer) -> None:
+    said = talk(client, about_rooms())
+    assert said["citations"][0]["source"] == "knowledge/rooms.md"
+    assert said["tool_calls"] == []
+    assert len(decisions(model)) == 1
+
+
+def test_documents_are_searched_as_a_tool_beside_others(client: httpx.Client, model: FakeModelServer) -> None:
+    search = [{"tool": "search_documents", "arguments": {"query": "How much does a dormitory room cost?"}}]
+    model.configure(plans={"both": [search, [{"tool": "weather", "arguments": {"city": "London"}}], "ANSWER"]})
+    said = talk(client, "I want both: the price of a dormitory room, and the weather in London.")
+    assert [call["name"] for call in said["tool_calls"]] == ["search_documents", "weather"]
+    prompt = model.requests()[-1]["body"]["messages"][0]["content"]
+    assert '<passage number="1"' in prompt
+    assert '<tool_result number="2" tool="weather">' in prompt
+
+
+def test_small_talk_by_the_model_is_answered_without_a_search(client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(plans={"cheer": ["TALK"]})
+    said = talk(client, "Well, cheer up then, my dear machine of wonders!")
+    assert said["small_talk"]
+    assert said["citations"] == []
+
+
+def test_a_model_that_refuses_tools_is_asked_in_json_and_says_so_once(
+    service: Service, client: httpx.Client, model: FakeModelServer
+) -> None:
+    model.configure(
+        refuses_tools=True, plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]}
+    )
+    for number in range(2):
+        said = talk(client, "What is the weather in Bandung?", f"json-{number}")
+        assert said["citations"][0]["source"] == "tool:weather", said
+    assert sum("tools" in body for body in decisions(model)) <= 1
+    assert service.logged().count("refuses calls of tools") == 1
+
+
+def test_wrong_arguments_go_back_once_and_then_the_turn_answers_without(
+    client: httpx.Client, model: FakeModelServer
+) -> None:
+    wrong = [{"tool": "weather", "arguments": {"city": "Atlantis"}}]
+    model.configure(plans={"dormitory": [wrong]})
+    said = talk(client, "How much does a dormitory room cost in Atlantis?")
+    assert said["answer"].startswith("The tool “weather” could not be used for this answer.\n\n")
+    assert said["citations"][0]["source"] == "knowledge/rooms.md"
+    assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "failed")]
+    first, second, *_ = decisions(model)
+    assert "Atlantis' is not one of" in json.dumps(second["messages"])
+    assert "is not one of" not in json.dumps(first["messages"])
+
+
+def test_arguments_that_are_put_right_are_used(client: httpx.Client, model: FakeModelServer) -> None:
+    steps = [[{"tool": "weather", "arguments": "{no json"}], [{"tool": "weather", "arguments": {"city": "Bandung"}}]]
+    model.configure(plans={"weather": [*steps, "ANSWER"]})
+    said = talk(client, "What is the weather in Bandung?")
+    assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "done")]
+    assert "could not be used" not in said["answer"]
+
+
+def test_a_tool_that_is_not_there_is_not_called(client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(plans={"dormitory": [[{"tool": "delete_everything", "arguments": {}}]]})
+    said = talk(client, about_rooms())
+    assert "“delete_everything” could not be used" in said["answer"]
+    assert said["answered"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "summary"),
+    [
+        ("never", "It did not answer in time."),
+        ("huge", "It gave 10,400,000 characters, more than the 20,000 that it may."),
+        ("broken", "It failed."),
+    ],
+)
+def test_a_tool_that_hangs_floods_or_fails_leaves_the_answer_to_the_documents(
+    client: httpx.Client, model: FakeModelServer, tool: str, summary: str
+) -> None:
+    model.configure(plans={"dormitory": [[{"tool": tool, "arguments": {}}], "ANSWER"]})
+    events = stream(client, about_rooms())
+    [result] = [event for event in events if event["type"] == "tool_result"]
+    assert (result["ok"], result["summary"]) == (False, summary)
+    said = events[-1]
+    assert f"“{tool}” could not be used" in said["answer"]
+    assert said["citations"][0]["source"] == "knowledge/rooms.md"
+    assert "hunter2" not in json.dumps(events)
+
+
+def test_a_loop_of_calls_ends_at_the_limit_and_says_so(client: httpx.Client, model: FakeModelServer) -> None:
+    cities = ["Bandung", "Jakarta", "Madrid", "London"]
+    steps: list[Any] = [[{"tool": "weather", "arguments": {"city": city}}] for city in cities]
+    model.configure(plans={"everywhere": [*steps, *steps]})
+    said = talk(client, "What is the weather everywhere?")
+    assert [call["status"] for call in said["tool_calls"]] == ["done"] * 4
+    assert "A limit of tools was reached: 5 decisions about tools were made." in said["degraded"]
+
+
+def test_the_same_call_is_not_made_twice(client: httpx.Client, model: FakeModelServer, booking: BookingServer) -> None:
+    model.configure(plans={"book": [BOOK]})
+    before = sum(booking.tries.values())
+    said = talk(client, QUESTION)
+    assert [call["status"] for call in said["tool_calls"]] == ["done"]
+    assert sum(booking.tries.values()) == before + 1
+    assert said["answer"] == BOOKED
+
+
+def test_a_tool_gets_the_principal_of_its_tenant_and_nothing_of_another(
+    client: httpx.Client, globex: httpx.Client, model: FakeModelServer
+) -> None:
+    search = [{"tool": "search_documents", "arguments": {"query": "How much does a dormitory room cost?"}}]
+    model.configure(plans={"who": [[{"tool": "who_asks", "arguments": {}}], search, "ANSWER"]})
+    told = {}
+    for each in (client, globex):
+        talk(each, "Please say who asks for the tenant default, and search its documents.", uuid4().hex)
+        told[each] = model.requests()[-1]["body"]["messages"][0]["content"]
+        tenant = each.get(f"{BOTS}/helper").json()["tenant_id"]
+        assert f"The tenant is {tenant}, the subject" in told[each]
+    assert "850,000" in told[client]
+    assert "850,000" not in told[globex]
+
+
+def test_a_tool_that_needs_a_scope_is_not_offered_without_it(
+    service: Service, client: httpx.Client, model: FakeModelServer
+) -> None:
+    tenant = client.get(f"{BOTS}/helper").json()["tenant_id"]
+    with service.client(service.new_key(tenant, ["chat:write"])) as limited:
+        talk(limited, about_rooms(), "limited")
+    offered = (
+        [tool["function"]["name"] for tool in decisions(model)[-1]["tools"]] if "tools" in decisions(model)[-1] else []
+    )
+    assert "who_asks" not in (offered or json.dumps(decisions(model)[-1]))
+
+
+def test_a_call_waits_for_approval_and_goes_on_with_it(
+    client: httpx.Client, model: FakeModelServer, booking: BookingServer
+) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    before = sum(booking.effects.values())
+    asked = ask(client, QUESTION, "approval", bot_id="careful")
+    assert asked.status_code == 202, asked.text
+    waiting = asked.json()
+    call = waiting["waiting_for"]
+    assert waiting["status"] == "waiting"
+    assert (call["name"], call["arguments"]) == ("book_room", BOOK[0]["arguments"])
+    run = asked.headers["Location"]
+    assert client.get(run).json()["waiting_for"] == call
+    assert sum(booking.effects.values()) == before
+    view = client.get("/v1/conversations/approval", params={"bot_id": "careful"}).json()
+    assert (view["waiting"], view["running"], view["run_id"]) == (True, False, waiting["id"])
+
+    resumed = client.post(f"{run}/resume", json={"call_id": call["call_id"], "decision": "approve"})
+    assert resumed.status_code == 202, resumed.text
+    events = followed(client, waiting["id"])
+    types = [event["type"] for event in events]
+    assert types.index("waiting") < types.index("approval") < types.index("tool_start") < types.index("done")
+    assert events[-1]["answer"] == BOOKED
+    assert sum(booking.effects.values()) == before + 1
+    assert booking.tries[call["call_id"]] == 1
+    again = client.post(f"{run}/resume", json={"call_id": call["call_id"], "decision": "approve"})
+    assert again.status_code == 409
+    view = client.get("/v1/conversations/approval", params={"bot_id": "careful"}).json()
+    assert [message["role"] for message in view["messages"]] == ["user", "assistant"]
+    assert not view["waiting"]
+
+
+def test_a_rejected_call_is_not_made(client: httpx.Client, model: FakeModelServer, booking: BookingServer) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    before = sum(booking.tries.values())
+    waiting = ask(client, QUESTION, "rejection", bot_id="careful").json()
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "reject"}
+    assert client.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 202
+    said = followed(client, waiting["id"])[-1]
+    assert said["answer"] == "You rejected “book_room”: it was not done."
+    assert [call["status"] for call in said["tool_calls"]] == ["rejected"]
+    assert sum(booking.tries.values()) == before
+
+
+def test_only_who_asked_may_approve(service: Service, client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    tenant = client.get(f"{BOTS}/careful").json()["tenant_id"]
+    waiting = ask(client, QUESTION, "whose", bot_id="careful").json()
+    run = f"/v1/runs/{waiting['id']}/resume"
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
+    for key, status in ((service.new_key(tenant, ["all"]), 403), (service.new_key("other", ["all"]), 404)):
+        with service.client(key) as other:
+            assert other.post(run, json=body).status_code == status
+    for wrong in ({**body, "decision": "maybe"}, {"decision": "approve"}, {**body, "call_id": ""}, {**body, "x": 1}):
+        assert client.post(run, json=wrong).status_code == 400
+    refused = client.post(run, json={**body, "call_id": "another"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "This run does not wait for a word about the call 'another'. Look at it again.",
+    )
+    assert client.get(f"/v1/runs/{waiting['id']}").json()["status"] == "waiting"
+
+
+def test_a_waiting_run_can_be_cancelled_and_its_conversation_goes_on(
+    client: httpx.Client, model: FakeModelServer
+) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    waiting = ask(client, QUESTION, "cancelled", bot_id="careful").json()
+    client.post(f"/v1/runs/{waiting['id']}/cancel")
+    assert client.get(f"/v1/runs/{waiting['id']}").json()["status"] == "cancelled"
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
+    assert client.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 409
+
+
+def test_a_conversation_that_has_gone_on_does_not_take_the_approval_of_before(
+    client: httpx.Client, model: FakeModelServer, booking: BookingServer
+) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    before = sum(booking.tries.values())
+    waiting = ask(client, QUESTION, "on", bot_id="careful").json()
+    assert talk(client, about_rooms(), "on", "careful")["answer"]
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
+    assert client.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 202
+    last = followed(client, waiting["id"])[-1]
+    assert last["type"] == "error"
+    assert last["problem"]["detail"] == "The conversation has gone on since this was asked. Ask again."
+    assert sum(booking.tries.values()) == before
+
+
+def test_many_that_wait_hold_no_place(service: Service, client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    waiting = [ask(client, QUESTION, f"many-{number}", bot_id="careful").json() for number in range(6)]
+    health = client.get("/health?verbose").json()
+    assert health["admission"]["turn_count"] == 0, health["admission"]
+    bodies = [{"call_id": run["waiting_for"]["call_id"], "decision": "approve"} for run in waiting]
+    threads = [
+        threading.Thread(target=client.post, args=(f"/v1/runs/{run['id']}/resume",), kwargs={"json": body})
+        for run, body in zip(waiting, bodies, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(followed(client, run["id"])[-1]["answer"] == BOOKED for run in waiting)
+
+
+def test_bots_name_tools_that_are_there(service: Service, client: httpx.Client) -> None:
+    refused = client.post(BOTS, json={"id": "odd", "name": "Odd", "tools": ["fly"]})
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("There is no tool 'fly'. There are: book_room, ")
+    refused = client.post(BOTS, json={"id": "odd", "name": "Odd", "tools": ["weather"], "approvals": ["book_room"]})
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["field"] == "approvals"
+    for wrong in (["A"], [""], "weather", [5], ["weather"] * 33):
+        assert client.post(BOTS, json={"id": "odd", "name": "Odd", "tools": wrong}).status_code == 400, wrong
+    made = service.flask("bot", "create", "cli", "--name", "Cli", "--tool", "weather", "--approve", "weather")
+    assert made.returncode == 0, made.stderr
+    unknown = service.flask("bot", "create", "odd", "--name", "Odd", "--tool", "fly")
+    assert unknown.returncode == 1
+    assert "There is no tool 'fly'" in unknown.stderr
