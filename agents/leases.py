@@ -31,16 +31,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local token, run, ends = unpack(redis.call('HMGET', KEYS[1], 'token', 'run', 'until'))
 local is_held = token and token ~= ARGV[1] and tonumber(ends or '0') > now
 if is_held and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
-local fence = tonumber(ARGV[4])
+local fence, is_new = tonumber(ARGV[4]), 0
 if fence == 0 then
   local before = tonumber(redis.call('HGET', KEYS[2], '@fence') or '0')
   fence = math.max(time[1] * 1000000 + time[2], before + 1)
+  if before == 0 then is_new = 1 end
   if before > 0 then redis.call('HSET', KEYS[2], '@fence', string.format('%.0f', fence)) end
 end
 fence = string.format('%.0f', fence)
 redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence, 'until', now + ARGV[3])
 redis.call('PEXPIRE', KEYS[1], 10 * ARGV[3])
-return { 1, fence }
+return { 1, fence, is_new }
 """
 # KEYS: the lease. Gives {its run, whether it holds}, or {} if there is none. One that does not hold any more is of a
 # run whose worker died, until another goes on with it.
@@ -56,7 +57,8 @@ _RELEASE = "return redis.call('HGET', KEYS[1], 'token') == ARGV[1] and redis.cal
 
 @dataclass(slots=True)
 class Lease:
-    """A run's hold on a conversation. `fence` goes with its writes; 0 while it is held without Redis."""
+    """A run's hold on a conversation. `fence` goes with its writes; 0 while it is held without Redis. `lacks_state`:
+    Redis had nothing of the conversation when it was taken."""
 
     thread_id: str
     run_id: str
@@ -64,6 +66,7 @@ class Lease:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     fence: int = 0
     takes_over: bool = False
+    lacks_state: bool = False
     is_lost: bool = False
     is_asked_for: bool = False  # Redis may have it, whatever came back
 
@@ -200,9 +203,10 @@ class Leases:
         hold_ms = max(1, round(self.hold_s * 1000))
         asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
         lease.is_asked_for = True
-        given, told = await self._redis.eval(_TAKE, 2, *keys, *asked)
+        given, told, *is_new = await self._redis.eval(_TAKE, 2, *keys, *asked)
         if not given:
             return str(told.decode())
+        lease.lacks_state |= bool(is_new[0]) and not lease.fence
         lease.fence, lease.takes_over = int(told), False  # once: it may be taken over in its turn
         return None
 

@@ -13,7 +13,7 @@ from langgraph.types import Interrupt
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.bots import BotConfig, BotDirectory
-from agents.leases import Leases
+from agents.leases import Lease, Leases
 from agents.messages import answer_id, question_id, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
@@ -23,7 +23,7 @@ from agents.state import AgentContext, AnswerModel, AnswerModels
 from agents.threads import thread_of
 from agents.tools.turn import Approval, ToolService, TurnTools
 from agents.topics import TopicFinder
-from agents.transcripts import Transcripts
+from agents.transcripts import ListedConversation, Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
@@ -32,7 +32,7 @@ from domain.transcript_writing import FinishedTurn
 from retrieval.search import Retriever
 from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
-from utils.errors import Conflict, NotFound
+from utils.errors import Conflict, NotFound, StoreUnavailable
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -121,24 +121,23 @@ class Runner:
             emit(_describe_start(record))
             clock = StageClock(emit)
             found = await self._find_answer(record, clock.see) if is_resumed else None
-            said = found or await self._answer(record, _config(record.thread_id, lease.fence), clock.see)
+            said = found or await self._answer(record, lease, clock.see)
             if isinstance(said, Interrupt):
                 return [{"type": "waiting", "run_id": record.id, "call": said.value}]
             result = self._result(said, record, clock)
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
-    async def _answer(
-        self, record: RunRecord, config: RunnableConfig, emit: Callable[[Event], None]
-    ) -> AIMessage | Interrupt:
+    async def _answer(self, record: RunRecord, lease: Lease, emit: Callable[[Event], None]) -> AIMessage | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
+        past = await self._recall(record, lease)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
             context = self._context(record, bot, model, place, emit)
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
-                {"messages": [question_message(record.message, record.id, record.created_at or None)]},
-                config,
+                {"messages": [*past, question_message(record.message, record.id, record.created_at or None)]},
+                _config(record.thread_id, lease.fence),
                 context=context,
                 durability="sync" if context.tools else "exit",
             )
@@ -150,6 +149,12 @@ class Runner:
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
         return answer
+
+    async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:
+        """What SQL knows of a conversation whose state has expired; one that has its run's id begins now."""
+        if not lease.lacks_state or record.conversation_id == record.id:
+            return []
+        return await self._transcripts.recall(record.ctx, record.conversation_id)
 
     async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> AIMessage | None:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
@@ -214,16 +219,30 @@ class Runner:
     ) -> dict[str, Any]:
         """A part of the conversation as the API shows it, see `ConversationReader.page`."""
         thread_id = thread_of(ctx, conversation_id)
-        page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
+        try:
+            page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
+        except NotFound:
+            page = await self._transcripts.page(ctx, conversation_id, limit=limit, before=before)
+        if asked is not None and page["total"] == 1:  # the first one, or its state has expired
+            with suppress(NotFound, StoreUnavailable):
+                page = await self._transcripts.page(ctx, conversation_id, asked, limit=limit, before=before)
         return {"id": conversation_id, "conversation_id": conversation_id, **page}
 
     async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
-        """See `ConversationReader.answer`."""
-        return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
+        """See `ConversationReader.answer`; also of a conversation whose state has expired."""
+        try:
+            return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
+        except NotFound:
+            if await self._has_state(thread_of(ctx, conversation_id)):
+                raise
+        return await self._transcripts.answer(ctx, conversation_id, run_id)
 
     async def require(self, ctx: Principal, conversation_id: str) -> None:
-        """See `ConversationReader.require`."""
-        await self._reader.require(thread_of(ctx, conversation_id))
+        """See `ConversationReader.require`; also of a conversation whose state has expired."""
+        try:
+            await self._reader.require(thread_of(ctx, conversation_id))
+        except NotFound:
+            await self._transcripts.require(ctx, conversation_id)
 
     async def delete(self, ctx: Principal, conversation_id: str, runs: RunDeletion, *, erases: bool) -> None:
         """Let the conversation be gone, with its runs; unless *erases*, it can be restored for a while.
@@ -245,6 +264,19 @@ class Runner:
                 await self._store.adelete_thread(thread_id)
             elif not (was_kept or count):
                 raise NotFound("Conversation not found or expired.")
+
+    async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
+        """Take back that the conversation was deleted; what is listed of it.
+
+        Raises:
+            NotFound: none of this id was, or it cannot be restored any more.
+            Conflict: another conversation of this id has begun since.
+        """
+        thread_id = thread_of(ctx, conversation_id)
+        async with self._leases.hold(thread_id):
+            if await self._has_state(thread_id):
+                raise Conflict("There is a conversation of this id, which is not deleted.")
+            return await self._transcripts.restore(ctx, conversation_id)
 
     async def _has_state(self, thread_id: str) -> bool:
         try:

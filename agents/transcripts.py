@@ -1,32 +1,60 @@
 """The transcript from the event loop: conversations that are deleted, restored, and read again from SQL."""
 
+import asyncio
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from sqlalchemy.orm import Session
 
 from agents.messages import answer_id, question_message, to_json
+from agents.reading import Answered
 from auth.principal import Principal
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Conversation, now
+from domain.paging import Part, Rows
 from domain.transcript import (
     StoredTurn,
     delete_conversation,
     find_conversation,
     find_keep_s,
+    list_conversations,
+    note_use,
     read_turns,
+    rename,
     restore,
 )
 from domain.transcript_retention import Retention
+from domain.transcript_search import search_conversations, show_title
 from domain.transcript_writing import FinishedTurn, write_turns
 from utils.checkpointer.cipher import Keyring
-from utils.errors import NotFound
+from utils.errors import NotFound, ProblemError
 from utils.moments import format_moment
 
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 1.0
+_NOTED_AFTER = 1 / 24  # of the time that conversations are kept
 PERSISTENCE = "database"  # of a conversation whose state has expired
+
+
+@dataclass(frozen=True, slots=True)
+class ListedConversation:
+    """A conversation of the transcript with its title, and for how many seconds it is kept, of how many."""
+
+    row: Conversation
+    title: str
+    left_s: int
+    keep_s: float
+
+    @property
+    def is_long_unused(self) -> bool:
+        """Whether that it was read is worth a note: a database is not to be written to at each reading."""
+        return self.left_s < self.keep_s * (1 - _NOTED_AFTER)
 
 
 class Transcripts:
@@ -67,18 +95,75 @@ class Transcripts:
         self.erasures += 1
         return was_there
 
-    async def restore(self, ctx: Principal, conversation_id: str) -> None:
+    async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
         """See `restore`."""
 
-        def work(session: Session) -> None:
-            restore(session, ctx, conversation_id, undo_s=self.undo_s)
+        def work(session: Session) -> ListedConversation:
+            row = restore(session, ctx, conversation_id, undo_s=self.undo_s)
+            return self._show(row, find_keep_s(session, ctx, self.retention))
 
-        await write(self._database, work)
+        return await write(self._database, work)
+
+    async def list_own(
+        self, ctx: Principal, part: Part, query: str = ""
+    ) -> tuple[Rows[Conversation], list[ListedConversation]]:
+        """A part of the caller's conversations, the last used first, of those that hold all words of *query*; readable.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+
+        def work(session: Session) -> tuple[Rows[Conversation], list[ListedConversation]]:
+            if query:
+                found = search_conversations(session, ctx, query, part, retention=self.retention, keys=self._keys)
+            else:
+                found = list_conversations(session, ctx, part, self.retention)
+            keep_s = find_keep_s(session, ctx, self.retention)
+            return found, [self._show(row, keep_s) for row in found.rows]
+
+        return await read(self._database, work)
+
+    async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:
+        """Call it *title*; None: by its first question.
+
+        Raises:
+            NotFound: there is no such conversation here.
+        """
+
+        def work(session: Session) -> ListedConversation:
+            row = rename(session, ctx, conversation_id, title, retention=self.retention, keys=self._keys)
+            return self._show(row, find_keep_s(session, ctx, self.retention))
+
+        return await write(self._database, work)
+
+    async def note_reading(self, ctx: Principal, conversation_id: str) -> ListedConversation | None:
+        """Let a conversation that is read now be kept for longer; what is listed of it, None where it is not here."""
+
+        def look(session: Session) -> ListedConversation | None:
+            row = find_conversation(session, ctx, conversation_id, self.retention)
+            return self._show(row, find_keep_s(session, ctx, self.retention)) if row else None
+
+        found = await read(self._database, look)
+        if found is not None and found.is_long_unused:
+            await write(self._database, partial(note_use, ctx=ctx, conversation_id=conversation_id))
+        return found
+
+    def _show(self, row: Conversation, keep_s: float) -> ListedConversation:
+        left_s = row.used_at.timestamp() + keep_s - now().timestamp()
+        return ListedConversation(row, show_title(row, self._keys), max(1, int(left_s)), keep_s)
 
     async def page(
-        self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None
+        self,
+        ctx: Principal,
+        conversation_id: str,
+        asked: HumanMessage | None = None,
+        *,
+        limit: int,
+        before: int | None = None,
     ) -> dict[str, Any]:
         """The last *limit* messages before the one at *before*, or of all, as the API shows them.
+
+        *asked* is being answered now.
 
         Raises:
             NotFound: there is no such conversation.
@@ -86,19 +171,52 @@ class Transcripts:
         """
         found, turns, keep_s = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
         if found is None:
-            raise NotFound("Conversation not found or expired.")
+            raise _make_missing_error()
         messages = [message for turn in turns for message in _make_messages(turn)]
+        if asked is not None and all(message.id != asked.id for message in messages):
+            messages.append(asked)
         stop = len(messages) if before is None else min(before, len(messages))
         start = max(0, stop - limit)
-        left_s = found.used_at.timestamp() + keep_s - _now_s()
         return {
             "messages": [to_json(message) for message in messages[start:stop]],
             "total": len(messages),
             "limit": limit,
             "offset": start,
-            "expires_in_s": max(1, int(left_s)),
+            "expires_in_s": self._show(found, keep_s).left_s,
             "persistence": PERSISTENCE,
         }
+
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
+        """The answer that the run gave there, with its question.
+
+        Raises:
+            NotFound: the conversation has no such answer.
+        """
+        messages = await self.messages(ctx, conversation_id)
+        place = next((at for at, message in enumerate(messages) if message.id == answer_id(run_id)), None)
+        if place is None:
+            raise NotFound("This conversation has no answer of this run.")
+        question = messages[place - 1]
+        is_alone = all(message.text == question.text for message in messages[: place - 1])
+        return Answered(to_json(question), to_json(messages[place]), is_alone)
+
+    async def require(self, ctx: Principal, conversation_id: str) -> None:
+        """Return if there is such a conversation.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if not await self.messages(ctx, conversation_id):
+            raise _make_missing_error()
+
+    async def recall(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:
+        """See `messages`; none either where they cannot be read now: a turn goes on without them."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self.messages(ctx, conversation_id)
+        except (TimeoutError, ProblemError) as exc:
+            logger.warning("A turn begins without what was said before: %s", exc)
+            return []
 
     async def messages(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:
         """All messages of a conversation, to go on from; none where there is no such conversation.
@@ -128,5 +246,5 @@ def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
     return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=rides)]
 
 
-def _now_s() -> float:
-    return now().timestamp()
+def _make_missing_error() -> NotFound:
+    return NotFound("Conversation not found or expired.")

@@ -1,32 +1,39 @@
-"""`/v1/conversations/{id}`: read a conversation again, or forget it."""
+"""`/v1/conversations`: one's own, listed, searched, read again, renamed, deleted and restored."""
 
+from contextlib import suppress
+from datetime import datetime
 from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.access import requires
 from api.bots import at_bot
+from api.conversation_schemas import (
+    ConversationPatch,
+    ConversationPath,
+    ConversationsOut,
+    ConversationsQuery,
+    DeletionQuery,
+    ListedConversationOut,
+    describe_listed,
+)
 from api.links import link_conversation
-from api.paging import MOST_A_PAGE
+from api.paging import MOST_A_PAGE, make_page_members, read_part_query
 from api.ratings import add_ratings, forget_ratings
-from api.schemas import BotQuery, ConversationId, ConversationOut, Problem
+from api.responses import respond
+from api.schemas import BotQuery, ConversationOut, Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from utils.errors import NotFound
+from utils.errors import NotFound, StoreUnavailable
 from utils.validation import check_conversation_id
 
 conversations_blueprint = APIBlueprint(
     "conversations", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
 )
-
-
-class ConversationPath(BaseModel):
-    """Which conversation."""
-
-    conversation_id: ConversationId = Field(description="As it was named when it began.")
+_ALL, _ONE = "/v1/conversations", "/v1/conversations/<conversation_id>"
 
 
 class ConversationQuery(BotQuery):
@@ -38,14 +45,23 @@ class ConversationQuery(BotQuery):
     )
 
 
-class DeletionQuery(BotQuery):
-    """How it is deleted."""
-
-    permanent: bool = Field(False, description="Erase its texts at once: then it cannot be restored.")
+@conversations_blueprint.get(
+    _ALL,
+    operation_id="listConversations",
+    summary="List the conversations",
+    responses={200: ConversationsOut, 401: Problem, 404: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_READ)
+async def index(ctx: Principal, query: ConversationsQuery) -> Response:
+    """The caller's own, the last used first, a moment after each turn; `q` finds some by their words."""
+    part = read_part_query(query, datetime, str)
+    found, listed = await services().transcripts.list_own(at_bot(ctx, query.bot_id), part, query.q.strip())
+    rows = [describe_listed(one) for one in listed]
+    return respond(ConversationsOut(conversations=rows, **make_page_members(found, part)))
 
 
 @conversations_blueprint.get(
-    "/v1/conversations/<conversation_id>",
+    _ONE,
     operation_id="getConversation",
     summary="Read a conversation",
     responses={200: ConversationOut, 401: Problem, 404: Problem, 429: Problem},
@@ -60,20 +76,57 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     ctx = at_bot(ctx, query.bot_id)
     part = await services().runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
     shown = await link_conversation(ctx, await add_ratings(ctx, part))
+    with suppress(StoreUnavailable):
+        listed = await services().transcripts.note_reading(ctx, conversation_id)
+        shown["title"] = listed.title if listed else None
     of_bot = {"bot_id": query.bot_id} if query.bot_id else {}
     earlier = f"{request.path}?{urlencode({**of_bot, 'limit': query.limit, 'before': part['offset']})}"
     return jsonify({**shown, "next": earlier if part["offset"] else None})
 
 
+@conversations_blueprint.patch(
+    _ONE,
+    operation_id="renameConversation",
+    summary="Rename a conversation",
+    responses={200: ListedConversationOut, 401: Problem, 404: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_WRITE)
+async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: ConversationPatch) -> Response:
+    """Give it a title; null: made of its first question again. 404 if the caller's list has none of this id."""
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    ctx, transcripts = at_bot(ctx, query.bot_id), services().transcripts
+    if "title" in body.model_fields_set:
+        return respond(describe_listed(await transcripts.rename(ctx, conversation_id, body.title)))
+    found = await transcripts.note_reading(ctx, conversation_id)
+    if found is None:
+        raise NotFound("Conversation not found or expired.")
+    return respond(describe_listed(found))
+
+
+@conversations_blueprint.post(
+    f"{_ONE}/restore",
+    operation_id="restoreConversation",
+    summary="Restore a deleted conversation",
+    responses={200: ListedConversationOut, 401: Problem, 404: Problem, 409: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_WRITE)
+async def restore(ctx: Principal, path: ConversationPath, query: BotQuery) -> Response:
+    """Take back that it was deleted, without its ratings. 404 if it is erased, 409 if another of its id has begun."""
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    restored = await services().runs.restore(at_bot(ctx, query.bot_id), conversation_id)
+    return respond(describe_listed(restored))
+
+
 @conversations_blueprint.delete(
-    "/v1/conversations/<conversation_id>",
+    _ONE,
     operation_id="deleteConversation",
     summary="Forget a conversation",
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def forget(ctx: Principal, path: ConversationPath, query: DeletionQuery) -> Response:
-    """Remove it for good, and all ratings in it. 204; 404 if there is none, 409 while it is being answered."""
+    """It is gone at once, with all ratings in it, and erased for good once it cannot be restored any more, after
+    CONVERSATION_UNDO seconds, or now (`permanent`). 204; 404 if there is none, 409 while it is being answered."""
     conversation_id, ctx = (
         check_conversation_id(path.conversation_id, field="conversation_id"),
         at_bot(ctx, query.bot_id),

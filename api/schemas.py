@@ -200,13 +200,14 @@ class ConversationOut(BaseModel):
 
     id: str
     conversation_id: str = Field("", description="id, as it was called before.", deprecated=True)
+    title: str | None = Field(None, description="As listed; null where it is not, as in the first moment.")
     messages: list[MessageOut] = Field(description="The newest last.")
     total: int = Field(description="How many messages are kept of it.")
     limit: int
     offset: int = Field(description="How many stand before these.")
     next: str | None = Field(description="The address of the messages before these; null at the beginning.")
     expires_in_s: int | None
-    persistence: str
+    persistence: str = Field(description="redis, memory while Redis is away, or database once its state has expired.")
     running: bool = Field(description="Whether a message of it is being answered now.")
     waiting: bool = Field(False, description="Whether its last question waits for the approval of a call of a tool.")
     run_id: str | None = Field(description="By which run: follow it at /v1/runs/<run_id>/events.")

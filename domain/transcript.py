@@ -1,6 +1,7 @@
 """The conversations of the transcript as their owners see them: listed, read, renamed, deleted and restored."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from domain.models import Conversation, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_update
 from domain.transcript_retention import Retention, erase
-from domain.transcript_texts import read_texts, write_title
+from domain.transcript_texts import TranscriptUnreadable, read_texts, write_title
 from domain.transcript_writing import make_title
 from utils.checkpointer.cipher import Keyring
 from utils.errors import NotFound
@@ -139,12 +140,13 @@ def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Key
 def read_texts_of(
     session: Session, ctx: Principal, conversation_ids: Sequence[str], keys: Keyring | None
 ) -> dict[str, list[str]]:
-    """Questions and answers of the caller's conversations, by conversation."""
+    """Questions and answers of the caller's conversations, by conversation, without those that cannot be read."""
     found: dict[str, list[str]] = {one: [] for one in conversation_ids}
     rows = scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id.in_(conversation_ids))
     for row in session.scalars(rows):
-        texts = read_texts(row, keys)
-        found[row.conversation_id] += [texts["question"], texts["answer"] or ""]
+        with suppress(TranscriptUnreadable):
+            texts = read_texts(row, keys)
+            found[row.conversation_id] += [texts["question"], texts["answer"] or ""]
     return found
 
 

@@ -22,6 +22,7 @@ from agents.runs.permission import CheckPermission, check_again
 from agents.runs.record import Event, RunRecord, approved, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
 from agents.tools.turn import Approval
+from agents.transcripts import ListedConversation
 from auth.principal import Principal
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import RunSuperseded
@@ -189,6 +190,10 @@ class Runs:
                 if record.status == "waiting":
                     return {**view, "running": False, "waiting": True, "run_id": record.id}
         return {**view, "running": run_id is not None, "waiting": False, "run_id": run_id or None}
+
+    async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
+        """See `Runner.restore`."""
+        return await self._runner.restore(ctx, conversation_id)
 
     async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool) -> None:
         """See `Runner.delete`; answers that were kept of it go with it, also those of other workers."""

@@ -47,7 +47,8 @@ def subjects(service: Service, keys: dict[str, str]) -> Iterator[dict[str, httpx
 
 def said_in(client: httpx.Client, conversation_id: str) -> list[str] | int:
     """What was asked in the caller's conversation of that id, or the status of the refusal."""
-    shown = client.get(f"/v1/conversations/{conversation_id}")
+    # Encoded: of "." a client would make the address of the list.
+    shown = client.get(f"/v1/conversations/{conversation_id.replace('.', '%2E')}")
     if shown.status_code != 200:
         return shown.status_code
     return [message["content"] for message in shown.json()["messages"] if message["role"] == "user"]

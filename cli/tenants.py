@@ -1,0 +1,32 @@
+"""`flask tenant`: what the operator sets for a tenant as a whole."""
+
+import click
+from flask.cli import AppGroup, with_appcontext
+
+from bootstrap.parts import make_retention
+from cli.operator import existing_operator, records, settings
+from domain.keys import get_tenant
+from domain.transcript_retention import DAY_S, set_retention_days
+
+tenant = AppGroup("tenant", help="Tenants: how long their conversations are kept in SQL.")
+
+
+@tenant.command("retention")
+@click.argument("name")
+@click.option("--days", type=float, help="Days after its last use that a conversation is kept in SQL; 0: not at all.")
+@click.option("--default", "is_default", is_flag=True, help="As TRANSCRIPT_RETENTION_DAYS says, again.")
+@with_appcontext
+def retention(name: str, days: float | None, is_default: bool) -> None:
+    """Print, or set, for how long the tenant NAME keeps its conversations in SQL. Workers heed it within 10 s."""
+    if days is not None and is_default:
+        raise click.UsageError("Give --days or --default, not both.")
+    with records() as database:
+        ctx = existing_operator(database, name)
+        if days is not None or is_default:
+            with database.writing() as session:
+                set_retention_days(session, ctx, days)
+        with database.reading() as session:
+            row = get_tenant(session, ctx.tenant_id)
+            keep_s, is_own = make_retention(settings()).find_keep_s(row), row.transcript_retention_days is not None
+    kept = f"kept for {keep_s / DAY_S:g} days after their last use" if keep_s else "not kept"
+    click.echo(f"Conversations of {name} are {kept} in SQL, as {'set for it' if is_own else 'the settings say'}.")
