@@ -390,7 +390,10 @@ class Settings(BaseSettings):
         True, description="Read no file while clamd does not answer. False: read it, and note that nobody looked at it."
     )
     ingestion_lease: float = Field(
-        15, ge=1, le=300, description="Seconds without a sign of life after which another one goes on with a document."
+        15,
+        ge=1,
+        le=300,
+        description="Seconds without a sign of life after which another one goes on with a document or a crawl.",
     )
     celery_broker_url: SecretStr | None = Field(
         None, description="Redis that wakes such workers, where it is not REDIS_URL; no cluster."

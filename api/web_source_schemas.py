@@ -60,6 +60,7 @@ class WebSourceOut(BaseModel):
 
     id: str
     web_source_id: str = Field(default="", description="id, as it was called before.", deprecated=True)
+    job_id: str | None = Field(default=None, description="Its newest crawl, at `/v1/tasks/{task_id}/status`.")
     url: str
     kind: Literal["page", "site"]
     max_depth: int

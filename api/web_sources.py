@@ -29,16 +29,16 @@ from api.web_source_schemas import (
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.crawl_scheduler import crawl_reach
-from domain import web_sources
+from domain import crawls, web_sources
 from domain.in_thread import read, write
-from domain.models import CrawlState, WebSource
+from domain.models import Job, JobStatus, WebSource
 from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from utils.reach import AddressRefused
 from utils.validation import refuse_field
 
 DEFAULT_PAGES = 200
-_STATUSES = {CrawlState.WAITING.value: "pending", CrawlState.RUNNING.value: "processing"}
+_STATES = {JobStatus.PENDING: "waiting", JobStatus.PROCESSING: "running"}  # the old words
 
 web_sources_blueprint = APIBlueprint(
     "web_sources",
@@ -75,7 +75,8 @@ async def list_all(ctx: Principal, query: PageQuery) -> Response:
 
     def work(session: Session) -> WebSourcesOut:
         found = web_sources.list_web_sources(session, ctx, part)
-        rows = [_describe(session, ctx, source) for source in found.rows]
+        known = crawls.find_crawls(session, ctx, found.rows)
+        rows = [_describe(session, ctx, source, known.get(source.web_source_id)) for source in found.rows]
         return WebSourcesOut(web_sources=rows, **make_page_members(found, part))
 
     return respond(await read(services().database, work))
@@ -94,7 +95,7 @@ async def show(ctx: Principal, path: WebSourcePath) -> Response:
 
     def work(session: Session) -> tuple[WebSourceOut, str]:
         source = web_sources.get_web_source(session, ctx, path.web_source_id)
-        return _describe(session, ctx, source), _compute_etag(source)
+        return _look_up(session, ctx, source), _compute_etag(source)
 
     shown, etag = await read(services().database, work)
     return respond(shown, etag=etag)
@@ -155,7 +156,7 @@ async def remove(ctx: Principal, path: WebSourcePath) -> Response:
 @requires(Scope.WEB_SOURCES_WRITE)
 async def crawl(ctx: Principal, path: WebSourcePath) -> Response:
     """Crawl it as soon as there is room; a crawl that is under way goes on."""
-    return await _accept(ctx, lambda session: web_sources.request_crawl(session, ctx, path.web_source_id))
+    return await _accept(ctx, lambda session: crawls.request_crawl(session, ctx, path.web_source_id))
 
 
 @web_sources_blueprint.post(
@@ -168,7 +169,7 @@ async def crawl(ctx: Principal, path: WebSourcePath) -> Response:
 @requires(Scope.WEB_SOURCES_WRITE)
 async def cancel(ctx: Principal, path: WebSourcePath) -> Response:
     """What was read stays; the schedule goes on."""
-    return await _accept(ctx, lambda session: web_sources.cancel_crawl(session, ctx, path.web_source_id))
+    return await _accept(ctx, lambda session: crawls.cancel_crawl(session, ctx, path.web_source_id))
 
 
 async def _accept(ctx: Principal, work: Callable[[Session], WebSource]) -> Response:
@@ -216,15 +217,15 @@ async def _write(ctx: Principal, work: Callable[[Session], WebSource]) -> tuple[
 
     def in_session(session: Session) -> tuple[WebSourceOut, str]:
         source = work(session)
-        return _describe(session, ctx, source), _compute_etag(source)
+        return _look_up(session, ctx, source), _compute_etag(source)
 
     return await write(services().database, in_session)
 
 
 def _check_unchanged(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
     """The web source, locked, if `If-Match` lets it be changed."""
-    source = web_sources.lock_web_source(session, ctx, web_source_id)
-    check_unchanged(_compute_etag(source), _describe(session, ctx, source).model_dump())
+    source = crawls.lock_web_source(session, ctx, web_source_id)
+    check_unchanged(_compute_etag(source), _look_up(session, ctx, source).model_dump())
     return source
 
 
@@ -232,20 +233,29 @@ def _compute_etag(source: WebSource) -> str:
     return make_etag({name: getattr(source, name) for name in ("kind", "max_depth", "max_pages", "every_s")})
 
 
-def _describe(session: Session, ctx: Principal, source: WebSource) -> WebSourceOut:
-    same = ("url", "kind", "max_depth", "max_pages", "every_s", "counts", "next_at", "started_at", "finished_at")
-    running = source.state == CrawlState.RUNNING
+def _look_up(session: Session, ctx: Principal, source: WebSource) -> WebSourceOut:
+    crawl = crawls.find_crawls(session, ctx, [source]).get(source.web_source_id)
+    return _describe(session, ctx, source, crawl)
+
+
+def _describe(session: Session, ctx: Principal, source: WebSource, crawl: Job | None) -> WebSourceOut:
+    same = ("url", "kind", "max_depth", "max_pages", "every_s", "counts", "started_at", "finished_at")
+    status, error = crawls.derive_status(source, crawl), crawls.derive_error(source, crawl)
+    running = status == JobStatus.PROCESSING
     waiting = web_sources.count_waiting(session, ctx, source.web_source_id) if running else 0
+    is_queued = crawl is not None and status == JobStatus.PENDING
     return WebSourceOut.model_validate(
         {
             **{name: getattr(source, name) for name in (*same, "created_at")},
             "id": source.web_source_id,
             "web_source_id": source.web_source_id,
-            "status": _STATUSES.get(source.state, source.state),
-            "state": source.state,
+            "job_id": crawl.job_id if crawl else None,
+            "status": status,
+            "state": _STATES.get(status, status),
+            "next_at": crawl.not_before if crawl and is_queued else source.next_at,
             "page_problems": source.problems,
             "problems": source.problems,
-            "error": {"detail": source.error} if source.error else None,
+            "error": {"detail": error} if error else None,
             "waiting_count": waiting,
             "waiting": waiting,
         }

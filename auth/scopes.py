@@ -19,6 +19,7 @@ class Scope(StrEnum):
     DATASETS_WRITE = "datasets:write"
     WEB_SOURCES_READ = "web-sources:read"
     WEB_SOURCES_WRITE = "web-sources:write"
+    TASKS_READ = "tasks:read"  # of work in the background that the key asked for, or may read the subject of
     BOTS_READ = "bots:read"
     BOTS_WRITE = "bots:write"
     MODELS_READ = "models:read"

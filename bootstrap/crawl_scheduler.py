@@ -12,12 +12,11 @@ from uuid import uuid4
 
 from auth.principal import Principal
 from bootstrap.ingesting import quotas_of
+from bootstrap.permissions import make_permission_check
 from config import Settings
-from domain import web_sources
+from domain import crawls
 from domain.db import Database
 from domain.document_files import DocumentFiles
-from domain.in_thread import write
-from domain.models import WebSource
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.parsers.sandbox import ParserProcess
@@ -28,7 +27,7 @@ from utils.reach import Reach
 
 logger = logging.getLogger("bootstrap.crawl_scheduler")
 
-HOLDER = "service:"  # of crawls by the leader: whoever becomes it takes over what the former one left
+WORKER = "service:"  # of crawls by the leader: whoever becomes it takes over what the former one left
 POLL_S = 1.0
 
 
@@ -39,6 +38,8 @@ def crawl_rules(settings: Settings, policy: ReadingPolicy) -> CrawlRules:
         crawl_reach(settings),
         policy,
         quotas_of(settings),
+        make_permission_check(settings),
+        lease_s=settings.ingestion_lease,
         max_pages=settings.crawl_max_pages,
     )
 
@@ -51,7 +52,7 @@ def crawl_reach(settings: Settings) -> Reach:
 @dataclass(frozen=True, slots=True)
 class _Due:
     ctx: Principal
-    source: WebSource
+    web_source_id: str
 
 
 class CrawlScheduler:
@@ -87,9 +88,16 @@ class CrawlScheduler:
     async def _take_over(self) -> None:
         """What a former leader left is ours now, without waiting for its claims to run out."""
         try:
-            await write(self._database, partial(web_sources.release_crawls_of, holder_prefix=HOLDER))
+            await asyncio.to_thread(self._take_over_crawls)
         except ProblemError as exc:
             logger.warning("Web sources of a former process are not resumed yet: %s", exc.detail)
+
+    def _take_over_crawls(self) -> None:
+        with self._database.reading() as session:
+            left = crawls.list_tenants_crawled_by(session, WORKER)
+        for ctx in left:
+            with self._database.writing() as session:
+                crawls.take_over(session, ctx, WORKER)
 
     async def _begin_what_is_due(
         self, threads: ThreadPoolExecutor, under_way: dict[str, tuple[Crawler, Future[None]]]
@@ -99,25 +107,29 @@ class CrawlScheduler:
         if len(under_way) >= self._at_once:
             return
         for due in await asyncio.to_thread(self._due):
-            web_source_id = due.source.web_source_id
-            if len(under_way) < self._at_once and web_source_id not in under_way:
-                under_way[web_source_id] = self._begin(threads, due)
+            if len(under_way) < self._at_once and due.web_source_id not in under_way:
+                under_way[due.web_source_id] = self._begin(threads, due)
 
     def _due(self) -> list[_Due]:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
         with self._database.reading() as session:
-            waiting = [(ctx, web_sources.list_due(session, ctx)) for ctx in web_sources.list_tenants_with_due(session)]
+            scheduled = crawls.list_tenants_to_queue(session, WORKER)
+        for ctx in scheduled:
+            with self._database.writing() as session:
+                crawls.queue_due(session, ctx, WORKER)
+        with self._database.reading() as session:
+            waiting = [(ctx, crawls.list_due(session, ctx)) for ctx in crawls.list_tenants_with_due(session)]
         most = max((len(sources) for _, sources in waiting), default=0)
         return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 
     def _begin(self, threads: ThreadPoolExecutor, due: _Due) -> tuple[Crawler, Future[None]]:
         parser = self._rules.policy.open_parser()
-        holder = HOLDER + uuid4().hex
+        worker = WORKER + uuid4().hex
         crawler = Crawler(
             self._database,
             self._rules,
             parser,
-            holder=holder,
+            worker=worker,
             politeness=self._politeness,
             document_files=self._document_files,
         )
@@ -126,7 +138,7 @@ class CrawlScheduler:
     def _crawl(self, crawler: Crawler, parser: ParserProcess, due: _Due) -> None:
         try:
             with parser:
-                crawler.crawl(crawler.claim(due.ctx, due.source.web_source_id))
+                crawler.crawl(crawler.claim(due.ctx, due.web_source_id))
         except (Stopped, Conflict, NotFound):
             return  # it goes on elsewhere, or is no more
         except ProblemError as exc:

@@ -15,10 +15,10 @@ from bootstrap.ingesting import reading_policy
 from bootstrap.stores import open_originals
 from cli.operator import counted, json_option, operator, records, settings, tenant_option
 from config import Settings
-from domain import web_sources
+from domain import crawls, web_sources
 from domain.db import Database
 from domain.document_files import DocumentFiles
-from domain.models import CrawlState, WebSource
+from domain.models import CrawlState, Job, JobStatus, WebSource
 from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonical
 from ingestion.crawl.crawler import ClaimedCrawl, Crawler
@@ -28,10 +28,8 @@ from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 
 DEFAULT_PAGES = 200
-_FIELDS = (
-    *("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s"),
-    *("state", "counts", "problems", "error"),
-)
+_FIELDS = ("web_source_id", "url", "kind", "max_depth", "max_pages", "every_s", "counts", "problems")
+_STATES = {JobStatus.PENDING: CrawlState.WAITING, JobStatus.PROCESSING: CrawlState.RUNNING}  # the old words
 _COUNTED = ("added", "changed", "unchanged", "gone", "failed", "skipped", "trapped")
 
 
@@ -68,7 +66,8 @@ def crawl(
         elif remove:
             _remove(database, ctx, document_files, _canonicalize(url))
         else:
-            _print_outcome(_crawl(database, ctx, document_files, settings(), _canonicalize(url), plan), as_json=as_json)
+            source = _crawl(database, ctx, document_files, settings(), _canonicalize(url), plan)
+            _print_outcome(database, ctx, source, as_json=as_json)
 
 
 def _canonicalize(url: str) -> str:
@@ -81,12 +80,12 @@ def _canonicalize(url: str) -> str:
 def _crawl(
     database: Database, ctx: Principal, document_files: DocumentFiles, settings: Settings, url: str, plan: CrawlPlan
 ) -> WebSource | None:
-    holder = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
+    worker = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
     with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
         rules = crawl_rules(settings, reading_policy(settings, sandbox))
         with rules.policy.open_parser() as parser:
             crawler = Crawler(
-                database, rules, parser, holder=holder, politeness=Politeness(), document_files=document_files
+                database, rules, parser, worker=worker, politeness=Politeness(), document_files=document_files
             )
             return crawler.crawl(_claim(database, ctx, crawler, url, plan))
 
@@ -105,15 +104,17 @@ def _claim(database: Database, ctx: Principal, crawler: Crawler, url: str, plan:
 def _list(database: Database, ctx: Principal, *, as_json: bool) -> None:
     with database.reading() as session:
         sources = web_sources.list_web_sources(session, ctx).rows
+        found = crawls.find_crawls(session, ctx, sources)
+    rows = [_describe(source, found.get(source.web_source_id)) for source in sources]
     if as_json:
-        click.echo(json.dumps([_describe(source) for source in sources]))
+        click.echo(json.dumps(rows))
         return
     if not sources:
         click.echo("No web sources.")
-    for source in sources:
-        again = f"every {source.every_s / 3600:g} h" if source.every_s else "once"
-        error = f"  {source.error}" if source.error else ""
-        line = f"{source.state:<10} {again:<12} {source.url}  {_count_outcomes(source)}{error}"
+    for row in rows:
+        again = f"every {row['every_s'] / 3600:g} h" if row["every_s"] else "once"
+        error = f"  {row['error']}" if row["error"] else ""
+        line = f"{row['state']:<10} {again:<12} {row['url']}  {_count_outcomes(row['counts'])}{error}"
         click.echo(make_printable(line))
 
 
@@ -127,24 +128,31 @@ def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, u
     click.echo(f"{counted(removed, 'document')} removed")
 
 
-def _print_outcome(source: WebSource | None, *, as_json: bool) -> None:
+def _print_outcome(database: Database, ctx: Principal, source: WebSource | None, *, as_json: bool) -> None:
     if source is None:
         raise click.ClickException("It was removed while it was read.")
+    with database.reading() as session:
+        row = _describe(source, crawls.find_crawls(session, ctx, [source]).get(source.web_source_id))
     if as_json:
-        click.echo(json.dumps(_describe(source)))
+        click.echo(json.dumps(row))
     else:
         for problem in source.problems:
             line = f"{problem['became'].capitalize()}: {problem['url']}: {problem['reason']}"
             click.echo(make_printable(line))
-        click.echo(_count_outcomes(source))
-    if source.state != CrawlState.COMPLETED:
-        click.echo(make_printable(source.error or f"It is {source.state}."), err=True)
+        click.echo(_count_outcomes(source.counts))
+    if row["state"] != CrawlState.COMPLETED:
+        click.echo(make_printable(row["error"] or f"It is {row['state']}."), err=True)
         sys.exit(1)
 
 
-def _count_outcomes(source: WebSource) -> str:
-    return ", ".join(f"{source.counts[name]} {name}" for name in _COUNTED if source.counts.get(name))
+def _count_outcomes(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in _COUNTED if counts.get(name))
 
 
-def _describe(source: WebSource) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in _FIELDS}
+def _describe(source: WebSource, crawl: Job | None) -> dict[str, Any]:
+    status = crawls.derive_status(source, crawl)
+    return {
+        **{name: getattr(source, name) for name in _FIELDS},
+        "state": _STATES.get(status) or CrawlState(status.value),
+        "error": crawls.derive_error(source, crawl),
+    }

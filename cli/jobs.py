@@ -12,8 +12,8 @@ from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
 from domain.paging import Part
-from domain.progress import DocumentProgress, list_jobs
 from domain.quotas import UNLIMITED
+from domain.tasks import Task, list_tasks
 from utils.printable import make_printable
 
 _tenant = tenant_option(help="Whose.")
@@ -59,7 +59,7 @@ def delete_dataset(dataset_id: str, tenant: str) -> None:
 
 @click.group("jobs", cls=AppGroup)
 def jobs() -> None:
-    """Uploaded documents on their way into the index."""
+    """Work in the background: uploaded documents on their way into the index, and crawls."""
 
 
 @jobs.command("list")
@@ -68,10 +68,10 @@ def jobs() -> None:
 @_tenant
 @json_option
 def list_all(status: tuple[str, ...], limit: int, tenant: str, as_json: bool) -> None:
-    """List documents by what changed last: status, stage, share done, tries, and what went wrong."""
+    """List documents and crawls by what changed last: status, stage, share done, tries, and what went wrong."""
     with read_as_operator(tenant) as (session, ctx):
-        found = list_jobs(session, ctx, statuses=status or [*JobStatus], limit=limit)
-    _print([_describe(progress) for progress in found], as_json, _format, none="No jobs.")
+        found = list_tasks(session, ctx, statuses=status or [*JobStatus], limit=limit)
+    _print([_describe(task) for task in found], as_json, _format, none="No jobs.")
 
 
 @jobs.command("retry")
@@ -83,8 +83,8 @@ def retry(document_ids: tuple[str, ...], failed: bool, tenant: str) -> None:
     if bool(document_ids) == failed:
         raise click.UsageError("Name documents, or give --failed.")
     with write_as_operator(tenant) as (session, ctx):
-        found = list_jobs(session, ctx, statuses=[JobStatus.FAILED], limit=_MOST) if failed else []
-        chosen = sorted(document_ids or [progress.document.document_id for progress in found])
+        found = list_tasks(session, ctx, statuses=[JobStatus.FAILED], limit=_MOST) if failed else []
+        chosen = sorted(document_ids or [task.job.document_id for task in found if task.job.document_id])
         for document_id in chosen:
             job_requests.begin_again(session, ctx, document_id, UNLIMITED)
     click.echo(f"{len(chosen)} begin again.")
@@ -100,27 +100,31 @@ def cancel(document_ids: tuple[str, ...], tenant: str) -> None:
             job_requests.cancel(session, ctx, document_id)
 
 
-def _describe(progress: DocumentProgress) -> dict[str, Any]:
-    job = progress.job
+def _describe(task: Task) -> dict[str, Any]:
+    job = task.job
     return {
-        "document_id": progress.document.document_id,
-        "status": progress.status,
-        "stage": progress.stage,
-        "progress": round(progress.progress, 3),
-        "attempt_count": job.attempts if job else 0,
-        "share_done": round(progress.progress, 3),  # the old names of these two
-        "attempts": job.attempts if job else 0,
-        "worker": job.worker if job else None,
-        "source": progress.document.source,
-        "error": job.error if job else None,
-        "advice": job.advice if job else None,
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "document_id": job.document_id,
+        "web_source_id": job.web_source_id,
+        "status": job.status,
+        "stage": task.stage,
+        "progress": round(task.progress, 3),
+        "attempt_count": job.attempts,
+        "share_done": round(task.progress, 3),  # the old names of these two
+        "attempts": job.attempts,
+        "worker": job.worker,
+        "source": task.source,
+        "error": job.error,
+        "advice": job.advice,
     }
 
 
 def _format(row: dict[str, Any]) -> str:
+    subject = row["document_id"] or row["web_source_id"] or row["job_id"]
     stage = f"{row['stage']} {row['progress']:.0%}" if row["stage"] else ""
     error = f"  {row['error']} {row['advice'] or ''}".rstrip() if row["error"] else ""
-    return f"{row['document_id']}  {row['status']:<10}  {stage:<16}  {row['attempt_count']}  {row['source']}{error}"
+    return f"{subject}  {row['status']:<10}  {stage:<16}  {row['attempt_count']}  {row['source']}{error}"
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool, line: Any, *, none: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.jobs import moment
+from domain.job_leases import moment
 from domain.models import CalibrationRow
 from domain.scoping import scoped_update, select_everywhere
 

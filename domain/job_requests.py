@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from auth.background import store_kind
 from auth.principal import Principal
 from domain.documents import in_batches, remove_documents
-from domain.jobs import OPEN, end, moment
+from domain.job_leases import OPEN, end, moment
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.quotas import Quotas, lock_usage, require_room_in_queue
 from domain.scoping import scoped, scoped_delete, scoped_update

@@ -1,4 +1,4 @@
-"""Jobs: a file taken in, worked on under a lease, brought to its end. The table is the truth, whoever works.
+"""Jobs of documents: a file taken in, worked on under a lease, brought to its end.
 
 The order of locks is that of `lock_documents`: a document first, then its job.
 """
@@ -6,78 +6,57 @@ The order of locks is that of `lock_documents`: a document first, then its job.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, case, not_, or_
 from sqlalchemy.orm import Session
 
-from auth.background import make_system, restore_principal
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.documents import in_batches, lock_documents
-from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
+from domain.job_leases import (
+    ASK_AGAIN,
+    LEASE_S,
+    WORKER_ENDED,
+    Failure,
+    HeldJob,
+    LeaseLost,
+    end,
+    find_asker,
+    hold,
+    is_abandoned,
+    is_due,
+    is_open,
+    lock_held_job,
+    may_retry,
+    moment,
+    pause_of,
+    release,
+    select_held,
+)
+from domain.models import Document, DocumentState, Job, JobKind, JobStage, JobStatus
 from domain.scoping import count_everywhere, scoped, scoped_update, tenants_with
 
-LEASE_S = 15.0
-MOST_ATTEMPTS = 6  # at one stage
-LONGEST_PAUSE_S = 60.0
 _QUOTA_CHECK_S = 600.0
 SMALL_BYTES = 200_000  # of a file that takes a second or two
 _LAST = 2_000_000_000  # more than any file has bytes, and near the limit of PostgreSQL's integers
-OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
-_WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
-_ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
-
-
-class LeaseLost(Exception):
-    """The job is not this worker's any more: it was given to another one, replaced, cancelled or removed."""
+_KIND = JobKind.DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedJob:
-    """A job as its worker knows it: `worker` is the name that its lease was given to, `asked_by` who asked for it."""
+class ClaimedJob(HeldJob):
+    """A job of a document as its worker knows it."""
 
-    job_id: str
     document_id: str
-    worker: str
-    stage: JobStage
     content_hash: str
     file_name: str
-    attempts: int
-    asked_by: Principal
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job came to nothing, in plain words, and what to do about it."""
-
-    reason: str
-    advice: str
-
-
-def moment(session: Session) -> datetime:
-    """The present moment as all workers count it: a server's own clock where there is one."""
-    if session.get_bind().dialect.name != "postgresql":
-        return now()
-    return session.scalars(select(func.clock_timestamp())).one()  # type: ignore[no-any-return]
-
-
-def is_open() -> ColumnElement[bool]:
-    """Jobs that are not over; with literal values, as in the partial index of the table."""
-    return Job.status.in_(bindparam(None, [status.value for status in OPEN], expanding=True, literal_execute=True))
+    def make_log_facts(self) -> dict[str, object]:
+        """What log lines about the job name."""
+        return {"job_id": self.job_id, "document_id": self.document_id, "stage": self.stage}
 
 
 def is_any_processed(session: Session) -> bool:
     """Whether a document of any tenant is being read, or indexed after that."""
-    return bool(count_everywhere(session, Job, and_(is_open(), Job.status == JobStatus.PROCESSING)))
-
-
-def is_due(at: datetime) -> ColumnElement[bool]:
-    """Jobs that a worker may take."""
-    return and_(is_open(), Job.status == JobStatus.PENDING, Job.not_before <= at)
-
-
-def is_abandoned(at: datetime) -> ColumnElement[bool]:
-    """Jobs whose worker has not renewed its lease."""
-    return and_(is_open(), Job.lease_until < at)
+    return bool(count_everywhere(session, Job, and_(is_open(), Job.kind == _KIND, Job.status == JobStatus.PROCESSING)))
 
 
 def is_small() -> ColumnElement[bool]:
@@ -103,7 +82,7 @@ def count_large_of(session: Session, pool: str) -> int:
 
 def tenants_to_tidy(session: Session) -> list[Principal]:
     """The tenants for which `tidy` may have something to do."""
-    return tenants_with(session, Job, or_(is_abandoned(moment(session)), follows_index()))
+    return tenants_with(session, Job, or_(is_abandoned(_KIND, moment(session)), follows_index()))
 
 
 def claim(
@@ -132,15 +111,13 @@ def claim(
         return None
     if job.stage == JobStage.STORED:
         job.stage = JobStage.READING
-    job.status, job.worker, job.lease_until = JobStatus.PROCESSING, worker, at + timedelta(seconds=lease_s)
-    job.attempts += 1
-    job.error, job.advice = None, None  # why it waited
+    hold(job, worker, at + timedelta(seconds=lease_s))
     session.flush()
     return _to_claimed(job, worker)
 
 
 def _may_be_taken(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
-    return and_(is_due(at), is_small()) if small_only else is_due(at)
+    return and_(is_due(_KIND, at), is_small()) if small_only else is_due(_KIND, at)
 
 
 def _estimate_effort() -> ColumnElement[int]:
@@ -150,21 +127,9 @@ def _estimate_effort() -> ColumnElement[int]:
 def postpone_reading(session: Session, ctx: Principal, failure: Failure, *, until: datetime) -> None:
     """Let the tenant's due jobs wait, and say why; at most ten minutes at a time, as quotas may change."""
     at = moment(session)
-    due = scoped_update(ctx, Job).where(is_due(at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
+    due = scoped_update(ctx, Job).where(is_due(_KIND, at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
     again_at = min(until, at + timedelta(seconds=_QUOTA_CHECK_S))
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
-
-
-def renew(session: Session, ctx: Principal, held: ClaimedJob, *, progress: float, lease_s: float = LEASE_S) -> None:
-    """Hold the job for *lease_s* more, and say how much of its stage is done.
-
-    Raises:
-        LeaseLost: it is not this worker's any more, or is to be cancelled.
-    """
-    job = _ours(session, ctx, held)
-    job.lease_until = moment(session) + timedelta(seconds=lease_s)
-    job.progress = progress
-    session.flush()
 
 
 def lock_held(session: Session, ctx: Principal, held: ClaimedJob) -> Document:
@@ -177,7 +142,7 @@ def lock_held(session: Session, ctx: Principal, held: ClaimedJob) -> Document:
     document = session.scalar(found)
     if document is None or document.state == DocumentState.REMOVED:
         raise LeaseLost
-    _ours(session, ctx, held)
+    lock_held_job(session, ctx, held)
     return document
 
 
@@ -190,12 +155,12 @@ def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage)
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = _ours(session, ctx, held)
+    job = lock_held_job(session, ctx, held)
     job.stage, job.progress, job.attempts = stage, 0.0, 1
     if stage == JobStage.INDEXING:
         job.lease_until, job.worker, job.recognised = None, None, None
     if stage == JobStage.RECOGNISING:
-        _release(job, moment(session))
+        release(job, moment(session))
         job.attempts = 0
     session.flush()
     return _to_claimed(job, held.worker)
@@ -207,7 +172,7 @@ def fail(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    _fail(session, ctx, _ours(session, ctx, held), failure)
+    _fail(session, ctx, lock_held_job(session, ctx, held), failure)
 
 
 def put_off(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> bool:
@@ -216,7 +181,7 @@ def put_off(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = _ours(session, ctx, held)
+    job = lock_held_job(session, ctx, held)
     return _again(session, ctx, job, failure)
 
 
@@ -226,10 +191,10 @@ def wait(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure, *
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = _ours(session, ctx, held)
+    job = lock_held_job(session, ctx, held)
     job.attempts -= 1
     job.error, job.advice = failure.reason, failure.advice
-    _release(job, moment(session) + timedelta(seconds=pause_s))
+    release(job, moment(session) + timedelta(seconds=pause_s))
 
 
 def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
@@ -238,14 +203,14 @@ def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = _ours(session, ctx, held)
+    job = lock_held_job(session, ctx, held)
     job.attempts -= 1
-    _release(job, moment(session))
+    release(job, moment(session))
 
 
 def get_recognised(session: Session, ctx: Principal, held: ClaimedJob) -> str | None:
     """The last `recognised` of `give_way` for this job; None where it has not given way."""
-    return session.scalar(_by_id(ctx, held).with_only_columns(Job.recognised))
+    return session.scalar(select_held(ctx, held).with_only_columns(Job.recognised))
 
 
 def give_way(session: Session, ctx: Principal, held: ClaimedJob, *, recognised: str, progress: float) -> None:
@@ -254,15 +219,15 @@ def give_way(session: Session, ctx: Principal, held: ClaimedJob, *, recognised: 
     Raises:
         LeaseLost: it is not this worker's any more.
     """
-    job = _ours(session, ctx, held)
-    _release(job, moment(session))
+    job = lock_held_job(session, ctx, held)
+    release(job, moment(session))
     job.attempts, job.recognised, job.progress = 0, recognised, progress
 
 
 def end_cancelled(session: Session, ctx: Principal, held: ClaimedJob) -> bool:
     """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
     lock_documents(session, ctx, [held.document_id])
-    job = session.scalar(_by_id(ctx, held).with_for_update())
+    job = session.scalar(select_held(ctx, held).with_for_update())
     if job is None or not job.cancel_requested:
         return False
     end(job, JobStatus.CANCELLED)
@@ -271,13 +236,13 @@ def end_cancelled(session: Session, ctx: Principal, held: ClaimedJob) -> bool:
 
 def tidy(session: Session, ctx: Principal) -> int:
     """Give jobs of workers that are gone to others, and end those whose document is in the index; how many."""
-    abandoned = scoped(ctx, Job).where(is_abandoned(moment(session)))
+    abandoned = scoped(ctx, Job).where(is_abandoned(_KIND, moment(session)))
     ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
     indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
     of_indexed = scoped(ctx, Job).where(*indexed)
     # All at once: in two steps two that tidy could wait for each other.
     both = [jobs.with_only_columns(Job.document_id) for jobs in (abandoned, of_indexed)]
-    locked = set(lock_documents(session, ctx, {document_id for ids in both for document_id in session.scalars(ids)}))
+    locked = set(lock_documents(session, ctx, {str(each) for ids in both for each in session.scalars(ids)}))
     # What fits since then is left for the next time.
     held = session.scalars(abandoned.with_for_update(skip_locked=True))
     jobs = [job for job in held if job.document_id in locked]
@@ -285,7 +250,7 @@ def tidy(session: Session, ctx: Principal) -> int:
         if job.cancel_requested:
             end(job, JobStatus.CANCELLED)
         else:
-            _again(session, ctx, job, Failure(_WORKER_ENDED.format(job.attempts), _ASK_AGAIN))
+            _again(session, ctx, job, Failure(WORKER_ENDED.format(job.attempts), ASK_AGAIN))
     ended = of_indexed.order_by(Job.job_id).with_for_update(skip_locked=True)
     found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
     done = [job_id for job_id, document_id in found if document_id in locked]
@@ -298,47 +263,23 @@ def tidy(session: Session, ctx: Principal) -> int:
 def _to_claimed(job: Job, worker: str) -> ClaimedJob:
     return ClaimedJob(
         job_id=job.job_id,
-        document_id=job.document_id,
         worker=worker,
         stage=JobStage(job.stage),
+        attempts=job.attempts,
+        asked_by=find_asker(job, Scope.DOCUMENTS_WRITE),
+        document_id=str(job.document_id),
         content_hash=job.content_hash,
         file_name=job.file_name,
-        attempts=job.attempts,
-        asked_by=_restore_principal(job),
     )
 
 
-def _restore_principal(job: Job) -> Principal:
-    if job.subject_id is None or job.subject_kind is None:
-        return make_system(job.tenant_id)
-    return restore_principal(job.tenant_id, job.subject_id, job.subject_kind, {Scope.DOCUMENTS_WRITE})
-
-
-def _by_id(ctx: Principal, held: ClaimedJob) -> Select[Job]:
-    this = scoped(ctx, Job).where(Job.job_id == held.job_id, Job.worker == held.worker)
-    return this.where(Job.status == JobStatus.PROCESSING)
-
-
-def _ours(session: Session, ctx: Principal, held: ClaimedJob) -> Job:
-    job = session.scalar(_by_id(ctx, held).with_for_update())
-    if job is None or job.cancel_requested:
-        raise LeaseLost
-    return job
-
-
 def _again(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
-    if job.attempts >= MOST_ATTEMPTS:
+    if not may_retry(job):
         _fail(session, ctx, job, failure)
         return False
-    pause_s = min(2.0 ** (job.attempts - 1), LONGEST_PAUSE_S)
     job.error = failure.reason
-    _release(job, moment(session) + timedelta(seconds=pause_s))
+    release(job, moment(session) + pause_of(job))
     return True
-
-
-def _release(job: Job, not_before: datetime) -> None:
-    job.status, job.worker, job.lease_until, job.not_before = JobStatus.PENDING, None, None, not_before
-    job.progress = 0.0
 
 
 def _fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> None:
@@ -347,10 +288,3 @@ def _fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> None:
     document = scoped_update(ctx, Document).where(Document.document_id == job.document_id)
     session.execute(document.values(error=failure.reason))
     session.execute(document.where(Document.state == DocumentState.STORED).values(state=DocumentState.FAILED))
-
-
-def end(job: Job, status: JobStatus, failure: Failure | None = None) -> None:
-    """Let *job*, which is locked, be over as *status*."""
-    job.status, job.worker, job.lease_until, job.cancel_requested = status, None, None, False
-    job.recognised = None
-    job.error, job.advice = (failure.reason, failure.advice) if failure else (None, None)

@@ -112,13 +112,20 @@ class DatasetRole(StrEnum):
 
 
 class CrawlState(StrEnum):
-    """How the last crawl of a web source is, or came out."""
+    """How a crawl is by the version before."""
 
-    WAITING = "waiting"  # it is asked for, and begins soon
+    WAITING = "waiting"
     RUNNING = "running"
     COMPLETED = "completed"
-    FAILED = "failed"  # the site as a whole could not be read; `error` says why
+    FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class JobKind(StrEnum):
+    """What a job is about."""
+
+    DOCUMENT = "document"  # its newest file is read
+    CRAWL = "crawl"  # a web source is read
 
 
 class JobStatus(StrEnum):
@@ -132,12 +139,14 @@ class JobStatus(StrEnum):
 
 
 class JobStage(StrEnum):
-    """How far a job has come; it is resumed at its stage."""
+    """How far a job has come; it is resumed at its stage. The first four are of documents, the others of crawls."""
 
     STORED = "stored"  # the file is kept
     READING = "reading"  # its text is taken out and cut
     RECOGNISING = "recognising"  # pages without text are read by OCR; the others can be found already
     INDEXING = "indexing"  # the passages are in SQL; the index follows
+    QUEUED = "queued"  # nothing is done yet
+    CRAWLING = "crawling"  # pages are fetched; whoever has it next goes on with those that are left
 
 
 class ConflictStatus(StrEnum):
@@ -427,7 +436,7 @@ class Chunk(Base):
 
 
 class WebSource(Base):
-    """A page or a site that is read from the web, once or again and again."""
+    """A page or a site that is read from the web, once or again and again. Each crawl is a `Job`."""
 
     __tablename__ = "web_sources"
     __table_args__ = (UniqueConstraint("tenant_id", "url"),)
@@ -439,14 +448,15 @@ class WebSource(Base):
     max_depth: Mapped[int]
     max_pages: Mapped[int]
     every_s: Mapped[int | None]  # seconds from the end of one crawl to the next
-    next_at: Mapped[datetime | None] = mapped_column(index=True)  # None: nobody asked for another crawl
-    state: Mapped[str] = mapped_column(PlainString(16), default=CrawlState.WAITING)
+    next_at: Mapped[datetime | None] = mapped_column(index=True)  # when a job is made for the next crawl, if ever
     crawl: Mapped[int] = mapped_column(default=0)  # which one: they are counted from 1
-    holder: Mapped[str | None] = mapped_column(PlainString(64))  # who crawls it …
-    held_until: Mapped[datetime | None]  # … and until when, without a further sign of life
-    cancelled: Mapped[bool] = mapped_column(default=False, server_default=false())
     counts: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)  # pages by what became of them
     problems: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)  # some addresses, with reasons
+    # Written by the version before, which has no jobs for crawls: read of sources without one, and left as they are.
+    state: Mapped[str] = mapped_column(PlainString(16), default=CrawlState.WAITING)
+    holder: Mapped[str | None] = mapped_column(PlainString(64))
+    held_until: Mapped[datetime | None]
+    cancelled: Mapped[bool] = mapped_column(default=False, server_default=false())
     error: Mapped[str | None] = mapped_column(PlainText)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -490,15 +500,24 @@ class WebPage(Base):
 
 
 class Job(Base):
-    """The work that a document's newest file makes: the truth about it, whoever does it.
+    """A piece of work in the background: the truth about it, whoever does it.
 
-    A worker holds it by a lease; whoever finds a lease that has run out gives the job to the next one. A newer file of
-    the same document takes the place of the row, and a worker that still has the former one can write nothing any more.
+    A worker holds it by a lease; whoever finds a lease that has run out gives the job to the next one. A document or a
+    web source has one job, its newest: that takes the place of the row, and a worker that still has the former one can
+    write nothing any more.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
         UniqueConstraint("document_id"),
+        Index(
+            "ix_jobs_web_source",
+            "tenant_id",
+            "web_source_id",
+            unique=True,
+            sqlite_where=text("web_source_id IS NOT NULL"),
+            postgresql_where=text("web_source_id IS NOT NULL"),
+        ),
         # What workers ask every second: only jobs that are not over are in it.
         Index(
             "ix_jobs_open",
@@ -513,11 +532,14 @@ class Job(Base):
 
     job_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
-    document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(PlainString(16), default="document")
-    content_hash: Mapped[str] = mapped_column(PlainString(64))  # the file to read, in the store of files
-    file_name: Mapped[str] = mapped_column(PlainString(255))
-    size_bytes: Mapped[int]
+    kind: Mapped[str] = mapped_column(PlainString(16), default=JobKind.DOCUMENT)
+    # What it is about, by its kind: the document and the file to read in the store of files, or the web source.
+    document_id: Mapped[str | None] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
+    content_hash: Mapped[str] = mapped_column(PlainString(64), default="")
+    file_name: Mapped[str] = mapped_column(PlainString(255), default="")
+    size_bytes: Mapped[int] = mapped_column(default=0)
+    web_source_id: Mapped[str | None] = mapped_column(ForeignKey("web_sources.web_source_id", ondelete="CASCADE"))
+    payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # of kinds that need more than that
     status: Mapped[str] = mapped_column(PlainString(16), default=JobStatus.PENDING)
     stage: Mapped[str] = mapped_column(PlainString(16), default=JobStage.STORED)
     progress: Mapped[float] = mapped_column("share_done", default=0.0)  # of its stage, 0 to 1

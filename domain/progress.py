@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.document_dates import period_of
 from domain.documents import is_present
-from domain.jobs import OPEN
+from domain.job_leases import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped
@@ -69,12 +69,12 @@ def list_progress(
     return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 
-def list_jobs(session: Session, ctx: Principal, *, statuses: Sequence[str], limit: int) -> list[DocumentProgress]:
-    """The tenant's documents whose jobs are in one of *statuses*, those that changed last first."""
-    wanted = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
-    order = {job.document_id: place for place, job in enumerate(session.scalars(wanted))}
-    found = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(order)))
-    return sorted(found, key=lambda progress: order[progress.document.document_id])
+def find_progress(session: Session, ctx: Principal, document_ids: Sequence[str]) -> dict[str, DocumentProgress]:
+    """Those of these documents that are not removed, by their ids."""
+    if not document_ids:
+        return {}
+    found = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(document_ids)))
+    return {progress.document.document_id: progress for progress in found}
 
 
 def derive_status(document: Document, job: Job | None) -> JobStatus:

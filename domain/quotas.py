@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.documents import DocumentContent
-from domain.models import Document, DocumentState, DocumentVersion, Job, JobStatus, PagesRead, Tenant
+from domain.models import Document, DocumentState, DocumentVersion, Job, JobKind, JobStatus, PagesRead, Tenant
 from domain.scoping import scoped, scoped_delete, scoped_update
 from utils.errors import QuotaExceeded
 
@@ -154,7 +154,9 @@ def _sum_coming_bytes(session: Session, ctx: Principal) -> int:
 
 
 def _count_queued_jobs(session: Session, ctx: Principal) -> int:
-    queued = scoped(ctx, Job).where(Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+    queued = scoped(ctx, Job).where(
+        Job.kind == JobKind.DOCUMENT, Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
+    )
     return session.scalar(queued.with_only_columns(func.count())) or 0
 
 

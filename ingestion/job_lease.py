@@ -1,4 +1,4 @@
-"""The lease of a job worker on its job: renewed from a thread of its own, for as long as the work takes."""
+"""The lease of a worker on its job: renewed from a thread of its own, for as long as the work takes."""
 
 import logging
 import threading
@@ -7,9 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from auth.principal import Principal
-from domain import jobs
 from domain.db import Database
-from domain.jobs import ClaimedJob, LeaseLost
+from domain.job_leases import HeldJob, LeaseLost, renew
 from utils.errors import StoreUnavailable
 
 logger = logging.getLogger("ingestion.jobs")
@@ -24,7 +23,7 @@ class JobLease:
     """
 
     def __init__(
-        self, database: Database, ctx: Principal, held: ClaimedJob, lease_s: float, *, on_lost: Callable[[], None]
+        self, database: Database, ctx: Principal, held: HeldJob, lease_s: float, *, on_lost: Callable[[], None]
     ) -> None:
         self.progress = 0.0
         self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
@@ -50,7 +49,7 @@ class JobLease:
         while not self._over.wait(self._lease_s / _BEATS):
             try:
                 with self._database.writing() as session:
-                    jobs.renew(session, self._ctx, self._held, progress=self.progress, lease_s=self._lease_s)
+                    renew(session, self._ctx, self._held, progress=self.progress, lease_s=self._lease_s)
             except LeaseLost:
                 self.lost = True
                 self._on_lost()
@@ -61,6 +60,6 @@ class JobLease:
                 )
 
 
-def make_log_facts(ctx: Principal, held: ClaimedJob) -> dict[str, object]:
+def make_log_facts(ctx: Principal, held: HeldJob) -> dict[str, object]:
     """What log lines about a job name."""
-    return {"tenant_id": ctx.tenant_id, "job_id": held.job_id, "document_id": held.document_id, "stage": held.stage}
+    return {"tenant_id": ctx.tenant_id, **held.make_log_facts()}

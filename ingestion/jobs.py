@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from auth.scopes import Scope
-from domain import jobs
+from domain import crawls, jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, replace_document
-from domain.jobs import LEASE_S, ClaimedJob, Failure, LeaseLost
+from domain.job_leases import LEASE_S, Failure, LeaseLost
+from domain.jobs import ClaimedJob
 from domain.models import Document, JobStage
 from domain.permissions import PermissionCheck
 from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require_pages
@@ -247,10 +248,13 @@ def tidy(database: Database) -> None:
         StoreUnavailable: the database is away.
     """
     with database.reading() as session:
-        tenants = jobs.tenants_to_tidy(session)
+        tenants, crawled = jobs.tenants_to_tidy(session), crawls.list_tenants_to_tidy(session)
     for ctx in tenants:
         with database.writing() as session:
             jobs.tidy(session, ctx)
+    for ctx in crawled:
+        with database.writing() as session:
+            crawls.tidy(session, ctx)
 
 
 def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Exception) -> None:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain import web_sources
+from auth.scopes import Scope
+from domain import crawls, web_sources
+from domain.crawls import HeldCrawl
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, record_failure, replace_document
+from domain.job_leases import LEASE_S
 from domain.models import Document, DocumentState, WebPage, WebSource
+from domain.permissions import PermissionCheck
 from domain.quotas import Quotas, count_pages, lock_usage, require_pages, require_room
 from ingestion.crawl import sitemap
 from ingestion.crawl.addresses import display_address, link, root
@@ -21,24 +25,23 @@ from ingestion.crawl.frontier import CrawlScope, Frontier
 from ingestion.crawl.guard import Resolve, resolve
 from ingestion.crawl.site import CrawlPolicy, Politeness, Site, Stopped
 from ingestion.crawl.visit import PageVisitor, SiteAway, VisitOutcome
+from ingestion.job_lease import JobLease
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from ingestion.reader import PARSER_VERSION, DocumentReader
-from utils.errors import ProblemError, QuotaExceeded, ScannerUnavailable
+from utils.errors import Forbidden, ProblemError, QuotaExceeded, ScannerUnavailable
 from utils.reach import AddressRefused, Reach
 
 logger = logging.getLogger(__name__)
 
-HOLD_S = 1_200.0  # longer than anything between two signs of life takes, as a file of scanned pages
-
 
 @dataclass(frozen=True, slots=True)
 class ClaimedCrawl:
-    """A web source that is ours to crawl until we do not show a sign of life for `HOLD_S`."""
+    """A web source that is ours to crawl for as long as we renew the lease."""
 
     ctx: Principal
     source: WebSource
-    holder: str
+    held: HeldCrawl
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,14 @@ class CrawlRules:
     reach: Reach
     policy: ReadingPolicy
     quotas: Quotas  # of the tenant whose web source it is
+    permissions: PermissionCheck  # of whoever asked for the crawl
+    lease_s: float = LEASE_S
     max_pages: int = 20_000  # of a web source, whatever it asks for
     resolver: Resolve = resolve
 
 
 class Crawler:
-    """Crawls for one *holder*, who claims what it crawls; `stop` may be called from another thread.
+    """Crawls as *worker*, that claims what it crawls; `stop` may be called from another thread.
 
     *parser* is used by no other thread meanwhile. *document_files* keeps the pages and files as they came.
     """
@@ -65,11 +70,11 @@ class Crawler:
         rules: CrawlRules,
         parser: ParserProcess,
         *,
-        holder: str,
+        worker: str,
         politeness: Politeness,
         document_files: DocumentFiles,
     ) -> None:
-        self._database, self._rules, self._holder, self._politeness = database, rules, holder, politeness
+        self._database, self._rules, self._worker, self._politeness = database, rules, worker, politeness
         self._document_files, self._reader = document_files, rules.policy.reader(parser)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
@@ -91,8 +96,8 @@ class Crawler:
             NotFound: the tenant has none of this id.
             Conflict: somebody else crawls it.
         """
-        source = web_sources.claim(session, ctx, web_source_id, holder=self._holder, hold_s=HOLD_S)
-        return ClaimedCrawl(ctx, source, self._holder)
+        lease_s = self._rules.lease_s
+        return ClaimedCrawl(ctx, *crawls.claim(session, ctx, web_source_id, worker=self._worker, lease_s=lease_s))
 
     def crawl(self, claim: ClaimedCrawl) -> WebSource | None:
         """Crawl it to its end, and tell how it is then; None if it was removed meanwhile. Blocking, for long.
@@ -100,6 +105,7 @@ class Crawler:
         Stopped, it ends soon, and whoever claims it next goes on from there.
         """
         source, rules = claim.source, self._rules
+        lease = JobLease(self._database, claim.ctx, claim.held, rules.lease_s, on_lost=_note_at_next_page)
         scope = CrawlScope(source.url, source.kind == "site", source.max_depth, min(source.max_pages, rules.max_pages))
         with Fetcher(rules.crawl_policy.agent, rules.reach, resolver=rules.resolver) as self._fetcher:
             if self._stopping.is_set():
@@ -107,7 +113,8 @@ class Crawler:
             file_bytes = rules.policy.limits.size_bytes
             site = Site(scope, self._fetcher, rules.crawl_policy, self._politeness, self._stopping, file_bytes)
             try:
-                _Crawl(self._database, self._document_files, claim, site, self._reader, quotas=rules.quotas).run()
+                with lease:
+                    _Crawl(self._database, self._document_files, claim, site, self._reader, lease, rules).run()
             except (Stopped, KeyboardInterrupt):
                 self._release(claim)
                 raise
@@ -123,7 +130,11 @@ class Crawler:
 
     def _release(self, claim: ClaimedCrawl) -> None:
         with self._database.writing() as session:
-            web_sources.release_crawl(session, claim.ctx, claim.source.web_source_id, holder=claim.holder)
+            crawls.release_crawl(session, claim.ctx, claim.held)
+
+
+def _note_at_next_page() -> None:
+    """A crawl that is not ours any more ends when its next page is to be written."""
 
 
 class _NotOurs(Exception):
@@ -138,11 +149,11 @@ class _Crawl:
         claim: ClaimedCrawl,
         site: Site,
         reader: DocumentReader,
-        *,
-        quotas: Quotas,
+        lease: JobLease,
+        rules: CrawlRules,
     ) -> None:
-        self._database, self._document_files, self._quotas = database, document_files, quotas
-        self._ctx, self._source, self._claim = claim.ctx, claim.source, claim
+        self._database, self._document_files, self._rules, self._lease = database, document_files, rules, lease
+        self._ctx, self._source, self._held = claim.ctx, claim.source, claim.held
         self._site, self._reader = site, reader
         with self._database.reading() as session:
             known = web_sources.list_pages(session, self._ctx, self._source)
@@ -152,12 +163,14 @@ class _Crawl:
 
     def run(self) -> None:
         try:
+            with self._database.reading() as session:
+                self._rules.permissions.check(session, self._held.asked_by, Scope.WEB_SOURCES_WRITE)
             self._add_first_addresses()
             while not self._has_enough() and (page := self._frontier.next()) is not None:
                 self._record(page, self._visitor.visit(page))
         except SiteAway as exc:
             self._finish(str(exc))
-        except (QuotaExceeded, ScannerUnavailable) as exc:
+        except (Forbidden, QuotaExceeded, ScannerUnavailable) as exc:
             self._finish(exc.detail)
         except _NotOurs:
             return
@@ -213,9 +226,7 @@ class _Crawl:
         content = outcome.content if outcome else None
         files = (outcome.data, content.extracted) if outcome and content else ()
         with self._document_files.writing(self._ctx, *files) as (session, _):
-            source = web_sources.renew_crawl(
-                session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
-            )
+            source = self._renew(session)
             if source is not None:
                 if page is not None and outcome is not None:
                     self._write_document(session, page, outcome)
@@ -228,6 +239,12 @@ class _Crawl:
         if source is None:  # committed all the same: a crawl that is cancelled is noted as over
             self._document_files.try_discard(self._ctx, *files)
             raise _NotOurs
+
+    def _renew(self, session: Session) -> WebSource | None:
+        self._lease.progress = min(1.0, sum(self._source.counts.values()) / max(1, self._frontier.known))
+        return crawls.renew_crawl(
+            session, self._ctx, self._held, progress=self._lease.progress, lease_s=self._rules.lease_s
+        )
 
     def _write_document(self, session: Session, page: WebPage, outcome: VisitOutcome) -> None:
         origin = web_sources.ORIGIN + page.url
@@ -242,21 +259,19 @@ class _Crawl:
 
     def _require_room(self, session: Session, content: DocumentContent, *, is_new: bool) -> None:
         lock_usage(session, self._ctx)
-        require_pages(session, self._ctx, self._quotas)
-        require_room(session, self._ctx, self._quotas, documents=int(is_new), size_bytes=content.size_bytes)
+        require_pages(session, self._ctx, self._rules.quotas)
+        require_room(session, self._ctx, self._rules.quotas, documents=int(is_new), size_bytes=content.size_bytes)
         count_pages(session, self._ctx, content)
 
     def _finish(self, error: str | None) -> None:
         with self._database.writing() as session:
-            source = web_sources.renew_crawl(
-                session, self._ctx, self._source.web_source_id, holder=self._claim.holder, hold_s=HOLD_S
-            )
+            source = self._renew(session)
             if source is None:
                 return
             if error is None:
                 self._drop_beyond_limits(session, source)
                 error = self._nothing_found(source)
-            web_sources.finish(session, source, error)
+            crawls.finish(session, self._ctx, source, self._held, error)
         facts = {"tenant_id": self._ctx.tenant_id, "web_source_id": source.web_source_id, **source.counts}
         logger.info("A web source was crawled.", extra={**facts, "trapped": self._frontier.trapped, "error": error})
 

@@ -117,6 +117,11 @@ class Frontier:
         return (page for page in self._pages.values() if page.waiting)
 
     @property
+    def known(self) -> int:
+        """How many addresses it has met so far."""
+        return len(self._pages)
+
+    @property
     def waiting(self) -> int:
         """How many are still to be fetched."""
         return sum(1 for _ in self.left())

@@ -105,6 +105,22 @@ def test_it_is_read_again_when_asked_and_forgotten_with_its_documents(
     assert client.get(SOURCES).json()["web_sources"] == []
 
 
+def test_a_crawl_is_a_task_of_its_tenant_which_the_next_one_replaces(
+    crawling: Service, client: httpx.Client, globex: httpx.Client, made: dict[str, Any]
+) -> None:
+    where = f"/v1/tasks/{made['job_id']}/status"
+    task = client.get(where).json()
+    same = ("id", "kind", "status", "stage", "progress", "web_source_id", "document_id", "error")
+    assert [task[name] for name in same] == [made["job_id"], "crawl", "completed", None, 1.0, made["id"], None, None]
+    assert globex.get(where).status_code == 404
+    with crawling.client(crawling.new_key("default", ["tasks:read", "documents:read"])) as reader:
+        assert reader.get(where).status_code == 404
+    again = client.post(f"{SOURCES}/{made['id']}/crawl").json()
+    assert client.get(where).status_code == 404
+    _ended(crawling, client, made["id"])
+    assert client.get(f"/v1/tasks/{again['job_id']}/status").json()["status"] == "completed"
+
+
 def test_a_schedule_and_limits_can_be_changed(client: httpx.Client, made: dict[str, Any]) -> None:
     at = f"{SOURCES}/{made['id']}"
     changed = client.patch(at, json={"every_s": 86_400, "max_pages": 30}).json()

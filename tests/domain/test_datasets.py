@@ -16,7 +16,8 @@ from domain.db import Database
 from domain.job_requests import cancel, remove_with_jobs
 from domain.models import DocumentState, JobStatus
 from domain.paging import Part, Rows
-from domain.progress import get_progress, list_jobs, list_progress
+from domain.progress import get_progress, list_progress
+from domain.tasks import list_tasks
 from tests.domain.records import ACME, GLOBEX
 from tests.domain.uploaded import HASH, claimed, job_of, new_dataset, read, upload
 from utils.errors import Conflict, NotFound
@@ -106,8 +107,8 @@ def test_documents_are_listed_by_page_and_status_and_each_tenant_sees_its_own(da
         assert list_progress(session, GLOBEX, dataset_id, Part(9)) == Rows([], 0, None)
         assert count_documents(session, GLOBEX, [dataset_id]) == {}
         assert count_documents(session, ACME, [dataset_id]) == {dataset_id: 5}
-        assert list_jobs(session, GLOBEX, statuses=[*JobStatus], limit=9) == []
-        assert len(list_jobs(session, ACME, statuses=["pending"], limit=9)) == 4
+        assert list_tasks(session, GLOBEX, statuses=[*JobStatus], limit=9) == []
+        assert len(list_tasks(session, ACME, statuses=["pending"], limit=9)) == 4
 
 
 def test_a_file_of_a_deleted_document_is_a_new_one_also_before_the_index_has_let_go(database: Database) -> None:

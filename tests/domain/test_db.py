@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from domain import indexing, jobs
+from domain import indexing, job_leases
 from domain.db import Database
 from domain.documents import replace_document
 from domain.models import Base, Chunk, Document, Job, Tenant
@@ -89,7 +89,7 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
     [
         (select(Document.tenant_id).where(indexing.waiting_for_index(2)), "ix_documents_unindexed"),
         (select(Chunk.tenant_id).where(indexing.without_vector(2)), "ix_chunks_without_vector"),
-        (select(Job.tenant_id).where(jobs.is_open()), "ix_jobs_open"),
+        (select(Job.tenant_id).where(job_leases.is_open()), "ix_jobs_open"),
     ],
 )
 def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]

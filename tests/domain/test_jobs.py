@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain import jobs
+from domain import job_leases, jobs
 from domain.db import Database
 from domain.documents import get_document
 from domain.indexing import count_without_words, tenants_without_words
+from domain.job_leases import MOST_ATTEMPTS, Failure, LeaseLost
 from domain.job_requests import begin_again, cancel, remove_with_jobs
-from domain.jobs import MOST_ATTEMPTS, Failure, LeaseLost
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.quotas import UNLIMITED
 from domain.scoping import count_everywhere, scoped_update
@@ -74,7 +74,7 @@ def test_a_job_whose_worker_is_gone_goes_to_another_and_the_first_can_write_noth
     second = claimed(database, ACME, "second")
     assert (second.job_id, second.stage, second.attempts) == (first.job_id, JobStage.READING, 2)
     for step in (
-        lambda session: jobs.renew(session, ACME, first, progress=0.5),
+        lambda session: job_leases.renew(session, ACME, first, progress=0.5),
         lambda session: jobs.advance(session, ACME, first, JobStage.INDEXING),
         lambda session: jobs.fail(session, ACME, first, BROKEN),
         lambda session: jobs.lock_held(session, ACME, first),
@@ -90,7 +90,7 @@ def test_a_worker_that_says_it_lives_keeps_its_job(database: Database) -> None:
     held = claimed(database, ACME)
     let_lease_run_out(database, ACME)
     with database.writing() as session:
-        jobs.renew(session, ACME, held, progress=0.25)
+        job_leases.renew(session, ACME, held, progress=0.25)
     assert tidy(database, ACME) == 0
     assert job_of(database, ACME, document_id).progress == 0.25
 
@@ -118,7 +118,7 @@ def test_a_job_that_is_put_off_waits_longer_each_time(database: Database) -> Non
         held = claimed(database, ACME)
         with database.writing() as session:
             assert jobs.put_off(session, ACME, held, BROKEN)
-            at = jobs.moment(session)
+            at = job_leases.moment(session)
         job = job_of(database, ACME, document_id)
         assert (job.status, job.error) == (JobStatus.PENDING, "It is damaged.")
         pauses.append((job.not_before - at).total_seconds())

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES
-from domain import conflicts, datasets, indexing, jobs, progress, ratings, web_sources
+from domain import conflicts, datasets, indexing, job_leases, jobs, progress, ratings, web_sources
 from domain.db import Database
 from domain.documents import record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
@@ -266,7 +266,7 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
             return
         with database.writing() as session:
             jobs.lock_held(session, ACME, held)
-            failure = jobs.Failure("It is damaged.", "Mend it.")
+            failure = job_leases.Failure("It is damaged.", "Mend it.")
             ends = (jobs.fail, jobs.put_off)[ending % 2]
             ends(session, ACME, held, failure) if ending < 3 else jobs.hand_back(session, ACME, held)
 
@@ -300,7 +300,7 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
     def stop() -> None:
         def cancel_open(session: Session, document_id: str) -> None:
             job = session.scalars(scoped(ACME, Job).where(Job.document_id == document_id)).one()
-            if job.status in jobs.OPEN:
+            if job.status in job_leases.OPEN:
                 cancel(session, ACME, document_id)
 
         change(cancel_open)

@@ -10,20 +10,23 @@ from pathlib import Path
 import pytest
 from pypdfium2 import PdfDocument
 
+from auth.credentials import make_key_principal
 from auth.principal import Principal
+from auth.scopes import Scope
+from domain.crawls import cancel_crawl, find_crawls, request_crawl
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
-from domain.models import CrawlState, Document, WebSource
+from domain.keys import create_key, revoke_key
+from domain.models import Document, Job, JobStage, JobStatus, WebSource
+from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED
 from domain.web_sources import (
     CrawlPlan,
-    cancel_crawl,
     create_web_source,
     get_web_source,
     list_web_sources,
     remove_web_source,
-    request_crawl,
 )
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
@@ -66,7 +69,11 @@ class Web:
         self.document_files = files_for_one_run(database)
         reach = Reach((ip_network("127.0.0.0/8"),), frozenset({site.port}))
         self.rules = CrawlRules(
-            CrawlPolicy("Pustaka/1.0", delay_s=0.0, back_off_s=0.0), reach, policy_with(Sandbox()), UNLIMITED
+            CrawlPolicy("Pustaka/1.0", delay_s=0.0, back_off_s=0.0),
+            reach,
+            policy_with(Sandbox()),
+            UNLIMITED,
+            PermissionCheck(has_configured_key=True),
         )
 
     def add(self, path: str = "/", **plan: object) -> str:
@@ -74,19 +81,24 @@ class Web:
             source = create_web_source(session, self.ctx, self.site.url + path, CrawlPlan(**plan))  # type: ignore[arg-type]
             return source.web_source_id
 
-    def crawler(self, holder: str, politeness: Politeness | None = None) -> Crawler:
+    def crawler(self, worker: str, politeness: Politeness | None = None) -> Crawler:
         shared = politeness or Politeness()
         return Crawler(
-            self.database, self.rules, self.parser, holder=holder, politeness=shared, document_files=self.document_files
+            self.database, self.rules, self.parser, worker=worker, politeness=shared, document_files=self.document_files
         )
 
-    def crawl(self, web_source_id: str, holder: str = "test") -> WebSource:
+    def crawl(self, web_source_id: str, worker: str = "test") -> WebSource:
         with self.database.writing() as session:
             request_crawl(session, self.ctx, web_source_id)
-        crawler = self.crawler(holder)
+        crawler = self.crawler(worker)
         found = crawler.crawl(crawler.claim(self.ctx, web_source_id))
         assert found is not None
         return found
+
+    def job(self, source: WebSource) -> Job:
+        """Of its newest crawl."""
+        with self.database.reading() as session:
+            return find_crawls(session, self.ctx, [source])[source.web_source_id]
 
     def documents(self, ctx: Principal | None = None) -> dict[str, Document]:
         with self.database.reading() as session:
@@ -114,7 +126,7 @@ def test_a_site_becomes_documents_with_their_addresses_titles_and_main_text(web:
         b"</head>", b'<meta property="article:published_time" content="2026-03-04T10:00:00Z"></head>'
     )
     source = web.crawl(web.add())
-    assert source.state == CrawlState.COMPLETED
+    assert (web.job(source).status, web.job(source).progress) == (JobStatus.COMPLETED, 1.0)
     assert source.counts == {"added": 3, "skipped": 1}
     assert source.problems == [{"url": f"{site.url}/gone", "became": "skipped", "reason": "It answers 404."}]
     documents = web.documents()
@@ -148,8 +160,8 @@ def test_a_crawl_ends_where_a_quota_of_the_tenant_does_and_says_so(
     web.rules = replace(web.rules, quotas=replace(UNLIMITED, **limits))
     source_id = web.add()
     source = web.crawl(source_id)
-    assert (source.state, len(web.documents())) == (CrawlState.FAILED, documents)
-    assert reason in (source.error or "")
+    assert (web.job(source).status, len(web.documents())) == (JobStatus.FAILED, documents)
+    assert reason in (web.job(source).error or "")
     assert len(list(files.list_hashes(ACME))) == 2 * documents  # nothing of the page that was one too many
     web.rules = replace(web.rules, quotas=UNLIMITED)
     web.crawl(source_id)
@@ -163,11 +175,11 @@ def test_a_crawl_ends_while_the_malware_scanner_is_away_and_says_so(web: Web, tm
     web.rules = replace(web.rules, policy=replace(web.rules.policy, malware=MalwareCheck(Clamd(clamd.address))))
     web.site.pages["/library"] = html("Library", LIBRARY.replace("nine", "ten"))
     source = web.crawl(source_id)
-    assert (source.state, source.problems) == (CrawlState.FAILED, [])
-    assert "CLAMD_ADDRESS" in (source.error or "")
+    assert (web.job(source).status, source.problems) == (JobStatus.FAILED, [])
+    assert "CLAMD_ADDRESS" in (web.job(source).error or "")
     assert [one.error for one in web.documents().values()] == [None] * 3
     with clamd:
-        assert web.crawl(source_id).state == CrawlState.COMPLETED
+        assert web.job(web.crawl(source_id)).status == JobStatus.COMPLETED
     assert "closes at ten" in web.text("/library")
 
 
@@ -256,7 +268,7 @@ def test_no_header_of_a_page_ends_the_crawl_of_the_others(
     others = {name: value for name, value in headers.items() if name != "Content-Type"}
     site.pages["/rooms/"] = Page(page.body, headers.get("Content-Type", page.media_type), status, others)
     source = web.crawl(web.add())
-    assert (source.state, source.error) == (CrawlState.COMPLETED, None)
+    assert (web.job(source).status, web.job(source).error) == (JobStatus.COMPLETED, None)
     assert {"/", "/library"} <= set(web.documents())
 
 
@@ -334,8 +346,8 @@ def test_nothing_is_fetched_while_robots_txt_cannot_be_had_and_all_is_kept(web: 
     site.pages["/robots.txt"] = Page(status=503)
     site.requests.clear()
     source = web.crawl(source_id)
-    assert source.state == CrawlState.FAILED
-    assert source.error == "Its robots.txt could not be asked. Its robots.txt answers 503."
+    assert web.job(source).status == JobStatus.FAILED
+    assert web.job(source).error == "Its robots.txt could not be asked. Its robots.txt answers 503."
     assert source.next_at is not None
     assert site.asked() == []
     assert len(web.documents()) == 3
@@ -394,7 +406,9 @@ def test_a_crawl_that_was_broken_off_goes_on_where_it_was(web: Web, site: Websit
     assert 0 < done < 21
     before = len(site.asked())
     with web.database.reading() as session:
-        assert get_web_source(session, ACME, source_id).state == CrawlState.RUNNING
+        left = web.job(get_web_source(session, ACME, source_id))
+    assert (left.status, left.stage, left.worker) == (JobStatus.PENDING, JobStage.CRAWLING, None)
+    assert 0 < left.progress < 1
     second = web.crawler("second")
     source = second.crawl(second.claim(ACME, source_id))
     assert source is not None
@@ -432,8 +446,8 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(
     assert len(list(files.list_hashes(ACME))) <= 2 * len(web.documents())  # nothing of the page that was being read
     assert len(site.asked()) < 31
     with web.database.reading() as session:
-        left = [one.state for one in list_web_sources(session, ACME).rows]
-        assert left == ([] if removed else [CrawlState.CANCELLED])
+        left = [web.job(one).status for one in list_web_sources(session, ACME).rows]
+        assert left == ([] if removed else [JobStatus.CANCELLED])
     assert bool(web.documents()) is not removed
 
 
@@ -448,13 +462,32 @@ def test_nobody_crawls_what_somebody_else_does(web: Web) -> None:
 
 
 @ON_SQLITE
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_a_crawl_is_not_begun_once_the_key_that_asked_for_it_was_revoked(
+    web: Web, site: Website, is_revoked: bool
+) -> None:
+    with web.database.writing() as session:
+        key, _ = create_key(session, "acme", "asks", scopes=["web-sources:write"])
+        other, _ = create_key(session, "acme", "other", scopes=["web-sources:write"])
+        revoke_key(session, ACME, (key if is_revoked else other).key_id)
+        ctx = make_key_principal("acme", key.key_id, {Scope.WEB_SOURCES_WRITE})
+        source_id = create_web_source(session, ctx, f"{site.url}/", CrawlPlan()).web_source_id
+    crawler = web.crawler("test")
+    source = crawler.crawl(crawler.claim(ACME, source_id))
+    assert source is not None
+    assert web.job(source).status == (JobStatus.FAILED if is_revoked else JobStatus.COMPLETED)
+    assert ("was revoked" in (web.job(source).error or "")) is is_revoked
+    assert bool(site.requests) is not is_revoked
+
+
+@ON_SQLITE
 def test_a_robots_txt_that_leads_inside_is_not_followed_there(web: Web, site: Website) -> None:
     web.rules = replace(web.rules, reach=Reach((ip_network("127.0.0.1"),), frozenset({site.port})))
     with Website("127.0.0.99", site.port) as secret:
         site.pages["/robots.txt"] = Page(status=302, headers={"Location": f"{secret.url}/admin"})
         source = web.crawl(web.add())
         assert secret.requests == []
-    assert source.error == "It leads to an address that is not on the public internet."
+    assert web.job(source).error == "It leads to an address that is not on the public internet."
 
 
 def test_removing_a_source_removes_its_documents_but_those_of_another_one(

@@ -19,8 +19,8 @@ from domain import jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks
+from domain.job_leases import OPEN
 from domain.job_requests import cancel
-from domain.jobs import OPEN
 from domain.keys import create_key, revoke_key
 from domain.models import ApiKey, Job, JobStage, JobStatus, now
 from domain.progress import get_progress
