@@ -43,6 +43,7 @@ async def encode_events(
                 told = [
                     (number, await prepare(event) if prepare and event["type"] in _CITING else event)
                     for number, event in batch
+                    if event["type"] != "waiting" or number == batch[-1][0]  # else it has been told since
                 ]
                 yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in told)
     finally:

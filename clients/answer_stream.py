@@ -14,7 +14,7 @@ from clients.run_events import Event, Reconnecting, parse_event
 from clients.server_sent_events import ServerSentEvent, read_events
 
 RUN_HEADER = "X-Run-Id"
-_LAST = ("done", "error", "cancelled")
+_LAST = ("done", "error", "cancelled", "waiting")
 _PASSING = (429, 503)  # refusals of one who follows a run that are over in a moment, as while the service restarts
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.2, 4.0
 

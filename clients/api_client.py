@@ -42,7 +42,7 @@ class Conversation:
     """The last messages of a conversation; `offset` more stand before them.
 
     `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now,
-    by the run `run_id`.
+    by the run `run_id`; `waiting`: that run waits for the person.
     """
 
     messages: tuple[Message, ...]
@@ -50,6 +50,7 @@ class Conversation:
     expires_in_s: int | None = None
     persistence: str = "redis"
     running: bool = False
+    waiting: bool = False
     run_id: str | None = None
 
     @property
@@ -138,6 +139,10 @@ class ApiClient:
         body = self._call("POST", f"{_run_path(run_id)}/cancel")
         with translate_failures():
             return str(body["status"])
+
+    def resume(self, run_id: str, call_id: str, decision: str) -> None:
+        """Let a run that waits go on: "approve" or "reject" its call; refused with 409 where it does not wait."""
+        self._call("POST", f"{_run_path(run_id)}/resume", body={"call_id": call_id, "decision": decision})
 
     def conversation(self, conversation_id: str, *, before: int | None = None) -> Conversation:
         """The last messages of the conversation, or those before the one at *before*.

@@ -65,6 +65,37 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool is being called."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A call of a tool has ended; `ok`: it worked."""
+
+    name: str
+    ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCall:
+    """A call of a tool that the person is to approve or to reject."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The run waits for the person; the last event until it is resumed."""
+
+    call: WaitingCall
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """The next piece of the answer."""
 
@@ -107,10 +138,26 @@ class Answer:
     run_id: str | None = None
 
 
-Event = Started | Stage | Token | Citation | Resumed | Fallback | Reconnecting | Cancelled | Answer
+Event = (
+    Started
+    | Stage
+    | ToolStarted
+    | ToolEnded
+    | Waiting
+    | Token
+    | Citation
+    | Resumed
+    | Fallback
+    | Reconnecting
+    | Cancelled
+    | Answer
+)
 _EVENTS: Mapping[str, type[Event]] = {
     "start": Started,
     "status": Stage,
+    "tool_start": ToolStarted,
+    "tool_result": ToolEnded,
+    "waiting": Waiting,
     "token": Token,
     "citation": Citation,
     "resumed": Resumed,
@@ -132,6 +179,8 @@ def parse_event(received: ServerSentEvent) -> Event | None:
     kind = _EVENTS.get(received.name)
     if kind is Answer:
         return make_from_members(Answer, parse_answer(body))
+    if kind is Waiting:
+        return Waiting(make_from_members(WaitingCall, body["call"]))
     return None if kind is None else make_from_members(kind, body)
 
 

@@ -8,16 +8,41 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError
-from clients.run_events import Answer, Cancelled, Event, Fallback, Reconnecting, Resumed, Stage, Started, Token
-from clients.streamlit_chat.markdown import answer_markdown
+from clients.run_events import (
+    Answer,
+    Cancelled,
+    Event,
+    Fallback,
+    Reconnecting,
+    Resumed,
+    Stage,
+    Started,
+    Token,
+    ToolEnded,
+    ToolStarted,
+    Waiting,
+    WaitingCall,
+)
+from clients.streamlit_chat.approvals import show_request
+from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.messages import open_bubble, show_answer
 from clients.streamlit_chat.polling import poll
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.shelf import show_shelf
-from clients.streamlit_chat.talk import Attempt, Talk, end_attempt, fail_attempt, put_in_address, stop_answer
+from clients.streamlit_chat.talk import (
+    Attempt,
+    Talk,
+    decide,
+    end_attempt,
+    fail_attempt,
+    put_in_address,
+    stop_answer,
+    tell_decision,
+)
 
 _LOOK_UP_EVERY_S = 0.1
 _STAGES = {
+    "plan": "Deciding what to do…",
     "retrieve": "Searching the documents…",
     "answer": "Writing the answer…",
     "verify": "Checking the answer…",
@@ -36,10 +61,17 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         place, notice, control = st.empty(), st.empty(), st.empty()
         if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
             control.button("Stop", icon=":material/stop_circle:", on_click=stop_answer)
+        if attempt.request and not attempt.decision:
+            _await_decision(talk, attempt, attempt.request)
+            return
         try:
+            if attempt.decision:
+                tell_decision(api, attempt)
             last = _follow(talk, api, attempt, place, notice)
         except ApiError as failure:
             fail_attempt(talk, attempt, failure)
+            st.rerun()
+        if isinstance(last, Waiting):
             st.rerun()
         if isinstance(last, Cancelled):
             end_attempt(talk, attempt)
@@ -66,9 +98,17 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         st.rerun()
 
 
+def _await_decision(talk: Talk, attempt: Attempt, request: WaitingCall) -> None:
+    """Ask the visitor about a call; another question leaves it undone."""
+    if talk.question is not None:
+        end_attempt(talk, attempt)
+        st.rerun()
+    show_request(request, on_decision=decide)
+
+
 def _follow(
     talk: Talk, api: ApiClient, attempt: Attempt, place: DeltaGenerator, notice: DeltaGenerator
-) -> Answer | Cancelled:
+) -> Answer | Cancelled | Waiting:
     if attempt.run_id is None:
         stream = api.ask_stream(talk.conversation_id, attempt.question)
     else:
@@ -80,6 +120,9 @@ def _follow(
             st.session_state.get("talk")  # lets Streamlit stop the script here
             for event, number in batch:
                 if isinstance(event, Answer | Cancelled):
+                    return event
+                if isinstance(event, Waiting):
+                    attempt.request, attempt.request_number = event.call, number
                     return event
                 _take(attempt, event)
                 attempt.after = number
@@ -95,7 +138,11 @@ def _follow(
 def _take(attempt: Attempt, event: Event) -> None:
     """What an event changes; no line of it is one where Streamlit stops the script."""
     if isinstance(event, Stage):
-        attempt.stage = event.stage
+        attempt.stage, attempt.tool = event.stage, ""
+    elif isinstance(event, ToolStarted):
+        attempt.tool = event.name
+    elif isinstance(event, ToolEnded):
+        attempt.tool = ""
     elif isinstance(event, Token):
         attempt.text += event.content
     elif isinstance(event, Resumed):
@@ -107,6 +154,8 @@ def _take(attempt: Attempt, event: Event) -> None:
 def _draw(attempt: Attempt, place: DeltaGenerator) -> None:
     if attempt.text:
         place.markdown(answer_markdown(f"{attempt.text} ▌"))
+    elif attempt.tool:
+        place.caption(f"Using the tool “{escape_markdown(attempt.tool)}”…")
     elif attempt.stage:
         place.caption(_STAGES.get(attempt.stage, "Working…"))
 

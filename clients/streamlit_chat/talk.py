@@ -9,13 +9,14 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Conversation, Message
 from clients.api_errors import ApiAway, ApiError, ApiRefused, ignore_missing
+from clients.run_events import WaitingCall
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.unanswered import Unanswered
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _PARAMETER = "c"
 _TALK, _VISITOR = "talk", "visitor"
-_NOT_FOUND, _COMPLETED = 404, "completed"
+_NOT_FOUND, _CONFLICT, _COMPLETED = 404, 409, "completed"
 # Conversations of other users of the key may have ids that can be guessed; the page opens only such as it makes.
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
 
@@ -25,7 +26,8 @@ class Attempt:
     """An answer under way: to which question, after what, and what has been seen of it.
 
     `run_id` is None until the service has taken the question. `after`: the number of the last event of the run that is
-    in `text` and the rest. `is_anew`: another worker has begun the answer again.
+    in `text` and the rest. `is_anew`: another worker has begun the answer again. `tool`: what is being used. `request`:
+    a call that the visitor is asked about, which the event `request_number` told of; `decision`: "approve" or "reject".
     """
 
     question: str
@@ -35,6 +37,10 @@ class Attempt:
     text: str = ""
     stage: str = ""
     is_anew: bool = False
+    tool: str = ""
+    request: WaitingCall | None = None
+    request_number: int = 0
+    decision: str = ""
 
 
 @dataclass(slots=True)
@@ -155,6 +161,30 @@ def _note_unanswered(talk: Talk, question: str | None) -> None:
         talk.unanswered.append(Unanswered(question, place, reason))
 
 
+def decide(decision: str) -> None:
+    """Note what the visitor says of the call that the answer under way waits with."""
+    attempt = current_talk().attempt
+    if attempt is not None:
+        attempt.decision = decision
+
+
+def tell_decision(api: ApiClient, attempt: Attempt) -> None:
+    """Tell the service of it. Where it has been told already, by another tab, the answer goes on as well.
+
+    Raises:
+        ApiError: the API is away or refuses.
+    """
+    request, decision, attempt.decision = attempt.request, attempt.decision, ""
+    if request is None or attempt.run_id is None:
+        return
+    try:
+        api.resume(attempt.run_id, request.call_id, decision)
+    except ApiRefused as refused:
+        if refused.status != _CONFLICT:
+            raise
+    attempt.request, attempt.after = None, attempt.request_number
+
+
 def stop_answer() -> None:
     """Have the answer under way ended at the service; what has come of it stays."""
     current_talk().stopped = True
@@ -189,7 +219,7 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
         if talk.question and talk.conversation and _is_answered(talk.question, known, talk.conversation):
             talk.question = None
     talk.outdated = False
-    if talk.conversation and talk.conversation.running:
+    if talk.conversation and (talk.conversation.running or talk.conversation.waiting):
         _take_up(talk, talk.conversation)
 
 
@@ -213,7 +243,7 @@ def _take_up(talk: Talk, conversation: Conversation) -> None:
     """Follow the run that the conversation is being answered by."""
     *before, asked = conversation.messages or (None,)
     if conversation.run_id and asked and asked.role == "user":  # else it has just been answered
-        earlier = replace(conversation, messages=tuple(before), running=False, run_id=None)
+        earlier = replace(conversation, messages=tuple(before), running=False, waiting=False, run_id=None)
         talk.attempt = Attempt(asked.content, earlier, conversation.run_id)
 
 

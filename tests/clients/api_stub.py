@@ -54,6 +54,7 @@ class Behaviour:
     taken_over: bool = False  # in the midst of an answer another worker begins it anew; held again, if it was
     fallback_reason: str | None = None  # in the midst of an answer the language model fails
     clarification: dict[str, Any] | None = None
+    waiting_call: dict[str, Any] | None = None  # that the visitor has to approve first
     held: bool = False
     held_until_followed: bool = False  # by another connection than the one that asked
     cancelled_when_followed: bool = False
@@ -171,6 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._problem(problem(404, "Not found", "Conversation not found or expired."))
             return
         told: dict[str, Any] = {"persistence": self.api.behaviour.persistence, "running": run is not None}
+        waiting = [one for one in self.api.runs.values() if one.place == place and one.status == "waiting"]
+        told |= {"waiting": bool(waiting)}
+        run = run or (waiting[0] if waiting else None)
         asked = dict(parse_qsl(query))
         stop = int(asked.get("before", len(messages)))
         start = max(0, stop - int(asked.get("limit", 50)))
@@ -223,6 +227,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/cancel"):
             self._cancel(self._run())
             return
+        if self.path.endswith("/resume"):
+            self._resume(self._run(), body)
+            return
         assert body["on_disconnect"] == "continue"
         key, conversation_id = self._place(self.headers["X-Conversation-Id"])
         self.api.asked.append((key, conversation_id, body["message"]))
@@ -267,6 +274,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._json(202, {"status": run.status})
         run.cancelled.set()
+
+    def _resume(self, run: StubRun | None, body: dict[str, Any]) -> None:
+        if run is None or run.status != "waiting":
+            self._problem(problem(409, "Conflict", "This run does not wait."))
+            return
+        run.decision = body["decision"]
+        run.tell("approval", run_id=run.run_id, call_id=body["call_id"], approved=body["decision"] == "approve")
+        run.decided.set()
+        self._json(202, {"status": run.status})
 
     def _stream(self, run: StubRun, after: int) -> None:
         self.send_response(200)
@@ -317,6 +333,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterator[None]:
     """What a run tells, and where it may be cancelled."""
+    if does.waiting_call:
+        run.tell("start", conversation_id=run.place[1], request_id="req-1", run_id=run.run_id)
+        run.tell("waiting", run_id=run.run_id, call=does.waiting_call)
+        while not run.decided.wait(0.02):
+            yield
+        if run.decision == "approve":
+            run.tell("tool_start", call_id="c", name=does.waiting_call["name"])
+            run.tell("tool_result", call_id="c", name=does.waiting_call["name"], ok=True, duration_ms=1, summary="")
+        else:
+            does.answer, does.citations = "It was not done.", []
     words = does.answer.split(" ")
     yield from _draft(does, run, words[:4])
     while (does.held or does.held_until_followed) and not does.go_on.wait(0.02):

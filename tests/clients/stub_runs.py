@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Place = tuple[str, str]  # a key and a conversation
+_ENDS = {"done": "completed", "error": "failed", "cancelled": "cancelled", "waiting": "waiting"}
 TAKEN_OVER = 10_000  # numbers left out when another worker goes on, as the service does
 
 
@@ -20,6 +21,8 @@ class StubRun:
     status: str = "processing"
     cancelled: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    decided: threading.Event = field(default_factory=threading.Event)
+    decision: str = ""
     _news: threading.Condition = field(default_factory=threading.Condition)
     _next: int = 1
 
@@ -41,8 +44,8 @@ class StubRun:
                 self._next += TAKEN_OVER
             self.events.append((self._next, kind, {"type": kind, **members}))
             self._next += 1
-            self.status = {"done": "completed", "error": "failed", "cancelled": "cancelled"}.get(kind, "processing")
-            if self.status != "processing":
+            self.status = _ENDS.get(kind, "processing")
+            if self.status not in ("processing", "waiting"):
                 self.ended.set()
             self._news.notify_all()
 

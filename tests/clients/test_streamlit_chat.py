@@ -425,6 +425,58 @@ def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub)
     assert all(button.disabled for button in open_page(address(page)).button if str(button.key).startswith("choice"))
 
 
+CALL = {"call_id": "run-1-1", "name": "book_room", "arguments": {"room": 7, "day": "*2026*"}}
+
+
+def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiStub) -> None:
+    api.behaviour.waiting_call = CALL
+    page = open_page()
+    ask(page)
+    assert "The assistant asks for your approval: **book room**" in shown(page)
+    assert "room: 7" in shown(page)
+    assert "day: *2026*" in shown(page)
+    assert {"Approve", "Reject"} <= set(buttons(page))
+    reloaded = open_page(address(page))
+    assert {"Approve", "Reject"} <= set(buttons(reloaded))
+    press(reloaded, "Approve")
+    assert said(reloaded)[-1][1].startswith("A single room")
+    assert "Approve" not in buttons(reloaded)
+    press(page, "Reject")  # in the other tab, too late: it goes on as it was told first
+    assert said(page)[-1][1].startswith("A single room")
+    assert api.runs["run-1"].decision == "approve"
+
+
+def test_a_rejected_call_is_answered_without_it(api: ApiStub) -> None:
+    api.behaviour.waiting_call = CALL
+    page = open_page()
+    ask(page)
+    press(page, "Reject")
+    assert said(page)[-1] == ("assistant", "It was not done\\.")
+    assert api.runs["run-1"].decision == "reject"
+
+
+def test_another_question_leaves_a_call_undone(api: ApiStub) -> None:
+    api.behaviour.waiting_call = CALL
+    page = open_page()
+    ask(page)
+    api.behaviour.waiting_call = None
+    ask(page, "Something else?")
+    assert [text for _, text in said(page)][:2] == [QUESTION, "Something else?"]
+    assert said(page)[-1][1].startswith("A single room")
+    assert api.runs["run-1"].decision == ""
+
+
+def test_a_call_that_cannot_be_decided_now_says_why_and_stays(api: ApiStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.behaviour.waiting_call = CALL
+    page = open_page()
+    ask(page)
+    api.behaviour.page, api.behaviour.page_status = "<h1>Bad gateway</h1>", 502
+    press(page, "Approve")
+    assert page.error or page.warning
+    api.behaviour.page = None
+    assert api.runs["run-1"].status == "waiting"
+
+
 def test_a_refusal_while_the_model_is_away_promises_no_quotes(api: ApiStub) -> None:
     api.behaviour.fallback_reason, api.behaviour.citations = "model-timeout", []
     page = open_page()
