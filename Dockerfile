@@ -13,11 +13,11 @@ FROM ${PYTHON_IMAGE} AS builder
 ENV UV_LINK_MODE=copy
 WORKDIR /build
 RUN pip install --no-cache-dir uv==0.13.8
-COPY requirements.txt requirements-sentry.txt requirements-otel.txt requirements-entailment.txt ./
+COPY requirements.txt requirements-sentry.txt requirements-otel.txt requirements-entailment.txt requirements-models.txt ./
 # Only wheels: where one is missing the build says so, instead of looking for a compiler that is not here.
 RUN python -m venv --without-pip /opt/venv \
     && uv pip install --python /opt/venv --no-cache --require-hashes --only-binary :all: --compile-bytecode \
-        -r requirements.txt -r requirements-sentry.txt -r requirements-otel.txt -r requirements-entailment.txt
+        -r requirements.txt -r requirements-sentry.txt -r requirements-otel.txt -r requirements-entailment.txt -r requirements-models.txt
 
 
 FROM ${PYTHON_IMAGE} AS runtime

@@ -31,6 +31,7 @@ from utils.reach import Reach
 
 MODELS_EXTRA = "requirements-models.txt"
 _PACKAGES: dict[Provider, str] = {"anthropic": "langchain_anthropic", "google": "langchain_google_genai"}
+_FORMATS: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 _MODULES: dict[Provider, str] = {name: f"providers.chat.{name}" for name in ("openai", "anthropic", "google")}
 _MOST_KNOWN, _KNOWN_S = 10_000, 86_400.0
 _READING_LIMIT_S = 1.0
@@ -159,7 +160,7 @@ class TenantModels:
                 away=f"{named} does not answer: answers are quotes from the documents",
                 back=f"{named} answers again",
             ),
-            side=Side(name, "", spec.model),
+            side=Side(name, "", spec.model, _FORMATS[spec.provider]),
             guard=await self._get_guard(),
         )
         model = AnswerModel(chat, is_language_model=True, quotes=self._quotes, circuit=chat.circuit)

@@ -52,7 +52,8 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Parameters that an answer can be had without, and words of a refusal that is about one of them. A value that is out of
 # bounds is another matter: without the parameter it would only be hidden.
 OPTIONAL_PARAMETERS = (
-    "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "tool_choice", "stream_options",
+    "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens",
+    "tool_choice", "stream_options",
 )  # fmt: skip
 _UNWANTED = re.compile(
     r"unsupported|not supported|n.t support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed"

@@ -25,7 +25,7 @@ Json = dict[str, Any]
 MOST_CONNECTIONS = 4096
 # Servers such as vLLM close idle connections after 5 seconds: letting go of them before avoids writing into a
 # connection that is just being closed.
-_KEPT_IDLE_S = 4.0
+KEPT_IDLE_S = 4.0
 _LARGEST_ANSWER = 64 * 2**20
 _LARGEST_EVENT = 4 * 2**20
 _LARGEST_REFUSAL = 64 * 2**10
@@ -51,7 +51,7 @@ class OpenAIWire:
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             connections=MOST_CONNECTIONS,
-            kept_idle_s=_KEPT_IDLE_S,
+            kept_idle_s=KEPT_IDLE_S,
             guard=guard,
         )
 
@@ -203,4 +203,7 @@ def _read_code(refusal: bytes) -> str:
     except ValueError:
         return ""
     error = body.get("error", body) if isinstance(body, dict) else None
-    return str(error.get("code") or "") if isinstance(error, dict) else ""
+    if not isinstance(error, dict):
+        return ""
+    code = error.get("code") or ""
+    return str(error.get("status") or "") if isinstance(code, int) else str(code)  # Google's code is the status again

@@ -89,7 +89,7 @@ async def open_chat_model(
         side=side,
         async_client=Completions(wire),
         limits=limits,
-        aclose=wire.aclose,
+        close_connections=wire.aclose,
         gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name=side.name),
         circuit=circuit or Circuit(retry_s=retry_after_s, threshold=FAILURES, away=_AWAY, back=_BACK),
         fallback=_make_fallback(fallback_model, side, wire, common) if fallback_model else None,

@@ -64,8 +64,11 @@ class RemoteModel(AskedModel):
     gate: SkipValidation[Gate] = Field(exclude=True, repr=False)
     circuit: SkipValidation[Circuit] = Field(exclude=True, repr=False)
     fallback: AskedModel | None = None
-    aclose: SkipValidation[Callable[[], Awaitable[None]]] = Field(exclude=True, repr=False)
-    """Closes the connections; in the event loop that used them."""
+    close_connections: SkipValidation[Callable[[], Awaitable[None]]] = Field(exclude=True, repr=False)
+
+    async def aclose(self) -> None:
+        """Close the connections; in the event loop that used them."""
+        await self.close_connections()
 
     async def _agenerate(
         self,

@@ -16,6 +16,7 @@ import pytest
 from auth.scopes import VISITOR_SCOPES
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
+from tests.fakes.vendor_server import Format, serve_vendor
 from tests.service import Service, one_document
 from tests.service import ask as put
 
@@ -370,6 +371,26 @@ def test_models_are_kept_listed_and_changed_by_their_tenant_alone(
     assert acme.patch(f"{MODELS}/a", json={"max_tokens": 50}).json()["version"] == made[0]["version"] + 1
     for wrong in ({"provider": None}, {"model": None}, {"id": "b"}, {"name": "x"}, {"timeout_s": 0}):
         assert acme.patch(f"{MODELS}/a", json=wrong).status_code == 400, wrong
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "google"])
+def test_a_bot_answers_by_a_model_of_another_format(acme: httpx.Client, provider: Format) -> None:
+    with serve_vendor(provider) as vendor:
+        vendor.words = ("A dormitory room costs ", "850,000 rupiah a month [1].")
+        body = {"id": "own", "provider": provider, "base_url": vendor.base_url, "model": "theirs", "api_key": KEY}
+        assert acme.post(MODELS, json=body).status_code == 201
+        add_bot(acme, "mine", "own")
+        said = ask(acme, QUESTION, "mine")
+        assert answered_by(said) == "theirs"
+        assert "850,000 rupiah" in said.json()["citations"][0]["quote"]
+        asked = {"message": "What does a dormitory room cost?", "session_id": None, "bot_id": "mine"}
+        with acme.stream("POST", "/v1/chat/stream", json=asked) as answer:
+            events = "".join(answer.iter_text())
+        assert "850,000 rupiah a month [1]." in events
+        vendor.faults = [(401, "No.")] * 2
+        quotes = ask(acme, "What does a room cost?", "mine").json()
+        assert (quotes["language_model"], quotes["fallback_reason"]) == (False, "model-unavailable")
+        assert OPERATORS_KEY not in json.dumps(vendor.requests)
 
 
 def test_visitors_may_not_see_models(service: Service) -> None:

@@ -29,6 +29,7 @@ class Fault:
     retry_after: str = ""
     location: str = ""
     code: str = ""
+    message: str = "A fault that a test asked for."
     after_tokens: int = 0
 
 

@@ -128,7 +128,7 @@ class ModelProtocol(asyncio.Protocol):
         if fault is None:
             return False
         if fault.kind == "status":
-            error = {"message": "A fault that a test asked for.", "type": "fake", "code": fault.code or None}
+            error = {"message": fault.message, "type": "fake", "code": fault.code or None}
             said = {"retry-after": fault.retry_after, "location": fault.location}
             headers = {name: value for name, value in said.items() if value}
             self._json({"error": error}, status=fault.status, headers=headers)

@@ -471,3 +471,80 @@ def test_any_row_of_failures_leads_to_the_calls_it_should(
 
     answered = asyncio.run(attempt())
     assert (calls(running), answered) == expected_calls(main, spare, retries)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("parameter", "code", "message", "sent_instead"),
+    [
+        (
+            "temperature",
+            "unsupported_value",
+            "Unsupported value: 'temperature' does not support 0.2 with this model.",
+            "",
+        ),
+        ("temperature", "", 'Unknown name "temperature": Cannot find field.', ""),
+        (
+            "max_completion_tokens",
+            "unsupported_parameter",
+            "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens' instead.",
+            "max_tokens",
+        ),
+        ("tool_choice", "", "[{'loc': ['body', 'tool_choice'], 'msg': 'Extra inputs are not permitted'}]", ""),
+    ],
+)
+async def test_what_an_endpoint_does_not_take_is_left_out_from_then_on(
+    server: FakeModelServer,
+    caplog: pytest.LogCaptureFixture,
+    ask: Ask,
+    parameter: str,
+    code: str,
+    message: str,
+    sent_instead: str,
+) -> None:
+    fault = {"kind": "status", "status": 400, "code": code, "message": message}
+    server.configure(faults=[fault])
+    async with opened(server.base_url, max_tokens=90) as model:
+        asked = cast(RemoteChatModel, model.bind(tool_choice="auto"))
+        for _ in range(2):
+            assert (await ask(asked)).text
+    refused, *later = [request["body"] for request in server.requests()]
+    assert parameter in refused
+    assert len(later) == 2
+    assert all(parameter not in body and (not sent_instead or body[sent_instead] == 90) for body in later)
+    assert [record.message for record in caplog.records] == [
+        f"The chat model ('main') does not take {parameter}: it is asked without it from now on."
+    ]
+
+
+async def test_a_stream_is_asked_without_its_options_where_they_are_refused(server: FakeModelServer) -> None:
+    message = "Unrecognized request argument supplied: stream_options"
+    server.configure(faults=[{"kind": "status", "status": 400, "message": message}])
+    async with opened(server.base_url) as model:
+        assert (await streamed(model)).text
+    assert ["stream_options" in request["body"] for request in server.requests()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'max_completion_tokens' is too large: 90. This model's maximum context length is 80 tokens.",
+        "temperature must be less than or equal to 0.1",
+        "The model does not exist.",
+        "Unsupported parameter: 'logit_bias'.",
+    ],
+)
+async def test_any_other_refusal_is_one(server: FakeModelServer, message: str) -> None:
+    server.configure(faults=[{"kind": "status", "status": 400, "message": message}])
+    async with opened(server.base_url, max_tokens=90) as model:
+        with pytest.raises(ProviderUnavailable, match=r"refused the request \(400\)"):
+            await whole(model)
+    assert len(server.requests()) == 1
+
+
+async def test_one_that_refuses_again_what_is_left_out_is_not_asked_for_ever(server: FakeModelServer) -> None:
+    server.configure(faults=[{"kind": "status", "status": 400, "message": "Unsupported: temperature", "times": -1}])
+    async with opened(server.base_url) as model:
+        with pytest.raises(ProviderUnavailable, match=r"refused the request \(400\)"):
+            await whole(model)
+    assert len(server.requests()) == 2

@@ -1,0 +1,92 @@
+"""A chat model of Google's Gemini API, or of whoever speaks its format.
+
+Wire format: https://ai.google.dev/api/generate-content
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, ClassVar, cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_google_genai import ChatGoogleGenerativeAI
+from pydantic import SecretStr
+
+from providers.chat.remote import RemoteModel, Stream
+from providers.chat.vendors import SessionTransport, VendorModel, in_our_terms
+from providers.gate import Gate
+from providers.openai_errors import Side
+from providers.retries import CallLimits
+from utils.checkpointer.circuit import Circuit
+from utils.outbound import Guard
+
+_FILTERS = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
+
+
+class GoogleModel(VendorModel, ChatGoogleGenerativeAI):
+    """One model, asked once; its requests and answers are LangChain's."""
+
+    attributes: ClassVar = {
+        "temperature": "temperature",
+        "max_output_tokens": "max_output_tokens",
+        "maxOutputTokens": "max_output_tokens",
+    }
+    reasons: ClassVar = {"MAX_TOKENS": "length", **dict.fromkeys(_FILTERS, "content_filter")}
+
+    async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
+        """A whole answer."""
+        with in_our_terms():
+            result = await super()._agenerate(messages, **self.trim(options))
+        for said in result.generations:
+            self.note_end(said, (said.generation_info or {}).get("finish_reason"))
+        return result
+
+    async def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
+        """An answer in chunks."""
+        with in_our_terms():
+            chunks = super()._astream(messages, **self.trim(options))
+            async with aclosing(cast(AsyncGenerator[ChatGenerationChunk], chunks)):
+                async for chunk in chunks:
+                    self.note_end(chunk, (chunk.generation_info or {}).get("finish_reason"))
+                    yield chunk
+
+
+class RemoteGoogleModel(RemoteModel, GoogleModel):
+    """A model at an endpoint of Google's format; see `open_chat_model`."""
+
+
+async def open_chat_model(
+    *,
+    base_url: str,
+    api_key: SecretStr,
+    model: str,
+    temperature: float | None,
+    max_tokens: int | None,
+    limits: CallLimits,
+    gate: Gate,
+    circuit: Circuit,
+    side: Side,
+    guard: Guard | None,
+) -> RemoteGoogleModel:
+    """See `providers.chat.openai.open_chat_model`; *base_url* is the part before `/v1beta/models`."""
+    connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
+    transport = SessionTransport(base_url, connect_timeout_s=connect_timeout_s, guard=guard)
+    return await asyncio.to_thread(
+        lambda: RemoteGoogleModel(
+            model=model,
+            client_options=base_url,
+            api_key=api_key,
+            vertexai=False,  # whatever the environment says
+            temperature=temperature,
+            max_tokens=max_tokens,
+            retries=1,  # no more than the first try
+            client_args={"transport": transport, "trust_env": False},
+            transport=transport,
+            close_connections=transport.aclose,
+            limits=limits,
+            gate=gate,
+            circuit=circuit,
+            side=side,
+        )
+    )

@@ -1,0 +1,139 @@
+"""What chat models of vendors with formats of their own share: connections, errors and reasons to end.
+
+The vendors' clients send over the connections of all models, so that the guard against private addresses, proxies and
+errors are the same for every provider.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import aiohttp
+import httpx
+import httpx2
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
+from pydantic import Field, SkipValidation
+
+from providers.chat.remote import AskedModel
+from providers.openai_errors import CALL_ERRORS, EndpointError, StatusError
+from providers.openai_wire import KEPT_IDLE_S, MOST_CONNECTIONS, read_refusal
+from utils.outbound import Guard, find_proxy, open_session
+
+_SET_BY_AIOHTTP = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
+
+
+class VendorModel(AskedModel):
+    """One model of a vendor, asked once, over `transport`.
+
+    `attributes` says which of its fields holds what may be left out, `reasons` what ends an answer in OpenAI's words.
+    """
+
+    transport: SkipValidation["SessionTransport"] = Field(exclude=True, repr=False)
+    left_out: set[str] = Field(default_factory=set, exclude=True, repr=False)
+    attributes: ClassVar[Mapping[str, str]] = {}
+    reasons: ClassVar[Mapping[str, str]] = {}
+
+    def leave_out(self, parameter: str) -> bool:
+        """Send no such parameter any more; whether that is new."""
+        is_new = parameter not in self.left_out
+        self.left_out.add(parameter)
+        if parameter in self.attributes:
+            setattr(self, self.attributes[parameter], None)
+        return is_new
+
+    def trim(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """*options* without what the endpoint does not take."""
+        return {name: value for name, value in options.items() if name not in self.left_out}
+
+    def note_end(self, said: ChatGeneration | ChatGenerationChunk, reason: str | None) -> None:
+        """Let *said* tell that it ends the answer, if it does for a *reason* of the vendor's."""
+        if reason:
+            told = self.reasons.get(reason, "stop")
+            said.generation_info = {**(said.generation_info or {}), "finish_reason": told}
+            said.message.response_metadata["finish_reason"] = told
+
+
+class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
+    """A transport of httpx and httpx2 over an aiohttp session, for the running event loop alone.
+
+    Which of them a vendor's client is made with changes from version to version. A refusal is a `StatusError` at once:
+    what a vendor's client makes of it would say less.
+    """
+
+    def __init__(self, base_url: str, *, connect_timeout_s: float, guard: Guard | None) -> None:
+        self._proxy = None if guard else find_proxy(base_url)  # a proxy would connect to any address
+        self._session = open_session(
+            base_url,
+            headers={},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
+            connections=MOST_CONNECTIONS,
+            kept_idle_s=KEPT_IDLE_S,
+            guard=guard,
+        )
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """The answer to *request*.
+
+        Raises:
+            StatusError: the endpoint refuses, or sends elsewhere.
+        """
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _SET_BY_AIOHTTP}
+        response = await self._session.request(
+            request.method,
+            str(request.url),
+            headers=headers,
+            data=await request.aread(),
+            proxy=self._proxy,
+            allow_redirects=False,
+        )
+        if response.status >= 300:
+            async with response:
+                raise await read_refusal(response)
+        kept = [(name, value) for name, value in response.headers.items() if name.lower() != "content-encoding"]
+        kind = httpx.Response if isinstance(request, httpx.Request) else httpx2.Response
+        return kind(response.status, headers=kept, stream=_Body(response), request=request)
+
+    def close(self) -> None:
+        """For clients that are not asynchronous: `aclose` closes the connections."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+class _Body(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._response.content.iter_any():
+            yield part
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+@contextmanager
+def in_our_terms() -> Iterator[None]:
+    """Within the block errors are those of `CALL_ERRORS`, whatever a vendor's client makes of them."""
+    try:
+        yield
+    except Exception as exc:
+        cause = _find_cause(exc)
+        if cause is exc:
+            raise
+        raise cause from None
+
+
+def _find_cause(exc: BaseException) -> Exception:
+    """What of `CALL_ERRORS` led to *exc*; what the endpoint said inside its answer is an `EndpointError`."""
+    chain: list[BaseException] = []
+    at: BaseException | None = exc
+    while at is not None and at not in chain:
+        chain.append(at)
+        at = at.__cause__ or at.__context__
+    of_the_wire = (StatusError, EndpointError, aiohttp.ClientError, OSError)
+    for kinds in (of_the_wire, CALL_ERRORS):
+        if found := next((each for each in chain if isinstance(each, kinds)), None):
+            return found
+    return EndpointError()
