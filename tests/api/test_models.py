@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from auth.scopes import VISITOR_SCOPES
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.vendor_server import Format, serve_vendor
-from tests.service import Service, one_document
+from tests.service import Service, assert_nothing_held_the_loop, one_document
 from tests.service import ask as put
 
 MODELS, BOTS = "/v1/tenant/models", "/v1/tenant/bots"
@@ -51,12 +52,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelSer
         "GOOGLE_API_KEY": OPERATORS_KEY,
         "EMBEDDING_PROVIDER": "embedded",
         "CACHE_ENABLED": "true",
+        "RUN_LEASE": "3",
         "STATE_ENCRYPTION_KEYS": make_keys(),
         "MODEL_NETWORKS": "127.0.0.1",
         **one_document(folder),
     }
-    with Service(folder / "data", RATE_LIMIT_ENABLED="false", **variables) as running:
+    with Service(folder / "data", RATE_LIMIT_ENABLED="false", **variables).watched() as running:
         yield running
+        assert_nothing_held_the_loop(running)
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +261,31 @@ def test_an_answer_under_way_goes_on_with_a_model_that_was_removed(
         assert acme.delete(f"{MODELS}/own").status_code == 204
         assert answered_by(asked.result()) == "own-1"
     assert answered_by(ask(acme, QUESTION, "mine")) == "fake"
+
+
+def test_a_run_that_is_resumed_goes_on_with_the_version_that_it_began_with(
+    service: Service, acme: httpx.Client, endpoints: list[FakeModelServer]
+) -> None:
+    """Its process is killed; until another one goes on with it, the model is changed, and then removed."""
+    first = add_model(acme, "own", endpoints[0], model="former")["version"]
+    add_bot(acme, "mine", "own")
+    endpoints[0].configure(first_token_ms=60_000)
+    asked = {"message": QUESTION, "session_id": None, "bot_id": "mine", "on_disconnect": "continue"}
+    with acme.stream("POST", "/v1/chat/stream", json=asked) as answer:
+        run_id = answer.headers["X-Run-Id"]
+        service.wait_for(lambda: endpoints[0].counters()["stream"] == 1)
+        newer = {"model": "newer", "base_url": endpoints[1].base_url, "api_key": KEY}
+        assert acme.patch(f"{MODELS}/own", json=newer).status_code == 200
+        acme.patch(f"{BOTS}/mine", json={"model_id": None})
+        assert acme.delete(f"{MODELS}/own").status_code == 204
+        service.stop(signal.SIGKILL)
+    endpoints[0].reset()
+    service.start()
+    service.wait_for(lambda: acme.get(f"/v1/runs/{run_id}").json()["status"] != "processing")
+    run = acme.get(f"/v1/runs/{run_id}").json()
+    assert run["status"] == "completed", run
+    assert (run["result"]["model"], run["model_id"], run["model_version"]) == ("former", "own", first)
+    assert not endpoints[1].requests()
 
 
 def test_a_model_that_is_away_leaves_quotes(acme: httpx.Client, endpoints: list[FakeModelServer]) -> None:
