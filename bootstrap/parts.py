@@ -188,6 +188,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     tenant_models = TenantModels(
         settings, stores.database, keys, quotes=make_quotes(search.asked), observer=watch.tenant_models
     )
+    stack.callback(tenant_models.close)
     models = ModelRegistry(model, tenant_models.open)
     stack.push_async_callback(models.aclose)
     tools = open_tools(settings, search.serving.retriever)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +18,6 @@ from bootstrap.model_registry import ModelKey, OpenModel
 from config import Settings
 from domain.chat_models import Provider, StoredModel, decrypt_key, get_model
 from domain.db import Database
-from domain.in_thread import read
 from providers.gate import Gate
 from providers.openai_errors import Side
 from providers.retries import CallLimits
@@ -87,8 +87,14 @@ class TenantModels:
     ) -> None:
         self._settings, self._database, self._keys = settings, database, keys
         self._quotes, self._observer = quotes, observer
+        # Its own: a database that hangs must not take the threads of others.
+        self._reader = ThreadPoolExecutor(1, "tenant-models")
         self._known: Expiring[ModelKey, StoredModel] = Expiring(_MOST_KNOWN, _KNOWN_S)
         self._guard: asyncio.Task[Guard] | None = None
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     async def open(self, ctx: Principal, key: ModelKey) -> OpenModel:
         """The model in its version, to answer with.
@@ -97,8 +103,13 @@ class TenantModels:
             NotReady: it is not there, or cannot be used; the text says why.
             StoreUnavailable: the database does not say how it is reached.
         """
-        stored = self._known.get(key) or await self._read(ctx, key)
-        self._known.put(key, stored)
+        stored = self._known.get(key)
+        if stored is None:
+            try:
+                stored = await self._read(ctx, key.model_id, key.version)
+            except NotFound as exc:
+                raise NotReady(f"The model {key.model_id!r} is not there any more. Ask again.") from exc
+            self._known.put(key, stored)
         timeout_s = stored.spec.parameters.timeout_s or self._settings.llm_timeout
         return await self._open(stored, CallLimits(timeout_s=timeout_s, max_retries=self._settings.llm_max_retries))
 
@@ -108,8 +119,9 @@ class TenantModels:
         Raises:
             NotFound: the tenant has none of this id.
             NotReady: it cannot be used; the text says why.
+            StoreUnavailable: the database does not say how it is reached.
         """
-        stored = await read(self._database, lambda session: get_model(session, ctx, model_id))
+        stored = await self._read(ctx, model_id)
         timeout_s = min(_CHECK_LIMIT_S, stored.spec.parameters.timeout_s or self._settings.llm_timeout)
         opened = await self._open(stored, CallLimits(timeout_s=timeout_s, max_retries=0))
         checked, began_s = ModelCheck(model_id, stored.version.version, 0), time.perf_counter()
@@ -122,12 +134,16 @@ class TenantModels:
             await opened.aclose()
         return replace(checked, duration_ms=round((time.perf_counter() - began_s) * 1000, 1))
 
-    async def _read(self, ctx: Principal, key: ModelKey) -> StoredModel:
+    async def _read(self, ctx: Principal, model_id: str, version: int | None = None) -> StoredModel:
+        def read() -> StoredModel:
+            with self._database.reading() as session:
+                stored = get_model(session, ctx, model_id, version)
+                session.expunge_all()
+                return stored
+
         try:
             async with asyncio.timeout(_READING_LIMIT_S):
-                return await read(self._database, lambda session: get_model(session, ctx, key.model_id, key.version))
-        except NotFound as exc:
-            raise NotReady(f"The model {key.model_id!r} is not there any more. Ask again.") from exc
+                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
         except TimeoutError as exc:
             raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -110,8 +111,8 @@ def check(model_id: str, tenant: str) -> None:
     """Ask a model for one word, and say how it went."""
     with records(to_look=True) as database:
         ctx = existing_operator(database, tenant)
-        models = TenantModels(settings(), database, make_keyring(settings()))
-        checked = asyncio.run(models.check(ctx, model_id))
+        with closing(TenantModels(settings(), database, make_keyring(settings()))) as models:
+            checked = asyncio.run(models.check(ctx, model_id))
     told = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
     click.echo(
         make_printable(f"Model {model_id}, version {checked.version}, after {checked.duration_ms:.0f} ms: {told}")

@@ -4,7 +4,9 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
+from weakref import ref
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
@@ -51,7 +53,8 @@ class Fault:
 class Planner:
     """Decides by a language model. One that refuses native calls is not asked for them again."""
 
-    _in_json: set[str] = field(default_factory=set)  # models by name
+    # By their ids: another tenant's model of the same name is another one.
+    _in_json: dict[int, ref[BaseChatModel]] = field(default_factory=dict)
 
     async def decide(
         self,
@@ -67,18 +70,22 @@ class Planner:
         Raises:
             ProviderError: the model did not answer.
         """
-        model = str(getattr(chat, "model_name", type(chat).__name__))
         told = planning_prompt(institution=bot.institution, instructions=bot.instructions)
-        if model not in self._in_json:
+        if id(chat) not in self._in_json:
             try:
                 return await _decide_natively(chat, told, talk, tools, work, faults)
             except (ProviderRefused, NotImplementedError):
                 decision = await _decide_in_json(chat, told, talk, tools, work, faults)
                 # Only now: a request that is refused for another reason is refused either way.
-                self._in_json.add(model)
-                logger.warning(_NO_NATIVE, model)
+                self._in_json[id(chat)] = ref(chat, partial(_forget, self._in_json, id(chat)))
+                logger.warning(_NO_NATIVE, getattr(chat, "model_name", type(chat).__name__))
                 return decision
         return await _decide_in_json(chat, told, talk, tools, work, faults)
+
+
+def _forget(in_json: dict[int, ref[BaseChatModel]], number: int, _: ref[BaseChatModel]) -> None:
+    """A model is closed, and its id may become another one's."""
+    in_json.pop(number, None)
 
 
 async def _decide_natively(

@@ -53,6 +53,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelSer
         "EMBEDDING_PROVIDER": "embedded",
         "CACHE_ENABLED": "true",
         "RUN_LEASE": "3",
+        "TOOL_MODULES": "tests.fakes.booking_tools",
+        "BOOKING_URL": "http://127.0.0.1:9",
         "STATE_ENCRYPTION_KEYS": make_keys(),
         "MODEL_NETWORKS": "127.0.0.1",
         **one_document(folder),
@@ -419,6 +421,22 @@ def test_a_bot_answers_by_a_model_of_another_format(acme: httpx.Client, provider
         quotes = ask(acme, "What does a room cost?", "mine").json()
         assert (quotes["language_model"], quotes["fallback_reason"]) == (False, "model-unavailable")
         assert OPERATORS_KEY not in json.dumps(vendor.requests)
+
+
+def test_a_refusal_of_tools_by_one_model_tells_nothing_of_another_of_its_name(
+    acme: httpx.Client, globex: httpx.Client, endpoints: list[FakeModelServer]
+) -> None:
+    for client, server in zip((acme, globex), endpoints, strict=True):
+        add_model(client, "own", server, model="same")
+        made = client.post(BOTS, json={"id": "mine", "name": "Mine", "model_id": "own", "tools": ["weather"]})
+        assert made.status_code == 201, made.text
+    endpoints[0].configure(refuses_tools=True)
+    for client in (acme, globex):
+        ask(client, QUESTION, "mine")
+    asked = [["tools" in request["body"] for request in server.requests()] for server in endpoints]
+    assert asked[0][0], asked
+    assert not asked[0][1], asked
+    assert asked[1][0], asked
 
 
 def test_visitors_may_not_see_models(service: Service) -> None:

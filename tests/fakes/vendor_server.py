@@ -27,6 +27,7 @@ class Vendor:
     base_url: str = ""
     words: tuple[str, ...] = ("It ", "opens ", "at eight [1].")
     reason: str = ""
+    tool: str = ""  # that a whole answer calls, in place of words
     faults: list[tuple[int, str] | Literal["hang", "cut", "early", "error"]] = field(default_factory=list)
     requests: list[Json] = field(default_factory=list)
     end: threading.Event = field(default_factory=threading.Event)
@@ -112,7 +113,11 @@ def _make_error(format: Format, status: int, message: str) -> Json:
 def _say_whole_as_anthropic(vendor: Vendor) -> Json:
     return {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "as-told", "stop_sequence": None,
-        "content": [{"type": "text", "text": "".join(vendor.words)}],
+        "content": [
+            {"type": "tool_use", "id": "toolu_1", "name": vendor.tool, "input": {"city": "Bandung"}}
+            if vendor.tool
+            else {"type": "text", "text": "".join(vendor.words)}
+        ],
         "stop_reason": vendor.reason or "end_turn", "usage": {"input_tokens": 11, "output_tokens": 5},
     }  # fmt: skip
 
@@ -129,8 +134,9 @@ def _stream_as_anthropic(vendor: Vendor) -> Iterator[Json]:
     yield {"type": "message_stop"}
 
 
-def _say_as_google(text: str, reason: str | None) -> Json:
-    candidate: Json = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+def _say_as_google(text: str, reason: str | None, tool: str = "") -> Json:
+    part: Json = {"functionCall": {"name": tool, "args": {"city": "Bandung"}}} if tool else {"text": text}
+    candidate: Json = {"content": {"parts": [part], "role": "model"}, "index": 0}
     usage = {"promptTokenCount": 11, "candidatesTokenCount": 5, "totalTokenCount": 16}
     ended = {"finishReason": reason} if reason else {}
     return {"candidates": [candidate | ended], "usageMetadata": usage, "modelVersion": "as-told"}
@@ -145,7 +151,7 @@ def _stream_as_google(vendor: Vendor) -> Iterator[Json]:
 
 _WHOLE: dict[Format, Callable[[Vendor], Json]] = {
     "anthropic": _say_whole_as_anthropic,
-    "google": lambda vendor: _say_as_google("".join(vendor.words), vendor.reason or "STOP"),
+    "google": lambda vendor: _say_as_google("".join(vendor.words), vendor.reason or "STOP", vendor.tool),
 }
 _EVENTS: dict[Format, Callable[[Vendor], Iterator[Json]]] = {
     "anthropic": _stream_as_anthropic,

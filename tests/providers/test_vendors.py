@@ -205,3 +205,17 @@ async def test_the_limit_of_tokens_is_sent(vendor: Vendor, model: Any) -> None:
     await whole(model)
     sent = vendor.last
     assert (sent.get("max_tokens") or sent.get("generationConfig", {}).get("maxOutputTokens")) == 200
+
+
+async def test_it_calls_tools_natively_and_without_a_choice_where_that_is_refused(vendor: Vendor, model: Any) -> None:
+    parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    described = {"name": "weather", "description": "The weather of a city.", "parameters": parameters}
+    vendor.tool = "weather"
+    vendor.faults = [(400, "tool_choice: Extra inputs are not permitted")]
+    bound = model.bind_tools([{"type": "function", "function": described}], tool_choice="any")
+    for _ in range(2):
+        [call] = (await bound.ainvoke(QUESTION)).tool_calls
+        assert (call["name"], call["args"]) == ("weather", {"city": "Bandung"})
+    assert "weather" in json.dumps(vendor.last)
+    chosen = ["tool_choice" in request["body"] or "toolConfig" in request["body"] for request in vendor.requests]
+    assert chosen == [True, False, False]
