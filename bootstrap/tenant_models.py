@@ -1,12 +1,15 @@
 """Opens the models of tenants, as the database says how each is reached, and looks whether they answer."""
 
 import asyncio
+import gc
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_network
+from types import ModuleType
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
@@ -154,7 +157,7 @@ class TenantModels:
         named = f"The {name} of the tenant {stored.row.tenant_id!r}"
         try:
             # In a thread: the packages of a vendor take a second of a process that has other things to do.
-            module = await asyncio.to_thread(import_module, _MODULES[spec.provider])
+            module = await asyncio.to_thread(_import_for_good, _MODULES[spec.provider])
         except ImportError as exc:
             raise NotReady(_describe_missing(spec.provider)) from exc
         chat = await module.open_chat_model(
@@ -186,6 +189,17 @@ class TenantModels:
         if self._guard is None:
             self._guard = asyncio.create_task(asyncio.to_thread(Guard.load, make_reach(self._settings)))
         return await asyncio.shield(self._guard)
+
+
+def _import_for_good(name: str) -> ModuleType:
+    if name not in sys.modules:
+        gc.disable()  # a collection among so many new objects would hold the event loop for half a second
+        try:
+            import_module(name)
+            gc.freeze()
+        finally:
+            gc.enable()
+    return sys.modules[name]
 
 
 def _describe_missing(provider: Provider) -> str:
