@@ -11,6 +11,7 @@ import ssl
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.exceptions import CPendingDeprecationWarning
+from celery.signals import celeryd_after_setup, worker_init
 
 from bootstrap.ingesting import SMALL_WORKERS, Ingesting, open_ingesting
 from config import Settings
@@ -49,6 +51,11 @@ def make_app(settings: Settings) -> Celery:
     app = Celery("pustaka", broker=_broker(settings), set_as_current=False)
     app.conf.update(_configuration(settings))
     process = _Process(settings)
+
+    @celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
+    def ignore_advice(**_: object) -> None:
+        # Tasks go on when the connection is lost: whoever has a job's lease sees to it, not the broker.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
     @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
     def prepare(sender: Any, **_: object) -> None:
@@ -155,6 +162,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_use_ssl": _tls(_broker(settings)),
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # else a worker ends when Redis is away for an hour
         # A worker that is killed takes its message along: Redis gives it back within seconds instead of minutes.
         "broker_transport_options": {
             "visibility_timeout": _VISIBILITY_S,

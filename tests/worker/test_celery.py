@@ -28,6 +28,8 @@ from tests.service import ROOT, Service, plain_environment
 from utils.processes import StartError
 from worker.tasks import make_app
 
+TRIES_AGAIN = "Trying again in"
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
@@ -115,6 +117,34 @@ def test_workers_go_on_quietly_when_the_tables_are_gone_for_a_while(
         finally:
             worker.kill()
     assert '"level": "ERROR"' not in worker.logged()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("restarts", "tries"), [(8, 0), (4, 2)], ids=["at once", "after a while"])
+def test_workers_go_on_each_time_after_the_redis_that_wakes_them_was_restarted(
+    database: Database, library: Library, tmp_path: Path, restarts: int, tries: int
+) -> None:
+    # Workers of Celery 5.6 were reported to consume nothing after it: https://github.com/celery/celery/issues/10302
+    with RedisServer(tmp_path / "redis") as redis:
+        worker = CeleryWorker(tmp_path, {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": redis.url}).start()
+        try:
+            for number in range(restarts + 1):
+                if number:
+                    (redis.stop, redis.kill)[number % 2]()
+                for ctx in (ACME, GLOBEX):
+                    dataset_id = new_dataset(database, ctx, f"Rules {number}")
+                    library.take(ctx, dataset_id, "rule.txt", f"This is rule {number}.".encode())
+                tried = number * tries
+                assert wait(lambda tried=tried: worker.logged().count(TRIES_AGAIN) >= tried, 60), worker.logged()
+                redis.start()
+                expected = [JobStage.INDEXING] * 2 * (number + 1)
+                assert wait(lambda expected=expected: stages(database) == expected, 120), worker.logged()
+            assert worker.stop() == 0
+        finally:
+            worker.kill()
+    assert worker.logged().count("Couldn't apply scheduled task") <= restarts, "it is said once, not every second"
+    assert "CPendingDeprecationWarning" not in worker.logged()
+    assert "/100)" not in worker.logged(), "it would give up after an hour"
 
 
 @pytest.mark.parametrize(
