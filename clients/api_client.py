@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -57,6 +57,15 @@ class Conversation:
     def length(self) -> int:
         """How many messages it has, with those that were not read."""
         return self.offset + len(self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedConversation:
+    """A conversation in a list; `updated_at` is ISO 8601."""
+
+    id: str
+    title: str
+    updated_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +164,24 @@ class ApiClient:
             messages = tuple(make_from_members(Message, parse_answer(item)) for item in body["messages"])
             return make_from_members(Conversation, {**body, "messages": messages})
 
-    def delete(self, conversation_id: str) -> None:
-        """Forget the conversation; refused with 404 where there is none."""
-        self._call("DELETE", _conversation_path(conversation_id))
+    def conversations(self, words: str = "", *, limit: int = 50) -> tuple[ListedConversation, ...]:
+        """Those that hold all *words*, the last used first; refused with 404 where the service lists none."""
+        wanted = urlencode({"limit": limit, **({"q": words} if words.strip() else {})})
+        body = self._call("GET", f"/v1/conversations?{wanted}", timeout_s=3.0)
+        with translate_failures():
+            return tuple(make_from_members(ListedConversation, item) for item in body["conversations"])
+
+    def rename(self, conversation_id: str, title: str) -> None:
+        """Call the conversation *title*; refused with 404 where no list has it."""
+        self._call("PATCH", _conversation_path(conversation_id), body={"title": title})
+
+    def delete(self, conversation_id: str, *, permanent: bool = True) -> None:
+        """Forget the conversation, for good or to be restored for a while; refused with 404 where there is none."""
+        self._call("DELETE", f"{_conversation_path(conversation_id)}{'?permanent=true' if permanent else ''}")
+
+    def restore(self, conversation_id: str) -> None:
+        """Take back that the conversation was deleted; refused with 404 where that cannot be done any more."""
+        self._call("POST", f"{_conversation_path(conversation_id)}/restore")
 
     def rate(self, conversation_id: str, run_id: str, rating: str, **words: str) -> None:
         """Say that an answer was "up" or "down"; *words*: a `comment`, and what was `expected`, if anything is said."""

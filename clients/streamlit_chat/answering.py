@@ -112,7 +112,7 @@ def _follow(
     if attempt.run_id is None:
         stream = api.ask_stream(talk.conversation_id, attempt.question)
     else:
-        _show_begun(talk)
+        _show_begun(talk, api)
         stream = api.follow(attempt.run_id, attempt.after)
     _draw(attempt, place)
     with closing(poll(stream, _LOOK_UP_EVERY_S)) as batches:
@@ -128,7 +128,7 @@ def _follow(
                 attempt.after = number
                 if isinstance(event, Started) and attempt.run_id is None:
                     attempt.run_id = event.run_id
-                    _show_begun(talk)
+                    _show_begun(talk, api)
             if batch:
                 _draw(attempt, place)
                 _tell(attempt, notice, is_lost=isinstance(batch[-1][0], Reconnecting))
@@ -169,7 +169,7 @@ def _tell(attempt: Attempt, notice: DeltaGenerator, *, is_lost: bool) -> None:
         notice.empty()
 
 
-def _show_begun(talk: Talk) -> None:
+def _show_begun(talk: Talk, api: ApiClient) -> None:
     if not talk.in_address:
         put_in_address(talk)
-    show_shelf(talk)
+    show_shelf(talk, api)

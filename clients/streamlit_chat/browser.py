@@ -21,22 +21,33 @@ def mount_shelf(
     owner: str,
     current: Mapping[str, Any] | None,
     removed: Sequence[str],
+    kept: Sequence[Mapping[str, Any]] | None,
+    is_search: bool,
     on_opened: Callable[[], None],
     on_discarded: Callable[[], None],
+    on_renamed: Callable[[], None],
 ) -> None:
-    """The list of conversations in the browser's own storage.
+    """The list of conversations: those in the browser's own storage, and those that the service lists.
 
     Args:
         history: where it is kept: "on", "session" (until the tab is closed) or "off".
         owner: whose list it is, of all who use this browser; empty for who has not signed in.
         current: `{"id", "title", "turns"}` of the conversation that is shown, put on the list when it has turns.
         removed: ids to be taken off it.
+        kept: those that the service lists, as `{"id", "title", "used"}`, which is in ms; None where it lists none.
+        is_search: only those of *kept* are shown.
         on_opened: called when one is chosen: `chosen("opened")` is its id.
         on_discarded: called when one is to be deleted: `chosen("discarded")` is its `{"id", "title"}`.
+        on_renamed: called when one is to have another title: `chosen("renamed")` is its `{"id", "title"}`.
     """
-    data = {"history": history, "owner": owner, "current": current, "removed": list(removed)}
+    shown = {"kept": None if kept is None else list(kept), "isSearch": is_search}
+    data = {"history": history, "owner": owner, "current": current, "removed": list(removed), **shown}
     _component("shelf", isolated=True)(
-        key="shelf", data=data, on_opened_change=on_opened, on_discarded_change=on_discarded
+        key="shelf",
+        data=data,
+        on_opened_change=on_opened,
+        on_discarded_change=on_discarded,
+        on_renamed_change=on_renamed,
     )
 
 

@@ -44,7 +44,7 @@ _WELCOME = """
 \\[1\\]. Click it to read the source.
 """
 _HISTORY = {
-    "on": "Your conversations are listed in the sidebar, and only in this browser.",
+    "on": "Your conversations are listed in the sidebar, for you alone.",
     "session": "Your conversations are listed in the sidebar until you close this tab.",
     "off": "This browser keeps nothing of your conversations: a reload begins a new one.",
 }
@@ -122,7 +122,7 @@ def _replace_expired(talk: Talk) -> None:
 
 def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
     """What stands where nothing has been said yet."""
-    show_shelf(talk)
+    show_shelf(talk, api)
     if talk.gone:
         st.info("This conversation has expired or does not exist. Ask a question to begin a new one.")
     if isinstance(health, ApiAway):
@@ -146,7 +146,7 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
         offset=conversation.offset,
     )
     if asked is None or talk.failure or holds:
-        show_shelf(talk)
+        show_shelf(talk, api)
         _show_rest(talk, api, conversation)
     else:
         attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()

@@ -1,5 +1,5 @@
-// The visitor's conversations, kept in this browser's storage and nowhere else: until the tab is closed, or not at all,
-// where the page is set up so. Streamlit calls this again whenever its data change; what came from storage or from the
+// The visitor's conversations: those kept in this browser's storage, until the tab is closed, or not at all, where the page
+// is set up so; and those that the service lists, which can be renamed, and come back after they were deleted. Streamlit calls this again whenever its data change; what came from storage or from the
 // visitor is only ever put in as text.
 const COMMON = `pustaka.conversations${location.pathname}`;
 const OURS = /^web-[A-Za-z0-9_-]{22}$/;
@@ -30,7 +30,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     showNothing(parentElement, () => endVisit(data.owner));
     return () => controller.abort();
   }
-  const draw = () => show(parentElement, read(), data, setTriggerValue, () => endVisit(data.owner));
+  const draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
   update(data);
   draw();
   const onStorage = (event) => (event.key === key || event.key === null) && draw();
@@ -63,6 +63,20 @@ function read() {
   }
 }
 
+// Those of the service, with those that it does not know (yet), newest first; a search shows what it has found alone.
+function merge(entries, { kept, isSearch, removed }) {
+  if (!kept) return entries;
+  const local = new Map((entries ?? []).map((entry) => [entry.id, entry]));
+  const listed = kept.filter((entry) => OURS.test(entry.id) && !removed.includes(entry.id));
+  const all = listed.map((entry) => {
+    const used = Math.max(entry.used, local.get(entry.id)?.used ?? 0);
+    local.delete(entry.id);
+    return { ...entry, used };
+  });
+  if (!isSearch) all.push(...local.values());
+  return all.sort((one, other) => other.used - one.used).slice(0, MOST);
+}
+
 function update({ current, removed }) {
   let entries = read();
   if (entries === null) return;
@@ -89,10 +103,11 @@ function update({ current, removed }) {
   }
 }
 
-function show(parent, entries, { current, history }, send, end) {
+function show(parent, entries, { current, history, isSearch, kept }, send, end) {
   const currentId = current?.id;
+  const isKept = Boolean(kept); // by the service
   let list = parent.querySelector("nav");
-  const wanted = JSON.stringify([entries, currentId]);
+  const wanted = JSON.stringify([entries, currentId, isSearch, isKept]);
   if (list) Object.assign(list, { send, end }); // those of an earlier call are out of date, even if the list is not
   if (list?.dataset.shown === wanted) return;
   const focused = list?.contains(list.getRootNode().activeElement) && list.getRootNode().activeElement.dataset.name;
@@ -102,7 +117,7 @@ function show(parent, entries, { current, history }, send, end) {
   }
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
-  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId) : note(entries));
+  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId, isKept) : note(entries, isSearch));
   if (history === "session") list.append(...ending("Deletes the list and starts anew", () => list.end()));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
@@ -136,12 +151,13 @@ function leave(to) {
   location.replace(to);
 }
 
-function note(entries) {
+function note(entries, isSearch) {
+  if (isSearch) return make("p", { textContent: "No conversation has these words." });
   const blocked = "This browser keeps no list: it does not let the page store anything. Bookmark a conversation instead.";
   return make("p", { textContent: entries ? "None yet." : blocked }); // where they are kept, the page itself says
 }
 
-function rows(list, entries, currentId) {
+function rows(list, entries, currentId, isKept) {
   const all = make("ul", {});
   for (const { id, title } of entries) {
     const row = make("li", {});
@@ -157,14 +173,20 @@ function rows(list, entries, currentId) {
       if (id !== currentId) list.send("opened", id);
       closeNarrowSidebar();
     });
-    const remove = make("button", { type: "button", title: "Delete", ariaLabel: `Delete “${title}”` });
-    remove.dataset.name = `delete-${id}`;
-    remove.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 4l8 8M12 4l-8 8"/></svg>';
-    remove.addEventListener("click", () => list.send("discarded", { id, title }));
-    row.append(link, remove);
+    row.append(link);
+    if (isKept) row.append(makeButton(list, "Rename", { id, title }, "renamed", "M3 13l1-3 7-7 2 2-7 7z"));
+    row.append(makeButton(list, "Delete", { id, title }, "discarded", "M4 4l8 8M12 4l-8 8"));
     all.append(row);
   }
   return all;
+}
+
+function makeButton(list, verb, entry, choice, path) {
+  const button = make("button", { type: "button", title: verb, ariaLabel: `${verb} “${entry.title}”` });
+  button.dataset.name = `${verb.toLowerCase()}-${entry.id}`;
+  button.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>`;
+  button.addEventListener("click", () => list.send(choice, entry));
+  return button;
 }
 
 // On a small screen the list lies over the conversation.

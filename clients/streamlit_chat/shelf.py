@@ -1,24 +1,30 @@
-"""Past conversations in the sidebar, and deleting them.
+"""Past conversations in the sidebar: opened, and deleted.
 
-All visitors share one key of the API, so what a visitor has asked is listed in the browser alone: nobody sees what
-another has asked.
+The browser lists what was asked in it; where the service keeps the visitor's conversations too, it lists those, which
+can be searched, renamed, and restored after they were deleted (kept.py).
 """
 
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 
 import streamlit as st
 
 from clients.api_client import ApiClient, Message
-from clients.api_errors import ApiError, ApiRefused, ignore_missing
+from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.browser import get_choice, mount_shelf
+from clients.streamlit_chat.kept import (
+    are_kept,
+    delete_with_undo,
+    end_and_delete,
+    rename_chosen,
+    show_kept,
+)
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.signing_in import get_signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
-_TRIES = 3
 _LONGEST_TITLE, _OWNER = 80, 12
 _REMOVED, _DISCARDING = "removed", "discarding"
 
@@ -32,8 +38,11 @@ class Discarding:
     failure: ApiError | None = None
 
 
-def show_shelf(talk: Talk) -> None:
-    """The list in the sidebar, with the conversation that is shown on it once it has begun; once in a run."""
+def show_shelf(talk: Talk, api: ApiClient | None = None) -> None:
+    """The list in the sidebar, with the conversation that is shown on it once it has begun; once in a run.
+
+    *api* lists what the service keeps; None while it is away.
+    """
     current = None
     if talk.in_address:
         asked, offset = _questions(talk), _offset(talk)
@@ -42,13 +51,19 @@ def show_shelf(talk: Talk) -> None:
     settings = read_settings()
     signed_in = get_signed_in_token(settings)
     with st.sidebar:
+        words, kept = "", None
+        if api and settings.local_history == "on":
+            words, kept = show_kept(api, _put_back, has_begun=talk.in_address, asks=talk.attempt is None)
         mount_shelf(
             history=settings.local_history,
             owner=signed_in.split(".")[1][:_OWNER] if signed_in else "",
             current=current,
             removed=st.session_state.get(_REMOVED, []),
+            kept=kept,
+            is_search=bool(words),
             on_opened=_open,
-            on_discarded=_discard_chosen,
+            on_discarded=partial(_discard_chosen, api),
+            on_renamed=rename_chosen,
         )
 
 
@@ -93,37 +108,14 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
 def _delete(api: ApiClient, discarding: Discarding) -> None:
     try:
         with ignore_missing():  # it has expired meanwhile
-            _end_and_delete(api, discarding.conversation_id)
+            end_and_delete(api, discarding.conversation_id, permanent=True)
     except ApiError as failure:
         log_failure(failure)
         discarding.failure = failure
         return
     _keep()
     take_off_shelf(discarding.conversation_id)
-    if current_talk().conversation_id == discarding.conversation_id:
-        begin_anew()
-
-
-def _end_and_delete(api: ApiClient, conversation_id: str) -> None:
-    """The service deletes no conversation that it is answering; an answer may begin while it is asked about it."""
-    for tries_left in reversed(range(_TRIES)):
-        run_id = _run_in(api, conversation_id)
-        if run_id:
-            api.cancel(run_id)
-        try:
-            api.delete(conversation_id)
-        except ApiRefused as refusal:
-            if refusal.status != HTTPStatus.CONFLICT or not tries_left:
-                raise
-        else:
-            return
-
-
-def _run_in(api: ApiClient, conversation_id: str) -> str | None:
-    """By which run it is being answered; of one that has expired, ratings may be there to delete."""
-    with ignore_missing():
-        return api.conversation(conversation_id).run_id
-    return None
+    _leave(discarding.conversation_id)
 
 
 def _open() -> None:
@@ -132,10 +124,25 @@ def _open() -> None:
         open_talk(conversation_id)
 
 
-def _discard_chosen() -> None:
+def _discard_chosen(api: ApiClient | None) -> None:
+    """Where the service keeps conversations one is deleted at once, to be restored; elsewhere it is asked about."""
     match get_choice("discarded"):
         case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
-            st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
+            if not api or not are_kept():
+                st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
+            elif delete_with_undo(api, conversation_id, _title(title)):
+                take_off_shelf(conversation_id)
+                _leave(conversation_id)
+
+
+def _put_back(conversation_id: str) -> None:
+    removed: list[str] = st.session_state.get(_REMOVED, [])
+    st.session_state[_REMOVED] = [one for one in removed if one != conversation_id]
+
+
+def _leave(conversation_id: str) -> None:
+    if current_talk().conversation_id == conversation_id:
+        begin_anew()
 
 
 def _questions(talk: Talk) -> list[str]:

@@ -60,6 +60,7 @@ class Behaviour:
     cancelled_when_followed: bool = False
     is_busy: bool = False  # with a question from elsewhere that arrives just before the next one
     beats: bool = True  # gives signs of life while held
+    lists: bool = False  # conversations, as a service with a transcript does
     page: str | None = None  # answer everything with this HTML
     page_status: int = 200
     retry_after_s: int | None = None  # sent with a problem
@@ -78,6 +79,8 @@ class ApiStub:
     behaviour: Behaviour = field(default_factory=Behaviour)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     conversations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
+    titles: dict[Place, str] = field(default_factory=dict)
+    deleted: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)  # that can be restored
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     visitors: list[tuple[str | None, str | None]] = field(default_factory=list)  # of each call: token and address
@@ -103,7 +106,16 @@ class ApiStub:
         self.behaviour.go_on.set()
         self.behaviour.go_on_anew.set()
         self.behaviour = Behaviour()
-        lists = (self.asked, self.conversations, self.runs, self.rated, self.followed, self.visitors)
+        lists = (
+            self.asked,
+            self.conversations,
+            self.titles,
+            self.deleted,
+            self.runs,
+            self.rated,
+            self.followed,
+            self.visitors,
+        )
         for known in (*lists, self.taken_back, self.left):
             known.clear()
 
@@ -164,6 +176,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/events"):
             self._follow(self._run())
             return
+        if self.path.startswith("/v1/conversations?"):
+            if self.api.behaviour.lists:
+                self._list(self.path.partition("?")[2])
+            else:
+                self._problem(problem(404, "Not found", "Nothing is listed here."))
+            return
         path, _, query = self.path.partition("?")
         place = self._place(path.rpartition("/")[2])
         run = self.api.running(place)  # before the messages: when it is over, the answer is among them
@@ -180,6 +198,31 @@ class _Handler(BaseHTTPRequestHandler):
         start = max(0, stop - int(asked.get("limit", 50)))
         told |= {"messages": messages[start:stop], "offset": start, "total": len(messages)}
         self._json(200, {"expires_in_s": 600, "run_id": run and run.run_id, **told})
+
+    def _list(self, query: str) -> None:
+        """The conversations of the key, by what was said in them; only where the stub keeps them."""
+        words = dict(parse_qsl(query)).get("q", "").casefold().split()
+        found = []
+        for place, said in self.api.conversations.items():
+            title = self.api.titles.get(place, said[0]["content"])
+            text = " ".join([title, *(message["content"] for message in said)]).casefold()
+            if place[0] == self.headers.get("X-API-Key") and all(word in text for word in words):
+                found.append({"id": place[1], "title": title, "updated_at": f"2026-11-21T10:00:0{len(found) % 10}Z"})
+        self._json(200, {"conversations": found[::-1], "total": len(found)})
+
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.api.titles[self._place(self.path.rpartition("/")[2])] = body["title"]
+        self._json(200, body)
+
+    def _restore(self) -> None:
+        place = self._place(self.path.split("/")[3])
+        said = self.api.deleted.pop(place, None)
+        if said is None:
+            self._problem(problem(404, "Not found", "There is no deleted conversation of this id."))
+            return
+        self.api.conversations[place] = said
+        self._json(200, {"id": place[1]})
 
     def do_PUT(self) -> None:
         self._rate(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -208,19 +251,26 @@ class _Handler(BaseHTTPRequestHandler):
         if self.api.behaviour.deleting_problem:
             self._problem(self.api.behaviour.deleting_problem)
             return
-        place = self._place(self.path.rpartition("/")[2])
+        address, _, query = self.path.partition("?")
+        place = self._place(address.rpartition("/")[2])
         run = self.api.running(place)
         if run and not (run.cancelled.is_set() and run.ended.wait(5)):
             self._problem(problem(409, "Something else is in the way", "It is being answered."))
             return
-        if self.api.conversations.pop(place, None) is None:
+        said = self.api.conversations.pop(place, None)
+        if said is None:
             self._problem(problem(404, "Not found", "Conversation not found or expired."))
             return
+        if not query:
+            self.api.deleted[place] = said
         self.send_response(204)
         self.end_headers()
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if self.path.endswith("/restore"):
+            self._restore()
+            return
         if self.api.behaviour.page:
             self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")
             return

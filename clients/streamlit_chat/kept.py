@@ -1,0 +1,186 @@
+"""The visitor's conversations that the service keeps: searched, renamed, deleted, and restored for a while."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import streamlit as st
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError, ApiRefused, ignore_missing
+from clients.streamlit_chat.browser import get_choice
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.talk import is_ours
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+
+_TRIES = 3
+_UNDO_S = 60.0  # as the service has it, unless it is told otherwise
+_LONGEST_TITLE, _LONGEST_SEARCH = 200, 200
+_WORDS, _LISTED, _RENAMING, _DELETED = "shelf-words", "listed", "renaming", "deleted"
+Listed = list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Renaming:
+    """A conversation that the visitor gives another title; `failure` is why it could not be."""
+
+    conversation_id: str
+    title: str
+    failure: ApiError | None = None
+
+
+@dataclass(slots=True)
+class Deleted:
+    """The conversation that was deleted last; `failure` is why it could not be deleted, or not be restored."""
+
+    conversation_id: str
+    title: str
+    failure: ApiError | None = None
+    is_deleted: bool = True
+    shown_until_s: float = field(default_factory=lambda: time.monotonic() + _UNDO_S)
+
+
+def show_kept(
+    api: ApiClient, put_back: Callable[[str], None], *, has_begun: bool, asks: bool
+) -> tuple[str, Listed | None]:
+    """The search, and what can be undone; the words that are searched for, and the conversations that the list shows.
+
+    None in place of those where the service lists none. Unless the page *asks* for them, they are those of the last
+    time: an answer must not wait for them. *put_back* hears of one that is restored. *has_begun*: one is shown, which
+    may not be listed yet.
+    """
+    words = str(st.session_state.get(_WORDS, "")).strip()
+    if asks:
+        st.session_state[_LISTED] = _list(api, words)
+    kept: Listed | None = st.session_state.get(_LISTED)
+    if kept is None:
+        return "", None
+    _show_undo(api, put_back)
+    if kept or words or has_begun:
+        st.text_input("Search conversations", key=_WORDS, max_chars=_LONGEST_SEARCH, icon=":material/search:")
+    if _RENAMING in st.session_state:
+        _show_renaming(api, st.session_state[_RENAMING])
+    return words, kept
+
+
+def _list(api: ApiClient, words: str) -> Listed | None:
+    try:
+        found = api.conversations(words)
+        return [
+            {"id": one.id, "title": one.title, "used": datetime.fromisoformat(one.updated_at).timestamp() * 1000}
+            for one in found
+        ]
+    except (ApiError, ValueError) as failure:
+        if isinstance(failure, ApiRefused) and failure.status != HTTPStatus.NOT_FOUND:
+            log_failure(failure)
+        return None
+
+
+def are_kept() -> bool:
+    """Whether the service lists the conversations of its visitors."""
+    return st.session_state.get(_LISTED) is not None
+
+
+def rename_chosen() -> None:
+    """Have the visitor asked how a conversation is to be called."""
+    match get_choice("renamed"):
+        case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
+            st.session_state[_RENAMING] = Renaming(conversation_id, title)
+
+
+def delete_with_undo(api: ApiClient, conversation_id: str, title: str) -> bool:
+    """Delete it so that it can be restored for a while; whether that was done, of which the sidebar tells."""
+    st.session_state[_DELETED] = note = Deleted(conversation_id, title)
+    try:
+        with ignore_missing():  # it has expired meanwhile
+            end_and_delete(api, conversation_id, permanent=False)
+    except ApiError as failure:
+        log_failure(failure)
+        note.failure, note.is_deleted = failure, False
+    return note.is_deleted
+
+
+def end_and_delete(api: ApiClient, conversation_id: str, *, permanent: bool) -> None:
+    """The service deletes no conversation that it is answering; an answer may begin while it is asked about it."""
+    for tries_left in reversed(range(_TRIES)):
+        run_id = _run_in(api, conversation_id)
+        if run_id:
+            api.cancel(run_id)
+        try:
+            api.delete(conversation_id, permanent=permanent)
+        except ApiRefused as refusal:
+            if refusal.status != HTTPStatus.CONFLICT or not tries_left:
+                raise
+        else:
+            return
+
+
+def _run_in(api: ApiClient, conversation_id: str) -> str | None:
+    """By which run it is being answered; of one that has expired, ratings may be there to delete."""
+    with ignore_missing():
+        return api.conversation(conversation_id).run_id
+    return None
+
+
+def _show_undo(api: ApiClient, put_back: Callable[[str], None]) -> None:
+    note: Deleted | None = st.session_state.get(_DELETED)
+    if note is None or time.monotonic() > note.shown_until_s:
+        return
+    named = f"“{escape_markdown(note.title)}”" if note.title else "The conversation"
+    if note.failure:
+        st.error(f"{named} {_explain(note.failure)}", icon=":material/error:")
+    if note.is_deleted:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{named} is deleted.", width="stretch")
+            st.button("Undo", icon=":material/undo:", on_click=_undo, args=(api, note, put_back))
+
+
+def _explain(failure: ApiError) -> str:
+    if isinstance(failure, ApiRefused) and failure.status == HTTPStatus.NOT_FOUND:
+        return "cannot be brought back any more."
+    title, detail = explain_to_visitor(failure)
+    return f"stays as it is. {escape_markdown(title)}: {escape_markdown(detail)}"
+
+
+def _undo(api: ApiClient, note: Deleted, put_back: Callable[[str], None]) -> None:
+    try:
+        api.restore(note.conversation_id)
+    except ApiError as failure:
+        log_failure(failure)
+        note.failure, note.is_deleted = failure, False
+        return
+    put_back(note.conversation_id)
+    st.session_state.pop(_DELETED, None)
+
+
+def _cancel_renaming() -> None:
+    st.session_state.pop(_RENAMING, None)
+
+
+@st.dialog("Rename this conversation", on_dismiss=_cancel_renaming)
+def _show_renaming(api: ApiClient, renaming: Renaming) -> None:
+    if _RENAMING not in st.session_state:
+        st.rerun()  # decided, and this is a run of the dialog alone
+    title = st.text_input("Title", renaming.title, max_chars=_LONGEST_TITLE)
+    if renaming.failure:
+        told, detail = explain_to_visitor(renaming.failure)
+        st.error(f"**{escape_markdown(told)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Cancel", on_click=_cancel_renaming)
+        is_saved = st.button("Save", type="primary", disabled=not title.strip())
+    if is_saved:
+        _rename(api, renaming, title.strip())
+        st.rerun()
+
+
+def _rename(api: ApiClient, renaming: Renaming, title: str) -> None:
+    try:
+        api.rename(renaming.conversation_id, title)
+    except ApiError as failure:
+        log_failure(failure)
+        renaming.failure = failure
+        return
+    _cancel_renaming()

@@ -1,0 +1,97 @@
+"""The visitor's conversations that the service keeps, in a real browser: found, renamed, deleted and brought back."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.clients.api_stub import ApiStub
+from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
+from tests.clients.shared_stub import api, shared_api
+
+__all__ = ["api", "shared_api"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+HOSTILE = "<b onclick=alert(1)>\u202e [x](y) *z*"
+
+
+@pytest.fixture(scope="module")
+def url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_page(tmp_path_factory.mktemp("kept"), shared_api.url) as address:
+        yield address
+
+
+@pytest.fixture
+def tab(chromium: Browser, api: ApiStub, url: str) -> Iterator[Page]:
+    """A tab with two conversations, which the service lists."""
+    api.behaviour.lists = True
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        ask(page, "What does a room cost?")
+        expect_answers(page)
+        page.get_by_role("button", name="New chat").click()
+        expect_answers(page, 0)
+        ask(page, "When is the library open?")
+        expect_answers(page)
+        expect(shelf(page)).to_have_text(["When is the library open?", "What does a room cost?"])
+        yield page
+
+
+def test_a_conversation_is_found_by_words(tab: Page) -> None:
+    search = tab.get_by_label("Search conversations")
+    search.fill("OPEN library")
+    search.press("Enter")
+    expect(shelf(tab)).to_have_text(["When is the library open?"])
+    search.fill("zebra")
+    search.press("Enter")
+    expect(tab.get_by_text("No conversation has these words.")).to_be_visible()
+    search.fill("")
+    search.press("Enter")
+    expect(shelf(tab)).to_have_count(2)
+
+
+@pytest.mark.parametrize("title", ["My room", HOSTILE])
+def test_a_conversation_is_renamed(tab: Page, title: str) -> None:
+    tab.get_by_role("button", name="Rename “What does a room cost?”").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Title").fill(title)
+    dialog.get_by_label("Title").press("Enter")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    expect(shelf(tab)).to_have_text(["When is the library open?", title])
+    tab.reload()
+    expect(shelf(tab)).to_have_text(["When is the library open?", title])
+    tab.get_by_role("button", name=f"Rename “{title}”").click()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_a_deleted_conversation_is_brought_back(tab: Page, api: ApiStub) -> None:
+    tab.get_by_role("button", name="Delete “When is the library open?”").click()
+    expect(tab.get_by_text("“When is the library open?” is deleted.")).to_be_visible()
+    expect(shelf(tab)).to_have_text(["What does a room cost?"])
+    expect(questions(tab)).to_have_count(0)  # it was the one that was shown
+    assert len(api.conversations) == 1
+    tab.get_by_role("button", name="Undo").click()
+    expect(shelf(tab)).to_have_count(2)
+    expect(tab.get_by_role("button", name="Undo")).to_have_count(0)
+    tab.get_by_role("link", name="When is the library open?").click()
+    expect_answers(tab)
+
+
+def test_what_cannot_be_brought_back_any_more_is_said(tab: Page, api: ApiStub) -> None:
+    tab.get_by_role("button", name="Delete “What does a room cost?”").click()
+    expect(tab.get_by_role("button", name="Undo")).to_be_visible()
+    api.deleted.clear()
+    tab.get_by_role("button", name="Undo").click()
+    expect(tab.get_by_text("“What does a room cost?” cannot be brought back any more.")).to_be_visible()
+    expect(questions(tab)).to_have_text(["When is the library open?"])  # that one stays
+
+
+def test_the_head_deletes_for_good(tab: Page, api: ApiStub) -> None:
+    tab.get_by_role("button", name="Delete", exact=True).click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(shelf(tab)).to_have_text(["What does a room cost?"])
+    expect(tab.get_by_role("button", name="Undo")).to_have_count(0)
+    assert not api.deleted
