@@ -351,7 +351,7 @@ class Settings(BaseSettings):
         20_000_000_000, ge=1024, description="Bytes of files a tenant may keep, former versions of documents included."
     )
     tenant_max_pages_per_day: int = Field(
-        50_000, ge=1, description="Pages a tenant may have read a day (UTC); 3,000 characters where there are no pages."
+        50_000, ge=1, description="Pages a tenant may have read a day (UTC); without pages, 3,000 characters are one."
     )
     tenant_max_queued_jobs: int = Field(
         10_000, ge=1, description="Documents of a tenant that may wait to be read at a time."
@@ -367,9 +367,9 @@ class Settings(BaseSettings):
         3, ge=0, le=1000, description="Replaced versions of a document kept, so that citations of them still open."
     )
     chunk_tokens: int = Field(
-        220, ge=60, le=1000, description="Tokens that passages aim at. Another number is built beside, then served."
+        220, ge=60, le=1000, description="Target size of passages in tokens. A change builds another index first."
     )
-    chunk_max_tokens: int = Field(400, ge=60, le=2000, description="Tokens, as estimated, that none exceeds.")
+    chunk_max_tokens: int = Field(400, ge=60, le=2000, description="Maximum size of a passage, in estimated tokens.")
     ocr_enabled: bool = Field(True, description="Recognise the text of scanned pages and pictures (OCR).")
     sandbox_required: bool = Field(
         False, description="Refuse to start where a wall of the sandbox that reads files is missing."
@@ -396,7 +396,7 @@ class Settings(BaseSettings):
         description="Seconds without a sign of life after which another one goes on with a document or a crawl.",
     )
     celery_broker_url: SecretStr | None = Field(
-        None, description="Redis that wakes such workers, where it is not REDIS_URL; no cluster."
+        None, description="Redis that wakes Celery workers, if it is not REDIS_URL; not a cluster."
     )
     database_uri: SecretStr | None = Field(
         None,
@@ -481,7 +481,7 @@ class Settings(BaseSettings):
         "answer at all. With drop and refuse they are never shown, and answers come in sentences or whole.",
     )
     verify_judge: bool = Field(
-        False, description="Let the chat model decide about sentences of which nothing else is certain: another call."
+        False, description="Let the chat model judge sentences that the other checks leave open: one more call."
     )
     verify_model_path: Path | None = Field(
         None,
@@ -520,7 +520,7 @@ class Settings(BaseSettings):
     cache_size: int = Field(1000, ge=1, le=1_000_000, description="Answers a process keeps, and vectors of questions.")
     cache_ttl: int = Field(3600, ge=1, le=31_536_000, description="Seconds they are kept.")
 
-    # --- LangSmith: whole conversations leave the house when it is on
+    # --- LangSmith: when it is on, whole conversations are sent to it
     langchain_tracing_v2: bool = Field(
         False,
         description="Send every turn to LangSmith, questions and answers included. Alias LANGSMITH_TRACING.",

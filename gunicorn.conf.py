@@ -176,7 +176,7 @@ def on_reload(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """In a worker, after its code was loaded."""
-    _log.info("Worker %s has its code.", worker.pid)
+    _log.info("Worker %s has loaded the application.", worker.pid)
 
 
 def child_exit(server: Any, worker: Any) -> None:

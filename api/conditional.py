@@ -40,7 +40,7 @@ def refuse_unread_condition() -> None:
         BadInput: it would.
     """
     if "If-Match" in request.headers and request.method not in _SAFE:
-        raise BadInput("There is no ETag here that If-Match could be compared with: send the request without it.")
+        raise BadInput("This address has no ETag, so If-Match is not supported: send the request without it.")
 
 
 def merge_patch(value: Any, patch: Any) -> Any:

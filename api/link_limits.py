@@ -24,7 +24,7 @@ class LinkLimits:
         self._by_address = RateLimits(
             redis_url,
             limit=per_address,
-            reason="From your address, too much was opened in this hour.",
+            reason="Too many documents were opened from your address in this hour.",
             name="address-links",
             stores=stores,
         )

@@ -32,7 +32,7 @@ _MODES = {"q": LinkMode.QUOTE, "f": LinkMode.FULL}
 _EXPIRED = "This link has expired. Open the conversation again, or ask once more: each reading makes new links."
 _CHANGED = "This link is not complete, or was changed. Copy it again from where it came from."
 _REVOKED = "This link was revoked. Open the conversation again: each reading makes new links."
-_OFF = "The documents of this dataset are not opened by links. Ask whoever looks after them."
+_OFF = "Links to the documents of this dataset are turned off. Ask the people who manage it."
 _QUOTE_ALONE = "Links to this document open the quoted passage alone, neither the whole document nor its file."
 _GONE = LinkRules(0)  # stands for a document that is deleted
 

@@ -63,7 +63,7 @@ def _answer_http_error(error: HTTPException) -> Response:
     if isinstance(error, WebsocketMismatch):
         return _refuse(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
-        error.description = f"The range begins behind the end: the file has {error.length} bytes."
+        error.description = f"The range starts after the end of the file, which has {error.length} bytes."
     detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
     response = _respond(make_refusal(code, detail), {})
     for name, value in error.get_headers():

@@ -66,7 +66,7 @@ class SentenceSupportOut(BaseModel):
     method: Literal["words", "meaning", "entailment", "judge", "none"] = Field(
         description="By what that was found out."
     )
-    citation_numbers: list[int] = Field([], description="The marks it was held to: its own, or its neighbours'.")
+    citation_numbers: list[int] = Field([], description="The marks it was checked against: its own or its neighbours'.")
     sources: list[int] = Field([], description="citation_numbers, as it was called before.", deprecated=True)
 
 

@@ -147,7 +147,7 @@ def clean_file_name(sent: str) -> str:
     if len(name) > LONGEST_NAME:
         name = stem[: LONGEST_NAME - len(ending) - 1] + dot + ending
     if not stem or len(name) > LONGEST_NAME:
-        raise UnreadableDocument("Its name has no ending that says what it is, such as .pdf.")
+        raise UnreadableDocument("Its name has no file extension, such as .pdf.")
     if not is_known(name):
         raise UnreadableDocument("Files of this kind are not read.")
     return name

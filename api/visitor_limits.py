@@ -54,7 +54,7 @@ class VisitorLimits:
     ) -> None:
         self._secret = secret.encode()
         self._visitor = _Group("visitor", "You have asked", visitor, redis_url, stores)
-        self._address = _Group("address", "From your address came", address, redis_url, stores)
+        self._address = _Group("address", "Your address has sent", address, redis_url, stores)
         self._requests = RateLimits(
             redis_url,
             limit=requests_per_minute,

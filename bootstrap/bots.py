@@ -56,7 +56,7 @@ class StoredBots:
         self._last: Expiring[tuple[str, str], _Outcome] = Expiring(_MOST_KEPT, _KEPT_S)
         self._circuit = Circuit(
             retry_s=_RETRY_S,
-            away="The database does not say how bots answer: they answer as they were last known to",
+            away="The database does not answer: bots use their last known configuration",
             back="The database says again how bots answer",
         )
         # Its own: a database that hangs must not take the threads of others.
@@ -114,7 +114,7 @@ class StoredBots:
         asked = self._ask(("model", ctx.tenant_id, model_id), partial(find_version, ctx=ctx, model_id=model_id))
         version: int | None = await _wait(asked)
         if version is None:
-            raise NotReady(f"This bot answers by the model {model_id!r}, which is not there: give it another one.")
+            raise NotReady(f"This bot uses the model {model_id!r}, which does not exist: choose another model for it.")
         return replace(bot, model_version=version)
 
     async def _get_version(self, ctx: Principal, bot_id: str, version: int) -> BotConfig:

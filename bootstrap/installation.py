@@ -72,7 +72,7 @@ def enter_installation(root: Path) -> UnitSettings | None:
     account = _find_account(unit)
     if os.geteuid() not in (0, account.pw_uid):
         raise NotAllowed(
-            f"The service in {root} runs as user {unit.user}, whose files nobody else may make. "
+            f"The service in {root} runs as user {unit.user}, and commands must run as that user. "
             f"Type: sudo pustaka {shlex.join(sys.argv[1:])}".rstrip()
         )
     variables = {"HOME": account.pw_dir, **unit.variables, **_read_files(unit)}

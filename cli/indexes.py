@@ -37,7 +37,7 @@ def status(as_json: bool) -> None:
 
 @index.command("switch")
 @_number
-@click.option("--force", is_flag=True, help="Also to one that is not whole, or whose check did not pass.")
+@click.option("--force", is_flag=True, help="Switch also to an incomplete index, or one that failed its check.")
 def switch(number: int, force: bool) -> None:
     """Let index NUMBER answer the questions, in every process within seconds."""
     with records() as database, database.writing() as session:

@@ -81,7 +81,7 @@ def create(model_id: str, tenant: str, name: str, with_key: bool, **said: Any) -
 @click.argument("model_id")
 @_tenant
 @click.option("--name", help="As its provider calls it.")
-@click.option("--clear", multiple=True, type=click.Choice([*_PARAMETERS, "api_key"]), help="As if it was never said.")
+@click.option("--clear", multiple=True, type=click.Choice([*_PARAMETERS, "api_key"]), help="Remove this value.")
 @_says
 def change(model_id: str, tenant: str, name: str | None, clear: tuple[str, ...], with_key: bool, **said: Any) -> None:
     """Change a model, from the next answer on, on every worker. What is not named stays."""

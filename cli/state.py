@@ -41,7 +41,7 @@ state = AppGroup("state", help="Stored conversations: list, show, size, export, 
 _ids = click.argument("ids", metavar="ID...", nargs=-1)
 _id = click.argument("conversation", metavar="ID")
 _tenant = click.option(
-    "--tenant", help="Whose; then ID is as the API has it, or SUBJECT.ID. Without: as list shows it."
+    "--tenant", help="Tenant; ID is then the id in the API, or SUBJECT.ID. Without: the id that `list` shows."
 )
 _match = click.option("--match", "pattern", default="*", show_default=True, help="Ids of this form, * for anything.")
 _json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable output.")

@@ -68,7 +68,7 @@ def translate_failures() -> Iterator[None]:
     except httpx.TransportError as exc:
         raise ApiAway(*_AWAY) from exc
     except (ValueError, TypeError, KeyError, httpx.DecodingError) as exc:
-        raise ApiAway("The answer cannot be read", "Something other than the service answered.") from exc
+        raise ApiAway("Unexpected response", "The response did not come from the service. Try again later.") from exc
 
 
 @contextmanager

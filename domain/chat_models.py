@@ -207,7 +207,7 @@ def decrypt_key(version: ChatModelVersion, keys: Keyring | None) -> str:
         named = f"{version.tenant_id}/{version.model_id}"
         logger.error("The API key of the model %s, version %s, cannot be read: %s.", named, version.version, exc)
         detail = f"The API key of the model {version.model_id!r} cannot be read; the operator's log says why."
-        raise NotReady(f"{detail} Until then it can be stored anew.") from exc
+        raise NotReady(f"{detail} Storing the key again solves this, too.") from exc
 
 
 def list_keys(session: Session, ctx: Principal) -> list[tuple[str, int]]:
@@ -254,7 +254,7 @@ def check_base_url(base_url: str, reach: Reach) -> str:
     try:
         _check_host(host, reach)
     except AddressRefused:
-        detail = "Leads to an address that is not on the public internet; the operator opens some with MODEL_NETWORKS."
+        detail = "Leads to an address that is not on the public internet; the operator can allow it in MODEL_NETWORKS."
         raise refuse_field(detail, "base_url") from None
     return base_url.rstrip("/")
 

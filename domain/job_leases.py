@@ -19,7 +19,7 @@ LEASE_S = 15.0
 MOST_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
-WORKER_ENDED = "Whatever worked on it ended before it was done, {} times."
+WORKER_ENDED = "The worker stopped before it was done, {} times."
 ASK_AGAIN = "Try it once more; if it fails again, the log of the worker says why."
 
 

@@ -95,11 +95,11 @@ _WHEN_ANSWERED: _Written = [
     ("^42P01", StoreRefused, "the tables are not there. Start the service again: it makes them."),
     ("^42703", StoreRefused, "the tables are of another version. Start the service again: it brings them up to date."),
     ("^53100", NotEnoughSpace, "the database server's disk is full."),
-    ("^55P03", StoreUnavailable, "another process holds what is needed for too long. Is one of them migrating?"),
+    ("^55P03", StoreUnavailable, "another process holds a lock for too long. Check whether a migration is running."),
     ("^57014", StoreUnavailable, "the database server takes too long: it is overloaded, or a lock is held."),
     ("^40", StoreUnavailable, "two changes were in each other's way. Try again."),
 ]
-DISK_FAILS = "the disk does not take or give data."
+DISK_FAILS = "reading from or writing to the disk failed."
 _AWAY = ("08", "53", "57", "58")  # connection, resources, operator, system
 # https://www.sqlite.org/rescode.html
 _BY_SQLITE: _Written = [
@@ -177,7 +177,7 @@ def _translate_server_error(error: exc.DBAPIError) -> StoreUnavailable | None:
     found = _find_refusal(_CONNECTING, str(error.orig))
     if found is None:  # such as in another language
         logger.warning("The database server cannot be used: %s", error.orig)
-    return found or StoreUnavailable("DATABASE_URI: the database server does not let us in; the log says why.")
+    return found or StoreUnavailable("DATABASE_URI: the connection to the database server failed; the log says why.")
 
 
 def _find_refusal(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:

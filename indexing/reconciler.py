@@ -153,7 +153,7 @@ class IndexReconciler:
         along = await self.opener.reads_along(self.serving.opened)
         if along is not None and self._is_of_wanted_model():
             if not self._told_of_along:
-                logger.warning("Passages stay as they are cut: the collection %s, read along, is not ours.", along)
+                logger.warning("Passages keep their size: the collection %s was written by LangChain.", along)
             self._told_of_along = True
             return
         if along is not None:

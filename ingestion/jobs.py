@@ -52,7 +52,7 @@ _WAITS_FOR_SCANNER = "It is read as soon as the malware scanner answers."
 _WAITS_FOR_ROOM = "It is read as soon as there is room on the disk."
 _SCANNER_PAUSE_S = _SPACE_PAUSE_S = 15.0
 _FILE_MISSING = Failure("Its file is not in the store of files any more.", "Upload it again.")
-_TRY_LATER = "It is tried again by itself; should it fail for good, see that the stores can be reached and try again."
+_TRY_LATER = "It is retried automatically. If it still fails, check that the stores can be reached, then try again."
 _INTERNAL_ERROR = Failure(
     "Something went wrong on our side while it was read.", "Try again; if it stays so, the log of the worker says why."
 )

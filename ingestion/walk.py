@@ -143,7 +143,7 @@ def _why_skipped(file: Path, bounds: Bounds) -> str | None:
 
 def _why_unknown(file: Path) -> str:
     if not file.suffix:
-        return "Its name has no ending that says what it is, such as .pdf."
+        return "Its name has no file extension, such as .pdf."
     return f"Files of this kind ({file.suffix.lower()}) are not read."
 
 
@@ -196,7 +196,7 @@ def _files_below(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
         real = os.path.realpath(folder)
         if real in entered:
             folders.clear()
-            skip(Path(folder), "It leads to a folder that is looked into already.")
+            skip(Path(folder), "It links to a folder that is read already.")
             continue
         if refusal := bounds.explain_refusal(Path(folder)):
             folders.clear()

@@ -156,7 +156,7 @@ def _describe_status(exc: StatusError, side: Side) -> CallFailure:
     shown = f"{status}, {code}" if code else str(status)
     if status < 400:
         detail = (
-            f"{who} redirects to another address ({shown}), to which nothing is sent: set {setting('BASE_URL')} to it."
+            f"{who} redirects ({shown}), and redirects are not followed: set {setting('BASE_URL')} to the new address."
         )
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if status in (401, 403):

@@ -181,7 +181,7 @@ class _PerKey:
     def enter(self, ctx: Principal) -> None:
         if self._counts[ctx.subject] >= self._limit:
             raise TooManyAtOnce(
-                f"This key has {self._limit} {self._what} under way, which is all it may. Wait for one to end.",
+                f"This key has {self._limit} {self._what} in progress, which is its limit. Wait until one has ended.",
                 headers={"Retry-After": "1"},
             )
         self._counts[ctx.subject] += 1

@@ -66,7 +66,7 @@ class DiskSpace:
         if self.state() != "full":
             return
         logger.error(
-            "Not enough disk space to start: %s Waiting until half of that is free: make room.", self.describe()
+            "Not enough disk space to start: %s Waiting until half of the reserve is free: make room.", self.describe()
         )
         while self.state() == "full":
             await asyncio.sleep(_POLL_S)

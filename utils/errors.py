@@ -1,27 +1,5 @@
 """Every refusal the service can give: the one table of problem types, rendered as RFC 9457 problem details.
 
-ProblemError
-├── BadInput 400                ├── ReusedKey 422
-├── UntrustedHost 400           ├── RateLimited 429
-├── Unauthorized 401            ├── TooManyAtOnce 429
-├── VisitorRefused 401          ├── HeadTooLarge 431
-├── Forbidden 403               ├── InternalError 500
-├── LinkRefused 403             ├── Overloaded 503
-├── NotFound 404                ├── NotReady 503
-├── MethodNotAllowed 405        ├── StoreUnavailable 503
-├── RequestTimeout 408          │   ├── StoreRefused 503
-├── Conflict 409                │   ├── StoreDamaged 503
-│   └── RequestUnderWay         │   └── NotEnoughSpace 503
-├── Gone 410                    └── ProviderError 502
-├── TooLarge 413                    ├── ProviderUnavailable 502
-├── UnsupportedMediaType 415        ├── ProviderBusy 503
-├── RangeNotSatisfiable 416         └── ProviderTimeout 504
-├── UnreadableDocument 422
-│   └── InfectedFile 422
-├── ScannerUnavailable 503
-├── QuotaExceeded 429
-├── PreconditionFailed 412
-└── RunFailed, as it was
 A type has one title and one status, `docs/api-conventions.md` lists them all, and no other type is ever sent.
 """
 
@@ -213,7 +191,7 @@ class ProviderTimeout(ProviderError):
     slug, title, status = "provider-timeout", "The model endpoint took too long", 504
 
 
-_UNEXPECTED = "Something went wrong on our side. Try again; if it stays, give the operator this request_id."
+_UNEXPECTED = "Something went wrong on our side. Try again; if it happens again, give the operator this request_id."
 
 
 class RunFailed(ProblemError):

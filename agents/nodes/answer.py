@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
-_NOT_WHOLE = "The model's answer is not whole: its endpoint ended it, at a limit of tokens or by a filter."
+_NOT_WHOLE = "The model's answer is incomplete: its endpoint stopped it at a token limit or by a content filter."
 _CUT_SHORT = ("length", "content_filter")  # reasons to finish
 MODEL_IS_AWAY = "The language model is not available. These are quotes from the documents."
 _REASONS: Mapping[type[ProviderError], FallbackReason] = {ProviderTimeout: "model-timeout", ProviderBusy: "model-busy"}
@@ -185,8 +185,8 @@ async def _ask_model(model: AnswerModel, prompt: list[BaseMessage], streams: boo
         if said or not _is_cut_short(chunk):
             yield chunk
     if model.is_language_model and not said:
-        logger.warning("The chat model ended its answer without a word: see its limits of tokens and its filters.")
-        raise ProviderUnavailable("The chat model ended its answer without a word.")
+        logger.warning("The chat model returned an empty answer: check its token limit and its content filter.")
+        raise ProviderUnavailable("The chat model returned an empty answer.")
 
 
 async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool) -> AsyncGenerator[BaseMessage]:

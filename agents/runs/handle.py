@@ -66,7 +66,7 @@ class RunHandle:
                 last = batch[-1][1] if batch else last
         if last.get("type") not in ENDS:
             raise NotReady(
-                f"The service is being restarted. The answer comes nevertheless: GET /v1/runs/{self.id}.",
+                f"The service is restarting. The answer will still be written: get it with GET /v1/runs/{self.id}.",
                 headers={"Retry-After": "5"},
                 members={"run_id": self.id},
             )

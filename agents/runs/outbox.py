@@ -134,7 +134,7 @@ class Outbox:
         self.dropped += 1
         if self.dropped == 1 or self.dropped % 1000 == 0:
             logger.error(
-                "%s turns wait to be written to the database, no more can: %s turns so far are not in the transcript.",
+                "%s turns wait for the database, which is the limit: %s turns so far are missing from the transcript.",
                 self._most,
                 self.dropped,
             )

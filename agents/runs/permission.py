@@ -2,16 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 from agents.runs.record import RunRecord
+from agents.tools.turn import CheckPermission
 from auth.principal import Principal
 from utils.errors import StoreUnavailable
 
 _PATIENCE_S = 30.0
-
-CheckPermission = Callable[..., Awaitable[Principal]]
-"""Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
 
 
 async def check_again(check: CheckPermission, record: RunRecord) -> Principal:

@@ -18,10 +18,10 @@ from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
 from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.outbox import Outbox
-from agents.runs.permission import CheckPermission, check_again
+from agents.runs.permission import check_again
 from agents.runs.record import Event, RunRecord, approved, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
-from agents.tools.turn import Approval
+from agents.tools.turn import Approval, CheckPermission
 from agents.transcripts import ListedConversation
 from auth.principal import Principal
 from domain.transcript_writing import FinishedTurn
@@ -394,7 +394,7 @@ class Runs:
 
 
 def _not_waiting(approval: Approval) -> Conflict:
-    return Conflict(f"This run does not wait for a word about the call {approval.call_id!r}. Look at it again.")
+    return Conflict(f"This run does not wait for a decision about the call {approval.call_id!r}. Read the run again.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Tool:
     def __post_init__(self) -> None:
         """Raises `UnusableTool` where the name or the schema is none."""
         if not NAME.fullmatch(self.name):
-            raise UnusableTool(f"{self.name!r} is no name of a tool: 1 to 48 of a-z, 0-9 and _, a letter first.")
+            raise UnusableTool(f"{self.name!r} is not a tool name: use 1 to 48 of a-z, 0-9 and _, a letter first.")
         if self.parameters.get("type") != "object":
             raise UnusableTool(f"{self.name}: the schema of its arguments must be of an object.")
         try:

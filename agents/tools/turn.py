@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 CheckPermission = Callable[..., Awaitable[Principal]]
 """Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
-_NOT_KEPT = "The conversation store is away, and nothing is changed that could not be kept."
+_NOT_KEPT = "The conversation store is not available, so a tool that changes something is not called."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class TurnTools:
         result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
         if len(result.text) > tool.most_characters:
             raise ToolFailed(
-                f"It gave {len(result.text):,} characters, more than the {tool.most_characters:,} that it may."
+                f"Its result has {len(result.text):,} characters, more than the limit of {tool.most_characters:,}."
             )
         return result
 

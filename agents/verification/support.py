@@ -116,7 +116,7 @@ def _by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> Sentenc
         )
     if max(place.anywhere for place in places) <= TOO_LITTLE_SHARED:
         status: Status = "unverified" if is_general(text) else "unsupported"
-        return SentenceVerdict(status, round(best.near, 2), f"source {marks} says nothing like it")
+        return SentenceVerdict(status, round(best.near, 2), f"source {marks} says nothing similar")
     return None
 
 

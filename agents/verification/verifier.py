@@ -24,7 +24,7 @@ _FEW_CLAIMS, MOST_CLAIMS = 8, 200
 _TOO_MANY = SentenceVerdict("unverified", 0.0, "the answer is too long to be checked to its end", "none")
 _TOO_SLOW = SentenceVerdict("unverified", 0.0, "there was no time to check it", "none")
 _JUDGING_S = 20.0
-_UNDECIDED = "its source says something near to it, whether the same is not certain"
+_UNDECIDED = "its source says something similar, but it is not certain that it says the same"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _check_origins(settings: Settings) -> Iterator[Finding]:
 
 def _check_hosts(settings: Settings) -> Iterator[Finding]:
     if not settings.trusted_hosts and not settings.public_url and _is_reachable(settings):
-        found = "Links in answers take whatever name a request is for, which its sender may make up."
+        found = "Links in answers use the Host header of the request, which its sender can forge."
         yield warning("TRUSTED_HOSTS", found, "Name the service: TRUSTED_HOSTS=chat.example.org, or set PUBLIC_URL.")
 
 
@@ -90,7 +90,7 @@ def _find_unencrypted(settings: Settings) -> Iterator[Finding]:
     for name, address in _list_addresses_with_keys(settings):
         if address.startswith(("redis", "http://")) and not _is_encrypted(address) and not is_nearby(address):
             encrypted = "rediss:// (REDIS_TLS=true)" if name == "REDIS_URL" else "https://"
-            found = f"What opens {hide_login(address)} goes over the network unencrypted."
+            found = f"The key or password for {hide_login(address)} is sent over the network unencrypted."
             yield warning(name, found, f"Use {encrypted}; or keep it so, if that network is yours alone.")
 
 

@@ -116,7 +116,7 @@ def show_broken_off(text: str, reason: str = "") -> None:
     with open_bubble("assistant"):
         st.markdown(answer_markdown(text))
         why = f": {escape_markdown(reason)}" if reason else ""
-        st.caption(f":material/stop_circle: Stopped before its end{why}")
+        st.caption(f":material/stop_circle: Stopped before it was complete{why}")
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:

@@ -156,7 +156,7 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
             draw_answer(talk, api, attempt)
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(
-            "This conversation is kept in memory alone: a restart of the service loses it.", icon=":material/warning:"
+            "This conversation is stored in memory only. It is lost if the service restarts.", icon=":material/warning:"
         )
 
 

@@ -51,7 +51,7 @@ def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> Non
             key=f"expected-{run_id}",
             max_chars=_LONGEST,
             height=80,
-            help="As the documents say it: so it can be checked whether later answers are better.",
+            help="Use the words of the documents. Later answers are checked against them.",
         )
         st.text_area("What is wrong with the answer?", key=f"comment-{run_id}", max_chars=_LONGEST, height=80)
         st.form_submit_button("Send remark", on_click=_explain, args=(api, conversation_id, run_id))

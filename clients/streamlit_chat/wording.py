@@ -8,7 +8,7 @@ from clients.api_errors import ApiAway, ApiError, ApiRefused
 logger = logging.getLogger(__name__)
 _TOO_MANY = 429
 _AGAIN = "Try again in a moment."
-_TELL = "Try again. If it stays, tell the people who run this page."
+_TELL = "Try again. If it happens again, tell the people who run this page."
 _BY_TYPE: Mapping[str, tuple[str, str]] = {
     "visitor-refused": ("Your visit has expired", "Reload the page to go on."),
     "not-found": ("Not found", "It has expired, or it does not exist."),

@@ -195,7 +195,7 @@ def _body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip"):
         pieces = unpack(pieces, limit)
     elif encoding != "identity":
-        raise FetchFailed("It is packed in a way that was not asked for.", temporary=False)
+        raise FetchFailed("It has a Content-Encoding that was not requested.", temporary=False)
     body = bytearray()
     for piece in pieces:
         body += piece

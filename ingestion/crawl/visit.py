@@ -135,7 +135,7 @@ class PageVisitor:
         known = self._frontier.find(address)
         ahead = self._frontier.follow(page, address)
         if ahead is None and known is None:
-            return self._missing(page, "It leads on and on.")
+            return self._missing(page, "It redirects too many times.")
         new = [ahead] if ahead else []
         if reply.status in PERMANENT:
             return _drop(page, f"It is now at {address}.", new)

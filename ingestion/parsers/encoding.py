@@ -14,7 +14,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-UNKNOWN_ENCODING = "Its letters make no words: its encoding is not known, or it is damaged. Save it in UTF-8."
+UNKNOWN_ENCODING = "Its text is unreadable: its encoding is unknown, or it is damaged. Save it in UTF-8."
 SAMPLE_BYTES = 100_000
 CONTEXT_BYTES = 1_000
 WIDE = 0.1  # of the bytes of UTF-16 and UTF-32 are NUL

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 PageProgress = Callable[[int, int], None]
 NO_WALL = (
-    "It is of an old format, which takes LibreOffice, and that is not run where nothing keeps it from other files: "
+    "It is in an old format, which needs LibreOffice; that is not run without the sandbox's file isolation: "
     "save it as {}."
 )
 _DAMAGED = "Damaged or unsupported file: save or export it again."

@@ -268,7 +268,7 @@ async def test_a_visitor_who_has_used_up_the_tokens_of_a_day_is_refused_and_othe
         await limits.spend_question(other)
         limits.charge(other, 4000)
         await asyncio.gather(*limits._charging)
-        with pytest.raises(RateLimited, match="From your address came"):
+        with pytest.raises(RateLimited, match="Your address has sent"):
             await limits.spend_question(Visit("default", "visitor-3", "net"))
         await limits.spend_question(Visit("default", "visitor-3", "elsewhere"))
     finally:

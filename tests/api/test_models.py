@@ -311,7 +311,7 @@ def test_a_bot_that_lost_its_model_says_so(
         database.execute("UPDATE chat_models SET removed_at = created_at WHERE tenant_id = ?", [made["tenant_id"]])
     lost = ask(acme, QUESTION, "mine")
     assert lost.status_code == 503
-    assert lost.json()["detail"] == "This bot answers by the model 'own', which is not there: give it another one."
+    assert lost.json()["detail"] == "This bot uses the model 'own', which does not exist: choose another model for it."
     with sqlite3.connect(service.data_dir / "pustaka.db") as database:
         database.execute("UPDATE chat_models SET removed_at = NULL WHERE tenant_id = ?", [made["tenant_id"]])
         database.execute(

@@ -204,7 +204,7 @@ def test_a_tool_that_is_not_there_is_not_called(client: httpx.Client, model: Fak
     ("tool", "summary"),
     [
         ("never", "It did not answer in time."),
-        ("huge", "It gave 10,400,000 characters, more than the 20,000 that it may."),
+        ("huge", "Its result has 10,400,000 characters, more than the limit of 20,000."),
         ("broken", "It failed."),
     ],
 )
@@ -325,7 +325,7 @@ def test_only_who_asked_may_approve(service: Service, client: httpx.Client, mode
     refused = client.post(run, json={**body, "call_id": "another"})
     assert (refused.status_code, refused.json()["detail"]) == (
         409,
-        "This run does not wait for a word about the call 'another'. Look at it again.",
+        "This run does not wait for a decision about the call 'another'. Read the run again.",
     )
     assert client.get(f"/v1/runs/{waiting['id']}").json()["status"] == "waiting"
 

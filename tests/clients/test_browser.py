@@ -102,13 +102,13 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     ask(tab)
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     tab.get_by_test_id("stChatInputStopButton").click()
-    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     expect(tab.get_by_text(PART, exact=True)).to_be_visible()
     assert api.runs["run-1"].cancelled.wait(10)
     api.behaviour.held = False
     ask(tab, "And when is it due?")
     expect_answers(tab)
-    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     api.behaviour.held = True
     ask(tab, "Again?")
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
@@ -151,7 +151,7 @@ def test_a_stop_in_one_tab_ends_the_answer_in_all(visitor: BrowserContext, tab: 
     second.goto(tab.url)
     second.get_by_role("button", name="Stop").click()
     for each in (tab, second):
-        expect(each.get_by_text("Stopped before its end")).to_be_visible()
+        expect(each.get_by_text("Stopped before it was complete")).to_be_visible()
         expect(each.get_by_text(PART, exact=True)).to_be_visible()
     assert api.runs["run-1"].status == "cancelled"
 
@@ -244,7 +244,7 @@ def test_a_reload_after_an_answer_that_was_lost_offers_it_again(tab: Page, url: 
     api.behaviour.cuts, api.behaviour.following_problem = 1, problem(404, "Not found", "Run not found or expired.")
     tab.goto(url)
     ask(tab)
-    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     tab.get_by_role("button", name="Answer again").click()
     expect_answers(tab)
     assert len(api.asked) == 1  # the service had the answer after all

@@ -71,7 +71,7 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.get_by_test_id("stChatInputStopButton").click()
-    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)  # nobody pays for the rest
     model.configure(gap_ms=0)
     ask(tab, SECOND)

@@ -88,7 +88,7 @@ def test_with_history_off_stop_new_chat_and_delete_work(browser: BrowserContext,
     ask(tab)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.get_by_test_id("stChatInputStopButton").click()
-    expect(tab.get_by_text("Stopped before its end")).to_be_visible()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     api.behaviour.held = False
     tab.get_by_role("button", name="Answer again").click()
     expect_answers(tab)

@@ -490,11 +490,11 @@ def test_an_answer_that_is_lost_is_not_shown_as_one(api: ApiStub) -> None:
     page = open_page()
     ask(page)
     assert said(page) == [("user", QUESTION), ("assistant", PART)]
-    assert "Stopped before its end" in shown(page)
+    assert "Stopped before it was complete" in shown(page)
     press(page, "Answer again")
     assert said(page) == [("user", QUESTION), ("assistant", ANSWER)]  # the service had it after all
     assert len(api.asked) == 1
-    assert "Stopped before its end" not in shown(page)
+    assert "Stopped before it was complete" not in shown(page)
 
 
 def test_an_answer_that_cannot_be_followed_now_is_not_asked_for_again(api: ApiStub) -> None:
@@ -516,7 +516,7 @@ def test_an_answer_cancelled_elsewhere_is_shown_as_stopped(api: ApiStub) -> None
     api.behaviour.cancelled_when_followed = True
     page = open_page(place[1])
     assert said(page) == [("user", QUESTION), ("assistant", PART)]
-    assert "Stopped before its end" in shown(page)
+    assert "Stopped before it was complete" in shown(page)
     assert "Answer again" in buttons(page)
     assert run.status == "cancelled"
 
@@ -586,7 +586,7 @@ def test_a_broken_off_answer_keeps_the_reason_when_the_next_is_asked(api: ApiStu
     api.behaviour.stream_problem = None
     ask(page, "second")
     assert [role for role, _ in said(page)] == ["user", "assistant", "user", "assistant"]
-    assert "Stopped before its end: The answer could not be written" in shown(page)
+    assert "Stopped before it was complete: The answer could not be written" in shown(page)
     assert "No answer" not in shown(page)
 
 
@@ -646,11 +646,11 @@ def test_the_page_says_when_the_conversation_is_in_memory_alone(api: ApiStub) ->
     api.behaviour.persistence = "memory"
     page = open_page()
     ask(page)
-    assert "kept in memory alone" in shown(page)
-    assert "kept in memory alone" in shown(open_page(address(page)))
+    assert "stored in memory only" in shown(page)
+    assert "stored in memory only" in shown(open_page(address(page)))
     api.behaviour.persistence = "redis"
     ask(page)
-    assert "kept in memory alone" not in shown(page)
+    assert "stored in memory only" not in shown(page)
 
 
 def test_the_title_is_configured_and_the_key_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def test_every_command_acts_on_the_stores_of_the_service_and_as_its_user(told: P
     for made in ("no_data", "no_stray"):
         assert "No such file" in (told / made).read_text()
     refused = (told / "nobody").read_text()
-    assert "runs as user pustaka, whose files nobody else may make. Type: sudo pustaka api-key create" in refused
+    assert "runs as user pustaka, and commands must run as that user. Type: sudo pustaka api-key create" in refused
 
 
 def test_units_that_are_changed_or_of_an_earlier_version_are_understood(told: Path) -> None:

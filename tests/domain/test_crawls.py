@@ -100,7 +100,7 @@ def test_a_crawl_whose_worker_died_is_given_on_and_the_former_worker_can_write_n
     tidy_all(database)
     left = crawl_of(database, source_id)
     assert (left.status, left.stage, left.progress, left.worker) == (JobStatus.PENDING, JobStage.CRAWLING, 0.5, None)
-    assert "ended before it was done" in str(left.error)
+    assert "stopped before it was done" in str(left.error)
     assert not renew(database, first)
     second = claim(database, source_id, "two")
     assert not renew(database, first)

@@ -102,7 +102,7 @@ def test_a_service_that_is_killed_on_a_full_disk_waits_for_room_and_starts_by_it
     disk.leave(0)
     service.stop(signal.SIGKILL)
     service.launch()
-    service.wait_for(lambda: "Waiting until half of that is free: make room." in service.logged())
+    service.wait_for(lambda: "Waiting until half of the reserve is free: make room." in service.logged())
     assert "Not enough disk space to start: 0 MB are free where " in service.logged()
     with service.client(key) as client, pytest.raises(httpx.ConnectError):  # refused, where it would hang
         client.get("/ready")

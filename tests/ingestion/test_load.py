@@ -187,7 +187,7 @@ def test_links_are_followed_once_and_hidden_files_are_not_read(database: Databas
     assert summary.skipped == [
         ("handbook/.draft.md", hidden),
         ("handbook/.git", hidden),
-        ("handbook/staff/up", "It leads to a folder that is looked into already."),
+        ("handbook/staff/up", "It links to a folder that is read already."),
     ]
 
 
@@ -206,7 +206,7 @@ def test_links_out_of_the_folder_are_named_and_not_followed(database: Database, 
     out = "It is a link out of the folder."
     skipped = dict(summary.skipped)
     for loop in ("one", "two"):
-        assert skipped.pop(f"handbook/{loop}").startswith("Its name has no ending")
+        assert skipped.pop(f"handbook/{loop}").startswith("Its name has no file extension")
     assert skipped == {
         "handbook/environ.txt": out,
         "handbook/safe.md": out,
@@ -255,7 +255,7 @@ def test_a_folder_without_documents_is_refused_by_the_names_of_what_is_in_it(
     with pytest.raises(BadInput, match=r"no document.* Skipped: films/0\.mp4, .*4\.mp4 …$"):
         load_files(database, ACME, [folder])
     (folder / "a.md").write_text("text")
-    no_ending = "Its name has no ending that says what it is, such as .pdf."
+    no_ending = "Its name has no file extension, such as .pdf."
     assert load_files(database, ACME, [folder]).skipped[-1] == ("films/README", no_ending)
 
 

@@ -128,7 +128,7 @@ REFUSALS = {
     500: r"failed \(500(, SOME_ERROR)?\): try again later",
     529: r"failed \(529(, SOME_ERROR)?\): try again later",
     400: r"refused the request \(400(, SOME_ERROR)?\): check model and its limits",
-    307: r"redirects to another address \(307(, SOME_ERROR)?\), to which nothing is sent: set base_url to it",
+    307: r"redirects \(307(, SOME_ERROR)?\), and redirects are not followed: set base_url to the new address",
 }
 
 

@@ -114,7 +114,7 @@ def test_no_other_text_of_an_answer_causes_a_request(
     api.behaviour.persistence = "memory"
     tab.goto(url)
     ask(tab, everything[:4000])
-    wait_until_drawn(tab, "kept in memory alone")
+    wait_until_drawn(tab, "stored in memory only")
     tab.locator("summary").first.click()
     api.behaviour.rating_problem = problem(400, everything, everything)
     tab.get_by_role("radio", name="Thumbs down").click()

@@ -41,9 +41,9 @@ class Wall(StrEnum):
 
 
 MEANING: Mapping[Wall, str] = {
-    Wall.FILES: "A file that takes its parser over could read what this user can: keys, and other tenants' documents.",
-    Wall.CALLS: "A file that takes its parser over could open connections, start programs and disturb the service.",
-    Wall.PRIVILEGES: "A file that takes its parser over could use what root may do, or set-uid programs.",
+    Wall.FILES: "A file that exploits its parser could read what this user can: keys, and other tenants' documents.",
+    Wall.CALLS: "A file that exploits its parser could open connections, start programs and disturb the service.",
+    Wall.PRIVILEGES: "A file that exploits its parser could use what root may do, or set-uid programs.",
     Wall.LIMITS: "A file could take all memory and all processor time of this machine.",
     Wall.MEMORY: "Other processes of this user can read a document while it is being parsed.",
 }

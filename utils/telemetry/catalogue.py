@@ -46,7 +46,7 @@ BUILD = _gauge("build_info", "1, with the version of the service and of Python."
 WORKERS = _gauge("workers", "Processes that serve.")
 CPU = _counter("cpu_seconds", "CPU time of the processes that serve, user and system, in seconds.")
 MEMORY = _gauge("resident_memory_bytes", "Resident memory of the processes that serve; shared pages count in each.")
-LOOP_LAG = _seconds("event_loop_lag", "How late the event loop wakes a sleeper, ten times a second.", buckets=_LAG_S)
+LOOP_LAG = _seconds("event_loop_lag", "Delay of the event loop, measured ten times a second.", buckets=_LAG_S)
 
 REQUESTS = _seconds(
     "http_request_duration",
