@@ -145,7 +145,8 @@ async def measure(settings: Settings) -> None:
                         "verifier": Verifier(embedder),
                         "topics": TopicFinder(),
                     }
-                    context = AgentContext(**{each.name: known[each.name] for each in fields(AgentContext)})  # type: ignore[arg-type]  # by name
+                    members = [each.name for each in fields(AgentContext) if each.name in known]
+                    context = AgentContext(**{name: known[name] for name in members})  # type: ignore[arg-type]  # by name
                     asked: Any = {"messages": [question_message(_QUESTION, name)]}
                     await graph.ainvoke(asked, {"configurable": {"thread_id": name}}, context=context)
 

@@ -51,8 +51,10 @@ class Fault:
 
 @dataclass(slots=True)
 class Planner:
-    """Decides by a language model. One that refuses native calls is not asked for them again."""
+    """Decides by a language model. One that refuses native calls is not asked for them again; without *is_native* none
+    is."""
 
+    is_native: bool = True
     # By their ids: another tenant's model of the same name is another one.
     _in_json: dict[int, ref[BaseChatModel]] = field(default_factory=dict)
 
@@ -71,7 +73,7 @@ class Planner:
             ProviderError: the model did not answer.
         """
         told = planning_prompt(institution=bot.institution, instructions=bot.instructions)
-        if id(chat) not in self._in_json:
+        if self.is_native and id(chat) not in self._in_json:
             try:
                 return await _decide_natively(chat, told, talk, tools, work, faults)
             except (ProviderRefused, NotImplementedError):

@@ -14,7 +14,7 @@ import numpy as np
 from agents.tools.planner import AskedCall, Decision
 from agents.tools.registry import SEARCH_DOCUMENTS
 from agents.tools.tool import Tool
-from retrieval.answerability import judge
+from retrieval.answerability import Verdict, judge
 from retrieval.question import Question
 from utils.errors import ProviderError
 from utils.facts.dates import find_dates
@@ -41,24 +41,25 @@ class RulePlanner:
         self, question: str, tools: Sequence[Tool], embedder: Embedder, *, document_evidence: float
     ) -> Decision:
         """A call, or the documents. *document_evidence*: how much speaks for the documents, as a `Verdict` has it."""
-        asked = Question(question[:_LONGEST])
-        readable = [(tool, arguments) for tool in tools if (arguments := read_arguments(tool, asked.text)) is not None]
-        readable = [each for each in readable if each[0].name != SEARCH_DOCUMENTS]
-        if not readable:
+        asked = question[:_LONGEST]
+        choices = [(tool, read_arguments(tool, asked)) for tool in tools if tool.name != SEARCH_DOCUMENTS]
+        if all(arguments is None for _, arguments in choices):
             return Decision("documents")
         try:
-            vector = await embedder.embed_query(asked.text)
-            hits = [await self._compare(tool, vector, embedder) for tool, _ in readable]
+            verdicts = [
+                await self._judge(tool, _leave_out(arguments or {}, asked), embedder) for tool, arguments in choices
+            ]
         except ProviderError:
             return Decision("documents")
-        verdicts = [judge(asked, [hit], model=embedder.model) for hit in hits]
         best = max(range(len(verdicts)), key=lambda at: verdicts[at].evidence)
-        if not verdicts[best].answerable or verdicts[best].evidence <= document_evidence:
+        tool, arguments = choices[best]
+        # Where the one that fits best lacks an argument, no other is called in its place.
+        if arguments is None or not verdicts[best].answerable or verdicts[best].evidence <= document_evidence:
             return Decision("documents")
-        tool, arguments = readable[best]
         return Decision("calls", [AskedCall(tool.name, arguments)])
 
-    async def _compare(self, tool: Tool, question: FloatArray, embedder: Embedder) -> Hit:
+    async def _judge(self, tool: Tool, question: str, embedder: Embedder) -> Verdict:
+        """How well the description of *tool* fits *question*."""
         text = f"{tool.name.replace('_', ' ')}. {tool.description}"
         key = (embedder.model, text)
         if key not in self._vectors:
@@ -66,7 +67,9 @@ class RulePlanner:
                 self._vectors.clear()
             [self._vectors[key]] = await embedder.embed_passages([text], urgent=True)
         passage = Passage(tool.name, tool.name, "", "", None, None, "", 0, len(text), detect_language(text), text)
-        return Hit(passage, 1.0, float(np.dot(question, self._vectors[key])), 0.0)
+        vector = await embedder.embed_query(question)
+        hit = Hit(passage, 1.0, float(np.dot(vector, self._vectors[key])), 0.0)
+        return judge(Question(question), [hit], model=embedder.model)
 
 
 def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
@@ -81,6 +84,15 @@ def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
     if any(name not in found for name in tool.required) or tool.find_fault(found):
         return None
     return found
+
+
+def _leave_out(arguments: Mapping[str, Any], question: str) -> str:
+    """*question* without what was read as an argument: no description has such values, and they hide what is meant."""
+    for date in reversed(find_dates(question) if arguments else []):
+        question = question if date.weekdays else question[: date.start] + question[date.end :]
+    for value in arguments.values():
+        question = question.replace(str(value), "")
+    return " ".join(question.split())
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -3,17 +3,22 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from auth.operators import make_operator
+from domain.db import open_database
+from domain.models import ApiKey
+from domain.scoping import scoped_update
 from tests.api.test_runs import events_of, followed
 from tests.conftest import FAKE_MODEL
 from tests.fakes.booking_server import BookingServer
 from tests.fakes.model_server import FakeModelServer
-from tests.service import Service, ask, one_document
+from tests.service import Service, ask, await_knowledge, one_document
 
 BOTS = "/v1/tenant/bots"
 ALL = ["book_room", "weather", "who_asks", "never", "huge", "broken"]
@@ -387,3 +392,98 @@ def test_bots_name_tools_that_are_there(service: Service, client: httpx.Client) 
     unknown = service.flask("bot", "create", "odd", "--name", "Odd", "--tool", "fly")
     assert unknown.returncode == 1
     assert "There is no tool 'fly'" in unknown.stderr
+
+
+def change_scopes(service: Service, key: str, scopes: list[str]) -> None:
+    database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
+    try:
+        with database.writing() as session:
+            session.execute(
+                scoped_update(make_operator("default"), ApiKey).where(ApiKey.key_id == key[8:16]).values(scopes=scopes)
+            )
+    finally:
+        database.close()
+
+
+def test_a_scope_that_is_taken_away_in_the_midst_of_a_turn_ends_the_use_of_its_tool(
+    service: Service, client: httpx.Client, model: FakeModelServer, booking: BookingServer
+) -> None:
+    key = service.new_key("default", ["chat:write", "documents:read", "conversations:read"])
+    model.configure(plans={"book": [BOOK, [{"tool": "who_asks", "arguments": {}}], "ANSWER"]})
+    booking.answers.clear()
+    before = len(booking.effects)
+    with service.client(key) as asking, ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(talk, asking, QUESTION)
+        service.wait_for(lambda: len(booking.effects) > before)
+        change_scopes(service, key, ["chat:write", "conversations:read"])
+        booking.answers.set()
+        said = answer.result()
+    assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [
+        ("book_room", "done"),
+        ("who_asks", "failed"),
+    ]
+    assert "The tool “who_asks” could not be used for this answer." in said["answer"]
+
+
+def test_a_scope_that_is_taken_away_while_a_call_waits_ends_it(
+    service: Service, client: httpx.Client, model: FakeModelServer
+) -> None:
+    key = service.new_key("default", ["chat:write", "documents:read", "conversations:read"])
+    add_bot(client, "asks-who", tools=["who_asks"], approvals=["who_asks"])
+    model.configure(plans={"who": [[{"tool": "who_asks", "arguments": {}}], "ANSWER"]})
+    with service.client(key) as asking:
+        waiting = ask(asking, "Say who asks.", uuid4().hex, bot_id="asks-who").json()
+        change_scopes(service, key, ["chat:write", "conversations:read"])
+        body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
+        assert asking.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 202
+        said = followed(asking, waiting["id"])[-1]
+        assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("who_asks", "failed")]
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory, booking: BookingServer) -> Iterator[httpx.Client]:
+    """A client of a service without a language model."""
+    folder = tmp_path_factory.mktemp("offline")
+    variables = {"TOOL_MODULES": "tests.fakes.booking_tools", "BOOKING_URL": booking.url, "RATE_LIMIT_ENABLED": "false"}
+    with Service(folder / "data", **variables, **one_document(folder)) as running, running.client() as client:
+        await_knowledge(running, "How much does a dormitory room cost?")
+        add_bot(client, "helper", tools=ALL)
+        add_bot(client, "careful", tools=ALL, approvals=["book_room"])
+        yield client
+
+
+def test_without_a_language_model_rules_choose_a_tool(offline: httpx.Client) -> None:
+    said = talk(offline, "What is the weather in Bandung?")
+    assert said["answer"] == "It is 31 degrees in Bandung now. [1]"
+    assert said["citations"][0]["source"] == "tool:weather"
+    assert not said["language_model"]
+    said = talk(offline, "How much does a dormitory room cost?")
+    assert said["citations"][0]["source"] == "knowledge/rooms.md"
+    assert said["tool_calls"] == []
+    assert talk(offline, "What is the weather like?")["tool_calls"] == [], "no city was said"
+
+
+def test_without_a_language_model_nothing_is_changed_unless_the_person_approves(
+    offline: httpx.Client, booking: BookingServer
+) -> None:
+    before = len(booking.effects)
+    assert talk(offline, "Book meeting room 7 for 2026-12-24.")["tool_calls"] == []
+    waiting = ask(offline, "Book meeting room 7 for 2026-12-24.", "offline", bot_id="careful")
+    assert waiting.status_code == 202, waiting.text
+    assert waiting.json()["waiting_for"]["arguments"] == {"room": 7, "day": "2026-12-24"}
+    assert len(booking.effects) == before
+    body = {"call_id": waiting.json()["waiting_for"]["call_id"], "decision": "approve"}
+    offline.post(f"/v1/runs/{waiting.json()['id']}/resume", json=body)
+    said = followed(offline, waiting.json()["id"])[-1]
+    assert said["answer"] == "Room 7 is booked on 2026-12-24. [1]"
+    assert len(booking.effects) == before + 1
+
+
+def test_while_the_language_model_is_away_rules_decide(
+    service: Service, client: httpx.Client, model: FakeModelServer
+) -> None:
+    model.configure(faults=[{"kind": "status", "status": 401, "times": -1}])
+    said = talk(client, "What is the weather in Bandung?")
+    assert said["fallback_reason"] == "model-unavailable"
+    assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "done")]
+    assert said["answer"] == "It is 31 degrees in Bandung now. [1]"
