@@ -21,7 +21,7 @@ from agents.runs.outbox import Outbox
 from agents.runs.permission import check_again
 from agents.runs.record import Event, RunRecord, approved, cancelled, failure, resumed
 from agents.runs.run_store import LOST, Claimed, RunStore
-from agents.tools.turn import Approval, CheckPermission
+from agents.tools.turn import Approval, CheckPermission, digest_call
 from agents.transcripts import ListedConversation
 from auth.principal import Principal
 from domain.transcript_writing import FinishedTurn
@@ -141,7 +141,7 @@ class Runs:
         last = await self._run_store.last_event(record.id)
         if last is None or last[1]["type"] != "waiting" or last[1]["call"]["call_id"] != approval.call_id:
             raise _not_waiting(approval)
-        stored = approval.store()
+        stored = replace(approval, digest=digest_call(last[1]["call"])).store()
         if not await self._run_store.resume(record.id, stored):
             raise _not_waiting(approval)
         live = self._live_run(replace(record, status="running", approval=stored), last[0] + 1)

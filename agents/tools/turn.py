@@ -1,16 +1,18 @@
 """The tools of one turn: which may be used, how much, and how a call is made."""
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agents.bots import BotConfig
 from agents.tools.planner import Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rules import RulePlanner
-from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
+from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, write_arguments
 from agents.tools.work import CallRecord, ToolWork
 from auth.principal import Principal
 from utils.errors import ProblemError
@@ -34,20 +36,29 @@ class ToolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What the person said of a call that waits."""
+    """What the person said of a call that waits; `digest` is that of the call as it was shown, see `digest_call`."""
 
     call_id: str
     approved: bool
+    digest: str = ""
 
     def store(self) -> str:
         """As a text."""
-        return f"{'approve' if self.approved else 'reject'}:{self.call_id}"
+        return f"{'approve' if self.approved else 'reject'}:{self.digest}:{self.call_id}"
 
     @classmethod
     def read(cls, stored: str) -> "Approval | None":
         """What `store` made; None of an empty text."""
-        word, colon, call_id = stored.partition(":")
-        return cls(call_id, word == "approve") if colon else None
+        word, _, rest = stored.partition(":")
+        digest, _, call_id = rest.partition(":")
+        return cls(call_id, word == "approve", digest) if call_id else None
+
+
+def digest_call(call: Mapping[str, Any]) -> str:
+    """What tells a call from one of the same id with another tool or other arguments: a conversation that was lost is
+    planned anew, and nobody has approved what comes of that."""
+    told = write_arguments({"name": call["name"], "arguments": call["arguments"]})
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,10 @@ class TurnTools:
 
     def waits(self, call: CallRecord) -> bool:
         """Whether the person has to be asked about *call* first."""
-        is_decided = self.approval is not None and self.approval.call_id == call["call_id"]
-        return call["name"] in self.bot.approvals and not is_decided
+        if call["name"] not in self.bot.approvals:
+            return False
+        said = self.approval
+        return said is None or (said.call_id, said.digest) != (call["call_id"], digest_call(call))
 
     def is_rejected(self, call: CallRecord) -> bool:
         """Whether the person has said no to *call*."""

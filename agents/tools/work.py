@@ -74,8 +74,8 @@ def keep_result(work: ToolWork, call: CallRecord, result: ToolResult) -> None:
     call["status"], call["text"] = "done", result.text
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in work["hits"]}
-        new = [hit for hit in result.found.hits if hit.passage.passage_id not in known]
-        work["hits"] += map(_pack, new)
+        new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
+        work["hits"] += map(_pack, new.values())
         work["evidence"] = max(work["evidence"], float(result.found.verdict.evidence))
         work["is_index_whole"] = work["is_index_whole"] and result.found.is_index_whole
 

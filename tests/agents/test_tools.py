@@ -1,13 +1,27 @@
 """The port of tools: arguments held to their schema, and read from a question where no language model does it."""
 
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from agents.bots import BotConfig
 from agents.tools.registry import ToolRegistry
 from agents.tools.rules import read_arguments
-from agents.tools.tool import Tool, ToolCall, ToolResult, UnusableTool
+from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, UnusableTool
+from agents.tools.turn import Approval, ToolLimits, ToolService, TurnTools, digest_call
+from agents.tools.work import CallRecord, add_call, judge_work, keep_result, list_hits, take_up
+from auth.operators import make_operator
+from auth.principal import Principal
+from auth.scopes import Scope
+from retrieval.answerability import Verdict
+from retrieval.search import SearchResult
 from utils.errors import BadInput
+from utils.passages import Hit, Passage
 
 
 async def run(call: ToolCall) -> ToolResult:
@@ -104,3 +118,82 @@ def test_arguments_are_read_from_a_question_and_never_made_up(
     properties: dict[str, Any], question: str, found: dict[str, Any] | None
 ) -> None:
     assert read_arguments(tool(**properties), question) == found
+
+
+async def allow(principal: Principal, *needed: Scope) -> Principal:
+    return principal
+
+
+def open_turn(*tools: Tool, is_durable: bool = True, seconds: float = 60.0) -> TurnTools:
+    service = ToolService(ToolRegistry(tools), allow, ToolLimits(seconds=seconds))
+    bot = BotConfig(tools=tuple(each.name for each in tools))
+    turn = service.open_turn(make_operator("default"), bot, None, lambda: is_durable)
+    assert turn is not None
+    return turn
+
+
+def ask_for(name: str) -> CallRecord:
+    work = take_up(None, "run")
+    add_call(work, name, {})
+    return work["calls"][0]
+
+
+async def test_nothing_is_changed_while_it_could_not_be_kept() -> None:
+    acting = replace(tool(), has_side_effects=True)
+    assert (await open_turn(acting).call(ask_for("book"))).text == "Done."
+    with pytest.raises(ToolFailed, match="a tool that changes something is not called"):
+        await open_turn(acting, is_durable=False).call(ask_for("book"))
+    assert (await open_turn(tool(), is_durable=False).call(ask_for("book"))).text == "Done."
+
+
+def test_an_approval_is_of_the_call_that_was_shown_and_of_no_other() -> None:
+    service = ToolService(ToolRegistry([tool()]), allow)
+    bot = BotConfig(tools=("book",), approvals=("book",))
+    shown = {**ask_for("book"), "arguments": {"room": 7}}
+    said = Approval.read(Approval(str(shown["call_id"]), True, digest_call(shown)).store())
+    turn = service.open_turn(make_operator("default"), bot, said, lambda: True)
+    assert turn is not None
+    for number, waits in ((7, False), (8, True)):
+        call = ask_for("book")
+        call["arguments"] = {"room": number}
+        assert turn.waits(call) is waits
+    assert Approval.read("") is None
+
+
+async def test_a_tool_that_takes_no_notice_of_its_end_holds_up_nobody() -> None:
+    ended = asyncio.Event()
+
+    async def insist(call: ToolCall) -> ToolResult:
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await ended.wait()
+        raise RuntimeError("nobody waits for it any more")
+
+    with pytest.raises(TimeoutError):
+        await open_turn(replace(tool(), run=insist, timeout_s=0.01)).call(ask_for("book"))
+    ended.set()
+    await asyncio.sleep(0)
+
+
+async def test_a_call_gets_no_more_time_than_the_turn_has() -> None:
+    async def wait(call: ToolCall) -> ToolResult:
+        await asyncio.sleep(60)
+        return ToolResult("Late.")
+
+    turn = open_turn(replace(tool(), run=wait, timeout_s=60), seconds=0.01)
+    with pytest.raises(TimeoutError):
+        await turn.call(ask_for("book"))
+    assert turn.find_limit(take_up(None, "run")) == "Tools took 0.01 s."
+
+
+def test_what_was_found_survives_being_kept_as_plain_values() -> None:
+    passage = Passage("p", "d", "T", "t.md", None, 3, "A › B", 5, 9, "en", "Text", 2, "set", ("a=b",), seams=(1, 2))
+    hit = Hit(passage, np.float32(0.5), np.float32(0.25), 1.0, 1, None)  # type: ignore[arg-type] # as an index gives them
+    work = take_up(None, "run")
+    add_call(work, "search_documents", {"query": "q"})
+    found = SearchResult([hit, hit], None, Verdict(True, 1.5, True), [])
+    keep_result(work, work["calls"][0], ToolResult(found=found))
+    kept = json.loads(json.dumps(work))
+    assert list_hits(take_up(kept, "run")) == [hit, hit][:1]
+    assert judge_work(kept).answerable
+    assert take_up(kept, "another run")["calls"] == []
