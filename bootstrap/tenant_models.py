@@ -19,8 +19,9 @@ from agents.state import AnswerModel
 from auth.principal import Principal
 from bootstrap.model_registry import ModelKey, OpenModel
 from config import Settings
-from domain.chat_models import Provider, StoredModel, decrypt_key, get_model
+from domain.chat_models import Provider, StoredModel, get_model
 from domain.db import Database
+from domain.model_keys import decrypt_key
 from providers.gate import Gate
 from providers.openai_errors import Side
 from providers.retries import CallLimits

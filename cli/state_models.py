@@ -9,8 +9,8 @@ from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
 from cli.state_ratings import can_have_records
 from config import Settings
-from domain.chat_models import list_keys, rekey
 from domain.db import open_database
+from domain.model_keys import list_keys, rekey
 from domain.scoping import every_tenant
 from utils.checkpointer.errors import UnreadableValue
 

@@ -1,6 +1,5 @@
 """A tenant's language models: made, listed, changed and removed. Each change is a version; API keys are encrypted."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,17 +9,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.model_keys import encrypt_key, shorten_key
 from domain.models import Bot, BotVersion, ChatModel, ChatModelVersion, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count
-from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_name
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.reencryption import Outcome
-from utils.errors import Conflict, NotFound, NotReady
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, NotFound
 from utils.reach import AddressRefused, Reach
 from utils.validation import BOT_ID, refuse_field
-
-logger = logging.getLogger(__name__)
 
 Provider = Literal["openai", "anthropic", "google"]
 BASE_URLS: dict[Provider, str] = {
@@ -31,13 +27,8 @@ BASE_URLS: dict[Provider, str] = {
 """The providers' own; `openai` is also for every other endpoint that speaks its format."""
 MOST_MODELS = 200  # of a tenant
 LONGEST_URL, LONGEST_NAME = 500, 200
-_SHOWN, _LEAST_KEY = 4, 16  # of a shorter key its end would tell too much
 _MOST_NAMED = 5
 _IS_PRESENT = ChatModel.removed_at.is_(None)
-_NO_KEYS = (
-    "An API key is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
-    "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,8 @@ def create_model(
             session.add(row)
     except IntegrityError as exc:  # another request was first
         raise _make_taken_error(model_id) from exc
-    return _add_version(session, row, spec, _encrypt(row, spec, api_key, keys), _shorten(api_key))
+    sealed = encrypt_key(row, spec.provider, spec.base_url, api_key, keys)
+    return _add_version(session, row, spec, sealed, shorten_key(api_key))
 
 
 def list_models(session: Session, ctx: Principal, part: Part) -> Rows[ChatModel]:
@@ -174,7 +166,9 @@ def change_model(
         return stored
     if stays:
         return _add_version(session, row, spec, former.api_key, former.api_key_end)
-    return _add_version(session, row, spec, _encrypt(row, spec, api_key or "", keys), _shorten(api_key or ""))
+    new_key = api_key or ""
+    sealed = encrypt_key(row, spec.provider, spec.base_url, new_key, keys)
+    return _add_version(session, row, spec, sealed, shorten_key(new_key))
 
 
 def remove_model(session: Session, ctx: Principal, model_id: str) -> None:
@@ -193,46 +187,6 @@ def remove_model(session: Session, ctx: Principal, model_id: str) -> None:
         raise Conflict(f"Bots answer by this model ({named}): give them another one first.")
     row.removed_at = now()
     session.flush()
-
-
-def decrypt_key(version: ChatModelVersion, keys: Keyring | None) -> str:
-    """The API key, "" if there is none.
-
-    Raises:
-        NotReady: it cannot be read; the log says why.
-    """
-    try:
-        return _open_key(version, keys)
-    except UnreadableValue as exc:
-        named = f"{version.tenant_id}/{version.model_id}"
-        logger.error("The API key of the model %s, version %s, cannot be read: %s.", named, version.version, exc)
-        detail = f"The API key of the model {version.model_id!r} cannot be read; the operator's log says why."
-        raise NotReady(f"{detail} Storing the key again solves this, too.") from exc
-
-
-def list_keys(session: Session, ctx: Principal) -> list[tuple[str, int]]:
-    """The models and versions of the tenant that have an API key."""
-    having = scoped(ctx, ChatModelVersion).where(ChatModelVersion.api_key.is_not(None))
-    columns = having.with_only_columns(ChatModelVersion.model_id, ChatModelVersion.version)
-    return [(model_id, version) for model_id, version in session.execute(columns)]
-
-
-def rekey(
-    session: Session, ctx: Principal, model_id: str, version: int, *, old: Keyring | None, new: Keyring
-) -> Outcome:
-    """Write the API key of a version, which *old* reads, anew under *new*.
-
-    Raises:
-        UnreadableValue: it cannot be read; it is as it was.
-    """
-    of_it = scoped(ctx, ChatModelVersion).where(ChatModelVersion.model_id == model_id)
-    found = session.scalar(of_it.where(ChatModelVersion.version == version).with_for_update())
-    if found is None or found.api_key is None:
-        return "absent"
-    if new.is_current(found.api_key):
-        return "current"
-    found.api_key = new.encrypt(_open_key(found, old).encode(), _name(found, found))
-    return "done"
 
 
 def check_base_url(base_url: str, reach: Reach) -> str:
@@ -295,33 +249,3 @@ def _add_version(
     session.add(version)
     session.flush()
     return StoredModel(row, version)
-
-
-def _encrypt(row: ChatModel, spec: ModelSpec, api_key: str, keys: Keyring | None) -> bytes | None:
-    if not api_key:
-        return None
-    if keys is None:
-        raise Conflict(_NO_KEYS)
-    return keys.encrypt(api_key.encode(), _name(row, spec))
-
-
-def _open_key(version: ChatModelVersion, keys: Keyring | None) -> str:
-    """The API key, "" if there is none.
-
-    Raises:
-        UnreadableValue: its key is not among *keys*, or it was changed or moved.
-    """
-    if version.api_key is None:
-        return ""
-    if keys is None:
-        raise make_missing_key_error(read_key_name(version.api_key))
-    return keys.decrypt(version.api_key, _name(version, version)).decode()
-
-
-def _name(row: ChatModel | ChatModelVersion, spec: ModelSpec | ChatModelVersion) -> bytes:
-    """What a key is bound to: moved to another model, or to another address, it does not open."""
-    return f"key of the model {row.tenant_id}/{row.model_id} for {spec.provider} {spec.base_url}".encode()
-
-
-def _shorten(api_key: str) -> str:
-    return api_key[-_SHOWN:] if len(api_key) >= _LEAST_KEY else ""

@@ -236,7 +236,7 @@ class ChatModel(Base):
 class ChatModelVersion(Base):
     """How a model is reached since one change of it; rows are not altered, so that a run goes on with its version.
 
-    Only the key is written anew where the key that it is encrypted under is: `domain/chat_models.py` says how.
+    Only the key is written anew where the key that it is encrypted under is: see `domain/model_keys.py`.
     """
 
     __tablename__ = "chat_model_versions"
