@@ -126,7 +126,7 @@ def test_a_missing_package_is_named(
     [
         (
             ("--base-url", "http://10.0.0.1/v1"),
-            "not on the public internet; the operator opens some with MODEL_NETWORKS",
+            "not on the public internet; the operator can allow it in MODEL_NETWORKS",
         ),
         (("--base-url", "ftp://x"), "Has to be an address such as https://api.example.org/v1."),
         (("--base-url", "http://u:p@127.0.0.1/"), "Has to be without a login"),

@@ -1,5 +1,6 @@
 """What the fake model server is told to do and what it was asked; nothing of HTTP."""
 
+import asyncio
 import json
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.under_way: set[object] = set()  # connections with an answer that has not ended
+        self.transports: set[asyncio.Transport] = set()  # of all connections
         self.reset()
 
     def reset(self) -> None:

@@ -52,8 +52,10 @@ class ModelProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by duck typing only
         self.model.counters["connections"] += 1
+        self.model.transports.add(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.model.transports.discard(self.transport)
         if self.timer:
             self.timer.cancel()
         if self.answering:
@@ -272,10 +274,15 @@ class FakeModelServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server, self._address = await start(FakeModel(), port=0)
+        model = FakeModel()
+        server, self._address = await start(model, port=0)
         self._ready.set()
         await self._stop.wait()
         server.close()
+        while model.transports:  # of clients that keep them open
+            for transport in list(model.transports):
+                transport.abort()
+            await asyncio.sleep(0)
 
     def _call(self, path: str, body: object = None) -> Json:
         data = None if body is None else json.dumps(body).encode()
