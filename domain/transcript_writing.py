@@ -77,7 +77,8 @@ def write_turns(
         groups[turn.key].append(turn)
     written: list[str] = []
     for _, group in sorted(groups.items()):  # several at once lock conversations in the same order
-        ordered = sorted(group, key=lambda turn: turn.sequence)
+        once = {turn.run_id: turn for turn in group}  # it may wait in two places
+        ordered = sorted(once.values(), key=lambda turn: turn.sequence)
         written += _write_conversation(session, ordered, retention=retention, keys=keys)
     return written
 
