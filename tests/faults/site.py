@@ -43,7 +43,7 @@ class Site:
 
     def await_whole(self) -> None:
         """Wait until all workers serve, and see their stores."""
-        self.service.wait_for(self._has_started)
+        self.service.wait_for(self.has_started)
         for worker in self.service.workers():
             with closing(self.client_of(worker)) as client:
                 self.service.wait_for(partial(_is_healthy, client))
@@ -77,7 +77,8 @@ class Site:
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
 
-    def _has_started(self) -> bool:
+    def has_started(self) -> bool:
+        """Whether all workers serve."""
         # By what they log: a question to one that does not serve yet would have to keep the others from it for long.
         workers, told = self.service.workers(), self.service.logged()
         begun = [told.find(f"Started server process [{worker}]") for worker in workers]

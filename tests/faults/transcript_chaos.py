@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -88,9 +88,9 @@ def _talk_under_harm(
     # In this thread: PostgreSQL ends with the one that has started it.
     while any(thread.is_alive() for thread in asking):
         _wait(asking, chance.uniform(0.6, 1.4) * pause_s)
-        if chance.random() < 0.5 and (workers := site.service.workers()):
-            with suppress(ProcessLookupError):  # it is being replaced
-                site.kill(chance.choice(workers))
+        if chance.random() < 0.5:
+            if site.has_started():  # else none would ever serve where starting takes long
+                site.kill(chance.choice(site.service.workers()))
                 done["workers killed"] += 1
         else:
             postgres.kill()
