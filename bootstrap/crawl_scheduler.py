@@ -19,6 +19,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
+from ingestion.jobs import tidy_crawls
 from ingestion.parsers.sandbox import ParserProcess
 from ingestion.policy import ReadingPolicy
 from utils.errors import Conflict, NotFound, ProblemError
@@ -112,6 +113,7 @@ class CrawlScheduler:
 
     def _due(self) -> list[_Due]:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
+        tidy_crawls(self._database)  # also where nobody works on documents
         with self._database.reading() as session:
             scheduled = crawls.list_tenants_to_queue(session, WORKER)
         for ctx in scheduled:

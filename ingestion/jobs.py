@@ -248,11 +248,22 @@ def tidy(database: Database) -> None:
         StoreUnavailable: the database is away.
     """
     with database.reading() as session:
-        tenants, crawled = jobs.tenants_to_tidy(session), crawls.list_tenants_to_tidy(session)
+        tenants = jobs.tenants_to_tidy(session)
     for ctx in tenants:
         with database.writing() as session:
             jobs.tidy(session, ctx)
-    for ctx in crawled:
+    tidy_crawls(database)
+
+
+def tidy_crawls(database: Database) -> None:
+    """Give on the crawls of workers that are dead. Blocking.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    with database.reading() as session:
+        tenants = crawls.list_tenants_to_tidy(session)
+    for ctx in tenants:
         with database.writing() as session:
             crawls.tidy(session, ctx)
 

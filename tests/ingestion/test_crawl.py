@@ -1,8 +1,11 @@
 """Crawls of a site of our own, over real HTTP and with real parsers, into a real database."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -13,14 +16,16 @@ from pypdfium2 import PdfDocument
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import Scope
+from bootstrap.crawl_scheduler import CrawlScheduler
 from domain.crawls import cancel_crawl, find_crawls, request_crawl
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
 from domain.keys import create_key, revoke_key
-from domain.models import Document, Job, JobStage, JobStatus, WebSource
+from domain.models import Document, Job, JobStage, JobStatus, WebSource, now
 from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED
+from domain.scoping import scoped_update
 from domain.web_sources import (
     CrawlPlan,
     create_web_source,
@@ -478,6 +483,26 @@ def test_a_crawl_is_not_begun_once_the_key_that_asked_for_it_was_revoked(
     assert web.job(source).status == (JobStatus.FAILED if is_revoked else JobStatus.COMPLETED)
     assert ("was revoked" in (web.job(source).error or "")) is is_revoked
     assert bool(site.requests) is not is_revoked
+
+
+@ON_SQLITE
+def test_the_service_goes_on_by_itself_with_a_crawl_whose_command_was_killed(web: Web) -> None:
+    claim = web.crawler("command:killed").claim(ACME, web.add("/library", kind="page"))
+    with web.database.writing() as session:
+        session.execute(scoped_update(ACME, Job).values(lease_until=now() - timedelta(seconds=1)))
+
+    async def crawl_until_it_is_over(rules: CrawlRules) -> None:
+        running = asyncio.create_task(CrawlScheduler(web.database, web.document_files, rules, at_once=1).run())
+        async with asyncio.timeout(60):
+            while web.job(claim.source).status != JobStatus.COMPLETED:
+                await asyncio.sleep(0.05)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    with Sandbox() as sandbox:
+        asyncio.run(crawl_until_it_is_over(replace(web.rules, policy=policy_with(sandbox))))
+    assert list(web.documents()) == ["/library"]
 
 
 @ON_SQLITE
