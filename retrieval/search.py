@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from auth.principal import Principal
-from retrieval.answerability import Verdict, judge
+from retrieval.answerability import Calibration, Verdict, judge
 from retrieval.calibration import Calibrations
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import make_embedding_text
@@ -36,12 +36,14 @@ class SearchOptions:
 
     `priorities` by dataset id are added to the fused score, which counts in standard deviations of the candidates: with
     0.5 a passage passes others that are half a deviation better. Negative ones hold back. `context` are words of the
-    conversation before: the question is searched for with and without them, and both scores count.
+    conversation before: the question is searched for with and without them, and both scores count. `continued` are ids
+    of documents that the conversation is about: others are shown where these do not answer.
     """
 
     filters: Filters = ALL
     priorities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     context: str = ""
+    continued: frozenset[str] = frozenset()
 
 
 PLAIN = SearchOptions()
@@ -100,6 +102,10 @@ class Retriever:
             ranking, without_vector = await self._rank(ctx, each, limit, options.filters, course)
             rankings.append(ranking)
             degraded.append(without_vector)
+        estimated = self.calibrations.of(ctx) if self.calibrations else None
+        if options.continued:
+            own = partial(self._stay_in, options.continued, asked[0], rankings, limit, estimated)
+            rankings = list(await self._process(own, rankings[0]))
         hits = add_scores(rankings)
         if options.priorities:
             hits = course.note_stage("priorities", _prefer_language(hits, options.priorities))
@@ -111,19 +117,36 @@ class Retriever:
         shown = course.note_stage(
             "selection", await self._process(lambda: join_neighbours(drop_repeats(found), limit=limit), found)
         )
-        estimated = self.calibrations.of(ctx) if self.calibrations else None
         judged = (rankings[0] if options.context else hits)[:limit]
 
         def look() -> Verdict:
-            if options.context and asked[1].names_more_than([hit.passage for hit in judged]):
-                return judge(asked[1], rankings[1][:limit], model=self.embedder.model, estimated=estimated)
-            return judge(asked[0], judged, model=self.embedder.model, estimated=estimated)
+            verdict = judge(asked[0], judged, model=self.embedder.model, estimated=estimated)
+            if not options.context:
+                return verdict
+            alone = judge(asked[1], rankings[1][:limit], model=self.embedder.model, estimated=estimated)
+            if asked[1].names_more_than([hit.passage for hit in judged]):
+                return alone
+            # Words of the conversation find passages for anything: "asdf qwer" after a question about rent.
+            return replace(verdict, is_sure=verdict.is_sure and alone.is_sure)
 
         verdict = await self._process(look, judged)
         is_whole = was_whole and self.index.is_whole  # a search may be what finds the damage
         degraded.append(None if is_whole else INDEX_IS_FILLED)
         told = " ".join(dict.fromkeys(filter(None, degraded))) or None
         return SearchResult(shown, told, verdict, course.stages, is_whole)
+
+    def _stay_in(
+        self,
+        documents: frozenset[str],
+        question: Question,
+        rankings: Sequence[Sequence[Hit]],
+        limit: int,
+        estimated: Calibration | None,
+    ) -> Sequence[Sequence[Hit]]:
+        """The *rankings* of *documents* alone where these may answer *question*, else all of them."""
+        own = [[hit for hit in ranking if hit.passage.document_id in documents] for ranking in rankings]
+        may_answer = judge(question, own[0][:limit], model=self.embedder.model, estimated=estimated).answerable
+        return own if may_answer else rankings
 
     async def _rank(
         self, ctx: Principal, question: Question, limit: int, filters: Filters, course: "_Course"

@@ -1,6 +1,6 @@
 """Everyday words in English, Spanish and Indonesian: what a word of one of them is in another.
 
-A table of some 460 rows (`translations.json`), each of words that say nearly the same in every language. It is no
+A table of some 920 rows (`translations.json`), each of words that say nearly the same in every language. It is no
 dictionary: it holds what visitors of institutions ask about, so that a question meets documents in another language by
 words too. Words are compared by their stems.
 """

@@ -13,6 +13,7 @@ from agents.messages import spoken
 from agents.nodes.clarify import MOST_CHOICES, is_underspecified
 from agents.nodes.refuse import headings
 from agents.state import AgentContext, ChatState
+from providers.chat.followups import standalone_question
 from retrieval.conversation import choose_topic_words
 from retrieval.search import SearchOptions
 from utils.shorthand import spell_out
@@ -29,7 +30,9 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
-    options = SearchOptions(run.bot.filters, context=_topic(state["messages"]))
+    # A language model chooses among documents by itself, and loses those that it is not shown.
+    continued = frozenset[str]() if run.model.is_language_model else _find_continued(state["messages"])
+    options = SearchOptions(run.bot.filters, context=_topic(state["messages"]), continued=continued)
     async with run.place.outside():
         found = await run.retriever.search(run.tenant, query, limit=run.bot.top_k, options=options)
     if found.degraded:
@@ -39,6 +42,15 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     if is_underspecified(state["messages"]) and len(headings(found.hits, MOST_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
     return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
+
+
+def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
+    """The documents that the last answer rests on, where the newest question leans on what was said before it."""
+    *history, newest = spoken(messages)
+    if not history or standalone_question(history, newest.text) == newest.text:
+        return frozenset()
+    cited = history[-1].additional_kwargs.get("citations") or ()
+    return frozenset(citation["document_id"] for citation in cited)
 
 
 def _topic(messages: Sequence[AnyMessage]) -> str:

@@ -1,7 +1,7 @@
 """What can be quoted: the sentences of passages, with what they stand under."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,15 +21,16 @@ _PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
 class Candidate:
     """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
 
-    *head* names the columns of the table it is a row of; *lead* are the words of what it stands under, *title* those of
-    its document's; *kinds* are those of what it gives (`providers.chat.asked`). It stands at *start* to *end* in
-    *passage*, as a part of *block*.
+    *asks* is the question of the document that it follows, "" where there is none; *head* names the columns of the
+    table it is a row of; *lead* are the words of what it stands under, *title* those of its document's; *kinds* are
+    those of what it gives (`providers.chat.asked`). It stands at *start* to *end* in *passage*, as a part of *block*.
     """
 
     number: int
     rank: int
     language: str
     text: str
+    asks: str
     head: str
     words: frozenset[int]
     lead: frozenset[int]
@@ -56,7 +57,7 @@ class Candidate:
         return self._put_under_headings(self.passage.text[self.block.start : self.block.end])
 
     def _put_under_headings(self, text: str) -> str:
-        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading)))
+        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading, self.asks)))
         return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
@@ -82,6 +83,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             0,
             language,
             text := REFERENCE_MARK.sub("", sentence.text),  # a reader would take it for a mark of ours
+            asks,
             sentence.head,
             hash_content_words(text, language),
             hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
@@ -92,10 +94,24 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             start,
             end,
         )
-        for block in split_blocks(passage.text)
+        for asks, block in _follow_questions(split_blocks(passage.text))
         for is_list in [block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS]
         for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
     )
+
+
+def _follow_questions(blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
+    """*blocks* with the question that each follows: "Forgot your password? Reset it in the portal." answers with the
+    latter."""
+    asked = ""
+    for at, block in enumerate(blocks):
+        first, *others = block.sentences
+        if block.kind == "paragraph" and first.text.endswith("?") and (others or at + 1 < len(blocks)):
+            asked = first.text
+            block = replace(block, sentences=tuple(others), spans=block.spans[1:])
+        if block.sentences:
+            yield asked, block
+            asked = ""
 
 
 def is_foreign(question: str, sentence: Candidate) -> bool:

@@ -126,7 +126,7 @@ class ExtractiveChatModel(BaseChatModel):
             return sentences, max(word_scores(question, sentences), default=1.0)
 
         sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
-        likeness = await self._likeness(question, sentences) if needs_meaning(question, sentences, share) else None
+        likeness = await self._likeness(question, sentences) if needs_meaning(share) else None
         answer = partial(self._answer, question, passages, sentences, likeness)
         return await process_text(answer, characters=size, at_once=_AT_ONCE)
 

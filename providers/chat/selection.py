@@ -10,7 +10,7 @@ from itertools import islice
 
 from prompts.rag import NumberedPassage
 from providers.chat.asked import DURATION, LIST, MONEY, kinds_asked
-from providers.chat.candidates import REFERENCE_MARK, Candidate, is_foreign
+from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.followups import leave_out_topic
 from providers.chat.word_scores import translated_scores, word_scores
 from utils.words import hash_content_words
@@ -23,16 +23,18 @@ ON_TOPIC = 0.3
 _ASKED_FOR_BONUS = 0.3
 _MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
 _MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 1.4, 0.25
-# Less than this share, and a passage in another language among the first ones may say it better.
-_SURE_BY_WORDS, _FIRST_PASSAGES = 0.6, 2
+# Less than this share, and another sentence may say it better in other words.
+_SURE_BY_WORDS = 0.6
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
-FOREIGN_BONUS = 0.04
+FOREIGN_BONUS = 0.03
 # Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
 # the answer without adding to it. Beside a sentence that gives the kind of thing asked for, others give another value.
 _WORSE, _WORSE_BESIDE_VALUE, _WORSE_ROW = 0.5, 0.25, 0.1
 WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
+_WORSE_IN_EXPLANATION = 8  # times: where the best sentence has not the kind of thing asked for, the next one may
 _MOST_ROWS = 2
-_SHORT_PARAGRAPH = 100  # characters, which are quoted whole
+_SAME_QUESTION = 0.5  # for what stands under the very question, as in a list of frequent ones
+_SHORT_PARAGRAPH, _SHORT_EXPLANATION = 100, 300  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
 
 _ASKS_FOR_NUMBER = re.compile(
@@ -70,12 +72,9 @@ class Quote:
         return f"{self.text[:-2]}{mark} |" if self.text.endswith(" |") else f"{self.text}{mark}"
 
 
-def needs_meaning(question: str, sentences: Sequence[Candidate], best_share: float) -> bool:
-    """Whether words, of which one of *sentences* has at best this share, do not tell which one answers."""
-    if best_share < ON_TOPIC:
-        return True
-    first = (sentence for sentence in sentences if sentence.rank < _FIRST_PASSAGES)
-    return best_share < _SURE_BY_WORDS and any(is_foreign(question, sentence) for sentence in first)
+def needs_meaning(best_share: float) -> bool:
+    """Whether words, of which one sentence has at best this share, do not tell which one answers."""
+    return best_share < _SURE_BY_WORDS
 
 
 def select_quotes(
@@ -104,7 +103,7 @@ def select_quotes(
         if chosen and (score < least or score <= 0):
             break
         of_block = [sentences[i] for i in members]
-        text = _quote_block(of_block, [scores[i] for i in members], left, worse=by, may_cut=not chosen)
+        text = _quote_block(of_block, [scores[i] for i in members], left, worse=by, may_cut=not chosen, asked=asked)
         if not chosen and not text:
             first = sentences[scores.index(best)]
             text = _shorten(question, first, left - len(str(Quote(first.number, ""))))
@@ -134,7 +133,13 @@ def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
 
 
 def _quote_block(
-    sentences: Sequence[Candidate], scores: Sequence[float], room: int, *, worse: float, may_cut: bool
+    sentences: Sequence[Candidate],
+    scores: Sequence[float],
+    room: int,
+    *,
+    worse: float,
+    may_cut: bool,
+    asked: frozenset[str],
 ) -> str:
     """The part of a block that is quoted, at most *room* characters with its mark; "" if that is too little.
 
@@ -146,8 +151,10 @@ def _quote_block(
     if block.kind == "table":
         return _rows(sentences, scores, room)
     whole = _verbatim(passage, block.start, block.end)
+    best = sentences[max(range(len(sentences)), key=scores.__getitem__)]
     if block.kind == "paragraph" and len(whole) > _SHORT_PARAGRAPH:
-        floor = max(scores) - worse
+        explains = asked.isdisjoint(best.kinds) and len(whole) <= _SHORT_EXPLANATION
+        floor = max(scores) - worse * (_WORSE_IN_EXPLANATION if explains else 1)
         told = [sentence for sentence, score in zip(sentences, scores, strict=True) if score >= floor]
         whole = _verbatim(passage, told[0].start, told[-1].end)
     if len(whole) <= room:
@@ -227,8 +234,16 @@ def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: S
         + _SHARE_BESIDE_MEANING * share
         + _ASKED_FOR_BONUS * (not asked.isdisjoint(s.kinds))
         - _LATER_BESIDE_MEANING * _later(s.rank)
+        + _SAME_QUESTION * _is_headed_by(question, s)
         for share, like, s in zip(shares, likeness, sentences, strict=True)
     ]
+
+
+def _is_headed_by(question: str, sentence: Candidate) -> bool:
+    """Whether *sentence* stands under *question* itself, as in a list of frequent ones."""
+    heading = sentence.asks or sentence.passage.heading.rpartition(" › ")[2]
+    asked = hash_content_words(question, sentence.language)
+    return bool(asked) and asked == hash_content_words(heading, sentence.language)
 
 
 def _average_shares(

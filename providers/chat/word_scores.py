@@ -83,4 +83,5 @@ def _share(asked: Sequence[_Word], weights: Sequence[float], sentence: Candidate
         if word.every.isdisjoint(sentence.title):
             total += weight
             met += weight * max(word.count_in(sentence.words), _LEAD_WEIGHT * word.count_in(sentence.lead))
-    return met / (total or 1.0)
+    # Where the document is about all of it, each of its sentences may answer.
+    return met / total if total else float(bool(asked))

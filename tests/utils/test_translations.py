@@ -14,6 +14,7 @@ from utils.words import hash_content_words
     [
         ("price", "en", "precio", "es"), ("precios", "es", "harga", "id"), ("perpustakaan", "id", "library", "en"),
         ("Dogs", "en", "anjing", "id"), ("cost", "en", "fee", "en"), ("jueves", "es", "Thursday", "en"),
+        ("fuel", "en", "gasolina", "es"), ("obat", "id", "medicine", "en"), ("plazo", "es", "batas", "id"),
     ],
 )  # fmt: skip
 def test_everyday_words_are_known_by_their_stems(word: str, source: str, said: str, target: str) -> None:
