@@ -11,6 +11,7 @@ from agents.citations import bind_citations, without_marks
 from agents.state import AnswerModel
 from auth.principal import Principal
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
+from providers.chat.extractive import quote_request
 from retrieval.search import Retriever
 from utils.errors import BadInput, ProviderError, StoreUnavailable
 
@@ -81,8 +82,11 @@ class LocalAsker:
         if self.model is None or not found.verdict.answerable:
             return AskedOutcome(passages, found.verdict.answerable, None if self.model is None else "")
         hits = found.hits[: self.top_k]
-        system = system_prompt([hit.passage for hit in hits], institution="", language_policy=_POLICY)
-        reply = await self.model.chat.ainvoke([SystemMessage(system), HumanMessage(question)])
+        shown = [hit.passage for hit in hits]
+        system = SystemMessage(system_prompt(shown, institution="", language_policy=_POLICY))
+        asks_model = self.model.is_language_model
+        request = [system, HumanMessage(question)] if asks_model else quote_request(question, shown)
+        reply = await self.model.chat.ainvoke(request)
         said, is_uncertain = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return AskedOutcome(passages, answered=False, answer="")
