@@ -40,7 +40,7 @@ from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
-from bootstrap.companions import accompany
+from bootstrap.chat_page_process import run_with_chat_page
 from bootstrap.observability import start_observability
 from bootstrap.services import open_services, wait_until_it_may_start
 from cli.commands import register_commands
@@ -155,7 +155,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             with _stopping_on_signals(server):
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 try:
-                    await accompany(serving, services)
+                    await run_with_chat_page(serving, services)
                 finally:
                     server.should_exit = True
                     await serving

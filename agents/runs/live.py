@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
 from agents.runs.record import ENDS, Event, RunRecord
-from agents.runs.run_store import HOLED, LOST, TAKEN, UNWANTED, Batch, RunStore
+from agents.runs.run_store import EVENTS_MISSING, LOST, TAKEN, UNWANTED, Batch, RunStore
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
@@ -185,7 +185,7 @@ class LiveRun:
             state = await self._run_store.append(self.record, batch, after=before, turn=waiting)
             if state == LOST:  # or Redis did not answer when it began
                 await self._run_store.begin(self.record)
-            if state in (LOST, HOLED):
+            if state in (LOST, EVENTS_MISSING):
                 state = await self._run_store.append(self.record, self._batch(0, upto), turn=waiting)
             if state is not None and state > LOST:
                 self._written = upto

@@ -42,7 +42,7 @@ _NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel"
 _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
 # What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
-UNWANTED, TAKEN, LOST, HOLED = 0, -1, -2, -3
+UNWANTED, TAKEN, LOST, EVENTS_MISSING = 0, -1, -2, -3
 _TOO_MANY_WAIT = 2
 
 Batch = list[tuple[int, Event]]  # events with their numbers
@@ -122,7 +122,7 @@ class RunStore:
 
         *turn* waits from now on to be written to the transcript; it comes with the end.
 
-        1; `UNWANTED`; `TAKEN`; `LOST`; `HOLED` if events up to *after* are not there any more.
+        1; `UNWANTED`; `TAKEN`; `LOST`; `EVENTS_MISSING` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
         told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""

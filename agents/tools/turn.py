@@ -11,7 +11,7 @@ from typing import Any
 from agents.bots import BotConfig
 from agents.tools.planner import Planner
 from agents.tools.registry import ToolRegistry
-from agents.tools.rules import RulePlanner
+from agents.tools.rule_planner import RulePlanner
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, write_arguments
 from agents.tools.work import CallRecord, ToolWork
 from auth.principal import Principal

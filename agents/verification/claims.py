@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agents.verification.asides import is_aside, without_references
+from agents.verification.meta_sentences import is_aside, without_references
 from providers.chat.sentences import is_abbreviated
 
 # Strangers write what models repeat. So nothing here is tried at each of many blanks or dots in a row: a repeat is

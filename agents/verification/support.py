@@ -8,9 +8,9 @@ between the two the sentence is undecided. `benchmarks/verification.py` measures
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agents.verification.asides import is_general
 from agents.verification.claims import Claim
 from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
+from agents.verification.meta_sentences import is_general
 from agents.verification.negation import contradiction_between, denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
 from agents.verification.verdict import SentenceVerdict, Status

@@ -20,7 +20,7 @@ from config import (
     Settings,
     SettingsError,
     SettingsFileError,
-    find_slips,
+    find_misspelt_variables,
     list_variables,
     load_settings,
     settings_file,
@@ -153,7 +153,7 @@ def check_env_file(_: Installation) -> list[Finding]:
     path = settings_file().absolute()
     slips = [
         warning(slip.name, f"This variable in {slip.where} is not known to the service.", f"Is {slip.meant} meant?")
-        for slip in find_slips()
+        for slip in find_misspelt_variables()
     ]
     if not path.is_file():
         return [ok(".env", f"there is none in {path.parent}: variables come from the environment alone"), *slips]

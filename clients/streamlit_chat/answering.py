@@ -24,11 +24,11 @@ from clients.run_events import (
     WaitingCall,
 )
 from clients.streamlit_chat.approvals import show_request
+from clients.streamlit_chat.history import show_history
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.messages import open_bubble, show_answer
 from clients.streamlit_chat.polling import poll
 from clients.streamlit_chat.ratings import show_rating
-from clients.streamlit_chat.shelf import show_shelf
 from clients.streamlit_chat.talk import (
     Attempt,
     Talk,
@@ -172,4 +172,4 @@ def _tell(attempt: Attempt, notice: DeltaGenerator, *, is_lost: bool) -> None:
 def _show_begun(talk: Talk, api: ApiClient) -> None:
     if not talk.in_address:
         put_in_address(talk)
-    show_shelf(talk, api)
+    show_history(talk, api)

@@ -8,9 +8,9 @@ from pathlib import Path
 import streamlit as st
 
 from clients.api_client import Health
+from clients.streamlit_chat.history import discard_current
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
-from clients.streamlit_chat.shelf import discard_current
 from clients.streamlit_chat.signing_in import show_account
 from clients.streamlit_chat.talk import Talk, begin_anew
 

@@ -11,10 +11,10 @@ from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
+from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.shelf import confirm_discarding, show_shelf, take_off_shelf
 from clients.streamlit_chat.signing_in import (
     forget_failed_sign_in,
     get_signed_in_token,
@@ -85,7 +85,7 @@ def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) ->
         conversation = load(talk, api)
     except ApiError as failure:
         log_failure(failure)
-        show_shelf(talk)
+        show_history(talk)
         show_failure(failure, talk, api)
         return
     if conversation is None:
@@ -116,13 +116,13 @@ def _get_cached_health(address: ApiAddress) -> Health:
 
 def _replace_expired(talk: Talk) -> None:
     """Begin a new conversation in place of one that is no more, with the question that was to be asked in it."""
-    take_off_shelf(talk.conversation_id)
+    remove_from_history(talk.conversation_id)
     begin_anew(gone=talk.question is None).question = talk.question
 
 
 def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
     """What stands where nothing has been said yet."""
-    show_shelf(talk, api)
+    show_history(talk, api)
     if talk.gone:
         st.info("This conversation has expired or does not exist. Ask a question to begin a new one.")
     if isinstance(health, ApiAway):
@@ -146,7 +146,7 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
         offset=conversation.offset,
     )
     if asked is None or talk.failure or holds:
-        show_shelf(talk, api)
+        show_history(talk, api)
         _show_rest(talk, api, conversation)
     else:
         attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()

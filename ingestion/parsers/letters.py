@@ -26,7 +26,7 @@ _VOWELS = frozenset("aeiou")
 _WORD = re.compile(r"(?<!\w)[a-zA-Z]{2,}(?!\w)")  # not the digits and letters of codes
 
 
-def are_shuffled(text: str) -> bool:
+def has_shuffled_letters(text: str) -> bool:
     """Whether the Latin letters of *text* cannot be the ones that are meant. Of a short text that is never said."""
     sample = text[:SAMPLE_CHARACTERS]
     words = [word.lower() for word in _WORD.findall(sample)]

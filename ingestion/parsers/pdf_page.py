@@ -6,7 +6,7 @@ from itertools import islice
 from pypdfium2 import PdfiumError, PdfPage, PdfTextPage, raw
 
 from ingestion.parsers.garbled import UNKNOWN, is_garbled, is_garbled_line
-from ingestion.parsers.letters import are_shuffled
+from ingestion.parsers.letters import has_shuffled_letters
 from ingestion.parsers.parsed import clean
 
 MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
@@ -86,7 +86,7 @@ def read_page(page: PdfPage) -> Page:
 def _find_legible(lines: list[Line]) -> list[Line]:
     """All *lines* if hardly any is garbled, else those that are not; none if the page is garbled as a whole."""
     text = "\n".join(line.text for line in lines)
-    if is_garbled(text) or are_shuffled(text):
+    if is_garbled(text) or has_shuffled_letters(text):
         return []
     garbled = [line for line in lines if is_garbled_line(line.text)]
     letters = sum(len(line.text) for line in lines)

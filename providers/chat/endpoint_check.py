@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from providers.openai_errors import CALL_ERRORS, Side, StatusError, describe_failure
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
 from providers.openai_wire import OpenAIWire
 
 _REFUSED = (301, 302, 303, 307, 308, 401, 402, 403, 404)
@@ -18,7 +18,7 @@ async def check_endpoint(base_url: str, api_key: SecretStr, model: str, *, timeo
     Raises:
         ProviderError: the key, the address or the model is refused.
     """
-    wire, side = OpenAIWire(base_url, api_key, connect_timeout_s=timeout_s), Side("chat model", "LLM", model)
+    wire, side = OpenAIWire(base_url, api_key, connect_timeout_s=timeout_s), EndpointInfo("chat model", "LLM", model)
     try:
         models = await _list_models(wire, side, timeout_s)
         await _try_key(wire, side, timeout_s)
@@ -27,7 +27,7 @@ async def check_endpoint(base_url: str, api_key: SecretStr, model: str, *, timeo
     return models
 
 
-async def _list_models(wire: OpenAIWire, side: Side, timeout_s: float) -> set[str]:
+async def _list_models(wire: OpenAIWire, side: EndpointInfo, timeout_s: float) -> set[str]:
     try:
         async with asyncio.timeout(timeout_s):
             return {str(model["id"]) for model in (await wire.fetch("/models"))["data"]}
@@ -41,7 +41,7 @@ async def _list_models(wire: OpenAIWire, side: Side, timeout_s: float) -> set[st
         return set()  # a list in another format; calls decide
 
 
-async def _try_key(wire: OpenAIWire, side: Side, timeout_s: float) -> None:
+async def _try_key(wire: OpenAIWire, side: EndpointInfo, timeout_s: float) -> None:
     # Some endpoints show their models to everybody. A request without messages is refused, but the key is seen first.
     body: dict[str, Any] = {"model": side.model, "messages": [], "max_tokens": 1}
     try:

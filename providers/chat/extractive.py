@@ -18,7 +18,7 @@ from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedP
 from providers.chat.candidates import Candidate, candidates, is_foreign
 from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
-from providers.chat.selection import (
+from providers.chat.quote_selection import (
     FOREIGN_BONUS,
     ON_TOPIC,
     SEPARATOR,

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from providers.chat.remote import RemoteModel, Stream
 from providers.chat.vendors import SessionTransport, VendorModel, in_our_terms
 from providers.gate import Gate
-from providers.openai_errors import Side
+from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
 from utils.checkpointer.circuit import Circuit
 from utils.outbound import Guard
@@ -66,7 +66,7 @@ async def open_chat_model(
     limits: CallLimits,
     gate: Gate,
     circuit: Circuit,
-    side: Side,
+    side: EndpointInfo,
     guard: Guard | None,
 ) -> RemoteGoogleModel:
     """See `providers.chat.openai.open_chat_model`; *base_url* is the part before `/v1beta/models`."""

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from providers.chat.candidates import Candidate
-from providers.chat.selection import Quote
+from providers.chat.quote_selection import Quote
 from utils.facts.names import find_names, is_known, list_words
 from utils.facts.numbers import KnownNumbers, Number, find_numbers
 from utils.facts.polarity import find_denying, find_opposed, tokenize

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from providers.chat.completions import Completions
 from providers.chat.remote import AskedModel, RemoteModel, Stream
 from providers.gate import Gate
-from providers.openai_errors import Side
+from providers.openai_errors import EndpointInfo
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
 from providers.retries import CallLimits
 from utils.checkpointer.circuit import Circuit
@@ -62,7 +62,7 @@ async def open_chat_model(
     gate: Gate | None = None,
     retry_after_s: float = 0.0,
     circuit: Circuit | None = None,
-    side: Side | None = None,
+    side: EndpointInfo | None = None,
     guard: Guard | None = None,
 ) -> RemoteChatModel:
     """A chat model for the running event loop only; `aclose` it there.
@@ -72,7 +72,7 @@ async def open_chat_model(
     do. An endpoint that has failed three times in a row is asked once in *retry_after_s*, until it has answered, unless
     there is a *circuit*. *side* is what messages call it, *guard* keeps it from private addresses.
     """
-    limits, side = limits or CallLimits(), side or Side("chat model", "LLM", model)
+    limits, side = limits or CallLimits(), side or EndpointInfo("chat model", "LLM", model)
     connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
     wire = OpenAIWire(base_url, api_key, connect_timeout_s=connect_timeout_s, guard=guard)
     common: dict[str, Any] = {
@@ -97,5 +97,5 @@ async def open_chat_model(
     )
 
 
-def _make_fallback(model: str, side: Side, wire: OpenAIWire, common: dict[str, Any]) -> EndpointModel:
+def _make_fallback(model: str, side: EndpointInfo, wire: OpenAIWire, common: dict[str, Any]) -> EndpointModel:
     return EndpointModel(model=model, side=replace(side, model=model), async_client=Completions(wire), **common)

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, AnswerCut, CallFailure, Side, StatusError, describe_failure
+from providers.openai_errors import CALL_ERRORS, AnswerCut, CallFailure, EndpointInfo, StatusError, describe_failure
 from providers.retries import CallFailed, CallLimits, retry
 from utils.checkpointer.circuit import Circuit
 from utils.errors import ProviderError, ProviderUnavailable
@@ -31,7 +31,7 @@ Stream = AsyncGenerator[ChatGenerationChunk, None]
 class AskedModel(BaseChatModel):
     """One model of an endpoint, asked once. Its errors are those of `providers.openai_errors.CALL_ERRORS`."""
 
-    side: SkipValidation[Side] = Field(exclude=True, repr=False)
+    side: SkipValidation[EndpointInfo] = Field(exclude=True, repr=False)
 
     @abstractmethod
     async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import SecretStr
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, Side, describe_failure
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderUnavailable
@@ -28,7 +28,7 @@ class OpenAIEmbedder:
 
     def __init__(self, wire: OpenAIWire, model: str, *, dimension: int, limits: CallLimits, gate: Gate) -> None:
         self._wire, self._dimension, self._limits, self.gate = wire, dimension, limits, gate
-        self._side = Side("embedding model", "EMBEDDING", model)
+        self._side = EndpointInfo("embedding model", "EMBEDDING", model)
 
     @classmethod
     async def create(

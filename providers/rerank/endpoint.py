@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, Side, describe_failure
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
 from providers.openai_wire import OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 
@@ -25,7 +25,7 @@ class EndpointReranker:
         """*base_url* is the part before `/rerank`, often it ends in `/v1`. *timeout_s* bounds a call with its retry."""
         self._wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
         limits = CallLimits(timeout_s=timeout_s, max_retries=1, backoff_s=0.1)
-        self._side, self._limits, self.gate = Side("reranker", "RERANK", model), limits, gate
+        self._side, self._limits, self.gate = EndpointInfo("reranker", "RERANK", model), limits, gate
 
     async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
         """How relevant each of *texts* is to *question*, in their order; higher is better, on the model's own scale.

@@ -11,7 +11,7 @@ import pytest
 
 from agents.bots import BotConfig
 from agents.tools.registry import ToolRegistry
-from agents.tools.rules import read_arguments
+from agents.tools.rule_planner import read_arguments
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, UnusableTool
 from agents.tools.turn import Approval, ToolLimits, ToolService, TurnTools, digest_call
 from agents.tools.work import CallRecord, add_call, judge_work, keep_result, list_hits, take_up

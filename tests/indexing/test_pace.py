@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from auth.principal import Principal
-from indexing.pace import Turns
+from indexing.pace import TenantRoundRobin
 from tests.domain.records import ACME, GLOBEX
 from utils.errors import NotEnoughSpace
 
@@ -23,7 +23,7 @@ async def test_two_callers_never_work_for_a_tenant_at_once() -> None:
         at_work.remove(ctx)
         return True
 
-    turns = Turns("Indexing of words", work)
+    turns = TenantRoundRobin("Indexing of words", work)
     assert await asyncio.gather(*(turns.take([ACME, GLOBEX], pause_s=1) for _ in range(2))) == [True, True]
     assert (len(most), max(most)) == (4, 1)
 
@@ -37,7 +37,7 @@ async def test_a_pause_is_logged_once_and_its_end_once(caplog: pytest.LogCapture
             raise NotEnoughSpace(reasons[0])
         return False
 
-    turns = Turns("Indexing of vectors", work)
+    turns = TenantRoundRobin("Indexing of vectors", work)
     for reason in [*["The disk is full."] * 6, "Redis is away.", "", ""]:
         reasons[:] = [reason] if reason else []
         await turns.take([ACME, GLOBEX], pause_s=0.0)

@@ -14,10 +14,10 @@ from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import remove_documents, replace_document
+from domain.indexed_documents import list_known_documents
 from domain.indexing import all_tenants
 from domain.models import Document
 from domain.quotas import UNLIMITED
-from domain.stock import list_known_documents
 from indexing.indexer import Indexer
 from indexing.reconciliation import FileFindings, Findings, reconcile, reconcile_files
 from ingestion.library import Library

@@ -10,7 +10,7 @@ from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion.parsers.garbled import is_garbled, is_garbled_line
 from ingestion.parsers.kinds import parse
-from ingestion.parsers.letters import are_shuffled
+from ingestion.parsers.letters import has_shuffled_letters
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from ingestion.reader import DocumentReader
 from tests.domain.records import ACME, GLOBEX
@@ -175,7 +175,7 @@ def test_a_page_whose_letters_stand_for_others_is_unread_and_recognised(seed: in
 
 @pytest.mark.parametrize("text", [*TRUE_TEXTS.values(), *TRUE_PAGES])
 def test_letters_of_true_text_stand_for_themselves(text: str) -> None:
-    assert not are_shuffled(" ".join([text] * 5))
+    assert not has_shuffled_letters(" ".join([text] * 5))
 
 
 def test_a_garbled_page_on_which_nothing_was_recognised_is_still_unread() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from providers.embeddings.caching import CachingEmbedder
 from providers.embeddings.openai import OpenAIEmbedder
-from providers.embeddings.remembered import RememberingEmbedder
 from tests.fakes.model_server import FakeModelServer
 from utils.errors import ProviderUnavailable
 
@@ -24,8 +24,8 @@ async def remote(model_server: FakeModelServer) -> AsyncIterator[OpenAIEmbedder]
     await made.aclose()
 
 
-def remembering(remote: OpenAIEmbedder, **changes: Any) -> RememberingEmbedder:
-    return RememberingEmbedder(remote, **{"size": 10, "ttl_s": 3600, **changes})
+def remembering(remote: OpenAIEmbedder, **changes: Any) -> CachingEmbedder:
+    return CachingEmbedder(remote, **{"size": 10, "ttl_s": 3600, **changes})
 
 
 async def calls_of(server: FakeModelServer, number: int) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from providers.chat import anthropic, google
 from providers.gate import Gate
-from providers.openai_errors import Side
+from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
 from tests.fakes.vendor_server import Vendor, serve_vendor
 from tests.service import free_port
@@ -59,7 +59,7 @@ async def open_model(vendor: Vendor, base_url: str = "", reach: Reach = LOOPBACK
         limits=CallLimits(timeout_s=options["timeout_s"], max_retries=options["retries"], backoff_s=0.01),
         gate=Gate(5, wait_s=5, name="model"),
         circuit=Circuit(retry_s=0, threshold=99, away="away", back="back"),
-        side=Side("model 'own'", "", "the-model", vendor.format.title()),
+        side=EndpointInfo("model 'own'", "", "the-model", vendor.format.title()),
         guard=Guard.load(reach),
     )
 

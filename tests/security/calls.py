@@ -13,7 +13,7 @@ from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
 from prompts.rag import number_passages, render_passages
 from providers.chat.candidates import candidates
-from providers.chat.selection import select_quotes, sentence_scores
+from providers.chat.quote_selection import select_quotes, sentence_scores
 from providers.chat.sentences import sentence_spans, split_sentences
 from retrieval.lexical import Lexicon
 from retrieval.question import Question

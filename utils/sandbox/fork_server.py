@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from utils.sandbox import kernel
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.walls import Grounds, Wall, Walls, lay_grounds
+from utils.sandbox.walls import SandboxResources, Wall, Walls, lay_grounds
 
 _REQUEST_BYTES = 65_536
 _CONNECTION, _ERRORS = 3, 4  # descriptors in a job's process; the latter is `jobs.FILE` where it is no program's
@@ -37,7 +37,7 @@ class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control, self._children = control, dict[int, socket.socket]()
         self._later: list[str] = []
-        self._common: Grounds | None = None
+        self._common: SandboxResources | None = None
         self._selector = selectors.DefaultSelector()
         self._woken, waking = socket.socketpair()
         for end in (self._woken, waking):
@@ -99,14 +99,14 @@ class _ForkServer:
         self._control.send(b"\n")
         return True
 
-    def _prepare_grounds(self, job: SandboxJob) -> Grounds:
+    def _prepare_grounds(self, job: SandboxJob) -> SandboxResources:
         """What its walls are put up from; the same for all that read what our own code reads."""
         if job.program or job.reads:
             return lay_grounds(job)
         self._common = self._common or lay_grounds(job)
         return replace(self._common, job=job)
 
-    def _fork(self, grounds: Grounds, descriptors: Sequence[int]) -> int | None:
+    def _fork(self, grounds: SandboxResources, descriptors: Sequence[int]) -> int | None:
         """The process that does a job; None where the system allows no more of them: its lifeline is closed then."""
         server = os.getpid()
         try:
@@ -159,7 +159,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _work(grounds: Grounds, descriptors: Sequence[int], server: int) -> NoReturn:
+def _work(grounds: SandboxResources, descriptors: Sequence[int], server: int) -> NoReturn:
     """Be the process of a job, from its fork to its end."""
     job = grounds.job
     try:

@@ -13,7 +13,7 @@ from utils.sandbox.walls import Wall
 _NOT_FOR_PARSERS = Path(__file__).parents[2] / "config.py"
 
 
-def look_around(requests: BinaryIO, answers: BinaryIO) -> None:
+def register_metric_sources(requests: BinaryIO, answers: BinaryIO) -> None:
     """Write whether each wall holds, as one line of JSON."""
     answers.write(json.dumps({wall: _holds(attempt) for wall, attempt in _ATTEMPTS.items()}).encode() + b"\n")
 

@@ -30,7 +30,7 @@ _CHUNK_BYTES = 1 << 18
 _LOST = 1  # the exit code of one that nobody can tell the end of
 NO_SUCH_PROGRAM = 127  # the exit code of one that was to become a program that is not there, as shells say it
 _UNUSABLE = "Files cannot be read at present: no process for them can be started ({})."
-_LOOK = SandboxJob(serve="utils.sandbox.probe:look_around", memory_bytes=1_000_000_000, cpu_s=10)
+_LOOK = SandboxJob(serve="utils.sandbox.probe:register_metric_sources", memory_bytes=1_000_000_000, cpu_s=10)
 
 Reason = Literal["time", "memory", "wall", "interrupted", "size", "crash"]
 _REASONS: dict[int, Reason] = {

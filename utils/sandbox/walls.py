@@ -72,7 +72,7 @@ class WallReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
+class SandboxResources:
     """What the walls of a job's process are put up from, made before it begins: what takes time, for many at once.
 
     `ruleset` is Landlock's, or why there is none.
@@ -87,20 +87,20 @@ class Grounds:
             os.close(self.ruleset.descriptor)
 
 
-def lay_grounds(job: SandboxJob) -> Grounds:
+def lay_grounds(job: SandboxJob) -> SandboxResources:
     """What the walls of processes like that of *job* are put up from."""
     system_calls.prepare_filter(_make_allowance(job))
     try:
         ruleset = landlock.make_ruleset(list_readable_paths(job), list_executable_paths(job), list_writable_paths(job))
     except OSError as exc:
-        return Grounds(job, exc)
-    return Grounds(job, ruleset)
+        return SandboxResources(job, exc)
+    return SandboxResources(job, ruleset)
 
 
 class Walls:
     """Those of one process. First `enclose`, then `seal`: between them the process may still make threads."""
 
-    def __init__(self, grounds: Grounds) -> None:
+    def __init__(self, grounds: SandboxResources) -> None:
         self._job, self._ruleset = grounds.job, grounds.ruleset
         self._standing: dict[Wall, str] = {}
         self._missing: dict[Wall, str] = {}

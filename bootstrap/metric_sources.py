@@ -11,8 +11,8 @@ from agents.answer_cache import AnswerCache
 from agents.state import AnswerModel
 from bootstrap.monitor import Monitor
 from domain.db import Database
+from providers.embeddings.caching import CachingEmbedder
 from providers.embeddings.openai import OpenAIEmbedder
-from providers.embeddings.remembered import RememberingEmbedder
 from providers.gate import Gate
 from utils.checkpointer import FallbackCheckpointer
 from utils.expiring import Expiring
@@ -45,14 +45,14 @@ def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers
     if isinstance(embedder, OpenAIEmbedder):
         gates["embedding"] = embedder.gate
     caches: dict[str, Expiring[Any, Any]] = {}
-    if isinstance(asked, RememberingEmbedder):
+    if isinstance(asked, CachingEmbedder):
         caches["queries"] = asked.vectors
     if answers is not None:
         caches["answers"] = answers.answers
     return Models(gates, caches)
 
 
-def look_around(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
+def register_metric_sources(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
     """Let the sampler look at everything that *monitor* knows of and at *models*."""
     assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
     looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))

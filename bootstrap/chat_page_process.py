@@ -9,7 +9,7 @@ from bootstrap.streamlit import ChatPage, StreamlitChild
 from config import SAMPLES, Settings
 
 
-async def accompany(serving: "asyncio.Task[None]", services: Services) -> None:
+async def run_with_chat_page(serving: "asyncio.Task[None]", services: Services) -> None:
     """Start the chat page, say where everything is once the documents are loaded, and wait for the end of *serving*.
 
     Raises:

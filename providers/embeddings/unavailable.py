@@ -6,7 +6,7 @@ from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
 
 
-class GoneEmbedder:
+class UnavailableEmbedder:
     """`Embedder` that refuses every call: passages are then found by their words."""
 
     def __init__(self, model: str, dimension: int) -> None:

@@ -14,7 +14,7 @@ class _Flight:
         self.task, self.waiting = task, 0
 
 
-class RememberingEmbedder:
+class CachingEmbedder:
     """*embedder*, its vectors of questions kept for *ttl_s* seconds, at most *size*; passages are not.
 
     The same question asked while its vector is being worked out waits for that one. A vector depends on the text and

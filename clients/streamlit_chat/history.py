@@ -38,7 +38,7 @@ class Discarding:
     failure: ApiError | None = None
 
 
-def show_shelf(talk: Talk, api: ApiClient | None = None) -> None:
+def show_history(talk: Talk, api: ApiClient | None = None) -> None:
     """The list in the sidebar, with the conversation that is shown on it once it has begun; once in a run.
 
     *api* lists what the service keeps; None while it is away.
@@ -67,7 +67,7 @@ def show_shelf(talk: Talk, api: ApiClient | None = None) -> None:
         )
 
 
-def take_off_shelf(conversation_id: str) -> None:
+def remove_from_history(conversation_id: str) -> None:
     """Let the browser forget a conversation that is no more."""
     st.session_state.setdefault(_REMOVED, []).append(conversation_id)
 
@@ -114,7 +114,7 @@ def _delete(api: ApiClient, discarding: Discarding) -> None:
         discarding.failure = failure
         return
     _keep()
-    take_off_shelf(discarding.conversation_id)
+    remove_from_history(discarding.conversation_id)
     _leave(discarding.conversation_id)
 
 
@@ -131,7 +131,7 @@ def _discard_chosen(api: ApiClient | None) -> None:
             if not api or not are_kept():
                 st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
             elif delete_with_undo(api, conversation_id, _title(title)):
-                take_off_shelf(conversation_id)
+                remove_from_history(conversation_id)
                 _leave(conversation_id)
 
 
