@@ -97,7 +97,7 @@ def test_an_answer_that_the_model_did_not_end_says_so(
     model_server.configure(finish_reason=finish_reason)
     result = stream(client, QUESTION, talk)[-1] if streams else ask(client, QUESTION, talk).json()
     assert (result["language_model"], result["fallback_reason"]) == (True, None)
-    assert "not whole" in result["degraded"]
+    assert "is incomplete" in result["degraded"]
     model_server.reset()
     assert ask(client, f"{QUESTION} mk12345678", talk).json()["degraded"] is None
 

@@ -230,7 +230,7 @@ def test_work_that_goes_on_has_an_address_and_patches_a_condition(document: Json
         if "202" in operation["responses"]:
             name = operation["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert "status_url" in schemas[name]["required"], path
-        if method == "patch":
+        if method == "patch" and path != "/v1/conversations/{conversation_id}":  # its title is one person's own
             assert takes_if_match(operation), path
             assert "415" in operation["responses"], path
             assert "ETag" in operation["responses"]["200"]["headers"], path

@@ -64,7 +64,7 @@ def test_so_has_the_refusal_of_a_link(service: Service) -> None:
 def test_a_method_that_is_not_allowed_names_those_that_are(client: httpx.Client) -> None:
     refused = client.put("/v1/conversations/somebody")
     assert_refused(refused, 405)
-    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "DELETE", "OPTIONS"}
+    assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}
 
 
 def test_too_many_headers_are_refused_like_anything_else(client: httpx.Client) -> None:

@@ -121,7 +121,7 @@ def test_ratings_of_an_expired_conversation_can_be_deleted(client: httpx.Client,
     assert published is not None
     with Redis(unix_socket_path=published.socket) as store:
         assert store.delete(*store.keys("*checkpoint:expired*"))
-    assert client.get("/v1/conversations/expired").status_code == 404
+    rating.wait_for(lambda: client.get("/v1/conversations/expired").json().get("persistence") == "database")
     assert client.delete("/v1/conversations/expired").status_code == 204
     assert client.delete("/v1/conversations/expired").status_code == 404
     assert client.delete(path("expired", run_id)).status_code == 404

@@ -282,7 +282,7 @@ def test_another_process_that_migrates_for_too_long_is_told(url: str, monkeypatc
     monkeypatch.setattr(db, "MIGRATION_PATIENCE_S", 0.2)
     with opened(url) as database, database.engine.connect() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": db.MIGRATION_LOCK})
-        assert "migrating" in refusal(database.migrate).detail
+        assert "migration is running" in refusal(database.migrate).detail
         other.rollback()
         database.migrate()
 

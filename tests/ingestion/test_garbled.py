@@ -121,7 +121,7 @@ def test_what_is_told_of_the_encoding_counts_only_where_it_gives_words() -> None
 def test_bytes_that_are_text_in_no_encoding_are_refused(name: str) -> None:
     choose = random.Random(1)
     words = (bytes(choose.choice((*range(33, 127), *range(161, 255))) for _ in range(7)) for _ in range(400))
-    with pytest.raises(UnreadableDocument, match=r"encoding is not known.*UTF-8"):
+    with pytest.raises(UnreadableDocument, match=r"encoding is unknown.*UTF-8"):
         read(b"x " + b" ".join(words), name)
 
 

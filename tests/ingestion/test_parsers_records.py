@@ -119,7 +119,7 @@ def test_a_mail_in_html_alone_and_in_an_unknown_encoding_is_read() -> None:
 def test_a_mail_whose_encoding_is_none_is_refused() -> None:
     body = base64.encodebytes(zlib.compress(b"The library opens at nine in the morning, and is shut on Sundays. " * 9))
     head = b"From: a@example.org\r\nContent-Type: text/plain; charset=zlib\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    with pytest.raises(UnreadableDocument, match="encoding is not known"):
+    with pytest.raises(UnreadableDocument, match="encoding is unknown"):
         read(head + body, "a.eml")
 
 
