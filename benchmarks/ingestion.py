@@ -21,10 +21,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from domain.db import Database
 from domain.models import Chunk
+from domain.scoping import select_everywhere
 from tests.faults import loads
 from tests.faults.loads import CeleryWorker, Load, Victim, WholeService
 from tests.servers.redis import RedisServer
@@ -101,7 +102,7 @@ def main() -> int:
 
 def _chunks(database: Database) -> int:
     with database.reading() as session:
-        return session.scalar(select(func.count()).select_from(Chunk)) or 0
+        return session.scalar(select_everywhere(Chunk).with_only_columns(func.count(Chunk.tenant_id))) or 0
 
 
 if __name__ == "__main__":

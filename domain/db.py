@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from domain.db_errors import describe_damage, translate_errors
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
+from domain.tenant_filters import require_tenant_filters
 from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Database:
         self._readers = sessionmaker(_open_for_reading(engine), expire_on_commit=False)
         writing = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         self._writers = sessionmaker(writing, expire_on_commit=False)
+        for sessions in (self._readers, self._writers):
+            require_tenant_filters(sessions)
         self._being_checked = threading.Lock()
 
     @property

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO, Self, TypeVar
 
 import orjson
-from sqlalchemy import Delete, Update, func, select
+from sqlalchemy import Delete, Update, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
@@ -17,7 +17,7 @@ from domain.db import Database
 from domain.documents import DocumentContent, replace_document
 from domain.file_store import FileStore
 from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant, now
-from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update
+from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update, select_over
 from utils.disk import DiskSpace
 
 logger = logging.getLogger(__name__)
@@ -254,7 +254,7 @@ def _delete_outdated(session: Session, ctx: Principal, versions_kept: int, docum
     if document_ids is not None:
         replaced = replaced.where(DocumentVersion.document_id.in_(document_ids))
     ranked = replaced.with_only_columns(*key, newest_first.label("place")).subquery()
-    outdated = select(ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
+    outdated = select_over(ctx, ranked.c.document_id, ranked.c.version).where(ranked.c.place > versions_kept)
     for document_id, version in session.execute(outdated).all():
         this = _limit_to_version(scoped_update(ctx, DocumentVersion), document_id, version)
         session.execute(this.values(deleted_at=now()))

@@ -179,7 +179,8 @@ def forget_index(session: Session, number: int) -> None:
 def measure_progress(session: Session, row: IndexRow) -> IndexProgress:
     """How far *row* has come; documents that are not cut for it yet count with the chunks they have."""
     own = Chunk.chunking_version == row.chunking_version
-    uncut = select(func.sum(Document.chunk_count)).where(Document.chunk_count > 0, ~has_chunks(row.chunking_version))
+    uncut = select_everywhere(Document).with_only_columns(func.sum(Document.chunk_count))
+    uncut = uncut.where(Document.chunk_count > 0, ~has_chunks(row.chunking_version))
     return IndexProgress(
         count_everywhere(session, Chunk, own) + (session.scalar(uncut) or 0),
         count_everywhere(session, Chunk, and_(own, Chunk.lexical_slots.bitwise_and(row.slot) != 0)),

@@ -20,6 +20,7 @@ from domain.scoping import (
     scoped_delete,
     scoped_update,
     select_everywhere,
+    select_over,
     tenants_with,
 )
 from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
@@ -89,7 +90,7 @@ def without_words(
     if chunks is not None:
         wanted = and_(wanted, or_(Chunk.position == 0, Chunk.position.between(place, place + chunks)))
     rows = session.execute(
-        select(document, Chunk)
+        select_over(ctx, document, Chunk)
         .outerjoin(Chunk, wanted)
         .order_by(*_order_by(document, oldest_first=oldest_first), Chunk.position)
         .limit(chunks)

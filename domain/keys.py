@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES, Scope
 from domain.models import ApiKey, Tenant, now
-from domain.scoping import scoped, scoped_to, scoped_update
+from domain.scoping import scoped, scoped_to, scoped_update, select_everywhere
 from utils.errors import BadInput, Conflict, NotFound
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -189,7 +189,7 @@ class FoundKey:
 def find_key(session: Session, presented: str) -> FoundKey | None:
     """The key that was presented, or None if there is none, or it is not valid any more. Compared in constant time."""
     form = FORM.fullmatch(presented)
-    key = session.get(ApiKey, form[1]) if form else None
+    key = session.scalar(select_everywhere(ApiKey).where(ApiKey.key_id == form[1])) if form else None
     digest = _compute_digest(presented)
     is_present = hmac.compare_digest(key.secret_hash if key else _compute_digest(""), digest)
     is_former = hmac.compare_digest((key.former_hash if key else None) or _compute_digest(""), digest)

@@ -169,7 +169,16 @@ class Tenant(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class ApiKey(Base):
+class TenantOwned:
+    """A table whose rows belong to a tenant each: sessions refuse statements that forget to name it.
+
+    See `domain/tenant_filters.py`.
+    """
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
+
+
+class ApiKey(TenantOwned, Base):
     """A key of a tenant. The key itself is not kept, only its SHA-256.
 
     A rotated key has a former secret too, which is valid until `former_until`.
@@ -192,7 +201,7 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
-class Bot(Base):
+class Bot(TenantOwned, Base):
     """A bot of a tenant, as it is now; how it answers is in its newest `BotVersion`."""
 
     __tablename__ = "bots"
@@ -207,7 +216,7 @@ class Bot(Base):
     removed_at: Mapped[datetime | None]
 
 
-class BotVersion(Base):
+class BotVersion(TenantOwned, Base):
     """How a bot answers since one change of it; rows are not altered, so that a run goes on with its version."""
 
     __tablename__ = "bot_versions"
@@ -220,7 +229,7 @@ class BotVersion(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class ChatModel(Base):
+class ChatModel(TenantOwned, Base):
     """A language model of a tenant, as it is now; how it is reached is in its newest `ChatModelVersion`."""
 
     __tablename__ = "chat_models"
@@ -233,7 +242,7 @@ class ChatModel(Base):
     removed_at: Mapped[datetime | None]
 
 
-class ChatModelVersion(Base):
+class ChatModelVersion(TenantOwned, Base):
     """How a model is reached since one change of it; rows are not altered, so that a run goes on with its version.
 
     Only the key is written anew where the key that it is encrypted under is: see `domain/model_keys.py`.
@@ -256,7 +265,7 @@ class ChatModelVersion(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Dataset(Base):
+class Dataset(TenantOwned, Base):
     """A tenant's collection of documents."""
 
     __tablename__ = "datasets"
@@ -267,7 +276,6 @@ class Dataset(Base):
     )
 
     dataset_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     name: Mapped[str] = mapped_column(PlainString(200))
     role: Mapped[str | None] = mapped_column(PlainString(20))  # a `DatasetRole`; None for those that people make
     document_links: Mapped[str | None] = mapped_column(PlainString(8))  # a `LinkMode`; None: as the setting says
@@ -279,7 +287,7 @@ class Dataset(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
-class Document(Base):
+class Document(TenantOwned, Base):
     """A document as it was last read: where it came from and how far it is on its way into the index."""
 
     __tablename__ = "documents"
@@ -317,7 +325,6 @@ class Document(Base):
     )
 
     document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     # What it is recognised by, never shown and never made of what a person typed: a path on the server, the address of
     # a web page, or its own id where it was uploaded.
     origin: Mapped[str] = mapped_column(PlainString(4096))
@@ -353,7 +360,7 @@ class Document(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
-class DocumentVersion(Base):
+class DocumentVersion(TenantOwned, Base):
     """What a document was at one time, and the files that keep it: see `domain/document_files.py`.
 
     Without a reference to its document, whose row may go first: this one goes with its files.
@@ -380,7 +387,6 @@ class DocumentVersion(Base):
 
     document_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     content_hash: Mapped[str] = mapped_column(PlainString(64))  # the file as it came
     text_hash: Mapped[str] = mapped_column(PlainString(64))  # what was read from it, an `Extracted`
     file_name: Mapped[str] = mapped_column(PlainString(255))
@@ -394,7 +400,7 @@ class DocumentVersion(Base):
     deleted_at: Mapped[datetime | None]  # nobody may open it any more; its files are to go
 
 
-class Chunk(Base):
+class Chunk(TenantOwned, Base):
     """A piece of a document, and which indexes have its words and its vector; its id is the passage's.
 
     A document is cut once for each chunking version of an index, and once for that it was loaded for.
@@ -417,7 +423,6 @@ class Chunk(Base):
     )
 
     chunk_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
     chunking_version: Mapped[str] = mapped_column("cut", PlainString(40), server_default=FIRST_CHUNKING_VERSION)
     position: Mapped[int]  # from 0, in reading order of its chunking version
@@ -435,7 +440,7 @@ class Chunk(Base):
     )  # slots of indexes
 
 
-class WebSource(Base):
+class WebSource(TenantOwned, Base):
     """A page or a site that is read from the web, once or again and again. Each crawl is a `Job`."""
 
     __tablename__ = "web_sources"
@@ -463,7 +468,7 @@ class WebSource(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class WebPage(Base):
+class WebPage(TenantOwned, Base):
     """An address of a web source: one that is still to be fetched, or what was found there when it last was."""
 
     __tablename__ = "web_pages"
@@ -483,7 +488,6 @@ class WebPage(Base):
         ForeignKey("web_sources.web_source_id", ondelete="CASCADE"), primary_key=True
     )
     url: Mapped[str] = mapped_column(PlainString(2000), primary_key=True)
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     crawl: Mapped[int]  # the last one it was met in
     position: Mapped[int]  # in the order they were met
     depth: Mapped[int]  # links away from the first page
@@ -499,7 +503,7 @@ class WebPage(Base):
     text_hash: Mapped[str] = mapped_column(PlainString(64), default="")
 
 
-class Job(Base):
+class Job(TenantOwned, Base):
     """A piece of work in the background: the truth about it, whoever does it.
 
     A worker holds it by a lease; whoever finds a lease that has run out gives the job to the next one. A document or a
@@ -531,7 +535,6 @@ class Job(Base):
     )
 
     job_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     kind: Mapped[str] = mapped_column(PlainString(16), default=JobKind.DOCUMENT)
     # What it is about, by its kind: the document and the file to read in the store of files, or the web source.
     document_id: Mapped[str | None] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
@@ -559,7 +562,7 @@ class Job(Base):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
-class PagesRead(Base):
+class PagesRead(TenantOwned, Base):
     """How many pages of a tenant's documents were read on a day, in UTC: for its quota."""
 
     __tablename__ = "pages_read"
@@ -569,7 +572,7 @@ class PagesRead(Base):
     pages: Mapped[int]
 
 
-class AnswerRating(Base):
+class AnswerRating(TenantOwned, Base):
     """What somebody thought of an answer, with what makes a question of a set out of it: conversations expire.
 
     Its words may be encrypted: rating_texts.py reads and writes them.
@@ -599,7 +602,7 @@ class AnswerRating(Base):
     rated_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Conversation(Base):
+class Conversation(TenantOwned, Base):
     """A conversation in the transcript, which outlives its state in Redis; its turns are in `Turn`.
 
     Its title may be encrypted: transcript_texts.py reads and writes it. A deleted one stays without texts for as long
@@ -646,7 +649,7 @@ class Conversation(Base):
     erased_through: Mapped[int] = mapped_column(BigInteger, default=0)  # as `Turn.sequence`
 
 
-class Turn(Base):
+class Turn(TenantOwned, Base):
     """A question and what became of it. Its texts may be encrypted: transcript_texts.py reads and writes them."""
 
     __tablename__ = "messages"
@@ -683,7 +686,7 @@ class Turn(Base):
     ended_at: Mapped[datetime]
 
 
-class Conflict(Base):
+class Conflict(TenantOwned, Base):
     """Two sentences of different documents that say different things of the same; `one_id` is the lesser id.
 
     Without references to the documents, whose rows may go first.
@@ -697,7 +700,6 @@ class Conflict(Base):
     )
 
     conflict_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)  # made of what it is about
-    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"))
     one_id: Mapped[str] = mapped_column(PlainString(36))
     one_version: Mapped[int]
     one_title: Mapped[str] = mapped_column(PlainString(500))
@@ -735,7 +737,7 @@ class IndexRow(Base):
     left_at: Mapped[datetime | None]  # when it last ceased to
 
 
-class CalibrationRow(Base):
+class CalibrationRow(TenantOwned, Base):
     """What tells that something is not in a tenant's documents, by one index: see `retrieval/calibration.py`.
 
     The row is there as soon as a process is to estimate it, and goes with the index.

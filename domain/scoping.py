@@ -1,55 +1,17 @@
 """The only place that writes the SQL tenant filter, and the only one that looks across tenants."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from auth.background import make_system
 from auth.principal import Principal
-from domain.models import (
-    AnswerRating,
-    ApiKey,
-    Bot,
-    BotVersion,
-    CalibrationRow,
-    ChatModel,
-    ChatModelVersion,
-    Chunk,
-    Conflict,
-    Conversation,
-    Dataset,
-    Document,
-    DocumentVersion,
-    Job,
-    PagesRead,
-    Tenant,
-    Turn,
-    WebPage,
-    WebSource,
-)
+from domain.models import Tenant, TenantOwned
+from domain.tenant_filters import EVERY_TENANT, SCOPE
 
-Owned = TypeVar(
-    "Owned",
-    AnswerRating,
-    ApiKey,
-    Bot,
-    BotVersion,
-    CalibrationRow,
-    ChatModel,
-    ChatModelVersion,
-    Chunk,
-    Conflict,
-    Conversation,
-    Dataset,
-    Document,
-    DocumentVersion,
-    Job,
-    PagesRead,
-    Turn,
-    WebSource,
-    WebPage,
-)
+Owned = TypeVar("Owned", bound=TenantOwned)
+EVERYWHERE = {SCOPE: EVERY_TENANT}  # execution options of a statement
 
 
 def scoped(ctx: Principal, model: type[Owned]) -> Select[Owned]:
@@ -59,22 +21,30 @@ def scoped(ctx: Principal, model: type[Owned]) -> Select[Owned]:
 
 def scoped_to(tenant_id: str, model: type[Owned]) -> Select[Owned]:
     """The rows of *model* of a tenant, for what acts before there is a caller: making and finding keys."""
-    return select(model).where(model.tenant_id == tenant_id)
+    return select(model).where(model.tenant_id == tenant_id).execution_options(**{SCOPE: tenant_id})
+
+
+def select_over(ctx: Principal, *what: Any) -> Select[Any]:
+    """A query that reads from subqueries of `scoped`, and from what is joined with their rows by reference."""
+    return select(*what).execution_options(**{SCOPE: ctx.tenant_id})
 
 
 def scoped_count(ctx: Principal, model: type[Owned]) -> Select[int]:
     """How many rows of *model* the caller has."""
-    return select(func.count()).select_from(model).where(model.tenant_id == ctx.tenant_id)
+    counted = select(func.count()).select_from(model).where(model.tenant_id == ctx.tenant_id)
+    return counted.execution_options(**{SCOPE: ctx.tenant_id})
 
 
 def scoped_update(ctx: Principal, model: type[Owned]) -> Update:
     """A change to the caller's rows of *model* alone."""
-    return update(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
+    options = {"synchronize_session": False, SCOPE: ctx.tenant_id}
+    return update(model).where(model.tenant_id == ctx.tenant_id).execution_options(**options)
 
 
 def scoped_delete(ctx: Principal, model: type[Owned]) -> Delete:
     """The removal of the caller's rows of *model* alone."""
-    return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(synchronize_session=False)
+    options = {"synchronize_session": False, SCOPE: ctx.tenant_id}
+    return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(**options)
 
 
 def tenants_with(
@@ -84,7 +54,7 @@ def tenants_with(
 
     In the order of their names, or that tenant first whose row has the least of *first*.
     """
-    having = select(model.tenant_id).where(condition).group_by(model.tenant_id)
+    having = select(model.tenant_id).where(condition).group_by(model.tenant_id).execution_options(**EVERYWHERE)
     order = [] if first is None else [func.min(first)]
     tenant_ids = session.scalars(having.order_by(*order, model.tenant_id))
     return [make_system(tenant_id) for tenant_id in tenant_ids]
@@ -98,19 +68,20 @@ def every_tenant(session: Session) -> list[Principal]:
 
 def count_everywhere(session: Session, model: type[Owned], condition: ColumnElement[bool]) -> int:
     """How many rows of *model* are under *condition*, over all tenants: a figure for operators."""
-    return session.scalar(select(func.count()).select_from(model).where(condition)) or 0
+    counted = select(func.count()).select_from(model).where(condition).execution_options(**EVERYWHERE)
+    return session.scalar(counted) or 0
 
 
 def update_everywhere(model: type[Owned]) -> Update:
     """A change to the rows of *model* of all tenants, for what concerns an index as a whole."""
-    return update(model).execution_options(synchronize_session=False)
+    return update(model).execution_options(synchronize_session=False, **EVERYWHERE)
 
 
 def delete_everywhere(model: type[Owned]) -> Delete:
     """The removal of rows of *model* of all tenants; narrow it with `.where`."""
-    return delete(model).execution_options(synchronize_session=False)
+    return delete(model).execution_options(synchronize_session=False, **EVERYWHERE)
 
 
 def select_everywhere(model: type[Owned]) -> Select[Owned]:
     """The rows of *model* of all tenants, for work in the background that gives each its own context."""
-    return select(model)
+    return select(model).execution_options(**EVERYWHERE)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.models import Conversation, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import scoped, scoped_update
+from domain.scoping import scoped, scoped_update, select_over
 from domain.transcript_retention import Retention, erase
 from domain.transcript_texts import TranscriptUnreadable, read_texts, write_title
 from domain.transcript_writing import make_title
@@ -34,7 +34,7 @@ def list_conversations(session: Session, ctx: Principal, part: Part, retention: 
     """A part of the caller's own with the bot it talks to, the last used first; `total` counts up to 10,000."""
     own = _select_own(session, ctx, retention)
     some = own.with_only_columns(Conversation.conversation_id).limit(MOST_COUNTED).subquery()
-    total = session.scalar(select(func.count()).select_from(some)) or 0
+    total = session.scalar(select_over(ctx, func.count()).select_from(some)) or 0
     keys = Conversation.updated_at, Conversation.conversation_id
     return read_part(session, own, keys, part, total=total, descending=True)
 

@@ -123,10 +123,14 @@ def count_waiting(session: Session, ctx: Principal, web_source_id: str) -> int:
     return session.scalar(left) or 0
 
 
-def put_pages(session: Session, pages: Sequence[WebPage]) -> None:
-    """Write these as they are now, new or not."""
-    for page in pages:
-        session.merge(page)
+def put_pages(session: Session, ctx: Principal, web_source_id: str, pages: Sequence[WebPage]) -> None:
+    """Write these of the web source as they are now, new or not."""
+    for some in cut_into_slices(pages, MOST_AT_ONCE):
+        known = scoped(ctx, WebPage).where(WebPage.web_source_id == web_source_id)
+        rows = session.scalars(known.where(WebPage.url.in_([page.url for page in some]))).all()
+        for page in some:
+            session.merge(page)
+        del rows  # which keep what was read in the session until then
 
 
 def find_document_at(session: Session, ctx: Principal, url: str) -> Document | None:

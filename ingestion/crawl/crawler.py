@@ -234,7 +234,7 @@ class _Crawl:
                 for one in new:
                     one.tenant_id, one.web_source_id = self._ctx.tenant_id, source.web_source_id
                 session.add_all(new)
-                web_sources.put_pages(session, [page] if page is not None else [])
+                web_sources.put_pages(session, self._ctx, source.web_source_id, [page] if page is not None else [])
                 self._source = source
         if source is None:  # committed all the same: a crawl that is cancelled is noted as over
             self._document_files.try_discard(self._ctx, *files)
@@ -280,7 +280,7 @@ class _Crawl:
         web_sources.remove_pages(session, self._ctx, source.web_source_id, [page.url for page in beyond])
         for page in beyond:
             page.taken = page.waiting = False
-        web_sources.put_pages(session, beyond)
+        web_sources.put_pages(session, self._ctx, source.web_source_id, beyond)
         if beyond:
             source.counts = {**source.counts, "gone": source.counts.get("gone", 0) + len(beyond)}
         if self._frontier.trapped:

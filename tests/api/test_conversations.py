@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from sqlalchemy import select, update
 
 from bootstrap.valkey import read_publication
 from domain.db import Database, open_database
 from domain.models import Conversation, Turn, now
+from domain.scoping import select_everywhere, update_everywhere
 from tests.service import Service, ask, await_knowledge, one_document
 
 QUESTION = "How much does a dormitory room cost?"
@@ -171,15 +171,21 @@ def test_a_conversation_is_erased_when_it_cannot_be_restored_any_more(
         talk(talking, client, "late", QUESTION)
         assert client.delete(f"{ALL}/late").status_code == 204
     with records.writing() as session:
-        late = update(Conversation).where(Conversation.conversation_id == "late")
+        late = update_everywhere(Conversation).where(Conversation.conversation_id == "late")
         session.execute(late.values(deleted_at=now() - timedelta(seconds=61)))
     for client in clients:
         assert client.post(f"{ALL}/late/restore").status_code == 404
 
     def is_erased() -> bool:
         with records.reading() as session:
-            turns = session.scalars(select(Turn).where(Turn.conversation_id == "late")).all()
-            titles = set(session.scalars(select(Conversation.title).where(Conversation.conversation_id == "late")))
+            turns = session.scalars(select_everywhere(Turn).where(Turn.conversation_id == "late")).all()
+            titles = set(
+                session.scalars(
+                    select_everywhere(Conversation)
+                    .with_only_columns(Conversation.title)
+                    .where(Conversation.conversation_id == "late")
+                )
+            )
             return not turns and titles == {""}
 
     talking.wait_for(is_erased)
@@ -280,4 +286,4 @@ def kept_turns(service: Service) -> int:
     """How many turns the database has."""
     with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:  # noqa: SIM117 - too long
         with database.reading() as session:
-            return len(session.scalars(select(Turn)).all())
+            return len(session.scalars(select_everywhere(Turn)).all())

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from sqlalchemy import select, update
 
 from bootstrap.valkey import read_publication
 from domain.db import Database, open_database
 from domain.models import AnswerRating, now
+from domain.scoping import select_everywhere, update_everywhere
 from evaluation.cases import Case, load_set
 from tests.service import Service, ask, await_knowledge, one_document
 
@@ -191,7 +191,7 @@ def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
         service.stop()
         with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:
             with database.writing() as session:
-                old = update(AnswerRating).where(AnswerRating.conversation_id == "old")
+                old = update_everywhere(AnswerRating).where(AnswerRating.conversation_id == "old")
                 session.execute(old.values(rated_at=now() - timedelta(days=3)))
             service.launch()
             service.wait_for(lambda: left(database) == [("default", "new"), ("globex", "new")])
@@ -199,4 +199,4 @@ def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
 
 def left(database: Database) -> list[tuple[str, str]]:
     with database.reading() as session:
-        return sorted((row.tenant_id, row.conversation_id) for row in session.scalars(select(AnswerRating)))
+        return sorted((row.tenant_id, row.conversation_id) for row in session.scalars(select_everywhere(AnswerRating)))

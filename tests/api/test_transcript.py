@@ -9,11 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from redis import Redis
-from sqlalchemy import func, select, update
+from sqlalchemy import func
 
 from bootstrap.valkey import read_publication
 from domain.db import Database, open_database
 from domain.models import Conversation, Turn, now
+from domain.scoping import select_everywhere, update_everywhere
 from tests.service import Service, ask, await_knowledge, one_document
 
 QUESTION = "How much does a dormitory room cost?"
@@ -50,7 +51,7 @@ def records(talking: Service) -> Iterator[Database]:
 def turns(records: Database, conversation_id: str) -> list[Turn]:
     """All turns of that id, of whichever tenant, in order."""
     with records.reading() as session:
-        wanted = select(Turn).where(Turn.conversation_id == conversation_id)
+        wanted = select_everywhere(Turn).where(Turn.conversation_id == conversation_id)
         return list(session.scalars(wanted.order_by(Turn.tenant_id, Turn.sequence)))
 
 
@@ -73,7 +74,7 @@ def test_a_turn_comes_to_sql_once_with_all_that_was_told_of_it(
         assert places == [(one["document_id"], one["version"], one["start"], one["end"]) for one in answer["citations"]]
         assert turn.asked_at <= turn.ended_at
     with records.reading() as session:
-        found = session.scalars(select(Conversation).where(Conversation.conversation_id == "told"))
+        found = session.scalars(select_everywhere(Conversation).where(Conversation.conversation_id == "told"))
         described = {(one.tenant_id, one.owner_id, one.subject_id, one.bot_id, one.channel, one.title) for one in found}
     assert {one[:2] + one[3:] for one in described} == {
         ("default", "", "default", "api", QUESTION),
@@ -91,7 +92,13 @@ def test_hostile_and_long_texts_are_kept_as_they_were_said(
     kept = await_turns(talking, records, "hostile", 4)
     assert [turn.question for turn in kept] == [HOSTILE, long] * 2
     with records.reading() as session:
-        titles = set(session.scalars(select(Conversation.title).where(Conversation.conversation_id == "hostile")))
+        titles = set(
+            session.scalars(
+                select_everywhere(Conversation)
+                .with_only_columns(Conversation.title)
+                .where(Conversation.conversation_id == "hostile")
+            )
+        )
     assert titles == {HOSTILE}
 
 
@@ -153,10 +160,10 @@ def test_expired_conversations_are_removed(talking: Service, records: Database, 
         ask(client, QUESTION, "expiring")
     await_turns(talking, records, "expiring", 2)
     with records.writing() as session:
-        old = update(Conversation).where(Conversation.conversation_id == "expiring")
+        old = update_everywhere(Conversation).where(Conversation.conversation_id == "expiring")
         session.execute(old.values(used_at=now() - timedelta(days=31)))
     talking.stop()
     talking.start()
     talking.wait_for(lambda: turns(records, "expiring") == [])
     with records.reading() as session:
-        assert session.scalar(select(func.count()).select_from(Turn))
+        assert session.scalar(select_everywhere(Turn).with_only_columns(func.count(Turn.tenant_id)))

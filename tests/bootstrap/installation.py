@@ -24,6 +24,7 @@ from domain.documents import list_documents, record_failure, replace_document
 from domain.keys import create_key, ensure_tenant
 from domain.models import Base, now
 from domain.passages import as_passage
+from domain.scoping import EVERYWHERE
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
 from tests.domain.records import ACME, GLOBEX, content
@@ -195,7 +196,12 @@ def vector_of(text: str) -> FloatArray:
 def _read(database: Database, index: PassageIndex, redis_url: str) -> Contents:
     with database.reading() as session:
         rows = {
-            table.name: [dict(row) for row in session.execute(select(table).order_by(*table.primary_key)).mappings()]
+            table.name: [
+                dict(row)
+                for row in session.execute(
+                    select(table).order_by(*table.primary_key), execution_options=EVERYWHERE
+                ).mappings()
+            ]
             for table in Base.metadata.sorted_tables
         }
     database.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from bootstrap.calibrations import SharedEstimates
 from bootstrap.models import open_calibrations
@@ -17,6 +17,7 @@ from config import RECORDS_FILE
 from domain.calibrations import MeasuredBy
 from domain.db import Database, open_database
 from domain.models import CalibrationRow, now
+from domain.scoping import EVERYWHERE, select_everywhere
 from providers.embeddings.openai import OpenAIEmbedder
 from retrieval.calibration import Calibrations
 from retrieval.edge import EdgeIndex
@@ -93,7 +94,7 @@ def embeddings(server: FakeModelServer) -> int:
 def two_minutes_later(database: Database) -> None:
     """Let leases be two minutes older."""
     with database.writing() as session:
-        for row in session.scalars(select(CalibrationRow).where(CalibrationRow.lease_until.is_not(None))):
+        for row in session.scalars(select_everywhere(CalibrationRow).where(CalibrationRow.lease_until.is_not(None))):
             assert row.lease_until is not None
             row.lease_until -= timedelta(seconds=121)
 
@@ -267,13 +268,13 @@ def test_a_service_goes_by_what_sql_holds_from_its_first_question_on(tmp_path: P
 
 def calibrated(database: Database, tenant_id: str) -> bool:
     with database.reading() as session:
-        row = session.get(CalibrationRow, (tenant_id, 1, MODEL))
+        row = session.get(CalibrationRow, (tenant_id, 1, MODEL), execution_options=EVERYWHERE)
         return row is not None and row.estimated_at is not None
 
 
 def refuse_everything(database: Database, tenant_id: str) -> None:
     """Let no passage be near enough, as another process could have found."""
     with database.writing() as session:
-        row = session.get_one(CalibrationRow, (tenant_id, 1, MODEL))
+        row = session.get_one(CalibrationRow, (tenant_id, 1, MODEL), execution_options=EVERYWHERE)
         row.calibration = {"same": {"en": 9.0}, "foreign": {"en": 9.0}, "step": 0.04}
         row.passages, row.estimated_at = len(HANDBOOK), now()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from auth.credentials import make_key_principal
 from auth.operators import make_operator
@@ -17,6 +17,7 @@ from domain.keys import ensure_tenant
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import Rating, list_ratings, rate
+from domain.scoping import EVERYWHERE, update_everywhere
 from tests.cli.stored import NEW, OLD, ROTATING, Run, client, command, converse, redis_server
 from tests.domain.records import two_tenants
 from tests.servers.redis import RedisServer
@@ -198,7 +199,7 @@ def test_no_words_pass_for_encrypted_ones(
 ) -> None:
     noted(database, ACME, keys=OLD)
     with database.writing() as session:
-        copied = str(session.query(AnswerRating).one().sources)
+        copied = str(session.query(AnswerRating).execution_options(**EVERYWHERE).one().sources)
         session.execute(text("DELETE FROM answer_ratings"))
     alike = dict.fromkeys(("question", "answer", "comment", "expected"), copied) | {"sources": [copied]}
     noted(database, ACME, **alike)
@@ -242,7 +243,7 @@ def test_words_that_were_moved_to_another_rating_are_refused(
         **dict(zip(("conversation_id", "run_id"), place, strict=True)),
     }
     with database.writing() as session:
-        session.execute(update(AnswerRating).values(names))
+        session.execute(update_everywhere(AnswerRating).values(names))
     with pytest.raises(RatingUnreadable, match=rf"{name}: changed, moved"):
         words(database, ctx, OLD)
     result = command_on(tmp_path, redis_server, ROTATING)("encrypt", "--all")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from auth.principal import Principal
 from domain.conflicts import (
@@ -20,6 +19,7 @@ from domain.db import Database
 from domain.documents import change_description, lock_document, remove_documents, replace_document
 from domain.models import Conflict, Document, now
 from domain.paging import Part
+from domain.scoping import update_everywhere
 from tests.domain.records import ACME, GLOBEX, content
 from utils.errors import Conflict as ConflictError
 from utils.errors import NotFound
@@ -34,7 +34,9 @@ def ready(database: Database, ctx: Principal, origin: str, text: str) -> Documen
     with database.writing() as session:
         document = replace_document(session, ctx, origin, content(text, source=origin))
         session.flush()
-        session.execute(update(Document).where(Document.document_id == document.document_id).values(state="ready"))
+        session.execute(
+            update_everywhere(Document).where(Document.document_id == document.document_id).values(state="ready")
+        )
         session.refresh(document)
     return document
 
@@ -123,7 +125,9 @@ def test_it_is_gone_when_a_document_goes_changes_or_ceases_to_hold(
         end_expired(session)
     assert statuses(database, ACME) == ["gone"]
     with database.writing() as session:
-        session.execute(update(Document).where(Document.document_id == old.document_id).values(state="ready"))
+        session.execute(
+            update_everywhere(Document).where(Document.document_id == old.document_id).values(state="ready")
+        )
     assert to_compare(database, ACME) == ["old"]
     note(database, ACME, old, found)
     assert statuses(database, ACME) == ["open"]
@@ -146,7 +150,9 @@ def test_a_conflict_that_one_side_alone_sees_stays_when_the_other_one_is_compare
         change_description(
             session, lock_document(session, ACME, new.document_id), tags=[], labels={"valid_until": ended}
         )
-        session.execute(update(Document).where(Document.document_id == new.document_id).values(state="ready"))
+        session.execute(
+            update_everywhere(Document).where(Document.document_id == new.document_id).values(state="ready")
+        )
     assert to_compare(database, ACME) == ["new"]
     note(database, ACME, new)  # as what has ceased to hold is told
     assert statuses(database, ACME) == ["gone"]
@@ -158,7 +164,7 @@ def test_what_was_noted_as_the_document_was_replaced_is_gone_once_it_is_compared
 ) -> None:
     newer = ready(database, ACME, pair[which].origin, "The fee is waived.")
     with database.writing() as session:
-        session.execute(update(Conflict).values(status="open", gone_at=None))
+        session.execute(update_everywhere(Conflict).values(status="open", gone_at=None))
     note(database, ACME, newer)
     assert statuses(database, ACME) == ["gone"]
 
@@ -168,7 +174,7 @@ def test_what_was_noted_as_a_document_was_removed_is_gone_soon(
 ) -> None:
     with database.writing() as session:
         remove_documents(session, ACME, [pair[0].document_id])
-        session.execute(update(Conflict).values(status="open", gone_at=None))
+        session.execute(update_everywhere(Conflict).values(status="open", gone_at=None))
         end_expired(session)
     assert statuses(database, ACME) == ["gone"]
 
@@ -189,6 +195,6 @@ def test_what_is_long_gone_is_forgotten(database: Database, pair: tuple[Document
     old, _, _ = pair
     note(database, ACME, old)
     with database.writing() as session:
-        session.execute(update(Conflict).values(gone_at=now() - timedelta(days=100)))
+        session.execute(update_everywhere(Conflict).values(gone_at=now() - timedelta(days=100)))
         end_expired(session)
     assert statuses(database, ACME) == []

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from domain import indexing, job_leases
 from domain.db import Database
 from domain.documents import replace_document
 from domain.models import Base, Chunk, Document, Job, Tenant
+from domain.scoping import select_everywhere, update_everywhere
 from tests.domain.records import ACME, GLOBEX, content
 from utils.errors import StoreRefused
 
@@ -87,16 +88,22 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (select(Document.tenant_id).where(indexing.waiting_for_index(2)), "ix_documents_unindexed"),
-        (select(Chunk.tenant_id).where(indexing.without_vector(2)), "ix_chunks_without_vector"),
-        (select(Job.tenant_id).where(job_leases.is_open()), "ix_jobs_open"),
+        (
+            select_everywhere(Document).with_only_columns(Document.tenant_id).where(indexing.waiting_for_index(2)),
+            "ix_documents_unindexed",
+        ),
+        (
+            select_everywhere(Chunk).with_only_columns(Chunk.tenant_id).where(indexing.without_vector(2)),
+            "ix_chunks_without_vector",
+        ),
+        (select_everywhere(Job).with_only_columns(Job.tenant_id).where(job_leases.is_open()), "ix_jobs_open"),
     ],
 )
 def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]
     with database.writing() as session:  # what has no work to do, of which most is
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a.md", content(*["done"] * 500))
-        session.execute(update(Chunk).values(lexical_slots=15, dense_slots=15))
+        session.execute(update_everywhere(Chunk).values(lexical_slots=15, dense_slots=15))
         if database.is_server:
             session.execute(text("ANALYZE chunks"))
     sql = str(query.compile(database.engine, compile_kwargs={"render_postcompile": True, "literal_binds": True}))

@@ -18,6 +18,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, TextPart, find_current_versions, find_version
 from domain.documents import DocumentContent, remove_documents
 from domain.models import Document, DocumentVersion
+from domain.scoping import EVERYWHERE
 from providers.files.folder import FolderFileStore
 from tests.domain.records import ACME, GLOBEX, content
 from tests.packages import source_files
@@ -110,7 +111,7 @@ def test_a_deleted_document_leaves_neither_rows_nor_files(
     assert list(files.list_hashes(ACME)) == []
     assert texts_of(database, originals, GLOBEX, theirs.document_id, 1) == ["one"]
     with database.reading() as session:
-        assert [row.tenant_id for row in session.query(DocumentVersion)] == ["globex"]
+        assert [row.tenant_id for row in session.query(DocumentVersion).execution_options(**EVERYWHERE)] == ["globex"]
 
 
 def test_a_file_of_two_documents_stays_until_both_are_gone(
@@ -155,7 +156,11 @@ def test_nothing_is_recorded_of_a_file_that_could_not_be_kept(database: Database
         with pytest.raises(StoreUnavailable):
             put(broken, ctx, "text")
     with database.reading() as session:
-        assert session.query(Document).all() == session.query(DocumentVersion).all() == []
+        assert (
+            session.query(Document).execution_options(**EVERYWHERE).all()
+            == session.query(DocumentVersion).execution_options(**EVERYWHERE).all()
+            == []
+        )
 
 
 def test_no_document_loses_its_file_to_one_that_is_deleted_at_the_same_moment(

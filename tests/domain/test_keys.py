@@ -20,6 +20,7 @@ from domain.keys import (
     rotate_key,
 )
 from domain.models import ApiKey, now
+from domain.scoping import EVERYWHERE
 from tests.domain.records import ACME, GLOBEX
 from utils.errors import BadInput, Conflict, NotFound
 
@@ -87,7 +88,7 @@ def test_a_rotated_key_is_valid_by_both_secrets_until_the_overlap_ends(database:
         assert former is not None
         assert former.valid_until == rotated.former_until
     with database.writing() as session:
-        revoke_of = session.get_one(ApiKey, key.key_id)
+        revoke_of = session.get_one(ApiKey, key.key_id, execution_options=EVERYWHERE)
         revoke_of.former_until = now()
     with database.reading() as session:
         assert opened(session, first, second) == [None, "acme"]

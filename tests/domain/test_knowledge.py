@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
@@ -22,6 +21,7 @@ from domain.indexing import (
 )
 from domain.knowledge import compute_knowledge_version
 from domain.models import Document
+from domain.scoping import EVERYWHERE, update_everywhere
 from tests.domain.records import ACME, GLOBEX, content
 from utils.passages import Passage
 
@@ -47,7 +47,9 @@ def _remove(session: Session) -> None:
 
 def _replace_by_another(session: Session) -> None:
     _remove(session)
-    drop_removed(session, ACME, list(session.query(Document).filter(Document.state == "removed")))
+    drop_removed(
+        session, ACME, list(session.query(Document).execution_options(**EVERYWHERE).filter(Document.state == "removed"))
+    )
     replace_document(session, ACME, "/c", content("one", source="c"))
 
 
@@ -115,9 +117,9 @@ def test_a_change_is_seen_although_the_clock_of_the_machine_that_made_it_is_slow
 ) -> None:
     with database.writing() as session:
         replace_document(session, ACME, "/a", content("one", source="a"))
-        session.execute(update(Document).values(updated_at=NOON))
+        session.execute(update_everywhere(Document).values(updated_at=NOON))
     before = version(database)
     with database.writing() as session:
         change(session)
-        session.execute(update(Document).values(updated_at=NOON))
+        session.execute(update_everywhere(Document).values(updated_at=NOON))
     assert version(database) != before

@@ -21,7 +21,7 @@ from domain.passages import as_passage
 from domain.progress import derive_status
 from domain.quotas import UNLIMITED
 from domain.rechunking import add_chunks
-from domain.scoping import scoped
+from domain.scoping import EVERYWHERE, scoped, select_everywhere
 from domain.slots import ALL_SLOTS, FIRST_SLOT
 from domain.uploads import Description, Incoming, accept
 from tests.domain.records import ACME, GLOBEX, content
@@ -123,7 +123,7 @@ def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> Non
     with database.reading() as session:
         found = [document for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)]
         used = {row.chunking_version for row in indexes.list_indexes(session)}
-        chunks = [chunk for chunk in session.scalars(select(Chunk)) if chunk.chunking_version in used]
+        chunks = [chunk for chunk in session.scalars(select_everywhere(Chunk)) if chunk.chunking_version in used]
     assert_chunks_are_those_of_their_documents(database)
     read = [document for document in found if document.state != DocumentState.FAILED]
     assert {document.state for document in read} <= {DocumentState.READY}
@@ -291,7 +291,9 @@ def test_uploads_workers_and_those_who_tidy_never_stand_in_each_others_way(datab
         new_dataset(database, ctx, "Shared")
     live_together(database, [*JOB_STEPS, *STEPS], rounds=25, seed=seed)
     with database.reading() as session:
-        rows = session.execute(select(Document, Document.status, Job).outerjoin(Job)).all()
+        rows = session.execute(
+            select(Document, Document.status, Job).execution_options(**EVERYWHERE).outerjoin(Job)
+        ).all()
         for document, status, job in rows:
             expected = "removed" if document.state == DocumentState.REMOVED else derive_status(document, job)
             assert status == expected

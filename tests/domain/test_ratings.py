@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event
 
 from auth.credentials import make_key_principal
 from auth.principal import Principal
@@ -25,6 +25,7 @@ from domain.ratings import (
     rate,
     take_back,
 )
+from domain.scoping import select_everywhere, update_everywhere
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
@@ -50,7 +51,12 @@ def noted(database: Database, ctx: Principal, said: Rating, keys: Keyring | None
 
 def seen(database: Database, ctx: Principal, conversation_id: str = "c1") -> dict[str, str]:
     with database.reading() as session:
-        return find_verdicts(session, ctx, conversation_id, session.scalars(select(AnswerRating.run_id)).all())
+        return find_verdicts(
+            session,
+            ctx,
+            conversation_id,
+            session.scalars(select_everywhere(AnswerRating).with_only_columns(AnswerRating.run_id)).all(),
+        )
 
 
 def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: Database) -> None:
@@ -73,7 +79,7 @@ def test_ratings_of_all_tenants_are_forgotten_when_their_days_are_over(database:
         for run_id in ("old", "new"):
             noted(database, ctx, rating(run_id))
     with database.writing() as session:
-        old = update(AnswerRating).where(AnswerRating.run_id == "old")
+        old = update_everywhere(AnswerRating).where(AnswerRating.run_id == "old")
         session.execute(old.values(rated_at=now() - timedelta(days=8)))
     with database.writing() as session:
         assert forget_older(session, 9) == 0

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from app import create_app
 from config import load_settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes, measure_progress
 from domain.models import Document
+from domain.scoping import select_everywhere
 from tests.end_to_end.stacks import Servers
 from tests.fakes.model_server import FakeModelServer
 from tests.gunicorn_service import KEY, GunicornService
@@ -236,7 +237,11 @@ def switching_site(
 def all_indexed(client: httpx.Client, database: Database, documents: int) -> bool:
     """Whether every document is found by its meaning."""
     with database.reading() as session:
-        ready = session.scalar(select(func.count()).select_from(Document).where(Document.state == "ready"))
+        ready = session.scalar(
+            select_everywhere(Document)
+            .with_only_columns(func.count(Document.tenant_id))
+            .where(Document.state == "ready")
+        )
     return ready == documents and client.get("/ready").is_success
 
 

@@ -17,6 +17,7 @@ from domain.documents import list_documents, remove_documents
 from domain.indexes import IndexSpec, drop_index, find_former_index, switch_to
 from domain.indexing import sample_passages
 from domain.models import Document, IndexRow
+from domain.scoping import EVERYWHERE
 from evaluation.asking import LocalAsker
 from evaluation.cases import QuestionSet
 from indexing.check import IndexVerdict, SelfCheck
@@ -132,7 +133,7 @@ async def test_what_is_written_beside_two_indexes_is_in_both(
 
 def not_there(database: Database, document_id: str) -> bool:
     with database.reading() as session:
-        return session.get(Document, document_id) is None
+        return session.get(Document, document_id, execution_options=EVERYWHERE) is None
 
 
 @IN_THIS_PROCESS

@@ -18,6 +18,7 @@ from domain.indexed_documents import list_known_documents
 from domain.indexing import all_tenants
 from domain.models import Document
 from domain.quotas import UNLIMITED
+from domain.scoping import EVERYWHERE
 from indexing.indexer import Indexer
 from indexing.reconciliation import FileFindings, Findings, reconcile, reconcile_files
 from ingestion.library import Library
@@ -130,8 +131,8 @@ async def test_what_one_tenant_lost_is_put_in_again_and_the_other_is_left_alone(
     found = await reconcile(database, index, slot=1, repair=True)
     assert found == Findings(stale=2, missing=2)
     with database.reading() as session:
-        assert session.get_one(Document, lost).state == "pending"
-        assert session.get_one(Document, theirs).state == "ready"
+        assert session.get_one(Document, lost, execution_options=EVERYWHERE).state == "pending"
+        assert session.get_one(Document, theirs, execution_options=EVERYWHERE).state == "ready"
     await follow(database, index)
     assert await both_hold(index, 3)
     assert (await reconcile(database, index, slot=1, repair=False)).count == 0

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from auth.principal import Principal
 from domain.db import Database
@@ -11,6 +10,7 @@ from domain.document_files import DocumentFiles
 from domain.documents import get_chunks, list_documents
 from domain.indexes import IndexSpec, begin_index, list_indexes, make_first_row
 from domain.models import Document, DocumentVersion
+from domain.scoping import select_everywhere
 from indexing.indexer import Indexer
 from ingestion.chunking import ChunkSizes
 from ingestion.cutting import Cutter
@@ -67,7 +67,7 @@ async def test_a_document_whose_kept_text_is_not_one_stays_in_its_passages(
         (tmp_path / "a.md").write_text(f"# Rooms\n\nThe room of {ctx.tenant_id} is closed.\n")
         load_files(database, ctx, [tmp_path / "a.md"], sizes=WHOLE, document_files=DocumentFiles(database, files))
     with database.writing() as session:
-        [version] = session.scalars(select(DocumentVersion).where(DocumentVersion.tenant_id == "acme"))
+        [version] = session.scalars(select_everywhere(DocumentVersion).where(DocumentVersion.tenant_id == "acme"))
         version.text_hash = files.put(ACME, damaged)
     await Indexer(database, index, Hashing(), cutter=Cutter(database, files, slot=1, sizes=SMALL)).catch_up_words()
     for ctx in (ACME, GLOBEX):
@@ -87,7 +87,11 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
             (tmp_path / name).write_text(f"# Rooms\n\nThe room {name} of {ctx.tenant_id} is closed.\n")
             load_files(database, ctx, [tmp_path / name], sizes=sizes, document_files=DocumentFiles(database, files))
     with database.reading() as session:
-        hashes = session.scalars(select(DocumentVersion.text_hash).where(DocumentVersion.file_name == "a.md")).all()
+        hashes = session.scalars(
+            select_everywhere(DocumentVersion)
+            .with_only_columns(DocumentVersion.text_hash)
+            .where(DocumentVersion.file_name == "a.md")
+        ).all()
     for text_hash in hashes:
         [kept] = (tmp_path / "files").rglob(text_hash)
         kept.unlink()
