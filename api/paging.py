@@ -67,7 +67,7 @@ def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
     written = [key.isoformat() if isinstance(key, datetime) else key for key in keys]
     cursor = urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
     asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
-    return f"{request.path}?{urlencode({**asked, 'limit': part.limit, 'after': cursor})}"
+    return f"{request.path.rstrip('/')}?{urlencode({**asked, 'limit': part.limit, 'after': cursor})}"
 
 
 def _read_key(kind: type, key: object) -> Any:

@@ -55,6 +55,7 @@ OPTIONAL_PARAMETERS = (
     "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens",
     "tool_choice", "stream_options",
 )  # fmt: skip
+_NAMED = {name: re.compile(rf"\b{name}\b") for name in OPTIONAL_PARAMETERS}
 _UNWANTED = re.compile(
     r"unsupported|not supported|n.t support|unknown|unrecogni[sz]ed|unexpected|extra|not permitted|not allowed"
     r"|deprecated|only the default|invalid.{0,20}argument|use .?max_",
@@ -196,7 +197,7 @@ def find_unwanted(status: int, code: str, refusal: str) -> str:
     is_about_one = code.startswith(("unsupported", "unknown_param")) or _UNWANTED.search(refusal)
     if not is_about_one or (_OUT_OF_BOUNDS.search(refusal) and not code.startswith("unsupported")):
         return ""
-    named = {name: found.start() for name in OPTIONAL_PARAMETERS if (found := re.search(rf"\b{name}\b", refusal))}
+    named = {name: found.start() for name, pattern in _NAMED.items() if (found := pattern.search(refusal))}
     # "'max_tokens' is not supported. Use 'max_completion_tokens'": what is to be used comes after.
     return min(named, key=named.__getitem__) if named else ""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jsonschema import Draft202012Validator
 
 from agents.tools.planner import AskedCall, Decision
 from agents.tools.registry import SEARCH_DOCUMENTS
@@ -26,7 +27,7 @@ from utils.ports import Embedder, FloatArray
 
 _MOST_KEPT = 1_000  # descriptions with their vectors
 _LONGEST = 500  # characters of a question that is looked through
-_QUOTED = re.compile(r"[“\"«]([^”\"»]{1,200})[”\"»]")
+_QUOTED = re.compile(r"[“\"«]([^“”\"«»]{1,200})[”\"»]")
 _LETTERS = re.compile(r"[^\W_]+")
 _WORD = re.compile(r"[^\s,;!?()]+")
 
@@ -126,10 +127,10 @@ def _find_days(schema: Mapping[str, Any], question: str) -> Iterator[str]:
 
 
 def _find_matches(schema: Mapping[str, Any], question: str) -> Iterator[str]:
-    pattern = re.compile(schema["pattern"])
+    validator = Draft202012Validator(dict(schema))
     for word in _WORD.findall(question):
         bare = word.strip(".:\"'“”«»")
-        if len(bare) <= 100 and pattern.search(bare):
+        if len(bare) <= 100 and validator.is_valid(bare):
             yield bare
 
 

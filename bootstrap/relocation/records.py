@@ -23,6 +23,7 @@ from utils.errors import Conflict, StoreRefused
 
 _BATCH_ROWS = 500
 # The columns, by table, that marking passages as not indexed changes.
+_SHOWN_AS = {"conversations": "transcripts"}  # beside the conversations in Redis
 _INDEXING = {"chunks": {"words_in", "vectors_in"}, "documents": {"state", "status", "updated_at", "words_in"}}
 
 Records = Store[Database]
@@ -172,7 +173,7 @@ def _compare(source: Connection, target: Connection, table: Table, ignored: Set[
     samples = list(source.execute(select(table).order_by(func.random()).limit(SAMPLES)).mappings())
     differing = [text for row in samples if (text := _find_difference(target, table, row, ignored))]
     counts = _count(source, table), _count(target, table)
-    return StoreComparison(RECORDS, table.name, *counts, len(samples), tuple(differing))
+    return StoreComparison(RECORDS, _SHOWN_AS.get(table.name, table.name), *counts, len(samples), tuple(differing))
 
 
 def _find_difference(target: Connection, table: Table, row: RowMapping, ignored: Set[str]) -> str:

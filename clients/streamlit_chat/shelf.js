@@ -118,14 +118,14 @@ function show(parent, entries, { current, history, isSearch, kept }, send, end) 
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: "Past conversations" });
   list.replaceChildren(title, entries?.length ? rows(list, entries, currentId, isKept) : note(entries, isSearch));
-  if (history === "session") list.append(...ending("Deletes the list and starts anew", () => list.end()));
+  if (history === "session") list.append(...ending("Deletes the list and starts again", () => list.end()));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
 function showNothing(parent, end) {
   parent.querySelector("section")?.remove();
   const all = make("section", {});
-  all.append(...ending("Starts anew", end));
+  all.append(...ending("Starts again", end));
   parent.append(all);
 }
 
@@ -184,7 +184,8 @@ function rows(list, entries, currentId, isKept) {
 function makeButton(list, verb, entry, choice, path) {
   const button = make("button", { type: "button", title: verb, ariaLabel: `${verb} “${entry.title}”` });
   button.dataset.name = `${verb.toLowerCase()}-${entry.id}`;
-  button.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>`;
+  button.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path/></svg>';
+  button.querySelector("path").setAttribute("d", path);
   button.addEventListener("click", () => list.send(choice, entry));
   return button;
 }

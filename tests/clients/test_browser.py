@@ -62,7 +62,7 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
     expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
     expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
     expect(tab.get_by_text("every sentence has a number such as [1]. Click it to read the source.")).to_be_visible()
-    expect(tab.get_by_text("in this browser")).to_have_count(1)
+    expect(tab.get_by_text("Your conversations are listed in the sidebar, for you alone.")).to_have_count(1)
     expect(tab.get_by_test_id("stSidebarLogo")).to_be_visible()
     ask(tab)
     for _ in ("at once", "after a reload"):

@@ -37,6 +37,7 @@ const asked = await client.POST("/v1/chat", {
   body: { message },
 });
 if (asked.error) throw new Error(asked.error.detail);
+if (!("answer" in asked.data)) throw new Error("The run waits for an approval.");
 const followed = await client.GET("/v1/runs/{run_id}/events", {
   params: { path: { run_id: asked.data.run_id } },
   parseAs: "text",

@@ -43,6 +43,11 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
             body["session_id"] = None  # one of them has to name the conversation
         if "files" in body:
             body.pop("external_ids", None)  # as many as files
+        if "/v1/tenant/bots" in case.operation.label:
+            for names in ("tools", "approvals"):
+                body.pop(names, None)  # of those that there are
+        if "/v1/tenant/models" in case.operation.label and body.get("base_url"):
+            body["base_url"] = f"https://{next(_numbers)}.invalid/v1"
         if case.operation.label == "POST /v1/tenant/web-sources":
             body["url"] = f"https://{next(_numbers)}.invalid/"
     return case

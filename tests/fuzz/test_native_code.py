@@ -9,11 +9,12 @@ import pytest
 from tests.fuzz.texts import SHAPES, text_of
 from tests.fuzz.watcher import Bounds, watch
 
+pytestmark = pytest.mark.long
+
 _LONGEST = 100  # characters: the embedding model takes a second for a page, and `python -m tests.fuzz` does the rest
 _PROGRAM = """
 import json, os, sys, time
 
-pytestmark = pytest.mark.long
 for number in range(int(sys.argv[1]), 6):
     print(json.dumps({"begins": number, "shape": "x", "characters": 1}), flush=True)
     if number == 3:

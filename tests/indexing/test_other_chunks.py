@@ -14,7 +14,8 @@ from domain.db import Database
 from domain.document_files import DocumentFiles, Extracted, find_version
 from domain.documents import get_chunks, list_documents, replace_document
 from domain.indexes import drop_index, find_former_index, switch_to
-from domain.models import Document
+from domain.models import Document, DocumentVersion
+from domain.scoping import EVERYWHERE
 from indexing.reconciliation import reconcile
 from ingestion.chunking import ChunkSizes
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
@@ -245,7 +246,8 @@ async def test_texts_that_were_kept_without_their_headings_get_those_of_the_form
         without = Extracted(extracted.text, tuple(replace(part, heading=None) for part in extracted.parts))
         kept = files.put(ctx, without.to_bytes())
         with database.writing() as session:
-            session.merge(version).text_hash = kept
+            key = version.document_id, version.version
+            session.get_one(DocumentVersion, key, execution_options=EVERYWHERE).text_hash = kept
     await fill_with_handbooks(before, database)
     async with running(after, database) as site:
         await until(lambda: serves(site, 2))

@@ -135,6 +135,8 @@ def _texts_of(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     named = [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
     by_place = [(parameters[place] if place < len(parameters) else "*", each) for place, each in enumerate(call.args)]
     for parameter, argument in (*by_place, *named):
+        if (name, parameter) == ("text_input", "value"):  # what stands in a field is no Markdown
+            continue
         if parameter in _TEXTS | _ADDRESSES or parameter.startswith("*"):
             yield name, argument
 

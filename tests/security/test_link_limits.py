@@ -60,7 +60,7 @@ def test_a_person_is_told_in_a_page(limited: Service) -> None:
     with limited.client("", **{"X-Forwarded-For": "192.0.2.9", "Accept": "text/html"}) as browser:
         page = browser.get(target)
     assert (page.status_code, page.headers["Content-Type"]) == (429, "text/html; charset=utf-8")
-    assert "From your address" in page.text
+    assert "from your address" in page.text
 
 
 def test_a_stranger_cannot_choose_the_address_it_is_counted_by(tmp_path: Path) -> None:

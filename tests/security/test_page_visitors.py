@@ -77,15 +77,32 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         run_id = answer.run_id or ""
         list(asking.follow(run_id))
         asking.cancel(run_id)
+        asking.resume(run_id, "call-1", "approve")
         asking.conversation("c")
+        asking.conversations()
+        asking.rename("c", "A title")
         asking.rate("c", run_id, "up")
         asking.take_rating_back("c", run_id)
+        asking.delete("c", permanent=False)
+        asking.restore("c")
         asking.delete("c")
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
-    assert api.visitors == [(token, "203.0.113.9")] * 9
+    assert api.visitors == [(token, "203.0.113.9")] * 14
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - {"close", "for_visitor", "health"}
-    assert calls == {"ask_stream", "follow", "cancel", "conversation", "rate", "take_rating_back", "delete"}
+    assert calls == {
+        "ask_stream",
+        "follow",
+        "cancel",
+        "conversation",
+        "rate",
+        "take_rating_back",
+        "delete",
+        "conversations",
+        "rename",
+        "restore",
+        "resume",
+    }
 
 
 def test_two_visitors_are_told_apart_in_all_they_do(api: ApiStub, url: str) -> None:
@@ -96,7 +113,7 @@ def test_two_visitors_are_told_apart_in_all_they_do(api: ApiStub, url: str) -> N
     one, other = sorted({token or "" for token, _ in api.visitors})
     assert renew_token(KEY, one)
     assert renew_token(KEY, other)
-    assert [len([token for token, _ in api.visitors if token == each]) for each in (one, other)] == [3, 3]
+    assert [len([token for token, _ in api.visitors if token == each]) for each in (one, other)] == [4, 4]
 
 
 @pytest.mark.parametrize(

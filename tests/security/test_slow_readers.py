@@ -136,7 +136,7 @@ def test_a_range_of_a_file_is_sent_alone(large: Large, asked: str, start: int, e
 def test_a_range_behind_the_end_is_refused(large: Large) -> None:
     refused = ask(large, Range=f"bytes={len(large.data)}-")
     assert (refused.status_code, refused.headers["Content-Range"]) == (416, f"bytes */{len(large.data)}")
-    assert f"the file has {len(large.data)} bytes" in refused.json()["detail"]
+    assert f"which has {len(large.data)} bytes" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "lines=1-2", "bytes=2-1", "bytes=x", "bytes"])
