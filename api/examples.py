@@ -9,6 +9,8 @@ _ID = "0b9f1c52-6d1e-4f0a-9a57-2d1f4d1f7a10"
 # One name means one thing everywhere, so one example does for each.
 _BY_NAME: Json = {
     "answer": "A room costs IDR 850,000 a month [1].",
+    "approvals": "search_documents",
+    "base_url": "https://api.example.org/v1",
     "content": "How much does a dormitory room cost?",
     "conversation_id": "visitor-42",
     "date": "2026-02-03",
@@ -33,6 +35,7 @@ _BY_NAME: Json = {
     "sources": "dormitories.pdf",
     "text": "A dormitory room costs IDR 850,000 a month.",
     "title": "Dormitories",
+    "tools": "search_documents",
     "type": "urn:pustaka:problem:not-found",
     "url": "https://www.example.org/handbook/",
     "valid_from": "2026-01-01",

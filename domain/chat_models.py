@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -197,11 +198,13 @@ def check_base_url(base_url: str, reach: Reach) -> str:
     """
     try:
         parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
-        host = None
+        host = port = None
     is_plain = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
-    if not is_plain or not host or parts.scheme not in ("http", "https"):
+    if not is_plain or not host or not _is_host(host, parts.netloc) or port == 0:
+        raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
+    if parts.scheme not in ("http", "https"):
         raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise refuse_field("Has to be without a login, a query and a fragment.", "base_url")
@@ -216,6 +219,17 @@ def check_base_url(base_url: str, reach: Reach) -> str:
 def make_missing_error(model_id: str) -> NotFound:
     """That the tenant has no such model."""
     return NotFound(f"Model {model_id!r} not found.")
+
+
+def _is_host(host: str, netloc: str) -> bool:
+    """Whether *host* is an address or a name as DNS has them."""
+    if "[" in netloc:
+        try:
+            return bool(ip_address(host))
+        except ValueError:  # an address of a later version (RFC 3986), which nothing connects to
+            return False
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)
 
 
 def _check_host(host: str, reach: Reach) -> None:

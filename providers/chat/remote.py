@@ -82,6 +82,8 @@ class RemoteModel(AskedModel):
 
         async with self._inside():
             result, model = await self._ask_in_turn(ask)
+            if not result.generations:
+                raise ProviderUnavailable("The chat model returned an empty answer.")
             for generation in result.generations:
                 generation.message.response_metadata |= self._signature(model)
                 if not self._note_usage(generation.message):

@@ -353,7 +353,9 @@ def test_a_name_that_leads_to_a_private_address_is_not_connected_to(acme: httpx.
 HOSTILE = [
     "", " ", "\0", "a\nb", "\x1b]0;x\x07", "\ud800", "x" * 1_001, "'; DROP TABLE chat_models; --", "{{7*7}}", "../..",
     "http://u:p@127.0.0.1/v1", "http://127.0.0.1/v1?x=1", "http://127.0.0.1:99999/", "ftp://127.0.0.1", "http://",
-    "//x", "javascript:alert(1)", "http://127.0.0.1/v1#x", "\u202eabc", 5, -1, 2.5, 1e308,
+    "http://[v1.x]/", "http://a..b/",
+    "http://./", "http://127.0.0.1:0/", "//x", "javascript:alert(1)", "http://127.0.0.1/v1#x", "\u202eabc",
+    5, -1, 2.5, 1e308,
     True, [], {}, ["x"], {"$ne": 1},
     os.urandom(64).decode("latin-1"),
 ]  # fmt: skip

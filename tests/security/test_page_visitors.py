@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from clients.api_client import ApiAddress, ApiClient
+from clients.api_errors import ApiRefused
 from clients.run_events import Answer
 from clients.visitors import LIFETIME_S, Visitor, make_token, make_user_token, renew_token, sign_visitor
 from tests.clients.api_stub import ACME_KEY, ApiStub
@@ -77,8 +78,10 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         run_id = answer.run_id or ""
         list(asking.follow(run_id))
         asking.cancel(run_id)
-        asking.resume(run_id, "call-1", "approve")
+        with pytest.raises(ApiRefused):  # nothing waits
+            asking.resume(run_id, "call-1", "approve")
         asking.conversation("c")
+        api.behaviour.lists = True
         asking.conversations()
         asking.rename("c", "A title")
         asking.rate("c", run_id, "up")
