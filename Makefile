@@ -24,7 +24,8 @@ test: $(TOOLS)  ## what must hold after each change, with real servers
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long or smoke"
 
 test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone"
+	$(BIN)/pytest -m alone
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from tests.security.hostile import PUMPS, Shape
 from tests.service import ROOT, Service, assert_nothing_held_the_loop, one_document
 from utils.validation import LONGEST_MESSAGE
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 P99_S = 0.2
 _DOCUMENTS, _QUESTIONS, _OUTPUTS = 67, 67, 66
