@@ -163,6 +163,8 @@ def test_expired_conversations_go_and_those_of_other_subjects_stay(database: Dat
     assert (said(database, ACME), said(database, GLOBEX)) == ([], [])
 
 
+@pytest.mark.long
+@pytest.mark.alone
 def test_a_page_of_a_list_costs_the_same_whatever_else_there_is(database: Database) -> None:
     for ctx in TENANTS:
         written(database, turn(ctx, 1))
