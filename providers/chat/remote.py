@@ -78,12 +78,13 @@ class RemoteModel(AskedModel):
         **kwargs: Any,
     ) -> ChatResult:
         async def ask(model: AskedModel) -> ChatResult:
-            return await model.ask_once(messages, {"stop": stop, **kwargs})
+            result = await model.ask_once(messages, {"stop": stop, **kwargs})
+            if not result.generations:
+                raise AnswerCut
+            return result
 
         async with self._inside():
             result, model = await self._ask_in_turn(ask)
-            if not result.generations:
-                raise ProviderUnavailable("The chat model returned an empty answer.")
             for generation in result.generations:
                 generation.message.response_metadata |= self._signature(model)
                 if not self._note_usage(generation.message):

@@ -18,12 +18,13 @@ class Fault:
 
     `status` answers with that HTTP status, with *location* where one is given. `drop` closes the connection without a
     word. `hang` never answers.
-    `malformed` sends half a JSON document. The others act after *after_tokens* tokens: `truncate` breaks the
-    connection, `end_early` ends the stream in good order but without a finish reason, `error_event` sends an error
-    inside the stream, `stall` is silent from then on. In a whole (not streamed) answer they cut the body short.
+    `malformed` sends half a JSON document, `empty` an answer without choices. The others act after *after_tokens*
+    tokens: `truncate` breaks the connection, `end_early` ends the stream in good order but without a finish reason,
+    `error_event` sends an error inside the stream, `stall` is silent from then on. In a whole (not streamed) answer
+    they cut the body short.
     """
 
-    kind: Literal["status", "drop", "hang", "malformed", "truncate", "end_early", "error_event", "stall"]
+    kind: Literal["status", "drop", "hang", "malformed", "truncate", "end_early", "error_event", "stall", "empty"]
     times: int = 1
     model: str = ""
     status: int = 500

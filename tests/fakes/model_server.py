@@ -170,6 +170,8 @@ class ModelProtocol(asyncio.Protocol):
         self.answering = False
         if fault and fault.kind == "malformed":
             self._send(json.dumps(answer).encode()[:60])
+        elif fault and fault.kind == "empty":
+            self._json({**answer, "choices": []})
         elif fault:
             self._send(json.dumps(answer).encode()[:60], length=10_000)
             self.transport.close()

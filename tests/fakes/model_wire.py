@@ -55,6 +55,8 @@ def _fault_pieces(fault: Fault, role: bytes) -> Iterator[bytes | None]:
         yield _event({"error": {"message": "A fault that a test asked for.", "code": 502}}) + LAST_CHUNK
     elif fault.kind == "malformed":
         yield _frame(b'data: {"choices": [{"del\n\n') + LAST_CHUNK
+    elif fault.kind == "empty":
+        yield _event({"choices": []}) + LAST_CHUNK
     elif fault.kind == "truncate":
         yield None
     # `stall`: nothing more comes, the connection stays open.

@@ -214,7 +214,7 @@ async def test_a_last_try_that_the_deadline_ends_does_not_hide_why_the_first_fai
 
 
 @both_ways
-@pytest.mark.parametrize("kind", ["status", "drop", "hang", "malformed"])
+@pytest.mark.parametrize("kind", ["status", "drop", "hang", "malformed", "empty"])
 async def test_the_fallback_answers_when_the_main_model_keeps_failing(
     server: FakeModelServer, ask: Ask, kind: str
 ) -> None:
@@ -225,7 +225,7 @@ async def test_the_fallback_answers_when_the_main_model_keeps_failing(
     assert answer.text.startswith("echo")
     assert answer.response_metadata["answered_by"] == "spare"
     assert answer.response_metadata["is_fallback"] is True
-    assert calls(server) == (["main", "main", "spare"] if kind in ("status", "drop") else ["main", "spare"])
+    assert calls(server) == (["main", "main", "spare"] if kind in ("status", "drop", "empty") else ["main", "spare"])
 
 
 async def test_a_refused_key_is_not_hidden_by_the_fallback(server: FakeModelServer) -> None:
