@@ -206,7 +206,9 @@ class Transcripts:
         Raises:
             NotFound: there is none.
         """
-        if not await self.messages(ctx, conversation_id):
+        find = partial(find_conversation, ctx=ctx, conversation_id=conversation_id, retention=self.retention)
+        found = await read(self._database, find)
+        if found is None or not found.turn_count:
             raise _make_missing_error()
 
     async def recall(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:

@@ -2,9 +2,8 @@
 
 from contextlib import suppress
 from datetime import datetime
-from urllib.parse import urlencode
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
@@ -20,7 +19,7 @@ from api.conversation_schemas import (
     describe_listed,
 )
 from api.links import link_conversation
-from api.paging import MOST_A_PAGE, make_page_members, read_part_query
+from api.paging import MOST_A_PAGE, make_own_address, make_page_members, read_part_query
 from api.ratings import add_ratings, forget_ratings
 from api.responses import respond
 from api.schemas import BotQuery, ConversationOut, Problem
@@ -80,7 +79,7 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
         listed = await services().transcripts.note_reading(ctx, conversation_id)
         shown["title"] = listed.title if listed else None
     of_bot = {"bot_id": query.bot_id} if query.bot_id else {}
-    earlier = f"{request.path}?{urlencode({**of_bot, 'limit': query.limit, 'before': part['offset']})}"
+    earlier = make_own_address({**of_bot, "limit": query.limit, "before": part["offset"]})
     return jsonify({**shown, "next": earlier if part["offset"] else None})
 
 

@@ -2,6 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -67,7 +68,12 @@ def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
     written = [key.isoformat() if isinstance(key, datetime) else key for key in keys]
     cursor = urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
     asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
-    return f"{request.path.rstrip('/')}?{urlencode({**asked, 'limit': part.limit, 'after': cursor})}"
+    return make_own_address({**asked, "limit": part.limit, "after": cursor})
+
+
+def make_own_address(parameters: Mapping[str, Any]) -> str:
+    """This request's address in its documented form, without a slash at its end, with other *parameters*."""
+    return f"{request.path.rstrip('/')}?{urlencode(parameters)}"
 
 
 def _read_key(kind: type, key: object) -> Any:

@@ -15,12 +15,13 @@ from config import Settings
 from domain.bots import BotAnswers, BotState, find_bot_state, get_answers, make_missing_error
 from domain.chat_models import find_version
 from domain.db import Database
+from domain.in_thread import wait_for_answer
 from utils.checkpointer.circuit import Circuit
 from utils.errors import Conflict, NotReady, StoreUnavailable
 from utils.expiring import Expiring
 
 _MOST_KEPT, _KEPT_S = 10_000, 86_400.0
-_READING_LIMIT_S, _RETRY_S = 1.0, 2.0
+_RETRY_S = 2.0
 _Outcome = BotConfig | Literal["off", "missing"]
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ class StoredBots:
 
     async def _read_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
         asked = self._ask(("bot", ctx.tenant_id, bot_id), partial(find_bot_state, ctx=ctx, bot_id=bot_id))
-        state: BotState | None = await _wait(asked)
+        state: BotState | None = await wait_for_answer(asked)
         if state is None:
             return "missing"
         if not state.is_enabled:
@@ -112,7 +113,7 @@ class StoredBots:
     async def _add_model_version(self, ctx: Principal, bot: BotConfig) -> BotConfig:
         model_id = bot.model_id
         asked = self._ask(("model", ctx.tenant_id, model_id), partial(find_version, ctx=ctx, model_id=model_id))
-        version: int | None = await _wait(asked)
+        version: int | None = await wait_for_answer(asked)
         if version is None:
             raise NotReady(f"This bot uses the model {model_id!r}, which does not exist: choose another model for it.")
         return replace(bot, model_version=version)
@@ -123,7 +124,7 @@ class StoredBots:
         key = ctx.tenant_id, bot_id, version
         bot = self._versions.get(key)
         if bot is None:
-            answers = await _wait(self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version)))
+            answers = await wait_for_answer(self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version)))
             bot = overlay(self._default, bot_id, version, answers)
             self._versions.put(key, bot)
         return bot
@@ -159,15 +160,6 @@ class StoredBots:
 
 def _read_answers(asked: Sequence[_Question], session: Session) -> list[Any]:
     return [question.read(session) for question in asked]
-
-
-async def _wait(answer: Awaitable[T]) -> T:
-    """What the database says, if it does soon."""
-    try:
-        async with asyncio.timeout(_READING_LIMIT_S):
-            return await answer
-    except TimeoutError as exc:
-        raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
 
 
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:

@@ -21,13 +21,14 @@ from bootstrap.model_registry import ModelKey, OpenModel
 from config import Settings
 from domain.chat_models import Provider, StoredModel, get_model
 from domain.db import Database
+from domain.in_thread import wait_for_answer
 from domain.model_keys import decrypt_key
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
-from utils.errors import Conflict, NotFound, NotReady, ProviderError, StoreUnavailable
+from utils.errors import Conflict, NotFound, NotReady, ProviderError
 from utils.expiring import Expiring
 from utils.outbound import Guard
 from utils.ports import ModelObserver
@@ -38,7 +39,6 @@ _PACKAGES: dict[Provider, str] = {"anthropic": "langchain_anthropic", "google": 
 _FORMATS: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 _MODULES: dict[Provider, str] = {name: f"providers.chat.{name}" for name in ("openai", "anthropic", "google")}
 _MOST_KNOWN, _KNOWN_S = 10_000, 86_400.0
-_READING_LIMIT_S = 1.0
 _CHECK_LIMIT_S = 30.0
 _LONGEST_WORD = 80  # characters of an answer that are shown
 _FAILURES = 3  # in a row, and the endpoint counts as away
@@ -145,11 +145,7 @@ class TenantModels:
                 session.expunge_all()
                 return stored
 
-        try:
-            async with asyncio.timeout(_READING_LIMIT_S):
-                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
-        except TimeoutError as exc:
-            raise StoreUnavailable(f"The database did not answer within {_READING_LIMIT_S:g} s.") from exc
+        return await wait_for_answer(asyncio.get_running_loop().run_in_executor(self._reader, read))
 
     async def _open(self, stored: StoredModel, limits: CallLimits) -> OpenModel:
         spec, model_id = stored.spec, stored.row.model_id

@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from cli.state_ratings import can_have_records
+from cli.state_records import can_have_records, list_wanted_tenants
 from config import Settings
 from domain.db import open_database
 from domain.model_keys import list_keys, rekey
-from domain.scoping import every_tenant
 from utils.checkpointer.errors import UnreadableValue
 
 _Version = tuple[Principal, str, int]  # of whose model, and which
@@ -44,5 +43,5 @@ def reencrypt_model_keys(settings: Settings, outcomes: Outcomes, *, keys: Rekeyi
 
 
 def _list_versions(session: Session, tenant: str | None) -> list[_Version]:
-    tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
+    tenants = list_wanted_tenants(session, tenant)
     return [(ctx, *one) for ctx in tenants for one in list_keys(session, ctx)]

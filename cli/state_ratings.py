@@ -7,16 +7,14 @@ from contextlib import closing
 import click
 from sqlalchemy.orm import Session
 
-from agents.threads import parse_thread
-from auth.operators import make_operator_for
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from config import RECORDS_FILE, Settings
+from cli.state_records import can_have_records, list_wanted_tenants, parse_owner
+from config import Settings
 from domain.db import open_database
 from domain.rating_texts import RatingUnreadable
 from domain.ratings import forget_ratings, list_rated_runs, rekey
-from domain.scoping import every_tenant
 
 Rated = tuple[Principal, str]  # whose rating, and of which run's answer
 
@@ -27,7 +25,7 @@ def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
         return
     with closing(open_database(settings.database_address)) as database, database.writing() as session:
         for thread_id in thread_ids:
-            forget_ratings(session, *_parse_owner(thread_id))
+            forget_ratings(session, *parse_owner(thread_id))
 
 
 def reencrypt_ratings(
@@ -57,17 +55,7 @@ def reencrypt_ratings(
 
 def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
     if thread_ids is None:
-        tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
+        tenants = list_wanted_tenants(session, tenant)
         return [(ctx, run_id) for ctx in tenants for run_id in list_rated_runs(session, ctx)]
-    conversations = map(_parse_owner, thread_ids)
+    conversations = map(parse_owner, thread_ids)
     return [(ctx, run_id) for ctx, one in conversations for run_id in list_rated_runs(session, ctx, one)]
-
-
-def can_have_records(settings: Settings) -> bool:
-    """Whether there can be a database: connecting would make it."""
-    return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
-
-
-def _parse_owner(thread_id: str) -> tuple[Principal, str]:
-    thread = parse_thread(thread_id)
-    return make_operator_for(thread.tenant_id, thread.owner_id), thread.conversation_id

@@ -8,14 +8,13 @@ from functools import partial
 import click
 from sqlalchemy.orm import Session
 
-from agents.threads import parse_thread
 from auth.operators import make_operator_for
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from config import RECORDS_FILE, Settings
+from cli.state_records import can_have_records, list_wanted_tenants, parse_owner
+from config import Settings
 from domain.db import open_database
-from domain.scoping import every_tenant
 from domain.transcript import delete_conversation
 from domain.transcript_rekeying import list_conversation_keys, rekey_conversation
 from domain.transcript_retention import empty_write_log
@@ -24,12 +23,12 @@ from domain.transcript_texts import TranscriptUnreadable
 
 def erase_transcript_of(settings: Settings, thread_ids: Sequence[str]) -> None:
     """Leave nothing of these conversations in SQL."""
-    if not _can_have_transcript(settings):
+    if not can_have_records(settings):
         return
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
         with database.writing() as session:
-            for ctx, conversation_id in map(_parse_owner, thread_ids):
+            for ctx, conversation_id in map(parse_owner, thread_ids):
                 delete_conversation(session, ctx, conversation_id, erases=True, is_known=True)
         empty_write_log(database)
 
@@ -43,13 +42,13 @@ def reencrypt_transcript(
     Raises:
         StoreUnavailable: the database does not answer; what was done is done, and can be gone on with.
     """
-    if not _can_have_transcript(settings):
+    if not can_have_records(settings):
         return
     label = "Encrypting the transcript" if keys.target else "Decrypting the transcript"
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
         with database.reading() as session:
-            wanted = _list_kept(session, tenant) if thread_ids is None else [*map(_parse_owner, thread_ids)]
+            wanted = _list_kept(session, tenant) if thread_ids is None else [*map(parse_owner, thread_ids)]
         with click.progressbar(wanted, label=label, show_pos=True, file=sys.stderr) as bar:
             for ctx, conversation_id in bar:
                 rekey = partial(rekey_conversation, ctx=ctx, conversation_id=conversation_id)
@@ -62,19 +61,9 @@ def reencrypt_transcript(
 
 
 def _list_kept(session: Session, tenant: str | None) -> Iterable[tuple[Principal, str]]:
-    tenants = [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
+    tenants = list_wanted_tenants(session, tenant)
     return [
         (make_operator_for(ctx.tenant_id, owner_id), conversation_id)
         for ctx in tenants
         for owner_id, conversation_id in list_conversation_keys(session, ctx)
     ]
-
-
-def _can_have_transcript(settings: Settings) -> bool:
-    """Whether there can be one: connecting would make the database."""
-    return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
-
-
-def _parse_owner(thread_id: str) -> tuple[Principal, str]:
-    thread = parse_thread(thread_id)
-    return make_operator_for(thread.tenant_id, thread.owner_id), thread.conversation_id

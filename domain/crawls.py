@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from auth.background import store_kind
 from auth.principal import Principal
 from auth.scopes import Scope
-from domain import job_leases
 from domain.job_leases import (
     ASK_AGAIN,
     LEASE_S,
@@ -30,10 +29,11 @@ from domain.job_leases import (
     is_due,
     is_open,
     lock_held_job,
-    may_retry,
     moment,
     pause_of,
     release,
+    renew,
+    retry,
     select_held,
 )
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebPage, WebSource, now
@@ -196,7 +196,7 @@ def renew_crawl(
     """
     source = _find_and_lock(session, ctx, held.web_source_id)
     try:
-        crawl = job_leases.renew(session, ctx, held, progress=progress, lease_s=lease_s)
+        crawl = renew(session, ctx, held, progress=progress, lease_s=lease_s)
     except LeaseLost:
         _end_cancelled(session, ctx, source, held)
         return None
@@ -318,10 +318,7 @@ def _give_on(source: WebSource, crawl: Job, not_before: datetime) -> None:
     failure = Failure(WORKER_ENDED.format(crawl.attempts), ASK_AGAIN)
     if crawl.cancel_requested:
         _end(source, crawl, JobStatus.CANCELLED)
-    elif may_retry(crawl):
-        crawl.error = failure.reason
-        release(crawl, not_before, progress=crawl.progress)
-    else:
+    elif not retry(crawl, failure, not_before, progress=crawl.progress):
         _end(source, crawl, JobStatus.FAILED, failure)
 
 

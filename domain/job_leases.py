@@ -116,9 +116,13 @@ def release(job: Job, not_before: datetime, *, progress: float = 0.0) -> None:
     job.progress = progress
 
 
-def may_retry(job: Job) -> bool:
-    """Whether a job that came to nothing is to be tried again."""
-    return job.attempts < MOST_ATTEMPTS
+def retry(job: Job, failure: Failure, not_before: datetime, *, progress: float = 0.0) -> bool:
+    """Let *job*, which is locked, be tried again from *not_before* on; False where it was the last time."""
+    if job.attempts >= MOST_ATTEMPTS:
+        return False
+    job.error = failure.reason
+    release(job, not_before, progress=progress)
+    return True
 
 
 def pause_of(job: Job) -> timedelta:

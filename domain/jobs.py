@@ -26,10 +26,10 @@ from domain.job_leases import (
     is_due,
     is_open,
     lock_held_job,
-    may_retry,
     moment,
     pause_of,
     release,
+    retry,
     select_held,
 )
 from domain.models import Document, DocumentState, Job, JobKind, JobStage, JobStatus
@@ -274,12 +274,10 @@ def _to_claimed(job: Job, worker: str) -> ClaimedJob:
 
 
 def _again(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
-    if not may_retry(job):
+    is_retried = retry(job, failure, moment(session) + pause_of(job))
+    if not is_retried:
         _fail(session, ctx, job, failure)
-        return False
-    job.error = failure.reason
-    release(job, moment(session) + pause_of(job))
-    return True
+    return is_retried
 
 
 def _fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> None:

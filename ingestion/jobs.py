@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 from zlib import crc32
@@ -247,11 +248,7 @@ def tidy(database: Database) -> None:
     Raises:
         StoreUnavailable: the database is away.
     """
-    with database.reading() as session:
-        tenants = jobs.tenants_to_tidy(session)
-    for ctx in tenants:
-        with database.writing() as session:
-            jobs.tidy(session, ctx)
+    _tidy_each(database, jobs.tenants_to_tidy, jobs.tidy)
     tidy_crawls(database)
 
 
@@ -261,11 +258,19 @@ def tidy_crawls(database: Database) -> None:
     Raises:
         StoreUnavailable: the database is away.
     """
+    _tidy_each(database, crawls.list_tenants_to_tidy, crawls.tidy)
+
+
+def _tidy_each(
+    database: Database,
+    list_tenants: Callable[[Session], Sequence[Principal]],
+    tidy_one: Callable[[Session, Principal], object],
+) -> None:
     with database.reading() as session:
-        tenants = crawls.list_tenants_to_tidy(session)
+        tenants = list_tenants(session)
     for ctx in tenants:
         with database.writing() as session:
-            crawls.tidy(session, ctx)
+            tidy_one(session, ctx)
 
 
 def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Exception) -> None:

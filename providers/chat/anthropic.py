@@ -4,20 +4,18 @@ Wire format: https://docs.anthropic.com/en/api/messages
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import anthropic
 import httpx2
 from langchain_anthropic import ChatAnthropic
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
-from providers.chat.remote import RemoteModel, Stream
-from providers.chat.vendors import SessionTransport, VendorModel, in_our_terms
+from providers.chat.remote import RemoteModel
+from providers.chat.vendors import SessionTransport, VendorModel
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
@@ -49,22 +47,10 @@ class AnthropicModel(VendorModel, ChatAnthropic):
         client.auth_token = None  # that of the environment is the operator's
         return client
 
-    async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
-        """A whole answer."""
-        with in_our_terms():
-            result = await super()._agenerate(messages, **self.trim(options))
-        for said in result.generations:
-            self.note_end(said, (result.llm_output or {}).get("stop_reason") or "end_turn")
-        return result
-
-    async def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
-        """An answer in chunks."""
-        with in_our_terms():
-            chunks = super()._astream(messages, **self.trim(options))
-            async with aclosing(cast(AsyncGenerator[ChatGenerationChunk], chunks)):
-                async for chunk in chunks:
-                    self.note_end(chunk, chunk.message.response_metadata.get("stop_reason"))
-                    yield chunk
+    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+        """See `VendorModel.find_reason`."""
+        reason: str | None = said.message.response_metadata.get("stop_reason")
+        return (output.get("stop_reason") or "end_turn") if output else reason
 
 
 class RemoteAnthropicModel(RemoteModel, AnthropicModel):

@@ -4,17 +4,15 @@ Wire format: https://ai.google.dev/api/generate-content
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import SecretStr
 
-from providers.chat.remote import RemoteModel, Stream
-from providers.chat.vendors import SessionTransport, VendorModel, in_our_terms
+from providers.chat.remote import RemoteModel
+from providers.chat.vendors import SessionTransport, VendorModel
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
@@ -34,22 +32,9 @@ class GoogleModel(VendorModel, ChatGoogleGenerativeAI):
     }
     reasons: ClassVar = {"MAX_TOKENS": "length", **dict.fromkeys(_FILTERS, "content_filter")}
 
-    async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
-        """A whole answer."""
-        with in_our_terms():
-            result = await super()._agenerate(messages, **self.trim(options))
-        for said in result.generations:
-            self.note_end(said, (said.generation_info or {}).get("finish_reason"))
-        return result
-
-    async def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
-        """An answer in chunks."""
-        with in_our_terms():
-            chunks = super()._astream(messages, **self.trim(options))
-            async with aclosing(cast(AsyncGenerator[ChatGenerationChunk], chunks)):
-                async for chunk in chunks:
-                    self.note_end(chunk, (chunk.generation_info or {}).get("finish_reason"))
-                    yield chunk
+    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+        """See `VendorModel.find_reason`."""
+        return (said.generation_info or {}).get("finish_reason")
 
 
 class RemoteGoogleModel(RemoteModel, GoogleModel):

@@ -4,17 +4,19 @@ The vendors' clients send over the connections of all models, so that the guard 
 errors are the same for every provider.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, ClassVar, cast
 
 import aiohttp
 import httpx
 import httpx2
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
-from providers.chat.remote import AskedModel
+from providers.chat.remote import AskedModel, Stream
 from providers.openai_errors import CALL_ERRORS, EndpointError, StatusError
 from providers.openai_wire import KEPT_IDLE_S, MOST_CONNECTIONS, read_refusal
 from utils.outbound import Guard, find_proxy, open_session
@@ -33,6 +35,27 @@ class VendorModel(AskedModel):
     attributes: ClassVar[Mapping[str, str]] = {}
     reasons: ClassVar[Mapping[str, str]] = {}
 
+    @abstractmethod
+    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+        """Why the answer ends with *said*, in the vendor's words; None if it does not. *output*: of a whole answer."""
+
+    async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
+        """A whole answer."""
+        with in_our_terms():
+            result = await super()._agenerate(messages, **self.trim(options))
+        for said in result.generations:
+            self.note_end(said, self.find_reason(said, result.llm_output or {}))
+        return result
+
+    async def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
+        """An answer in chunks."""
+        with in_our_terms():
+            chunks = super()._astream(messages, **self.trim(options))
+            async with aclosing(cast(AsyncGenerator[ChatGenerationChunk], chunks)):
+                async for chunk in chunks:
+                    self.note_end(chunk, self.find_reason(chunk, {}))
+                    yield chunk
+
     def leave_out(self, parameter: str) -> bool:
         """Send no such parameter any more; whether that is new."""
         is_new = parameter not in self.left_out
@@ -45,7 +68,7 @@ class VendorModel(AskedModel):
         """*options* without what the endpoint does not take."""
         return {name: value for name, value in options.items() if name not in self.left_out}
 
-    def note_end(self, said: ChatGeneration | ChatGenerationChunk, reason: str | None) -> None:
+    def note_end(self, said: ChatGeneration, reason: str | None) -> None:
         """Let *said* tell that it ends the answer, if it does for a *reason* of the vendor's."""
         if reason:
             told = self.reasons.get(reason, "stop")
