@@ -239,7 +239,10 @@ def await_knowledge(service: Service, question: str) -> None:
 def assert_nothing_held_the_loop(service: Service) -> None:
     """Fail with what held the event loop of a watched service, from its being ready to now."""
     held = service.loop_held()
-    told = [f"worked {item['worked_s']} s, waited {item['waited_s']} s:\n{item['what']}" for item in held]
+    told = [
+        f"worked {item['worked_s']} s, waited {item['waited_s']} s, collected {item['collected_s']} s:\n{item['what']}"
+        for item in held
+    ]
     assert not held, f"{len(held)} callbacks held the event loop:\n\n" + "\n".join(told)
 
 

@@ -7,10 +7,14 @@ merely busy, which is nobody's fault:
 - `worked`: CPU time of the thread, which other processes cannot add to;
 - `waited`: time that was neither CPU time nor spent waiting for a processor, so asleep in a system call or for a lock.
 
+The garbage collector's time is not the callback's, which only made the object that was one too many: it has a limit of
+its own, as `collected`.
+
 uvloop cannot be looked into, so that the service runs on asyncio's own loop here.
 """
 
 import asyncio.events
+import gc
 import json
 import os
 import sys
@@ -19,11 +23,13 @@ import time
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 WORKED_LIMIT_S = 0.05
 # Longer: it also waits for the interpreter's lock while a thread computes, and for a new thread to come up, and those
 # may be without a processor.
 WAITED_LIMIT_S = 0.5
+COLLECTED_LIMIT_S = 0.25
 _LOOK_S = 0.02
 
 
@@ -34,6 +40,7 @@ class Watch:
         self._path = path
         self._under_way: dict[int, float] = {}
         self._seen: dict[int, str] = {}
+        self._collector = CollectorClock()
         self._run = asyncio.events.Handle._run
 
     def install(self) -> None:
@@ -44,6 +51,7 @@ class Watch:
     def time(self, handle: asyncio.events.Handle) -> None:
         """Run *handle*'s callback, and note it if it held the loop."""
         thread = threading.get_ident()
+        collected_s = self._collector.read()
         queued_s, worked_s, began_s = _queued_s(), time.thread_time(), time.perf_counter()
         self._under_way[thread] = began_s
         self._run(handle)
@@ -52,14 +60,16 @@ class Watch:
         seen = self._seen.pop(thread, "")
         if took_s < WORKED_LIMIT_S:
             return
-        worked_s = time.thread_time() - worked_s
-        waited_s = took_s - worked_s - (_queued_s() - queued_s)
+        collected_s = self._collector.read() - collected_s
+        worked_s = time.thread_time() - worked_s - collected_s
+        waited_s = took_s - worked_s - collected_s - (_queued_s() - queued_s)
         waited_s *= "self._started.wait()" not in seen
-        if worked_s >= WORKED_LIMIT_S or waited_s >= WAITED_LIMIT_S:
-            self._note(worked_s, waited_s, seen or repr(handle))
+        if worked_s >= WORKED_LIMIT_S or waited_s >= WAITED_LIMIT_S or collected_s >= COLLECTED_LIMIT_S:
+            took = {"worked_s": worked_s, "waited_s": waited_s, "collected_s": collected_s}
+            self._note({name: round(s, 3) for name, s in took.items()}, seen or repr(handle))
 
-    def _note(self, worked_s: float, waited_s: float, what: str) -> None:
-        finding = {"at": time.time(), "worked_s": round(worked_s, 3), "waited_s": round(waited_s, 3), "what": what}
+    def _note(self, took: dict[str, float], what: str) -> None:
+        finding = {"at": time.time(), **took, "what": what}
         with self._path.open("a") as file:
             file.write(json.dumps(finding) + "\n")
 
@@ -70,6 +80,26 @@ class Watch:
             for thread, began_s in list(self._under_way.items()):
                 if now_s - began_s > _LOOK_S and thread not in self._seen:
                     self._seen[thread] = _stack(sys._current_frames().get(thread))
+
+
+class CollectorClock:
+    """CPU seconds that the garbage collector has taken of each thread."""
+
+    def __init__(self) -> None:
+        self._began_s: dict[int, float] = {}
+        self._taken_s: dict[int, float] = {}
+        gc.callbacks.append(self._count)
+
+    def read(self) -> float:
+        """Those of the thread that asks."""
+        return self._taken_s.get(threading.get_ident(), 0.0)
+
+    def _count(self, phase: str, _: dict[str, Any]) -> None:
+        thread = threading.get_ident()
+        if phase == "start":
+            self._began_s[thread] = time.thread_time()
+        elif (began_s := self._began_s.pop(thread, None)) is not None:
+            self._taken_s[thread] = self.read() + time.thread_time() - began_s
 
 
 def _queued_s() -> float:
