@@ -71,6 +71,8 @@ def become(request: dict[str, Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(write_through=True)  # type: ignore[union-attr] # as PYTHONUNBUFFERED does
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "LOOP_HELD_FILE" in os.environ:
+        runpy.run_path(os.path.join(request["root"], "tests", "watch", "sitecustomize.py"))
     program = request["program"]
     if program[0] == "-m":
         sys.argv = program[1:]

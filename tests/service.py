@@ -95,7 +95,7 @@ class Service:
 
     def watched(self) -> Self:
         """The same, looked at by `tests/watch` from its start on."""
-        self._watch = {"PYTHONPATH": str(WATCH), "LOOP_HELD_FILE": str(self._held)}
+        self._watch = {"LOOP_HELD_FILE": str(self._held)}
         return self
 
     def loop_held(self) -> list[dict[str, Any]]:

@@ -102,11 +102,15 @@ class CollectorClock:
             self._taken_s[thread] = self.read() + time.thread_time() - began_s
 
 
+_of_thread = threading.local()
+
+
 def _queued_s() -> float:
     """Seconds this thread was ready to run without a processor; proc_pid_schedstat(5), second figure."""
     try:
-        with open("/proc/thread-self/schedstat", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
+        if not hasattr(_of_thread, "schedstat"):
+            _of_thread.schedstat = open("/proc/thread-self/schedstat", "rb", buffering=0)  # noqa: SIM115
+        return int(os.pread(_of_thread.schedstat.fileno(), 100, 0).split()[1]) / 1e9
     except OSError:
         return 0.0
 
