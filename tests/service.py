@@ -115,12 +115,13 @@ class Service:
 
     def wait_for(self, condition: Any, limit_s: float = START_LIMIT_S) -> None:
         """Wait until *condition()* holds; fail with the log when the process ends first or it takes too long."""
-        deadline = time.monotonic() + limit_s
+        deadline, look_s = time.monotonic() + limit_s, 0.02
         while not condition():
             ended = self.process.poll() is not None
             assert not ended, f"The service ended with {self.process.returncode}:\n{self._last_logged()}"
             assert time.monotonic() < deadline, f"Not after {limit_s} s:\n{self.printed()}\n{self._last_logged()}"
-            time.sleep(0.02)  # between two looks at the condition
+            time.sleep(look_s)  # between two looks at the condition, which may cost the service a turn
+            look_s = min(look_s * 1.2, 0.2)
 
     def printed(self) -> str:
         """What it wrote to standard output."""
