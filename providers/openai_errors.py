@@ -80,7 +80,7 @@ class CallFailure:
     """A failed call: `problem` is for the caller; `passing` means the same call may succeed soon.
 
     `retry_after_s` is what the endpoint asked us to wait, None if it did not. `replaceable` means another model may do
-    better; a refused key is not, so that it is noticed.
+    better; a refused key is not, so that it is noticed. `cause` is for the operator, where `problem` must not tell it.
     """
 
     problem: ProviderError
@@ -88,6 +88,7 @@ class CallFailure:
     passing: bool
     retry_after_s: float | None = None
     replaceable: bool = True
+    cause: str = ""
 
     @property
     def is_lasting(self) -> bool:
@@ -120,21 +121,11 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
     who = f"The {side.name} endpoint"
-    if isinstance(exc, aiohttp.ClientConnectorError) and isinstance(exc.os_error.__cause__, AddressRefused):
-        return CallFailure(
-            ProviderUnavailable(
-                f"{who} is at an address that is not on the public internet: the operator opens private ones with "
-                "MODEL_NETWORKS."
-            ),
-            "unreachable",
-            passing=False,
-        )
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return CallFailure(
-            ProviderUnavailable(f"{who} cannot be reached: check {side.name_setting('BASE_URL')}."),
-            "unreachable",
-            passing=True,
-        )
+        # In the same words for every reason: else a tenant could find out which names there are in a private network.
+        private = "" if side.prefix else " One at a private address needs MODEL_NETWORKS."
+        detail = f"{who} cannot be reached: check {side.name_setting('BASE_URL')}.{private}"
+        return CallFailure(ProviderUnavailable(detail), "unreachable", passing=True, cause=_find_cause(exc))
     if isinstance(exc, TimeoutError):
         detail = f"{who} did not answer in time: check that it is well, or raise {side.name_setting('TIMEOUT')}."
         return CallFailure(ProviderTimeout(detail), "timeout", passing=False)
@@ -149,6 +140,13 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
         f"{', often it ends in /v1' if side.format == 'OpenAI' else ''}."
     )
     return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
+
+
+def _find_cause(exc: aiohttp.ClientError) -> str:
+    error = getattr(exc, "os_error", exc)  # that of a certificate has none
+    if isinstance(error.__cause__, AddressRefused):
+        return f"{error.__cause__} MODEL_NETWORKS opens private ones."
+    return str(error)
 
 
 def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:

@@ -139,7 +139,8 @@ class RemoteModel(AskedModel):
 
     def _note(self, failure: CallFailure) -> None:
         """Remember that a call has failed; a request that is refused tells nothing of others."""
-        logger.warning("The %s failed: %s", self.side.name, failure.problem.detail)
+        cause = {"cause": failure.cause} if failure.cause else {}
+        logger.warning("The %s failed: %s", self.side.name, failure.problem.detail, extra=cause)
         if failure.is_lasting:
             self.circuit.open(failure.problem)
         elif failure.reason != "refused":

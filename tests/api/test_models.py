@@ -18,7 +18,7 @@ from auth.scopes import VISITOR_SCOPES
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.vendor_server import Format, serve_vendor
-from tests.service import Service, assert_nothing_held_the_loop, one_document
+from tests.service import Service, assert_nothing_held_the_loop, free_port, one_document
 from tests.service import ask as put
 
 MODELS, BOTS = "/v1/tenant/models", "/v1/tenant/bots"
@@ -339,15 +339,31 @@ def test_a_private_address_is_refused(acme: httpx.Client, base_url: str) -> None
     assert "MODEL_NETWORKS" in refused.json()["detail"]
 
 
-def test_a_name_that_leads_to_a_private_address_is_not_connected_to(acme: httpx.Client) -> None:
-    made = acme.post(MODELS, json={"id": "own", "base_url": "http://2130706434/v1", "model": "m"})
-    assert made.status_code in (201, 400)
-    for number, url in enumerate(("http://0x7f000002/v1", "http://127.2/v1")):
+def test_what_is_at_a_name_that_may_not_be_asked_is_told_to_the_operator_alone(
+    service: Service, acme: httpx.Client
+) -> None:
+    """A name without an address, one that leads to a private address, and one where nothing listens: else a tenant
+    could find out which names there are in the network of the service."""
+    told = set()
+    urls = (
+        "http://nowhere.invalid/v1",
+        "http://0x7f000002/v1",
+        "http://0x7f.1.1/v1",
+        f"http://127.0.0.1:{free_port()}",
+    )
+    for number, url in enumerate(urls):
         made = acme.post(MODELS, json={"id": f"m{number}", "base_url": url, "model": "m"})
-        if made.status_code == 201:
-            checked = acme.post(f"{MODELS}/m{number}/check").json()
-            assert checked["answers"] is False
-            assert "not on the public internet" in checked["detail"]
+        assert made.status_code == 201, made.text
+        checked = acme.post(f"{MODELS}/m{number}/check").json()
+        assert checked["answers"] is False
+        told.add(checked["detail"].replace(f"m{number}", "m"))
+    [detail] = told
+    assert detail == (
+        "The model 'm' endpoint cannot be reached: check base_url. One at a private address needs MODEL_NETWORKS."
+    )
+    causes = [json.loads(line).get("cause", "") for line in service.logged().splitlines() if '"cause"' in line]
+    assert sum("not on the public internet" in cause for cause in causes) >= 2, causes
+    assert any("Connect call failed" in cause or "refused" in cause for cause in causes), causes
 
 
 HOSTILE = [

@@ -178,10 +178,15 @@ async def test_nobody_there_is_told(vendor: Vendor) -> None:
 
 
 @both_ways
-async def test_a_private_address_is_not_connected_to(vendor: Vendor, ask: Any) -> None:
+async def test_a_private_address_is_not_connected_to(
+    vendor: Vendor, ask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     guarded = await open_model(vendor, vendor.base_url.replace("127.0.0.1", "localhost"), Reach(ports=None))
-    with pytest.raises(ProviderUnavailable, match="not on the public internet: the operator opens private ones"):
+    with pytest.raises(ProviderUnavailable, match=r"cannot be reached: check base_url\. One at a private"):
         await ask(guarded)
+    assert [record.__dict__["cause"] for record in caplog.records if "failed" in record.message] == [
+        "It leads to an address that is not on the public internet. MODEL_NETWORKS opens private ones."
+    ]
     assert not vendor.requests
     await guarded.aclose()
 
