@@ -12,6 +12,7 @@ from typing import Literal
 import aiohttp
 
 from utils.errors import ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
+from utils.outbound import AnswerTooLarge
 from utils.reach import AddressRefused
 
 
@@ -135,6 +136,9 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
         )
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
         return CallFailure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
+    if isinstance(exc, AnswerTooLarge):
+        detail = f"{who} sends more than is read of an answer ({exc}): check {side.name_setting('BASE_URL')}."
+        return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
     detail = (
         f"{who} does not speak the {side.format} format: check that {side.name_setting('BASE_URL')} is right"
         f"{', often it ends in /v1' if side.format == 'OpenAI' else ''}."
@@ -209,7 +213,7 @@ def retry_after_s(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):  # of a year that no computer knows
             return None
     # Not a number and infinity parse as numbers too.
     return max(0.0, seconds) if seconds < 1e9 else None

@@ -17,8 +17,9 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
+from providers.answer_limits import CHAT, LARGEST_EVENT, LARGEST_STREAM, MOST_EVENTS, AnswerLimits, parse_answer
 from providers.openai_errors import EndpointError, StatusError, find_unwanted
-from utils.outbound import Guard, find_proxy, open_session, read_at_most
+from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
 Json = dict[str, Any]
@@ -26,9 +27,9 @@ MOST_CONNECTIONS = 4096
 # Servers such as vLLM close idle connections after 5 seconds: letting go of them before avoids writing into a
 # connection that is just being closed.
 KEPT_IDLE_S = 4.0
-_LARGEST_ANSWER = 64 * 2**20
-_LARGEST_EVENT = 4 * 2**20
 _LARGEST_REFUSAL = 64 * 2**10
+# Bytes that are worked on before others have their turn: each may be a value, and every few of them an event.
+_AT_ONCE = 16 * 2**10
 _END_S = 0.1
 
 
@@ -58,12 +59,12 @@ class OpenAIWire:
     async def fetch(self, path: str) -> Json:
         """What the endpoint has at *path*."""
         async with self._answer("GET", path, None) as response:
-            return _check_answer(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
+            return await read_answer(response, CHAT)
 
-    async def ask(self, path: str, body: Json) -> Json:
+    async def ask(self, path: str, body: Json, limits: AnswerLimits = CHAT) -> Json:
         """What the endpoint answers to *body* as a whole."""
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
-            return _check_answer(orjson.loads(await read_at_most(response, _LARGEST_ANSWER)))
+            return await read_answer(response, limits)
 
     @asynccontextmanager
     async def open_events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
@@ -89,16 +90,26 @@ class EventStream:
     """The events of an answer: iterating gives all that have come in since the last look at once, never none."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response, self._parser = response, EventParser()
+        self._response, self._parser, self._size = response, EventParser(), 0
 
     async def __aiter__(self) -> AsyncGenerator[list[Json], None]:
-        """What has come in, as often as there is something, to the end."""
+        """What has come in, as often as there is something, to the end.
+
+        Raises:
+            AnswerTooLarge: more came than is read.
+        """
         while data := await _receive(self._response.content):
-            for events in self._parser.feed(data):
-                yield events
-            if self._parser.is_done:
-                await _read_end(self._response)
-                return
+            self._size += len(data)
+            if self._size > LARGEST_STREAM:
+                raise AnswerTooLarge(f"more than {LARGEST_STREAM:,} bytes")
+            for start in range(0, len(data), _AT_ONCE):
+                for events in self._parser.feed(data[start : start + _AT_ONCE]):
+                    yield events
+                if self._parser.is_done:
+                    await _read_end(self._response)
+                    return
+                if start + _AT_ONCE < len(data):
+                    await asyncio.sleep(0)  # others have their turn
 
     async def look_away(self, seconds: float) -> None:
         """Let what comes gather in the kernel: taken out piece by piece, each costs as much as all of them."""
@@ -117,23 +128,29 @@ class EventParser:
     """Server-sent events from bytes as they come, cut anywhere; comments and all fields but `data` are passed over."""
 
     def __init__(self) -> None:
-        self._rest, self._data = b"", list[bytes]()
+        self._rest, self._data = bytearray(), list[bytes]()
+        self._size = self._count = 0  # bytes of the event that is not whole yet; events
         self.is_done = False
 
     def feed(self, data: bytes) -> Iterator[list[Json]]:
         """The events that *data* completes, as one list, or nothing.
 
         Raises:
-            ValueError: one is not JSON, or too large.
+            AnswerTooLarge: one is too large, or there are too many.
+            ValueError: one is not JSON.
             TypeError: one is not an object.
             EndpointError: one tells of an error. All after the events before it were given.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        first, *others = data.split(b"\n")
+        self._rest += first
+        lines: list[bytes] = []
+        if others:
+            lines = [bytes(self._rest), *others[:-1]]
+            self._rest = bytearray(others[-1])
         events: list[Json] = []
         try:
-            events.extend(_check_answer(orjson.loads(text)) for text in self._split_events(lines))
-            if len(self._rest) > _LARGEST_EVENT:
-                raise ValueError("an event without an end")
+            events.extend(_check_answer(parse_answer(text, CHAT)) for text in self._split_events(lines))
+            self._check_size(len(self._rest))
         except (ValueError, TypeError, EndpointError):
             if events:
                 yield events
@@ -145,13 +162,34 @@ class EventParser:
         for line in lines:
             line = line.rstrip(b"\r")
             if line.startswith(b"data:"):
+                self._size += len(line)
+                self._check_size()
                 self._data.append(line[5:].strip())
             elif not line and self._data:
-                text, self._data = b"\n".join(self._data), []
+                text, self._data, self._size = b"\n".join(self._data), [], 0
                 if text == b"[DONE]":
                     self.is_done = True
                     return
+                self._count += 1
+                if self._count > MOST_EVENTS:
+                    raise AnswerTooLarge(f"more than {MOST_EVENTS:,} events")
                 yield text
+
+    def _check_size(self, begun: int = 0) -> None:
+        if self._size + begun > LARGEST_EVENT:
+            raise AnswerTooLarge(f"more than {LARGEST_EVENT:,} bytes in an event")
+
+
+async def read_answer(response: aiohttp.ClientResponse, limits: AnswerLimits) -> Json:
+    """The whole answer in *response*.
+
+    Raises:
+        AnswerTooLarge: it is larger than *limits*.
+        ValueError: it is not JSON.
+        TypeError: it is not an object.
+        EndpointError: it tells of an error.
+    """
+    return _check_answer(parse_answer(await read_at_most(response, limits.size_bytes), limits))
 
 
 def _check_answer(answer: Any) -> Json:
@@ -179,9 +217,9 @@ async def _receive(content: aiohttp.StreamReader) -> bytes:
 
 async def _read_end(response: aiohttp.ClientResponse) -> None:
     """Read what follows the last event, mostly nothing, so that the connection can be used again."""
-    with suppress(TimeoutError, aiohttp.ClientError):
+    with suppress(TimeoutError, aiohttp.ClientError, AnswerTooLarge):
         async with asyncio.timeout(_END_S):
-            await read_at_most(response, _LARGEST_EVENT)
+            await read_at_most(response, _AT_ONCE)
 
 
 async def read_refusal(response: aiohttp.ClientResponse) -> StatusError:

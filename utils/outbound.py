@@ -82,16 +82,19 @@ def find_proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
+class AnswerTooLarge(ValueError):
+    """An answer is larger than it is read."""
+
+
 async def read_at_most(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     """The body of *response*.
 
     Raises:
-        ValueError: it is larger.
+        AnswerTooLarge: it is larger.
     """
-    parts, size = [], 0
+    body = bytearray()  # not a list of parts: each may be one byte
     async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > most_bytes:
-            raise ValueError("an answer that is too large")
-    return b"".join(parts)
+        body += part
+        if len(body) > most_bytes:
+            raise AnswerTooLarge(f"more than {most_bytes:,} bytes")
+    return bytes(body)

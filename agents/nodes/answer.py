@@ -19,6 +19,7 @@ from agents.tools.work import describe_calls, list_undone
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from prompts.tools import tell_outcomes
+from providers.answer_limits import LONGEST_ANSWER
 from providers.chat.extractive import quote_request, standalone_question
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
@@ -26,7 +27,6 @@ from utils.ports import FallbackReason
 
 logger = logging.getLogger(__name__)
 
-LONGEST_ANSWER = 64_000  # characters
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
 _NOT_WHOLE = "The model's answer is incomplete: its endpoint stopped it at a token limit or by a content filter."
 _CUT_SHORT = ("length", "content_filter")  # reasons to finish

@@ -10,17 +10,70 @@ from typing import Any, ClassVar
 
 import anthropic
 import httpx2
+import orjson
 from langchain_anthropic import ChatAnthropic
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
 
+from providers.chat.pieces import Piece, Usage, read_calls, read_text, read_usage, read_word
 from providers.chat.remote import RemoteModel
 from providers.chat.vendors import SessionTransport, VendorModel
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
+from providers.openai_wire import Json
 from providers.retries import CallLimits
 from utils.checkpointer.circuit import Circuit
 from utils.outbound import Guard
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+class AnthropicFormat:
+    """See `AnswerFormat`; source: https://docs.anthropic.com/en/api/messages-streaming."""
+
+    def read_answer(self, answer: Json) -> Piece:
+        """See `AnswerFormat.read_answer`."""
+        blocks = answer["content"]
+        calls = [(block.get("name"), block.get("input")) for block in blocks if block.get("type") == "tool_use"]
+        usage = read_usage(answer.get("usage"), _COUNTS)
+        return Piece(read_text(blocks), read_word(answer.get("stop_reason"), "end_turn"), usage, read_calls(calls))
+
+    def read_event(self, event: Json) -> Piece:
+        """See `AnswerFormat.read_event`."""
+        match event.get("type"):
+            case "message_start":
+                return Piece(usage=read_usage(event["message"].get("usage"), _COUNTS))
+            case "content_block_start":
+                return Piece(read_text([event["content_block"]]))
+            case "content_block_delta" if event["delta"].get("type") == "text_delta":
+                return Piece(read_text(event["delta"].get("text")))
+            case "message_delta":
+                reason = read_word(event["delta"].get("stop_reason"), "end_turn")
+                return Piece(reason=reason, usage=read_usage(event.get("usage"), _COUNTS))
+        return Piece()
+
+    def make_answer(self, piece: Piece) -> Json:
+        """See `AnswerFormat.make_answer`."""
+        content: list[Json] = [{"type": "text", "text": piece.text}] if piece.text else []
+        for at, call in enumerate(piece.calls):
+            block = {"type": "tool_use", "id": f"call-{at}", "name": call.name, "input": orjson.loads(call.arguments)}
+            content.append(block)
+        return {
+            "id": "answer", "type": "message", "role": "assistant", "model": "", "content": content,
+            "stop_reason": piece.reason or None, "stop_sequence": None, "usage": _fill(piece.usage),
+        }  # fmt: skip
+
+    def make_events(self, piece: Piece) -> list[Json]:
+        """See `AnswerFormat.make_events`."""
+        delta = {"type": "text_delta", "text": piece.text}
+        said: Json = {"type": "content_block_delta", "index": 0, "delta": delta}
+        end = {"stop_reason": piece.reason or None, "stop_sequence": None}
+        ended: Json = {"type": "message_delta", "delta": end, "usage": _fill(piece.usage)}
+        return [said] * bool(piece.text or not piece.usage) + [ended] * bool(piece.reason or piece.usage)
+
+
+def _fill(usage: Usage) -> Usage:
+    return {"input_tokens": 0, "output_tokens": 0, **usage}
 
 
 class AnthropicModel(VendorModel, ChatAnthropic):
@@ -72,7 +125,9 @@ async def open_chat_model(
 ) -> RemoteAnthropicModel:
     """See `providers.chat.openai.open_chat_model`; *base_url* is the part before `/v1/messages`."""
     connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
-    transport = SessionTransport(base_url, connect_timeout_s=connect_timeout_s, guard=guard)
+    transport = SessionTransport(
+        base_url, answer_format=AnthropicFormat(), connect_timeout_s=connect_timeout_s, guard=guard
+    )
     return await asyncio.to_thread(
         lambda: RemoteAnthropicModel(  # type: ignore[call-arg] # mypy does not know all names of the fields
             model=model,

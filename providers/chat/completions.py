@@ -6,18 +6,19 @@ LangChain takes apart again. What LangChain asks of it, tests/providers/test_com
 Wire format: https://platform.openai.com/docs/api-reference/chat
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from providers.openai_wire import EventStream, Json, OpenAIWire
+from providers.answer_limits import is_count
+from providers.chat.pieces import Piece, Usage, read_calls, read_pieces, read_text, read_usage, read_word
+from providers.openai_wire import Json, OpenAIWire
 
 _PATH = "/chat/completions"
 _OTHER_NAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-# Nobody reads faster along, and what comes in between is one chunk: each costs far more than its text.
-_READ_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class RawCompletions:
     async def create(self, **body: object) -> RawAnswer:
         """The answer to *body*."""
         sent = self.completions.trim(body)
-        return RawAnswer(_leave_out_nonsense(await self.completions.wire.ask(_PATH, sent)))
+        return RawAnswer(make_plain(await self.completions.wire.ask(_PATH, sent)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,74 +70,59 @@ class Completions:
         return {name: value for name, value in named.items() if name not in self._unwanted}
 
     async def create(self, **body: object) -> AbstractAsyncContextManager[AsyncIterator[Json]]:
-        """The events of the answer to *body*; those that only add text, and came together, are one."""
+        """The events of the answer to *body*; those that came together are one."""
         return self._stream(body)
 
     @asynccontextmanager
     async def _stream(self, body: Json) -> AsyncIterator[AsyncIterator[Json]]:
         async with (
             self.wire.open_events(_PATH, self.trim(body)) as stream,
-            aclosing(_read_now_and_then(stream)) as events,
+            aclosing(read_pieces(stream, _read_event)) as pieces,
         ):
-            yield events
+            yield (_make_event(piece) async for piece in pieces)
 
 
-async def _read_now_and_then(stream: EventStream) -> AsyncGenerator[Json, None]:
-    has_begun = has_ended = False
-    async for events in stream:
-        for event in joined(map(_leave_out_nonsense, events)):
-            for choice in event.get("choices") or ():
-                delta = choice.get("delta") or {}
-                has_begun = has_begun or any(value for name, value in delta.items() if name != "role")
-                has_ended = has_ended or bool(choice.get("finish_reason"))
-            yield event
-        if has_begun and not has_ended:
-            await stream.look_away(_READ_EVERY_S)
+def make_plain(answer: Json) -> Json:
+    """What is used of a whole *answer*.
 
-
-def _leave_out_nonsense(answer: Json) -> Json:
-    """*answer*, changed: without a `usage` that is none. It is no reason to throw the text away."""
-    if answer.get("usage") is not None and not _is_usage(answer["usage"]):
-        answer["usage"] = None
-    return answer
-
-
-def _is_usage(usage: object) -> bool:
-    if not isinstance(usage, dict):
-        return False
-    counts = [usage.get(name) for name in _COUNTS]
-    for name in _DETAILS:
-        details = usage.get(name) or {}
-        if not isinstance(details, dict):
-            return False
-        counts.extend(details.values())
-    return all(count is None or (type(count) is int and count >= 0) for count in counts)
-
-
-def joined(events: Iterable[Json]) -> Iterator[Json]:
-    """*events* in order, with neighbours that only add text made one; the first of them is changed.
-
-    Each event costs the same, however short its text is.
+    Raises:
+        AnswerTooLarge: it calls too many tools; KeyError, TypeError, AttributeError: it is in another format.
     """
-    held: Json | None = None
-    for event in events:
-        if (text := _plain_text(event)) is None:
-            if held is not None:
-                yield held
-            held = None
-            yield event
-        elif held is None:
-            held = event
-        else:
-            held["choices"][0]["delta"]["content"] += text
-    if held is not None:
-        yield held
+    choices = [_make_plain_choice(choice) for choice in answer["choices"][:1]]  # one was asked for
+    return {"choices": choices, "usage": _read_usage(answer) or None}
 
 
-def _plain_text(event: Json) -> str | None:
-    """The text that is all *event* says, None if it says anything else."""
-    match event:
-        case {"choices": [{"delta": {"content": str(text), **delta}, **choice}]} if not event.get("usage"):
-            silent = not choice.get("finish_reason") and not choice.get("logprobs")
-            return text if silent and delta.keys() <= {"role"} else None
-    return None
+def _make_plain_choice(choice: Json) -> Json:
+    message = choice["message"]
+    functions = [call["function"] for call in message.get("tool_calls") or ()]
+    calls = read_calls((function.get("name"), function.get("arguments")) for function in functions)
+    plain: Json = {"role": "assistant", "content": read_text(message.get("content"))}
+    if calls:
+        plain["tool_calls"] = [
+            {"id": f"call-{at}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for at, call in enumerate(calls)
+        ]
+    return {"index": 0, "message": plain, "finish_reason": read_word(choice.get("finish_reason")) or None}
+
+
+def _read_usage(answer: Json) -> Usage:
+    """None where any of it is nonsense. It is no reason to throw the text away."""
+    usage = answer.get("usage")
+    details = [usage.get(name) or {} for name in _DETAILS] if isinstance(usage, dict) else []
+    if not all(isinstance(each, dict) for each in details):
+        return {}
+    counts = [count for each in details for count in each.values()]
+    return read_usage(usage, _COUNTS) if all(count is None or is_count(count) for count in counts) else {}
+
+
+def _read_event(event: Json) -> Piece:
+    usage = _read_usage(event)
+    for choice in event.get("choices") or ():
+        delta: dict[str, Any] = choice.get("delta") or {}
+        return Piece(read_text(delta.get("content")), read_word(choice.get("finish_reason")), usage)
+    return Piece(usage=usage)
+
+
+def _make_event(piece: Piece) -> Json:
+    choice = {"index": 0, "delta": {"role": "assistant", "content": piece.text}, "finish_reason": piece.reason or None}
+    return {"choices": [choice], "usage": piece.usage or None}

@@ -7,19 +7,57 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import orjson
 from langchain_core.outputs import ChatGeneration
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import SecretStr
 
+from providers.chat.pieces import Piece, read_calls, read_text, read_usage, read_word
 from providers.chat.remote import RemoteModel
 from providers.chat.vendors import SessionTransport, VendorModel
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
+from providers.openai_wire import Json
 from providers.retries import CallLimits
 from utils.checkpointer.circuit import Circuit
 from utils.outbound import Guard
 
 _FILTERS = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII")
+
+_COUNTS = (
+    "promptTokenCount", "toolUsePromptTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
+    "cachedContentTokenCount", "totalTokenCount",
+)  # fmt: skip
+
+
+class GoogleFormat:
+    """See `AnswerFormat`; source: https://ai.google.dev/api/generate-content. An event is as a whole answer."""
+
+    def read_answer(self, answer: Json) -> Piece:
+        """See `AnswerFormat.read_answer`."""
+        usage = read_usage(answer.get("usageMetadata"), _COUNTS)
+        for candidate in answer.get("candidates") or ():
+            parts = (candidate.get("content") or {}).get("parts") or []
+            calls = [part["functionCall"] for part in parts if part.get("functionCall")]
+            text = read_text([part for part in parts if not part.get("thought")])
+            reason = read_word(candidate.get("finishReason"), "STOP")
+            return Piece(text, reason, usage, read_calls((call.get("name"), call.get("args") or {}) for call in calls))
+        return Piece(usage=usage)
+
+    read_event = read_answer
+
+    def make_answer(self, piece: Piece) -> Json:
+        """See `AnswerFormat.make_answer`."""
+        parts: list[Json] = [{"text": piece.text}] if piece.text or not piece.calls else []
+        for call in piece.calls:
+            parts.append({"functionCall": {"name": call.name, "args": orjson.loads(call.arguments)}})
+        end = {"finishReason": piece.reason} if piece.reason else {}
+        candidate = {"content": {"parts": parts, "role": "model"}, "index": 0, **end}
+        return {"candidates": [candidate], "usageMetadata": piece.usage}
+
+    def make_events(self, piece: Piece) -> list[Json]:
+        """See `AnswerFormat.make_events`."""
+        return [self.make_answer(piece)]
 
 
 class GoogleModel(VendorModel, ChatGoogleGenerativeAI):
@@ -56,7 +94,9 @@ async def open_chat_model(
 ) -> RemoteGoogleModel:
     """See `providers.chat.openai.open_chat_model`; *base_url* is the part before `/v1beta/models`."""
     connect_timeout_s = min(limits.connect_timeout_s, limits.timeout_s)
-    transport = SessionTransport(base_url, connect_timeout_s=connect_timeout_s, guard=guard)
+    transport = SessionTransport(
+        base_url, answer_format=GoogleFormat(), connect_timeout_s=connect_timeout_s, guard=guard
+    )
     return await asyncio.to_thread(
         lambda: RemoteGoogleModel(
             model=model,

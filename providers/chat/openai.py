@@ -3,6 +3,7 @@
 Wire format: https://platform.openai.com/docs/api-reference/chat
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
@@ -84,16 +85,19 @@ async def open_chat_model(
         "use_responses_api": False,
         "openai_proxy": None,
     }
-    return RemoteChatModel(
-        model=model,
-        side=side,
-        async_client=Completions(wire),
-        limits=limits,
-        close_connections=wire.aclose,
-        gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name=side.name),
-        circuit=circuit or Circuit(retry_s=retry_after_s, threshold=FAILURES, away=_AWAY, back=_BACK),
-        fallback=_make_fallback(fallback_model, side, wire, common) if fallback_model else None,
-        **common,
+    # In a thread: the first one imports more of OpenAI's package.
+    return await asyncio.to_thread(
+        lambda: RemoteChatModel(
+            model=model,
+            side=side,
+            async_client=Completions(wire),
+            limits=limits,
+            close_connections=wire.aclose,
+            gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name=side.name),
+            circuit=circuit or Circuit(retry_s=retry_after_s, threshold=FAILURES, away=_AWAY, back=_BACK),
+            fallback=_make_fallback(fallback_model, side, wire, common) if fallback_model else None,
+            **common,
+        )
     )
 
 

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
+from providers.answer_limits import is_count
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, AnswerCut, CallFailure, EndpointInfo, StatusError, describe_failure
 from providers.retries import CallFailed, CallLimits, retry
@@ -196,7 +197,7 @@ class RemoteModel(AskedModel):
     def _note_usage(self, message: BaseMessage) -> bool:
         """Count what *message* says it has cost, if it says so."""
         usage = cast(AIMessage, message).usage_metadata
-        if not usage:
+        if not usage or not (is_count(usage["input_tokens"]) and is_count(usage["output_tokens"])):
             return False
         self.gate.observer.note_tokens(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
         add_tokens(usage["input_tokens"] + usage["output_tokens"])

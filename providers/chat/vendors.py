@@ -1,25 +1,28 @@
-"""What chat models of vendors with formats of their own share: connections, errors and reasons to end.
+"""What chat models of vendors with formats of their own share: connections, errors, limits and reasons to end.
 
-The vendors' clients send over the connections of all models, so that the guard against private addresses, proxies and
-errors are the same for every provider.
+The vendors' clients send over the connections of all models, so that the guard against private addresses, proxies,
+limits and errors are the same for every provider. Of an answer they are given what is used of it, written anew.
 """
 
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import aiohttp
 import httpx
 import httpx2
+import orjson
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
+from providers.answer_limits import CHAT
+from providers.chat.pieces import Piece, read_pieces
 from providers.chat.remote import AskedModel, Stream
 from providers.openai_errors import CALL_ERRORS, EndpointError, StatusError
-from providers.openai_wire import KEPT_IDLE_S, MOST_CONNECTIONS, read_refusal
-from utils.outbound import Guard, find_proxy, open_session
+from providers.openai_wire import KEPT_IDLE_S, MOST_CONNECTIONS, EventStream, Json, read_answer, read_refusal
+from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session
 
 _SET_BY_AIOHTTP = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
 
@@ -76,6 +79,26 @@ class VendorModel(AskedModel):
             said.message.response_metadata["finish_reason"] = told
 
 
+class AnswerFormat(Protocol):
+    """How a vendor says what a `Piece` is. Reading raises ValueError, TypeError, KeyError or AttributeError."""
+
+    def read_answer(self, answer: Json) -> Piece:
+        """What is used of a whole answer."""
+        ...
+
+    def read_event(self, event: Json) -> Piece:
+        """What is used of an event."""
+        ...
+
+    def make_answer(self, piece: Piece) -> Json:
+        """A whole answer that says *piece*."""
+        ...
+
+    def make_events(self, piece: Piece) -> list[Json]:
+        """Events that say *piece*."""
+        ...
+
+
 class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
     """A transport of httpx and httpx2 over an aiohttp session, for the running event loop alone.
 
@@ -83,7 +106,10 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
     what a vendor's client makes of it would say less.
     """
 
-    def __init__(self, base_url: str, *, connect_timeout_s: float, guard: Guard | None) -> None:
+    def __init__(
+        self, base_url: str, *, answer_format: AnswerFormat, connect_timeout_s: float, guard: Guard | None
+    ) -> None:
+        self._format = answer_format
         self._proxy = None if guard else find_proxy(base_url)  # a proxy would connect to any address
         self._session = open_session(
             base_url,
@@ -99,22 +125,29 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
 
         Raises:
             StatusError: the endpoint refuses, or sends elsewhere.
+            AnswerTooLarge: a whole answer is too large.
         """
+        sent = await request.aread()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _SET_BY_AIOHTTP}
         response = await self._session.request(
             request.method,
             str(request.url),
             headers=headers,
-            data=await request.aread(),
+            data=sent,
             proxy=self._proxy,
             allow_redirects=False,
         )
         if response.status >= 300:
             async with response:
                 raise await read_refusal(response)
-        kept = [(name, value) for name, value in response.headers.items() if name.lower() != "content-encoding"]
         kind = httpx.Response if isinstance(request, httpx.Request) else httpx2.Response
-        return kind(response.status, headers=kept, stream=_Body(response), request=request)
+        if _is_streamed(request, sent):
+            named, events = {"content-type": "text/event-stream"}, _Events(response, self._format)
+            return kind(response.status, headers=named, stream=events, request=request)
+        async with response:
+            piece = self._format.read_answer(await read_answer(response, CHAT))
+        said, named = orjson.dumps(self._format.make_answer(piece)), {"content-type": "application/json"}
+        return kind(response.status, headers=named, content=said, request=request)
 
     def close(self) -> None:
         """For clients that are not asynchronous: `aclose` closes the connections."""
@@ -124,16 +157,24 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
         await self._session.close()
 
 
-class _Body(httpx.AsyncByteStream, httpx2.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+class _Events(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+    def __init__(self, response: aiohttp.ClientResponse, answer_format: AnswerFormat) -> None:
+        self._response, self._format = response, answer_format
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._response.content.iter_any():
-            yield part
+        async with aclosing(read_pieces(EventStream(self._response), self._format.read_event)) as pieces:
+            async for piece in pieces:
+                for event in self._format.make_events(piece):
+                    name = f"event: {event['type']}\n" if "type" in event else ""
+                    yield b"%sdata: %s\n\n" % (name.encode(), orjson.dumps(event))
 
     async def aclose(self) -> None:
         self._response.close()
+
+
+def _is_streamed(request: Any, sent: bytes) -> bool:
+    """Whether an answer in events was asked for; the endpoint's own word for what it sends is not to be trusted."""
+    return ":streamGenerateContent" in request.url.path or bool(orjson.loads(sent).get("stream"))
 
 
 @contextmanager
@@ -155,7 +196,7 @@ def _find_cause(exc: BaseException) -> Exception:
     while at is not None and at not in chain:
         chain.append(at)
         at = at.__cause__ or at.__context__
-    of_the_wire = (StatusError, EndpointError, aiohttp.ClientError, OSError)
+    of_the_wire = (StatusError, EndpointError, AnswerTooLarge, aiohttp.ClientError, OSError)
     for kinds in (of_the_wire, CALL_ERRORS):
         if found := next((each for each in chain if isinstance(each, kinds)), None):
             return found

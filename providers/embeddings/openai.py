@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from pydantic import SecretStr
 
+from providers.answer_limits import VECTORS
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
 from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
@@ -110,7 +111,7 @@ class OpenAIEmbedder:
         body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
         try:
             async with self.gate.hold_place():
-                ask = partial(self._wire.ask, "/embeddings", body)
+                ask = partial(self._wire.ask, "/embeddings", body, VECTORS)
                 answered = await retry(ask, self._side, self._limits, self.gate.observer)
                 if isinstance(tokens := (answered.get("usage") or {}).get("prompt_tokens"), int):
                     self.gate.observer.note_tokens(input_tokens=tokens, output_tokens=0)

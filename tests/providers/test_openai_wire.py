@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.chat.completions import joined
 from providers.openai_errors import EndpointError
 from providers.openai_wire import EventParser
 
@@ -57,22 +56,3 @@ def test_what_came_before_a_bad_event_is_given_first(bad: bytes, error: type[Exc
     with pytest.raises(error):
         good.extend(chain.from_iterable(parser.feed(b'data: {"a": 1}\n\n' + bad)))
     assert good == [{"a": 1}]
-
-
-def chunk(text: str | None = None, **more: Any) -> Json:
-    return {"id": "x", "choices": [{"index": 0, "delta": {"content": text} if text is not None else {}, **more}]}
-
-
-def test_only_pieces_that_add_text_alone_become_one() -> None:
-    tool = {"choices": [{"index": 0, "delta": {"content": "", "tool_calls": [{"index": 0}]}, "finish_reason": None}]}
-    last = {**chunk(finish_reason="stop"), "usage": None}
-    usage = {"choices": [], "usage": {"total_tokens": 3}}
-    stream = [chunk("a"), chunk("b", finish_reason=None), tool, chunk("c"), chunk("d"), chunk("e"), last, usage]
-    assert list(joined(stream)) == [chunk("ab"), tool, chunk("cde"), last, usage]
-
-
-@given(texts=st.lists(st.text(max_size=4), max_size=20))
-def test_no_text_is_lost_or_moved_in_joining(texts: list[str]) -> None:
-    whole = list(joined(chunk(text) for text in texts))
-    assert "".join(event["choices"][0]["delta"]["content"] for event in whole) == "".join(texts)
-    assert len(whole) <= 1

@@ -1,0 +1,116 @@
+"""What is used of the answers of chat models, whatever else is in them: text, why it ends, calls of tools, tokens.
+
+LangChain and the clients of vendors are given this alone. They look at much more, at a cost that an endpoint could make
+as high as it likes, and fail in ways of their own where something is of another kind than it should be.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from providers.answer_limits import LONGEST_ARGUMENTS, MOST_CALLS, is_count
+from providers.openai_wire import EventStream, Json
+from utils.outbound import AnswerTooLarge
+
+Usage = dict[str, int]
+# Nobody reads faster along, and what comes in between is one piece: each costs far more than its text.
+_READ_EVERY_S = 0.1
+# Before the first text and after the last an endpoint has little to say; after that many times it is read less often.
+_QUIET_READS, _QUIET_S = 8, 0.02
+_LONGEST_SILENCE_S = 1.0  # between two pieces while events come that say nothing, such as thoughts
+_LONGEST_WORD = 64  # characters of what a vendor calls something
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a tool; `arguments` are JSON, which may be broken."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer, or all of it: `reason` is why it ends, in the vendor's words, "" where it does not."""
+
+    text: str = ""
+    reason: str = ""
+    usage: Usage = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+
+
+async def read_pieces(stream: EventStream, read: Callable[[Json], Piece]) -> AsyncGenerator[Piece]:
+    """The pieces that *read* finds in the events of *stream*, those that came together as one; usage once, at the end.
+
+    Calls of tools are left out: no streamed answer is asked for with tools, and reading arguments piece by piece takes
+    LangChain the square of their length.
+    """
+    now = asyncio.get_running_loop().time
+    usage, told, has_begun, has_ended = Usage(), Usage(), False, False
+    reads, told_at = 0, now()
+    async for events in stream:
+        pieces = [read(event) for event in events]
+        for piece in pieces:
+            usage.update(piece.usage)
+        text = "".join(piece.text for piece in pieces)
+        reason = "" if has_ended else next((piece.reason for piece in pieces if piece.reason), "")
+        has_begun, has_ended = has_begun or bool(text), has_ended or bool(reason)
+        if text or reason or now() - told_at > _LONGEST_SILENCE_S:
+            told, told_at = (dict(usage), now()) if reason else (told, now())
+            yield Piece(text, reason, told if reason else {})
+        reads += 1
+        if has_begun and not has_ended:
+            reads = 0
+            await stream.look_away(_READ_EVERY_S)
+        elif reads > _QUIET_READS:
+            await stream.look_away(_QUIET_S)
+    if usage != told:
+        yield Piece(usage=usage)
+
+
+def read_text(content: object) -> str:
+    """The text in *content*, which may be a list of parts.
+
+    Raises:
+        TypeError: it is of another kind.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError("the content is no text")
+    parts = [part for part in content if isinstance(part, dict) and part.get("type", "text") == "text"]
+    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+
+
+def read_word(value: object, default: str = "stop") -> str:
+    """*value* where it is a word, "" where it says nothing, else *default*."""
+    if isinstance(value, str) and len(value) <= _LONGEST_WORD and value.isprintable():
+        return value
+    return default if value else ""
+
+
+def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
+    """The calls with these names and arguments; whatever is no name is none.
+
+    Raises:
+        AnswerTooLarge: there are too many, or their arguments are too long.
+        TypeError: arguments are nested more than 250 times.
+    """
+    found, size = [], 0
+    for name, arguments in calls:
+        said = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+        found.append(Call(name if isinstance(name, str) else "", said))
+        size += len(said)
+        if len(found) > MOST_CALLS or size > LONGEST_ARGUMENTS:
+            raise AnswerTooLarge(f"more than {MOST_CALLS} calls of tools or {LONGEST_ARGUMENTS:,} characters of them")
+    return tuple(found)
+
+
+def read_usage(usage: object, names: Iterable[str]) -> Usage:
+    """The counts of these *names* in *usage*; none at all where one of them is none."""
+    counts: Mapping[str, Any] = usage if isinstance(usage, dict) else {}
+    found = {name: counts[name] for name in names if counts.get(name) is not None}
+    return found if all(map(is_count, found.values())) else {}
