@@ -22,7 +22,7 @@ FORGET_S = 3600.0
 _COMPARING = "The comparison of the index with SQL"
 
 
-class Follows(Protocol):
+class IndexFollower(Protocol):
     """What keeps the index in step with SQL; see `Indexer` and `IndexReconciler`."""
 
     async def run(self) -> None:
@@ -43,7 +43,7 @@ class Background:
 
     def __init__(
         self,
-        indexer: Follows,
+        indexer: IndexFollower,
         load: Load,
         *,
         forget: Forget,

@@ -16,7 +16,7 @@ _HEAD = ("BOT", "STATUS", "VERSION", "NAME", "ANSWERS")
 _tenant = tenant_option(help="Whose bot it is.")
 
 
-def _says(command: Any) -> Any:
+def _answer_options(command: Any) -> Any:
     """The options that say how a bot answers."""
     for option in (
         click.option("--institution", help="Whose documents it answers from."),
@@ -56,7 +56,7 @@ def list_all(tenant: str, as_json: bool) -> None:
 @click.argument("bot_id")
 @_tenant
 @click.option("--name", required=True, help="As people read it.")
-@_says
+@_answer_options
 def create(bot_id: str, tenant: str, name: str, **said: Any) -> None:
     """Make a bot; BOT_ID is how requests name it. `default` is the one that requests without a name are for."""
     with write_as_operator(tenant) as (session, ctx):
@@ -72,7 +72,7 @@ def create(bot_id: str, tenant: str, name: str, **said: Any) -> None:
 @click.option(
     "--clear", multiple=True, type=click.Choice(sorted(BotAnswers.__annotations__)), help="As the settings say."
 )
-@_says
+@_answer_options
 def change(
     bot_id: str, tenant: str, name: str | None, is_enabled: bool | None, clear: tuple[str, ...], **said: Any
 ) -> None:

@@ -33,7 +33,7 @@ _PARAMETERS = ("temperature", "max_tokens", "timeout_s")
 _tenant = tenant_option(help="Whose model it is.")
 
 
-def _says(command: Any) -> Any:
+def _reach_options(command: Any) -> Any:
     """The options that say how a model is reached."""
     for option in (
         click.option("--provider", type=click.Choice(list(BASE_URLS)), help="Without: openai, or any that speaks so."),
@@ -67,7 +67,7 @@ def list_all(tenant: str, as_json: bool) -> None:
 @click.argument("model_id")
 @_tenant
 @click.option("--name", required=True, help="As its provider calls it, such as gpt-4o-mini.")
-@_says
+@_reach_options
 def create(model_id: str, tenant: str, name: str, with_key: bool, **said: Any) -> None:
     """Make a model; MODEL_ID is how bots name it. Nothing is asked of it yet: see `flask model check`."""
     api_key = _read_key() if with_key else ""
@@ -82,7 +82,7 @@ def create(model_id: str, tenant: str, name: str, with_key: bool, **said: Any) -
 @_tenant
 @click.option("--name", help="As its provider calls it.")
 @click.option("--clear", multiple=True, type=click.Choice([*_PARAMETERS, "api_key"]), help="Remove this value.")
-@_says
+@_reach_options
 def change(model_id: str, tenant: str, name: str | None, clear: tuple[str, ...], with_key: bool, **said: Any) -> None:
     """Change a model, from the next answer on, on every worker. What is not named stays."""
     api_key = _read_key() if with_key else "" if "api_key" in clear else None

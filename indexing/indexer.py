@@ -23,7 +23,7 @@ from domain.models import Chunk, Document, DocumentState
 from domain.passages import as_passage
 from domain.slots import FIRST_SLOT
 from indexing.pace import OLDEST_EVERY, Pace, Paces, TenantRoundRobin
-from ingestion.cutting import Cutter
+from ingestion.rechunker import Rechunker
 from retrieval.index import PassageIndex
 from retrieval.lexical import make_embedding_text
 from utils.loops import describe_failure, repeat
@@ -46,8 +46,8 @@ class Indexer:
     """Two loops beside each other: words and vectors, each a batch a tenant in turn, small documents first.
 
     So a document is found by its words within a poll, also while the embedding model is slow or away. What is done is
-    marked in *slot*, the index's own. *cutter* cuts documents that were loaded for another chunking version; without it
-    there must be none. `poll_s` may be changed at any time.
+    marked in *slot*, the index's own. *rechunker* cuts documents that were loaded for another chunking version; without
+    it there must be none. `poll_s` may be changed at any time.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Indexer:
         embedder: Embedder,
         *,
         slot: int = FIRST_SLOT,
-        cutter: Cutter | None = None,
+        rechunker: Rechunker | None = None,
         poll_s: float = POLL_S,
     ) -> None:
         self._database, self._index, self._embedder, self._slot = database, index, embedder, slot
-        self._cutter = cutter
+        self._rechunker = rechunker
         self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, Exception | None] = {}
@@ -167,9 +167,9 @@ class Indexer:
     async def _cut_all(self, ctx: Principal, documents: Sequence[Document]) -> None:
         """Cut documents for this index; with their chunks they are waiting again."""
         for document in documents:
-            if self._cutter is None:
+            if self._rechunker is None:
                 raise RuntimeError("A document is cut for another index, and nobody is there to cut it for this one.")
-            if not await asyncio.to_thread(self._cutter.cut, ctx, document):
+            if not await asyncio.to_thread(self._rechunker.cut, ctx, document):
                 await self._put_all(ctx, [(document, [])])
 
     async def _take_out(self, ctx: Principal, documents: Sequence[Document]) -> None:

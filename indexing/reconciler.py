@@ -23,7 +23,7 @@ from indexing.open_index import Opener, OpenIndex
 from indexing.orders import HANDLERS, ClaimedOrder
 from indexing.reconciliation import reconcile, reconcile_files
 from ingestion.chunking import ChunkSizes
-from ingestion.cutting import Cutter
+from ingestion.rechunker import Rechunker
 from utils.errors import Conflict, ProblemError
 from utils.loops import describe_failure, repeat
 
@@ -208,8 +208,8 @@ class IndexReconciler:
         if followed is None:
             opened = await self.opener.open(row)
             sizes = ChunkSizes.of(opened.spec.chunking_version)
-            cutter = Cutter(self.database, self.files, slot=opened.slot, sizes=sizes)
-            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, cutter=cutter)
+            rechunker = Rechunker(self.database, self.files, slot=opened.slot, sizes=sizes)
+            indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, rechunker=rechunker)
             followed = self._followed[row.number] = _Followed(opened, indexer)
         followed.indexer.poll_s = self.poll_s if row.state == IndexState.SERVING else self.tick_s
         if start and (followed.task is None or followed.task.done()):

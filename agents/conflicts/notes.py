@@ -7,7 +7,7 @@ from typing import Any
 from agents.citations import Citation, bind_citations, without_marks
 from agents.conflicts.comparison import Difference, find_differences
 from prompts.conflicts import differ, side, undecided, verdict
-from providers.chat.asked import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, kinds_asked
+from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, kinds_asked
 from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
 from utils.validity import Standing, choose

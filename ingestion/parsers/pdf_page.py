@@ -6,8 +6,8 @@ from itertools import islice
 from pypdfium2 import PdfiumError, PdfPage, PdfTextPage, raw
 
 from ingestion.parsers.garbled import UNKNOWN, is_garbled, is_garbled_line
-from ingestion.parsers.letters import has_shuffled_letters
 from ingestion.parsers.parsed import clean
+from ingestion.parsers.shuffled_letters import has_shuffled_letters
 
 MAX_OBJECTS = 20_000  # looked at on a page; maps and drawings have more
 LONG = 12.0

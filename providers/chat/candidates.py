@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from prompts.rag import NumberedPassage
-from providers.chat.asked import LIST, kinds_given
+from providers.chat.question_kinds import LIST, kinds_given
 from providers.chat.sentences import Block, split_blocks
 from utils.language import detect_any_language
 from utils.words import hash_content_words
@@ -23,7 +23,8 @@ class Candidate:
 
     *asks* is the question of the document that it follows, "" where there is none; *head* names the columns of the
     table it is a row of; *lead* are the words of what it stands under, *title* those of its document's; *kinds* are
-    those of what it gives (`providers.chat.asked`). It stands at *start* to *end* in *passage*, as a part of *block*.
+    those of what it gives (`providers.chat.question_kinds`). It stands at *start* to *end* in *passage*, as a part of
+    *block*.
     """
 
     number: int

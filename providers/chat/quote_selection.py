@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from prompts.rag import NumberedPassage
-from providers.chat.asked import DURATION, LIST, MONEY, kinds_asked
 from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.followups import leave_out_topic
+from providers.chat.question_kinds import DURATION, LIST, MONEY, kinds_asked
 from providers.chat.word_scores import translated_scores, word_scores
 from utils.words import hash_content_words
 

@@ -197,7 +197,7 @@ def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
     uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
     session.expunge_all()
     dice.shuffle(uncut)
-    for document in uncut[:1]:  # one a transaction, as `Cutter` does it
+    for document in uncut[:1]:  # one a transaction, as `Rechunker` does it
         add_chunks(session, ctx, document, slot, content(*["small"] * dice.randrange(1, 12)).chunks)
 
 

@@ -20,7 +20,7 @@ from domain.indexes import IndexSpec, make_first_row
 from indexing.indexer import Indexer
 from indexing.transfer import Imported, Target, export_documents, import_documents
 from ingestion.chunking import ChunkSizes
-from ingestion.cutting import Cutter
+from ingestion.rechunker import Rechunker
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from retrieval.index import IndexCounts
@@ -165,8 +165,8 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
     done = await import_documents(database, files, GLOBEX, path, [here])
     assert done == Imported(added=2, to_embed=3)
     assert await index.counts(GLOBEX) == IndexCounts(0, 0)
-    cutter = Cutter(database, files, slot=1, sizes=ChunkSizes.of(here.chunking_version))
-    await Indexer(database, index, Hashing(), cutter=cutter).catch_up_words()
+    rechunker = Rechunker(database, files, slot=1, sizes=ChunkSizes.of(here.chunking_version))
+    await Indexer(database, index, Hashing(), rechunker=rechunker).catch_up_words()
     assert set(await stored(index, GLOBEX)) == {
         "Rooms cost 500.",
         "Guests leave at ten.",

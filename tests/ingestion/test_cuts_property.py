@@ -21,8 +21,8 @@ from domain.slots import ALL_SLOTS
 from indexing.indexer import Indexer
 from indexing.reconciliation import Findings, reconcile
 from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
-from ingestion.cutting import Cutter
 from ingestion.parsers.parsed import Section
+from ingestion.rechunker import Rechunker
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
@@ -167,8 +167,8 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         if index is None:
             index = self.open[row.number] = EdgeIndex.open(self.folder / f"index-{row.number}", dimension=DIMENSION)
         sizes = ChunkSizes.of(row.chunking_version)
-        cutter = Cutter(self.database, self.files, slot=row.slot, sizes=sizes)
-        self.loop.run(self.until_done(Indexer(self.database, index, Hashing(), slot=row.slot, cutter=cutter)))
+        rechunker = Rechunker(self.database, self.files, slot=row.slot, sizes=sizes)
+        self.loop.run(self.until_done(Indexer(self.database, index, Hashing(), slot=row.slot, rechunker=rechunker)))
         self.compare(index, sizes, row.slot)
 
     def compare(self, index: EdgeIndex, sizes: ChunkSizes, slot: int) -> None:

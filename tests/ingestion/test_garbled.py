@@ -10,8 +10,8 @@ from domain.db import Database
 from domain.documents import get_chunks, list_documents
 from ingestion.parsers.garbled import is_garbled, is_garbled_line
 from ingestion.parsers.kinds import parse
-from ingestion.parsers.letters import has_shuffled_letters
 from ingestion.parsers.parsed import Limits, ParsedDocument
+from ingestion.parsers.shuffled_letters import has_shuffled_letters
 from ingestion.reader import DocumentReader
 from tests.domain.records import ACME, GLOBEX
 from tests.ingestion.files import drawn_pdf, garbled_pdf, joined, pdf, shuffled_pdf

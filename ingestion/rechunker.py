@@ -17,7 +17,7 @@ from utils.errors import NotFound
 logger = logging.getLogger(__name__)
 
 
-class Cutter:
+class Rechunker:
     """Cuts documents that were loaded already, for the index of *slot*, whose passages are of *sizes*. Blocking."""
 
     def __init__(

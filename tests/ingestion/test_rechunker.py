@@ -13,7 +13,7 @@ from domain.models import Document, DocumentVersion
 from domain.scoping import select_everywhere
 from indexing.indexer import Indexer
 from ingestion.chunking import ChunkSizes
-from ingestion.cutting import Cutter
+from ingestion.rechunker import Rechunker
 from providers.files.folder import FolderFileStore
 from retrieval.edge import EdgeIndex
 from tests.domain.records import ACME, GLOBEX
@@ -40,16 +40,16 @@ def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_w
         slot = begin_index(session, spec(SMALL)).slot
     for ctx, sizes in ((ACME, WHOLE), (GLOBEX, SMALL)):
         load_files(database, ctx, [SAMPLES], sizes=sizes, document_files=DocumentFiles(database, files))
-    cutter = Cutter(database, files, slot=slot, sizes=SMALL)
+    rechunker = Rechunker(database, files, slot=slot, sizes=SMALL)
     for document in documents(database, ACME):
-        assert cutter.cut(ACME, document)
+        assert rechunker.cut(ACME, document)
     expected = passages(database, GLOBEX)
     assert passages(database, ACME) == expected
     assert min(len(found) for found in expected.values()) > 1
     # What is cut already is left as it is; what was replaced meanwhile, too.
     for document in documents(database, ACME):
         document.version -= 1
-        cutter.cut(ACME, document)
+        rechunker.cut(ACME, document)
     assert passages(database, ACME) == expected
 
 
@@ -69,7 +69,9 @@ async def test_a_document_whose_kept_text_is_not_one_stays_in_its_passages(
     with database.writing() as session:
         [version] = session.scalars(select_everywhere(DocumentVersion).where(DocumentVersion.tenant_id == "acme"))
         version.text_hash = files.put(ACME, damaged)
-    await Indexer(database, index, Hashing(), cutter=Cutter(database, files, slot=1, sizes=SMALL)).catch_up_words()
+    await Indexer(
+        database, index, Hashing(), rechunker=Rechunker(database, files, slot=1, sizes=SMALL)
+    ).catch_up_words()
     for ctx in (ACME, GLOBEX):
         [hit] = await index.search(ctx, "closed room", None, limit=5)
         assert hit.passage.text == f"The room of {ctx.tenant_id} is closed."
@@ -96,7 +98,7 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
         [kept] = (tmp_path / "files").rglob(text_hash)
         kept.unlink()
         kept.mkdir()  # reading fails, and not because there is none
-    indexer = Indexer(database, index, Hashing(), cutter=Cutter(database, files, slot=1, sizes=SMALL))
+    indexer = Indexer(database, index, Hashing(), rechunker=Rechunker(database, files, slot=1, sizes=SMALL))
     with pytest.raises(StoreUnavailable):
         await indexer.catch_up_words()
     for ctx in (ACME, GLOBEX):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.chat.asked import kinds_asked, kinds_given
+from providers.chat.question_kinds import kinds_asked, kinds_given
 
 
 @pytest.mark.parametrize(
