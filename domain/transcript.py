@@ -1,6 +1,6 @@
 """The conversations of the transcript as their owners see them: listed, read, renamed, deleted and restored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from utils.errors import NotFound
 from utils.moments import read_micros
 
 MOST_COUNTED = 10_000  # conversations: to count more would take longer the more there are
+_TURNS_AT_ONCE = 20
 
 
 def find_conversation(
@@ -137,17 +138,19 @@ def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Key
     return [StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys)) for row in rows]
 
 
-def read_texts_of(
+def iterate_texts_of(
     session: Session, ctx: Principal, conversation_ids: Sequence[str], keys: Keyring | None
-) -> dict[str, list[str]]:
-    """Questions and answers of the caller's conversations, by conversation, without those that cannot be read."""
-    found: dict[str, list[str]] = {one: [] for one in conversation_ids}
+) -> Iterator[tuple[str, str]]:
+    """Questions and answers of the caller's conversations with the conversation, without those that cannot be read.
+
+    They are read a few at a time: all of them may not fit into memory.
+    """
     rows = scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id.in_(conversation_ids))
-    for row in session.scalars(rows):
+    for row in session.scalars(rows.execution_options(yield_per=_TURNS_AT_ONCE)):
         with suppress(TranscriptUnreadable):
             texts = read_texts(row, keys)
-            found[row.conversation_id] += [texts["question"], texts["answer"] or ""]
-    return found
+            yield row.conversation_id, texts["question"]
+            yield row.conversation_id, texts["answer"] or ""
 
 
 def find_keep_s(session: Session, ctx: Principal, retention: Retention) -> float:

@@ -5,21 +5,24 @@ conversations of its owner, a bounded number, whatever else there is.
 """
 
 import logging
-import unicodedata
 
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.models import Conversation
 from domain.paging import Part, Rows
-from domain.transcript import list_conversations, read_texts_of
+from domain.transcript import iterate_texts_of, list_conversations
 from domain.transcript_retention import Retention
 from domain.transcript_texts import TranscriptUnreadable, read_title
 from utils.checkpointer.cipher import Keyring
+from utils.normal_forms import normalize
 
 logger = logging.getLogger(__name__)
 
 MOST_SEARCHED = 500  # conversations
+MOST_READ = 5_000_000  # characters in a search, which take seconds of a thread where they are the worst there are
+LONGEST_READ = 80_000  # characters of a text: more than an answer has
+_FOLDED_AT_ONCE = 8_000  # characters: folding holds the interpreter's lock, and U+FDFA becomes 18 letters
 _AT_ONCE = 50
 
 
@@ -28,25 +31,46 @@ def search_conversations(
 ) -> Rows[Conversation]:
     """A part of the caller's newest 500 conversations that hold every word of *query*, the last used first.
 
-    Case, width and ligatures of letters do not matter. What cannot be read is not found.
+    Case, width and ligatures of letters do not matter. What cannot be read is not found, nor what comes after the first
+    5 million characters. Blocking: to be called in a thread.
     """
-    words = _fold(query).split()
+    words = frozenset(_fold(query).split())
     newest = list_conversations(session, ctx, Part(MOST_SEARCHED), retention).rows
-    found = []
+    found, left = [], MOST_READ
     for start in range(0, len(newest), _AT_ONCE):
         batch = newest[start : start + _AT_ONCE]
-        said = _read_said(session, ctx, batch, keys)
-        found += [row for row in batch if all(word in said[row.conversation_id] for word in words)]
+        missing, left = _find_missing(session, ctx, batch, words, keys=keys, most=left)
+        found += [row for row in batch if not missing[row.conversation_id]]
     rows = found[part.offset : part.offset + part.limit]
     is_more = len(found) > part.offset + part.limit
     return Rows(rows, len(found), (rows[-1].updated_at, rows[-1].conversation_id) if is_more else None)
 
 
-def _read_said(session: Session, ctx: Principal, rows: list[Conversation], keys: Keyring | None) -> dict[str, str]:
-    """All that was said in each, folded."""
-    ids = [row.conversation_id for row in rows]
-    texts = read_texts_of(session, ctx, ids, keys)
-    return {row.conversation_id: _fold("\n".join([show_title(row, keys), *texts[row.conversation_id]])) for row in rows}
+def _find_missing(
+    session: Session,
+    ctx: Principal,
+    rows: list[Conversation],
+    words: frozenset[str],
+    *,
+    keys: Keyring | None,
+    most: int,
+) -> tuple[dict[str, frozenset[str]], int]:
+    """The *words* that each does not say in its first *most* characters, and how many of these are left."""
+    missing = {row.conversation_id: _leave_out(words, show_title(row, keys)) for row in rows}
+    for conversation_id, text in iterate_texts_of(session, ctx, list(missing), keys):
+        if most <= 0:
+            break
+        if missing[conversation_id]:
+            read = text[: min(LONGEST_READ, most)]
+            most -= len(read)
+            missing[conversation_id] = _leave_out(missing[conversation_id], read)
+    return missing, most
+
+
+def _leave_out(words: frozenset[str], text: str) -> frozenset[str]:
+    """Those of *words* that *text* does not say."""
+    folded = _fold(text)
+    return frozenset(word for word in words if word not in folded)
 
 
 def show_title(row: Conversation, keys: Keyring | None) -> str:
@@ -59,4 +83,5 @@ def show_title(row: Conversation, keys: Keyring | None) -> str:
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    pieces = (text[start : start + _FOLDED_AT_ONCE] for start in range(0, len(text), _FOLDED_AT_ONCE))
+    return "".join(normalize("NFKC", piece).casefold() for piece in pieces)

@@ -17,11 +17,13 @@ from domain.scoping import scoped, scoped_update, select_everywhere
 from domain.transcript import delete_conversation, list_conversations, read_turns
 from domain.transcript_rekeying import rekey_conversation
 from domain.transcript_retention import DAY_S, Retention, remove_expired
+from domain.transcript_search import search_conversations
 from domain.transcript_texts import TranscriptUnreadable, read_title
 from domain.transcript_writing import FinishedTurn, make_title, write_turns
 from tests.cli.stored import NEW, OLD, ROTATING
 from tests.domain.lookalikes import ALIKE
 from tests.domain.records import ACME, GLOBEX
+from tests.security.cost import cpu_s
 from utils.checkpointer.cipher import Keyring
 from utils.moments import format_moment
 
@@ -203,3 +205,30 @@ def _time_page(database: Database, ctx: Principal) -> float:
 )
 def test_a_title_is_the_first_question_shortened_sensibly(question: str, expected: str) -> None:
     assert make_title(question) == expected
+
+
+def test_conversations_are_searched_whatever_their_texts_are_made_of(database: Database) -> None:
+    """Accents without an end take the square of their number to normalise, and U+FDFA becomes 18 letters."""
+    talks = {
+        "accents": [turn(ACME, answer="early a" + "\u0315\u0300" * 500_000)],
+        "ligatures": [turn(ACME, answer="early ﬁne " + "\ufdfa" * 350_000 + " late")],
+        "many": [turn(ACME, at, answer=f"early number{at}. " + "É" * 200) for at in range(500)],
+    }
+    turns = [
+        replace(one, conversation_id=talk, run_id=f"{talk}-{at}")
+        for talk in talks
+        for at, one in enumerate(talks[talk])
+    ]
+    written(database, *turns, turn(GLOBEX, answer="early"))
+
+    def find(ctx: Principal, query: str) -> list[str]:
+        with database.reading() as session:
+            found = search_conversations(session, ctx, query, Part(10), retention=MONTH, keys=None)
+            return sorted(row.conversation_id for row in found.rows)
+
+    assert cpu_s(lambda: find(ACME, "nowhere")) < 30
+    assert find(ACME, "EARLY") == ["accents", "ligatures", "many"]
+    assert find(ACME, "number7. number499.") == ["many"]
+    assert find(ACME, "fine صلى") == ["ligatures"]
+    assert find(ACME, "late") == [], "it stands behind what is read of a text"
+    assert find(GLOBEX, "early") == ["talk"]
