@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -60,30 +59,6 @@ def add_bot(client: httpx.Client, bot_id: str, **said: Any) -> dict[str, Any]:
 def prompts(server: FakeModelServer) -> list[str]:
     """What the model was told, for each answer."""
     return [json.dumps(request["body"]["messages"]) for request in server.requests() if request["kind"] != "embedding"]
-
-
-def test_two_bots_of_two_tenants_answer_each_from_its_own(
-    service: Service, acme: httpx.Client, globex: httpx.Client, model_server: FakeModelServer
-) -> None:
-    places = {("acme", "north"): 11, ("acme", "south"): 22, ("globex", "north"): 33, ("globex", "south"): 44}
-    clients = {"acme": acme, "globex": globex}
-    for (tenant, place), price in places.items():
-        dataset = add_dataset(service, clients[tenant], price, place)
-        add_bot(clients[tenant], place, dataset_ids=[dataset], instructions=f"Speak for {tenant} {place}.")
-
-    def talk(number: int) -> None:
-        (tenant, place), price = list(places.items())[number % 4]
-        said = ask(clients[tenant], QUESTION, f"talk-{number % 8}", bot_id=place).json()
-        assert said["bot_id"] == place
-        assert [citation["source"] for citation in said["citations"]] == [f"{place}.md"], said
-        assert f"{price} euros" in said["citations"][0]["quote"]
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(talk, range(200)))
-    for told in prompts(model_server):
-        [(tenant, place)] = [one for one in places if f"Speak for {one[0]} {one[1]}." in told]
-        others = [price for one, price in places.items() if one != (tenant, place)]
-        assert not [price for price in others if f"costs {price} euros" in told]
 
 
 def test_the_same_conversation_id_is_another_conversation_for_each_bot(acme: httpx.Client) -> None:

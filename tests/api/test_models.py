@@ -127,34 +127,6 @@ def answered_by(said: httpx.Response) -> str:
     return str(said.json()["model"])
 
 
-def test_bots_of_two_tenants_answer_each_by_its_own_model(
-    acme: httpx.Client, globex: httpx.Client, endpoints: list[FakeModelServer], model_server: FakeModelServer
-) -> None:
-    clients = {"acme": acme, "globex": globex}
-    bots = [(tenant, bot) for tenant in clients for bot in ("north", "south")]
-    for number, (tenant, bot) in enumerate(bots):
-        key = f"sk-{tenant}-{bot}-{'x' * 20}"
-        add_model(clients[tenant], bot, endpoints[number % 2], model=f"{tenant}-{bot}", api_key=key)
-        add_bot(clients[tenant], bot, bot)
-
-    def talk(number: int) -> None:
-        tenant, bot = bots[number % 4]
-        asked = f"{QUESTION} {number % 20}"
-        said = ask(clients[tenant], asked, bot, f"talk-{number % 8}")
-        assert answered_by(said) == f"{tenant}-{bot}"
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(talk, range(100)))
-    assert not model_server.counters()["chat"]
-    for number, server in enumerate(endpoints):
-        asked = server.requests()
-        assert asked
-        for request in asked:
-            tenant, bot = request["body"]["model"].split("-")
-            assert bots.index((tenant, bot)) % 2 == number
-            assert request["headers"]["authorization"] == f"Bearer sk-{tenant}-{bot}-{'x' * 20}"
-
-
 def test_without_a_model_of_its_own_a_bot_answers_by_the_services(
     acme: httpx.Client, endpoints: list[FakeModelServer], model_server: FakeModelServer
 ) -> None:
