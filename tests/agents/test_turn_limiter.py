@@ -1,11 +1,15 @@
 """Turns at work, never more than there are places, whatever they do and whoever gives up."""
 
+import ast
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+import agents.nodes
 from agents.turn_limiter import TurnLimiter
 
 # How often a turn goes out and comes back, how long it takes inside and outside, and when it is cancelled, in ticks.
@@ -88,3 +92,38 @@ async def test_who_was_at_work_before_is_let_in_before_those_who_come() -> None:
         await rest(3)
         may_go.set()
     assert entered == ["begun", "new"]
+
+
+NODES = Path(agents.nodes.__file__).parent
+# What gives the place back itself, or takes it again.
+GIVE_BACK = {"run.process_text", "run.place.retake", "run.verifier.check"}
+
+
+def test_no_step_waits_for_anything_while_it_has_its_place() -> None:
+    functions: dict[str, ast.AsyncFunctionDef] = {}
+    for file in NODES.glob("*.py"):
+        for found in ast.parse(file.read_text()).body:
+            if isinstance(found, ast.AsyncFunctionDef):
+                functions[found.name] = found
+    at_work = {file.stem for file in NODES.glob("*.py")} & functions.keys()
+    looked_at = set[str]()
+    assert {"answer", "retrieve", "plan", "tools"} <= at_work
+    while at_work:
+        name = at_work.pop()
+        looked_at.add(name)
+        for called in find_awaited(functions[name]):
+            assert called in GIVE_BACK | functions.keys(), f"{name} waits for {called} and keeps others from working"
+            at_work |= {called} & (functions.keys() - looked_at)
+    assert {"_write", "_recall", "_find_contact"} <= looked_at
+
+
+def find_awaited(node: ast.AST) -> Iterator[str]:
+    """The names of what is waited for in *node*, other than outside of the place."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.AsyncWith) and "place.outside()" in ast.unparse(child.items[0]):
+            continue
+        if isinstance(child, ast.AsyncFor | ast.AsyncWith):
+            yield ast.unparse(child.iter if isinstance(child, ast.AsyncFor) else child.items[0])
+        if isinstance(child, ast.Await):
+            yield ast.unparse(child.value.func) if isinstance(child.value, ast.Call) else ast.unparse(child.value)
+        yield from find_awaited(child)
