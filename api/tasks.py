@@ -1,6 +1,6 @@
 """`/v1/tasks`: work in the background, of every kind, by the id of its job."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
@@ -9,15 +9,20 @@ from pydantic import BaseModel, Field
 from api.access import requires
 from api.dataset_schemas import DocumentErrorOut, Status
 from api.datasets import answers
+from api.description_parts import RESPONSE_HEADERS
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain import tasks
 from domain.in_thread import read
+from domain.job_leases import OPEN
 from domain.tasks import Task
 
 tasks_blueprint = APIBlueprint("tasks", __name__, abp_tags=[Tag(name="Tasks", description="Work in the background.")])
+
+
+_SOONEST_S, _LATEST_S = 1, 30
 
 
 class TaskPath(BaseModel):
@@ -48,15 +53,24 @@ class TaskOut(BaseModel):
     operation_id="getTaskStatus",
     summary="How far work in the background is",
     description="A key sees the tasks it asked for, those about documents with documents:read and crawls with "
-    "web-sources:read. A newer task about the same document or web source takes the place of the former one, which is "
-    "404 then.",
+    "web-sources:read. `Retry-After` says when to ask again, until the task is over. A newer task about the same "
+    "document or web source takes the place of the former one, which is 404 then.",
     responses=answers(200, TaskOut, 404),
+    openapi_extensions={RESPONSE_HEADERS: ["Retry-After"]},
 )
 @requires(Scope.TASKS_READ)
 async def show(ctx: Principal, path: TaskPath) -> Response:
     """The task. 404 if the caller may not see one of this id."""
     found = await read(services().database, lambda session: tasks.get_task(session, ctx, path.task_id))
-    return respond(_describe(found))
+    response = respond(_describe(found))
+    if found.job.status in OPEN:
+        response.headers["Retry-After"] = str(compute_wait_s(datetime.now(UTC) - found.job.created_at))
+    return response
+
+
+def compute_wait_s(age: timedelta) -> int:
+    """Seconds until a task is to be asked for again: a tenth of what it has taken so far, 1 to 30."""
+    return max(_SOONEST_S, min(_LATEST_S, round(age.total_seconds() / 10)))
 
 
 def _describe(task: Task) -> TaskOut:

@@ -19,7 +19,8 @@ class Scope(StrEnum):
     DATASETS_WRITE = "datasets:write"
     WEB_SOURCES_READ = "web-sources:read"
     WEB_SOURCES_WRITE = "web-sources:write"
-    TASKS_READ = "tasks:read"  # of work in the background that the key asked for, or may read the subject of
+    # Of work in the background that the key asked for, or may read the subject of; scopes to begin some hold it.
+    TASKS_READ = "tasks:read"
     BOTS_READ = "bots:read"
     BOTS_WRITE = "bots:write"
     MODELS_READ = "models:read"
@@ -27,5 +28,12 @@ class Scope(StrEnum):
     HEALTH_READ = "health:read"  # how the service is, in full
 
 
+# Whoever may begin work in the background may follow it.
+_BEGIN_WORK = frozenset({Scope.DOCUMENTS_WRITE, Scope.WEB_SOURCES_WRITE})
 ALL_SCOPES = frozenset(Scope)
 VISITOR_SCOPES = frozenset({Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE})
+
+
+def add_implied(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """*scopes* with those that they hold."""
+    return scopes | {Scope.TASKS_READ} if scopes & _BEGIN_WORK else scopes

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from auth.scopes import ALL_SCOPES, Scope
+from auth.scopes import ALL_SCOPES, Scope, add_implied
 from domain.models import ApiKey, Tenant, now
 from domain.scoping import scoped, scoped_to, scoped_update, select_everywhere
 from utils.errors import BadInput, Conflict, NotFound
@@ -169,7 +169,9 @@ def is_usable(key: ApiKey) -> bool:
 
 def read_scopes(key: ApiKey) -> frozenset[Scope]:
     """What the key may do; a scope that this version does not know is none."""
-    return ALL_SCOPES if ALL in key.scopes else frozenset(scope for scope in Scope if scope in key.scopes)
+    if ALL in key.scopes:
+        return ALL_SCOPES
+    return add_implied(frozenset(scope for scope in Scope if scope in key.scopes))
 
 
 def find_current_scopes(session: Session, ctx: Principal) -> frozenset[Scope] | None:
