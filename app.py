@@ -36,6 +36,7 @@ from api.schemas import Problem
 from api.search import search_blueprint
 from api.services import running_services
 from api.tasks import tasks_blueprint
+from api.tools import tools_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
@@ -106,8 +107,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         register_metering(app)
     blueprints = (
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
-        bots_blueprint, models_blueprint, documents_blueprint, document_links_blueprint, usage_blueprint,
-        view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
+        bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
+        usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:

@@ -28,6 +28,10 @@ class ToolRegistry:
         """Of all tools, in the order of the alphabet."""
         return sorted(self._tools)
 
+    def list_tools(self) -> Sequence[Tool]:
+        """All of them, in the same order."""
+        return [self._tools[name] for name in self.names]
+
     def choose(self, names: Iterable[str]) -> list[Tool]:
         """The search, and the tools of these names, as far as they are there."""
         wanted = dict.fromkeys((SEARCH_DOCUMENTS, *names))

@@ -394,6 +394,24 @@ def test_bots_name_tools_that_are_there(service: Service, client: httpx.Client) 
     assert "There is no tool 'fly'" in unknown.stderr
 
 
+def test_whoever_writes_bots_sees_which_tools_they_may_name(
+    service: Service, client: httpx.Client, globex: httpx.Client
+) -> None:
+    tools: dict[str, Any] = {}
+    for caller in (client, globex):
+        first = caller.get("/v1/tenant/tools", params={"limit": 4}).json()
+        rest = caller.get(first["next"]).json()
+        assert (first["total"], rest["total"], rest["offset"], rest["next"]) == (7, 7, 4, None)
+        tools = {tool["name"]: tool for tool in first["available_tools"] + rest["available_tools"]}
+        assert list(tools) == sorted([*ALL, "search_documents"])
+    booking = tools["book_room"]
+    assert (booking["has_side_effects"], booking["scopes"]) == (True, [])
+    assert booking["parameters"]["required"] == ["room", "day"]
+    assert (tools["who_asks"]["has_side_effects"], tools["who_asks"]["scopes"]) == (False, ["documents:read"])
+    with service.client(service.new_key("default", ["bots:read"])) as reader:
+        assert reader.get("/v1/tenant/tools").status_code == 403
+
+
 def change_scopes(service: Service, key: str, scopes: list[str]) -> None:
     database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
     try:
