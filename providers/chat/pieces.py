@@ -13,9 +13,12 @@ import orjson
 
 from providers.answer_limits import LONGEST_ARGUMENTS, MOST_CALLS, is_count
 from providers.openai_wire import EventStream, Json
+from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
+from utils.strict_json import read_json
 
 Usage = dict[str, int]
+BROKEN = "{"
 # Nobody reads faster along, and what comes in between is one piece: each costs far more than its text.
 _READ_EVERY_S = 0.1
 # Before the first text and after the last an endpoint has little to say; after that many times it is read less often.
@@ -26,7 +29,7 @@ _LONGEST_WORD = 64  # characters of what a vendor calls something
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool; `arguments` are JSON, which may be broken."""
+    """A call of a tool; `arguments` are JSON of an object, `BROKEN` where they were none."""
 
     name: str
     arguments: str
@@ -99,14 +102,24 @@ def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
         AnswerTooLarge: there are too many, or their arguments are too long.
         TypeError: arguments are nested more than 250 times.
     """
-    found, size = [], 0
+    found: list[Call] = []
+    size = 0
     for name, arguments in calls:
-        said = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-        found.append(Call(name if isinstance(name, str) else "", said))
+        said = arguments or "" if isinstance(arguments, str | None) else orjson.dumps(arguments).decode()
         size += len(said)
-        if len(found) > MOST_CALLS or size > LONGEST_ARGUMENTS:
+        if len(found) == MOST_CALLS or size > LONGEST_ARGUMENTS:
             raise AnswerTooLarge(f"more than {MOST_CALLS} calls of tools or {LONGEST_ARGUMENTS:,} characters of them")
+        found.append(Call(name if isinstance(name, str) else "", _read_arguments(said)))
     return tuple(found)
+
+
+def _read_arguments(said: str) -> str:
+    """*said*, where it is JSON that can be stored: of no depth, number or text that something else stumbles over."""
+    try:
+        value = read_json(said.encode()) if said.strip() else {}
+        return orjson.dumps(value).decode() if isinstance(value, dict) else BROKEN
+    except (ValueError, TypeError, BadInput):
+        return BROKEN
 
 
 def read_usage(usage: object, names: Iterable[str]) -> Usage:

@@ -7,7 +7,8 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from providers.chat.completions import Completions
+from providers.chat.completions import Completions, make_plain
+from providers.chat.pieces import BROKEN
 from providers.openai_wire import OpenAIWire
 from tests.fakes.model_server import FakeModelServer
 
@@ -59,3 +60,33 @@ async def test_an_answer_is_kept_whose_usage_alone_is_nonsense(server: FakeModel
         await wire.aclose()
     assert answer.text == "".join(chunk.text for chunk in chunks) == "The office opens at eight."
     assert [each.usage_metadata for each in (answer, *chunks) if each.usage_metadata] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ('{"city": "Bandung"}', '{"city":"Bandung"}'),
+        ({"city": "Bandung"}, '{"city":"Bandung"}'),
+        ("", "{}"),
+        (' {"x": 1.5} ', '{"x":1.5}'),
+        (None, "{}"),
+        ("[1]", BROKEN),
+        ("null", BROKEN),
+        ([1], BROKEN),
+        (5, BROKEN),
+        ('{"x": NaN}', BROKEN),
+        ('{"x": 1e999}', BROKEN),
+        (f'{{"x": {"9" * 400}}}', BROKEN),
+        ('{"x": "\\ud800"}', BROKEN),
+        ('{"x": 1, "x": 2}', BROKEN),
+        ('{"x": ' * 900 + "1" + "}" * 900, BROKEN),
+        (f'{{"x": [{"0," * 20_000}0]}}', BROKEN),
+        (f'{{"a": [{"[1]," * 20_000}!', BROKEN),
+    ],
+    ids=range(17),
+)
+def test_arguments_of_tools_are_json_that_can_be_checked_shown_and_stored(said: object, read: str) -> None:
+    call = {"function": {"name": "weather", "arguments": said}}
+    plain = make_plain({"choices": [{"message": {"tool_calls": [call]}}]})
+    [told] = plain["choices"][0]["message"]["tool_calls"]
+    assert told["function"] == {"name": "weather", "arguments": read}
