@@ -1,0 +1,247 @@
+"""PostgreSQL databases, and the second wall for them: a transaction that only reads, and what the role may do."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from psycopg import sql as pg
+
+from datasources.access import Access, Attributes
+from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.functions import Dialect
+from datasources.guard import check_query
+from datasources.results import QueryLimits, Result, collect
+from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples
+from datasources.stopping import Stop
+
+CONNECT_S = 5
+_GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
+_NOTES_LEAVERS = 140_000  # the version that can look whether its client is still there
+_NOT_THERE = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'"
+_COLUMNS = f"""
+SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+       has_column_privilege(c.oid, a.attnum, 'SELECT')
+FROM (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_NOT_THERE} AND has_schema_privilege(n.oid, 'USAGE')
+        AND has_any_column_privilege(c.oid, 'SELECT')
+      ORDER BY n.nspname <> 'public', n.nspname, c.relname LIMIT %s) c
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY n.nspname <> 'public', n.nspname, c.relname, a.attnum
+"""  # noqa: S608 # a constant
+_KEYS = f"""
+SELECT n.nspname, c.relname, k.contype::text, other_n.nspname, other.relname,
+  (SELECT array_agg(a.attname::text ORDER BY p.place) FROM unnest(k.conkey) WITH ORDINALITY p(number, place)
+     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.number),
+  (SELECT array_agg(a.attname::text ORDER BY p.place) FROM unnest(k.confkey) WITH ORDINALITY p(number, place)
+     JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = p.number)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_class other ON other.oid = k.confrelid LEFT JOIN pg_namespace other_n ON other_n.oid = other.relnamespace
+WHERE k.contype IN ('p', 'f') AND {_NOT_THERE} ORDER BY k.conname
+"""  # noqa: S608 # a constant
+_MAY_WRITE = f"""
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND {_NOT_THERE} AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+"""  # noqa: S608 # a constant
+_SUPERUSER = "The role of this data source is a superuser's: give it one that may only read."
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """Where a database is, and who opens it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+    sslmode: str = "prefer"
+
+
+class PostgresSource:
+    """A database on a server. *find_address* gives the address of a host and port that may be connected to.
+
+    Not the system's resolver: what it says may change between the check and the connection.
+    """
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, address: PostgresAddress, find_address: Callable[[str, int], str]) -> None:
+        self._address, self._find_address = address, find_address
+
+    def check(self, stop: Stop) -> list[str]:
+        """As `DataSource.check`."""
+        with self._open(QueryLimits().seconds, stop, {}) as connection, _translating_all():
+            row = connection.execute(_MAY_WRITE).fetchone()
+        writable = int(row[0]) if row else 0
+        told = f"The role may write to {writable} tables: nothing does, but a role that may only read is safer."
+        return [told] if writable else []
+
+    def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
+        """As `DataSource.read_schema`."""
+        with self._open(limits.seconds, stop, {}) as connection:
+            with _translating_all():
+                tables = _read_tables(connection, limits)
+            complete = len(tables) <= limits.tables
+            found = tables[: limits.tables]
+            for place, table in enumerate(found):
+                # A table that cannot be read, or for which there is no time, has no samples.
+                with suppress(psycopg.Error), connection.transaction():
+                    found[place] = _sample_table(connection, table, limits)
+                if connection.broken or stop.is_stopped:
+                    break
+        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
+
+    def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
+        """As `DataSource.run`."""
+        checked = check_query(sql, "postgres", access, user, most_rows=limits.rows + 1)
+        return self.execute(checked, user, limits, stop)
+
+    def execute(self, sql: str, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
+        """What *sql* gives behind the second wall alone: which tables and rows, the rights of the role say.
+
+        What is known of the user is in settings of the transaction, `pustaka.region`, which policies of rows can read.
+
+        Raises:
+            QueryFailed: PostgreSQL refused it, or it took too long.
+            SourceUnavailable: the database cannot be used.
+        """
+        with (
+            self._open(limits.seconds, stop, user) as connection,
+            _translating(limits.seconds, stop),
+            # DECLARE takes one SELECT and nothing else, no WITH that changes something either.
+            connection.cursor("query") as cursor,
+        ):
+            cursor.execute(sql.encode())
+            columns = [each.name for each in cursor.description or ()]
+            return collect(sql, columns, cursor.fetchmany, limits)
+
+    @contextmanager
+    def _open(self, seconds: float, stop: Stop, user: Attributes) -> Iterator[psycopg.Connection[Any]]:
+        connection = self._connect()
+        try:
+            connection.read_only = True
+            with stop.ending(lambda: _end(connection), seconds + 1):
+                with _translating_all():
+                    _prepare_transaction(connection, seconds, user)
+                if connection.info.parameter_status("is_superuser") == "on":
+                    raise SourceUnavailable(_SUPERUSER)
+                yield connection
+        finally:
+            with suppress(psycopg.Error):
+                connection.close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        to, where = self._address, f"{self._address.host}:{self._address.port}"
+        address = self._find_address(to.host, to.port)
+        try:
+            return psycopg.connect(
+                host=to.host,
+                hostaddr=address,
+                port=to.port,
+                dbname=to.database,
+                user=to.user,
+                password=to.password,
+                sslmode=to.sslmode,
+                # Nothing of the service's own: no certificate, ticket or file of passwords.
+                sslcertmode="disable",
+                gssencmode="disable",
+                require_auth="password,md5,scram-sha-256,none",
+                passfile=os.devnull,
+                connect_timeout=CONNECT_S,
+                client_encoding="UTF8",
+                application_name="pustaka",
+                options="-c default_transaction_read_only=on",
+            )
+        except psycopg.Error as exc:  # its words may hold the login
+            raise SourceUnavailable(f"PostgreSQL at {where} {_describe_refusal(exc)}") from None
+
+
+def _describe_refusal(error: psycopg.Error) -> str:
+    told = str(error)
+    if "password authentication" in told or "no password" in told or error.sqlstate in ("28P01", "28000"):
+        return "does not take this user and password."
+    if "does not exist" in told:
+        return "has no such database, or no such role."
+    if "SSL" in told or "certificate" in told:
+        return "cannot be reached by TLS as sslmode says."
+    return "does not answer."
+
+
+def _prepare_transaction(connection: psycopg.Connection[Any], seconds: float, user: Attributes) -> None:
+    for name, value in {
+        "statement_timeout": str(int(seconds * 1000)),
+        "lock_timeout": "2000",
+        "idle_in_transaction_session_timeout": str(int(seconds * 1000) + 10_000),
+        "search_path": "pg_catalog",  # nobody's functions stand for PostgreSQL's own
+        "standard_conforming_strings": "on",
+        "row_security": "on",
+        "max_parallel_workers_per_gather": "0",
+        **({"client_connection_check_interval": "2000"} if connection.info.server_version >= _NOTES_LEAVERS else {}),
+        **{f"pustaka.{name}": value for name, value in user.items()},
+    }.items():
+        setting = pg.Identifier(*name.split("."))
+        connection.execute(pg.SQL("SET LOCAL {} = {}").format(setting, pg.Literal(value)))
+
+
+def _end(connection: psycopg.Connection[Any]) -> None:
+    """Cancel on the server what runs, and let whoever waits for it wait no more."""
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=_GRACE_S)
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _translating(seconds: float, stop: Stop) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as exc:
+        if stop.is_stopped:
+            raise QueryFailed("The query was cancelled.") from exc
+        if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
+            raise QueryFailed(f"The query took more than {seconds:g} seconds, or its connection ended.") from exc
+        told = exc.diag.message_primary or type(exc).__name__
+        raise QueryFailed(f"PostgreSQL: {told}.") from exc
+
+
+@contextmanager
+def _translating_all() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as exc:
+        told = exc.diag.message_primary or "the connection ended"
+        raise SourceUnavailable(f"PostgreSQL: {told}.") from exc
+
+
+def _read_tables(connection: psycopg.Connection[Any], limits: SchemaLimits) -> list[Table]:
+    """One more than the limit, where there are more."""
+    columns: dict[tuple[str, str], list[Column]] = {}
+    for schema, name, column, kind, is_nullable, is_readable in connection.execute(_COLUMNS, (limits.tables + 1,)):
+        if is_readable:
+            columns.setdefault((schema, name), []).append(Column(column, kind, is_nullable))
+    tables = {name: Table(name, tuple(each[: limits.columns])) for name, each in columns.items()}
+    for schema, name, kind, other_schema, other, own_columns, other_columns in connection.execute(_KEYS):
+        table = tables.get((schema, name))
+        if table is None:
+            continue
+        if kind == "p":
+            tables[table.name] = replace(table, primary_key=tuple(own_columns))
+        else:
+            key = ForeignKey(tuple(own_columns), (other_schema, other), tuple(other_columns))
+            tables[table.name] = replace(table, foreign_keys=(*table.foreign_keys, key))
+    return list(tables.values())
+
+
+def _sample_table(connection: psycopg.Connection[Any], table: Table, limits: SchemaLimits) -> Table:
+    names = [each.name for each in table.columns if each.type != "bytea"]
+    if not names:
+        return add_samples(table, [], [])
+    cells = pg.SQL(", ").join(pg.SQL("left({}::text, 200)").format(pg.Identifier(each)) for each in names)
+    query = pg.SQL("SELECT {} FROM {} LIMIT {}").format(
+        cells, pg.Identifier(*table.name), pg.Literal(limits.sampled_rows)
+    )
+    return add_samples(table, connection.execute(query).fetchall(), names)

@@ -1,0 +1,67 @@
+"""What a query gave, in the types of JSON, and the limits that it is held to."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+Cell = str | int | float | bool | None
+_LONGEST_CELL = 10_000  # characters
+_LARGEST_EXACT = 2**53  # beyond it, readers of JSON round whole numbers
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """Of one query: rows and bytes of its result, and seconds until it is cancelled."""
+
+    rows: int = 1_000
+    size_bytes: int = 2_000_000
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Rows in the query's order. `truncated`: there were more, or longer texts, than the limits allow."""
+
+    sql: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    truncated: bool
+
+
+def collect(
+    sql: str, columns: Sequence[str], fetch: Callable[[int], Iterable[Sequence[Any]]], limits: QueryLimits
+) -> Result:
+    """The result, as far as the limits allow; *fetch* gives the next rows, as many as asked for or fewer."""
+    rows: list[tuple[Cell, ...]] = []
+    left_bytes, cut = limits.size_bytes, False
+    while batch := list(fetch(min(100, limits.rows + 1 - len(rows)))):
+        for values in batch:
+            row = tuple(map(_convert, values))
+            left_bytes -= sum(len(each) if isinstance(each, str) else 8 for each in row)
+            if len(rows) >= limits.rows or left_bytes < 0:
+                return Result(sql, tuple(columns), tuple(rows), True)
+            cut = cut or any(isinstance(each, str) and len(each) > _LONGEST_CELL for each in row)
+            rows.append(tuple(each[:_LONGEST_CELL] if isinstance(each, str) else each for each in row))
+    return Result(sql, tuple(columns), tuple(rows), cut)
+
+
+def _convert(value: Any) -> Cell:
+    """*value* as JSON has it: exact numbers that it has not, and all that has no type there, become texts."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_EXACT else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Decimal):
+        return float(value) if value.is_finite() and Decimal(repr(float(value))) == value else str(value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    if isinstance(value, bytes | memoryview):
+        return f"({len(value)} bytes)"
+    if isinstance(value, timedelta):
+        return str(value)
+    return str(value).encode("utf-8", "replace").decode()

@@ -1,0 +1,68 @@
+"""A small database with things that may not be read, in both dialects, and what may be read of it."""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+
+from datasources.access import TableAccess
+from datasources.postgres import PostgresAddress, PostgresSource
+
+USER = {"region": "north"}
+READER, READER_PASSWORD = "reader", "only-to-read"
+TABLES = """
+CREATE TABLE employees (id INTEGER PRIMARY KEY, name TEXT NOT NULL, region TEXT NOT NULL, salary INTEGER NOT NULL);
+CREATE TABLE cities (name TEXT PRIMARY KEY);
+CREATE TABLE vault (secret TEXT NOT NULL, city TEXT REFERENCES cities (name));
+CREATE TABLE n (x INTEGER);
+INSERT INTO employees VALUES
+  (1, 'Ana', 'north', 98765401), (2, 'Budi', 'north', 98765402), (3, 'CANARY-ROW', 'south', 98765403);
+INSERT INTO cities VALUES ('Bandung'), ('Concepción');
+INSERT INTO vault VALUES ('CANARY-TABLE', 'Bandung');
+WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM a WHERE x < 300) INSERT INTO n SELECT x FROM a;
+"""
+# A role that may read what the access below says, and its rows by a policy; as docs/data-sources.md has it.
+RIGHTS = """
+CREATE SEQUENCE numbers;
+CREATE FUNCTION tell_secret() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT secret FROM public.vault';
+REVOKE EXECUTE ON FUNCTION tell_secret() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pg_catalog.repeat(text, integer), pg_catalog.lpad(text, integer),
+  pg_catalog.rpad(text, integer), pg_catalog.lpad(text, integer, text), pg_catalog.rpad(text, integer, text)
+  FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea)
+  FROM PUBLIC;
+GRANT SELECT (id, name, region) ON employees TO reader;
+GRANT SELECT ON cities, n TO reader;
+ALTER TABLE employees ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_region ON employees TO reader USING (region = current_setting('pustaka.region', true));
+ANALYZE;
+"""
+_ALLOWED = {
+    "employees": TableAccess(("id", "name", "region"), "region = {user.region}"),
+    "cities": TableAccess(("name",)),
+    "n": TableAccess(("x",)),
+}
+SQLITE_ACCESS = {("main", name): allowed for name, allowed in _ALLOWED.items()}
+POSTGRES_ACCESS = {("public", name): allowed for name, allowed in _ALLOWED.items()}
+
+
+def make_sqlite_file(file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.executescript(TABLES)
+    connection.close()
+
+
+def make_postgres_database(url: str) -> PostgresSource:
+    """Fill the database at *url*; the source reads it as a role that may do no more than that."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone() is None:
+            connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{READER_PASSWORD}'".encode())
+        connection.execute(TABLES.encode())
+        connection.execute(RIGHTS.encode())
+    parts = urlsplit(url)
+    address = PostgresAddress(
+        "127.0.0.1", parts.port or 0, unquote(parts.path.strip("/")), READER, READER_PASSWORD, "disable"
+    )
+    return PostgresSource(address, lambda host, port: host)

@@ -1,0 +1,137 @@
+"""Databases as they are found: empty, locked, damaged, odd, large; and what ends a query that runs."""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from datasources.access import TableAccess
+from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.results import QueryLimits
+from datasources.schema import Column, ForeignKey, SchemaLimits
+from datasources.source import DataSource
+from datasources.sqlite import SqliteSource
+from datasources.stopping import Stop
+from tests.datasources.staff import POSTGRES_ACCESS, SQLITE_ACCESS, USER, make_postgres_database, make_sqlite_file
+from tests.servers.postgres import PostgresServer
+
+ENDLESS = "SELECT count(*) FROM n a, n b, n c, n d, n e, n f"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DataSource:
+    if request.param == "sqlite":
+        file = tmp_path_factory.mktemp("staff") / "staff.db"
+        make_sqlite_file(file)
+        return SqliteSource(file)
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return make_postgres_database(postgres.new_database())
+
+
+def test_a_schema_tells_tables_columns_keys_and_samples(source: DataSource) -> None:
+    schema = source.read_schema(SchemaLimits(), Stop())
+    is_sqlite = source.dialect == "sqlite"
+    tables = {table.name[1]: table for table in schema.tables}
+    # The role in PostgreSQL sees what it may read: two rows of three, and no salaries.
+    assert set(tables) == ({"cities", "employees", "n", "vault"} if is_sqlite else {"cities", "employees", "n"})
+    name = next(column for column in tables["employees"].columns if column.name == "name")
+    assert (name.type.lower(), name.is_nullable) == ("text", False)
+    assert tables["employees"].primary_key == ("id",)
+    assert ("salary" in [each.name for each in tables["employees"].columns]) is is_sqlite
+    [city] = tables["cities"].columns
+    assert (set(city.samples), city.distinct_count, tables["cities"].sampled_rows) == ({"Bandung", "Concepción"}, 2, 2)
+    assert schema.complete
+    if is_sqlite:
+        assert tables["vault"].foreign_keys == (ForeignKey(("city",), ("main", "cities"), ("name",)),)
+    assert not source.read_schema(SchemaLimits(tables=2), Stop()).complete
+    assert source.check(Stop()) == []
+
+
+def test_a_query_ends_when_its_asker_leaves_and_the_server_is_free(source: DataSource) -> None:
+    access = SQLITE_ACCESS if source.dialect == "sqlite" else POSTGRES_ACCESS
+    stop = Stop()
+    timer = threading.Timer(0.2, stop.stop)
+    timer.start()
+    began_s = time.monotonic()
+    with pytest.raises(QueryFailed, match="cancelled"):
+        source.run(ENDLESS, access, USER, QueryLimits(seconds=25), stop)
+    assert time.monotonic() - began_s < 20  # it would take years
+    timer.join()
+    with pytest.raises(QueryFailed, match="cancelled"):
+        source.run(ENDLESS, access, USER, QueryLimits(seconds=60), stop)  # it was left before it began
+    with pytest.raises(QueryFailed, match=r"0\.1 seconds"):
+        source.run(ENDLESS, access, USER, QueryLimits(seconds=0.1), Stop())
+
+
+def test_a_result_is_held_to_rows_and_bytes(source: DataSource) -> None:
+    access = SQLITE_ACCESS if source.dialect == "sqlite" else POSTGRES_ACCESS
+    run = source.run("SELECT a.x, b.x FROM n a, n b", access, USER, QueryLimits(rows=250), Stop())
+    assert (len(run.rows), run.truncated, run.columns) == (250, True, ("x", "x"))
+    run = source.run("SELECT x FROM n ORDER BY x", access, USER, QueryLimits(rows=300), Stop())
+    assert (len(run.rows), run.truncated) == (300, False)
+    run = source.run("SELECT x FROM n", access, USER, QueryLimits(size_bytes=80), Stop())
+    assert (len(run.rows), run.truncated) == (10, True)
+
+
+def test_databases_that_cannot_be_read_say_so(tmp_path: Path) -> None:
+    damaged, empty, locked = (tmp_path / name for name in ("damaged.db", "empty.db", "locked.db"))
+    damaged.write_bytes(b"no database " * 1000)
+    empty.touch()
+    make_sqlite_file(locked)
+    for file in (damaged, tmp_path / "missing.db", tmp_path):
+        with pytest.raises(SourceUnavailable):
+            SqliteSource(file).check(Stop())
+    assert SqliteSource(empty).read_schema(SchemaLimits(), Stop()).tables == ()
+    assert not (tmp_path / "missing.db").exists()
+    writer = sqlite3.connect(locked, isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SourceUnavailable, match="locked"):
+        SqliteSource(locked).check(Stop())
+    writer.close()
+
+
+def test_odd_names_old_encodings_and_hundreds_of_tables(tmp_path: Path) -> None:
+    file = tmp_path / "odd.db"
+    names = ['a "b', "select", "tabel ñ", "a`b", "a]b", "x'; DROP TABLE y; --", "1st", " "]
+    with sqlite3.connect(file) as connection:
+        for name in names:
+            quoted = '"' + name.replace('"', '""') + '"'
+            connection.execute(f"CREATE TABLE {quoted} ({quoted}, b BLOB, c TEXT)")
+            row = "(1, x'00ff', CAST(x'4d61f161' AS TEXT))"
+            connection.execute(f"INSERT INTO {quoted} VALUES {row}")  # noqa: S608
+        for number in range(520):
+            connection.execute(f"CREATE TABLE zz{number} (x)")
+        connection.execute("CREATE VIRTUAL TABLE words USING fts5(x)")
+        connection.execute("CREATE VIEW shown AS SELECT 1 AS x")
+    connection.close()
+    source = SqliteSource(file)
+    schema = source.read_schema(SchemaLimits(), Stop())
+    assert (len(schema.tables), schema.complete) == (500, False)
+    assert "words" not in {table.name[1] for table in schema.tables}
+    tables = {table.name[1]: table for table in source.read_schema(SchemaLimits(tables=600), Stop()).tables}
+    for name in names:
+        assert tables[name].columns[0] == Column(name, "", True, ("1",), 1)
+        assert tables[name].columns[2].samples == ("Ma\ufffda",)
+        quoted = '"' + name.replace('"', '""') + '"'
+        access = {("main", name): TableAccess((name, "b", "c"), f"{quoted} = 1")}
+        sql = f"SELECT t.{quoted}, b, c FROM {quoted} AS t"  # noqa: S608
+        found = source.run(sql, access, {}, QueryLimits(), Stop())
+        assert found.rows == ((1, "(2 bytes)", "Ma\ufffda"),)
+
+
+def test_a_superuser_is_refused_and_a_role_that_may_write_is_told(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    source = make_postgres_database(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("GRANT INSERT ON cities TO reader")
+        [told] = source.check(Stop())
+        assert "write to 1 tables" in told
+        connection.execute("ALTER ROLE reader SUPERUSER")
+        try:
+            with pytest.raises(SourceUnavailable, match="superuser"):
+                source.run("SELECT 1", POSTGRES_ACCESS, USER, QueryLimits(), Stop())
+        finally:
+            connection.execute("ALTER ROLE reader NOSUPERUSER")
