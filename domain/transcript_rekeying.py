@@ -5,7 +5,15 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.models import Conversation, Turn
 from domain.scoping import scoped
-from domain.transcript_texts import is_current, read_texts, read_title, write_texts, write_title
+from domain.transcript_texts import (
+    is_current,
+    key_of,
+    make_text_columns,
+    make_title_columns,
+    read_texts,
+    read_title,
+    set_columns,
+)
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.reencryption import Outcome
 
@@ -35,8 +43,8 @@ def rekey_conversation(
     stale = [turn for turn in session.scalars(turns) if not is_current(turn.sealed, new)]
     is_title_stale = bool(row.turn_count) and not is_current(row.sealed_title, new)
     for turn in stale:
-        write_texts(turn, read_texts(turn, old), new)
+        set_columns(turn, make_text_columns(key_of(turn), turn.run_id, read_texts(turn, old), new))
     if is_title_stale:
-        write_title(row, read_title(row, old), new)
+        set_columns(row, make_title_columns(key_of(row), read_title(row, old), new))
     session.flush()
     return "done" if stale or is_title_stale else "current"

@@ -7,6 +7,7 @@ texts of its own row.
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from domain.models import Conversation, Turn
@@ -14,6 +15,7 @@ from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_
 from utils.checkpointer.errors import StateUnreadable, UnreadableValue
 
 Texts = dict[str, Any]
+Key = tuple[str, str, str]  # of a conversation: tenant, owner, id
 NO_TEXTS: Texts = {"question": "", "answer": None, "citations": [], "support": None, "details": {}, "tool_calls": []}
 
 
@@ -21,43 +23,41 @@ class TranscriptUnreadable(StateUnreadable):
     """A text of the transcript, as `StateUnreadable` is about the state of a conversation."""
 
 
-def write_texts(row: Turn, texts: Texts, keys: Keyring | None) -> None:
-    """Let *row* say *texts*, named as `NO_TEXTS` are; encrypted where there are keys."""
-    row.sealed = None
-    if keys is not None:
-        row.sealed = _seal(json.dumps(texts), _name_turn(row), keys)
-        texts = NO_TEXTS
-    for name in NO_TEXTS:
-        setattr(row, name, texts[name])
+def make_text_columns(key: Key, run_id: str, texts: Texts, keys: Keyring | None) -> dict[str, Any]:
+    """The columns of a turn that say *texts*, named as `NO_TEXTS` are; encrypted where there are keys."""
+    if keys is None:
+        return {**texts, "sealed": None}
+    return {**NO_TEXTS, "sealed": _seal(json.dumps(texts), _name_turn(key, run_id), keys)}
 
 
 def read_texts(row: Turn, keys: Keyring | None) -> Texts:
-    """What `write_texts` was given, under whichever of *keys*, or before there were any.
+    """What `make_text_columns` was given, under whichever of *keys*, or before there were any.
 
     Raises:
         TranscriptUnreadable: its key is not among them, or what is stored was changed or moved.
     """
     if row.sealed is None:
         return {name: getattr(row, name) for name in NO_TEXTS}
-    texts: Texts = json.loads(_unseal(row.sealed, _name_turn(row), keys))
+    texts: Texts = json.loads(_unseal(row.sealed, _name_turn(key_of(row), row.run_id), keys))
     return texts
 
 
-def write_title(row: Conversation, title: str, keys: Keyring | None) -> None:
-    """Let the conversation be called *title*; encrypted where there are keys."""
-    row.sealed_title = None if keys is None else _seal(title, _name_conversation(row), keys)
-    row.title = title if keys is None else ""
+def make_title_columns(key: Key, title: str, keys: Keyring | None) -> dict[str, Any]:
+    """The columns of a conversation that is called *title*; encrypted where there are keys."""
+    if keys is None:
+        return {"title": title, "sealed_title": None}
+    return {"title": "", "sealed_title": _seal(title, _name_conversation(key), keys)}
 
 
 def read_title(row: Conversation, keys: Keyring | None) -> str:
-    """What `write_title` was given.
+    """What `make_title_columns` was given.
 
     Raises:
         TranscriptUnreadable: as of `read_texts`.
     """
     if row.sealed_title is None:
         return row.title
-    return _unseal(row.sealed_title, _name_conversation(row), keys)
+    return _unseal(row.sealed_title, _name_conversation(key_of(row)), keys)
 
 
 def is_current(sealed: str | None, keys: Keyring | None) -> bool:
@@ -82,9 +82,20 @@ def _unseal(sealed: str, name: str, keys: Keyring | None) -> str:
         raise TranscriptUnreadable(name, reason) from exc
 
 
-def _name_conversation(row: Conversation) -> str:
-    return f"title of {row.tenant_id}.{row.owner_id}.{row.conversation_id}"
+def set_columns(row: Conversation | Turn, columns: Mapping[str, Any]) -> None:
+    """Let *row* have these values."""
+    for name, value in columns.items():
+        setattr(row, name, value)
 
 
-def _name_turn(row: Turn) -> str:
-    return f"turn {row.run_id} of {row.tenant_id}.{row.owner_id}.{row.conversation_id}"
+def key_of(row: Conversation | Turn) -> Key:
+    """The conversation that *row* is, or is of."""
+    return row.tenant_id, row.owner_id, row.conversation_id
+
+
+def _name_conversation(key: Key) -> str:
+    return f"title of {'.'.join(key)}"
+
+
+def _name_turn(key: Key, run_id: str) -> str:
+    return f"turn {run_id} of {'.'.join(key)}"

@@ -1,27 +1,26 @@
 """Turns that have ended are written to the transcript: each once, however often it comes."""
 
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from auth.background import make_system
-from auth.principal import Principal
-from domain.documents import in_batches
 from domain.models import Conversation, Tenant, Turn, now
 from domain.scoping import scoped, scoped_delete
 from domain.transcript_retention import Retention
-from domain.transcript_texts import write_texts, write_title
+from domain.transcript_texts import NO_TEXTS, Key, key_of, make_text_columns, make_title_columns, set_columns
 from utils.checkpointer.cipher import Keyring
 from utils.language import detect_any_language
 
-logger = logging.getLogger(__name__)
 LONGEST_TITLE = 80
+_TOLD_BY = 300  # characters of a question, by which its language is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +58,14 @@ class FinishedTurn:
         return datetime.fromtimestamp(self.sequence / 1_000_000, UTC)
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """Its conversation."""
         return self.tenant_id, self.owner_id, self.conversation_id
+
+    @property
+    def language(self) -> str:
+        """That of the question, by its beginning."""
+        return detect_any_language(self.question[:_TOLD_BY])
 
 
 def write_turns(
@@ -70,17 +74,16 @@ def write_turns(
     """Write those that are not there yet; flushed, not committed. The run ids of those that are new.
 
     Left out is what may not be kept: of a tenant without a transcript, older than it keeps, or of a conversation that
-    was deleted after the turn had ended. *keys* encrypt the texts.
+    was deleted after the turn had ended. *keys* encrypt the texts. Several turns cost little more than one.
     """
-    groups: defaultdict[tuple[str, str, str], list[FinishedTurn]] = defaultdict(list)
-    for turn in turns:
-        groups[turn.key].append(turn)
-    written: list[str] = []
-    for _, group in sorted(groups.items()):  # several at once lock conversations in the same order
-        once = {turn.run_id: turn for turn in group}  # it may wait in two places
-        ordered = sorted(once.values(), key=lambda turn: turn.sequence)
-        written += _write_conversation(session, ordered, retention=retention, keys=keys)
-    return written
+    talks = _group(session, turns, retention)
+    rows = _lock_conversations(session, talks, keys)
+    wanted = [turn for key, talk in talks.items() for turn in _choose(session, rows[key], talk, keys)]
+    written = _insert_turns(session, wanted, keys)
+    for turn in written:
+        _count(rows[turn.key], turn, keys)
+    session.flush()
+    return [turn.run_id for turn in written]
 
 
 def make_title(question: str) -> str:
@@ -96,102 +99,128 @@ def make_title(question: str) -> str:
     return f"{whole_words if len(whole_words) > LONGEST_TITLE // 2 else cut}…"
 
 
-def _write_conversation(
-    session: Session, turns: Sequence[FinishedTurn], *, retention: Retention, keys: Keyring | None
-) -> list[str]:
-    """Those of one conversation, in order."""
-    ctx = make_system(turns[0].tenant_id)
-    keep_s = retention.find_keep_s(session.get(Tenant, ctx.tenant_id))
-    since = now() - timedelta(seconds=keep_s)
-    kept = [turn for turn in turns if keep_s and turn.ended_at > since]
-    if not kept:
-        return []
-    row = _lock_conversation(session, ctx, kept[0]) or _add_conversation(session, ctx, kept[0], keys)
-    known = _find_known(session, ctx, [turn.run_id for turn in kept])
-    new = [turn for turn in kept if turn.sequence > row.erased_through and turn.run_id not in known]
-    if new and row.deleted_at is not None:
-        _begin_anew(session, ctx, row, new[0], keys)
-    for turn in new:
-        _add_turn(session, row, turn, keys)
-    session.flush()
-    return [turn.run_id for turn in new]
+def _group(session: Session, turns: Iterable[FinishedTurn], retention: Retention) -> dict[Key, list[FinishedTurn]]:
+    """Those that are kept, by conversation, each once and in order."""
+    once = {(turn.tenant_id, turn.run_id): turn for turn in turns}  # it may wait in two places
+    tenants = {turn.tenant_id for turn in once.values()}
+    keep_s = {tenant_id: retention.find_keep_s(session.get(Tenant, tenant_id)) for tenant_id in tenants}
+    at, talks = now(), defaultdict[Key, list[FinishedTurn]](list)
+    # Several writers at once lock conversations in the same order.
+    for turn in sorted(once.values(), key=lambda turn: (turn.key, turn.sequence)):
+        if turn.ended_at > at - timedelta(seconds=keep_s[turn.tenant_id]):
+            talks[turn.key].append(turn)
+    return talks
 
 
-def _lock_conversation(session: Session, ctx: Principal, turn: FinishedTurn) -> Conversation | None:
-    here = Conversation.owner_id == turn.owner_id, Conversation.conversation_id == turn.conversation_id
-    return session.scalar(scoped(ctx, Conversation).where(*here).with_for_update())
+def _lock_conversations(
+    session: Session, talks: Mapping[Key, Sequence[FinishedTurn]], keys: Keyring | None
+) -> dict[Key, Conversation]:
+    """Those conversations, locked; what is not there yet begins with the first of its turns."""
+    if not talks:
+        return {}
+    rows = [
+        {
+            **dict(zip(("tenant_id", "owner_id", "conversation_id"), key, strict=True)),
+            **_describe_beginning(turns[0], keys),
+        }
+        for key, turns in talks.items()
+    ]
+    statement = _make_statements(session.get_bind().dialect.name).lock
+    found = session.scalars(statement, rows, execution_options={"populate_existing": True})
+    return {key_of(row): row for row in found}
 
 
-def _add_conversation(session: Session, ctx: Principal, turn: FinishedTurn, keys: Keyring | None) -> Conversation:
-    row = Conversation(
-        tenant_id=turn.tenant_id,
-        owner_id=turn.owner_id,
-        conversation_id=turn.conversation_id,
-        title="",
-        turn_count=0,
-        message_count=0,
-        erased_through=0,
-        is_title_given=False,
-    )
-    _describe_beginning(row, turn, keys)
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:  # another worker was first
-        found = _lock_conversation(session, ctx, turn)
-        if found is None:
-            raise
-        return found
-    return row
+def _describe_beginning(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:
+    """The columns of a conversation that begins with *turn*."""
+    return {
+        "subject_id": turn.subject_id,
+        "bot_id": turn.bot_id,
+        "channel": turn.channel,
+        "language": turn.language,
+        "is_title_given": False,
+        "turn_count": 0,
+        "message_count": 0,
+        "created_at": datetime.fromisoformat(turn.asked_at),
+        "updated_at": turn.ended_at,
+        "used_at": turn.ended_at,
+        **make_title_columns(turn.key, make_title(turn.question), keys),
+    }
 
 
-def _describe_beginning(row: Conversation, turn: FinishedTurn, keys: Keyring | None) -> None:
-    """Let the conversation have begun with *turn*."""
-    row.subject_id, row.bot_id, row.channel = turn.subject_id, turn.bot_id, turn.channel
-    row.language = detect_any_language(turn.question)
-    row.created_at = datetime.fromisoformat(turn.asked_at)
-    row.updated_at = row.used_at = turn.ended_at
-    write_title(row, make_title(turn.question), keys)
-
-
-def _begin_anew(session: Session, ctx: Principal, row: Conversation, turn: FinishedTurn, keys: Keyring | None) -> None:
-    """A deleted conversation's id is used again: of the one before nothing can be restored any more."""
+def _choose(
+    session: Session, row: Conversation, turns: Sequence[FinishedTurn], keys: Keyring | None
+) -> Sequence[FinishedTurn]:
+    """Which of a conversation's turns may be written; one that was deleted begins anew where there are any."""
+    late = [turn for turn in turns if turn.sequence > row.erased_through]
+    if row.deleted_at is None or not late:
+        return late
     here = Turn.owner_id == row.owner_id, Turn.conversation_id == row.conversation_id
-    session.execute(scoped_delete(ctx, Turn).where(*here))
-    row.deleted_at, row.turn_count, row.message_count, row.is_title_given = None, 0, 0, False
-    _describe_beginning(row, turn, keys)
+    ctx = make_system(row.tenant_id)
+    known = set(session.scalars(scoped(ctx, Turn).where(*here).with_only_columns(Turn.run_id)))
+    new = [turn for turn in late if turn.run_id not in known]
+    if new:  # of the one before nothing can be restored any more
+        session.execute(scoped_delete(ctx, Turn).where(*here))
+        set_columns(row, {"deleted_at": None, **_describe_beginning(new[0], keys)})
+    return new
 
 
-def _find_known(session: Session, ctx: Principal, run_ids: Sequence[str]) -> set[str]:
-    """Which of these runs are written already."""
-    columns = scoped(ctx, Turn).with_only_columns(Turn.run_id)
-    return {one for ids in in_batches(run_ids) for one in session.scalars(columns.where(Turn.run_id.in_(ids)))}
+def _insert_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring | None) -> list[FinishedTurn]:
+    """Those that were not there yet."""
+    if not turns:
+        return []
+    statement = _make_statements(session.get_bind().dialect.name).insert
+    found = session.execute(statement, [_make_row(turn, keys) for turn in turns])
+    written = {(tenant_id, run_id) for tenant_id, run_id in found}
+    return [turn for turn in turns if (turn.tenant_id, turn.run_id) in written]
 
 
-def _add_turn(session: Session, row: Conversation, turn: FinishedTurn, keys: Keyring | None) -> None:
-    stored = Turn(
-        tenant_id=row.tenant_id,
-        owner_id=row.owner_id,
-        conversation_id=row.conversation_id,
-        run_id=turn.run_id,
-        sequence=turn.sequence,
-        status=turn.status,
-        bot_version=turn.bot_version,
-        language=detect_any_language(turn.question),
-        is_refusal=turn.is_refusal,
-        model=turn.model,
-        tokens=turn.tokens,
-        asked_at=datetime.fromisoformat(turn.asked_at),
-        ended_at=turn.ended_at,
-    )
-    texts = {"question": turn.question, "answer": turn.answer, "citations": turn.citations, "support": turn.support}
-    write_texts(stored, texts | {"details": turn.details, "tool_calls": turn.tool_calls}, keys)
-    session.add(stored)
+def _make_row(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:
+    texts = {name: getattr(turn, name) for name in NO_TEXTS}
+    return {
+        "tenant_id": turn.tenant_id,
+        "owner_id": turn.owner_id,
+        "conversation_id": turn.conversation_id,
+        "run_id": turn.run_id,
+        "sequence": turn.sequence,
+        "status": turn.status,
+        "bot_version": turn.bot_version,
+        "language": turn.language,
+        "is_refusal": turn.is_refusal,
+        "model": turn.model,
+        "tokens": turn.tokens,
+        "asked_at": datetime.fromisoformat(turn.asked_at),
+        "ended_at": turn.ended_at,
+        **make_text_columns(turn.key, turn.run_id, texts, keys),
+    }
+
+
+def _count(row: Conversation, turn: FinishedTurn, keys: Keyring | None) -> None:
+    """Let the conversation have one turn more."""
     row.turn_count += 1
     row.message_count += 1 if turn.answer is None else 2
     row.updated_at = max(row.updated_at, turn.ended_at)
     row.used_at = max(row.used_at, turn.ended_at)
-    if stored.asked_at < row.created_at:  # it came late, and is the first
-        row.created_at = stored.asked_at
+    asked_at = datetime.fromisoformat(turn.asked_at)
+    if asked_at < row.created_at:  # it came late, and is the first
+        row.created_at = asked_at
         if not row.is_title_given:
-            write_title(row, make_title(turn.question), keys)
+            set_columns(row, make_title_columns(turn.key, make_title(turn.question), keys))
+
+
+class _Statements(NamedTuple):
+    """`lock` gives conversations, and makes those that are missing; `insert` gives the turns that were missing."""
+
+    lock: ReturningInsert[Conversation]
+    insert: ReturningInsert[str, str]
+
+
+@cache
+def _make_statements(dialect: str) -> _Statements:
+    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    added = insert(Conversation)
+    # That it stays as it is, is a change, too: only so the row is locked, and given.
+    there = added.on_conflict_do_update(
+        index_elements=["tenant_id", "owner_id", "conversation_id"], set_={"used_at": Conversation.used_at}
+    )
+    turns = insert(Turn).on_conflict_do_nothing(index_elements=["tenant_id", "run_id"])
+    return _Statements(there.returning(Conversation), turns.returning(Turn.tenant_id, Turn.run_id))

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
 from agents.runs.record import ENDS, Event, RunRecord
-from agents.runs.run_store import EVENTS_MISSING, LOST, TAKEN, UNWANTED, Batch, RunStore
+from agents.runs.run_store import ADDED, EVENTS_MISSING, LOST, TAKEN, UNWANTED, Batch, RunStore
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
@@ -190,8 +190,13 @@ class LiveRun:
             if state is not None and state > LOST:
                 self._written = upto
                 if waiting is not None:
-                    self.turn = None
+                    self._hand_over_turn(state)
                 self.heard(state)
+
+    def _hand_over_turn(self, state: int) -> None:
+        if state == ADDED and self._outbox is not None and self.turn is not None:
+            self._outbox.note_own(self.turn)
+        self.turn = None
 
     async def is_still_ours(self) -> bool:
         """Whether no other worker has taken it over, as far as Redis knows; one that Redis has lost is told it anew."""

@@ -4,7 +4,9 @@ So a turn that is told to somebody is in the transcript once SQL answers, whiche
 is away they wait in this process, as the conversation itself does.
 """
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,7 +16,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from agents.runs.keys import SHARDS, shard_of, turn_key, waiting_key
-from agents.runs.record import Event, RunRecord
+from agents.runs.record import ENDS, Event, RunRecord
 from auth.principal import DEFAULT_BOT, PrincipalKind
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.cipher import Keyring
@@ -27,6 +29,7 @@ from utils.moments import read_micros
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 80_000
+_MOST_OWN = 500
 _HOLD_MS = 5_000  # after which another worker may try a turn
 _CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
 # Of the last event what is not of the answer itself, or stands in columns of its own.
@@ -40,16 +43,22 @@ _NO_DETAILS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class WaitingTurn:
-    """A turn as it waits: its bytes, for how long, and how many may wait beside it."""
+    """A turn as it waits: its bytes, for how long, and how many may wait beside it.
+
+    For `hold_ms` it is left to the worker that has it anyway.
+    """
 
     sealed: bytes
     keep_ms: int
     most_in_shard: int
     note_dropped: Callable[[], None]
+    hold_ms: int = _HOLD_MS
 
 
 class Outbox:
     """The turns that wait, of all workers.
+
+    `own`: some that wait in Redis and ended in this process, which need not be read from there.
 
     Args:
         default_s: how long the transcript is kept where a tenant does not say it; 0: there is none.
@@ -60,7 +69,11 @@ class Outbox:
         self, redis: AsyncClient, *, default_s: float, keys: Keyring | None = None, most: int = MOST_WAITING
     ) -> None:
         self._redis, self._default_s, self._keys, self._most = redis, default_s, keys, most
-        self._script = (files("agents.runs") / "lua" / "take_turns.lua").read_text()
+        folder = files("agents.runs") / "lua"
+        self._take_script, self._remove_script = (
+            (folder / f"{name}_turns.lua").read_text() for name in ("take", "remove")
+        )
+        self.own: list[FinishedTurn] = []
         self.own_keep_s: Mapping[str, float] = {}  # of the tenants that say it themselves
         self.dropped = 0
 
@@ -73,6 +86,11 @@ class Outbox:
         sealed = plain if self._keys is None else self._keys.encrypt(plain, _name(turn.run_id))
         return WaitingTurn(sealed, round(keep_s * 1000), -(-self._most // SHARDS), self._note_dropped)
 
+    def note_own(self, turn: FinishedTurn) -> None:
+        """*turn* waits in Redis since now; it is this worker's to write, if it does so soon."""
+        if len(self.own) < _MOST_OWN:
+            self.own.append(turn)
+
     async def take(self, most: int) -> tuple[list[FinishedTurn], int]:
         """At most so many of each shard, which nobody else is given for some seconds; and how many wait in all.
 
@@ -82,7 +100,7 @@ class Outbox:
         turns, waiting = list[FinishedTurn](), 0
         for shard in range(SHARDS):
             key = waiting_key(shard)
-            count, ids = await self._redis.execute_command("EVAL", self._script, 1, key, most, _HOLD_MS)
+            count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, _HOLD_MS)
             waiting += count
             if ids:
                 turns += await self._read(key, [run_id.decode() for run_id in ids])
@@ -107,10 +125,14 @@ class Outbox:
         Raises:
             RedisError: Redis does not answer.
         """
-        for shard in range(SHARDS):
-            if here := [run_id for run_id in run_ids if shard_of(run_id) == shard]:
-                await self._redis.execute_command("DEL", *map(turn_key, here))
-                await self._redis.execute_command("ZREM", waiting_key(shard), *here)
+        shards = defaultdict[int, list[str]](list)
+        for run_id in run_ids:
+            shards[shard_of(run_id)].append(run_id)
+        await asyncio.gather(*(self._remove_from(shard, here) for shard, here in shards.items()))
+
+    async def _remove_from(self, shard: int, run_ids: Sequence[str]) -> None:
+        keys = [waiting_key(shard), *map(turn_key, run_ids)]
+        await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *run_ids)
 
     async def _read(self, waiting: str, run_ids: Sequence[str]) -> list[FinishedTurn]:
         stored = await self._redis.execute_command("MGET", *map(turn_key, run_ids))
@@ -154,7 +176,7 @@ def make_finished_turn(record: RunRecord, last: Event, tokens: int) -> FinishedT
         bot_id=bot_id,
         bot_version=record.bot_version,
         channel=_CHANNELS.get(ctx.kind, "api"),
-        status=record.ended(last).status,
+        status=ENDS[last["type"]],
         sequence=read_micros(told.get("created_at")),
         asked_at=record.created_at,
         question=record.message,

@@ -41,8 +41,9 @@ logger = logging.getLogger("agents.runs")
 _NAMES = ("begin", "append", "beat", "due", "claim", "leave", "forget", "cancel", "news", "resume")
 _CLAIMED_AT_ONCE = 8
 _RETRY_S = 2.0
-# What `append` gives where a run is wanted no more, is another's, or Redis has lost it, or the last events of it.
-UNWANTED, TAKEN, LOST, EVENTS_MISSING = 0, -1, -2, -3
+# What `append` gives; all but the first where a run is wanted no more, is another's, or Redis has lost it, or the last
+# events of it.
+ADDED, UNWANTED, TAKEN, LOST, EVENTS_MISSING = 1, 0, -1, -2, -3
 _TOO_MANY_WAIT = 2
 
 Batch = list[tuple[int, Event]]  # events with their numbers
@@ -122,14 +123,15 @@ class RunStore:
 
         *turn* waits from now on to be written to the transcript; it comes with the end.
 
-        1; `UNWANTED`; `TAKEN`; `LOST`; `EVENTS_MISSING` if events up to *after* are not there any more.
+        `ADDED`; 2 if that is so, but *turn* does not wait, since too many do; `UNWANTED`; `TAKEN`; `LOST`;
+        `EVENTS_MISSING` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
         told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         run, shard = record.id, shard_of(record.id)
         keys = (run_key(run), events_key(run), active_key(run), turn_key(run), waiting_key(shard))
-        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard) if turn else ("", 0, 0)
+        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms) if turn else ("", 0, 0, 0)
         state: int | None = await self._call(
             "append", keys, (record.keep_s * 1000, run, self._worker, last, told, status, after, *waiting)
         )

@@ -21,8 +21,9 @@ from utils.loops import repeat
 
 logger = logging.getLogger(__name__)
 
-_POLL_S = 0.5
+_POLL_S = 0.5  # turns gather for so long: several cost little more than one
 _LONGEST_PAUSE_S = 5.0
+_LOOK_S = 5.0  # between two looks at what other workers have left
 _AT_ONCE = 25  # of each shard
 _LEARN_S = 10.0
 
@@ -30,8 +31,9 @@ _LEARN_S = 10.0
 class TranscriptWriter:
     """Writes the turns that wait in Redis, and those that this process holds while Redis is away; each once.
 
-    Several workers may: each turn is given to one of them for some seconds, and one that is written is not written
-    again. `waiting`: how many did when it last looked; `written`: how many this process has.
+    A worker writes those that ended with it, and after some seconds also those that another has left. Each is given to
+    one of them for some seconds, and one that is written is not written again. `waiting`: how many did when it last
+    looked; `written`: how many this process has.
 
     Args:
         list_unwritten: the runs that have ended here, of which Redis could not be told.
@@ -49,7 +51,7 @@ class TranscriptWriter:
     ) -> None:
         self._outbox, self._database, self._retention, self._keys = outbox, database, retention, keys
         self._list_unwritten = list_unwritten
-        self._learn_at_s = 0.0
+        self._look_at_s = self._learn_at_s = 0.0
         self._oldest_ended_s: float | None = None  # of those that could not be written
         self.waiting, self.written = 0, 0
 
@@ -78,29 +80,37 @@ class TranscriptWriter:
         Raises:
             StoreUnavailable: the database is away; they go on waiting.
         """
-        taken, self.waiting = await self._take()
+        taken = await self._take()
+        own = list(self._outbox.own)
         held = [live for live in self._list_unwritten() if live.turn is not None]
-        turns = [*taken, *(live.turn for live in held if live.turn is not None)]
+        turns = [*own, *taken, *(live.turn for live in held if live.turn is not None)]
         if turns:
             await self._write(turns)
-            self.waiting -= len(taken)
+            del self._outbox.own[: len(own)]
             for live in held:
                 live.turn = None
+        await self._outbox.remove([turn.run_id for turn in (*own, *taken)])
         await self._learn_retention()
-        if taken:
-            await self._outbox.remove([turn.run_id for turn in taken])
         return len(taken) >= _AT_ONCE
 
-    async def _take(self) -> tuple[list[FinishedTurn], int]:
+    async def _take(self) -> list[FinishedTurn]:
+        """Turns that nobody has written for some seconds, where it is time to look for them."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._look_at_s:
+            return []
         try:
-            return await self._outbox.take(_AT_ONCE)
+            taken, self.waiting = await self._outbox.take(_AT_ONCE)
         except RedisError:  # others say so
-            return [], 0
+            return []
+        if len(taken) < _AT_ONCE:
+            self._look_at_s = now_s + _LOOK_S
+        return taken
 
     async def _write(self, turns: Sequence[FinishedTurn]) -> None:
         try:
             await self._write_together(turns)
         except StoreUnavailable:
+            self._outbox.own.clear()  # they wait in Redis
             oldest_s = min(turn.sequence for turn in turns) / 1_000_000
             self._oldest_ended_s = min(self._oldest_ended_s or oldest_s, oldest_s)
             raise

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from auth.credentials import make_key_principal
 from auth.principal import Principal
@@ -78,6 +78,24 @@ def test_a_turn_is_written_once_and_in_its_place_however_often_and_late_it_comes
         assert written(database, first, second, third) == []
         assert said(database, ctx) == ["Question 1?", "Question 2?", "Question 3?"]
         assert title(database, ctx) == "Question 1?"  # the first of them came last
+
+
+def test_many_turns_of_many_conversations_take_few_statements(database: Database) -> None:
+    turns = [
+        turn(ctx, number, conversation_id=f"talk-{number % 20}", run_id=f"run-{number}")
+        for ctx in TENANTS
+        for number in range(40)
+    ]
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    for expected in (80, 0):
+        assert len(written(database, *turns)) == expected
+    assert len(statements) <= 20, statements
+    for ctx in TENANTS:
+        assert said(database, ctx, conversation_id="talk-3") == ["Question 3?", "Question 23?"]
+        with database.reading() as session:
+            rows = list_conversations(session, ctx, Part(50), MONTH).rows
+        assert [(row.turn_count, row.message_count) for row in rows] == [(2, 4)] * 20
 
 
 def test_ids_that_look_alike_are_other_conversations(database: Database) -> None:
