@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langgraph.graph.message import add_messages
 
 from agents.citations import Citation, without_marks
 from utils.moments import format_now
@@ -25,6 +26,42 @@ def question_id(run_id: str) -> str:
 def answer_id(run_id: str) -> str:
     """What the answer of a run is called: a run that is repeated replaces its messages instead of adding more."""
     return f"{run_id}-a"
+
+
+def is_same_question(one: AnyMessage, other: AnyMessage) -> bool:
+    """Whether they are of one turn.
+
+    A run is named by the `Idempotency-Key` it came with, and that may be used again once it has expired: then there is
+    another question of the same id, which was asked at another time.
+    """
+    return one.id == other.id and one.additional_kwargs.get("created_at") == other.additional_kwargs.get("created_at")
+
+
+def add_said(left: list[AnyMessage], right: list[AnyMessage]) -> list[AnyMessage]:
+    """LangGraph's `add_messages`, where a question of a former one's id stands beside it, and not in its place."""
+    if right and isinstance(asked := right[-1], HumanMessage):
+        left, right = _free_ids(left, asked), [*_free_ids(right[:-1], asked), asked]
+    merged: list[AnyMessage] = add_messages(left, right)  # type: ignore[arg-type, assignment] # lists of one kind
+    return merged
+
+
+def tell_apart(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """*messages*, of which the last alone of one id keeps it."""
+    last = {message.id: place for place, message in enumerate(messages)}
+    return [message if last[message.id] == place else _rename(message, place) for place, message in enumerate(messages)]
+
+
+def _free_ids(messages: list[AnyMessage], asked: HumanMessage) -> list[AnyMessage]:
+    """*messages*, of which none of a former turn has the ids that *asked* and its answer have."""
+    if not any(message.id == asked.id and not is_same_question(message, asked) for message in messages):
+        return messages
+    ids = (asked.id, answer_id(asked_in(asked) or ""))
+    return [_rename(message, place) if message.id in ids else message for place, message in enumerate(messages)]
+
+
+def _rename(message: AnyMessage, place: int) -> AnyMessage:
+    """*message* under an id that is no run's: it is not found by one."""
+    return message.model_copy(update={"id": f"{message.id}@{place}"})
 
 
 def answer_message(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.messages import answer_id, asked_in, spoken, to_json
+from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
 
@@ -76,7 +76,7 @@ class ConversationReader:
             found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
             part = found or ListPart([], 0, 0)
         messages, total = part.items, part.total
-        if asked is not None and before is None and all(message.id != asked.id for message in messages):
+        if asked is not None and before is None and not any(is_same_question(message, asked) for message in messages):
             messages, total = [*messages, asked], total + 1
         return {
             "messages": [to_json(message) for message in spoken(messages)],

@@ -14,7 +14,7 @@ from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
-from agents.messages import answer_id, question_id, question_message
+from agents.messages import answer_id, is_same_question, question_message
 from agents.rag import compile_graph
 from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event, RunRecord
@@ -136,7 +136,7 @@ class Runner:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
-                {"messages": [*past, question_message(record.message, record.id, record.created_at or None)]},
+                {"messages": [*past, _make_question(record)]},
                 _config(record.thread_id, lease.fence),
                 context=context,
                 durability="sync" if context.tools else "exit",
@@ -160,7 +160,10 @@ class Runner:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
-        _check_newest(record, messages)
+        asked = _make_question(record)
+        _check_newest(asked, messages)
+        if not any(is_same_question(message, asked) for message in messages):
+            return None  # nor its answer: one of that id is of another turn
         same = (message for message in reversed(messages) if message.id == answer_id(record.id))
         said = next((message for message in same if isinstance(message, AIMessage)), None)
         if said:
@@ -324,14 +327,18 @@ class Runner:
         }
 
 
-def _check_newest(record: RunRecord, messages: Sequence[AnyMessage]) -> None:
+def _make_question(record: RunRecord) -> HumanMessage:
+    return question_message(record.message, record.id, record.created_at or None)
+
+
+def _check_newest(asked: HumanMessage, messages: Sequence[AnyMessage]) -> None:
     """Return where the question of a run that goes on is the last that was asked, or was not kept yet.
 
     Raises:
         Conflict: it is not.
     """
-    questions = [message.id for message in messages if isinstance(message, HumanMessage)]
-    if question_id(record.id) in questions[:-1]:
+    questions = [message for message in messages if isinstance(message, HumanMessage)]
+    if any(is_same_question(message, asked) for message in questions[:-1]):
         raise Conflict("The conversation has gone on since this was asked. Ask again.")
 
 

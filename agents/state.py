@@ -8,10 +8,10 @@ from typing import Annotated, Any, Protocol, TypedDict, TypeVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import UntrackedValue
-from langgraph.graph.message import add_messages
 
 from agents.answer_cache import AnswerCacheSession
 from agents.bots import BotConfig
+from agents.messages import add_said
 from agents.tools.turn import TurnTools
 from agents.tools.work import ToolWork
 from agents.topics import TopicFinder
@@ -36,7 +36,7 @@ class ChatState(TypedDict, total=False):
     `is_index_whole`: whether all documents were searched. `work`: calls of tools, kept from step to step of one turn.
     """
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], add_said]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from sqlalchemy.orm import Session
 
-from agents.messages import answer_id, question_message, to_json
+from agents.messages import answer_id, is_same_question, question_message, tell_apart, to_json
 from agents.reading import Answered
 from auth.principal import Principal
 from domain.db import Database
@@ -172,8 +172,8 @@ class Transcripts:
         found, turns, keep_s = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
         if found is None:
             raise _make_missing_error()
-        messages = [message for turn in turns for message in _make_messages(turn)]
-        if asked is not None and all(message.id != asked.id for message in messages):
+        messages = _list_messages(turns)
+        if asked is not None and not any(is_same_question(message, asked) for message in messages):
             messages.append(asked)
         stop = len(messages) if before is None else min(before, len(messages))
         start = max(0, stop - limit)
@@ -228,7 +228,7 @@ class Transcripts:
             TranscriptUnreadable: it cannot be read.
         """
         _, turns, _ = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
-        return [message for turn in turns for message in _make_messages(turn)]
+        return _list_messages(turns)
 
     def _read(
         self, session: Session, ctx: Principal, conversation_id: str
@@ -236,6 +236,10 @@ class Transcripts:
         found = find_conversation(session, ctx, conversation_id, self.retention)
         turns = read_turns(session, ctx, conversation_id, self._keys) if found else []
         return found, turns, find_keep_s(session, ctx, self.retention)
+
+
+def _list_messages(turns: Sequence[StoredTurn]) -> list[AnyMessage]:
+    return tell_apart([message for turn in turns for message in _make_messages(turn)])
 
 
 def _make_messages(turn: StoredTurn) -> list[AnyMessage]:

@@ -30,6 +30,7 @@ from utils.errors import NotFound, StoreUnavailable
 from utils.validation import check_conversation_id, check_run_id, check_text
 
 _LONGEST = 2_000  # characters
+_LONG_AGO = "1970-01-01T00:00:00Z"
 ratings_blueprint = APIBlueprint(
     "ratings", __name__, abp_tags=[Tag(name="Ratings", description="What people think of answers.")]
 )
@@ -146,8 +147,9 @@ async def add_ratings(ctx: Principal, conversation: Mapping[str, Any]) -> dict[s
     """A conversation with what was said of its answers, or without while the database is away."""
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
-        run_ids = [message["run_id"] for message in conversation["messages"] if message.get("run_id")]
-        known = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, run_ids=run_ids)
+        answers = [message for message in conversation["messages"] if message.get("run_id")]
+        times = {one["run_id"]: datetime.fromisoformat(one["created_at"] or _LONG_AGO) for one in answers}
+        known = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, answered_at=times)
         found = await read(services().database, known)
     told = [
         {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message

@@ -667,6 +667,8 @@ class Turn(TenantOwned, Base):
     run_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
     owner_id: Mapped[str] = mapped_column(PlainString(128))
     conversation_id: Mapped[str] = mapped_column(PlainString(128))
+    # Beside `run_id`: an `Idempotency-Key` that has expired may be used again, and names the run.
+    asked_at: Mapped[datetime] = mapped_column(primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger)  # orders the turns of a conversation: its end in µs since 1970
     status: Mapped[str] = mapped_column(PlainString(16))  # of its run: completed, failed or cancelled
     bot_version: Mapped[int]
@@ -682,7 +684,6 @@ class Turn(TenantOwned, Base):
     model: Mapped[str] = mapped_column(PlainString(200))
     tokens: Mapped[int | None]  # input and output together
     cost: Mapped[float | None]  # None where it is not known
-    asked_at: Mapped[datetime]
     ended_at: Mapped[datetime]
 
 

@@ -1,8 +1,8 @@
 """What a tenant's people thought of answers: noted, changed, taken back, and listed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement
@@ -19,6 +19,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.reencryption import Outcome
 from utils.errors import Conflict, NotFound
 
+_CLOCKS_DIFFER = timedelta(hours=1)  # at most, of two hosts; a key is not used again for much longer
 MOST_RATINGS = 20_000  # of a tenant, as many as a set of questions may have
 Verdict = Literal["up", "down"]
 
@@ -105,13 +106,21 @@ def forget_older(session: Session, keep_days: float) -> int:
     return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def find_verdicts(session: Session, ctx: Principal, conversation_id: str, run_ids: Sequence[str]) -> dict[str, str]:
-    """The verdicts about the answers that these runs gave in a conversation, by run."""
+def find_verdicts(
+    session: Session, ctx: Principal, conversation_id: str, answered_at: Mapping[str, datetime]
+) -> dict[str, str]:
+    """The verdicts about the answers that these runs gave in a conversation at those times, by run.
+
+    One from before is about a former answer: an `Idempotency-Key` names the run, and may be used again once it has
+    expired.
+    """
     here = scoped(ctx, AnswerRating).where(*_select_answer(ctx, conversation_id))
-    columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating)
+    columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating, AnswerRating.rated_at)
     found: dict[str, str] = {}
-    for ids in in_batches(run_ids):
-        found |= {run_id: rating for run_id, rating in session.execute(columns.where(AnswerRating.run_id.in_(ids)))}
+    for ids in in_batches(list(answered_at)):
+        for run_id, rating, rated_at in session.execute(columns.where(AnswerRating.run_id.in_(ids))):
+            if rated_at > answered_at[run_id] - _CLOCKS_DIFFER:
+                found[run_id] = rating
     return found
 
 
@@ -150,12 +159,14 @@ def _list_texts(rating: Rating) -> dict[str, Any]:
 
 
 def _keep_texts(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict[str, str]:
-    """The words that were left out, as they were; empty where the verdict is another. Only to stay they are read."""
+    """The words that were left out, as they were; empty where verdict or answer are others. Only to stay are
+    they read.
+    """
     left_out = [name for name in ("comment", "expected") if getattr(rating, name) is None]
     if not left_out or row.rating != rating.rating:
         return dict.fromkeys(left_out, "")
     texts = read_texts(row, keys)
-    return {name: texts[name] for name in left_out}
+    return {name: texts[name] if texts["answer"] == rating.answer else "" for name in left_out}
 
 
 def _lock_rating(session: Session, ctx: Principal, run_id: str) -> AnswerRating | None:

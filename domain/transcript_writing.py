@@ -63,6 +63,11 @@ class FinishedTurn:
         return self.tenant_id, self.owner_id, self.conversation_id
 
     @property
+    def identity(self) -> tuple[str, str, datetime]:
+        """What tells it from all others: tenant, run, and when it was asked."""
+        return self.tenant_id, self.run_id, datetime.fromisoformat(self.asked_at)
+
+    @property
     def language(self) -> str:
         """That of the question, by its beginning."""
         return detect_any_language(self.question[:_TOLD_BY])
@@ -101,7 +106,7 @@ def make_title(question: str) -> str:
 
 def _group(session: Session, turns: Iterable[FinishedTurn], retention: Retention) -> dict[Key, list[FinishedTurn]]:
     """Those that are kept, by conversation, each once and in order."""
-    once = {(turn.tenant_id, turn.run_id): turn for turn in turns}  # it may wait in two places
+    once = {turn.identity: turn for turn in turns}  # it may wait in two places
     tenants = {turn.tenant_id for turn in once.values()}
     keep_s = {tenant_id: retention.find_keep_s(session.get(Tenant, tenant_id)) for tenant_id in tenants}
     at, talks = now(), defaultdict[Key, list[FinishedTurn]](list)
@@ -156,8 +161,8 @@ def _choose(
         return late
     here = Turn.owner_id == row.owner_id, Turn.conversation_id == row.conversation_id
     ctx = make_system(row.tenant_id)
-    known = set(session.scalars(scoped(ctx, Turn).where(*here).with_only_columns(Turn.run_id)))
-    new = [turn for turn in late if turn.run_id not in known]
+    known = {(one.tenant_id, one.run_id, one.asked_at) for one in session.scalars(scoped(ctx, Turn).where(*here))}
+    new = [turn for turn in late if turn.identity not in known]
     if new:  # of the one before nothing can be restored any more
         session.execute(scoped_delete(ctx, Turn).where(*here))
         set_columns(row, {"deleted_at": None, **_describe_beginning(new[0], keys)})
@@ -170,8 +175,8 @@ def _insert_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring
         return []
     statement = _make_statements(session.get_bind().dialect.name).insert
     found = session.execute(statement, [_make_row(turn, keys) for turn in turns])
-    written = {(tenant_id, run_id) for tenant_id, run_id in found}
-    return [turn for turn in turns if (turn.tenant_id, turn.run_id) in written]
+    written = {(tenant_id, run_id, asked_at) for tenant_id, run_id, asked_at in found}
+    return [turn for turn in turns if turn.identity in written]
 
 
 def _make_row(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:
@@ -211,7 +216,7 @@ class _Statements(NamedTuple):
     """`lock` gives conversations, and makes those that are missing; `insert` gives the turns that were missing."""
 
     lock: ReturningInsert[Conversation]
-    insert: ReturningInsert[str, str]
+    insert: ReturningInsert[str, str, datetime]
 
 
 @cache
@@ -222,5 +227,5 @@ def _make_statements(dialect: str) -> _Statements:
     there = added.on_conflict_do_update(
         index_elements=["tenant_id", "owner_id", "conversation_id"], set_={"used_at": Conversation.used_at}
     )
-    turns = insert(Turn).on_conflict_do_nothing(index_elements=["tenant_id", "run_id"])
-    return _Statements(there.returning(Conversation), turns.returning(Turn.tenant_id, Turn.run_id))
+    turns = insert(Turn).on_conflict_do_nothing(index_elements=["tenant_id", "run_id", "asked_at"])
+    return _Statements(there.returning(Conversation), turns.returning(Turn.tenant_id, Turn.run_id, Turn.asked_at))

@@ -17,7 +17,7 @@ from agents.runs.keys import (
     places_key,
     run_key,
     runs_of_key,
-    turn_key,
+    turns_key,
     waiting_key,
 )
 from utils.checkpointer.clients import AsyncClient
@@ -70,7 +70,7 @@ class Deletions:
         index = runs_of_key(shard, thread_id)
         ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
         for batch in cut_into_slices(ids, _AT_ONCE):
-            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id), turn_key(run_id))]
+            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id), turns_key(run_id))]
             keys = [index, active_key_of(shard), waiting_key(shard), *of_runs]
             await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)
         return len(ids)

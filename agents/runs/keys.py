@@ -4,8 +4,8 @@
     run:{<shard>}:<id>:events   a stream: batches of events, each under the number of its last one
     runs:{<shard>}:active       a sorted set: runs under way, by when they count as abandoned
     runs:{<shard>}:of:<thread>  a set: the runs of a conversation that are in this shard
-    turns:{<shard>}:waiting     a sorted set: runs whose turn is to be written to SQL, by when it may be tried
-    turn:{<shard>}:<id>         such a turn
+    turns:{<shard>}:due         a sorted set: runs whose turns are to be written to SQL, by when it may be tried
+    turns:{<shard>}:of:<id>     a hash: such turns, mostly one, by when they were asked
     runs:deleted:<thread>       there for a while when the conversation was deleted
     places:<thread>             a hash: see `agents/answer_places.py`
     runs:control                a stream for all workers: runs to cancel, conversations that were deleted
@@ -50,14 +50,17 @@ def runs_of_key(shard: int, thread_id: str) -> str:
     return f"runs:{{{shard}}}:of:{thread_id}"
 
 
-def turn_key(run_id: str) -> str:
-    """The turn of a run, which waits to be written to SQL."""
-    return f"turn:{{{shard_of(run_id)}}}:{run_id}"
+def turns_key(run_id: str) -> str:
+    """The turns of a run that wait to be written to SQL.
+
+    There are several where its `Idempotency-Key` was used again after it had expired.
+    """
+    return f"turns:{{{shard_of(run_id)}}}:of:{run_id}"
 
 
 def waiting_key(shard: int) -> str:
     """The turns of a shard that wait to be written to SQL."""
-    return f"turns:{{{shard}}}:waiting"
+    return f"turns:{{{shard}}}:due"
 
 
 def deleted_key(thread_id: str) -> str:

@@ -7,7 +7,7 @@ is away they wait in this process, as the conversation itself does.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
-from agents.runs.keys import SHARDS, shard_of, turn_key, waiting_key
+from agents.runs.keys import SHARDS, shard_of, turns_key, waiting_key
 from agents.runs.record import ENDS, Event, RunRecord
 from auth.principal import DEFAULT_BOT, PrincipalKind
 from domain.transcript_writing import FinishedTurn
@@ -52,7 +52,8 @@ class WaitingTurn:
     keep_ms: int
     most_in_shard: int
     note_dropped: Callable[[], None]
-    hold_ms: int = _HOLD_MS
+    asked_at: str
+    hold_ms: int
 
 
 class Outbox:
@@ -63,11 +64,19 @@ class Outbox:
     Args:
         default_s: how long the transcript is kept where a tenant does not say it; 0: there is none.
         keys: what turns are encrypted under; None where conversations are not.
+        hold_ms: for how long a turn is left to the worker that has it.
     """
 
     def __init__(
-        self, redis: AsyncClient, *, default_s: float, keys: Keyring | None = None, most: int = MOST_WAITING
+        self,
+        redis: AsyncClient,
+        *,
+        default_s: float,
+        keys: Keyring | None = None,
+        most: int = MOST_WAITING,
+        hold_ms: int = _HOLD_MS,
     ) -> None:
+        self._hold_ms = hold_ms
         self._redis, self._default_s, self._keys, self._most = redis, default_s, keys, most
         folder = files("agents.runs") / "lua"
         self._take_script, self._remove_script = (
@@ -84,7 +93,14 @@ class Outbox:
             return None
         plain = dump_json(turn)
         sealed = plain if self._keys is None else self._keys.encrypt(plain, _name(turn.run_id))
-        return WaitingTurn(sealed, round(keep_s * 1000), -(-self._most // SHARDS), self._note_dropped)
+        return WaitingTurn(
+            sealed,
+            keep_ms=round(keep_s * 1000),
+            most_in_shard=-(-self._most // SHARDS),
+            note_dropped=self._note_dropped,
+            asked_at=turn.asked_at,
+            hold_ms=self._hold_ms,
+        )
 
     def note_own(self, turn: FinishedTurn) -> None:
         """*turn* waits in Redis since now; it is this worker's to write, if it does so soon."""
@@ -100,10 +116,13 @@ class Outbox:
         turns, waiting = list[FinishedTurn](), 0
         for shard in range(SHARDS):
             key = waiting_key(shard)
-            count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, _HOLD_MS)
+            count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, self._hold_ms)
             waiting += count
-            if ids:
-                turns += await self._read(key, [run_id.decode() for run_id in ids])
+            for run_id in map(bytes.decode, ids):
+                found = await self._read(run_id)
+                turns += found or ()
+                if found is None:  # too old to be kept
+                    await self._redis.execute_command("ZREM", key, run_id)
         return turns, waiting
 
     async def find(self, run_ids: Sequence[str]) -> list[FinishedTurn]:
@@ -113,34 +132,31 @@ class Outbox:
             StoreUnavailable: Redis does not answer.
         """
         try:
-            stored = [(run_id, await self._redis.execute_command("GET", turn_key(run_id))) for run_id in run_ids]
+            return [turn for run_id in run_ids for turn in await self._read(run_id) or ()]
         except RedisError as exc:
             raise StoreUnavailable("Redis is away. Try again later.") from exc
-        turns = [self._open(run_id, sealed) for run_id, sealed in stored if sealed]
-        return [turn for turn in turns if turn is not None]
 
-    async def remove(self, run_ids: Sequence[str]) -> None:
+    async def remove(self, turns: Iterable[FinishedTurn]) -> None:
         """Let these wait no more: they are written.
 
         Raises:
             RedisError: Redis does not answer.
         """
-        shards = defaultdict[int, list[str]](list)
-        for run_id in run_ids:
-            shards[shard_of(run_id)].append(run_id)
+        shards = defaultdict[int, list[FinishedTurn]](list)
+        for turn in turns:
+            shards[shard_of(turn.run_id)].append(turn)
         await asyncio.gather(*(self._remove_from(shard, here) for shard, here in shards.items()))
 
-    async def _remove_from(self, shard: int, run_ids: Sequence[str]) -> None:
-        keys = [waiting_key(shard), *map(turn_key, run_ids)]
-        await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *run_ids)
+    async def _remove_from(self, shard: int, turns: Sequence[FinishedTurn]) -> None:
+        keys = [waiting_key(shard), *(turns_key(turn.run_id) for turn in turns)]
+        told = [part for turn in turns for part in (turn.run_id, turn.asked_at)]
+        await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *told)
 
-    async def _read(self, waiting: str, run_ids: Sequence[str]) -> list[FinishedTurn]:
-        stored = await self._redis.execute_command("MGET", *map(turn_key, run_ids))
-        gone = [run_id for run_id, sealed in zip(run_ids, stored, strict=True) if sealed is None]
-        if gone:  # too old to be kept
-            await self._redis.execute_command("ZREM", waiting, *gone)
-        turns = [self._open(run_id, sealed) for run_id, sealed in zip(run_ids, stored, strict=True) if sealed]
-        return [turn for turn in turns if turn is not None]
+    async def _read(self, run_id: str) -> list[FinishedTurn] | None:
+        """The turns of that run that can be read; None where none waits any more."""
+        stored = await self._redis.execute_command("HVALS", turns_key(run_id))
+        turns = [self._open(run_id, sealed) for sealed in stored]
+        return [turn for turn in turns if turn is not None] if stored else None
 
     def _open(self, run_id: str, sealed: bytes) -> FinishedTurn | None:
         """The turn; None where its key is missing, which may come back."""

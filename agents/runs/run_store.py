@@ -22,7 +22,7 @@ from agents.runs.keys import (
     run_key,
     runs_of_key,
     shard_of,
-    turn_key,
+    turns_key,
     waiting_key,
 )
 from agents.runs.outbox import WaitingTurn
@@ -130,8 +130,8 @@ class RunStore:
         told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         run, shard = record.id, shard_of(record.id)
-        keys = (run_key(run), events_key(run), active_key(run), turn_key(run), waiting_key(shard))
-        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms) if turn else ("", 0, 0, 0)
+        keys = (run_key(run), events_key(run), active_key(run), turns_key(run), waiting_key(shard))
+        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
         state: int | None = await self._call(
             "append", keys, (record.keep_s * 1000, run, self._worker, last, told, status, after, *waiting)
         )

@@ -89,7 +89,7 @@ class TranscriptWriter:
             del self._outbox.own[: len(own)]
             for live in held:
                 live.turn = None
-        await self._outbox.remove([turn.run_id for turn in (*own, *taken)])
+        await self._outbox.remove([*own, *taken])
         await self._learn_retention()
         return len(taken) >= _AT_ONCE
 

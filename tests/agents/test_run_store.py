@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,10 +14,18 @@ from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import TAKEN_OVER, LiveRun
+from agents.runs.outbox import Outbox
 from agents.runs.record import RunRecord
 from agents.runs.run_store import UNWANTED, Batch, Claimed, RunStore
+from agents.runs.transcript_writer import TranscriptWriter
 from auth.credentials import make_key_principal
 from bootstrap.valkey import find_valkey
+from domain.db import Database
+from domain.models import Turn
+from domain.scoping import select_everywhere
+from domain.transcript_retention import Retention
+from domain.transcript_writing import write_turns
+from tests.domain.records import ACME, GLOBEX
 from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
 from utils.checkpointer import Connections
@@ -115,6 +124,34 @@ async def test_a_run_whose_registration_was_not_confirmed_is_not_taken_for_anoth
         assert await ours.begin(run) == ""
         assert await ours.begin(run) == "same", "a second request finds it"
         assert await other.begin(run) == "same"
+
+
+async def test_turns_of_a_key_that_is_used_again_all_wait_and_come_to_sql_once(
+    valkey: RedisServer, database: Database
+) -> None:
+    names = {ctx.tenant_id: [ctx, uuid4().hex] for ctx in (ACME, GLOBEX)}
+    async with worker(valkey.url) as redis, worker(valkey.url) as another:
+        store, outbox = RunStore(redis, worker="ours", hold_s=60), Outbox(redis, default_s=60, hold_ms=0)
+        for ctx, run_id in names.values():
+            for day in (1, 2):
+                run = replace(record(ctx=ctx, created_at=f"2026-01-0{day}T00:00:00.000Z"), id=run_id)
+                assert await store.begin(run) == ""
+                await LiveRun(run, store, RunWatches(), outbox=outbox).end({**DONE, "clarification": None})
+                valkey.client.delete(run_key(run_id))  # as it expires
+        assert len(outbox.own) == 4
+        taken, waiting = await outbox.take(25)
+        assert (len(taken), waiting) == (4, 2)
+        with database.writing() as session:  # and the worker is killed
+            assert len(write_turns(session, taken, retention=Retention(60), keys=None)) == 4
+        left = Outbox(another, default_s=60, hold_ms=0)
+        options = {"retention": Retention(60), "keys": None, "list_unwritten": list}
+        writer = TranscriptWriter(left, database, **options)  # type: ignore[arg-type]  # by name
+        await writer.write_waiting()
+        assert writer.written == 0
+        assert await left.take(25) == ([], 0)
+    with database.reading() as session:
+        kept = {(row.tenant_id, row.run_id, row.asked_at.day) for row in session.scalars(select_everywhere(Turn))}
+    assert kept == {(tenant, run_id, day) for tenant, (_, run_id) in names.items() for day in (1, 2)}
 
 
 async def test_events_written_again_after_a_lost_answer_are_read_once(valkey: RedisServer, proxy: CuttingProxy) -> None:

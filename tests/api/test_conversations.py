@@ -12,7 +12,7 @@ from redis import Redis
 
 from bootstrap.valkey import read_publication
 from domain.db import Database, open_database
-from domain.models import Conversation, Turn, now
+from domain.models import AnswerRating, Conversation, Turn, now
 from domain.scoping import select_everywhere, update_everywhere
 from tests.service import Service, ask, await_knowledge, one_document
 
@@ -55,7 +55,11 @@ def talk(service: Service, client: httpx.Client, conversation_id: str, *question
     """Ask, and wait until the list knows of it."""
     for question in questions:
         assert ask(client, question, conversation_id).status_code == 200
-    count = 2 * len(questions)
+    await_messages(service, client, conversation_id, 2 * len(questions))
+
+
+def await_messages(service: Service, client: httpx.Client, conversation_id: str, count: int) -> None:
+    """Wait until the list knows of so many in the conversation."""
     service.wait_for(
         lambda: any(one["id"] == conversation_id and one["message_count"] == count for one in listed(client))
     )
@@ -63,12 +67,46 @@ def talk(service: Service, client: httpx.Client, conversation_id: str, *question
 
 def forget_states(service: Service) -> None:
     """Let the state of every conversation expire."""
+    let_expire(service, "checkpoint:*", "state:*", "places:*")
+
+
+def let_expire(service: Service, *patterns: str) -> None:
+    """Remove such keys from Redis, as their expiry would."""
     published = read_publication(service.data_dir)
     assert published is not None
     with Redis(unix_socket_path=published.socket) as redis:
-        for pattern in ("checkpoint:*", "state:*", "places:*"):
+        for pattern in patterns:
             for key in redis.scan_iter(match=pattern, count=1000):
                 redis.delete(key)
+
+
+def test_a_key_used_again_after_its_day_asks_anew_and_nothing_of_before_is_lost(
+    talking: Service, records: Database, clients: list[httpx.Client]
+) -> None:
+    """In the state of the conversation, in SQL, and in a state that is made of what SQL has."""
+    for client in clients:
+        ids: list[str] = []
+        for number in range(3):
+            headers = {"X-Conversation-Id": "reused", "Idempotency-Key": "again"}
+            said = client.post("/v1/chat", json={"message": f"{QUESTION} {number}"}, headers=headers)
+            assert (said.status_code, said.headers.get("Idempotency-Replayed")) == (200, None)
+            ids.append(said.json()["run_id"])
+            let_expire(talking, f"run:*:{ids[0]}*")
+            await_messages(talking, client, "reused", 2 * (number + 1))
+            for _ in ("from Redis", "from SQL"):
+                messages = client.get(f"{ALL}/reused").json()["messages"]
+                asked, answers = ([one for one in messages if one["role"] == role] for role in ("user", "assistant"))
+                assert [one["content"] for one in asked] == [f"{QUESTION} {earlier}" for earlier in range(number + 1)]
+                assert [one["run_id"] for one in answers] == [None] * number + [ids[0]]
+                assert answers[-1]["rating"] is None
+                if number == 1:
+                    forget_states(talking)
+            rating = client.put(f"{ALL}/reused/answers/{ids[0]}/rating", json={"rating": "up"})
+            assert (rating.status_code, rating.json()["question"]) == (200, f"{QUESTION} {number}")
+            with records.writing() as session:  # of the day before
+                rated = update_everywhere(AnswerRating).where(AnswerRating.run_id == ids[0])
+                session.execute(rated.values(rated_at=now() - timedelta(days=1)))
+        assert len(set(ids)) == 1
 
 
 def test_ones_own_conversations_are_listed_the_last_used_first(talking: Service, clients: list[httpx.Client]) -> None:

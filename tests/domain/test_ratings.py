@@ -51,12 +51,8 @@ def noted(database: Database, ctx: Principal, said: Rating, keys: Keyring | None
 
 def seen(database: Database, ctx: Principal, conversation_id: str = "c1") -> dict[str, str]:
     with database.reading() as session:
-        return find_verdicts(
-            session,
-            ctx,
-            conversation_id,
-            session.scalars(select_everywhere(AnswerRating).with_only_columns(AnswerRating.run_id)).all(),
-        )
+        rated = select_everywhere(AnswerRating).with_only_columns(AnswerRating.run_id, AnswerRating.rated_at)
+        return find_verdicts(session, ctx, conversation_id, {run_id: at for run_id, at in session.execute(rated)})
 
 
 def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: Database) -> None:
@@ -150,7 +146,7 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
 
     assert [listed(ctx) for ctx in (first, second, everybody)] == [{"r1"}, {"r2"}, {"r1", "r2", "r3"}]
     with database.writing() as session:
-        assert find_verdicts(session, second, "c1", ["r1", "r2", "r3", "r4"]).keys() == {"r2"}
+        assert find_verdicts(session, second, "c1", dict.fromkeys(["r1", "r2", "r3", "r4"], now())).keys() == {"r2"}
         with pytest.raises(NotFound):
             take_back(session, second, "c1", "r1")
         assert forget_ratings(session, second, "c1") == 1

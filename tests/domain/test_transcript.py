@@ -80,6 +80,19 @@ def test_a_turn_is_written_once_and_in_its_place_however_often_and_late_it_comes
         assert title(database, ctx) == "Question 1?"  # the first of them came last
 
 
+def test_a_run_whose_key_was_used_again_another_day_has_a_turn_of_each(database: Database) -> None:
+    for ctx in TENANTS:
+        first = turn(ctx, 1)
+        again = turn(ctx, 3, run_id="run-1", question="Again?")
+        assert written(database, first) == written(database, again, first) == ["run-1"]
+        assert written(database, first, again) == []
+        assert said(database, ctx) == ["Question 1?", "Again?"]
+        with database.writing() as session:  # deleted, they can be restored, and do not come in once more
+            assert delete_conversation(session, ctx, "talk", erases=False, is_known=True)
+        assert written(database, first, again) == []
+        assert said(database, ctx) == ["Question 1?", "Again?"]
+
+
 def test_many_turns_of_many_conversations_take_few_statements(database: Database) -> None:
     turns = [
         turn(ctx, number, conversation_id=f"talk-{number % 20}", run_id=f"run-{number}")

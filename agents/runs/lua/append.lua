@@ -1,7 +1,7 @@
--- Adds events to a run. KEYS: the run, its events, the runs under way, its turn, the turns that wait to be written to SQL.
+-- Adds events to a run. KEYS: the run, its events, the runs under way, its turns, the turns that wait to be written to SQL.
 -- ARGV: ms to keep both, id, who asks, number of the last of the events, the events (may be empty), the status it ends with
 -- (empty: it goes on), number of the last event that this worker has added before, or 0; the turn, where it is to be written
--- to SQL (else empty), ms to keep it, how many may wait, ms until another worker may write it.
+-- to SQL (else empty), ms to keep it, how many may wait, ms until another worker may write it, when it was asked.
 -- Returns 1; 2 if it has ended and its turn is not to be written, because too many wait; 0 if it is wanted no more; -1 if
 -- another worker has it; -2 if there is no such run, -3 if events that were added before are not there any more: a Redis that
 -- starts again may have lost its last second.
@@ -24,7 +24,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 if ARGV[8] ~= '' then
   if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[10]) then return 2 end
-  redis.call('SET', KEYS[4], ARGV[8], 'PX', ARGV[9])
+  redis.call('HSET', KEYS[4], ARGV[12], ARGV[8])
+  redis.call('PEXPIRE', KEYS[4], ARGV[9])
   local time = redis.call('TIME')
   redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[11], ARGV[2])
   redis.call('PEXPIRE', KEYS[5], ARGV[9])
