@@ -109,13 +109,20 @@ class Database:
         """
         options = {"sqlite_begin": "BEGIN IMMEDIATE"}
         with self.translating(), self.engine.connect().execution_options(**options) as connection:
-            if self.is_server:
-                _wait_for_other_migrations(connection)
-            self._refuse_newer_tables(connection)
+            while self._migrate_once(connection):
+                pass
+
+    def _migrate_once(self, connection: Connection) -> bool:
+        """Make one migration, if there is one to make: what it locks, others do not wait for through the next ones."""
+        if self.is_server:
+            _wait_for_other_migrations(connection)
+        is_due = self._refuse_newer_tables(connection) != self._newest
+        if is_due:
             config = _make_alembic_config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+            command.upgrade(config, "+1")
+        connection.commit()
+        return is_due
 
     def check_tables(self) -> None:
         """Ask whether the tables are there, as this version needs them. Blocking.

@@ -83,6 +83,23 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
 
 
+def refer_within_tenant(
+    table: str, column: str, parent: str, *, ondelete: str | None = None, deferrable: bool | None = None
+) -> ForeignKeyConstraint:
+    """A reference to a row of the same tenant: the database refuses one to another's.
+
+    *deferrable*: it is looked at when the transaction ends.
+    """
+    return ForeignKeyConstraint(
+        ["tenant_id", column],
+        [f"{parent}.tenant_id", f"{parent}.{column}"],
+        name=f"fk_{table}_tenant_id_{column}_{parent}",
+        ondelete=ondelete,
+        deferrable=deferrable,
+        initially="DEFERRED" if deferrable else None,
+    )
+
+
 class IndexState(StrEnum):
     """What an index is for; exactly one serves."""
 
@@ -273,6 +290,7 @@ class Dataset(TenantOwned, Base):
         UniqueConstraint("tenant_id", "name"),
         Index("ix_datasets_tenant_id_role", "tenant_id", "role", unique=True),
         Index("ix_datasets_listed", "tenant_id", "created_at", "dataset_id"),
+        Index("uq_datasets_tenant_id_dataset_id", "tenant_id", "dataset_id", unique=True),
     )
 
     dataset_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
@@ -304,7 +322,9 @@ class Document(TenantOwned, Base):
             }.items()
         ),
         # SQLite, which knows nothing of how many rows there are, would look for several ids among all of the tenant's.
-        Index("ix_documents_tenant_id_document_id", "tenant_id", "document_id"),
+        Index("uq_documents_tenant_id_document_id", "tenant_id", "document_id", unique=True),
+        # At the end of a transaction: 1.0.0, which knows nothing of it, may write both in any order.
+        refer_within_tenant("documents", "dataset_id", "datasets", deferrable=True),
         Index("ix_documents_by_status", "tenant_id", "status", "created_at", "document_id"),
         Index("ix_documents_by_status_in_dataset", "tenant_id", "dataset_id", "status", "created_at", "document_id"),
         Index(
@@ -411,6 +431,7 @@ class Chunk(TenantOwned, Base):
 
     __tablename__ = "chunks"
     __table_args__ = (
+        refer_within_tenant("chunks", "document_id", "documents", ondelete="CASCADE"),
         Index("ix_chunks_document_id_cut_position", "document_id", "cut", "position", unique=True),
         Index(
             "ix_chunks_without_vector",
@@ -423,7 +444,7 @@ class Chunk(TenantOwned, Base):
     )
 
     chunk_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
-    document_id: Mapped[str] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
+    document_id: Mapped[str] = mapped_column(PlainString(36))
     chunking_version: Mapped[str] = mapped_column("cut", PlainString(40), server_default=FIRST_CHUNKING_VERSION)
     position: Mapped[int]  # from 0, in reading order of its chunking version
     page: Mapped[int | None]
@@ -444,7 +465,10 @@ class WebSource(TenantOwned, Base):
     """A page or a site that is read from the web, once or again and again. Each crawl is a `Job`."""
 
     __tablename__ = "web_sources"
-    __table_args__ = (UniqueConstraint("tenant_id", "url"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "url"),
+        Index("uq_web_sources_tenant_id_web_source_id", "tenant_id", "web_source_id", unique=True),
+    )
 
     web_source_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), index=True)
@@ -473,6 +497,7 @@ class WebPage(TenantOwned, Base):
 
     __tablename__ = "web_pages"
     __table_args__ = (
+        refer_within_tenant("web_pages", "web_source_id", "web_sources", ondelete="CASCADE"),
         Index("ix_web_pages_tenant_id_url", "tenant_id", "url"),
         Index(
             "ix_web_pages_waiting",
@@ -484,9 +509,7 @@ class WebPage(TenantOwned, Base):
         ),
     )
 
-    web_source_id: Mapped[str] = mapped_column(
-        ForeignKey("web_sources.web_source_id", ondelete="CASCADE"), primary_key=True
-    )
+    web_source_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
     url: Mapped[str] = mapped_column(PlainString(2000), primary_key=True)
     crawl: Mapped[int]  # the last one it was met in
     position: Mapped[int]  # in the order they were met
@@ -513,6 +536,8 @@ class Job(TenantOwned, Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
+        refer_within_tenant("jobs", "document_id", "documents", ondelete="CASCADE"),
+        refer_within_tenant("jobs", "web_source_id", "web_sources", ondelete="CASCADE"),
         UniqueConstraint("document_id"),
         Index(
             "ix_jobs_web_source",
@@ -537,11 +562,11 @@ class Job(TenantOwned, Base):
     job_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True, default=lambda: str(uuid.uuid4()))
     kind: Mapped[str] = mapped_column(PlainString(16), default=JobKind.DOCUMENT)
     # What it is about, by its kind: the document and the file to read in the store of files, or the web source.
-    document_id: Mapped[str | None] = mapped_column(ForeignKey("documents.document_id", ondelete="CASCADE"))
+    document_id: Mapped[str | None] = mapped_column(PlainString(36))
     content_hash: Mapped[str] = mapped_column(PlainString(64), default="")
     file_name: Mapped[str] = mapped_column(PlainString(255), default="")
     size_bytes: Mapped[int] = mapped_column(default=0)
-    web_source_id: Mapped[str | None] = mapped_column(ForeignKey("web_sources.web_source_id", ondelete="CASCADE"))
+    web_source_id: Mapped[str | None] = mapped_column(PlainString(36))
     payload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # of kinds that need more than that
     status: Mapped[str] = mapped_column(PlainString(16), default=JobStatus.PENDING)
     stage: Mapped[str] = mapped_column(PlainString(16), default=JobStage.STORED)
@@ -589,7 +614,7 @@ class AnswerRating(TenantOwned, Base):
 
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
     run_id: Mapped[str] = mapped_column(PlainString(128), primary_key=True)
-    owner_id: Mapped[str] = mapped_column(PlainString(80), default="")  # of the conversation; empty: it is shared
+    owner_id: Mapped[str] = mapped_column(PlainString(128), default="")  # as the conversation's
     conversation_id: Mapped[str] = mapped_column(PlainString(128))
     rating: Mapped[str] = mapped_column(PlainString(8))  # up or down
     comment: Mapped[str] = mapped_column(PlainText, default="")

@@ -33,13 +33,13 @@ Listing = Callable[[Session, Principal, Part], Rows[Any]]
 
 def fill(database: Database, ctx: Principal, documents: int) -> str:
     """So many documents of a tenant, with jobs and in two datasets, and ratings, datasets and web pages besides."""
-    dataset_id = new_dataset(database, ctx, "Many")
+    dataset_id, another_id = new_dataset(database, ctx, "Many"), new_dataset(database, ctx, "Another")
     tenant = {"tenant_id": ctx.tenant_id}
     rows: list[Row] = [
         {
             **tenant,
             "document_id": f"{ctx.tenant_id}-{number:06}",
-            "dataset_id": dataset_id if number % 2 else "another",
+            "dataset_id": dataset_id if number % 2 else another_id,
             "origin": f"upload:{ctx.tenant_id}-{number:06}",
             "source": "a.md",
             "state": DocumentState.READY,
@@ -72,7 +72,7 @@ def fill(database: Database, ctx: Principal, documents: int) -> str:
         | {"one_version": 1, "other_version": 1, "found_at": BEGAN + timedelta(seconds=number // 3)}
         for number in range(documents)
     ]
-    sets = [{**tenant, "name": f"{number}", "created_at": BEGAN} for number in range(documents // 5)]
+    sets = [{**tenant, "name": f"{number}", "created_at": BEGAN} for number in range(1, documents // 5)]
     with database.writing() as session:
         for model, made in (
             (Document, rows),

@@ -44,6 +44,18 @@ def test_rows_of_the_baseline_stay_through_every_later_migration_and_on_the_way_
     assert rows_of(empty) == before
 
 
+def test_a_document_of_a_dataset_that_is_not_there_is_kept_without_one(empty: Database) -> None:
+    migrate(empty, BASELINE)
+    add_a_row_of_every_table(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(text("UPDATE documents SET dataset_id = 'globex' WHERE tenant_id = 'acme'"))
+    empty.migrate()
+    with empty.engine.connect() as connection:
+        found = connection.execute(text("SELECT tenant_id, dataset_id FROM documents ORDER BY tenant_id")).all()
+        chunks = connection.execute(text("SELECT count(*) FROM chunks")).scalar()
+    assert ([tuple(row) for row in found], chunks) == ([("acme", None), ("globex", "globex")], 2)
+
+
 def test_everything_the_migrations_make_can_be_taken_back(empty: Database) -> None:
     empty.migrate()
     migrate(empty, "base", back=True)
