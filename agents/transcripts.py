@@ -234,8 +234,9 @@ class Transcripts:
         self, session: Session, ctx: Principal, conversation_id: str
     ) -> tuple[Conversation | None, list[StoredTurn], float]:
         found = find_conversation(session, ctx, conversation_id, self.retention)
-        turns = read_turns(session, ctx, conversation_id, self._keys) if found else []
-        return found, turns, find_keep_s(session, ctx, self.retention)
+        if found is None:
+            return None, [], 0.0
+        return found, read_turns(session, ctx, conversation_id, self._keys), find_keep_s(session, ctx, self.retention)
 
 
 def _list_messages(turns: Sequence[StoredTurn]) -> list[AnyMessage]:

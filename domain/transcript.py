@@ -27,8 +27,15 @@ _TURNS_AT_ONCE = 20
 def find_conversation(
     session: Session, ctx: Principal, conversation_id: str, retention: Retention
 ) -> Conversation | None:
-    """The caller's conversation of that id, unless it is deleted or kept no longer."""
-    return session.scalar(_select_own(session, ctx, retention).where(Conversation.conversation_id == conversation_id))
+    """The caller's conversation of that id, unless it is deleted or kept no longer.
+
+    One query where there is none, as before each conversation's first turn.
+    """
+    here = Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
+    row = session.scalar(scoped(ctx, Conversation).where(*here))
+    if row is None or row.deleted_at is not None:
+        return None
+    return row if row.used_at > _find_start(session, ctx, retention) else None
 
 
 def list_conversations(session: Session, ctx: Principal, part: Part, retention: Retention) -> Rows[Conversation]:
@@ -159,9 +166,14 @@ def find_keep_s(session: Session, ctx: Principal, retention: Retention) -> float
 
 
 def _select_own(session: Session, ctx: Principal, retention: Retention) -> Select[Conversation]:
-    since = now() - timedelta(seconds=find_keep_s(session, ctx, retention))
+    since = _find_start(session, ctx, retention)
     own = Conversation.owner_id == ctx.owner_id, Conversation.deleted_at.is_(None), Conversation.used_at > since
     return scoped(ctx, Conversation).where(*own)
+
+
+def _find_start(session: Session, ctx: Principal, retention: Retention) -> datetime:
+    """What was last used after that is kept."""
+    return now() - timedelta(seconds=find_keep_s(session, ctx, retention))
 
 
 def _select_turns(ctx: Principal, conversation_id: str) -> Select[Turn]:
