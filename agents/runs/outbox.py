@@ -118,8 +118,8 @@ class Outbox:
             key = waiting_key(shard)
             count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, self._hold_ms)
             waiting += count
-            for run_id in map(bytes.decode, ids):
-                found = await self._read(run_id)
+            run_ids = list(map(bytes.decode, ids))
+            for run_id, found in zip(run_ids, await asyncio.gather(*map(self._read, run_ids)), strict=True):
                 turns += found or ()
                 if found is None:  # too old to be kept
                     await self._redis.execute_command("ZREM", key, run_id)
