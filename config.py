@@ -325,9 +325,9 @@ class Settings(BaseSettings):
     )
     state_encryption_keys: SecretStr | None = Field(
         None,
-        description="Encrypt conversations in Redis, ratings and keys of tenants' models in SQL: name:key, keys from "
-        "`openssl rand -base64 32`. To rotate, put the new one first: name:key,older:key. Unset: not encrypted, and "
-        "such keys cannot be stored.",
+        description="Encrypt conversations in Redis, ratings, keys of tenants' models and data sources in SQL: "
+        "name:key, keys from `openssl rand -base64 32`. To rotate, put the new one first: name:key,older:key. Unset: "
+        "not encrypted, and such keys and data sources cannot be stored.",
     )
     transcript_retention_days: float | None = Field(
         None,
@@ -439,6 +439,18 @@ class Settings(BaseSettings):
     )
     crawl_ports: Annotated[list[int], NoDecode] = Field(
         [80, 443], description="Ports that web sources may be on, with commas."
+    )
+
+    # --- Data sources: databases of tenants
+    data_source_dir: Path | None = Field(
+        None,
+        description="Folder with a folder for each tenant, by its name, of the SQLite files that it may have as data "
+        "sources. Unset: none may have any.",
+    )
+    data_source_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Private addresses or networks that databases of tenants may be on, with commas. Unset: public "
+        "ones alone.",
     )
 
     # --- Models
@@ -577,6 +589,7 @@ class Settings(BaseSettings):
         "crawl_networks",
         "crawl_ports",
         "model_networks",
+        "data_source_networks",
         "verify_model_languages",
         "tool_modules",
         mode="before",
@@ -690,7 +703,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is not like example.org, *.example.org or [::1], without a port")
         return hosts
 
-    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks")
+    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks", "data_source_networks")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:

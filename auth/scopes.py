@@ -25,6 +25,8 @@ class Scope(StrEnum):
     BOTS_WRITE = "bots:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"  # also ask one of them whether it answers
+    DATA_SOURCES_READ = "data-sources:read"  # also samples of what is in them
+    DATA_SOURCES_WRITE = "data-sources:write"  # also try to connect, and read a schema
     HEALTH_READ = "health:read"  # how the service is, in full
 
 

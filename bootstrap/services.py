@@ -14,6 +14,7 @@ from agents.transcripts import Transcripts
 from auth.principal import DEFAULT_TENANT
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
+from bootstrap.data_sources import DataSources
 from bootstrap.ingesting import quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
@@ -41,8 +42,8 @@ from utils.telemetry import Telemetry
 class Services:
     """What the edges work with.
 
-    `page_key` is the secret of the chat page, `link_key` signs links to documents, `state_keys` encrypt ratings and the
-    keys of models.
+    `page_key` is the secret of the chat page, `link_key` signs links to documents, `state_keys` encrypt ratings, the
+    keys of models and the addresses of data sources.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class Services:
     transcripts: Transcripts
     tenant_models: TenantModels
     tools: ToolRegistry
+    data_sources: DataSources
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -109,6 +111,8 @@ async def open_services(
         conversations = await open_runs(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
+        data_sources = DataSources(settings, stores.database, make_keyring(settings))
+        stack.callback(data_sources.close)
         background = await start_background(stores, search, reading_policy(settings, sandbox), progress)
         yield Services(
             settings=settings,
@@ -123,6 +127,7 @@ async def open_services(
             transcripts=conversations.transcripts,
             tenant_models=conversations.tenant_models,
             tools=conversations.tools,
+            data_sources=data_sources,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

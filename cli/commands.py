@@ -20,6 +20,7 @@ from bootstrap.stores import open_originals
 from cli.bots import bot
 from cli.conflicts import conflicts
 from cli.crawl import crawl
+from cli.data_sources import data
 from cli.evaluate import evaluate
 from cli.indexes import index
 from cli.jobs import datasets, jobs
@@ -47,7 +48,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, bot, model, conflicts, datasets, links, jobs, crawl)
+    documents_and_jobs = (load, documents, bot, model, data, conflicts, datasets, links, jobs, crawl)
     for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, tenant, index, log_id):
         app.cli.add_command(command)
 

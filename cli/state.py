@@ -24,6 +24,7 @@ from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
 from cli.state_citations import CitedDocuments
+from cli.state_data_sources import reencrypt_data_sources
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
 from cli.state_models import reencrypt_model_keys
 from cli.state_ratings import forget_ratings_of, reencrypt_ratings
@@ -199,7 +200,8 @@ async def encrypt(
     for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
         reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     if among is None:
-        reencrypt_model_keys(settings(), outcomes, keys=keys, tenant=tenant)
+        for reencrypt_secrets in (reencrypt_model_keys, reencrypt_data_sources):
+            reencrypt_secrets(settings(), outcomes, keys=keys, tenant=tenant)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))

@@ -18,13 +18,14 @@ _NAMED = 5  # of those that a message is about; there may be thousands
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of conversations, in Redis and in SQL, of ratings and keys of models: how many by outcome, and which
-    were written to all the time or, by reason, cannot be read."""
+    """What became of conversations, in Redis and in SQL, of ratings, keys of models and data sources: how many by
+    outcome, and which were written to all the time or, by reason, cannot be read."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     ratings: Counter[Outcome] = field(default_factory=Counter)
     transcript: Counter[Outcome] = field(default_factory=Counter)
     model_keys: Counter[Outcome] = field(default_factory=Counter)
+    data_sources: Counter[Outcome] = field(default_factory=Counter)
     busy: list[str] = field(default_factory=list)
     unreadable: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -64,11 +65,17 @@ def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
         lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
     if kept := outcomes.transcript:
         lines.append(f"{kept['done']} conversations in SQL {done}; {kept['current']} were already.")
-    if model_keys := outcomes.model_keys:
-        lines.append(_count_model_keys(model_keys, keys))
+    for secrets, named in ((outcomes.model_keys, "keys of models"), (outcomes.data_sources, "data sources")):
+        if secrets:
+            lines.append(_count_secrets(secrets, named, keys))
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
-    if whole and outcomes.complete and keys.spare and (keys.target or not model_keys):
+    if (
+        whole
+        and outcomes.complete
+        and keys.spare
+        and (keys.target or not (outcomes.model_keys or outcomes.data_sources))
+    ):
         lines.append(_name_spare_keys(keys))
     return "\n".join(lines)
 
@@ -90,11 +97,12 @@ def format_failures(outcomes: Outcomes) -> str:
     return "\n".join(lines)
 
 
-def _count_model_keys(model_keys: Counter[Outcome], keys: Rekeying) -> str:
+def _count_secrets(counts: Counter[Outcome], named: str, keys: Rekeying) -> str:
+    """Of what is stored in no other way than encrypted."""
     if keys.target:
-        return f"{model_keys['done']} keys of models {_name_done(keys)}; {model_keys['current']} were already."
+        return f"{counts['done']} {named} {_name_done(keys)}; {counts['current']} were already."
     return (
-        f"{model_keys['current']} keys of models stay encrypted, as they are stored in no other way: keep "
+        f"{counts['current']} {named} stay encrypted, as they are stored in no other way: keep "
         "STATE_ENCRYPTION_KEYS, or remove them first."
     )
 

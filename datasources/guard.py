@@ -7,7 +7,7 @@ database cannot take the one for the other.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import sqlglot
@@ -122,6 +122,20 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
     _fold_names(statement, dialect)
     checked: exp.Expr = statement.args["where"].this
     return checked
+
+
+def check_row_filter(row_filter: str, dialect: Dialect, columns: Sequence[str]) -> None:
+    """Return if the condition can be one on a table with these *columns*.
+
+    Raises:
+        QueryRefused: it cannot; the text says why.
+    """
+    fold = _lower if dialect == "sqlite" else str
+    known = {fold(each) for each in columns}
+    condition = parse_row_filter(row_filter, None, dialect)
+    for column in condition.find_all(exp.Column):
+        if isinstance(column.this, exp.Star) or column.table or fold(column.name) not in known:
+            raise QueryRefused(f"The table has no column {column.name[:60]!r}, which its row filter names.")
 
 
 def write_sql(query: exp.Expr, dialect: Dialect) -> str:

@@ -4,7 +4,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -115,7 +115,7 @@ class SqliteSource:
                 deadline_s = time.monotonic() + seconds
                 connection.set_progress_handler(lambda: stop.is_stopped or time.monotonic() > deadline_s, _STEPS)
                 connection.execute("PRAGMA trusted_schema = OFF")
-                with stop.ending(connection.interrupt, seconds + 1):
+                with stop.ending(lambda: _interrupt(connection), seconds + 1):
                     yield connection
         except (sqlite3.Error, sqlite3.Warning) as exc:
             raise SourceUnavailable(f"The file of this data source cannot be read: {exc}.") from exc
@@ -160,6 +160,11 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
         if _is_interrupted(exc):
             raise QueryFailed(f"The query took more than {seconds:g} seconds and was cancelled.") from exc
         raise QueryFailed(f"SQLite: {exc}.") from exc
+
+
+def _interrupt(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
+        connection.interrupt()
 
 
 def _is_interrupted(error: BaseException) -> bool:

@@ -282,6 +282,30 @@ class ChatModelVersion(TenantOwned, Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class DataSourceRow(TenantOwned, Base):
+    """A database of a tenant that questions are put to. What it is reached by, and what it holds, are encrypted."""
+
+    __tablename__ = "data_sources"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        Index("ix_data_sources_listed", "tenant_id", "created_at", "source_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    source_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str] = mapped_column(PlainString(200))
+    type: Mapped[str] = mapped_column(PlainString(20))
+    location: Mapped[str] = mapped_column(PlainString(500))  # of its address what people may see
+    description: Mapped[str] = mapped_column(PlainText, default="")
+    allowed_tables: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # those that may be read
+    uri: Mapped[bytes]  # encrypted
+    schema_read: Mapped[bytes | None]  # encrypted: it has samples
+    schema_read_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
 class Dataset(TenantOwned, Base):
     """A tenant's collection of documents."""
 

@@ -167,6 +167,12 @@ class NotReady(ProblemError):
     slug, title, status = "not-ready", "The service is not ready", 503
 
 
+class SourceFailed(ProblemError):
+    """A tenant's own database; the detail says what to do, without its login."""
+
+    slug, title, status = "source-failed", "The data source cannot be read", 502
+
+
 class ProviderError(ProblemError):
     """A model failed; the base of the three below."""
 

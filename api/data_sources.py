@@ -1,0 +1,447 @@
+"""`/v1/tenant/data-sources`: the databases of a tenant that questions are put to, and what of them may be read."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from flask import Response, url_for
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, WithJsonSchema
+from sqlalchemy.orm import Session
+
+from api.access import checks_if_match, requires
+from api.conditional import check_unchanged, make_etag
+from api.dataset_schemas import Name, Strict
+from api.datasets import answers
+from api.description_parts import RESPONSE_HEADERS
+from api.paging import PageOut, PageQuery, make_page_members, read_part_query
+from api.responses import respond
+from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
+from bootstrap.data_sources import DIALECTS, make_spec
+from datasources.addresses import LONGEST_URI
+from datasources.catalog import check_table, load_schema, make_key
+from datasources.errors import QueryRefused
+from datasources.schema import Schema
+from domain import data_sources
+from domain.data_sources import SourceType
+from domain.in_thread import read
+from domain.models import DataSourceRow
+from utils.errors import Conflict
+from utils.validation import check_text, refuse_field
+
+_ABOUT = "Databases of a tenant that questions are put to. They are only read."
+data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[Tag(name="Data sources", description=_ABOUT)])
+_ALL, _ONE = "/v1/tenant/data-sources", "/v1/tenant/data-sources/<source_id>"
+_ETAG = {RESPONSE_HEADERS: ["ETag"]}
+_MOST_TABLES, _MOST_COLUMNS = 500, 200
+
+
+def _check_uri(uri: SecretStr) -> SecretStr:
+    """Checked here: a message of pydantic's could repeat it."""
+    if not 0 < len(uri.get_secret_value()) <= LONGEST_URI:
+        raise ValueError(f"Has to have 1 to {LONGEST_URI} characters")
+    return uri
+
+
+_Uri = Annotated[
+    SecretStr,
+    AfterValidator(_check_uri),
+    Field(
+        description="postgresql://user:password@host:5432/database?sslmode=require, or sqlite:///file.db of the "
+        "folder that the operator has for the tenant. Stored encrypted, and never shown."
+    ),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
+]
+_Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(check_text)]
+_Synonyms = Annotated[
+    list[
+        Annotated[
+            str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(check_text)
+        ]
+    ],
+    Field(max_length=50, description="What people call it, in any language."),
+]
+_DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterValidator(check_text)]
+
+
+class ColumnIn(Strict):
+    """What is said of a column that may be read."""
+
+    description: _Text = ""
+    synonyms: _Synonyms = Field(default_factory=list)
+
+
+class TableIn(Strict):
+    """What is said of a table that may be read."""
+
+    description: _Text = ""
+    synonyms: _Synonyms = Field(default_factory=list)
+    allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MOST_COLUMNS)] | None = Field(
+        None, description="Those that may be read; left out or null: those that it has now."
+    )
+    row_filter: _Text = Field(
+        "",
+        description="Which rows may be read: a condition on its columns. {user.NAME} in it stands for an attribute of "
+        "whoever asks.",
+        examples=["region = {user.region}"],
+    )
+
+
+class SourceIn(Strict):
+    """A new data source."""
+
+    name: Name = Field(examples=["Maintenance"])
+    type: SourceType
+    uri: _Uri
+    description: _Text = ""
+
+
+class SourcePatch(Strict):
+    """What to change; what is left out stays."""
+
+    name: Name = Field(default_factory=str)  # null is none
+    uri: _Uri = Field(default_factory=lambda: SecretStr(""))
+    description: _Text = ""
+    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=_MOST_TABLES)] = Field(
+        default_factory=dict,
+        description="Tables that may be read, by name, with the schema before it where that is not the usual one. A "
+        "table takes the place of what was said of it; null: it may not be read any more.",
+    )
+
+
+class SourcePath(BaseModel):
+    """Which data source."""
+
+    source_id: str
+
+
+class ColumnSaid(BaseModel):
+    """What is said of a column."""
+
+    description: str
+    synonyms: list[str]
+
+
+class TableSaid(BaseModel):
+    """What is said of a table that may be read."""
+
+    description: str
+    synonyms: list[str]
+    allowed_columns: dict[str, ColumnSaid]
+    row_filter: str
+
+
+class SourceOut(BaseModel):
+    """A data source."""
+
+    id: str
+    tenant_id: str
+    version: int = Field(description="One more with each change.")
+    name: str
+    type: SourceType
+    location: str = Field(description="Of its address what is no secret.")
+    description: str
+    allowed_tables: dict[str, TableSaid] = Field(description="Those that may be read; no others are.")
+    schema_read_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class SourcesOut(PageOut):
+    """A part of the data sources, oldest first."""
+
+    data_sources: list[SourceOut]
+
+
+class SourceTestOut(BaseModel):
+    """What connecting to it came to."""
+
+    source_id: str
+    answers: bool = Field(description="Whether it can be read.")
+    duration_ms: float
+    notes: list[str] = Field(description="What should be better about it.")
+    detail: str | None = Field(description="Why it cannot be read, and what to do.")
+
+
+class ColumnOut(BaseModel):
+    """A column as the database has it."""
+
+    name: str
+    type: str
+    nullable: bool
+    samples: list[str] = Field(description="Its most frequent values, shortened.")
+    distinct_count: int | None = Field(description="Of the rows that were sampled.")
+
+
+class ForeignKeyOut(BaseModel):
+    """That values of a table are those of another one."""
+
+    columns: list[str]
+    table: str
+    other_columns: list[str]
+
+
+class TableOut(BaseModel):
+    """A table as the database has it."""
+
+    name: str = Field(description="As `allowed_tables` of a data source names it.")
+    fields: list[ColumnOut] = Field(description="Its columns.")
+    primary_key: list[str]
+    foreign_keys: list[ForeignKeyOut]
+    sampled_row_count: int | None = Field(description="How many rows were looked at; null: none.")
+    may_be_read: bool
+
+
+class SchemaOut(BaseModel):
+    """What a data source held when it was read."""
+
+    source_id: str
+    read_at: datetime | None = Field(description="null: it was not read yet.")
+    complete: bool = Field(description="Whether no limit left anything out: 500 tables, 200 columns each, 30 seconds.")
+    tables: list[TableOut]
+
+
+@data_sources_blueprint.post(
+    _ALL,
+    operation_id="createDataSource",
+    summary="Add a data source",
+    responses=answers(201, SourceOut, 409),
+    openapi_extensions=_ETAG,
+)
+@requires(Scope.DATA_SOURCES_WRITE)
+def create(ctx: Principal, body: SourceIn) -> Response:
+    """201; 409 if there is one of this name, or its address cannot be encrypted. Nothing is connected to yet, and none
+    of its tables may be read before `allowed_tables` says so."""
+    spec = make_spec(services().settings, ctx, body.uri.get_secret_value(), body.type)
+    with services().database.writing() as session:
+        made = data_sources.create_source(session, ctx, body.name, body.description, spec, services().state_keys)
+        shown = _describe(made)
+    return respond(shown, 201, etag=_compute_etag(shown), location=url_for("data_sources.show", source_id=shown.id))
+
+
+@data_sources_blueprint.get(
+    _ALL, operation_id="listDataSources", summary="List the data sources", responses=answers(200, SourcesOut)
+)
+@requires(Scope.DATA_SOURCES_READ)
+def index(ctx: Principal, query: PageQuery) -> Response:
+    """A part of them, oldest first."""
+    part = read_part_query(query, datetime, str)
+    with services().database.reading() as session:
+        found = data_sources.list_sources(session, ctx, part)
+    rows = [_describe(each) for each in found.rows]
+    return respond(SourcesOut(data_sources=rows, **make_page_members(found, part)))
+
+
+@data_sources_blueprint.get(
+    _ONE,
+    operation_id="getDataSource",
+    summary="Look at a data source",
+    responses=answers(200, SourceOut, 404),
+    openapi_extensions=_ETAG,
+)
+@requires(Scope.DATA_SOURCES_READ)
+def show(ctx: Principal, path: SourcePath) -> Response:
+    """The data source. 404 if the caller has none of this id."""
+    with services().database.reading() as session:
+        shown = _describe(data_sources.get_source(session, ctx, path.source_id))
+    return respond(shown, etag=_compute_etag(shown))
+
+
+@data_sources_blueprint.patch(
+    _ONE,
+    operation_id="updateDataSource",
+    summary="Change a data source",
+    responses=answers(200, SourceOut, 404, 409),
+    openapi_extensions=_ETAG,
+)
+@requires(Scope.DATA_SOURCES_WRITE)
+@checks_if_match
+def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
+    """The data source as it is now, which holds from the next question on.
+
+    Tables can be named once its schema was read. With another address that has to be read again.
+    """
+    sent, uri = body.model_fields_set, body.uri.get_secret_value()
+    spec = make_spec(services().settings, ctx, uri, None) if "uri" in sent else None
+    with services().database.writing() as session:
+        row = _lock_unchanged(session, ctx, path.source_id)
+        changed = data_sources.change_source(
+            session,
+            row,
+            name=body.name if "name" in sent else row.name,
+            description=body.description if "description" in sent else row.description,
+            allowed_tables=_merge_tables(row, body.allowed_tables),
+            spec=spec,
+            keys=services().state_keys,
+        )
+        shown = _describe(changed)
+    return respond(shown, etag=_compute_etag(shown))
+
+
+@data_sources_blueprint.delete(
+    _ONE, operation_id="deleteDataSource", summary="Delete a data source", responses=answers(204, None, 404)
+)
+@requires(Scope.DATA_SOURCES_WRITE)
+@checks_if_match
+def remove(ctx: Principal, path: SourcePath) -> Response:
+    """204; 404 if the caller has none of this id. The database itself stays as it is."""
+    with services().database.writing() as session:
+        data_sources.remove_source(session, _lock_unchanged(session, ctx, path.source_id))
+    return Response(status=204)
+
+
+@data_sources_blueprint.post(
+    f"{_ONE}/test",
+    operation_id="testDataSource",
+    summary="Connect to a data source",
+    responses=answers(200, SourceTestOut, 404, 503),
+)
+@requires(Scope.DATA_SOURCES_WRITE, repeats="none")
+async def test(ctx: Principal, path: SourcePath) -> Response:
+    """Whether it can be read, how fast, or why not; after some 15 seconds at most."""
+    checked = await services().data_sources.check(ctx, path.source_id)
+    shown = SourceTestOut(
+        source_id=path.source_id,
+        answers=not checked.detail,
+        duration_ms=checked.duration_ms,
+        notes=list(checked.notes),
+        detail=checked.detail or None,
+    )
+    return respond(shown)
+
+
+@data_sources_blueprint.get(
+    f"{_ONE}/schema",
+    operation_id="getDataSourceSchema",
+    summary="Look at what a data source holds",
+    responses=answers(200, SchemaOut, 404, 503),
+)
+@requires(Scope.DATA_SOURCES_READ)
+def show_schema(ctx: Principal, path: SourcePath) -> Response:
+    """Its tables, as they were when they were last read."""
+    with services().database.reading() as session:
+        shown = _describe_schema(data_sources.get_source(session, ctx, path.source_id))
+    return respond(shown)
+
+
+@data_sources_blueprint.post(
+    f"{_ONE}/schema",
+    operation_id="readDataSourceSchema",
+    summary="Read what a data source holds",
+    responses=answers(200, SchemaOut, 404, 409, 502, 503),
+)
+@requires(Scope.DATA_SOURCES_WRITE, repeats="none")
+async def read_schema(ctx: Principal, path: SourcePath) -> Response:
+    """Its tables as they are now, with samples of 1,000 rows each; after some 40 seconds at most."""
+    await services().data_sources.read_schema(ctx, path.source_id)
+    shown = await read(
+        services().database, lambda session: _describe_schema(data_sources.get_source(session, ctx, path.source_id))
+    )
+    return respond(shown)
+
+
+def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[str, Any]:
+    """What is said of the tables after it.
+
+    Raises:
+        BadInput: there is no such table or column, or the row filter cannot be used.
+        Conflict: what there is has not been read yet.
+    """
+    tables = {name: said for name, said in row.allowed_tables.items() if name not in sent}
+    wanted = {name: said for name, said in sent.items() if said is not None}
+    if len(tables) + len(wanted) > _MOST_TABLES:
+        raise refuse_field(f"At most {_MOST_TABLES} tables of a data source may be read.", "allowed_tables")
+    if not wanted:
+        return tables
+    schema, dialect = _load_schema(row), DIALECTS[_type_of(row)]
+    if schema is None:
+        raise Conflict("Its tables are not known yet: read them first, by POST to its address with /schema.")
+    known = {make_key(table.name, dialect): table for table in schema.tables}
+    for name, said in wanted.items():
+        if name not in known:
+            raise refuse_field("It has no such table. GET …/schema lists those that it has.", f"allowed_tables.{name}")
+        columns = said.allowed_columns
+        if columns is None:
+            columns = {each.name: ColumnIn() for each in known[name].columns}
+        tables[name] = {**said.model_dump(), "allowed_columns": {key: one.model_dump() for key, one in columns.items()}}
+        try:
+            check_table(known[name], tables[name], dialect)
+        except KeyError as exc:
+            raise refuse_field(
+                "The table has no such column.", f"allowed_tables.{name}.allowed_columns.{exc.args[0]}"
+            ) from None
+        except QueryRefused as exc:
+            raise refuse_field(str(exc), f"allowed_tables.{name}.row_filter") from None
+    return tables
+
+
+def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSourceRow:
+    """The data source, which is locked, if `If-Match` lets it be changed."""
+    row = data_sources.get_source(session, ctx, source_id, lock=True)
+    shown = _describe(row)
+    check_unchanged(_compute_etag(shown), shown.model_dump())
+    return row
+
+
+def _type_of(row: DataSourceRow) -> SourceType:
+    found: SourceType = row.type  # type: ignore[assignment] # only domain/data_sources.py writes it
+    return found
+
+
+def _load_schema(row: DataSourceRow) -> Schema | None:
+    stored = data_sources.decrypt_schema(row, services().state_keys)
+    return None if stored is None else load_schema(stored)
+
+
+def _describe(row: DataSourceRow) -> SourceOut:
+    return SourceOut(
+        id=row.source_id,
+        tenant_id=row.tenant_id,
+        version=row.version,
+        name=row.name,
+        type=_type_of(row),
+        location=row.location,
+        description=row.description,
+        allowed_tables={name: TableSaid(**said) for name, said in row.allowed_tables.items()},
+        schema_read_at=row.schema_read_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _describe_schema(row: DataSourceRow) -> SchemaOut:
+    schema, dialect = _load_schema(row), DIALECTS[_type_of(row)]
+    tables = [
+        TableOut(
+            name=make_key(table.name, dialect),
+            fields=[
+                ColumnOut(
+                    name=each.name,
+                    type=each.type,
+                    nullable=each.is_nullable,
+                    samples=[str(sample) for sample in each.samples],
+                    distinct_count=each.distinct_count,
+                )
+                for each in table.columns
+            ],
+            primary_key=list(table.primary_key),
+            foreign_keys=[
+                ForeignKeyOut(
+                    columns=list(key.columns),
+                    table=make_key(key.other_table, dialect),
+                    other_columns=list(key.other_columns),
+                )
+                for key in table.foreign_keys
+            ],
+            sampled_row_count=table.sampled_rows,
+            may_be_read=make_key(table.name, dialect) in row.allowed_tables,
+        )
+        for table in (schema.tables if schema else ())
+    ]
+    complete = schema is not None and schema.complete
+    return SchemaOut(source_id=row.source_id, read_at=row.schema_read_at, complete=complete, tables=tables)
+
+
+def _compute_etag(shown: SourceOut) -> str:
+    return make_etag(shown.model_dump(include={"id", "version"}))

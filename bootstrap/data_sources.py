@@ -1,0 +1,145 @@
+"""Databases of tenants: found in SQL, opened and asked, each in a thread of its own pool."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import TypeVar, cast
+
+from auth.principal import Principal
+from config import Settings
+from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
+from datasources.catalog import dump_schema
+from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.functions import Dialect
+from datasources.schema import Schema, SchemaLimits
+from datasources.source import DataSource
+from datasources.stopping import Stop
+from domain.data_sources import SourceSpec, SourceType, decrypt_uri, get_source, store_schema
+from domain.db import Database
+from domain.models import DataSourceRow
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, SourceFailed
+from utils.reach import Reach
+from utils.validation import refuse_field
+
+T = TypeVar("T")
+DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
+_THREADS = 4  # a database that hangs takes one until its time is over
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """How a data source was connected to: `detail` is why it was not, `notes` are what should be better about it."""
+
+    duration_ms: float
+    notes: tuple[str, ...] = ()
+    detail: str = ""
+
+
+def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | None) -> SourceSpec:
+    """What is stored of a data source at *uri*; nothing is connected to.
+
+    Raises:
+        BadInput: there can be none of the tenant's there, or it is of another type.
+    """
+    try:
+        found, location, _ = parse_address(uri, make_places(settings, ctx.tenant_id))
+    except AddressInvalid as exc:
+        raise refuse_field(str(exc), "uri") from None
+    if type_ is not None and found != type_:
+        raise refuse_field(f"The address is of the type {found!r}.", "type")
+    return SourceSpec(cast(SourceType, found), uri, location)
+
+
+def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:
+    """Where databases of a tenant may be: public addresses, DATA_SOURCE_NETWORKS, its folder in DATA_SOURCE_DIR."""
+    folder = settings.data_source_dir / tenant_id if settings.data_source_dir else None
+    return SourcePlaces(Reach(tuple(map(ip_network, settings.data_source_networks)), ports=None), folder)
+
+
+class DataSources:
+    """Opens data sources of tenants. *keys* are what their addresses are encrypted under."""
+
+    def __init__(self, settings: Settings, database: Database, keys: Keyring | None) -> None:
+        self._settings, self._database, self._keys = settings, database, keys
+        self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def check(self, ctx: Principal, source_id: str) -> SourceCheck:
+        """Connect to it. Whoever leaves ends it.
+
+        Raises:
+            NotFound: the tenant has none of this id.
+            NotReady: its address cannot be decrypted.
+        """
+
+        def check(stop: Stop) -> SourceCheck:
+            (source, _), began_s = self._open(ctx, source_id), time.perf_counter()
+            try:
+                notes, detail = tuple(source.check(stop)), ""
+            except (SourceUnavailable, QueryFailed) as exc:
+                notes, detail = (), str(exc)
+            return SourceCheck(round((time.perf_counter() - began_s) * 1000, 1), notes, detail)
+
+        return await self._run(check)
+
+    async def read_schema(self, ctx: Principal, source_id: str) -> None:
+        """Read what it holds, and store that. Whoever leaves ends it.
+
+        Raises:
+            NotFound: the tenant has none of this id.
+            NotReady: its address cannot be decrypted.
+            SourceFailed: it cannot be read.
+            Conflict: it was changed while it was read.
+        """
+
+        def read(stop: Stop) -> None:
+            source, version = self._open(ctx, source_id)
+            try:
+                schema = source.read_schema(SchemaLimits(), stop)
+            except (SourceUnavailable, QueryFailed) as exc:
+                raise SourceFailed(str(exc)) from exc
+            self._store(ctx, source_id, version, schema)
+
+        await self._run(read)
+
+    async def _run(self, work: Callable[[Stop], T]) -> T:
+        stop = Stop()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, stop)
+        except asyncio.CancelledError:
+            # In a thread: to cancel a query is to connect to its server.
+            await asyncio.shield(asyncio.to_thread(stop.stop))
+            raise
+
+    def _open(self, ctx: Principal, source_id: str) -> tuple[DataSource, int]:
+        """The database, and the version of what says where it is."""
+        with self._database.reading() as session:
+            row = get_source(session, ctx, source_id)
+            return open_source(self._settings, row, self._keys), row.version
+
+    def _store(self, ctx: Principal, source_id: str, version: int, schema: Schema) -> None:
+        with self._database.writing() as session:
+            row = get_source(session, ctx, source_id, lock=True)
+            if row.version != version:
+                raise Conflict("The data source was changed while its schema was read: read it again.")
+            store_schema(row, dump_schema(schema), self._keys)
+
+
+def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> DataSource:
+    """The database of *row*, which is not connected to yet.
+
+    Raises:
+        NotReady: its address cannot be decrypted.
+        SourceFailed: the operator does not allow its address any more.
+    """
+    try:
+        return parse_address(decrypt_uri(row, keys), make_places(settings, row.tenant_id))[2]
+    except AddressInvalid as exc:
+        raise SourceFailed(str(exc)) from None

@@ -1,0 +1,210 @@
+"""A tenant's data sources: made, listed, changed and removed. How one is reached is stored encrypted alone."""
+
+import json
+import logging
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth.principal import Principal
+from domain.models import DataSourceRow, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import scoped, scoped_count
+from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_name
+from utils.checkpointer.errors import UnreadableValue
+from utils.checkpointer.reencryption import Outcome
+from utils.errors import Conflict, NotFound, NotReady
+
+logger = logging.getLogger(__name__)
+
+SourceType = Literal["sqlite", "postgresql"]
+MOST_SOURCES = 100  # of a tenant
+_NO_KEYS = (
+    "The address of a data source is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
+    "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """What a data source is reached by: `uri` is secret, `location` is what of it people may see."""
+
+    type: SourceType
+    uri: str
+    location: str
+
+
+def create_source(
+    session: Session, ctx: Principal, name: str, description: str, spec: SourceSpec, keys: Keyring | None
+) -> DataSourceRow:
+    """Add a data source to the caller's tenant, of which nothing may be read yet; flushed, not committed.
+
+    Raises:
+        Conflict: there is one of this name, or as many as a tenant may have, or nothing to encrypt the address with.
+    """
+    if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MOST_SOURCES:
+        raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
+    row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)
+    row.type, row.location, row.uri = spec.type, spec.location, _encrypt(row, "uri", spec.uri.encode(), keys)
+    _save(session, row)
+    return row
+
+
+def list_sources(session: Session, ctx: Principal, part: Part) -> Rows[DataSourceRow]:
+    """A part of the tenant's data sources, oldest first."""
+    total = session.scalar(scoped_count(ctx, DataSourceRow)) or 0
+    keys = (DataSourceRow.created_at, DataSourceRow.source_id)
+    return read_part(session, scoped(ctx, DataSourceRow), keys, part, total=total)
+
+
+def get_source(session: Session, ctx: Principal, source_id: str, *, lock: bool = False) -> DataSourceRow:
+    """One data source; to *lock* it keeps others from changing it until the commit.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+    """
+    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    row = session.scalar(wanted.with_for_update() if lock else wanted)
+    if row is None:
+        raise NotFound(f"Data source {source_id!r} not found.")
+    return row
+
+
+def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
+    """The data source of this name.
+
+    Raises:
+        NotFound: the tenant has none.
+    """
+    row = session.scalar(scoped(ctx, DataSourceRow).where(DataSourceRow.name == name))
+    if row is None:
+        raise NotFound(f"Data source {name!r} not found.")
+    return row
+
+
+def change_source(
+    session: Session,
+    row: DataSourceRow,
+    *,
+    name: str,
+    description: str,
+    allowed_tables: Mapping[str, Any],
+    spec: SourceSpec | None,
+    keys: Keyring | None,
+) -> DataSourceRow:
+    """Make the data source so, which is locked; *spec* None leaves it where it is. Flushed, not committed.
+
+    Of another address the schema has to be read anew; what may be read of it stays.
+
+    Raises:
+        Conflict: there is another one of this name, or nothing to encrypt the address with.
+    """
+    row.name, row.description, row.allowed_tables = name, description, dict(allowed_tables)
+    if spec is not None:
+        row.type, row.location, row.uri = spec.type, spec.location, _encrypt(row, "uri", spec.uri.encode(), keys)
+        row.schema_read = row.schema_read_at = None
+    if session.is_modified(row):
+        row.version, row.updated_at = row.version + 1, now()
+    _save(session, row)
+    return row
+
+
+def remove_source(session: Session, row: DataSourceRow) -> None:
+    """Forget the data source; the database itself stays as it is."""
+    session.delete(row)
+    session.flush()
+
+
+def store_schema(row: DataSourceRow, schema: Mapping[str, Any], keys: Keyring | None) -> None:
+    """Keep what was read of it.
+
+    Raises:
+        Conflict: there is nothing to encrypt it with.
+    """
+    packed = zlib.compress(json.dumps(schema, ensure_ascii=False).encode("utf-8", "replace"))
+    row.schema_read, row.schema_read_at = _encrypt(row, "schema", packed, keys), now()
+
+
+def decrypt_schema(row: DataSourceRow, keys: Keyring | None) -> dict[str, Any] | None:
+    """What was read of it, None if nothing was.
+
+    Raises:
+        NotReady: it cannot be decrypted; the log says why.
+    """
+    if row.schema_read is None:
+        return None
+    found: dict[str, Any] = json.loads(zlib.decompress(_decrypt(row, "schema", row.schema_read, keys)))
+    return found
+
+
+def decrypt_uri(row: DataSourceRow, keys: Keyring | None) -> str:
+    """Its address, with the login.
+
+    Raises:
+        NotReady: it cannot be decrypted; the log says why.
+    """
+    return _decrypt(row, "uri", row.uri, keys).decode()
+
+
+def list_source_ids(session: Session, ctx: Principal) -> list[str]:
+    """The ids of the tenant's data sources."""
+    return list(session.scalars(scoped(ctx, DataSourceRow).with_only_columns(DataSourceRow.source_id)))
+
+
+def rekey(session: Session, ctx: Principal, source_id: str, *, old: Keyring | None, new: Keyring) -> Outcome:
+    """Write what is encrypted of a data source, which *old* reads, anew under *new*.
+
+    Raises:
+        UnreadableValue: it cannot be read; it is as it was.
+    """
+    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    row = session.scalar(wanted.with_for_update())
+    if row is None:
+        return "absent"
+    if new.is_current(row.uri) and (row.schema_read is None or new.is_current(row.schema_read)):
+        return "current"
+    uri = _open(row, "uri", row.uri, old)
+    schema = None if row.schema_read is None else _open(row, "schema", row.schema_read, old)
+    row.uri = _encrypt(row, "uri", uri, new)
+    row.schema_read = None if schema is None else _encrypt(row, "schema", schema, new)
+    return "done"
+
+
+def _save(session: Session, row: DataSourceRow) -> None:
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError as exc:
+        raise Conflict(f"There is a data source {row.name!r} already.") from exc
+
+
+def _encrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
+    if keys is None:
+        raise Conflict(_NO_KEYS)
+    return keys.encrypt(value, _name(row, what))
+
+
+def _decrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
+    try:
+        return _open(row, what, value, keys)
+    except UnreadableValue as exc:
+        logger.error("The %s of the data source %s/%s cannot be read: %s.", what, row.tenant_id, row.source_id, exc)
+        told = f"The data source {row.name!r} cannot be decrypted; the operator's log says why."
+        raise NotReady(f"{told} Storing its address again solves this, too.") from exc
+
+
+def _open(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
+    """Raises UnreadableValue: its key is not among *keys*, or it was changed or moved."""
+    if keys is None:
+        raise make_missing_key_error(read_key_name(value))
+    return keys.decrypt(value, _name(row, what))
+
+
+def _name(row: DataSourceRow, what: str) -> bytes:
+    """What a value is bound to: moved to another data source it does not open."""
+    return f"{what} of the data source {row.tenant_id}/{row.source_id}".encode()

@@ -1,0 +1,212 @@
+"""Data sources over HTTP: each tenant has its own, nobody learns a login, and nothing else is reached."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.test_models import make_keys
+from tests.datasources.staff import make_postgres_database, make_sqlite_file
+from tests.servers.postgres import PostgresServer
+from tests.service import Service, one_document
+
+SOURCES = "/v1/tenant/data-sources"
+PASSWORD = "only-to-read"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("sources")
+    files = folder / "databases"
+    for tenant in ("acme", "globex"):
+        (files / tenant).mkdir(parents=True)
+        make_sqlite_file(files / tenant / "staff.db")
+    make_sqlite_file(folder / "outside.db")
+    (files / "acme" / "link.db").symlink_to(folder / "outside.db")
+    variables = {
+        "EMBEDDING_PROVIDER": "embedded",
+        "STATE_ENCRYPTION_KEYS": make_keys(),
+        "DATA_SOURCE_DIR": str(files),
+        "DATA_SOURCE_NETWORKS": "127.0.0.1",
+        "RATE_LIMIT_ENABLED": "false",
+        **one_document(folder),
+    }
+    with Service(folder / "data", **variables).watched() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tenants(service: Service) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    with ExitStack() as stack:
+        acme, globex = (
+            stack.enter_context(service.client(service.new_key(name, ["all"]))) for name in ("acme", "globex")
+        )
+        yield acme, globex
+
+
+@pytest.fixture(scope="module")
+def postgres_uri(postgres: PostgresServer) -> str:
+    url = postgres.new_database()
+    make_postgres_database(url)
+    return f"postgresql://reader:{PASSWORD}@127.0.0.1:{postgres.port}/{url.rpartition('/')[2]}?sslmode=disable"
+
+
+def add(client: httpx.Client, name: str, uri: str) -> dict[str, Any]:
+    made = client.post(SOURCES, json={"name": name, "type": uri.partition(":")[0], "uri": uri})
+    assert made.status_code == 201, made.text
+    assert made.headers["Location"] == f"{SOURCES}/{made.json()['id']}"
+    shown: dict[str, Any] = made.json()
+    return shown
+
+
+def test_a_source_is_added_tested_read_opened_changed_and_deleted(
+    tenants: tuple[httpx.Client, httpx.Client], postgres_uri: str
+) -> None:
+    acme, globex = tenants
+    for uri in ("sqlite:///staff.db", postgres_uri):
+        made = add(acme, "Staff", uri)
+        path = f"{SOURCES}/{made['id']}"
+        assert (made["allowed_tables"], made["schema_read_at"], made["version"]) == ({}, None, 1)
+        tested = acme.post(f"{path}/test").json()
+        assert (tested["answers"], tested["detail"], tested["notes"]) == (True, None, [])
+        early = acme.patch(path, json={"allowed_tables": {"cities": {}}})
+        assert (early.status_code, "/schema" in early.json()["detail"]) == (409, True)
+        schema = acme.post(f"{path}/schema").json()
+        assert schema == acme.get(f"{path}/schema").json()
+        cities = next(table for table in schema["tables"] if table["name"] == "cities")
+        assert cities["fields"][0]["samples"] in (["Bandung", "Concepción"], ["Concepción", "Bandung"])
+        assert (schema["complete"], cities["may_be_read"]) == (True, False)
+        employees = {
+            "allowed_columns": {"name": {"synonyms": ["nama", "nombre"]}, "region": {}},
+            "row_filter": "region = {user.region}",
+            "description": "Who works here",
+        }
+        changed = acme.patch(
+            path, json={"allowed_tables": {"cities": {}, "employees": employees}, "description": "Staff"}
+        )
+        assert changed.status_code == 200, changed.text
+        tables = changed.json()["allowed_tables"]
+        assert list(tables["cities"]["allowed_columns"]) == ["name"]
+        assert tables["employees"]["allowed_columns"]["name"]["synonyms"] == ["nama", "nombre"]
+        assert (changed.json()["version"], changed.json()["location"]) == (2, made["location"])
+        stale = acme.patch(path, json={"name": "S"}, headers={"If-Match": '"other"'})
+        assert (stale.status_code, stale.json()["current"]["version"]) == (412, 2)
+        without = acme.patch(
+            path, json={"allowed_tables": {"cities": None}}, headers={"If-Match": changed.headers["ETag"]}
+        )
+        assert list(without.json()["allowed_tables"]) == ["employees"]
+        same = acme.patch(path, json={"name": "Staff"})
+        assert (same.json()["version"], same.headers["ETag"]) == (3, without.headers["ETag"])
+        for method, address in (("GET", path), ("PATCH", path), ("POST", f"{path}/test"), ("GET", f"{path}/schema")):
+            other = globex.request(method, address, json={} if method == "PATCH" else None)
+            assert other.status_code == 404, address
+        assert globex.post(f"{path}/schema").status_code == 404
+        assert globex.get(SOURCES).json()["data_sources"] == []
+        assert globex.delete(path).status_code == 404
+        taken = acme.post(SOURCES, json={"name": "Staff", "type": "sqlite", "uri": "sqlite:///staff.db"})
+        assert taken.status_code == 409
+        moved = acme.patch(path, json={"uri": "sqlite:///none.db"}).json()
+        assert (moved["schema_read_at"], moved["type"], list(moved["allowed_tables"])) == (
+            None,
+            "sqlite",
+            ["employees"],
+        )
+        assert acme.post(f"{path}/test").json()["answers"] is False
+        assert acme.post(f"{path}/schema").status_code == 502
+        assert [each["name"] for each in acme.get(SOURCES, params={"limit": 1}).json()["data_sources"]] == ["Staff"]
+        assert acme.delete(path).status_code == 204
+        assert acme.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("uri", "detail"),
+    [
+        ("sqlite:////etc/passwd", "sqlite:///machines.db"),
+        ("sqlite:///../globex/staff.db", "sqlite:///machines.db"),
+        ("sqlite:///link.db", "sqlite:///machines.db"),
+        ("sqlite:///staff.db?mode=rwc", "sqlite:///machines.db"),
+        ("sqlite://", "sqlite:///machines.db"),
+        ("sqlite:///:memory:", ""),
+        ("postgresql://u:s3cret-pw@10.0.0.1/d", "DATA_SOURCE_NETWORKS"),
+        ("postgresql://u:s3cret-pw@[::1]/d", "DATA_SOURCE_NETWORKS"),
+        ("postgresql://u:s3cret-pw@127.1/d", "DATA_SOURCE_NETWORKS or nothing"),
+        ("postgresql://u:s3cret-pw@localhost/d?host=10.0.0.1", "no parameter but sslmode"),
+        ("postgresql://u:s3cret-pw@h/d?service=x", "no parameter but sslmode"),
+        ("postgresql://u:s3cret-pw@h/d?sslmode=require&passfile=/x", "no parameter but sslmode"),
+        ("postgresql://u:s3cret-pw@%2Ftmp/d", "postgresql://user:password@host"),
+        ("postgresql://u:s3cret-pw@a,b/d", "postgresql://user:password@host"),
+        ("postgresql://u@h/d", "postgresql://user:password@host"),
+        ("postgresql://u:s3cret-pw@h:x/d", "postgresql://user:password@host"),
+        ("mysql://u:s3cret-pw@h/d", "postgresql://user:password@host"),
+        ("postgresql+psycopg2://u:s3cret-pw@h/d", "postgresql://user:password@host"),
+        ("s3cret-pw", "postgresql://user:password@host"),
+        ("postgresql://u:s3cret-pw@h/d\n", "postgresql://user:password@host"),
+        ("x" * 2001, "2000 characters"),
+        ("", "characters"),
+    ],
+)
+def test_an_address_that_may_not_be_is_refused_without_being_repeated(
+    tenants: tuple[httpx.Client, httpx.Client], uri: str, detail: str
+) -> None:
+    acme = tenants[0]
+    type_ = "sqlite" if uri.startswith("sqlite") else "postgresql"
+    made = acme.post(SOURCES, json={"name": "Wrong", "type": type_, "uri": uri})
+    if made.status_code == 201:  # what only a connection tells
+        path = f"{SOURCES}/{made.json()['id']}"
+        tested = acme.post(f"{path}/test").json()
+        assert acme.delete(path).status_code == 204
+        assert (tested["answers"], "s3cret-pw" in str(tested)) == (False, False)
+        assert detail in ("", "DATA_SOURCE_NETWORKS or nothing")
+        return
+    assert made.status_code == 400, made.text
+    assert "s3cret-pw" not in made.text
+    assert detail.partition(" or nothing")[0] in made.text
+
+
+def test_what_cannot_be_said_of_tables_is_refused_by_name(tenants: tuple[httpx.Client, httpx.Client]) -> None:
+    acme = tenants[0]
+    path = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}"
+    acme.post(f"{path}/schema")
+    for said, where in (
+        ({"none": {}}, "allowed_tables.none"),
+        ({"sqlite_master": {}}, "allowed_tables.sqlite_master"),
+        ({"cities": {"allowed_columns": {"x": {}}}}, "allowed_tables.cities.allowed_columns.x"),
+        ({"cities": {"allowed_columns": {}}}, "allowed_tables.cities.allowed_columns"),
+        ({"cities": {"row_filter": "region = 'x'"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "name IN (SELECT secret FROM vault)"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "name = '{user.city}'"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "1 = 1; DROP TABLE cities"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "1 = 1 ORDER BY name"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "load_extension('x')"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"synonyms": ["x" * 81]}}, "allowed_tables.cities.synonyms"),
+    ):
+        refused = acme.patch(path, json={"allowed_tables": said})
+        assert refused.status_code == 400, said
+        assert refused.json()["errors"][0]["field"].startswith(where), refused.text
+    assert acme.get(path).json()["allowed_tables"] == {}
+    assert acme.delete(path).status_code == 204
+
+
+def test_a_login_is_in_no_answer_file_or_log(
+    service: Service, tenants: tuple[httpx.Client, httpx.Client], postgres_uri: str
+) -> None:
+    acme = tenants[0]
+    made = add(acme, "Secret", postgres_uri)
+    path = f"{SOURCES}/{made['id']}"
+    wrong = acme.patch(path, json={"uri": postgres_uri.replace(PASSWORD, "wr0ng-pw")})
+    tested = acme.post(f"{path}/test")
+    assert (tested.json()["answers"], "password" in tested.json()["detail"]) == (False, True)
+    acme.patch(path, json={"uri": postgres_uri})
+    schema = acme.post(f"{path}/schema")
+    told = "".join(each.text for each in (wrong, tested, schema, acme.get(path), acme.get(SOURCES)))
+    files = [file for file in service.data_dir.rglob("*") if file.is_file()]
+    stored = b"".join(file.read_bytes() for file in files if os.access(file, os.R_OK))
+    for secret in (PASSWORD, "wr0ng-pw"):
+        assert secret not in told
+        assert secret.encode() not in stored
+        assert secret not in service.logged()
+    assert "Concepción".encode() not in stored  # nor are samples of what is in it
+    assert acme.delete(path).status_code == 204

@@ -1,0 +1,55 @@
+"""`flask data`: data sources of two tenants, whose addresses are read from the input and shown to nobody."""
+
+import json
+from pathlib import Path
+
+from click.testing import Result
+from flask import Flask
+
+from cli.commands import register_commands
+from cli.operator import configure
+from config import load_settings
+from domain.db import open_database
+from tests.cli.stored import OLD
+from tests.datasources.staff import make_sqlite_file
+
+
+def test_sources_of_two_tenants_are_added_listed_tested_and_removed(tmp_path: Path) -> None:
+    app = Flask("pustaka")
+    settings = load_settings(
+        _env_file=None,
+        data_dir=tmp_path / "data",
+        state_encryption_keys=OLD,
+        data_source_dir=tmp_path / "databases",
+        data_source_networks=["127.0.0.1"],
+    )
+    settings.data_dir.mkdir()
+    (tmp_path / "databases" / "acme").mkdir(parents=True)
+    make_sqlite_file(tmp_path / "databases" / "acme" / "staff.db")
+    configure(app, settings, lambda: open_database(settings.database_address))
+    register_commands(app)
+
+    def run(*arguments: str, given: str | None = None) -> Result:
+        return app.test_cli_runner().invoke(args=["data", *arguments], input=given)
+
+    for tenant in ("acme", "globex"):
+        added = run("add", "Staff", "--tenant", tenant, given="sqlite:///staff.db\n")
+        assert (added.exit_code, "Data source Staff added at staff.db: " in added.stdout) == (0, True), added.output
+    closed = "postgresql://u:s3cret-pw@127.0.0.1:1/d"
+    assert run("add", "Away", "--tenant", "acme", given=closed).exit_code == 0
+    taken = run("add", "Staff", "--tenant", "acme", given="sqlite:///staff.db\n")
+    assert (taken.exit_code, taken.stderr) == (1, "Error: There is a data source 'Staff' already.\n")
+    wrong = run("add", "Wrong", given="postgresql://u:s3cret-pw@10.0.0.1/d\n")
+    assert (wrong.exit_code, "DATA_SOURCE_NETWORKS" in wrong.stderr) == (1, True)
+    listed = json.loads(run("list", "--tenant", "acme", "--json").stdout)
+    assert [(each["name"], each["location"]) for each in listed] == [("Staff", "staff.db"), ("Away", "127.0.0.1:1/d")]
+    assert "127.0.0.1:1/d" in (table := run("list", "--tenant", "acme").stdout)
+    tested = [run("test", "Staff", "--tenant", tenant) for tenant in ("acme", "globex")]
+    assert [each.exit_code for each in tested] == [0, 1]
+    assert tested[0].stdout == "It can be read.\n"
+    away = run("test", "Away", "--tenant", "acme")
+    assert (away.exit_code, away.stdout) == (1, "PostgreSQL at 127.0.0.1:1 does not answer.\n")
+    assert "s3cret-pw" not in wrong.output + table + away.output
+    assert run("remove", "Staff", "--tenant", "globex").stdout == "Data source Staff is removed.\n"
+    assert run("list", "--tenant", "globex").stdout == "No data sources.\n"
+    assert run("remove", "Staff", "--tenant", "globex").exit_code == 1

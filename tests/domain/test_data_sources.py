@@ -1,0 +1,49 @@
+"""Data sources of tenants on both databases: what is encrypted comes back, and opens nowhere else."""
+
+import pytest
+from sqlalchemy import text
+
+from domain import data_sources
+from domain.data_sources import SourceSpec
+from domain.db import Database
+from tests.domain.records import ACME, GLOBEX
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, NotFound, NotReady
+
+OLD, BOTH = Keyring({"old": bytes(32)}), Keyring({"new": b"n" * 32, "old": bytes(32)})
+NEW = Keyring({"new": b"n" * 32})
+SPEC = SourceSpec("postgresql", "postgresql://u:p4ss@h/d", "h:5432/d")
+
+
+def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Database) -> None:
+    with database.writing() as session:
+        ids = {}
+        for ctx in (ACME, GLOBEX):
+            row = data_sources.create_source(session, ctx, "Staff", "", SPEC, OLD)
+            data_sources.store_schema(row, {"tables": ["cañón"]}, OLD)
+            ids[ctx.tenant_id] = row.source_id
+        with pytest.raises(Conflict):
+            data_sources.create_source(session, ACME, "Staff", "", SPEC, OLD)
+        with pytest.raises(Conflict, match="STATE_ENCRYPTION_KEYS"):
+            data_sources.create_source(session, ACME, "Other", "", SPEC, None)
+        with pytest.raises(NotFound):
+            data_sources.get_source(session, GLOBEX, ids["acme"])
+    with database.writing() as session:
+        assert data_sources.list_source_ids(session, ACME) == [ids["acme"]]
+        outcomes = [data_sources.rekey(session, ACME, ids["acme"], old=BOTH, new=BOTH) for _ in range(2)]
+        assert outcomes == ["done", "current"]
+        assert data_sources.rekey(session, GLOBEX, ids["acme"], old=BOTH, new=BOTH) == "absent"
+    with database.writing() as session:
+        row = data_sources.get_source(session, ACME, ids["acme"])
+        assert data_sources.decrypt_uri(row, NEW) == SPEC.uri
+        assert data_sources.decrypt_schema(row, NEW) == {"tables": ["cañón"]}
+        other = data_sources.get_source(session, GLOBEX, ids["globex"])
+        with pytest.raises(NotReady):
+            data_sources.decrypt_uri(other, NEW)
+        other.uri, other.schema_read = row.uri, row.schema_read
+        for open_it in (data_sources.decrypt_uri, data_sources.decrypt_schema):
+            with pytest.raises(NotReady):
+                open_it(other, BOTH)
+    with database.writing() as session:
+        stored = session.connection().execute(text("SELECT uri, schema_read FROM data_sources")).fetchall()
+        assert b"p4ss" not in b"".join(map(bytes, stored[0]))
