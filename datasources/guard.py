@@ -236,7 +236,7 @@ def _fold_names(statement: exp.Expr, dialect: Dialect) -> None:
             raise QueryRefused(f"A name has 1 to {_LONGEST_NAME} bytes.")
         if dialect == "postgres" and not name.args.get("quoted"):
             name.set("this", _lower(text))
-        name.set("quoted", True)
+            name.set("quoted", True)
 
 
 def _lower(text: str) -> str:
@@ -314,10 +314,14 @@ class _TableResolver:
 
     def _check_columns(self, statement: exp.Expr) -> None:
         """No name of a column means anything else: PostgreSQL reads `row.function` as a call."""
-        for column in statement.find_all(exp.Column):
+        for column in list(statement.find_all(exp.Column)):
             column.set("db", None)
             column.set("catalog", None)
-            if not isinstance(column.this, exp.Star) and self._fold(column.name) not in self._columns:
+            if isinstance(column.this, exp.Star) or self._fold(column.name) in self._columns:
+                continue
+            if self._dialect == "sqlite" and _is_text(column):
+                column.replace(exp.Literal.string(column.name))
+            else:
                 readable = ", ".join(sorted(self._columns)[:40])
                 raise QueryRefused(f"There is no column {column.name[:60]!r} that may be read. There are: {readable}.")
 
@@ -329,6 +333,15 @@ class _TableResolver:
         return exp.Subquery(
             this=query, alias=alias.copy(), joins=[each.copy() for each in table.args.get("joins") or ()]
         )
+
+
+def _is_text(column: exp.Column) -> bool:
+    """Whether it stands where a text is compared, in double quotes, as SQLite and those who write for it take it.
+
+    Not elsewhere: for a misspelt column, its name would be given in each row.
+    """
+    is_compared = isinstance(column.parent, exp.EQ | exp.NEQ | exp.In | exp.Like)
+    return bool(column.this.args.get("quoted")) and not column.table and is_compared
 
 
 def _list_children(node: exp.Expr) -> Iterator[exp.Expr]:

@@ -194,6 +194,17 @@ def test_a_query_that_is_allowed_is_answered(
             SqliteSource(sqlite_file).run(sql, SQLITE_ACCESS, {}, limits, Stop())
 
 
+def test_a_text_in_double_quotes_is_one_on_sqlite_where_it_is_compared(sqlite_file: Path) -> None:
+    def check(sql: str) -> str:
+        return check_query(sql, "sqlite", SQLITE_ACCESS, USER, most_rows=10)
+
+    assert "`name` = 'Bandung'" in check('SELECT name FROM cities WHERE name = "Bandung"')
+    assert "'vault''s'" in check('SELECT name FROM cities WHERE name IN ("vault\'s")')
+    for sql in ('SELECT "nmae" FROM cities', "SELECT 1 FROM cities WHERE nmae = 1", 'SELECT x."a" = 1 FROM cities x'):
+        with pytest.raises(QueryRefused, match="no column"):
+            check(sql)
+
+
 def test_an_unknown_password_or_host_is_told_without_the_login(postgres_source: PostgresSource) -> None:
     address = postgres_source._address
 
