@@ -86,7 +86,7 @@ def answer_message(
     *support*: how far its sentences are supported, as `agents.verification.verdict.report` gives it; None: not checked.
     *fallback_reason*: why quotes answer in place of the language model; None where they do not.
     *clarification*: it is no answer but asks back: `question`, and `choices` to reply with.
-    *tool_calls*: those that were made for it, as `agents.tools.work.describe_calls` gives them.
+    *tool_calls*: those that were made for it, as `agents.tools.state.describe_calls` gives them.
     """
     return AIMessage(
         text,

@@ -12,8 +12,8 @@ from langgraph.channels import UntrackedValue
 from agents.answer_cache import AnswerCacheSession
 from agents.bots import BotConfig
 from agents.messages import add_said
+from agents.tools.state import ToolState
 from agents.tools.turn import TurnTools
-from agents.tools.work import ToolWork
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
 from agents.verification.verifier import Verifier
@@ -33,7 +33,8 @@ class ChatState(TypedDict, total=False):
     Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
-    `is_index_whole`: whether all documents were searched. `work`: calls of tools, kept from step to step of one turn.
+    `is_index_whole`: whether all documents were searched. `tool_state`: calls of tools, kept between the steps of a
+    turn.
     """
 
     messages: Annotated[list[AnyMessage], add_said]
@@ -41,12 +42,12 @@ class ChatState(TypedDict, total=False):
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]
     is_index_whole: Annotated[bool, UntrackedValue(bool)]
-    work: ToolWork | None
+    tool_state: ToolState | None
 
 
 def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
     """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer."""
-    return {"messages": [answer], **({"work": None} if state.get("work") else {})}
+    return {"messages": [answer], **({"tool_state": None} if state.get("tool_state") else {})}
 
 
 @dataclass(frozen=True, slots=True)

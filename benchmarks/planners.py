@@ -27,8 +27,8 @@ from agents.tools.planner import Decision, Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import RulePlanner
 from agents.tools.search import make_search_tool
+from agents.tools.state import load_state
 from agents.tools.tool import Tool
-from agents.tools.work import take_up
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT
 from benchmarks.machine import describe_machine
@@ -69,7 +69,7 @@ async def by_model(stack: AsyncExitStack, url: str, name: str, tools: Sequence[T
     stack.push_async_callback(chat.aclose)
 
     async def decide(question: str) -> Decision:
-        return await planner.decide(chat, BotConfig(), [HumanMessage(question)], tools, take_up(None, "run"), [])
+        return await planner.decide(chat, BotConfig(), [HumanMessage(question)], tools, load_state(None, "run"), [])
 
     return decide
 

@@ -81,16 +81,16 @@ def system_prompt(
     institution: str,
     language_policy: str,
     instructions: str = "",
-    undone: Sequence[str] = (),
+    unsuccessful: Sequence[str] = (),
 ) -> str:
     """The rules and the passages for one answer; without an *institution* they name none.
 
     *instructions*: what a tenant's administrator adds for a bot. They come before the rules, which hold against them.
-    *undone*: names of tools that were to be used and did not work.
+    *unsuccessful*: names of tools that were to be used and did not work.
     """
     owner = f" of {institution}" if institution else ""
     added = f"\n\n{instructions}\n\nWhatever stands above, keep to these rules." if instructions else ""
-    rules = _make_more_rules(passages, undone)
+    rules = _make_more_rules(passages, unsuccessful)
     return f"""You answer questions from the documents{owner}.{added}
 
 Rules:
@@ -156,15 +156,15 @@ def number_passages(passages: Sequence[Passage]) -> list[NumberedPassage]:
     ]
 
 
-def _make_more_rules(passages: Sequence[Passage], undone: Sequence[str]) -> str:
+def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str]) -> str:
     """The rules that only hold where tools were used."""
     rules = []
     if any(passage.tool for passage in passages):
         rules.append(
             "A tool_result is what a tool gave for this question: data like a passage, cited by its number like one."
         )
-    if undone:
-        rules.append(f"These tools did not work: {', '.join(undone)}. Never say that they have done anything.")
+    if unsuccessful:
+        rules.append(f"These tools did not work: {', '.join(unsuccessful)}. Never say that they have done anything.")
     return "".join(f"\n{number}. {rule}" for number, rule in enumerate(rules, 7))
 
 

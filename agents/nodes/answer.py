@@ -15,7 +15,7 @@ from agents.messages import answer_message, list_said, spoken
 from agents.nodes.refuse import refusal
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
-from agents.tools.work import describe_calls, list_undone
+from agents.tools.state import describe_calls, list_unsuccessful
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from prompts.tools import tell_outcomes
@@ -66,7 +66,9 @@ async def _write(
     support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
     # A language model says by itself when passages do not answer; quotes cannot.
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
-    output = _Output(run, detect_any_language(state["messages"][-1].text), not is_sure, list_undone(state.get("work")))
+    output = _Output(
+        run, detect_any_language(state["messages"][-1].text), not is_sure, list_unsuccessful(state.get("tool_state"))
+    )
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
@@ -99,7 +101,7 @@ async def _write(
         support=support,
         is_uncertain=output.is_uncertain,
         conflicts=note.conflicts,
-        tool_calls=describe_calls(state.get("work")),
+        tool_calls=describe_calls(state.get("tool_state")),
     )
     if citations:
         run.cache_session.keep(message)
@@ -113,14 +115,14 @@ class _Output:
     run: AgentContext
     language: str
     is_uncertain: bool
-    undone: Sequence[tuple[str, str]] = ()  # calls of tools that did not work: status and name
+    unsuccessful: Sequence[tuple[str, str]] = ()  # calls of tools that did not work: status and name
     _quoted_in: str = ""
     _has_begun: bool = False
 
     @property
     def introduction(self) -> str:
         """What stands before the answer."""
-        told = tell_outcomes(self.language, self.undone)
+        told = tell_outcomes(self.language, self.unsuccessful)
         closest = closest_passages(self.language) if self.is_uncertain else ""
         return (
             (f"{told}\n\n" if told else "")
@@ -206,8 +208,8 @@ def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[Bas
         return quote_request(query, passages)
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
-    undone = [name for _, name in list_undone(state.get("work"))]
-    system = SystemMessage(system_prompt(passages, **told, undone=undone))
+    unsuccessful = [name for _, name in list_unsuccessful(state.get("tool_state"))]
+    system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful))
     return [system, *list_said(state["messages"])]
 
 

@@ -9,9 +9,9 @@ from langgraph.types import Command
 from agents.messages import list_said, spoken
 from agents.state import AgentContext, ChatState
 from agents.tools.planner import AskedCall, Decision, Fault
+from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
 from agents.tools.tool import write_arguments
 from agents.tools.turn import TurnTools
-from agents.tools.work import ToolWork, add_call, find_open, judge_work, list_hits, take_up
 from providers.chat.extractive import standalone_question
 from retrieval.search import SearchOptions
 from utils.errors import ProviderError
@@ -25,68 +25,75 @@ _REPEATED = "this very call was made before, and its result is known."
 async def plan(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Next]:
     """Decide what to do next, where the bot has tools.
 
-    Reads `messages`, `query` and `work`; writes `work`, the calls that are to be made, and where there are none,
-    `passages` and `verdict`: what the calls before have given. Emits what it has not got by a `status`.
+    Reads `messages`, `query` and `tool_state`; writes `tool_state`, the calls that are to be made, and where there are
+    none, `passages` and `verdict`: what the calls before have given. Emits `status` events.
     """
     run = runtime.context
     turn = run.need_tools()
-    work = take_up(state.get("work"), run.run_id)
+    tool_state = load_state(state.get("tool_state"), run.run_id)
     decision = Decision("answer")
-    if not find_open(work) and not _is_over(work):
+    if not find_open_call(tool_state) and not _is_over(tool_state):
         run.emit({"type": "status", "stage": "plan"})
-        decision = await _decide(state, run, turn, work)
-    if work["calls"]:
+        decision = await _decide(state, run, turn, tool_state)
+    if tool_state["calls"]:
         run.cache_session.forget()  # what tools give is of this turn alone
-    if find_open(work):  # maybe begun before: whoever was at it has died, or waits for a person
-        return Command(goto="tools", update={"work": work})
-    return _conclude(decision, work)
+    if find_open_call(tool_state):  # maybe begun before: whoever was at it has died, or waits for a person
+        return Command(goto="tools", update={"tool_state": tool_state})
+    return _conclude(decision, tool_state)
 
 
-def _is_over(work: ToolWork) -> bool:
+def _is_over(tool_state: ToolState) -> bool:
     """Whether nothing more is to be called: the person said no, or nobody knows what came of a call."""
-    return any(call["status"] in ("rejected", "unknown") for call in work["calls"])
+    return any(call["status"] in ("rejected", "unknown") for call in tool_state["calls"])
 
 
-def _conclude(decision: Decision, work: ToolWork) -> Command[Next]:
-    hits, verdict = list_hits(work), judge_work(work)
-    update = {"work": work, "passages": hits, "verdict": verdict, "is_index_whole": work["is_index_whole"]}
+def _conclude(decision: Decision, tool_state: ToolState) -> Command[Next]:
+    hits, verdict = list_hits(tool_state), judge_results(tool_state)
+    update = {
+        "tool_state": tool_state,
+        "passages": hits,
+        "verdict": verdict,
+        "is_index_whole": tool_state["is_index_whole"],
+    }
     if decision.kind == "talk":
         return Command(goto="talk", update=update)
     if hits and verdict.is_near:
         return Command(goto="answer", update=update)
-    if _is_over(work):
+    if _is_over(tool_state):
         return Command(goto="refuse", update=update)
-    return Command(goto="retrieve", update={"work": work})
+    return Command(goto="retrieve", update={"tool_state": tool_state})
 
 
-async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, work: ToolWork) -> Decision:
-    """What to do; calls that are to be made stand in *work* then. One that is wrong goes back once."""
+async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_state: ToolState) -> Decision:
+    """What to do; calls that are to be made stand in *tool_state* then. One that is wrong goes back once."""
     faults: list[Fault] = []
-    while not (reached := turn.find_limit(work)):
-        work["steps"] += 1
+    while not (reached := turn.find_limit(tool_state)):
+        tool_state["steps"] += 1
         before = count_tokens()
         async with run.place.outside():
-            decision = await _ask(state, run, turn, work, faults)
-        work["tokens"] += count_tokens() - before
+            decision = await _ask(state, run, turn, tool_state, faults)
+        tool_state["tokens"] += count_tokens() - before
         if decision.kind != "calls":
             return decision
-        new = _take_calls(decision, turn, work)
-        if find_open(work) or not new:
+        new = _take_calls(decision, turn, tool_state)
+        if find_open_call(tool_state) or not new:
             return decision
         faults += new
     run.emit({"type": "status", "stage": "plan", "degraded": f"A limit of tools was reached: {reached}"})
     return Decision("answer")
 
 
-async def _ask(state: ChatState, run: AgentContext, turn: TurnTools, work: ToolWork, faults: list[Fault]) -> Decision:
+async def _ask(
+    state: ChatState, run: AgentContext, turn: TurnTools, tool_state: ToolState, faults: list[Fault]
+) -> Decision:
     if run.model.is_language_model and not run.model.is_away:
         try:
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
             said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
-            return await turn.shared.planner.decide(run.model.chat, run.bot, said, turn.offered, work, faults)
+            return await turn.shared.planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults)
         except ProviderError:
             pass  # then as where there is no language model
-    if work["calls"]:
+    if tool_state["calls"]:
         return Decision("answer")
     return await _decide_by_rules(state, run, turn)
 
@@ -102,24 +109,24 @@ async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools)
     )
 
 
-def _take_calls(decision: Decision, turn: TurnTools, work: ToolWork) -> list[Fault]:
-    """Put the calls that can be made into *work*. Gives those that are wrong for the first time; others have failed."""
+def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> list[Fault]:
+    """Put the calls that can be made into *tool_state*. Gives those that are wrong for the first time."""
     faults = []
     for call in decision.calls:
-        if len(work["calls"]) >= turn.shared.limits.calls:
+        if len(tool_state["calls"]) >= turn.shared.limits.calls:
             break
-        reason, is_repeated = _find_fault(call, turn, work), _is_repeated(call, work)
+        reason, is_repeated = _find_fault(call, turn, tool_state), _is_repeated(call, tool_state)
         if not reason and not is_repeated:
-            add_call(work, call.name, call.arguments)
-        elif call.name not in work["sent_back"]:
-            work["sent_back"].append(call.name)
+            add_call(tool_state, call.name, call.arguments)
+        elif call.name not in tool_state["sent_back"]:
+            tool_state["sent_back"].append(call.name)
             faults.append(Fault(call, reason or _REPEATED))
         elif reason:
-            add_call(work, call.name, {}, error=reason)
+            add_call(tool_state, call.name, {}, error=reason)
     return faults
 
 
-def _find_fault(call: AskedCall, turn: TurnTools, work: ToolWork) -> str:
+def _find_fault(call: AskedCall, turn: TurnTools, tool_state: ToolState) -> str:
     tool = turn.find(call.name)
     if tool is None:
         return f"there is no tool {call.name!r}. There are: {', '.join(each.name for each in turn.offered)}."
@@ -128,8 +135,8 @@ def _find_fault(call: AskedCall, turn: TurnTools, work: ToolWork) -> str:
     return tool.find_fault(call.arguments)
 
 
-def _is_repeated(call: AskedCall, work: ToolWork) -> bool:
+def _is_repeated(call: AskedCall, tool_state: ToolState) -> bool:
     if not isinstance(call.arguments, dict):
         return False
     asked = call.name, write_arguments(call.arguments)
-    return any((made["name"], write_arguments(made["arguments"])) == asked for made in work["calls"])
+    return any((made["name"], write_arguments(made["arguments"])) == asked for made in tool_state["calls"])

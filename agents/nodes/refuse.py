@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.state import AgentContext, ChatState, end_turn
-from agents.tools.work import describe_calls, list_undone
+from agents.tools.state import describe_calls, list_unsuccessful
 from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
 from prompts.tools import tell_outcomes
 from providers.chat.sentences import split_sentences
@@ -50,14 +50,14 @@ async def refusal(
         said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
     else:
         said = still_being_read(language)
-    undone = list_undone(state.get("work"))
-    text = tell_outcomes(language, undone)
-    if not any(status == "rejected" for status, _ in undone):  # else that is all there is to say
+    unsuccessful = list_unsuccessful(state.get("tool_state"))
+    text = tell_outcomes(language, unsuccessful)
+    if not any(status == "rejected" for status, _ in unsuccessful):  # else that is all there is to say
         text += ("\n\n" if text else "") + said + where_to_look(language, headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
-    calls = describe_calls(state.get("work"))
+    calls = describe_calls(state.get("tool_state"))
     answer = answer_message(text, run.run_id, support=support, fallback_reason=fallback_reason, tool_calls=calls)
     return end_turn(state, answer)
 

@@ -8,9 +8,9 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from agents.state import AgentContext, ChatState
+from agents.tools.state import CallRecord, ToolState, add_result, find_open_call, load_state
 from agents.tools.tool import ToolFailed, ToolResult
 from agents.tools.turn import TurnTools
-from agents.tools.work import CallRecord, ToolWork, find_open, keep_result, take_up
 from utils.errors import ProblemError
 
 logger = logging.getLogger(__name__)
@@ -22,32 +22,32 @@ _BROKEN = "It failed."
 async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["plan", "tools"]]:
     """Make the next call.
 
-    Reads and writes `work`. The checkpoint before it names the call, the one after it what came of it: a worker that
-    takes over between them makes the same call again, with the same idempotency key. Interrupts the run where the
-    person has to say yes first. Emits `tool_start` and `tool_result`.
+    Reads and writes `tool_state`. The checkpoint before it names the call, the one after it what came of it: a worker
+    that takes over between them makes the same call again, with the same idempotency key. Interrupts the run where the
+    person has to approve first. Emits `tool_start` and `tool_result`.
     """
     run = runtime.context
-    turn, work = run.need_tools(), take_up(state.get("work"), run.run_id)
-    call = find_open(work)
+    turn, tool_state = run.need_tools(), load_state(state.get("tool_state"), run.run_id)
+    call = find_open_call(tool_state)
     if call is None:
-        return Command(goto="plan", update={"work": work})
+        return Command(goto="plan", update={"tool_state": tool_state})
     if turn.waits(call):
         interrupt({name: call[name] for name in ("call_id", "name", "arguments")})
     if turn.is_rejected(call):
-        _reject_rest(work)
-        return Command(goto="plan", update={"work": work})
+        _reject_rest(tool_state)
+        return Command(goto="plan", update={"tool_state": tool_state})
     run.emit({"type": "tool_start", "call_id": call["call_id"], "name": call["name"]})
     began_s = time.perf_counter()
     async with run.place.outside():
-        summary = await _make(call, turn, work)
+        summary = await _make(call, turn, tool_state)
     call["ms"] = round((time.perf_counter() - began_s) * 1000)
     told = {"ok": call["status"] == "done", "duration_ms": call["ms"], "summary": summary}
     run.emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **told})
-    return Command(goto="tools" if find_open(work) else "plan", update={"work": work})
+    return Command(goto="tools" if find_open_call(tool_state) else "plan", update={"tool_state": tool_state})
 
 
-async def _make(call: CallRecord, turn: TurnTools, work: ToolWork) -> str:
-    """Make *call* and note in *work* what came of it. Gives a few words about that."""
+async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState) -> str:
+    """Make *call* and note in *tool_state* what came of it. Gives a few words about that."""
     tool = turn.find(call["name"])
     has_effects = tool is not None and tool.has_side_effects
     try:
@@ -61,7 +61,7 @@ async def _make(call: CallRecord, turn: TurnTools, work: ToolWork) -> str:
         call["status"] = "unknown" if has_effects else "failed"
         call["error"] = exc.detail if isinstance(exc, ProblemError) else _BROKEN
     else:
-        keep_result(work, call, result)
+        add_result(tool_state, call, result)
         return _sum_up(result)
     return call["error"]
 
@@ -73,8 +73,8 @@ def _sum_up(result: ToolResult) -> str:
     return f"{len(result.text):,} characters"
 
 
-def _reject_rest(work: ToolWork) -> None:
+def _reject_rest(tool_state: ToolState) -> None:
     """The person said no: neither this call nor those that were to follow are made."""
-    for call in work["calls"]:
+    for call in tool_state["calls"]:
         if call["status"] == "open":
             call["status"], call["error"] = "rejected", "The person rejected it."

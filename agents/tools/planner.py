@@ -12,8 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 
 from agents.bots import BotConfig
+from agents.tools.state import ToolState
 from agents.tools.tool import Tool
-from agents.tools.work import ToolWork
 from prompts.tools import ANSWER, DOCUMENTS, TALK, json_prompt, planning_prompt, render_call
 from utils.errors import ProviderRefused
 
@@ -64,7 +64,7 @@ class Planner:
         bot: BotConfig,
         talk: Sequence[BaseMessage],
         tools: Sequence[Tool],
-        work: ToolWork,
+        state: ToolState,
         faults: Sequence[Fault],
     ) -> Decision:
         """What to do about the last message of *talk*. *faults*: calls of this decision that were wrong.
@@ -75,14 +75,14 @@ class Planner:
         told = planning_prompt(institution=bot.institution, instructions=bot.instructions)
         if self.is_native and id(chat) not in self._in_json:
             try:
-                return await _decide_natively(chat, told, talk, tools, work, faults)
+                return await _decide_natively(chat, told, talk, tools, state, faults)
             except (ProviderRefused, NotImplementedError):
-                decision = await _decide_in_json(chat, told, talk, tools, work, faults)
+                decision = await _decide_in_json(chat, told, talk, tools, state, faults)
                 # Only now: a request that is refused for another reason is refused either way.
                 self._in_json[id(chat)] = ref(chat, partial(_forget, self._in_json, id(chat)))
                 logger.warning(_NO_NATIVE, getattr(chat, "model_name", type(chat).__name__))
                 return decision
-        return await _decide_in_json(chat, told, talk, tools, work, faults)
+        return await _decide_in_json(chat, told, talk, tools, state, faults)
 
 
 def _forget(in_json: dict[int, ref[BaseChatModel]], number: int, _: ref[BaseChatModel]) -> None:
@@ -95,17 +95,17 @@ async def _decide_natively(
     told: str,
     talk: Sequence[BaseMessage],
     tools: Sequence[Tool],
-    work: ToolWork,
+    state: ToolState,
     faults: Sequence[Fault],
 ) -> Decision:
     messages = [SystemMessage(told), *talk]
-    for call_id, name, arguments, result in _list_results(work, faults):
+    for call_id, name, arguments, result in _list_results(state, faults):
         messages.append(AIMessage("", tool_calls=[ToolCall(name=name, args=arguments, id=call_id)]))
         messages.append(ToolMessage(result, tool_call_id=call_id))
     reply = await chat.bind_tools([_describe(tool) for tool in tools]).ainvoke(messages)
     calls = [AskedCall(call["name"], call["args"]) for call in reply.tool_calls]
     calls += [AskedCall(call["name"] or "", None) for call in reply.invalid_tool_calls]
-    return Decision("calls", calls) if calls else _read_word(reply.text, work)
+    return Decision("calls", calls) if calls else _read_word(reply.text, state)
 
 
 async def _decide_in_json(
@@ -113,29 +113,29 @@ async def _decide_in_json(
     told: str,
     talk: Sequence[BaseMessage],
     tools: Sequence[Tool],
-    work: ToolWork,
+    state: ToolState,
     faults: Sequence[Fault],
 ) -> Decision:
     system = SystemMessage(told + json_prompt([_describe(tool)["function"] for tool in tools]))
-    results = [render_call(name, arguments, told) for _, name, arguments, told in _list_results(work, faults)]
+    results = [render_call(name, arguments, told) for _, name, arguments, told in _list_results(state, faults)]
     *earlier, newest = talk
     asked = HumanMessage("\n\n".join([newest.text, *results]))
     reply = await chat.ainvoke([system, *earlier, asked])
     decided = _find_object(reply.text)
     name = decided.get("tool") if decided else None
     if not isinstance(name, str):
-        return _read_word(reply.text, work)
+        return _read_word(reply.text, state)
     if name.strip() in _KINDS:
-        return _read_word(name, work)
+        return _read_word(name, state)
     return Decision("calls", [AskedCall(name, decided.get("arguments", {}) if decided else None)])
 
 
-def _list_results(work: ToolWork, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
+def _list_results(state: ToolState, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
     """Of each call that has ended, and of each that was wrong: an id, the tool, the arguments, what came of it."""
-    found = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in work["hits"])
+    found = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in state["hits"])
     ended = [
         (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or found or "Nothing found.")
-        for call in work["calls"]
+        for call in state["calls"]
         if call["status"] != "open"
     ]
     wrong = [
@@ -156,12 +156,12 @@ def _describe(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": described}
 
 
-def _read_word(text: str, work: ToolWork) -> Decision:
+def _read_word(text: str, state: ToolState) -> Decision:
     """The decision that a reply without a call is; what is none of ours means the documents, or what there is."""
     kind = next((kind for word, kind in _KINDS.items() if text.strip().strip(".\"'`*").upper() == word), None)
-    if kind == "talk" and not work["calls"]:
+    if kind == "talk" and not state["calls"]:
         return Decision("talk")
-    return Decision("answer" if work["calls"] else "documents")
+    return Decision("answer" if state["calls"] else "documents")
 
 
 def _find_object(text: str) -> dict[str, Any] | None:

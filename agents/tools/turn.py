@@ -12,8 +12,8 @@ from agents.bots import BotConfig
 from agents.tools.planner import Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import RulePlanner
+from agents.tools.state import CallRecord, ToolState
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, write_arguments
-from agents.tools.work import CallRecord, ToolWork
 from auth.principal import Principal
 from utils.errors import ProblemError
 
@@ -100,15 +100,15 @@ class TurnTools:
         """The tool of that name, None if it is not offered."""
         return next((tool for tool in self.offered if tool.name == name), None)
 
-    def find_limit(self, work: ToolWork) -> str:
+    def find_limit(self, state: ToolState) -> str:
         """Which limit is reached, in plain words; "" where none is."""
         limits = self.shared.limits
-        if work["steps"] >= limits.steps:
+        if state["steps"] >= limits.steps:
             return f"{limits.steps} decisions about tools were made."
-        if len(work["calls"]) >= limits.calls:
+        if len(state["calls"]) >= limits.calls:
             return f"{limits.calls} calls of tools were made."
-        if work["tokens"] >= limits.tokens:
-            return f"Decisions about tools took {work['tokens']:,} tokens."
+        if state["tokens"] >= limits.tokens:
+            return f"Decisions about tools took {state['tokens']:,} tokens."
         if time.monotonic() >= self.until_s:
             return f"Tools took {limits.seconds:g} s."
         return ""

@@ -12,9 +12,9 @@ import pytest
 from agents.bots import BotConfig
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import read_arguments
+from agents.tools.state import CallRecord, add_call, add_result, judge_results, list_hits, load_state
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, UnusableTool
 from agents.tools.turn import Approval, ToolLimits, ToolService, TurnTools, digest_call
-from agents.tools.work import CallRecord, add_call, judge_work, keep_result, list_hits, take_up
 from auth.operators import make_operator
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -133,7 +133,7 @@ def open_turn(*tools: Tool, is_durable: bool = True, seconds: float = 60.0) -> T
 
 
 def ask_for(name: str) -> CallRecord:
-    work = take_up(None, "run")
+    work = load_state(None, "run")
     add_call(work, name, {})
     return work["calls"][0]
 
@@ -183,17 +183,17 @@ async def test_a_call_gets_no_more_time_than_the_turn_has() -> None:
     turn = open_turn(replace(tool(), run=wait, timeout_s=60), seconds=0.01)
     with pytest.raises(TimeoutError):
         await turn.call(ask_for("book"))
-    assert turn.find_limit(take_up(None, "run")) == "Tools took 0.01 s."
+    assert turn.find_limit(load_state(None, "run")) == "Tools took 0.01 s."
 
 
 def test_what_was_found_survives_being_kept_as_plain_values() -> None:
     passage = Passage("p", "d", "T", "t.md", None, 3, "A › B", 5, 9, "en", "Text", 2, "set", ("a=b",), seams=(1, 2))
     hit = Hit(passage, np.float32(0.5), np.float32(0.25), 1.0, 1, None)  # type: ignore[arg-type] # as an index gives them
-    work = take_up(None, "run")
+    work = load_state(None, "run")
     add_call(work, "search_documents", {"query": "q"})
     found = SearchResult([hit, hit], None, Verdict(True, 1.5, True), [])
-    keep_result(work, work["calls"][0], ToolResult(found=found))
+    add_result(work, work["calls"][0], ToolResult(found=found))
     kept = json.loads(json.dumps(work))
-    assert list_hits(take_up(kept, "run")) == [hit, hit][:1]
-    assert judge_work(kept).answerable
-    assert take_up(kept, "another run")["calls"] == []
+    assert list_hits(load_state(kept, "run")) == [hit, hit][:1]
+    assert judge_results(kept).answerable
+    assert load_state(kept, "another run")["calls"] == []

@@ -26,7 +26,7 @@ class CallRecord(TypedDict):
     ms: int
 
 
-class ToolWork(TypedDict):
+class ToolState(TypedDict):
     """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once."""
 
     run_id: str
@@ -39,26 +39,26 @@ class ToolWork(TypedDict):
     sent_back: list[str]
 
 
-def take_up(known: ToolWork | None, run_id: str) -> ToolWork:
+def load_state(known: ToolState | None, run_id: str) -> ToolState:
     """What the run has done before it was interrupted, as a copy to be changed; empty for a new one."""
     if known and known["run_id"] == run_id:
         return deepcopy(known)
-    return ToolWork(
+    return ToolState(
         run_id=run_id, steps=0, tokens=0, calls=[], hits=[], evidence=0.0, is_index_whole=True, sent_back=[]
     )
 
 
-def find_open(work: ToolWork) -> CallRecord | None:
+def find_open_call(state: ToolState) -> CallRecord | None:
     """The next call that has not ended."""
-    return next((call for call in work["calls"] if call["status"] == "open"), None)
+    return next((call for call in state["calls"] if call["status"] == "open"), None)
 
 
-def add_call(work: ToolWork, name: str, arguments: Mapping[str, Any], error: str = "") -> None:
+def add_call(state: ToolState, name: str, arguments: Mapping[str, Any], error: str = "") -> None:
     """A call to be made; or with an *error* one that is not."""
-    number = len(work["calls"]) + 1
-    work["calls"].append(
+    number = len(state["calls"]) + 1
+    state["calls"].append(
         CallRecord(
-            call_id=f"{work['run_id']}-{number}",
+            call_id=f"{state['run_id']}-{number}",
             name=name,
             arguments=dict(arguments),
             status="failed" if error else "open",
@@ -69,41 +69,41 @@ def add_call(work: ToolWork, name: str, arguments: Mapping[str, Any], error: str
     )
 
 
-def keep_result(work: ToolWork, call: CallRecord, result: ToolResult) -> None:
-    """Note what *call*, one of *work*, gave."""
+def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
+    """Note what *call*, which stands in *state*, gave."""
     call["status"], call["text"] = "done", result.text
     if result.found is not None:
-        known = {hit["passage"]["passage_id"] for hit in work["hits"]}
+        known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
-        work["hits"] += map(_pack, new.values())
-        work["evidence"] = max(work["evidence"], float(result.found.verdict.evidence))
-        work["is_index_whole"] = work["is_index_whole"] and result.found.is_index_whole
+        state["hits"] += map(_pack, new.values())
+        state["evidence"] = max(state["evidence"], float(result.found.verdict.evidence))
+        state["is_index_whole"] = state["is_index_whole"] and result.found.is_index_whole
 
 
-def list_hits(work: ToolWork) -> list[Hit]:
+def list_hits(state: ToolState) -> list[Hit]:
     """What an answer may rest on: the passages that were found, then what tools said, in the order of their calls."""
-    said = [_as_hit(call) for call in work["calls"] if call["text"]]
-    return [*map(_unpack, work["hits"]), *said]
+    said = [_as_hit(call) for call in state["calls"] if call["text"]]
+    return [*map(_unpack, state["hits"]), *said]
 
 
-def judge_work(work: ToolWork) -> Verdict:
+def judge_results(state: ToolState) -> Verdict:
     """Whether that holds an answer: what a tool was asked for counts as one."""
-    evidence = 1.0 if any(call["text"] for call in work["calls"]) else work["evidence"]
+    evidence = 1.0 if any(call["text"] for call in state["calls"]) else state["evidence"]
     return Verdict(evidence >= 1, evidence, evidence >= 1)
 
 
-def describe_calls(work: ToolWork | None) -> list[dict[str, Any]]:
+def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
     """The calls as an answer tells of them."""
-    calls: Sequence[CallRecord] = work["calls"] if work else ()
+    calls: Sequence[CallRecord] = state["calls"] if state else ()
     return [
         {"call_id": call["call_id"], "name": call["name"], "status": call["status"], "duration_ms": call["ms"]}
         for call in calls
     ]
 
 
-def list_undone(work: ToolWork | None) -> list[tuple[str, str]]:
+def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str]]:
     """The calls that did not work and were not made good by another: the status and the tool of each."""
-    calls: Sequence[CallRecord] = work["calls"] if work else ()
+    calls: Sequence[CallRecord] = state["calls"] if state else ()
     worked = {call["name"] for call in calls if call["status"] == "done"}
     return [
         (call["status"], call["name"])
