@@ -24,8 +24,9 @@ test: $(TOOLS)  ## what must hold after each change, with real servers
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long or smoke"
 
 test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone"
-	$(BIN)/pytest -m alone
+	@# The files that have some: to import all others takes each process seconds. tests/conftest.py sees that none is missed.
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone" $$(grep -rlE --include='test_*.py' 'mark\.long' tests)
+	$(BIN)/pytest -m alone $$(grep -rlE --include='test_*.py' 'mark\.alone' tests)
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Fixtures for everything: running services, each a process of its own."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -12,15 +13,32 @@ from tests.examples import register_profiles
 from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed
 from tests.servers.fixtures import database_uri, migrated_template, migrated_uri, postgres, redis_cluster
-from tests.service import Library, Service, assert_nothing_held_the_loop, library_in
+from tests.service import Library, Service, assert_nothing_held_the_loop, fingerprint, library_in
+from utils.processes import tune_collector
 
 __all__ = ["database_uri", "migrated_template", "migrated_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
+# What checks the SBOM brings it, no server has it, and its import builds grammars for a second: jsonschema would do so.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # as the import system wants it
+tune_collector()  # while everything else is imported, too
 register_profiles()
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_RETRY_AFTER": "0"}
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look at what tests leave behind, and not at all that was imported for them; see the service."""
+    tune_collector()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test of `make test-long` in a file where that does not look for one; see the Makefile."""
+    marked = {(name, item.path) for item in items for name in ("long", "alone") if item.get_closest_marker(name)}
+    for name, path in sorted(marked):
+        if f"mark.{name}" not in path.read_text():
+            raise pytest.UsageError(f"{path} has tests with the marker {name}: mark.{name} must stand in it.")
 
 
 @pytest.fixture
@@ -40,10 +58,9 @@ def restored_umask() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The samples with their vectors, which take half a minute: computed once, copied by whoever needs them."""
-    base = tmp_path_factory.getbasetemp()
-    return library_in(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)  # the parent is of all workers
+def library(pytestconfig: pytest.Config) -> Library:
+    """The samples with their vectors, which take half a minute: once a day and state of the code, copied by each."""
+    return library_in(pytestconfig.cache.mkdir("library"), fingerprint())
 
 
 @pytest.fixture(scope="session")

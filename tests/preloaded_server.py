@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 import warnings
+from contextlib import suppress
 from typing import Any
 
 # Not gunicorn, which keeps the folder it was imported in.
@@ -23,7 +24,8 @@ REQUEST_BYTES = 1 << 20
 
 
 def preload() -> None:
-    """Import what our programs import, and keep the pages it lies on shared."""
+    """Import what our programs import, load what languages are told by, and keep the pages it lies on shared."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # see tests/conftest.py
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in MODULES:
@@ -31,6 +33,8 @@ def preload() -> None:
                 importlib.import_module(name)
             except ImportError:
                 continue  # the program will say what is missing
+        with suppress(ImportError):
+            importlib.import_module("utils.language").load_models()  # more than a third of what a start takes
     gc.collect()
     gc.freeze()
 
@@ -72,6 +76,9 @@ def become(request: dict[str, Any]) -> None:
         stream.reconfigure(write_through=True)  # type: ignore[union-attr] # as PYTHONUNBUFFERED does
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if "LOOP_HELD_FILE" in os.environ:
+        importlib.import_module(
+            "utils.language"
+        )._load_identifier.cache_clear()  # it is seen where they are loaded: not with the first question, on the loop
         runpy.run_path(os.path.join(request["root"], "tests", "watch", "sitecustomize.py"))
     program = request["program"]
     if program[0] == "-m":

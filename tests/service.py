@@ -1,6 +1,7 @@
 """The whole service as its users start it: a process of its own, on free ports and a data folder of its own."""
 
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -10,11 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
+import sys
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -29,6 +31,7 @@ from tests.preloaded import Process
 _PORTS = itertools.cycle(random.sample(range(12_000, 32_000), 20_000))
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 60.0
+_LONGEST_RUN_S = 3600.0
 WATCH = ROOT / "tests" / "watch"
 _KEY = re.compile(r"^API_KEY\s+(ak_live_\S+)$", re.MULTILINE)
 
@@ -194,21 +197,34 @@ class Library:
         return made
 
 
-def library_in(base: Path) -> Library:
-    """The samples with their vectors: computed by the first process that asks for them below *base*, used by all."""
-    folder = base / "library"
-    folder.mkdir(exist_ok=True)
-    made = folder / "made.json"
-    with (folder / "making.lock").open("w") as lock:
+def fingerprint() -> str:
+    """Names all that the data of a new service comes from: the samples, our sources, what is installed, and the day."""
+    packages = [
+        folder.parent for folder in ROOT.glob("*/__init__.py") if folder.parent.name not in ("tests", "benchmarks")
+    ]
+    inside = [path for folder in (*packages, ROOT / "samples") for path in folder.rglob("*") if path.is_file()]
+    files = sorted(path for path in (*inside, *ROOT.glob("*.py"), *ROOT.glob("*.txt")) if path.suffix != ".pyc")
+    told = hashlib.sha256(f"{sys.version} {date.today()}".encode())
+    for path in files:
+        told.update(b"%s %s" % (str(path).encode(), hashlib.sha256(path.read_bytes()).digest()))
+    return told.hexdigest()
+
+
+def library_in(base: Path, state: str) -> Library:
+    """The samples with their vectors: computed by the first process that asks below *base* in this *state*."""
+    with (base / "making.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        made = base / state / "made.json"
         if not made.exists():
-            # Each try in a folder of its own: what a failed one has left is not gone on with.
-            data = Path(tempfile.mkdtemp(dir=folder)) / "data"
-            with Service(data, RATE_LIMIT_ENABLED="false") as service:
+            for former in (folder for folder in base.iterdir() if folder.is_dir()):
+                # A failed try is not gone on with; another run may use a new one, of the code as it was.
+                if former == made.parent or former.stat().st_mtime < time.time() - _LONGEST_RUN_S:
+                    shutil.rmtree(former)
+            made.parent.mkdir()
+            with Service(made.parent / "data", RATE_LIMIT_ENABLED="false") as service:
                 await_vectors(service, limit_s=300)
-            made.write_text(json.dumps([str(data), service.key]))
-    told, key = json.loads(made.read_text())
-    return Library(Path(told), key)
+            made.write_text(service.key)
+    return Library(made.parent / "data", made.read_text())
 
 
 def one_document(folder: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A service as it stands in front of strangers: it goes by one name, and some websites may call it."""
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -26,11 +25,7 @@ def public_service(library: Library, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def collector_of_the_service() -> Iterator[None]:
+def collector_of_the_service() -> None:
     """Garbage of tests is looked through as seldom as that of the service, and what is loaded once is loaded."""
-    thresholds = gc.get_threshold()
-    tune_collector()
     detect_language("Its model is loaded when it is first asked for.")
-    yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    tune_collector()
