@@ -8,22 +8,39 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TypeVar, cast
 
+from agents.tools.data import DataAnswer
 from auth.principal import Principal
 from config import Settings
+from datasources.access import Access
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
-from datasources.catalog import dump_schema
+from datasources.catalog import dump_schema, load_schema, make_access
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import Dialect
+from datasources.questions.planning import plan_question, suggest_questions
+from datasources.questions.reading import QuestionRefused
+from datasources.questions.values import add_stored_values
+from datasources.questions.vocabulary import Vocabulary, make_vocabulary
+from datasources.results import QueryLimits
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
-from domain.data_sources import SourceSpec, SourceType, decrypt_uri, get_source, store_schema
+from domain.data_sources import (
+    SourceSpec,
+    SourceType,
+    decrypt_schema,
+    decrypt_uri,
+    find_only_source,
+    find_source,
+    get_source,
+    store_schema,
+)
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, SourceFailed
 from utils.reach import Reach
 from utils.validation import refuse_field
+from utils.validity import today
 
 T = TypeVar("T")
 DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
@@ -37,6 +54,16 @@ class SourceCheck:
     duration_ms: float
     notes: tuple[str, ...] = ()
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A data source that is ready to be asked."""
+
+    name: str
+    source: DataSource
+    access: Access
+    vocabulary: Vocabulary
 
 
 def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | None) -> SourceSpec:
@@ -108,6 +135,43 @@ class DataSources:
             self._store(ctx, source_id, version, schema)
 
         await self._run(read)
+
+    async def ask(self, ctx: Principal, question: str, source_name: str | None) -> DataAnswer:
+        """Put a question, in words, to the data source of this name, or to the only one. Whoever leaves ends it.
+
+        Raises:
+            NotFound: the tenant has no such data source.
+            Conflict: it has several, and none was named; or nothing may be read of it.
+            QuestionRefused: the rules do not understand it; the text names the word, and questions that work.
+            QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+            NotReady, SourceFailed: it cannot be opened.
+        """
+
+        def answer(stop: Stop) -> DataAnswer:
+            asked = self._prepare(ctx, source_name)
+            user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
+            add_stored_values(asked.vocabulary, asked.source, asked.access, user, stop)
+            try:
+                draft = plan_question(question, asked.vocabulary, today())
+            except QuestionRefused as exc:
+                examples = " ".join(suggest_questions(asked.vocabulary, today()))
+                raise QuestionRefused(f"{exc} Questions that work: {examples}" if examples else str(exc)) from exc
+            sql = draft.write_sql()
+            result = asked.source.run(sql, asked.access, user, QueryLimits(), stop)
+            return DataAnswer(asked.name, sql, draft.describe(), result)
+
+        return await self._run(answer)
+
+    def _prepare(self, ctx: Principal, source_name: str | None) -> "_Asked":
+        with self._database.reading() as session:
+            row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
+            source, schema = open_source(self._settings, row, self._keys), decrypt_schema(row, self._keys)
+        dialect = source.dialect
+        access = make_access(row.allowed_tables, load_schema(schema), dialect) if schema else {}
+        if schema is None or not access:
+            raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
+        vocabulary = make_vocabulary(load_schema(schema), row.allowed_tables, access, dialect)
+        return _Asked(row.name, source, access, vocabulary)
 
     async def _run(self, work: Callable[[Stop], T]) -> T:
         stop = Stop()

@@ -30,6 +30,7 @@ from bootstrap.background import Background
 from bootstrap.bots import StoredBots, make_default_bot
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.data_folder import open_data_folder, open_link_key
+from bootstrap.data_sources import DataSources
 from bootstrap.index_opener import IndexOpener, MakeRetriever
 from bootstrap.ingesting import make_ingesting, scanner_check
 from bootstrap.knowledge import Progress, load_knowledge, retire_samples
@@ -121,6 +122,7 @@ class Conversations:
     transcript_writer: TranscriptWriter
     tenant_models: TenantModels
     tools: ToolRegistry
+    data_sources: DataSources
 
 
 async def open_stores(stack: AsyncExitStack, settings: Settings, *, patience_s: float) -> Stores:
@@ -191,7 +193,9 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     stack.callback(tenant_models.close)
     models = ModelRegistry(model, tenant_models.open)
     stack.push_async_callback(models.aclose)
-    tools = open_tools(settings, search.serving.retriever)
+    data_sources = DataSources(settings, stores.database, keys)
+    stack.callback(data_sources.close)
+    tools = open_tools(settings, search.serving.retriever, data_sources.ask)
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     runner = Runner(
         checkpointer,
@@ -226,7 +230,7 @@ async def open_runs(stores: Stores, search: Search) -> Conversations:
     for work in (runs.keep(), writer.run(), upkeep.run()):
         run_until_closed(stack, work)
     stack.push_async_callback(runs.drain, 0)
-    return Conversations(checkpointer, answers, runs, bots, transcripts, writer, tenant_models, tools)
+    return Conversations(checkpointer, answers, runs, bots, transcripts, writer, tenant_models, tools, data_sources)
 
 
 def make_retention(settings: Settings) -> Retention:

@@ -111,8 +111,6 @@ async def open_services(
         conversations = await open_runs(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        data_sources = DataSources(settings, stores.database, make_keyring(settings))
-        stack.callback(data_sources.close)
         background = await start_background(stores, search, reading_policy(settings, sandbox), progress)
         yield Services(
             settings=settings,
@@ -127,7 +125,7 @@ async def open_services(
             transcripts=conversations.transcripts,
             tenant_models=conversations.tenant_models,
             tools=conversations.tools,
-            data_sources=data_sources,
+            data_sources=conversations.data_sources,
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, conversations, background, disk),

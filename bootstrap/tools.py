@@ -1,25 +1,29 @@
-"""The tools of a service: the search of the documents, and those of the modules that TOOL_MODULES names."""
+"""The tools of a service: the search of the documents, questions to data sources, and those that TOOL_MODULES names."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
+from agents.tools.data import AskData, DataAnswer, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
 from agents.tools.turn import ToolLimits
+from auth.principal import Principal
 from config import Settings
 from retrieval.search import Retriever
 from utils.processes import StartError
 
 
-def open_tools(settings: Settings, retriever: Callable[[], Retriever]) -> ToolRegistry:
-    """All of them; *retriever* gives what searches the index that serves now.
+def open_tools(settings: Settings, retriever: Callable[[], Retriever], ask_data: AskData) -> ToolRegistry:
+    """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
 
     Raises:
         StartError: a module of TOOL_MODULES cannot be used; the message says which, and why.
     """
     try:
-        return ToolRegistry([make_search_tool(retriever), *_load_modules(settings.tool_modules)])
+        return ToolRegistry(
+            [make_search_tool(retriever), make_data_tool(ask_data), *_load_modules(settings.tool_modules)]
+        )
     except UnusableTool as exc:
         raise StartError(f"TOOL_MODULES: {exc}") from exc
 
@@ -34,7 +38,10 @@ def list_tools(settings: Settings) -> ToolRegistry:
     def refuse() -> Retriever:
         raise RuntimeError("nothing is searched here")
 
-    return open_tools(settings, refuse)
+    async def refuse_to_ask(ctx: Principal, question: str, source_name: str | None) -> DataAnswer:
+        raise RuntimeError("nothing is asked here")
+
+    return open_tools(settings, refuse, refuse_to_ask)
 
 
 def tool_limits(settings: Settings) -> ToolLimits:

@@ -87,6 +87,21 @@ def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
     return row
 
 
+def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
+    """The data source of a tenant that has one alone.
+
+    Raises:
+        NotFound: it has none.
+        Conflict: it has several; the text names some.
+    """
+    found = list(session.scalars(scoped(ctx, DataSourceRow).order_by(DataSourceRow.created_at).limit(5)))
+    if not found:
+        raise NotFound("There are no data sources.")
+    if len(found) > 1:
+        raise Conflict(f"There are several data sources: name one, such as {', '.join(each.name for each in found)}.")
+    return found[0]
+
+
 def change_source(
     session: Session,
     row: DataSourceRow,

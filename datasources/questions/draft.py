@@ -1,0 +1,128 @@
+"""A query in parts, written as SQL and in words."""
+
+from dataclasses import dataclass, field
+
+from datasources.access import TableName
+from datasources.questions.vocabulary import ColumnName
+
+_LONGEST_NAME = 60  # bytes
+_COMPUTED = {
+    "AVG": "average ",
+    "SUM": "sum of ",
+    "MAX": "largest ",
+    "MIN": "smallest ",
+    "COUNT DISTINCT": "number of different ",
+}
+_COMPARED = {"=": "=", ">": ">", "<": "<", ">=": "from", "IN": "one of"}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A column, what is computed of it, or, without one, the number of rows."""
+
+    column: ColumnName | None
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """That a column compares so; of "IN", with one of the values."""
+
+    column: ColumnName
+    operator: str
+    values: tuple[str | float, ...]
+
+
+@dataclass(slots=True)
+class Draft:
+    """One SELECT. `extreme`: only the rows where a column has its MAX or MIN among those that the filters leave."""
+
+    table: TableName
+    select: list[Term] = field(default_factory=list)
+    joins: list[tuple[ColumnName, ColumnName]] = field(default_factory=list)
+    filters: list[Filter] = field(default_factory=list)
+    group: ColumnName | None = None
+    order: tuple[Term, str] | None = None
+    extreme: Term | None = None
+    limit: int | None = None
+
+    def write_sql(self) -> str:
+        """The query, in SQL that both dialects have."""
+        is_listed = not self.group and not any(term.function for term in self.select) and self.order is None
+        selected = ", ".join(map(self._write_named, [Term(self.group)] * bool(self.group) + self.select))
+        parts = [f"SELECT {'DISTINCT ' if is_listed else ''}{selected}", self._write_source()]
+        if self.extreme:
+            inner = f"(SELECT {_write_term(self.extreme)} {self._write_source()})"
+            begins = "AND" if self.filters else "WHERE"
+            parts.append(f"{begins} {_write_term(Term(self.extreme.column))} = {inner}")
+        if self.group:
+            parts.append(f"GROUP BY {_write_term(Term(self.group))}")
+        if self.order:
+            parts.append(f"ORDER BY {_write_term(self.order[0])} {self.order[1]}")
+        return " ".join([*parts, f"LIMIT {self.limit}"] if self.limit else parts)
+
+    def describe(self) -> str:
+        """What was understood, in words."""
+        told = [", ".join(_describe_term(each, self.table) for each in self.select)]
+        if self.group:
+            told.append(f"for each {self.group.column} of {self.group.table[1]}")
+        if self.filters:
+            told.append("where " + " and ".join(map(_describe_filter, self.filters)))
+        if self.extreme and self.extreme.column:
+            most = "largest" if self.extreme.function == "MAX" else "smallest"
+            told.append(f"with the {most} {self.extreme.column.column}")
+        if self.order:
+            first = "most" if self.order[1] == "DESC" else "least"
+            told.append(f"by {_describe_term(self.order[0], self.table)}, {first} first")
+        return " ".join([*told, f"(the first {self.limit})"] if self.limit and self.order else told)
+
+    def _write_named(self, term: Term) -> str:
+        """What is computed has a name that tells it, no longer than databases take it."""
+        name = _describe_term(term, self.table).encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
+        return f"{_write_term(term)} AS {quote_name(name)}" if term.function else _write_term(term)
+
+    def _write_source(self) -> str:
+        joins = "".join(
+            f" JOIN {quote_name(*far.table)} ON {_write_column(near)} = {_write_column(far)}"
+            for near, far in self.joins
+        )
+        filters = " AND ".join(map(_write_filter, self.filters))
+        return f"FROM {quote_name(*self.table)}{joins}" + (f" WHERE {filters}" if filters else "")
+
+
+def quote_name(*names: str) -> str:
+    """A name in SQL, with that of its schema or table before it."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _write_column(name: ColumnName) -> str:
+    return quote_name(name.table[1], name.column)
+
+
+def _write_term(term: Term) -> str:
+    column = _write_column(term.column) if term.column else "*"
+    if term.function == "COUNT DISTINCT":
+        return f"COUNT(DISTINCT {column})"
+    return f"{term.function}({column})" if term.function else column
+
+
+def _write_filter(one: Filter) -> str:
+    values = ", ".join(
+        str(each) if not isinstance(each, str) else "'" + each.replace("'", "''") + "'" for each in one.values
+    )
+    return f"{_write_column(one.column)} {one.operator} {f'({values})' if one.operator == 'IN' else values}"
+
+
+def _write_value(value: str | float) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def _describe_term(term: Term, table: TableName) -> str:
+    if term.column is None:
+        return f"number of {table[1]}"
+    named = f"{term.column.column} of {term.column.table[1]}"
+    return _COMPUTED.get(term.function, "") + named
+
+
+def _describe_filter(one: Filter) -> str:
+    return f"{one.column.column} {_COMPARED[one.operator]} {', '.join(map(str, one.values))}"

@@ -1,0 +1,104 @@
+"""The conditions of a query: values, comparisons, and days."""
+
+from datetime import date, timedelta
+
+from datasources.questions.draft import Draft, Filter
+from datasources.questions.parts import Parts
+from datasources.questions.reading import Item, QuestionRefused
+from datasources.questions.vocabulary import ColumnName
+from datasources.questions.words import COURSES
+
+_FIRST_YEAR, _LAST_YEAR = 1800, 2200
+
+
+class Filtering(Parts):
+    """Adds them to a draft."""
+
+    def add_filters(self, draft: Draft) -> None:
+        """All that the parts say.
+
+        Raises:
+            QuestionRefused: it is not clear what one of them is about.
+        """
+        for step in (self._add_values, self._add_comparison, self._add_period, self._add_year):
+            step(draft)
+
+    def _add_values(self, draft: Draft) -> None:
+        for item in self._of("value"):
+            own = [(column, value) for column, value in item.meaning if column.table == draft.table]
+            found = own or [pair for pair in item.meaning if self._is_linked(draft, pair[0])]
+            columns = self._narrow(item, sorted({column for column, _ in found}, key=str))
+            if len(columns) != 1:
+                raise QuestionRefused(f"It is not clear what {' '.join(item.words)!r} is.")
+            if not own:
+                self._join(draft, columns[0].table)
+            if self._is_display(columns[0]) and COURSES & set(self._words):
+                raise QuestionRefused(f"It is not clear what {' '.join(item.words)!r} is.")
+            values = tuple(sorted(value for column, value in found if column == columns[0]))
+            draft.filters.append(Filter(columns[0], "=" if len(values) == 1 else "IN", values))
+            self._use(item)
+
+    def _is_linked(self, draft: Draft, column: ColumnName) -> bool:
+        """Whether rows of another table are meant by it: they are known by it, or it is named."""
+        table, tables = column.table, self._of("table")
+        is_meant = self._is_display(column) or any(column in each.meaning for each in self._of("column"))
+        is_named = not tables or any(each.meaning == table for each in tables)
+        return is_meant and is_named and self._vocabulary.find_join(draft.table, table) is not None
+
+    def _narrow(self, item: Item, columns: list[ColumnName]) -> list[ColumnName]:
+        """Those of *columns* that the words beside the value name, or that rows are known by."""
+        for near in [each for each in self._of("column") if abs(each.place - item.place) <= len(item.words) + 1]:
+            named = [each for each in columns if each in near.meaning]
+            if len(named) == 1:
+                self._use(near)
+                return named
+        if len(columns) > 1:
+            displayed = [each for each in columns if self._is_display(each)]
+            others = [each for each in columns if each not in displayed]
+            is_of_others = len(others) == 1 and bool(self._of("count") or displayed) and self._asks_for_rows()
+            return others if is_of_others else displayed
+        return columns
+
+    def _asks_for_rows(self) -> bool:
+        return any(each.kind == "table" for each in self._items) and not self._of("column")
+
+    def _add_comparison(self, draft: Draft) -> None:
+        for than in self._of("than"):
+            number = next((each for each in self._of("number") if each.place > than.place), None)
+            columns = [each for each in self._of("column") if self._column_in(each, draft.table)]
+            near = min(columns, key=lambda each: abs(each.place - than.place), default=None)
+            column = self._column_in(near, draft.table) if near else None
+            if number is None or near is None or column is None or self._vocabulary.is_text(column):
+                raise QuestionRefused("It is not clear what is compared with what.")
+            draft.filters.append(Filter(column, than.meaning, (number.meaning,)))
+            for item in (than, number, near):
+                self._use(item)
+
+    def _add_period(self, draft: Draft) -> None:
+        for item in self._of("period"):
+            first = {"day": self._today, "month": self._today.replace(day=1)}.get(
+                item.meaning, self._today.replace(month=1, day=1)
+            )
+            days = {"day": 1, "month": 32, "year": 367}[item.meaning]
+            after = first + timedelta(days=days)
+            until = after if days == 1 else after.replace(day=1) if days == 32 else after.replace(month=1, day=1)
+            self._add_days(draft, first, until)
+            self._use(item)
+
+    def _add_year(self, draft: Draft) -> None:
+        for item in self._of("number"):
+            is_year = isinstance(item.meaning, int) and _FIRST_YEAR < item.meaning < _LAST_YEAR
+            if is_year and not self._of("than"):
+                self._add_days(draft, date(item.meaning, 1, 1), date(item.meaning + 1, 1, 1))
+                self._use(item)
+
+    def _add_days(self, draft: Draft, first: date, until: date) -> None:
+        table = self._vocabulary.tables[draft.table]
+        dates = [ColumnName(table.name, each.name) for each in table.columns]
+        dates = [each for each in dates if self._vocabulary.is_date(each)]
+        named = [each for each in self._of("column") if self._column_in(each, draft.table) in dates]
+        if len(named) == 1:
+            dates = [each for each in dates if each == self._column_in(self._use(named[0]), draft.table)]
+        if len(dates) != 1:
+            raise QuestionRefused("It is not clear which date is meant.")
+        draft.filters += [Filter(dates[0], ">=", (first.isoformat(),)), Filter(dates[0], "<", (until.isoformat(),))]

@@ -1,0 +1,123 @@
+"""What the words of a question stand for."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from datasources.questions.vocabulary import Vocabulary
+from datasources.questions.words import (
+    AGGREGATES,
+    COUNTS,
+    EACH,
+    LESS,
+    MORE,
+    MOST,
+    NUMBERS,
+    PERIODS,
+    STOP,
+    SUPERLATIVES,
+    THAN,
+    UNSUPPORTED,
+    reduce_word,
+    split_words,
+)
+
+Kind = Literal[
+    "table", "column", "value", "count", "aggregate", "superlative", "most", "each", "number", "than", "top", "period"
+]
+_LONGEST_NAME = 4  # words
+MOST_WORDS = 60
+
+
+class QuestionRefused(Exception):
+    """The rules do not understand the question; the text names the word, or says what does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A part of the question: what it stands for, its words, and the place of the first one."""
+
+    kind: Kind
+    meaning: Any
+    words: tuple[str, ...]
+    place: int
+
+
+def read_question(question: str, vocabulary: Vocabulary) -> tuple[list[str], list[Item]]:
+    """Its words, and its parts, without the words that say nothing.
+
+    Raises:
+        QuestionRefused: there is a word that is not explained, or that rules do not know how to ask.
+    """
+    words, items, place = split_words(question), list[Item](), 0
+    if not 0 < len(words) <= MOST_WORDS:
+        raise QuestionRefused(f"A question has 1 to {MOST_WORDS} words.")
+    while place < len(words):
+        item = _read_name(words, place, vocabulary) or _read_word(words, place, vocabulary)
+        if item is not None:
+            items.append(item)
+        place += len(item.words) if item else 1
+    return words, [each for each in items if not _is_first_half(each, items)]
+
+
+def _is_first_half(item: Item, items: list[Item]) -> bool:
+    """Whether it only says more of the next one: `population density`, `más grande`."""
+    following = [each for each in items if each.place == item.place + len(item.words)]
+    if item.kind == "most":
+        return any(each.kind == "superlative" for each in following)
+    if item.kind != "column":
+        return False
+    following = [each for each in following if each.kind == "column"]
+    tables = {each.table for each in item.meaning}
+    return any(tables & {each.table for each in other.meaning} for other in following)
+
+
+def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:
+    """The longest name, value or phrase that begins there."""
+    for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
+        given = tuple(words[place : place + length])
+        reduced = tuple(map(reduce_word, given))
+        if given in COUNTS:
+            return Item("count", None, given, place)
+        if given in PERIODS:
+            return Item("period", PERIODS[given], given, place)
+        if length > 1 and given in vocabulary.values:
+            return Item("value", vocabulary.values[given], given, place)
+        if reduced in vocabulary.table_names:
+            return Item("table", vocabulary.table_names[reduced], given, place)
+        if reduced in vocabulary.column_names:
+            return Item("column", vocabulary.column_names[reduced], given, place)
+        is_operator = given[0] in STOP or given[0] in AGGREGATES or given[0] in SUPERLATIVES or given[0] in MOST
+        if length == 1 and given in vocabulary.values and not is_operator:
+            return Item("value", vocabulary.values[given], given, place)
+    return None
+
+
+def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:
+    """A word that says how to ask; None for one that says nothing."""
+    word, before = words[place], words[place - 1] if place else ""
+    if word in UNSUPPORTED:
+        raise QuestionRefused(f"Rules cannot do what {word!r} asks for.")
+    for kind, table in (("superlative", SUPERLATIVES), ("most", MOST), ("aggregate", AGGREGATES), ("number", NUMBERS)):
+        if word in table:
+            return Item(kind, table[word], (word,), place)  # type: ignore[arg-type] # each is a kind
+    if re.fullmatch(r"\d+(\.\d+)?", word):
+        return Item("number", float(word) if "." in word else int(word), (word,), place)
+    if word in THAN and before in MORE | LESS:
+        return Item("than", ">" if before in MORE else "<", (word,), place)
+    if word in EACH:
+        return Item("each", None, (word,), place)
+    if word == "top":
+        return Item("top", None, (word,), place)
+    if word in STOP:
+        return None
+    return _read_part_of_name(word, place, vocabulary)
+
+
+def _read_part_of_name(word: str, place: int, vocabulary: Vocabulary) -> Item:
+    """A column that one word of its name tells from all others."""
+    reduced = reduce_word(word)
+    found = [each for key, named in vocabulary.column_names.items() if reduced in key for each in named]
+    if len(reduced) > 3 and len({each.column for each in found}) == 1:
+        return Item("column", found, (word,), place)
+    raise QuestionRefused(f"The word {word!r} is not understood.")

@@ -1,0 +1,102 @@
+"""The words by which a question may name the tables, columns and values of a database."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasources.access import Access, TableName
+from datasources.catalog import make_key
+from datasources.functions import Dialect
+from datasources.questions.words import STOP, split_name, split_words
+from datasources.schema import Column, Schema, Table
+
+Words = tuple[str, ...]
+_LONGEST_VALUE = 50  # characters
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnName:
+    """A column that may be read."""
+
+    table: TableName
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What can be named. Keys are words in their basic form; of `values`, the words of the value as it is."""
+
+    tables: Mapping[TableName, Table]
+    table_names: Mapping[Words, TableName]
+    column_names: Mapping[Words, Sequence[ColumnName]]
+    values: dict[Words, set[tuple[ColumnName, str]]] = field(default_factory=lambda: defaultdict(set))
+
+    def add_values(self, table: TableName, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Let questions name what *rows* hold."""
+        for row in rows:
+            for column, value in zip(columns, row, strict=True):
+                words = tuple(split_words(value)) if isinstance(value, str) and len(value) < _LONGEST_VALUE else ()
+                is_common = len(words) == 1 and (words[0] in STOP or words[0].isdigit() or len(words[0]) < 2)
+                if words and not is_common:
+                    self.values[words].add((ColumnName(table, column), str(value)))
+
+    def find_column(self, table: TableName, name: str) -> Column:
+        """A column of the table."""
+        return next(each for each in self.tables[table].columns if each.name == name)
+
+    def find_display(self, table: TableName) -> str | None:
+        """The column by which people know the rows of the table."""
+        names = {each.name: split_name(each.name) for each in self.tables[table].columns}
+        if ("first", "name") in names.values():  # of people, whose name is in two columns
+            return None
+        own = split_name(table[1])
+        exact = [name for name, words in names.items() if words in (("name",), ("title",), (*own, "name"))]
+        ending = [name for name, words in names.items() if words[-1:] in (("name",), ("title",))]
+        return next(iter(exact + ending), None)
+
+    def find_join(self, table: TableName, other: TableName) -> tuple[str, str] | None:
+        """The columns by which they are joined: a foreign key of one column, else the one that both have, and that rows
+        of one are known by."""
+        for one, another in ((table, other), (other, table)):
+            for key in self.tables[one].foreign_keys:
+                if key.other_table == another and len(key.columns) == 1:
+                    far = (key.other_columns or self.tables[another].primary_key or key.columns)[0]
+                    return (key.columns[0], far) if one == table else (far, key.columns[0])
+        both = {each.name for each in self.tables[table].columns} & {each.name for each in self.tables[other].columns}
+        shared = both & {self.find_display(table), self.find_display(other)} - {"name", "title"}
+        return (found, found) if len(shared) == 1 and (found := str(next(iter(shared)))) else None
+
+    def is_text(self, name: ColumnName) -> bool:
+        """Whether it holds texts, dates not among them."""
+        kind = self.find_column(name.table, name.column).type.upper()
+        return not self.is_date(name) and (not kind or re.search("CHAR|TEXT|CLOB", kind) is not None)
+
+    def is_date(self, name: ColumnName) -> bool:
+        """Whether it holds dates, also as texts."""
+        column = self.find_column(name.table, name.column)
+        has_days = bool(column.samples) and all(_DAY.match(str(each)) for each in column.samples)
+        return has_days or re.search("DATE|TIMESTAMP", column.type.upper()) is not None
+
+
+def make_vocabulary(schema: Schema, allowed_tables: Mapping[str, Any], access: Access, dialect: Dialect) -> Vocabulary:
+    """The words for what *access* opens: the names themselves, and the synonyms of *allowed_tables*. Without values."""
+    tables: dict[TableName, Table] = {}
+    table_names: dict[Words, TableName] = {}
+    column_names: defaultdict[Words, list[ColumnName]] = defaultdict(list)
+    for table in schema.tables:
+        if table.name not in access:
+            continue
+        open_columns = tuple(each for each in table.columns if each.name in access[table.name].columns)
+        tables[table.name] = Table(table.name, open_columns, table.primary_key, table.foreign_keys, table.sampled_rows)
+        said = allowed_tables[make_key(table.name, dialect)]
+        for name in (table.name[1], *said["synonyms"]):
+            table_names.setdefault(split_name(name), table.name)
+        for column in open_columns:
+            for name in (column.name, *said["allowed_columns"][column.name]["synonyms"]):
+                named = ColumnName(table.name, column.name)
+                if split_name(name) and named not in column_names[split_name(name)]:
+                    column_names[split_name(name)].append(named)
+    return Vocabulary(tables, table_names, {words: found for words, found in column_names.items() if found})
