@@ -177,7 +177,9 @@ def _check_tokens(sql: str, dialect: Dialect) -> None:
         deepest = max(deepest, depth)
     if len(tokens) > _MOST_TOKENS or deepest > _DEEPEST:
         raise QueryRefused(f"A query has at most {_MOST_TOKENS:,} words, nested {_DEEPEST} deep.")
-    if not tokens or tokens[0].text.upper() not in ("SELECT", "WITH"):
+    # Whatever else begins a statement, sqlglot may log.
+    is_alone = all(each.token_type is not TokenType.SEMICOLON for each in tokens[:-1])
+    if not tokens or not is_alone or tokens[0].text.upper() not in ("SELECT", "WITH"):
         raise QueryRefused("Only one SELECT can be run.")
 
 

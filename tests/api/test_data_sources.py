@@ -4,21 +4,24 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.api.test_models import make_keys
+from tests.conftest import FAKE_MODEL
 from tests.datasources.staff import make_postgres_database, make_sqlite_file
+from tests.fakes.model_server import FakeModelServer
 from tests.servers.postgres import PostgresServer
-from tests.service import Service, one_document
+from tests.service import Service, ask, one_document
 
 SOURCES = "/v1/tenant/data-sources"
 PASSWORD = "only-to-read"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("sources")
     files = folder / "databases"
     for tenant in ("acme", "globex"):
@@ -27,6 +30,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     make_sqlite_file(folder / "outside.db")
     (files / "acme" / "link.db").symlink_to(folder / "outside.db")
     variables = {
+        **FAKE_MODEL,
+        "LLM_BASE_URL": model_server.base_url,
         "EMBEDDING_PROVIDER": "embedded",
         "STATE_ENCRYPTION_KEYS": make_keys(),
         "DATA_SOURCE_DIR": str(files),
@@ -209,4 +214,27 @@ def test_a_login_is_in_no_answer_file_or_log(
         assert secret.encode() not in stored
         assert secret not in service.logged()
     assert "Concepción".encode() not in stored  # nor are samples of what is in it
+    assert acme.delete(path).status_code == 204
+
+
+def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
+    tenants: tuple[httpx.Client, httpx.Client], model_server: FakeModelServer
+) -> None:
+    acme = tenants[0]
+    path = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}"
+    acme.post(f"{path}/schema")
+    assert acme.patch(path, json={"allowed_tables": {"employees": {"row_filter": "region = 'north'"}}}).is_success
+    model_server.reset()
+    call = {"tool": "query_data", "arguments": {"question": "How many employees are there?"}}
+    model_server.configure(
+        plans={"employees": [[call], "ANSWER"]}, replies={'tool="query_data"': "The number of employees is 2 [1]."}
+    )
+    said = []
+    for client in tenants:
+        assert client.post("/v1/tenant/bots", json={"id": "data", "name": "D", "tools": ["query_data"]}).is_success
+        said.append(ask(client, "How many employees are there?", uuid4().hex, bot_id="data").json())
+    assert [[each["status"] for each in one["tool_calls"]] for one in said] == [["done"], ["failed"]]
+    assert said[0]["answer"] == "The number of employees is 2 [1]."
+    assert said[0]["support"]["sentences"][0]["status"] == "supported"
+    assert "2" not in said[1]["answer"]
     assert acme.delete(path).status_code == 204

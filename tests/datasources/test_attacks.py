@@ -205,6 +205,13 @@ def test_a_text_in_double_quotes_is_one_on_sqlite_where_it_is_compared(sqlite_fi
             check(sql)
 
 
+def test_a_query_that_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for sql in ("SELECT 1; FETCH secret", "FETCH secret", "SELECT 1; VACUUM secret; SELECT 2"):
+        with pytest.raises(QueryRefused, match="Only one SELECT"):
+            check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=10)
+    assert not caplog.records
+
+
 def test_an_unknown_password_or_host_is_told_without_the_login(postgres_source: PostgresSource) -> None:
     address = postgres_source._address
 
