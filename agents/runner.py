@@ -1,7 +1,6 @@
-"""Takes a conversation through a turn: the lease, the graph, its events; and reads or forgets conversations."""
+"""Takes a conversation through a turn: the lease, the graph, its events."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,23 +15,19 @@ from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, question_message
 from agents.rag import compile_graph
-from agents.reading import Answered, ConversationReader
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel, AnswerModels
-from agents.threads import thread_of
-from agents.tools.turn import Approval, ToolService, TurnTools
+from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
-from agents.transcripts import ListedConversation, Transcripts
+from agents.transcripts import Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
-from auth.principal import DEFAULT_BOT, Principal
-from domain.transcript_writing import FinishedTurn
+from auth.principal import DEFAULT_BOT
 from retrieval.search import Retriever
-from utils.checkpointer.errors import StateUnreadable
 from utils.checkpointer.keys import FENCE
-from utils.errors import Conflict, NotFound, StoreUnavailable
+from utils.errors import Conflict
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -49,21 +44,8 @@ class ConversationStore(Protocol):
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint, for one who goes on from nothing."""
 
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Forget the conversation."""
-
     def forget_held(self, thread_id: str) -> None:
         """Drop what is held of it in memory."""
-
-
-class RunDeletion(Protocol):
-    """What knows the runs of conversations."""
-
-    async def list_waiting(self, thread_id: str) -> list[FinishedTurn]:
-        """The turns of a conversation that are still to be written to the transcript."""
-
-    async def delete(self, thread_id: str) -> int:
-        """Remove what is kept of its runs, and those turns; how many runs there were."""
 
 
 class Runner:
@@ -75,11 +57,11 @@ class Runner:
         bots: how each of them answers.
         places: of the answers in long conversations.
         transcripts: what SQL keeps of conversations.
-        answers: those to first questions, None where they are not to be given again.
+        answers: those to first questions; None where they are not to be given again.
         models: the model of each bot, which is asked for a turn.
         is_judged: whether a language model decides about sentences of which nothing else is certain.
         entailment: reads sentences with their passages, None where no such model is configured.
-        tools: those that bots may name, None where there are none.
+        tools: those that bots may name.
     """
 
     def __init__(
@@ -92,13 +74,13 @@ class Runner:
         bots: BotDirectory,
         places: AnswerPlaces,
         transcripts: Transcripts,
-        answers: AnswerCache | None = None,
-        is_judged: bool = False,
-        entailment: Entailment | None = None,
-        tools: ToolService | None = None,
+        answers: AnswerCache | None,
+        is_judged: bool,
+        entailment: Entailment | None,
+        tools: ToolService,
     ) -> None:
         self._store: ConversationStore = saver
-        self._places, self._reader = places, ConversationReader(saver, places)
+        self._places = places
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
         self._is_judged, self._entailment, self._tools = is_judged, entailment, tools
@@ -189,15 +171,10 @@ class Runner:
             cache_session=self._cache_session(record, bot),
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
-            tools=self._open_tools(record, bot),
+            tools=self._tools.open_turn(
+                record.ctx, bot, Approval.read(record.approval), partial(self._is_durable, record.thread_id)
+            ),
         )
-
-    def _open_tools(self, record: RunRecord, bot: BotConfig) -> TurnTools | None:
-        if self._tools is None or not bot.tools:
-            return None
-        approval = Approval.read(record.approval)
-        is_durable = partial(self._is_durable, record.thread_id)
-        return self._tools.open_turn(record.ctx, bot, approval, is_durable)
 
     def _is_durable(self, thread_id: str) -> bool:
         return self._store.persistence_of(thread_id) == "redis"
@@ -207,89 +184,7 @@ class Runner:
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)
 
-    async def run_in(self, ctx: Principal, conversation_id: str) -> str | None:
-        """The id of the run that is going on in the conversation now, None if there is none."""
-        return await self._leases.holder(thread_of(ctx, conversation_id))
-
-    async def conversation(
-        self,
-        ctx: Principal,
-        conversation_id: str,
-        asked: HumanMessage | None = None,
-        *,
-        limit: int,
-        before: int | None = None,
-    ) -> dict[str, Any]:
-        """A part of the conversation as the API shows it, see `ConversationReader.page`."""
-        thread_id = thread_of(ctx, conversation_id)
-        try:
-            page = await self._reader.page(thread_id, limit=limit, before=before, asked=asked)
-        except NotFound:
-            page = await self._transcripts.page(ctx, conversation_id, limit=limit, before=before)
-        if asked is not None and page["total"] == 1:  # the first one, or its state has expired
-            with suppress(NotFound, StoreUnavailable):
-                page = await self._transcripts.page(ctx, conversation_id, asked, limit=limit, before=before)
-        return {"id": conversation_id, "conversation_id": conversation_id, **page}
-
-    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
-        """See `ConversationReader.answer`; also of a conversation whose state has expired."""
-        try:
-            return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
-        except NotFound:
-            if await self._has_state(thread_of(ctx, conversation_id)):
-                raise
-        return await self._transcripts.answer(ctx, conversation_id, run_id)
-
-    async def require(self, ctx: Principal, conversation_id: str) -> None:
-        """See `ConversationReader.require`; also of a conversation whose state has expired."""
-        try:
-            await self._reader.require(thread_of(ctx, conversation_id))
-        except NotFound:
-            await self._transcripts.require(ctx, conversation_id)
-
-    async def delete(self, ctx: Principal, conversation_id: str, runs: RunDeletion, *, erases: bool) -> None:
-        """Let the conversation be gone, with its runs; unless *erases*, it can be restored for a while.
-
-        Raises:
-            NotFound: there is none of this id for the caller, nor a run of one.
-            Conflict: it is being answered.
-            StoreUnavailable: Redis or the database is away; something may be gone, and it can be tried again.
-        """
-        thread_id = thread_of(ctx, conversation_id)
-        async with self._leases.hold(thread_id):
-            has_state, waiting = await self._has_state(thread_id), await runs.list_waiting(thread_id)
-            # First: what comes in late from now on is refused there.
-            was_kept = await self._transcripts.delete(
-                ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
-            )
-            count = await runs.delete(thread_id)
-            if has_state:
-                await self._store.adelete_thread(thread_id)
-            elif not (was_kept or count):
-                raise NotFound("Conversation not found or expired.")
-
-    async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
-        """Take back that the conversation was deleted; what is listed of it.
-
-        Raises:
-            NotFound: none of this id was, or it cannot be restored any more.
-            Conflict: another conversation of this id has begun since.
-        """
-        thread_id = thread_of(ctx, conversation_id)
-        async with self._leases.hold(thread_id):
-            if await self._has_state(thread_id):
-                raise Conflict("There is a conversation of this id, which is not deleted.")
-            return await self._transcripts.restore(ctx, conversation_id)
-
-    async def _has_state(self, thread_id: str) -> bool:
-        try:
-            with suppress(StateUnreadable):  # it is there, and need not be read to be forgotten
-                await self._reader.require(thread_id)
-        except NotFound:
-            return False
-        return True
-
-    def forget(self, thread_id: str) -> None:
+    def drop_held(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
         self._store.forget_held(thread_id)
         if self._answers is not None:

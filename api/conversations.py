@@ -73,7 +73,7 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     ctx = at_bot(ctx, query.bot_id)
-    part = await services().runs.conversation(ctx, conversation_id, limit=query.limit, before=query.before)
+    part = await services().conversations.read(ctx, conversation_id, limit=query.limit, before=query.before)
     shown = await link_conversation(ctx, await add_ratings(ctx, part))
     with suppress(StoreUnavailable):
         listed = await services().transcripts.note_reading(ctx, conversation_id)
@@ -112,7 +112,7 @@ async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
 async def restore(ctx: Principal, path: ConversationPath, query: BotQuery) -> Response:
     """Take back that it was deleted, without its ratings. 404 if it is erased, 409 if another of its id has begun."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    restored = await services().runs.restore(at_bot(ctx, query.bot_id), conversation_id)
+    restored = await services().conversations.restore(at_bot(ctx, query.bot_id), conversation_id)
     return respond(describe_listed(restored))
 
 
@@ -131,7 +131,7 @@ async def forget(ctx: Principal, path: ConversationPath, query: DeletionQuery) -
         at_bot(ctx, query.bot_id),
     )
     try:
-        await services().runs.delete(ctx, conversation_id, erases=query.permanent)
+        await services().conversations.delete(ctx, conversation_id, erases=query.permanent)
     except NotFound:  # it has expired, or the database was away when it was removed
         if not await forget_ratings(ctx, conversation_id):
             raise

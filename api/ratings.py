@@ -101,12 +101,12 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     conversation_id, run_id = _check_path(path)
     ctx = at_bot(ctx, query.bot_id)
-    found = await services().runs.answer(ctx, conversation_id, run_id)
+    found = await services().conversations.answer(ctx, conversation_id, run_id)
     rating = _make_rating(conversation_id, run_id, found, body)
     keys = services().state_keys
     shown = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
     try:
-        await services().runs.require_conversation(ctx, conversation_id)
+        await services().conversations.require(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
         await forget_ratings(ctx, conversation_id)
         raise

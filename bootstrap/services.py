@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.bots import BotDirectory
+from agents.conversations import Conversations
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
 from agents.tools.registry import ToolRegistry
 from agents.transcripts import Transcripts
 from auth.principal import DEFAULT_TENANT
+from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
 from bootstrap.data_sources import DataSources
 from bootstrap.ingesting import quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
-from bootstrap.parts import open_runs, open_search, open_stores, start_background, start_monitor
+from bootstrap.parts import open_search, open_stores
+from bootstrap.running import start_background, start_monitor
 from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
 from bootstrap.stores import make_disk_space
@@ -54,6 +57,7 @@ class Services:
     library: Library
     checkpointer: FallbackCheckpointer
     runs: Runs
+    conversations: Conversations
     bots: BotDirectory
     transcripts: Transcripts
     tenant_models: TenantModels
@@ -108,7 +112,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         stores = await open_stores(stack, settings, patience_s=patience_s)
         search = await open_search(stores)
-        conversations = await open_runs(stores, search)
+        agent = await open_agent(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
         background = await start_background(stores, search, reading_policy(settings, sandbox), progress)
@@ -119,16 +123,17 @@ async def open_services(
             database=stores.database,
             document_files=stores.document_files,
             library=Library(stores.database, stores.document_files, quotas_of(settings)),
-            checkpointer=conversations.checkpointer,
-            runs=conversations.runs,
-            bots=conversations.bots,
-            transcripts=conversations.transcripts,
-            tenant_models=conversations.tenant_models,
-            tools=conversations.tools,
-            data_sources=conversations.data_sources,
+            checkpointer=agent.checkpointer,
+            runs=agent.runs,
+            conversations=agent.conversations,
+            bots=agent.bots,
+            transcripts=agent.transcripts,
+            tenant_models=agent.tenant_models,
+            tools=agent.tools,
+            data_sources=agent.data_sources,
             serving=search.serving,
             model=search.model,
-            monitor=await start_monitor(stores, search, conversations, background, disk),
+            monitor=await start_monitor(stores, search, agent, background, disk),
             disk=disk,
             upload_space=UploadSpace(disk),
             background=background,

@@ -3,7 +3,7 @@
 import click
 from flask.cli import AppGroup, with_appcontext
 
-from bootstrap.parts import make_retention
+from bootstrap.agent import make_retention
 from cli.operator import existing_operator, records, settings
 from domain.keys import get_tenant
 from domain.transcript_retention import DAY_S, set_retention_days

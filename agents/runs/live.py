@@ -191,7 +191,7 @@ class LiveRun:
                 self._written = upto
                 if waiting is not None:
                     self._hand_over_turn(state)
-                self.heard(state)
+                self.apply_state(state)
 
     def _hand_over_turn(self, state: int) -> None:
         if state == ADDED and self._outbox is not None and self.turn is not None:
@@ -204,7 +204,7 @@ class LiveRun:
         if state == LOST:
             await self.register()
         elif state is not None:
-            self.heard(state)
+            self.apply_state(state)
         return self.is_ours and not self.is_cancelled and state is not None
 
     async def register(self) -> None:
@@ -215,8 +215,8 @@ class LiveRun:
         if had:
             await self.flush()
 
-    def heard(self, state: int) -> None:
-        """What the run store says of it."""
+    def apply_state(self, state: int) -> None:
+        """Do as the run store says of it."""
         if state == TAKEN and self.is_ours:
             self.drop()
         elif state == UNWANTED and not self.is_cancelled:

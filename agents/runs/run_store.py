@@ -223,7 +223,7 @@ class RunStore:
             await self._surely("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
             await self._surely("EXPIRE", CONTROL, CONTROL_KEPT_S)
 
-    async def orders(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
+    async def read_control(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
         """What all workers are told; waits for the first one."""
         if not self._circuit.may_try():
             return None

@@ -1,0 +1,165 @@
+"""Conversations as their owners deal with them: read, deleted and restored, whether their state has expired or not."""
+
+from contextlib import suppress
+from typing import Any, Protocol
+
+from langchain_core.messages import HumanMessage
+
+from agents.answer_places import AnswerPlaces
+from agents.leases import Leases
+from agents.messages import question_message
+from agents.reading import Answered, ConversationReader, MessageStore
+from agents.runs.deletions import Deletions
+from agents.runs.outbox import Outbox
+from agents.runs.record import RunRecord
+from agents.runs.runs import Runs
+from agents.runs.worker import RunWorker
+from agents.threads import thread_of
+from agents.transcripts import ListedConversation, Transcripts
+from auth.principal import Principal
+from utils.checkpointer.errors import StateUnreadable
+from utils.errors import Conflict, NotFound, StoreUnavailable
+
+
+class StateStore(MessageStore, Protocol):
+    """Where the state of conversations is kept."""
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete the state of a conversation."""
+
+
+class Conversations:
+    """The state of conversations in Redis, their runs, and what SQL keeps of them.
+
+    Args:
+        runs: of all workers.
+        worker: this process's, which holds something of conversations.
+        deletions: lets every worker know of conversations that are deleted.
+        outbox: where turns wait for the transcript.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        leases: Leases,
+        places: AnswerPlaces,
+        transcripts: Transcripts,
+        runs: Runs,
+        worker: RunWorker,
+        deletions: Deletions,
+        outbox: Outbox,
+    ) -> None:
+        self._store, self._reader = store, ConversationReader(store, places)
+        self._leases, self._transcripts = leases, transcripts
+        self._runs, self._worker, self._deletions, self._outbox = runs, worker, deletions, outbox
+
+    async def read(
+        self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None
+    ) -> dict[str, Any]:
+        """A part of the conversation as the API shows it, see `ConversationReader.page`; with the question that is
+        being answered now."""
+        run_id, asked = await self._find_running(ctx, conversation_id)
+        page = await self._read_page(ctx, conversation_id, asked, limit=limit, before=before)
+        unanswered = page.pop("unanswered", None)
+        is_waiting = run_id is None and unanswered is not None and await self._is_waiting(ctx, unanswered)
+        return {
+            "id": conversation_id,
+            "conversation_id": conversation_id,
+            **page,
+            "running": run_id is not None,
+            "waiting": is_waiting,
+            "run_id": unanswered if is_waiting else run_id or None,
+        }
+
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
+        """See `ConversationReader.answer`; also of a conversation whose state has expired."""
+        try:
+            return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
+        except NotFound:
+            if await self._has_state(thread_of(ctx, conversation_id)):
+                raise
+        return await self._transcripts.answer(ctx, conversation_id, run_id)
+
+    async def require(self, ctx: Principal, conversation_id: str) -> None:
+        """See `ConversationReader.require`; also of a conversation whose state has expired."""
+        try:
+            await self._reader.require(thread_of(ctx, conversation_id))
+        except NotFound:
+            await self._transcripts.require(ctx, conversation_id)
+
+    async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool) -> None:
+        """Delete the conversation with its runs, for every worker; unless *erases*, it can be restored for a while.
+
+        Raises:
+            NotFound: there is none of this id for the caller, nor a run of one.
+            Conflict: it is being answered.
+            StoreUnavailable: Redis or the database is away; something may be gone, and it can be tried again.
+        """
+        thread_id = thread_of(ctx, conversation_id)
+        async with self._leases.hold(thread_id):
+            has_state = await self._has_state(thread_id)
+            waiting = await self._outbox.find(await self._deletions.list_runs(thread_id))
+            # First: what comes in late from now on is refused there.
+            was_kept = await self._transcripts.delete(
+                ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
+            )
+            count = await self._deletions.delete_runs(thread_id)
+            self._worker.drop_held(thread_id)
+            if has_state:
+                await self._store.adelete_thread(thread_id)
+            elif not (was_kept or count):
+                raise NotFound("Conversation not found or expired.")
+
+    async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
+        """Take back that the conversation was deleted; what is listed of it.
+
+        Raises:
+            NotFound: none of this id was, or it cannot be restored any more.
+            Conflict: another conversation of this id has begun since.
+        """
+        thread_id = thread_of(ctx, conversation_id)
+        async with self._leases.hold(thread_id):
+            if await self._has_state(thread_id):
+                raise Conflict("There is a conversation of this id, which is not deleted.")
+            return await self._transcripts.restore(ctx, conversation_id)
+
+    async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, HumanMessage | None]:
+        """The run that is going on in the conversation, None if there is none; and its question, where it is known."""
+        run_id = await self._leases.holder(thread_of(ctx, conversation_id))
+        record = await self._find_record(ctx, run_id) if run_id else None
+        if record is None:
+            return run_id, None
+        if record.status != "running":  # it was given up, and nobody else has asked since
+            return None, None
+        return run_id, question_message(record.message, record.id, said_at=record.created_at)
+
+    async def _is_waiting(self, ctx: Principal, run_id: str) -> bool:
+        record = await self._find_record(ctx, run_id)
+        return record is not None and record.status == "waiting"
+
+    async def _find_record(self, ctx: Principal, run_id: str) -> RunRecord | None:
+        """The run; None where the caller has none of this id, or that cannot be known now."""
+        with suppress(NotFound, StoreUnavailable):
+            return (await self._runs.find(ctx, run_id))[0]
+        return None
+
+    async def _read_page(
+        self, ctx: Principal, conversation_id: str, asked: HumanMessage | None, *, limit: int, before: int | None
+    ) -> dict[str, Any]:
+        try:
+            page = await self._reader.page(thread_of(ctx, conversation_id), limit=limit, before=before, asked=asked)
+        except NotFound:
+            page = await self._transcripts.page(ctx, conversation_id, limit=limit, before=before)
+        if asked is not None and page["total"] == 1:  # the first one, or its state has expired
+            with suppress(NotFound, StoreUnavailable):
+                page = await self._transcripts.page(ctx, conversation_id, asked, limit=limit, before=before)
+        return page
+
+    async def _has_state(self, thread_id: str) -> bool:
+        try:
+            with suppress(StateUnreadable):  # it is there, and need not be read to be deleted
+                await self._reader.require(thread_id)
+        except NotFound:
+            return False
+        return True

@@ -1,0 +1,209 @@
+"""What answers questions: the runs of a service, and what they work with."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from agents.answer_cache import AnswerCache
+from agents.answer_places import AnswerPlaces
+from agents.conversations import Conversations
+from agents.leases import Leases
+from agents.runner import Runner
+from agents.runs.deletions import Deletions
+from agents.runs.outbox import Outbox
+from agents.runs.run_store import RunStore
+from agents.runs.runs import RunPolicy, Runs
+from agents.runs.transcript_writer import TranscriptWriter
+from agents.runs.worker import RunWorker
+from agents.tools.registry import ToolRegistry
+from agents.tools.turn import ToolService
+from agents.transcripts import Transcripts
+from bootstrap.bots import StoredBots, make_default_bot
+from bootstrap.data_sources import DataSources
+from bootstrap.model_registry import ModelRegistry
+from bootstrap.models import make_quotes, open_answers, open_entailment
+from bootstrap.parts import Search, Stores, run_until_closed
+from bootstrap.permissions import check_in_thread, make_permission_check
+from bootstrap.savers import make_keyring, open_saver
+from bootstrap.stores import open_deletions
+from bootstrap.tenant_models import TenantModels
+from bootstrap.tools import open_tools, tool_limits
+from bootstrap.transcript_upkeep import TranscriptUpkeep
+from config import Settings
+from domain.transcript_retention import DAY_S, Retention
+from utils.checkpointer import FallbackCheckpointer
+from utils.checkpointer.clients import AsyncClient
+from utils.errors import ProblemError
+
+logger = logging.getLogger("bootstrap.services")
+
+_LAST_RETURN_S = 7.0  # a Redis that failed is asked again after 5 s
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What answers, and what it has said."""
+
+    checkpointer: FallbackCheckpointer
+    answers: AnswerCache | None
+    runs: Runs
+    conversations: Conversations
+    bots: StoredBots
+    transcripts: Transcripts
+    transcript_writer: TranscriptWriter
+    tenant_models: TenantModels
+    tools: ToolRegistry
+    data_sources: DataSources
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is kept of conversations and their runs: in Redis, or in SQL."""
+
+    redis: AsyncClient
+    leases: Leases
+    checkpointer: FallbackCheckpointer
+    places: AnswerPlaces
+    deletions: Deletions
+    run_store: RunStore
+    outbox: Outbox
+    transcripts: Transcripts
+
+
+async def open_agent(stores: Stores, search: Search) -> Agent:
+    """The agent; what it does not end with the stack another worker goes on with."""
+    stack, settings = stores.stack, stores.settings
+    memory = _open_memory(stores)
+    answers = open_answers(stack, settings, stores.database, memory.deletions)
+    bots = StoredBots(stores.database, make_default_bot(settings))
+    stack.callback(bots.close)
+    tenant_models = _open_tenant_models(stores, search)
+    models = ModelRegistry(search.model, tenant_models.open)
+    stack.push_async_callback(models.aclose)
+    data_sources = DataSources(settings, stores.database, make_keyring(settings))
+    stack.callback(data_sources.close)
+    tools = open_tools(settings, search.serving.retriever, data_sources.ask)
+    check_permission = check_in_thread(stores.database, make_permission_check(settings))
+    runner = Runner(
+        memory.checkpointer,
+        leases=memory.leases,
+        retriever=search.serving.retriever,
+        models=models,
+        bots=bots,
+        places=memory.places,
+        transcripts=memory.transcripts,
+        answers=answers,
+        is_judged=settings.verify_judge,
+        entailment=await open_entailment(stack, settings),
+        tools=ToolService(tools, check_permission, tool_limits(settings)),
+    )
+    worker = RunWorker(
+        runner,
+        memory.run_store,
+        check_permission=check_permission,
+        outbox=memory.outbox,
+        observer=stores.telemetry.runs,
+    )
+    runs = Runs(worker, memory.run_store, RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease))
+    conversations = Conversations(
+        memory.checkpointer,
+        leases=memory.leases,
+        places=memory.places,
+        transcripts=memory.transcripts,
+        runs=runs,
+        worker=worker,
+        deletions=memory.deletions,
+        outbox=memory.outbox,
+    )
+    writer = _start_work(stores, memory, worker, runs)
+    return Agent(
+        memory.checkpointer,
+        answers,
+        runs,
+        conversations,
+        bots,
+        memory.transcripts,
+        writer,
+        tenant_models,
+        tools,
+        data_sources,
+    )
+
+
+def _open_memory(stores: Stores) -> _Memory:
+    settings, redis, keys = stores.settings, stores.connections.asynchronous(), make_keyring(stores.settings)
+    retention = make_retention(settings)
+    leases = Leases(redis, hold_s=settings.run_lease, wait_s=settings.conversation_wait)
+    checkpointer = FallbackCheckpointer(open_saver(settings, stores.connections), leases=leases)
+    stores.stack.push_async_callback(_return_last, checkpointer)
+    return _Memory(
+        redis=redis,
+        leases=leases,
+        checkpointer=checkpointer,
+        places=AnswerPlaces(redis, ttl_s=settings.conversation_ttl),
+        deletions=open_deletions(settings, stores.connections),
+        run_store=RunStore(
+            redis, worker=uuid4().hex, hold_s=settings.run_lease, keys=keys, stores=stores.telemetry.stores
+        ),
+        outbox=Outbox(redis, default_s=retention.default_s, keys=keys),
+        transcripts=Transcripts(stores.database, retention=retention, keys=keys, undo_s=settings.conversation_undo),
+    )
+
+
+def _open_tenant_models(stores: Stores, search: Search) -> TenantModels:
+    models = TenantModels(
+        stores.settings,
+        stores.database,
+        make_keyring(stores.settings),
+        quotes=make_quotes(search.asked),
+        observer=stores.telemetry.tenant_models,
+    )
+    stores.stack.callback(models.close)
+    return models
+
+
+def _start_work(stores: Stores, memory: _Memory, worker: RunWorker, runs: Runs) -> TranscriptWriter:
+    """Begin what goes on until the stack is closed."""
+    writer = TranscriptWriter(
+        memory.outbox,
+        stores.database,
+        retention=memory.transcripts.retention,
+        keys=make_keyring(stores.settings),
+        list_unwritten=worker.list_unwritten,
+    )
+    embedded = stores.settings.redis_address is None
+    upkeep = TranscriptUpkeep(stores.database, memory.transcripts, memory.redis, embedded=embedded)
+    stores.stack.push_async_callback(_write_last, writer)
+    for work in (runs.keep(), writer.run(), upkeep.run()):
+        run_until_closed(stores.stack, work)
+    stores.stack.push_async_callback(runs.drain, 0)
+    return writer
+
+
+def make_retention(settings: Settings) -> Retention:
+    """How long conversations are kept in SQL."""
+    days = settings.transcript_retention_days
+    return Retention(settings.conversation_ttl if days is None else days * DAY_S)
+
+
+async def _return_last(checkpointer: FallbackCheckpointer) -> None:
+    """Write what is held in memory to Redis before it is lost with the process; say so where that cannot be done."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_RETURN_S):
+            while checkpointer.held_conversations:
+                if not await checkpointer.return_held():
+                    await asyncio.sleep(_LAST_RETURN_S / 20)
+    if lost := checkpointer.held_conversations:
+        logger.error("Redis is unavailable: %s conversations held in memory are lost as this process ends.", lost)
+
+
+async def _write_last(writer: TranscriptWriter) -> None:
+    """Write to the transcript what waits as the process ends: of what Redis was not told, nobody else knows."""
+    with suppress(TimeoutError, ProblemError, RedisError):
+        async with asyncio.timeout(_LAST_RETURN_S):
+            while await writer.write_waiting():
+                pass

@@ -1,0 +1,115 @@
+"""What goes on beside the requests of a service: background work, and the monitor."""
+
+import asyncio
+import logging
+from functools import partial
+
+from auth.operators import make_operator
+from auth.principal import DEFAULT_TENANT
+from bootstrap.agent import Agent
+from bootstrap.background import Background
+from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
+from bootstrap.ingesting import make_ingesting, scanner_check
+from bootstrap.knowledge import Progress, load_knowledge, retire_samples
+from bootstrap.metric_sources import list_models, register_metric_sources
+from bootstrap.monitor import Monitor
+from bootstrap.parts import Search, Stores, run_until_closed
+from config import SAMPLES
+from domain.in_thread import write
+from domain.leadership import Leadership
+from domain.ratings import forget_older
+from indexing.comparing import DocumentComparer
+from ingestion.pipeline import LoadSummary
+from ingestion.policy import ReadingPolicy
+from utils.disk import DiskSpace
+from utils.errors import ProblemError
+
+logger = logging.getLogger("bootstrap.services")
+
+OPERATOR = make_operator(DEFAULT_TENANT)
+
+
+async def start_background(
+    stores: Stores, search: Search, policy: ReadingPolicy, progress: Progress | None
+) -> Background:
+    """The work that one process does for all, begun."""
+    settings, database, document_files = stores.settings, stores.database, stores.document_files
+    crawling = CrawlScheduler(
+        database, document_files, crawl_rules(settings, policy), at_once=settings.crawl_concurrency
+    )
+    comparer = DocumentComparer(
+        database=database,
+        index=lambda: (search.serving.opened.index, search.serving.opened.spec.chunking_version),
+        is_busy=lambda: search.reconciler.pending() > 0,
+        delay_s=settings.conflict_scan_delay,
+    )
+    retire = partial(retire_samples, database, OPERATOR, document_files)
+    background = Background(
+        search.reconciler,
+        partial(_load, stores, progress or _ignore_progress, policy),
+        forget=partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days)),
+        working=make_ingesting(settings, database, document_files, policy).make_pool(settings.ingestion_workers),
+        leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
+        crawl=crawling.run,
+        compare=comparer.run if settings.conflict_scan else None,
+        retire_samples=retire if settings.knowledge_dir is None else None,
+        replaced=search.opener.replaced,
+    )
+    stores.stack.push_async_callback(background.stop)
+    await background.start()
+    run_until_closed(stores.stack, search.serving.watch())
+    return background
+
+
+async def start_monitor(
+    stores: Stores, search: Search, agent: Agent, background: Background, disk: DiskSpace
+) -> Monitor:
+    """What looks at all of them, after its first look, and the metrics."""
+    settings, telemetry = stores.settings, stores.telemetry
+    monitor = Monitor(
+        checkpointer=agent.checkpointer,
+        connections=stores.connections,
+        database=stores.database,
+        index=search.serving,
+        indexer=search.reconciler,
+        background=background,
+        memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
+        check_scanner=scanner_check(settings),
+        is_scanner_required=settings.scanner_required,
+        language_model=search.model.circuit,
+        transcript_writer=agent.transcript_writer,
+        stores=telemetry.stores,
+        disk=disk,
+        keeps_turns_on_disk=settings.redis_address is None,
+    )
+    await monitor.look()
+    run_until_closed(stores.stack, monitor.run())
+    if telemetry.sampler:
+        register_metric_sources(
+            telemetry, monitor, list_models(search.model, search.embedder, search.asked, agent.answers)
+        )
+        run_until_closed(stores.stack, telemetry.sampler.run())
+    return monitor
+
+
+async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> LoadSummary | None:
+    summary = await load_knowledge(
+        stores.database,
+        OPERATOR,
+        stores.settings.documents_folder,
+        samples=SAMPLES,
+        keep_samples=stores.settings.knowledge_dir is not None,
+        policy=policy,
+        progress=progress,
+        document_files=stores.document_files,
+        data_dir=stores.settings.data_dir,
+    )
+    try:
+        await asyncio.to_thread(stores.document_files.tidy)
+    except ProblemError as exc:
+        logger.warning("Orphaned files will be deleted at the next start: %s", exc.detail)
+    return summary
+
+
+def _ignore_progress(done: int, total: int, name: str) -> None:
+    """Progress that nobody watches."""
