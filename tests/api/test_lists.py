@@ -16,6 +16,7 @@ LISTS = {
     "/v1/tenant/conflicts": "conflicts",
     "/v1/tenant/ratings": "ratings",
     "/v1/tenant/web-sources": "web_sources",
+    "/v1/tenant/data-sources": "data_sources",
 }
 
 
