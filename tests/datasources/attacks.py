@@ -201,6 +201,7 @@ WITH RECURSIVE a(x) AS (SELECT secret FROM vault UNION SELECT x FROM a) SELECT x
 CREATE TRIGGER owned AFTER INSERT ON cities BEGIN SELECT 1; END
 CREATE VIRTUAL TABLE owned USING fts5(x)
 SELECT name FROM employees WHERE abs(CASE WHEN region = 'south' THEN -9223372036854775808 ELSE 1 END) > 0
+SELECT name FROM employees WHERE abs((id = 3) * -9223372036854775807 - 1 + (id <> 3)) IS NULL
 SELECT 1 FROM employees WHERE sum(salary) OVER () > 0
 """
 
@@ -310,6 +311,9 @@ SELECT CAST(secret AS int) FROM public.vault
 SELECT 'public.vault'::regclass::text, 'LEAK' FROM public.vault
 SELECT name FROM public.employees WHERE 1 / (CASE WHEN region = 'south' THEN 0 ELSE 1 END) = 1
 SELECT name FROM public.employees WHERE CAST(CASE WHEN region = 'south' THEN name ELSE '1' END AS int) = 1
+SELECT name FROM public.employees WHERE 1 / (id - 3) < 5
+SELECT name FROM public.employees WHERE id / (id - 3) IS NULL
+SELECT e.name FROM public.employees e JOIN public.cities c ON 1 / (e.id - 3) < 5
 SELECT name FROM public.employees ORDER BY CAST(CASE WHEN region = 'south' THEN name ELSE '1' END AS int)
 SELECT chr(67), secret FROM public.vault
 SELECT convert_from('x', 'UTF8'), secret FROM public.vault
