@@ -67,7 +67,7 @@ def library(pytestconfig: pytest.Config) -> Library:
 def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service as it is with nothing configured, with its vectors computed; requests are not limited."""
     variables = {"RATE_LIMIT_ENABLED": "false", "CHAT_PAGE_KEY": PAGE_KEY}
-    with library.service(tmp_path_factory.mktemp("service"), **variables).watched() as running:
+    with library.service(tmp_path_factory.mktemp("service"), **variables).keeping_vectors().watched() as running:
         yield running
         assert_nothing_held_the_loop(running)
 
@@ -119,7 +119,7 @@ def service_with_model(
     """The service with a language model at `model_server`, impatient and without retries."""
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_TIMEOUT": "2", "LLM_MAX_RETRIES": "0"}
     folder = tmp_path_factory.mktemp("with-model")
-    with library.service(folder, RATE_LIMIT_ENABLED="false", **variables).watched() as running:
+    with library.service(folder, RATE_LIMIT_ENABLED="false", **variables).keeping_vectors().watched() as running:
         yield running
         assert_nothing_held_the_loop(running)
 

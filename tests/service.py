@@ -98,7 +98,12 @@ class Service:
 
     def watched(self) -> Self:
         """The same, looked at by `tests/watch` from its start on."""
-        self._watch = {"LOOP_HELD_FILE": str(self._held)}
+        self._watch["LOOP_HELD_FILE"] = str(self._held)
+        return self
+
+    def keeping_vectors(self) -> Self:
+        """The same, which works out the vector of a sentence once if forked; see `tests/preloaded_server.py`."""
+        self._watch["VECTORS_KEPT"] = "yes"
         return self
 
     def loop_held(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def public_service(library: Library, tmp_path_factory: pytest.TempPathFactory) -
         "CORS_ORIGINS": f"{ALLOWED_ORIGIN}/, https://*.intranet.example.org",
         "RATE_LIMIT_ENABLED": "false",
     }
-    with library.service(tmp_path_factory.mktemp("public"), **variables) as running:
+    with library.service(tmp_path_factory.mktemp("public"), **variables).keeping_vectors() as running:
         yield running
 
 
