@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, cast
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from agents.bots import BotConfig
@@ -17,7 +17,7 @@ from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import NON_BLANK, BotId
+from api.schemas import NON_BLANK, WHOLE, BotId
 from api.services import services
 from auth.principal import DEFAULT_BOT, Principal
 from auth.scopes import Scope
@@ -47,11 +47,10 @@ _Instructions = Annotated[
     ),
 ]
 _Datasets = Annotated[list[str], Field(max_length=100, description="What it answers from; empty: all of the tenant's.")]
-# A number such as 5.0 is a whole one to JSON Schema.
 _TopK = Annotated[
     int,
-    BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
     Field(ge=1, le=20, description="Passages an answer rests on at most."),
+    WHOLE,
 ]
 _Model = Annotated[BotId, Field(description="The model that it answers by; null: the service's own.")]
 _ToolNames = Annotated[list[Annotated[str, Field(pattern=f"^{NAME.pattern}$")]], Field(max_length=32)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, WithJsonSchema
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
@@ -16,7 +16,7 @@ from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import BotId
+from api.schemas import WHOLE, BotId
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -42,11 +42,10 @@ _ApiKey = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{API_KEY.pattern}$", "writeOnly": True}),
 ]
 _Temperature = Annotated[float, Field(ge=0, le=2, description="null: as the provider does.")]
-# A number such as 5.0 is a whole one to JSON Schema.
 _MaxTokens = Annotated[
     int,
-    BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
     Field(ge=1, le=1_000_000, description="Of an answer; null: as the provider does."),
+    WHOLE,
 ]
 _TimeoutS = Annotated[float, Field(ge=1, le=600, description="Seconds to wait; null: as long as LLM_TIMEOUT says.")]
 

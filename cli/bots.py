@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from bootstrap.tools import list_tools
 from cli.operator import json_option, read_as_operator, settings, tenant_option, write_as_operator
+from cli.tables import align_columns
 from domain import bots
 from domain.bots import MOST_BOTS, BotAnswers, StoredBot
 from domain.paging import Part
@@ -116,8 +117,7 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         said = ", ".join(f"{name} {_shorten(row[name])}" for name in BotAnswers.__annotations__ if name in row)
         lines.append((row["id"], "on" if row["enabled"] else "off", str(row["version"]), row["name"], said))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(align_columns(lines))
 
 
 def _shorten(value: object) -> str:

@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 from auth.scopes import Scope
 from cli.operator import json_option, read_as_operator, tenant_option, write_as_operator
+from cli.tables import align_columns
 from domain import keys
 from domain.bots import get_bot
 from domain.models import ApiKey, now
@@ -145,5 +146,4 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in [_HEAD, *lines])
+    return "\n".join(align_columns([_HEAD, *lines]))

@@ -21,6 +21,7 @@ from cli.operator import (
     tenant_option,
     write_as_operator,
 )
+from cli.tables import align_columns
 from domain import chat_models
 from domain.chat_models import BASE_URLS, LONGEST_NAME, MOST_MODELS, ModelParameters, ModelSpec, Provider, StoredModel
 from domain.paging import Part
@@ -180,5 +181,4 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
         said = ", ".join(f"{name} {row[name]:g}" for name in _PARAMETERS if name in row)
         named = (row["id"], str(row["version"]), row["provider"], make_printable(row["model"]))
         lines.append((*named, row["base_url"], key, said))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(align_columns(lines))

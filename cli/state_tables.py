@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from agents.threads import parse_thread
+from cli.tables import align_columns
 from utils.checkpointer.export import convert_to_json
 from utils.checkpointer.inspection import CheckpointEntry, ConversationOverview, StoredConversation
 from utils.checkpointer.sizes import ConversationSizes
@@ -38,7 +39,7 @@ def format_list(shown: Sequence[StoredConversation], *, total: int) -> str:
     """A table of conversations, and how many there are."""
     rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in shown)]
     count = f"{total} conversations" + (f", {len(shown)} shown: see --limit" if len(shown) < total else "")
-    return "\n".join([*_align(rows), "", count]) if shown else "No conversations."
+    return "\n".join([*align_columns(rows), "", count]) if shown else "No conversations."
 
 
 def format_overview(overview: ConversationOverview, *, messages: bool, as_json: bool) -> str:
@@ -53,7 +54,7 @@ def format_sizes(sizes: ConversationSizes, *, as_json: bool) -> str:
     if as_json:
         return json.dumps(asdict(sizes) | {"stored_bytes": sizes.stored_bytes, "saving": round(sizes.saving, 2)})
     kinds = [(kind, str(sizes.counts.get(kind, 0)), str(size)) for kind, size in sizes.bytes_by_kind.items()]
-    lines = _align([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
+    lines = align_columns([("KIND", "FIELDS", "BYTES"), *kinds, ("together", "", str(sizes.stored_bytes))])
     lines += ["", *(f"{escape(key)}: {_format_memory(used)}" for key, used in sizes.memory_bytes.items()), ""]
     values = _format_size(sizes.values_bytes)
     lines.append(f"Values: {values} uncompressed, {sizes.compression:.1f} times smaller as stored.")
@@ -90,21 +91,23 @@ def _describe_overview(overview: ConversationOverview, messages: bool) -> dict[s
 def _format_sections(overview: ConversationOverview, messages: bool) -> Iterator[str]:
     yield from format_list([overview.found], total=1).splitlines()[:2]
     yield ""
-    yield from _align(
+    yield from align_columns(
         [
             ("NAMESPACE", "CHECKPOINTS", "NEWEST"),
             *((escape(ns) or "(root)", str(overview.counts[ns]), escape(head)) for ns, head in overview.heads.items()),
         ]
     )
     yield ""
-    yield from _align([("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_format_line, overview.newest)])
+    yield from align_columns(
+        [("STEP", "SOURCE", "TIME", "CHECKPOINT", "NAMESPACE"), *map(_format_line, overview.newest)]
+    )
     yield ""
-    yield from _align(
+    yield from align_columns(
         [("CHANNEL", "BYTES", "KIND"), *((escape(p.channel), str(p.size_bytes), p.kind) for p in overview.channels)]
     )
     if overview.pending:
         yield ""
-        yield from _align(
+        yield from align_columns(
             [
                 ("PENDING IN", "BYTES", "TASK", "KIND"),
                 *((escape(p.channel), str(p.size_bytes), p.task_id, p.kind) for p in overview.pending),
@@ -127,11 +130,6 @@ def _list_messages(overview: ConversationOverview) -> Iterator[dict[str, Any]]:
     for value in values.values():
         if isinstance(value, list):
             yield from (convert_to_json(item) for item in value if isinstance(item, BaseMessage))
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _format_time(seconds: float) -> str:

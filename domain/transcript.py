@@ -31,8 +31,7 @@ def find_conversation(
 
     One query where there is none, as before each conversation's first turn.
     """
-    here = Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
-    row = session.scalar(scoped(ctx, Conversation).where(*here))
+    row = session.scalar(scoped(ctx, Conversation).where(*_match(ctx, conversation_id)))
     if row is None or row.deleted_at is not None:
         return None
     return row if row.used_at > _find_start(session, ctx, retention) else None
@@ -116,8 +115,7 @@ def restore(session: Session, ctx: Principal, conversation_id: str, *, undo_s: f
 
 def note_use(session: Session, ctx: Principal, conversation_id: str) -> None:
     """The caller's conversation was read now."""
-    here = Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
-    session.execute(scoped_update(ctx, Conversation).where(*here).values(used_at=now()))
+    session.execute(scoped_update(ctx, Conversation).where(*_match(ctx, conversation_id)).values(used_at=now()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +179,11 @@ def _select_turns(ctx: Principal, conversation_id: str) -> Select[Turn]:
 
 
 def _lock(session: Session, ctx: Principal, conversation_id: str) -> Conversation | None:
-    here: tuple[ColumnElement[bool], ...] = (
-        Conversation.owner_id == ctx.owner_id,
-        Conversation.conversation_id == conversation_id,
-    )
-    return session.scalar(scoped(ctx, Conversation).where(*here).with_for_update())
+    return session.scalar(scoped(ctx, Conversation).where(*_match(ctx, conversation_id)).with_for_update())
+
+
+def _match(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
 
 
 def _make_note(ctx: Principal, conversation_id: str) -> Conversation:
