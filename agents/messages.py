@@ -1,4 +1,4 @@
-"""The messages of a conversation, with what rides on them: when they were said, and what an answer rests on."""
+"""The messages of a conversation, with what belongs to them: when they were said, and what an answer rests on."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -109,7 +109,7 @@ def answer_message(
 
 
 def repeat_answer(answer: AIMessage, run_id: str) -> AIMessage:
-    """An answer of another conversation as a message of this one, given now; `cached` rides on it."""
+    """An answer of another conversation as a message of this one, given now, marked as `cached`."""
     extra = {**answer.additional_kwargs, "created_at": format_now(), "cached": True}
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
 
@@ -128,8 +128,8 @@ def spoken(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
 
 
 def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
-    """The last messages as a model is told them: beginning with a question, questions and answers in turn, without what
-    rides on them. Many models refuse anything else.
+    """The last messages as a model is told them: beginning with a question, questions and answers in turn, as text
+    alone. Many models refuse anything else.
 
     Two questions in a row stand where a model failed to answer the first; they become one.
     """
@@ -143,7 +143,7 @@ def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
 
 
 def _as_said(message: AnyMessage) -> BaseMessage:
-    """A message without what rides on it; marks of earlier answers point at passages that are not shown any more."""
+    """The text of a message alone; marks of earlier answers point at passages that are not shown any more."""
     if isinstance(message, HumanMessage):
         return HumanMessage(message.text)
     return AIMessage(without_marks(message.text))

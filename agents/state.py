@@ -30,7 +30,7 @@ T = TypeVar("T")
 class ChatState(TypedDict, total=False):
     """What the nodes of a turn hand on.
 
-    Persisted with the conversation: `messages`, the talk; citations ride in an answer's `additional_kwargs`, as plain
+    Persisted with the conversation: `messages`, the talk; citations are in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
     `is_index_whole`: whether all documents were searched. `tool_state`: calls of tools, kept between the steps of a

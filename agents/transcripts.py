@@ -249,8 +249,8 @@ def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
     question = question_message(texts["question"], turn.run_id, format_moment(turn.asked_at))
     if texts["answer"] is None:
         return [question]
-    rides = {**texts["details"], **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
-    return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=rides)]
+    extra = {**texts["details"], **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
+    return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=extra)]
 
 
 def _make_missing_error() -> NotFound:

@@ -129,7 +129,7 @@ class BotsOut(PageOut):
     bots: list[BotOut]
 
 
-async def choose_bot(ctx: Principal, bot_id: str | None) -> tuple[Principal, BotConfig]:
+async def load_bot(ctx: Principal, bot_id: str | None) -> tuple[Principal, BotConfig]:
     """The bot that a request is for, by its field `bot_id` or by its key, and the caller talking to it.
 
     Raises:
@@ -138,11 +138,11 @@ async def choose_bot(ctx: Principal, bot_id: str | None) -> tuple[Principal, Bot
         NotReady: its model is not there.
         StoreUnavailable: it cannot be known now.
     """
-    ctx = at_bot(ctx, bot_id)
+    ctx = select_bot(ctx, bot_id)
     return ctx, await services().bots.get(ctx)
 
 
-def at_bot(ctx: Principal, bot_id: str | None) -> Principal:
+def select_bot(ctx: Principal, bot_id: str | None) -> Principal:
     """The caller talking to the bot of that id, whether there is one or not; None: to that of its key, or the default.
 
     Raises:
@@ -152,7 +152,7 @@ def at_bot(ctx: Principal, bot_id: str | None) -> Principal:
         if bot_id not in (None, ctx.bot_id):
             raise bots.make_missing_error(str(bot_id))
         return ctx
-    return ctx if bot_id in (None, DEFAULT_BOT) else ctx.at_bot(str(bot_id))
+    return ctx if bot_id in (None, DEFAULT_BOT) else ctx.with_bot(str(bot_id))
 
 
 @bots_blueprint.post(

@@ -10,9 +10,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import Event, RunRecord, result_in
+from agents.runs.record import Event, RunRecord, extract_result
 from api.access import requires
-from api.bots import choose_bot
+from api.bots import load_bot
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.links import link_citations
@@ -109,7 +109,7 @@ async def stream_chat(ctx: Principal, body: ChatIn) -> Response:
 
 async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
     conversation_id = _read_conversation_id(body)
-    ctx, bot = await choose_bot(ctx, body.bot_id)
+    ctx, bot = await load_bot(ctx, body.bot_id)
     identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
     record = RunRecord(
         id=identity.run_id,
@@ -156,7 +156,7 @@ async def _respond(ctx: Principal, record: RunRecord, run: RunHandle, *, leaving
     if last["type"] == "waiting":
         found, _ = await services().runs.find(ctx, record.id)
         return accept_run(await describe_run(ctx, found, last))
-    return jsonify(await link_citations(ctx, result_in(last), services().links.base()))
+    return jsonify(await link_citations(ctx, extract_result(last), services().links.base()))
 
 
 def _read_trace_parent() -> str:

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from api.access import requires
-from api.bots import at_bot
+from api.bots import select_bot
 from api.conversation_schemas import (
     ConversationPatch,
     ConversationPath,
@@ -54,7 +54,7 @@ class ConversationQuery(BotQuery):
 async def index(ctx: Principal, query: ConversationsQuery) -> Response:
     """The caller's own, the last used first, a moment after each turn; `q` finds some by their words."""
     part = read_part_query(query, datetime, str)
-    found, listed = await services().transcripts.list_own(at_bot(ctx, query.bot_id), part, query.q.strip())
+    found, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, query.q.strip())
     rows = [describe_listed(one) for one in listed]
     return respond(ConversationsOut(conversations=rows, **make_page_members(found, part)))
 
@@ -72,7 +72,7 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     404 if there is none of this id for the caller.
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    ctx = at_bot(ctx, query.bot_id)
+    ctx = select_bot(ctx, query.bot_id)
     part = await services().conversations.read(ctx, conversation_id, limit=query.limit, before=query.before)
     shown = await link_conversation(ctx, await add_ratings(ctx, part))
     with suppress(StoreUnavailable):
@@ -93,7 +93,7 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
 async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: ConversationPatch) -> Response:
     """Give it a title; null: made of its first question again. 404 if the caller's list has none of this id."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    ctx, transcripts = at_bot(ctx, query.bot_id), services().transcripts
+    ctx, transcripts = select_bot(ctx, query.bot_id), services().transcripts
     if "title" in body.model_fields_set:
         return respond(describe_listed(await transcripts.rename(ctx, conversation_id, body.title)))
     found = await transcripts.note_reading(ctx, conversation_id)
@@ -112,7 +112,7 @@ async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
 async def restore(ctx: Principal, path: ConversationPath, query: BotQuery) -> Response:
     """Take back that it was deleted, without its ratings. 404 if it is erased, 409 if another of its id has begun."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    restored = await services().conversations.restore(at_bot(ctx, query.bot_id), conversation_id)
+    restored = await services().conversations.restore(select_bot(ctx, query.bot_id), conversation_id)
     return respond(describe_listed(restored))
 
 
@@ -128,7 +128,7 @@ async def forget(ctx: Principal, path: ConversationPath, query: DeletionQuery) -
     CONVERSATION_UNDO seconds, or now (`permanent`). 204; 404 if there is none, 409 while it is being answered."""
     conversation_id, ctx = (
         check_conversation_id(path.conversation_id, field="conversation_id"),
-        at_bot(ctx, query.bot_id),
+        select_bot(ctx, query.bot_id),
     )
     try:
         await services().conversations.delete(ctx, conversation_id, erases=query.permanent)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from agents.reading import Answered
 from api.access import requires
-from api.bots import at_bot
+from api.bots import select_bot
 from api.dataset_schemas import Strict
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -100,7 +100,7 @@ class RatingsOut(PageOut):
 async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     conversation_id, run_id = _check_path(path)
-    ctx = at_bot(ctx, query.bot_id)
+    ctx = select_bot(ctx, query.bot_id)
     found = await services().conversations.answer(ctx, conversation_id, run_id)
     rating = _make_rating(conversation_id, run_id, found, body)
     keys = services().state_keys
@@ -122,7 +122,7 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
 @requires(Scope.RATINGS_WRITE)
 async def take_back(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
-    where, ctx = _check_path(path), at_bot(ctx, query.bot_id)
+    where, ctx = _check_path(path), select_bot(ctx, query.bot_id)
     await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
     return Response(status=204)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, url_for
 
-from agents.runs.record import Event, RunRecord, result_in
+from agents.runs.record import Event, RunRecord, extract_result
 from api.links import link_citations
 from api.responses import respond
 from api.schemas import AcceptedRunOut
@@ -16,7 +16,7 @@ async def describe_run(ctx: Principal, record: RunRecord, last: Event | None) ->
     """The members of a run; *last* is its last event, where that was an end."""
     if last and last["type"] == "waiting" and record.status == "running":
         last = None  # it has been told since, and goes on
-    status = record.ended(last).status if last else record.status
+    status = record.with_end(last).status if last else record.status
     view = {
         "id": record.id,
         "run_id": record.id,
@@ -34,7 +34,7 @@ async def describe_run(ctx: Principal, record: RunRecord, last: Event | None) ->
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = await link_citations(ctx, result_in(last), services().links.base())
+        view["result"] = await link_citations(ctx, extract_result(last), services().links.base())
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     elif last and last["type"] == "waiting":

@@ -39,7 +39,7 @@ async def encode_events(
                 number, event = batch[-1]
                 has_ended = event["type"] in ENDS
                 if number == 1 and event["type"] == "error":
-                    raise run.failure(event)
+                    raise run.make_failure(event)
                 told = [
                     (number, await prepare(event) if prepare and event["type"] in _CITING else event)
                     for number, event in batch

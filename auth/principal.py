@@ -51,7 +51,7 @@ class Principal:
         owner = "" if Scope.CONVERSATIONS_ALL in self.scopes else self.subject_id
         return owner if self.bot_id in (None, DEFAULT_BOT) else f"{owner}@{self.bot_id}"
 
-    def at_bot(self, bot_id: str) -> "Principal":
+    def with_bot(self, bot_id: str) -> "Principal":
         """The same principal, talking to this bot of its tenant."""
         return replace(self, bot_id=bot_id)
 

@@ -227,10 +227,10 @@ def list_tenants_to_tidy(session: Session) -> list[Principal]:
 
 
 def tidy(session: Session, ctx: Principal) -> None:
-    """Give on the crawls whose worker has not renewed its lease."""
+    """Let the crawls whose worker has not renewed its lease be tried again."""
     at = moment(session)
     for source, crawl in _lock_each(session, ctx, is_abandoned(_KIND, at)):
-        _give_on(source, crawl, at + pause_of(crawl))
+        _retry_or_fail(source, crawl, at + pause_of(crawl))
 
 
 def list_tenants_crawled_by(session: Session, worker: str) -> list[Principal]:
@@ -239,9 +239,9 @@ def list_tenants_crawled_by(session: Session, worker: str) -> list[Principal]:
 
 
 def take_over(session: Session, ctx: Principal, worker: str) -> None:
-    """Give on at once what workers whose names begin so have left: they are not there any more."""
+    """Let what workers whose names begin so have left be tried again at once: they are not there any more."""
     for source, crawl in _lock_each(session, ctx, _is_held_by(worker)):
-        _give_on(source, crawl, moment(session))
+        _retry_or_fail(source, crawl, moment(session))
 
 
 def lock_web_source(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
@@ -314,7 +314,7 @@ def _begin(session: Session, ctx: Principal, source: WebSource) -> None:
     session.execute(scoped_update(ctx, WebPage).where(its).values(**again))
 
 
-def _give_on(source: WebSource, crawl: Job, not_before: datetime) -> None:
+def _retry_or_fail(source: WebSource, crawl: Job, not_before: datetime) -> None:
     failure = Failure(WORKER_ENDED.format(crawl.attempts), ASK_AGAIN)
     if crawl.cancel_requested:
         _end(source, crawl, JobStatus.CANCELLED)

@@ -69,7 +69,7 @@ def follows_index() -> ColumnElement[bool]:
     return and_(is_open(), Job.status == JobStatus.PROCESSING, Job.stage == JobStage.INDEXING)
 
 
-def tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
+def list_tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
     return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_estimate_effort())
 
@@ -80,7 +80,7 @@ def count_large_of(session: Session, pool: str) -> int:
     return count_everywhere(session, Job, and_(held, not_(is_small())))
 
 
-def tenants_to_tidy(session: Session) -> list[Principal]:
+def list_tenants_to_tidy(session: Session) -> list[Principal]:
     """The tenants for which `tidy` may have something to do."""
     return tenants_with(session, Job, or_(is_abandoned(_KIND, moment(session)), follows_index()))
 
@@ -182,7 +182,7 @@ def put_off(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure
         LeaseLost: the job is not this worker's any more.
     """
     job = lock_held_job(session, ctx, held)
-    return _again(session, ctx, job, failure)
+    return _retry_or_fail(session, ctx, job, failure)
 
 
 def wait(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
@@ -250,7 +250,7 @@ def tidy(session: Session, ctx: Principal) -> int:
         if job.cancel_requested:
             end(job, JobStatus.CANCELLED)
         else:
-            _again(session, ctx, job, Failure(WORKER_ENDED.format(job.attempts), ASK_AGAIN))
+            _retry_or_fail(session, ctx, job, Failure(WORKER_ENDED.format(job.attempts), ASK_AGAIN))
     ended = of_indexed.order_by(Job.job_id).with_for_update(skip_locked=True)
     found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
     done = [job_id for job_id, document_id in found if document_id in locked]
@@ -273,7 +273,7 @@ def _to_claimed(job: Job, worker: str) -> ClaimedJob:
     )
 
 
-def _again(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
+def _retry_or_fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
     is_retried = retry(job, failure, moment(session) + pause_of(job))
     if not is_retried:
         _fail(session, ctx, job, failure)

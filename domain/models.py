@@ -726,7 +726,7 @@ class Turn(TenantOwned, Base):
     answer: Mapped[str | None] = mapped_column(PlainText)  # None where there is none
     citations: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # with document, version and place
     support: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    details: Mapped[dict[str, Any]] = mapped_column(JSON)  # what else rides on the answer
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)  # what else the answer has
     tool_calls: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     sealed: Mapped[str | None] = mapped_column(Text)  # in place of the six, where texts are encrypted
     is_refusal: Mapped[bool]  # the documents do not hold the answer

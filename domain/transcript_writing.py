@@ -27,8 +27,8 @@ _TOLD_BY = 300  # characters of a question, by which its language is told
 class FinishedTurn:
     """A turn as it ended; plain values, so that it can wait as JSON.
 
-    `sequence`: its end in µs since 1970. `answer` is None where there is none. `details`: what else rides on the
-    answer. `asked_at`: ISO 8601.
+    `sequence`: its end in µs since 1970. `answer` is None where there is none. `details`: what else the answer
+    has. `asked_at`: ISO 8601.
     """
 
     tenant_id: str

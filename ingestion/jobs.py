@@ -107,9 +107,9 @@ class JobWorker:
         served, busy = set[str](), False
         while not self._stopping.is_set():
             with self._database.reading() as session:
-                tenants = jobs.tenants_with_due(session)
+                tenants = jobs.list_tenants_with_due(session)
                 if tenants and self._must_be_small(session):  # not asked of an idle service, twice a second
-                    tenants = jobs.tenants_with_due(session, small_only=True)
+                    tenants = jobs.list_tenants_with_due(session, small_only=True)
             ctx = next((each for each in tenants if each.tenant_id not in served), None)
             if ctx is None:
                 break
@@ -250,7 +250,7 @@ def tidy(database: Database) -> None:
     Raises:
         StoreUnavailable: the database is away.
     """
-    _tidy_each(database, jobs.tenants_to_tidy, jobs.tidy)
+    _tidy_each(database, jobs.list_tenants_to_tidy, jobs.tidy)
     tidy_crawls(database)
 
 

@@ -38,7 +38,7 @@ _SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 4_000  # charac
 async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Answer the newest question from the passages, with a `[n]` mark after each sentence, and check the sentences.
 
-    Reads `messages`, `query` and `passages`; adds the answer to `messages`, its citations and its support riding on it.
+    Reads `messages`, `query` and `passages`; adds the answer to `messages`, with its citations and its support.
     Where another passage says something else, that is told behind it. Streams `token` events, then one of `support`. A
     model that finds no answer in the passages says so by a fixed word, and the turn ends as a refusal; so it does where
     too little of the answer is supported. Where a language model fails, quotes from the same passages answer: what was

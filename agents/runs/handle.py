@@ -73,7 +73,7 @@ class RunHandle:
         if last["type"] == "cancelled":
             raise Conflict("This run was cancelled.", members={"run_id": self.id})
         if last["type"] == "error":
-            raise self.failure(last)
+            raise self.make_failure(last)
         return last
 
     async def end(self) -> Event | None:
@@ -88,7 +88,7 @@ class RunHandle:
             last = await self._following.last_event(self.id)
         return last if last and last["type"] in ENDS else None
 
-    def failure(self, last: Event) -> RunFailed:
+    def make_failure(self, last: Event) -> RunFailed:
         """The error that an `error` event tells of."""
         headers = getattr(self._live.failure, "headers", None) if self._live else None
         return RunFailed(last["problem"], headers=headers)

@@ -105,7 +105,7 @@ class LiveRun:
             self._waiting = self._outbox.make_waiting(self.turn)
         await self.flush()
         if self.is_ours:
-            self.record = self.record.ended(events[-1])
+            self.record = self.record.with_end(events[-1])
             self._tell()
 
     def refuse(self, event: Event) -> None:

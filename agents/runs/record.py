@@ -17,28 +17,28 @@ Status = Literal["running", "waiting", "completed", "failed", "cancelled"]
 ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled", "waiting": "waiting"}
 
 
-def resumed(run_id: str) -> Event:
+def make_resumed_event(run_id: str) -> Event:
     """Another worker, or another attempt, begins the answer anew."""
     return {"type": "resumed", "run_id": run_id}
 
 
-def cancelled(run_id: str) -> Event:
+def make_cancelled_event(run_id: str) -> Event:
     """It was ended before its time."""
     return {"type": "cancelled", "run_id": run_id}
 
 
-def approved(run_id: str, approval: Approval) -> Event:
+def make_approval_event(run_id: str, approval: Approval) -> Event:
     """The person has said whether a call may be made, and it goes on."""
     return {"type": "approval", "run_id": run_id, "call_id": approval.call_id, "approved": approval.approved}
 
 
-def failure(run_id: str, error: BaseException, *, request_id: str) -> Event:
+def make_error_event(run_id: str, error: BaseException, *, request_id: str) -> Event:
     """It failed; with a whole problem document, for whoever reads it later."""
     problem = make_problem_document(error, instance=f"/v1/runs/{run_id}", request_id=request_id)
     return {"type": "error", "run_id": run_id, "problem": problem}
 
 
-def result_in(done: Event) -> dict[str, Any]:
+def extract_result(done: Event) -> dict[str, Any]:
     """What a run has come to, out of its last event."""
     return {name: value for name, value in done.items() if name != "type"}
 
@@ -100,7 +100,7 @@ class RunRecord:
         """The record that `fields` was of."""
         return cls(
             id=run_id,
-            ctx=_context(fields),
+            ctx=_read_principal(fields),
             conversation_id=fields["conversation"],
             message=message,
             request_id=fields["request"],
@@ -129,15 +129,15 @@ class RunRecord:
 
     def is_of(self, ctx: Principal) -> bool:
         """Whether *ctx* may know of it: who has its conversation has it."""
-        at_bot = ctx if ctx.bot_id else replace(ctx, bot_id=self.ctx.bot_id)  # whichever it talks to
-        return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, at_bot.owner_id)
+        asker = ctx if ctx.bot_id else replace(ctx, bot_id=self.ctx.bot_id)  # whichever bot it talks to
+        return (self.ctx.tenant_id, self.ctx.owner_id) == (ctx.tenant_id, asker.owner_id)
 
-    def ended(self, last: Event) -> "RunRecord":
+    def with_end(self, last: Event) -> "RunRecord":
         """The record after the run's *last* event."""
         return replace(self, status=ENDS[last["type"]])
 
 
-def _context(fields: Mapping[str, str]) -> Principal:
+def _read_principal(fields: Mapping[str, str]) -> Principal:
     # Before they had kinds, everybody had a key.
     kind, bot_id = fields.get("kind", "key"), fields.get("bot") or None
     return restore_principal(fields["tenant"], fields["key"], kind, _read_scopes(fields), bot_id)

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
 from agents.runs.live import TAKEN_OVER, LiveRun
-from agents.runs.record import Event, RunRecord, approved, cancelled, failure, resumed
+from agents.runs.record import (
+    Event,
+    RunRecord,
+    make_approval_event,
+    make_cancelled_event,
+    make_error_event,
+    make_resumed_event,
+)
 from agents.runs.run_store import LOST, Claimed, RunStore
 from agents.runs.worker import RunWorker
 from agents.tools.turn import Approval, digest_call
@@ -104,12 +111,12 @@ class Runs:
     async def _claim_waiting(self, record: RunRecord, approval: Approval) -> LiveRun:
         last = await self._run_store.last_event(record.id)
         if last is None or last[1]["type"] != "waiting" or last[1]["call"]["call_id"] != approval.call_id:
-            raise _not_waiting(approval)
+            raise _make_not_waiting_error(approval)
         stored = replace(approval, digest=digest_call(last[1]["call"])).store()
         if not await self._run_store.resume(record.id, stored):
-            raise _not_waiting(approval)
+            raise _make_not_waiting_error(approval)
         live = self._worker.open(replace(record, status="running", approval=stored), last[0] + 1)
-        live.emit(approved(record.id, approval))
+        live.emit(make_approval_event(record.id, approval))
         return live
 
     async def find(self, ctx: Principal, run_id: str) -> tuple[RunRecord, RunHandle]:
@@ -143,7 +150,7 @@ class Runs:
         last = await self._run_store.last_event(record.id)
         if last is not None and await self._run_store.resume(record.id, ""):
             live = self._worker.open(replace(record, status="running"), last[0] + 1)
-            await _end(live, cancelled(record.id))
+            await _end(live, make_cancelled_event(record.id))
 
     async def drain(self, within_s: float) -> None:
         """Take no runs over any more, let those under way end, and leave the rest to other workers."""
@@ -205,12 +212,12 @@ class Runs:
         facts = {"run_id": record.id, "attempt": record.attempts}
         logger.warning("The worker of a run died; resuming the run.", extra=facts)
         if claimed.cancelled:
-            await _end(live, cancelled(record.id))
+            await _end(live, make_cancelled_event(record.id))
         elif record.attempts > _MOST_ATTEMPTS or not claimed.is_readable:
             given_up = NotReady("The answer was interrupted several times and was given up. Ask again.")
-            await _end(live, failure(record.id, given_up, request_id=record.request_id))
+            await _end(live, make_error_event(record.id, given_up, request_id=record.request_id))
         else:
-            live.emit(resumed(record.id))
+            live.emit(make_resumed_event(record.id))
             self._worker.work_on(live, is_resumed=True)
 
     async def _read_control(self) -> bool:
@@ -236,5 +243,5 @@ async def _end(live: LiveRun, last: Event) -> None:
     live.close()
 
 
-def _not_waiting(approval: Approval) -> Conflict:
+def _make_not_waiting_error(approval: Approval) -> Conflict:
     return Conflict(f"This run does not wait for a decision about the call {approval.call_id!r}. Read the run again.")

@@ -9,7 +9,7 @@ from agents.runner import Runner
 from agents.runs.live import LiveRun
 from agents.runs.outbox import Outbox
 from agents.runs.permission import check_again
-from agents.runs.record import Event, RunRecord, cancelled, failure, resumed
+from agents.runs.record import Event, RunRecord, make_cancelled_event, make_error_event, make_resumed_event
 from agents.runs.run_store import RunStore
 from agents.tools.turn import CheckPermission
 from utils.checkpointer.errors import RunSuperseded
@@ -121,7 +121,7 @@ class RunWorker:
             live.begin_work()
             return await self._run(live, is_resumed=is_resumed)
         except asyncio.CancelledError:
-            return [cancelled(live.record.id)] if live.is_cancelled else []
+            return [make_cancelled_event(live.record.id)] if live.is_cancelled else []
         except RunSuperseded:
             live.drop()
             return []
@@ -129,7 +129,7 @@ class RunWorker:
             live.failure = error
             if not isinstance(error, ProblemError) or error.status >= 500:
                 logger.error("A run failed: %s", error, exc_info=error)
-            return [failure(live.record.id, error, request_id=live.record.request_id)]
+            return [make_error_event(live.record.id, error, request_id=live.record.request_id)]
 
     async def _run(self, live: LiveRun, *, is_resumed: bool) -> list[Event]:
         for turns_left in reversed(range(_MOST_TURNS)):
@@ -142,6 +142,6 @@ class RunWorker:
                 # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
                 if not turns_left or not await live.is_still_ours():
                     raise
-            live.emit(resumed(live.record.id))
+            live.emit(make_resumed_event(live.record.id))
             is_resumed = True
         raise AssertionError("every turn has returned or raised")

@@ -55,7 +55,7 @@ def without_bots(database: Database) -> Iterator[None]:
 async def ask(directory: StoredBots, ctx: Principal = ACME, bot_id: str = "guide") -> str:
     """Whose documents the bot says it answers from, or why it does not."""
     try:
-        return (await directory.get(ctx.at_bot(bot_id))).institution
+        return (await directory.get(ctx.with_bot(bot_id))).institution
     except (NotFound, Conflict, StoreUnavailable) as refusal:
         return type(refusal).__name__
 
@@ -75,12 +75,12 @@ async def test_a_run_goes_on_with_its_version_also_of_a_bot_that_is_removed(
 ) -> None:
     change(database, answers=BotAnswers(institution="changed"))
     remove(database)
-    guide = ACME.at_bot("guide")
+    guide = ACME.with_bot("guide")
     assert [(await directory.get(guide, version)).institution for version in (1, 2)] == ["acme", "changed"]
     with pytest.raises(NotFound):
         await directory.get(guide, 3)
     with pytest.raises(NotFound):
-        await directory.get(GLOBEX.at_bot("guide"), 2)
+        await directory.get(GLOBEX.with_bot("guide"), 2)
 
 
 async def test_while_the_database_is_away_what_it_last_said_of_a_bot_holds(

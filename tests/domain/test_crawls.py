@@ -241,7 +241,7 @@ def test_the_jobs_of_a_web_source_go_with_it(database: Database) -> None:
 def test_crawls_and_documents_do_not_take_each_others_jobs_or_places_in_the_queue(database: Database) -> None:
     source_id = add(database)
     with database.writing() as session:
-        assert jobs.tenants_with_due(session) == []
+        assert jobs.list_tenants_with_due(session) == []
         assert jobs.claim(session, ACME, worker="one") is None
         assert get_usage(session, ACME).queued_jobs == 0
         assert not jobs.is_any_processed(session)

@@ -55,10 +55,10 @@ def test_a_tenant_with_many_documents_does_not_keep_others_waiting(database: Dat
         for number in range(count):
             upload(database, ctx, dataset_id, f"{number}.md", f"{number:064x}")
     with database.reading() as session:
-        assert [ctx.tenant_id for ctx in jobs.tenants_with_due(session)] == ["acme", "globex"]
+        assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["acme", "globex"]
     claimed(database, GLOBEX)
     with database.reading() as session:
-        assert [ctx.tenant_id for ctx in jobs.tenants_with_due(session)] == ["acme"]
+        assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["acme"]
     with database.writing() as session:
         assert jobs.claim(session, GLOBEX, worker="two") is None
 
@@ -251,7 +251,7 @@ def test_tenants_come_in_the_order_of_their_smallest_files_and_large_jobs_are_co
         for place, size in enumerate(sizes):
             upload(database, ctx, dataset, f"{size}.md", f"{place:064x}", size_bytes=size)
     with database.reading() as session:
-        assert [ctx.tenant_id for ctx in jobs.tenants_with_due(session)] == ["globex", "acme"]
+        assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["globex", "acme"]
     claimed(database, ACME, "pool_1-a")
     claimed(database, ACME, "pool_1-b")
     claimed(database, GLOBEX, "poolx1-a")
@@ -261,7 +261,7 @@ def test_tenants_come_in_the_order_of_their_smallest_files_and_large_jobs_are_co
         assert jobs.count_large_of(session, "pool_1-") == 1
         assert jobs.count_large_of(session, "poolx1-") == 0
         jobs.advance(session, GLOBEX, scan, JobStage.RECOGNISING)
-        assert jobs.tenants_with_due(session, small_only=True) == []
+        assert jobs.list_tenants_with_due(session, small_only=True) == []
     claimed(database, GLOBEX, "pool_1-c")
     with database.reading() as session:
         assert jobs.count_large_of(session, "pool_1-") == 2
