@@ -20,7 +20,7 @@ from api.conversation_schemas import (
 )
 from api.links import link_conversation
 from api.paging import MOST_A_PAGE, make_own_address, make_page_members, read_part_query
-from api.ratings import add_ratings, forget_ratings
+from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
 from api.schemas import BotQuery, ConversationOut, Problem
 from api.services import services
@@ -119,22 +119,20 @@ async def restore(ctx: Principal, path: ConversationPath, query: BotQuery) -> Re
 @conversations_blueprint.delete(
     _ONE,
     operation_id="deleteConversation",
-    summary="Forget a conversation",
+    summary="Delete a conversation",
     responses={204: None, 401: Problem, 404: Problem, 409: Problem, 429: Problem},
 )
 @requires(Scope.CONVERSATIONS_WRITE)
-async def forget(ctx: Principal, path: ConversationPath, query: DeletionQuery) -> Response:
-    """It is gone at once, with all ratings in it, and erased for good once it cannot be restored any more, after
-    CONVERSATION_UNDO seconds, or now (`permanent`). 204; 404 if there is none, 409 while it is being answered."""
-    conversation_id, ctx = (
-        check_conversation_id(path.conversation_id, field="conversation_id"),
-        select_bot(ctx, query.bot_id),
-    )
+async def delete(ctx: Principal, path: ConversationPath, query: DeletionQuery) -> Response:
+    """It is gone at once, with its ratings, and erased once it cannot be restored any more, after CONVERSATION_UNDO
+    seconds, or now (`permanent`). 204; 404 if there is none, 409 while it is being answered."""
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    ctx = select_bot(ctx, query.bot_id)
     try:
         await services().conversations.delete(ctx, conversation_id, erases=query.permanent)
     except NotFound:  # it has expired, or the database was away when it was removed
-        if not await forget_ratings(ctx, conversation_id):
+        if not await delete_ratings(ctx, conversation_id):
             raise
     else:
-        await forget_ratings(ctx, conversation_id)
+        await delete_ratings(ctx, conversation_id)
     return Response(status=204)

@@ -108,7 +108,7 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
     try:
         await services().conversations.require(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
-        await forget_ratings(ctx, conversation_id)
+        await delete_ratings(ctx, conversation_id)
         raise
     return respond(shown)
 
@@ -158,9 +158,9 @@ async def add_ratings(ctx: Principal, conversation: Mapping[str, Any]) -> dict[s
     return {**conversation, "messages": told}
 
 
-async def forget_ratings(ctx: Principal, conversation_id: str) -> int:
-    """Forget what was said of a conversation's answers; of how many."""
-    return await write(services().database, lambda session: ratings.forget_ratings(session, ctx, conversation_id))
+async def delete_ratings(ctx: Principal, conversation_id: str) -> int:
+    """Delete the ratings of a conversation's answers; how many there were."""
+    return await write(services().database, lambda session: ratings.delete_ratings(session, ctx, conversation_id))
 
 
 def _check_path(path: AnswerPath) -> tuple[str, str]:

@@ -14,11 +14,11 @@ from utils.loops import log_pause, repeat
 
 Load = Callable[[], Coroutine[Any, Any, LoadSummary | None]]
 Loop = Callable[[], Coroutine[Any, Any, None]]
-Forget = Callable[[], Coroutine[Any, Any, object]]
+DeleteOld = Callable[[], Coroutine[Any, Any, object]]
 
 COMPARE_S = 60.0  # for so long nobody notices that an index lost passages while the service runs
 RETRY_S = 10.0
-FORGET_S = 3600.0
+DELETE_OLD_S = 3600.0
 _COMPARING = "The comparison of the index with SQL"
 
 
@@ -37,8 +37,8 @@ class Background:
 
     Without it this process is the only one that can, as the owner of an embedded index. Every *compare_s* seconds, or
     after *retry_s* where that was not possible, the index is compared with SQL: a server may come back without what it
-    held. That is done at once where *replaced* tells that an index starts again. *forget* removes what has been kept
-    for long enough, again and again.
+    held. That is done at once where *replaced* tells that an index starts again. *delete_old* deletes what has
+    been kept for long enough, again and again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Background:
         indexer: IndexFollower,
         load: Load,
         *,
-        forget: Forget,
+        delete_old: DeleteOld,
         working: JobWorkerPool,
         leadership: Leadership | None,
         crawl: Loop | None = None,
@@ -58,7 +58,7 @@ class Background:
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
         self._crawl, self._compare, self._retire_samples = crawl, compare, retire_samples
-        self._leadership, self._forget = leadership, forget
+        self._leadership, self._delete_old = leadership, delete_old
         self._compare_s, self._retry_s, self._replaced = compare_s, retry_s, replaced or asyncio.Event()
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class Background:
                 all_of_it.create_task(self._load_knowledge())
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
-                all_of_it.create_task(self._keep_forgetting())
+                all_of_it.create_task(self._keep_deleting())
                 for optional in (self._crawl, self._compare):
                     if optional is not None:
                         all_of_it.create_task(optional())
@@ -135,11 +135,11 @@ class Background:
             wake=self._replaced,
         )
 
-    async def _keep_forgetting(self) -> None:
-        async def forget() -> None:
-            await self._forget()
+    async def _keep_deleting(self) -> None:
+        async def delete() -> None:
+            await self._delete_old()
 
-        await repeat("Deleting expired data", forget, get_poll_s=lambda: FORGET_S)
+        await repeat("Deleting expired data", delete, get_poll_s=lambda: DELETE_OLD_S)
 
     async def _catch_up(self) -> None:
         """Compare the index with SQL and fill what it lacks; where that fails, `_keep_whole` tries again."""

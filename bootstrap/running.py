@@ -17,7 +17,7 @@ from bootstrap.parts import Search, Stores, run_until_closed
 from config import SAMPLES
 from domain.in_thread import write
 from domain.leadership import Leadership
-from domain.ratings import forget_older
+from domain.ratings import delete_older
 from indexing.comparing import DocumentComparer
 from ingestion.pipeline import LoadSummary
 from ingestion.policy import ReadingPolicy
@@ -47,7 +47,7 @@ async def start_background(
     background = Background(
         search.reconciler,
         partial(_load, stores, progress or _ignore_progress, policy),
-        forget=partial(write, database, partial(forget_older, keep_days=settings.ratings_keep_days)),
+        delete_old=partial(write, database, partial(delete_older, keep_days=settings.ratings_keep_days)),
         working=make_ingesting(settings, database, document_files, policy).make_pool(settings.ingestion_workers),
         leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
         crawl=crawling.run,

@@ -1,4 +1,4 @@
-"""Removes from the transcript what is kept no longer, and lets nothing of it stand in the files of embedded stores."""
+"""Erases from the transcript what is kept no longer, and lets nothing of it stand in the files of embedded stores."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from agents.transcripts import Transcripts
 from domain.db import Database
 from domain.models import now
-from domain.transcript_retention import empty_write_log, erase_deleted, remove_expired
+from domain.transcript_retention import empty_write_log, erase_deleted, erase_expired
 from utils.checkpointer.clients import AsyncClient
 from utils.loops import repeat
 
@@ -23,7 +23,7 @@ _REWRITE_S = 30.0  # between two rewritings of Redis' file, which hold up the di
 
 
 class TranscriptUpkeep:
-    """Erases deleted conversations once they cannot be restored any more, and removes expired ones, in batches.
+    """Erases deleted conversations once they cannot be restored any more, and expired ones, in batches.
 
     After that SQLite's log is emptied, and the append-only file of an *embedded* Redis rewritten: both would hold the
     texts for a while. Several workers may do so.
@@ -38,7 +38,7 @@ class TranscriptUpkeep:
 
     async def run(self) -> NoReturn:
         """Do so until cancelled."""
-        await repeat("Deleting from the transcript", self.tidy, get_poll_s=lambda: _POLL_S)
+        await repeat("Erasing from the transcript", self.tidy, get_poll_s=lambda: _POLL_S)
 
     async def tidy(self) -> None:
         """Do what is due.
@@ -48,20 +48,20 @@ class TranscriptUpkeep:
         """
         if self._seen != (seen := self._transcripts.erasures):
             self._seen, self._log_is_stale, self._file_is_stale = seen, True, True
-        removed = await asyncio.to_thread(self._remove)
-        self._log_is_stale |= bool(removed)
+        erased = await asyncio.to_thread(self._erase)
+        self._log_is_stale |= bool(erased)
         if self._log_is_stale:
             self._log_is_stale = not await asyncio.to_thread(empty_write_log, self._database)
         if self._file_is_stale and self._embedded and time.monotonic() >= self._rewrite_at_s:
             await self._rewrite()
 
-    def _remove(self) -> int:
+    def _erase(self) -> int:
         before = now() - timedelta(seconds=self._transcripts.undo_s)
-        removed = erase_deleted(self._database, before=before)
+        erased = erase_deleted(self._database, before=before)
         if time.monotonic() >= self._expire_at_s:
-            removed += remove_expired(self._database, self._transcripts.retention)
+            erased += erase_expired(self._database, self._transcripts.retention)
             self._expire_at_s = time.monotonic() + self._expire_s
-        return removed
+        return erased
 
     async def _rewrite(self) -> None:
         try:

@@ -11,7 +11,7 @@ from cli.operator import operator, records, settings, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, decrypt_texts
-from domain.ratings import forget_all, list_ratings
+from domain.ratings import delete_ratings_of_runs, list_ratings
 from evaluation.from_ratings import make_question_set
 
 
@@ -34,7 +34,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
         sys.stdout.flush()  # not to forget what could not be written
         if forget:
             with database.writing() as session:
-                forget_all(session, ctx, [row.run_id for row in found])
+                delete_ratings_of_runs(session, ctx, [row.run_id for row in found])
     click.echo(f"{complete} questions, {left} to be completed.", err=True)
     if not unread.complete:
         raise click.ClickException(format_failures(unread))

@@ -27,7 +27,7 @@ from cli.state_citations import CitedDocuments
 from cli.state_data_sources import reencrypt_data_sources
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
 from cli.state_models import reencrypt_model_keys
-from cli.state_ratings import forget_ratings_of, reencrypt_ratings
+from cli.state_ratings import delete_ratings_of, reencrypt_ratings
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
 from cli.state_transcript import erase_transcript_of, reencrypt_transcript
 from domain.db import Database, open_database
@@ -220,7 +220,7 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     if not yes:
         click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    forget_ratings_of(settings(), [one.thread_id for one in found.values()])
+    delete_ratings_of(settings(), [one.thread_id for one in found.values()])
     erase_transcript_of(settings(), [one.thread_id for one in found.values()])
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)

@@ -1,4 +1,4 @@
-"""Ratings in SQL, where `flask state` deals with conversations: forgotten and encrypted along with them."""
+"""Ratings in SQL, where `flask state` deals with conversations: deleted and encrypted along with them."""
 
 import sys
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from cli.state_records import can_have_records, list_wanted_tenants, parse_owner
 from config import Settings
 from domain.db import open_database
 from domain.rating_texts import RatingUnreadable
-from domain.ratings import forget_ratings, list_rated_runs, rekey
+from domain.ratings import delete_ratings, list_rated_runs, rekey
 
 Rated = tuple[Principal, str]  # whose rating, and of which run's answer
 
 
-def forget_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
-    """Forget what was said of the answers of these conversations."""
+def delete_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
+    """Delete the ratings of the answers of these conversations."""
     if not can_have_records(settings):
         return
     with closing(open_database(settings.database_address)) as database, database.writing() as session:
         for thread_id in thread_ids:
-            forget_ratings(session, *parse_owner(thread_id))
+            delete_ratings(session, *parse_owner(thread_id))
 
 
 def reencrypt_ratings(

@@ -1,4 +1,4 @@
-"""The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, forget it."""
+"""The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, delete it."""
 
 from copy import copy
 from dataclasses import dataclass, field
@@ -176,7 +176,7 @@ class ApiClient:
         self._call("PATCH", _conversation_path(conversation_id), body={"title": title})
 
     def delete(self, conversation_id: str, *, permanent: bool = True) -> None:
-        """Forget the conversation, for good or to be restored for a while; refused with 404 where there is none."""
+        """Delete the conversation; *permanent* erases it at once. Refused with 404 where there is none."""
         self._call("DELETE", f"{_conversation_path(conversation_id)}{'?permanent=true' if permanent else ''}")
 
     def restore(self, conversation_id: str) -> None:

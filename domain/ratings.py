@@ -78,7 +78,7 @@ def rekey(session: Session, ctx: Principal, run_id: str, *, old: Keyring | None,
 
 
 def take_back(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> None:
-    """Forget what was said of an answer.
+    """Delete the rating of an answer.
 
     Raises:
         NotFound: nothing was.
@@ -88,20 +88,20 @@ def take_back(session: Session, ctx: Principal, conversation_id: str, run_id: st
         raise NotFound("This answer has no rating.")
 
 
-def forget_ratings(session: Session, ctx: Principal, conversation_id: str) -> int:
-    """Forget what was said of all answers of a conversation; of how many."""
+def delete_ratings(session: Session, ctx: Principal, conversation_id: str) -> int:
+    """Delete the ratings of all answers of a conversation; how many there were."""
     here = _select_answer(ctx, conversation_id)
     return int(session.execute(scoped_delete(ctx, AnswerRating).where(*here)).rowcount)  # type: ignore[attr-defined] # as above
 
 
-def forget_all(session: Session, ctx: Principal, run_ids: Sequence[str]) -> None:
-    """Forget what was said of the answers of these runs."""
+def delete_ratings_of_runs(session: Session, ctx: Principal, run_ids: Sequence[str]) -> None:
+    """Delete the ratings of the answers of these runs."""
     for ids in in_batches(run_ids):
         session.execute(scoped_delete(ctx, AnswerRating).where(AnswerRating.run_id.in_(ids)))
 
 
-def forget_older(session: Session, keep_days: float) -> int:
-    """Forget what was said more than *keep_days* ago, of all tenants; how many ratings that were."""
+def delete_older(session: Session, keep_days: float) -> int:
+    """Delete the ratings that are older than *keep_days*, of all tenants; how many there were."""
     old = AnswerRating.rated_at < now() - timedelta(days=keep_days)
     return int(session.execute(delete_everywhere(AnswerRating).where(old)).rowcount)  # type: ignore[attr-defined] # as above
 

@@ -76,9 +76,9 @@ def rename(
 def delete_conversation(
     session: Session, ctx: Principal, conversation_id: str, *, erases: bool, is_known: bool
 ) -> bool:
-    """Let the caller's conversation be gone; whether there was one to delete. Flushed, not committed.
+    """Delete the caller's conversation; whether there was one to delete. Flushed, not committed.
 
-    *erases*: with all its texts, also of one that was deleted before; else it can be restored for a while. *is_known*:
+    *erases*: erase it at once, also one that was deleted before; else it can be restored for a while. *is_known*:
     there is such a conversation, whether there are turns of it here or not: none that ended before now may come later.
     """
     row = _lock(session, ctx, conversation_id)

@@ -1,4 +1,4 @@
-"""How long the transcript is kept, and what removes it: expired conversations, and those that were deleted."""
+"""How long the transcript is kept, and what erases it: expired conversations, and those that were deleted."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -56,22 +56,22 @@ def list_own_retention_s(session: Session) -> dict[str, float]:
     return {tenant_id: days * DAY_S for tenant_id, days in rows if days is not None}
 
 
-def remove_expired(database: Database, retention: Retention) -> int:
-    """Remove the conversations of all tenants that are kept no longer, in batches; how many there were. Blocking."""
+def erase_expired(database: Database, retention: Retention) -> int:
+    """Erase the conversations of all tenants that are kept no longer, in batches; how many there were. Blocking."""
     with database.reading() as session:
         tenants = [(ctx, retention.find_keep_s(session.get(Tenant, ctx.tenant_id))) for ctx in every_tenant(session)]
-    return sum(_remove_in_batches(database, ctx, keep_s) for ctx, keep_s in tenants)
+    return sum(_erase_expired_of(database, ctx, keep_s) for ctx, keep_s in tenants)
 
 
-def _remove_in_batches(database: Database, ctx: Principal, keep_s: float) -> int:
-    expired, removed = Conversation.used_at <= now() - timedelta(seconds=keep_s), 0
+def _erase_expired_of(database: Database, ctx: Principal, keep_s: float) -> int:
+    expired, erased = Conversation.used_at <= now() - timedelta(seconds=keep_s), 0
     while True:
         with database.writing() as session:
             keys = _list_keys(session, ctx, expired)
-            _remove(session, ctx, keys)
-        removed += len(keys)
+            _delete_rows(session, ctx, keys)
+        erased += len(keys)
         if len(keys) < _AT_ONCE:
-            return removed
+            return erased
 
 
 def erase_deleted(database: Database, *, before: datetime) -> int:
@@ -81,10 +81,10 @@ def erase_deleted(database: Database, *, before: datetime) -> int:
     )
     with database.reading() as session:
         tenants = tenants_with(session, Conversation, erasable)
-    return sum(_erase_in_batches(database, ctx, erasable) for ctx in tenants)
+    return sum(_erase_deleted_of(database, ctx, erasable) for ctx in tenants)
 
 
-def _erase_in_batches(database: Database, ctx: Principal, erasable: ColumnElement[bool]) -> int:
+def _erase_deleted_of(database: Database, ctx: Principal, erasable: ColumnElement[bool]) -> int:
     erased = 0
     while True:
         with database.writing() as session:
@@ -127,7 +127,7 @@ def _list_keys(session: Session, ctx: Principal, condition: ColumnElement[bool])
     return [(owner, one) for owner, one in session.execute(batch)]
 
 
-def _remove(session: Session, ctx: Principal, keys: Sequence[tuple[str, str]]) -> None:
+def _delete_rows(session: Session, ctx: Principal, keys: Sequence[tuple[str, str]]) -> None:
     """Their turns go with them."""
     if keys:
         named = tuple_(Conversation.owner_id, Conversation.conversation_id).in_(keys)

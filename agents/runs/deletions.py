@@ -36,8 +36,8 @@ class Deletions:
         self._script = (files("agents.runs") / "lua" / "delete.lua").read_text()
 
     async def delete_runs(self, thread_id: str) -> int:
-        """Remove what is kept of the runs of a conversation, and let every worker forget what it holds of it. Nobody
-        may work on one meanwhile. How many there were.
+        """Delete the runs of a conversation, and let every worker drop what it holds of it; how many runs there
+        were. Nobody may work on one meanwhile.
 
         Raises:
             StoreUnavailable: Redis did not answer; some may be gone.

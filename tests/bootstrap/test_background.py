@@ -55,7 +55,7 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
     background = Background(
         Indexer(database, index, embedder, poll_s=0.05),
         _nothing,
-        forget=_nothing,
+        delete_old=_nothing,
         working=JobWorkerPool(
             partial(
                 JobWorker,

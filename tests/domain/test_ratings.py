@@ -17,10 +17,10 @@ from domain.paging import Part
 from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import (
     Rating,
+    delete_older,
+    delete_ratings,
+    delete_ratings_of_runs,
     find_verdicts,
-    forget_all,
-    forget_older,
-    forget_ratings,
     list_ratings,
     rate,
     take_back,
@@ -65,8 +65,8 @@ def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: D
     with pytest.raises(NotFound), database.writing() as session:
         take_back(session, GLOBEX, "c1", "r1")
     with database.writing() as session:
-        assert forget_ratings(session, GLOBEX, "c1") == 0
-        assert forget_ratings(session, ACME, "c1") == 1
+        assert delete_ratings(session, GLOBEX, "c1") == 0
+        assert delete_ratings(session, ACME, "c1") == 1
     assert seen(database, ACME) == {}
 
 
@@ -78,9 +78,9 @@ def test_ratings_of_all_tenants_are_forgotten_when_their_days_are_over(database:
         old = update_everywhere(AnswerRating).where(AnswerRating.run_id == "old")
         session.execute(old.values(rated_at=now() - timedelta(days=8)))
     with database.writing() as session:
-        assert forget_older(session, 9) == 0
+        assert delete_older(session, 9) == 0
     with database.writing() as session:
-        assert forget_older(session, 7) == 2
+        assert delete_older(session, 7) == 2
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"new": "down"}, {"new": "down"})
 
 
@@ -149,8 +149,8 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
         assert find_verdicts(session, second, "c1", dict.fromkeys(["r1", "r2", "r3", "r4"], now())).keys() == {"r2"}
         with pytest.raises(NotFound):
             take_back(session, second, "c1", "r1")
-        assert forget_ratings(session, second, "c1") == 1
-        assert forget_ratings(session, everybody, "c1") == 1
+        assert delete_ratings(session, second, "c1") == 1
+        assert delete_ratings(session, everybody, "c1") == 1
     assert listed(everybody) == {"r1"}
 
 
@@ -204,6 +204,6 @@ def test_without_the_key_verdicts_are_seen_and_ratings_go(database: Database) ->
     assert seen(database, ACME, "of-r1") == {"r1": "down"}
     with database.writing() as session:
         take_back(session, ACME, "of-r1", "r1")
-        assert forget_ratings(session, ACME, "of-r2") == 1
-        forget_all(session, ACME, ["r3"])
-        assert forget_older(session, 0) == 1
+        assert delete_ratings(session, ACME, "of-r2") == 1
+        delete_ratings_of_runs(session, ACME, ["r3"])
+        assert delete_older(session, 0) == 1

@@ -16,7 +16,7 @@ from domain.paging import Part
 from domain.scoping import scoped, scoped_update, select_everywhere
 from domain.transcript import delete_conversation, list_conversations, read_turns
 from domain.transcript_rekeying import rekey_conversation
-from domain.transcript_retention import DAY_S, Retention, remove_expired
+from domain.transcript_retention import DAY_S, Retention, erase_expired
 from domain.transcript_search import search_conversations
 from domain.transcript_texts import TranscriptUnreadable, read_title
 from domain.transcript_writing import FinishedTurn, make_title, write_turns
@@ -190,9 +190,9 @@ def test_expired_conversations_go_and_those_of_other_subjects_stay(database: Dat
         used = scoped_update(own, Conversation).where(Conversation.owner_id == own.owner_id)
         session.execute(used.values(used_at=now() - timedelta(days=31)))
     assert written(database, replace(turn(own, 2), sequence=1)) == []  # too old to be kept
-    assert remove_expired(database, MONTH) == 1
+    assert erase_expired(database, MONTH) == 1
     assert (said(database, own), said(database, ACME), said(database, GLOBEX)) == ([], ["Question 1?"], ["Question 1?"])
-    assert remove_expired(database, Retention(0)) == 2
+    assert erase_expired(database, Retention(0)) == 2
     assert (said(database, ACME), said(database, GLOBEX)) == ([], [])
 
 
