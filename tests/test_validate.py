@@ -108,6 +108,12 @@ BROKEN: dict[str, tuple[str, dict[str, str], str, tuple[str, ...]]] = {
     "a data folder that is a file": ("Folders", {"DATA_DIR": "{file}"}, "DATA_DIR", ("file",)),
     "a data folder in a file": ("Folders", {"DATA_DIR": "{file}/data"}, "DATA_DIR", ("file",)),
     "a logo that is not there": ("Folders", {"CHAT_LOGO": "logo.svg"}, "CHAT_LOGO", ("logo.svg",)),
+    "a module of tools that is not there": (
+        "Configuration",
+        {"TOOL_MODULES": "nosuchtools"},
+        "TOOL_MODULES",
+        ("nosuchtools", "PYTHONPATH"),
+    ),
     "settings that contradict each other": (
         "Configuration",
         {"EMBEDDING_PROVIDER": "openai"},

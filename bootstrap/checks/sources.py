@@ -14,6 +14,7 @@ from agents.rag import compile_graph
 from bootstrap.checks.settings import Installation
 from bootstrap.ingesting import reading_policy
 from bootstrap.sandbox import look
+from bootstrap.tools import list_tools
 from config import SAMPLES
 from ingestion.parsers.kinds import KINDS
 from ingestion.parsers.libreoffice import COMPONENTS, find_libreoffice
@@ -23,6 +24,7 @@ from utils.errors import UnreadableDocument
 from utils.findings import Finding, failure, ok, skipped, warning
 from utils.language import detect_language
 from utils.passages import Passage
+from utils.processes import StartError
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import MEANING, REMEDY
 
@@ -52,6 +54,21 @@ def check_agent(_: Installation) -> Iterator[Finding]:
 def check_utilities(_: Installation) -> Iterator[Finding]:
     """Whether the modules below everything can be imported."""
     yield _import_all("Utility modules", utils)
+
+
+def check_tools(installation: Installation) -> Iterator[Finding]:
+    """Whether the modules of TOOL_MODULES can be used; without that the service does not start."""
+    modules = installation.settings.tool_modules
+    if not modules:
+        yield skipped("TOOL_MODULES", "not set: bots have the built-in tools alone")
+        return
+    try:
+        list_tools(installation.settings)
+    except StartError as exc:
+        remedy = "Correct TOOL_MODULES or the module; PYTHONPATH has to name the folder of a module elsewhere."
+        yield failure("TOOL_MODULES", f"{str(exc).removeprefix('TOOL_MODULES: ')}.", remedy)
+    else:
+        yield ok("TOOL_MODULES", f"their tools can be used: {', '.join(modules)}")
 
 
 def _import_all(check: str, package: ModuleType) -> Finding:

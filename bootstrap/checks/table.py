@@ -46,6 +46,7 @@ CHECKS: dict[str, dict[str, Check]] = {
     _CONFIGURATION: {
         ".env": Check(look="settings.check_env_file"),
         "Settings together": Check(look="advice.check_together"),
+        "TOOL_MODULES": Check(look="sources.check_tools", fields=("tool_modules",)),
     },
     "Folders": {
         "DATA_DIR": Check(look="folders.check_data_folder", fields=("data_dir",)),
