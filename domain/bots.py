@@ -72,6 +72,7 @@ def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers
             session.add(bot)
     except IntegrityError as exc:  # another request was first
         raise _make_taken_error(bot_id) from exc
+    _check_datasets(session, ctx, answers.get("dataset_ids", []))
     return _add_version(session, ctx, bot, answers)
 
 
@@ -90,7 +91,7 @@ def get_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
     newest = scoped(ctx, Bot).join(BotVersion).where(BotVersion.version == Bot.version)
     found = session.execute(newest.where(Bot.bot_id == bot_id, _IS_PRESENT).add_columns(BotVersion.config)).first()
     if found is None:
-        raise make_missing_error(bot_id)
+        raise _make_unsaid_error() if bot_id == DEFAULT_BOT else make_missing_error(bot_id)
     return StoredBot(*found)
 
 
@@ -154,6 +155,9 @@ def change_bot(
     if answers is None or answers == stored.answers:
         session.flush()
         return stored
+    dataset_ids = answers.get("dataset_ids", [])
+    if dataset_ids != stored.answers.get("dataset_ids", []):
+        _check_datasets(session, ctx, dataset_ids)
     return _add_version(session, ctx, stored.bot, answers)
 
 
@@ -178,12 +182,18 @@ def make_missing_error(bot_id: str) -> NotFound:
     return NotFound(f"Bot {bot_id!r} not found.")
 
 
+def _make_unsaid_error() -> NotFound:
+    return NotFound(
+        f"Bot {DEFAULT_BOT!r} not found: it answers as the settings say. To change that, make a bot with this id: "
+        f"POST /v1/tenant/bots, or flask bot create {DEFAULT_BOT}."
+    )
+
+
 def _make_taken_error(bot_id: str) -> Conflict:
     return Conflict(f"There is a bot {bot_id!r} already.")
 
 
 def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers) -> StoredBot:
-    _check_datasets(session, ctx, answers.get("dataset_ids", []))
     if "model_id" in answers:
         lock_model(session, ctx, answers["model_id"])  # or it could be removed before this is committed
     if unused := [name for name in answers.get("approvals", []) if name not in answers.get("tools", [])]:
@@ -197,5 +207,6 @@ def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers
 
 def _check_datasets(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> None:
     found = scoped(ctx, Dataset).where(Dataset.dataset_id.in_(dataset_ids)).with_only_columns(Dataset.dataset_id)
-    if missing := set(dataset_ids) - set(session.scalars(found)):
+    locked = found.with_for_update(read=True)  # or one could be removed before this is committed
+    if missing := set(dataset_ids) - set(session.scalars(locked)):
         raise NotFound(f"Dataset {min(missing)!r} not found.")

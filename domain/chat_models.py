@@ -10,8 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.bot_uses import name_bots
 from domain.model_keys import encrypt_key, shorten_key
-from domain.models import Bot, BotVersion, ChatModel, ChatModelVersion, now
+from domain.models import ChatModel, ChatModelVersion, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count
 from utils.checkpointer.cipher import Keyring
@@ -28,7 +29,6 @@ BASE_URLS: dict[Provider, str] = {
 """The providers' own; `openai` is also for every other endpoint that speaks its format."""
 MOST_MODELS = 200  # of a tenant
 LONGEST_URL, LONGEST_NAME = 500, 200
-_MOST_NAMED = 5
 _IS_PRESENT = ChatModel.removed_at.is_(None)
 
 
@@ -180,11 +180,7 @@ def remove_model(session: Session, ctx: Principal, model_id: str) -> None:
         Conflict: bots answer by it.
     """
     row = lock_model(session, ctx, model_id).row
-    newest = scoped(ctx, Bot).join(BotVersion).where(BotVersion.version == Bot.version, Bot.removed_at.is_(None))
-    by_it = newest.where(BotVersion.config["model_id"].as_string() == model_id)
-    bots = list(session.scalars(by_it.with_only_columns(Bot.bot_id).order_by(Bot.bot_id)))
-    if bots:
-        named = ", ".join(bots[:_MOST_NAMED]) + (f" and {len(bots) - _MOST_NAMED} more" if bots[_MOST_NAMED:] else "")
+    if named := name_bots(session, ctx, "model_id", model_id):
         raise Conflict(f"Bots answer by this model ({named}): give them another one first.")
     row.removed_at = now()
     session.flush()

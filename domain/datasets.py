@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.bot_uses import name_bots
 from domain.documents import is_present, lock_documents
 from domain.job_requests import remove_with_jobs
 from domain.models import Dataset, DatasetRole, Document, DocumentState
@@ -91,12 +92,14 @@ def remove_dataset(session: Session, ctx: Principal, dataset_id: str) -> set[str
 
     Raises:
         NotFound: the tenant has no such dataset.
-        Conflict: it is the one that folders and web sources fill.
+        Conflict: it is the one that folders and web sources fill, or bots answer from it.
     """
     # Nobody adds a document from here on: whoever does holds a share of this lock.
     dataset = lock_dataset(session, ctx, dataset_id)
     if dataset.role == DatasetRole.DEFAULT:
         raise Conflict("Folders and web sources bring documents into this dataset: delete those instead.")
+    if named := name_bots(session, ctx, "dataset_ids", dataset_id):
+        raise Conflict(f"Bots answer from this dataset ({named}): take it out of their dataset_ids first.")
     all_of_it = scoped(ctx, Document).where(Document.dataset_id == dataset_id).with_only_columns(Document.document_id)
     lock_documents(session, ctx, session.scalars(all_of_it).all())  # also those removed before, which forget it below
     files = remove_with_jobs(

@@ -128,6 +128,35 @@ def test_a_repeated_request_is_another_one_with_another_bot(acme: httpx.Client) 
     assert runs[0] == runs[2] != runs[1]
 
 
+def test_a_dataset_that_bots_name_is_not_removed(service: Service, acme: httpx.Client, globex: httpx.Client) -> None:
+    ids = {client: client.post("/v1/tenant/datasets", json={"name": "D"}).json()["id"] for client in (acme, globex)}
+    where = f"/v1/tenant/datasets/{ids[acme]}"
+    add_bot(acme, "on", dataset_ids=[ids[acme]])
+    add_bot(acme, "off", dataset_ids=[ids[acme]], enabled=False)
+    add_bot(globex, "theirs", dataset_ids=[ids[globex]])
+    refused = acme.delete(where)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "Bots answer from this dataset (off, on): take it out of their dataset_ids first.",
+    )
+    assert globex.delete(where).status_code == 404
+    acme.patch(f"{BOTS}/on", json={"dataset_ids": None})
+    acme.delete(f"{BOTS}/off")
+    assert acme.delete(where).status_code == 204
+    assert globex.get(f"/v1/tenant/datasets/{ids[globex]}").status_code == 200
+
+
+def test_the_default_bot_of_which_nothing_was_said_tells_how_to_change_it(acme: httpx.Client) -> None:
+    for answered in (
+        acme.get(f"{BOTS}/default"),
+        acme.patch(f"{BOTS}/default", json={}),
+        acme.delete(f"{BOTS}/default"),
+    ):
+        assert answered.status_code == 404
+        assert "answers as the settings say" in answered.json()["detail"]
+        assert "POST /v1/tenant/bots" in answered.json()["detail"]
+
+
 def test_what_a_bot_may_not_be_asked_says_why(service: Service, acme: httpx.Client, globex: httpx.Client) -> None:
     add_bot(acme, "here")
     for client, bot in ((globex, "here"), (acme, "nowhere")):

@@ -89,6 +89,10 @@ def test_datasets_are_made_listed_and_deleted_with_their_documents(run: Run, bro
     rows = json.loads(run("datasets", "list", "--tenant", "acme", "--json").output)
     assert [(row["name"], row["documents"]) for row in rows] == [("Handbook", 1), ("Rules", 0)]
     assert run("datasets", "delete", made, "--yes", "--tenant", "globex").exit_code == 1
+    run("bot", "create", "helper", "--tenant", "acme", "--name", "Helper", "--dataset", made)
+    refused = run("datasets", "delete", made, "--yes", "--tenant", "acme")
+    assert (refused.exit_code, "Bots answer from this dataset (helper)" in refused.stderr) == (1, True)
+    run("bot", "remove", "helper", "--tenant", "acme")
     for row in rows:
         assert run("datasets", "delete", row["id"], "--yes", "--tenant", "acme").exit_code == 0
     assert json.loads(run("datasets", "list", "--tenant", "acme", "--json").output) == []

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from domain.bots import change_bot, create_bot
 from domain.datasets import (
     DatasetChange,
     change_dataset,
@@ -75,6 +76,22 @@ def test_a_file_whose_reading_was_cancelled_is_read_when_it_comes_again(database
     again = upload(database, ACME, dataset_id)
     assert again.unchanged
     assert job_of(database, ACME, first.document.document_id).status == JobStatus.PENDING
+
+
+def test_a_bot_whose_dataset_is_missing_can_be_changed(database: Database) -> None:
+    """As one that was removed by a version that did not look at bots."""
+    for ctx in (ACME, GLOBEX):
+        dataset_id = new_dataset(database, ctx)
+        with database.writing() as session:
+            create_bot(session, ctx, "helper", "Helper", {"dataset_ids": [dataset_id]})
+            with pytest.raises(Conflict, match=r"\(helper\)"):
+                remove_dataset(session, ctx, dataset_id)
+            session.delete(get_dataset(session, ctx, dataset_id))
+        with database.writing() as session:
+            changed = change_bot(session, ctx, "helper", answers={"dataset_ids": [dataset_id], "top_k": 3})
+            assert changed.answers["top_k"] == 3
+            with pytest.raises(NotFound):
+                change_bot(session, ctx, "helper", answers={"dataset_ids": [dataset_id, "other"]})
 
 
 def test_a_removed_dataset_takes_its_documents_along_and_frees_its_name(database: Database) -> None:
