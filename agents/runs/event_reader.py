@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from agents.runs.codec import Batch
 from agents.runs.record import ENDS, Event
-from agents.runs.run_store import Batch, RunStore
+from agents.runs.run_store import RunStore
 from utils.errors import NotFound
 
 _LOOK_S = 0.1

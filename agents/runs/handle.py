@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from agents.runs.codec import Batch
 from agents.runs.event_reader import RunEventReader
 from agents.runs.live import LiveRun
 from agents.runs.record import ENDS, Event
-from agents.runs.run_store import Batch
 from utils.errors import Conflict, NotReady, RunFailed
 
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from agents.runs.codec import Batch
 from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
 from agents.runs.record import ENDS, Event, RunRecord
-from agents.runs.run_store import ADDED, EVENTS_MISSING, LOST, TAKEN, UNWANTED, Batch, RunStore
+from agents.runs.run_store import ADDED, EVENTS_MISSING, LOST, TAKEN, UNWANTED, RunStore
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict

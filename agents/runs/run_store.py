@@ -1,6 +1,5 @@
 """Runs in Redis: who works on which, what they have told, and which were abandoned; under the keys of keys.py."""
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
+from agents.runs.codec import Batch, RunCodec, make_record
 from agents.runs.keys import (
     CONTROL,
     CONTROL_KEPT_S,
@@ -30,7 +30,7 @@ from agents.runs.record import ENDS, Event, RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
-from utils.checkpointer.errors import StateUnreadable, UnreadableValue
+from utils.checkpointer.errors import StateUnreadable
 from utils.errors import StoreUnavailable
 from utils.json_bytes import dump_json
 from utils.observers import StoreObservers
@@ -45,8 +45,6 @@ _RETRY_S = 2.0
 # events of it.
 ADDED, UNWANTED, TAKEN, LOST, EVENTS_MISSING = 1, 0, -1, -2, -3
 _TOO_MANY_WAIT = 2
-
-Batch = list[tuple[int, Event]]  # events with their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,8 @@ class RunStore:
         keys: Keyring | None = None,
         stores: StoreObserver | None = None,
     ) -> None:
-        self._redis, self._worker, self._hold_ms, self._keys = redis, worker, round(hold_s * 1000), keys
+        self._redis, self._worker, self._hold_ms = redis, worker, round(hold_s * 1000)
+        self._codec = RunCodec(keys)
         self._stores = stores or StoreObservers()
         folder = files("agents.runs") / "lua"
         self._scripts = {name: (folder / f"{name}.lua").read_text() for name in _NAMES}
@@ -108,7 +107,7 @@ class RunStore:
         """Register a run as ours. Gives its fingerprint if there is one of that id already, else the empty string."""
         told = {**record.fields(), "owner": self._worker}
         flat = [part for pair in told.items() for part in pair]
-        message = self._seal(record.message.encode(), record.id)
+        message = self._codec.seal(record.message.encode(), record.id)
         reply = await self._call(
             "begin",
             (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),
@@ -127,7 +126,7 @@ class RunStore:
         `EVENTS_MISSING` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
-        told = self._seal(dump_json([event for _, event in batch]), record.id) if batch else b""
+        told = self._codec.seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         run, shard = record.id, shard_of(record.id)
         keys = (run_key(run), events_key(run), active_key(run), turns_key(run), waiting_key(shard))
@@ -177,7 +176,7 @@ class RunStore:
             StoreUnavailable: it cannot be known now.
         """
         fields = await self._surely("HGETALL", run_key(run_id))
-        return self._record(run_id, fields) if fields and b"deleted" not in fields else None
+        return self._codec.read_record(run_id, fields) if fields and b"deleted" not in fields else None
 
     async def events_after(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
@@ -186,7 +185,7 @@ class RunStore:
             StoreUnavailable: it cannot be known now.
         """
         entries = await self._surely("XRANGE", events_key(run_id), f"{number + 1}-0", "+")
-        return self._batch_after(run_id, entries, number)
+        return self._codec.read_after(run_id, entries, number)
 
     async def last_event(self, run_id: str) -> tuple[int, Event] | None:
         """What was told last of a run, with its number.
@@ -195,7 +194,7 @@ class RunStore:
             StoreUnavailable: it cannot be known now.
         """
         entries = await self._surely("XREVRANGE", events_key(run_id), "+", "-", "COUNT", 1)
-        return self._batch(run_id, entries[0])[-1] if entries else None
+        return self._codec.read_batch(run_id, entries[0])[-1] if entries else None
 
     async def news(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
         """For each run and the number of the last event a reader has, the events after it."""
@@ -210,7 +209,7 @@ class RunStore:
                 return None
             for index, entries in zip(indexes, reply, strict=True):
                 run_id, last = places[index]
-                found[index] = self._batch_after(run_id, entries, last)
+                found[index] = self._codec.read_after(run_id, entries, last)
         return [found[index] for index in range(len(places))]
 
     async def cancel(self, run_id: str) -> None:
@@ -274,39 +273,12 @@ class RunStore:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         message, is_readable = "", True
         try:
-            message = self._unseal(fields[b"message"], run_id).decode()
+            message = self._codec.unseal(fields[b"message"], run_id).decode()
         except StateUnreadable as exc:
             logger.error("Cannot resume an abandoned run: %s", exc)
             is_readable = False
         number = int(last.partition(b"-")[0] or 0)
-        return Claimed(_record_of(run_id, fields, message), number, b"cancelled" in fields, is_readable)
-
-    def _record(self, run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord:
-        return _record_of(run_id, fields, self._unseal(fields[b"message"], run_id).decode())
-
-    def _batch_after(self, run_id: str, entries: Iterable[Any], number: int) -> Batch:
-        """The events after *number* in order, each once: what was written again stands in two entries."""
-        found: Batch = []
-        for entry in entries:
-            found += [one for one in self._batch(run_id, entry) if one[0] > (found[-1][0] if found else number)]
-        return found
-
-    def _batch(self, run_id: str, entry: Any) -> Batch:
-        place, fields = entry
-        events = json.loads(self._unseal(_only_value(fields), run_id))
-        first = int(place.partition(b"-")[0]) - len(events) + 1
-        return list(enumerate(events, first))
-
-    def _seal(self, plain: bytes, run_id: str) -> bytes:
-        return plain if self._keys is None else self._keys.encrypt(plain, f"run {run_id}".encode())
-
-    def _unseal(self, sealed: bytes, run_id: str) -> bytes:
-        if self._keys is None:
-            return sealed
-        try:
-            return self._keys.decrypt(sealed, f"run {run_id}".encode())
-        except UnreadableValue as exc:
-            raise StateUnreadable(run_key(run_id), str(exc)) from exc
+        return Claimed(make_record(run_id, fields, message), number, b"cancelled" in fields, is_readable)
 
     def _log_state(self, persistence: str) -> None:
         if persistence == "redis":
@@ -333,14 +305,3 @@ class RunStore:
         if reply is None:
             raise StoreUnavailable("Redis is away, and runs of other workers cannot be known. Try again later.")
         return reply
-
-
-def _record_of(run_id: str, fields: Mapping[bytes, bytes], message: str) -> RunRecord:
-    texts = {name.decode(): value.decode() for name, value in fields.items() if name != b"message"}
-    return RunRecord.of(run_id, texts, message)
-
-
-def _only_value(fields: Any) -> bytes:
-    """The value of an entry of a stream with one field; redis-py makes a dictionary of what is not a script's."""
-    value: bytes = next(iter(fields.values())) if isinstance(fields, Mapping) else fields[1]
-    return value

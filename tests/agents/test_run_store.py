@@ -10,13 +10,14 @@ from uuid import uuid4
 import pytest
 
 from agents.leases import Leases
+from agents.runs.codec import Batch
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.outbox import Outbox
 from agents.runs.record import RunRecord
-from agents.runs.run_store import UNWANTED, Batch, Claimed, RunStore
+from agents.runs.run_store import UNWANTED, Claimed, RunStore
 from agents.runs.transcript_writer import TranscriptWriter
 from auth.credentials import make_key_principal
 from bootstrap.valkey import find_valkey
