@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import logging
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -112,7 +114,8 @@ def check(model_id: str, tenant: str) -> None:
     """Ask a model for one word, and say how it went."""
     with records(to_look=True) as database:
         ctx = existing_operator(database, tenant)
-        with closing(TenantModels(settings(), database, make_keyring(settings()))) as models:
+        opened = closing(TenantModels(settings(), database, make_keyring(settings())))
+        with _without_log(), opened as models:
             checked = asyncio.run(models.check(ctx, model_id))
     told = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
     click.echo(
@@ -120,6 +123,16 @@ def check(model_id: str, tenant: str) -> None:
     )
     if checked.detail:
         sys.exit(1)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep the log from saying on the terminal, too, why a call failed."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _read_key() -> str:

@@ -28,5 +28,6 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
         with database.reading() as session:
             row = get_tenant(session, ctx.tenant_id)
             keep_s, is_own = make_retention(settings()).find_keep_s(row), row.transcript_retention_days is not None
-    kept = f"kept for {keep_s / DAY_S:g} days after their last use" if keep_s else "not kept"
+    told_days = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"
+    kept = f"kept for {told_days} after their last use" if keep_s else "not kept"
     click.echo(f"Conversations of {name} are {kept} in SQL, as {'set for it' if is_own else 'the settings say'}.")

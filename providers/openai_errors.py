@@ -121,7 +121,7 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
-    who = f"The {side.name} endpoint"
+    who = f"The endpoint of the {side.name}"
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         # In the same words for every reason: else a tenant could find out which names there are in a private network.
         private = "" if side.prefix else " One at a private address needs MODEL_NETWORKS."
@@ -154,7 +154,7 @@ def _find_cause(exc: aiohttp.ClientError) -> str:
 
 
 def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
-    who, status, setting = f"The {side.name} endpoint", exc.status, side.name_setting
+    who, status, setting = f"The endpoint of the {side.name}", exc.status, side.name_setting
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     shown = f"{status}, {code}" if code else str(status)
     if status < 400:

@@ -133,7 +133,7 @@ class RemoteModel(AskedModel):
     async def _inside(self) -> AsyncIterator[None]:
         """A place at the gate, unless the endpoint is known to be away; a block that comes to its end has worked."""
         if not self.circuit.may_try():
-            raise ProviderUnavailable(f"The {self.side.name} endpoint is away. It is asked again in a moment.")
+            raise ProviderUnavailable(f"The endpoint of the {self.side.name} is away. It is asked again in a moment.")
         async with self.gate.hold_place():
             yield
             self.circuit.note_success()

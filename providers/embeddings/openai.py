@@ -128,7 +128,9 @@ class OpenAIEmbedder:
         return unit
 
     def _make_refusal(self, what: str) -> ProviderUnavailable:
-        return ProviderUnavailable(f"The embedding model endpoint {what}: check EMBEDDING_MODEL and its dimension.")
+        return ProviderUnavailable(
+            f"The endpoint of the embedding model {what}: check EMBEDDING_MODEL and its dimension."
+        )
 
 
 def _read_numbers(value: object) -> object:

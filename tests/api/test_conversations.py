@@ -297,9 +297,9 @@ def test_with_retention_off_nothing_is_kept_and_deleting_is_for_good(tmp_path: P
                 assert client.post(f"{ALL}/unkept/restore").status_code == 404
         assert kept_turns(service) == 0
         # A tenant may keep its conversations nevertheless, or keep none where others do.
-        set_to = service.flask("tenant", "retention", "globex", "--days", "7")
+        set_to = service.flask("tenant", "retention", "globex", "--days", "1")
         assert (
-            set_to.stdout == "Conversations of globex are kept for 7 days after their last use in SQL, as set for it.\n"
+            set_to.stdout == "Conversations of globex are kept for 1 day after their last use in SQL, as set for it.\n"
         )
 
         def is_kept() -> bool:

@@ -192,12 +192,12 @@ def test_a_model_that_is_away_is_not_waited_for_and_its_operator_told_once(
     assert health["dependencies"]["chat_model"] == "down"
     assert health["problems"] == [
         "The language model does not answer, quotes do instead: "
-        "The chat model endpoint refused the API key (401): check LLM_API_KEY."
+        "The endpoint of the chat model refused the API key (401): check LLM_API_KEY."
     ]
     errors = [json.loads(line) for line in patient.logged().splitlines() if '"ERROR"' in line]
     assert [error["message"] for error in errors] == [
         "The chat model does not answer: answers are quotes from the documents "
-        "(The chat model endpoint refused the API key (401): check LLM_API_KEY.)"
+        "(The endpoint of the chat model refused the API key (401): check LLM_API_KEY.)"
     ]
 
 

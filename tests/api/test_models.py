@@ -271,7 +271,7 @@ def test_a_model_that_is_away_leaves_quotes(acme: httpx.Client, endpoints: list[
     assert said["citations"][0]["source"] == "rooms.md"
     checked = acme.post(f"{MODELS}/own/check").json()
     assert (checked["answers"], checked["answer"]) == (False, None)
-    assert checked["detail"] == "The model 'own' endpoint failed (500): try again later."
+    assert checked["detail"] == "The endpoint of the model 'own' failed (500): try again later."
 
 
 def test_a_bot_that_lost_its_model_says_so(
@@ -331,7 +331,8 @@ def test_what_is_at_a_name_that_may_not_be_asked_is_told_to_the_operator_alone(
         told.add(checked["detail"].replace(f"m{number}", "m"))
     [detail] = told
     assert detail == (
-        "The model 'm' endpoint cannot be reached: check base_url. One at a private address needs MODEL_NETWORKS."
+        "The endpoint of the model 'm' cannot be reached: check base_url. "
+        "One at a private address needs MODEL_NETWORKS."
     )
     causes = [json.loads(line).get("cause", "") for line in service.logged().splitlines() if '"cause"' in line]
     assert sum("not on the public internet" in cause for cause in causes) >= 2, causes

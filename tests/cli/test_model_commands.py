@@ -140,7 +140,9 @@ def test_what_a_model_cannot_be_is_refused(tmp_path: Path, options: tuple[str, .
     assert detail in refused.stderr
 
 
-def test_a_check_says_whether_the_model_answers(tmp_path: Path, model_server: FakeModelServer) -> None:
+def test_a_check_says_once_whether_the_model_answers(
+    tmp_path: Path, model_server: FakeModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
     model_server.reset()
     run = flask_on(tmp_path)
     run("model", "create", "fast", "--name", "m", "--base-url", model_server.base_url, "--with-key", input=KEY)
@@ -151,7 +153,8 @@ def test_a_check_says_whether_the_model_answers(tmp_path: Path, model_server: Fa
     model_server.configure(faults=[{"kind": "status", "status": 401}])
     failed = run("model", "check", "fast")
     assert failed.exit_code == 1
-    assert "The model 'fast' endpoint refused the API key (401): check api_key." in failed.stdout
+    assert "The endpoint of the model 'fast' refused the API key (401): check api_key." in failed.stdout
+    assert "refused the API key" not in caplog.text, "it is said twice"
     assert run("model", "check", "slow").stderr == "Error: Model 'slow' not found.\n"
     assert KEY not in checked.output + failed.output
 

@@ -121,7 +121,7 @@ async def test_why_an_answer_ended_is_said_in_the_same_words(
 
 
 REFUSALS = {
-    401: r"The model 'own' endpoint refused the API key \(401(, SOME_ERROR)?\): check api_key\.",
+    401: r"The endpoint of the model 'own' refused the API key \(401(, SOME_ERROR)?\): check api_key\.",
     403: r"refused the API key \(403(, SOME_ERROR)?\): check api_key",
     404: r"does not know the address or the model 'the-model' \(404(, SOME_ERROR)?\): check base_url and model",
     429: r"is limiting requests \(429(, SOME_ERROR)?\): try again later",
