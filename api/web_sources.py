@@ -53,16 +53,17 @@ _REFUSALS: dict[Any, Any] = {404: Problem}
     "",
     operation_id="createWebSource",
     summary="Add a web source",
-    responses={201: WebSourceOut, 409: Problem},
+    responses={201: AcceptedSourceOut, 409: Problem},
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.WEB_SOURCES_WRITE)
 async def create(ctx: Principal, body: WebSourceIn) -> Response:
-    """Read a page or a site, beginning at once. 409 if there is one at this address."""
+    """Read a page or a site, beginning at once; `status_url` is of that crawl. 409 if there is one at this address."""
     url = _check_url(body.url)
     plan = CrawlPlan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
     shown, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
-    return respond(shown, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
+    made = _add_status_url(shown, url_for("tasks.show", task_id=shown.job_id))
+    return respond(made, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
 
 
 @web_sources_blueprint.get(
@@ -176,8 +177,11 @@ async def _accept(ctx: Principal, work: Callable[[Session], WebSource]) -> Respo
     """202: what *work* asks for will be done."""
     shown, etag = await _write(ctx, work)
     status_url = url_for("web_sources.show", web_source_id=shown.id)
-    accepted = AcceptedSourceOut.model_validate({**shown.model_dump(), "status_url": status_url})
-    return respond(accepted, 202, etag=etag, location=status_url)
+    return respond(_add_status_url(shown, status_url), 202, etag=etag, location=status_url)
+
+
+def _add_status_url(shown: WebSourceOut, status_url: str) -> AcceptedSourceOut:
+    return AcceptedSourceOut.model_validate({**shown.model_dump(), "status_url": status_url})
 
 
 def _check_url(address: str) -> str:

@@ -60,7 +60,12 @@ def test_a_repeated_request_makes_nothing_and_gets_what_the_first_one_came_to(cl
 def test_a_key_for_another_request_is_refused(client: httpx.Client, dataset_id: str) -> None:
     headers = keyed()
     assert client.post(DATASETS, json={"name": uuid4().hex}, headers=headers).status_code == 201
-    assert_refused(client.post(DATASETS, json={"name": uuid4().hex}, headers=headers), 422)
+    refused = client.post(DATASETS, json={"name": uuid4().hex}, headers=headers)
+    assert_refused(refused, 422)
+    asked = {"Idempotency-Key": uuid4().hex, "X-Conversation-Id": uuid4().hex}
+    client.post("/v1/chat", json={"message": "How high is it?"}, headers=asked)
+    other = client.post("/v1/chat", json={"message": "How wide is it?"}, headers=asked)
+    assert other.json()["detail"] == refused.json()["detail"], "the same problem in other words"
     text = {"title": "Towers", "content": "The tower has nine floors."}
     assert_refused(client.post(f"{DATASETS}/{dataset_id}/documents", json=text, headers=headers), 422)
 

@@ -65,6 +65,8 @@ def made(client: httpx.Client, crawling: Service, site: Website) -> Iterator[dic
     assert answer.status_code == 201, answer.text
     source = answer.json()
     assert answer.headers["Location"].endswith(f"{SOURCES}/{source['id']}")
+    assert source["status_url"] == f"/v1/tasks/{source['job_id']}/status"
+    assert client.get(source["status_url"]).json()["id"] == source["job_id"]
     yield _ended(crawling, client, source["id"])
     client.delete(f"{SOURCES}/{source['id']}")
 
