@@ -111,6 +111,21 @@ class Conversations:
             elif not (was_kept or count):
                 raise NotFound("Conversation not found or expired.")
 
+    async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:
+        """See `Transcripts.rename`; also of a conversation whose first turn has ended just now.
+
+        Raises:
+            NotFound: the caller has none of this id, or it is not kept in SQL.
+            StoreUnavailable: the database is away, or Redis, where turns wait for it.
+        """
+        try:
+            return await self._transcripts.rename(ctx, conversation_id, title)
+        except NotFound:
+            waiting = await self._outbox.find(await self._deletions.list_runs(thread_of(ctx, conversation_id)))
+            if not waiting:
+                raise
+        return await self._transcripts.rename(ctx, conversation_id, title, waiting=waiting)
+
     async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
         """Take back that the conversation was deleted; what is listed of it.
 

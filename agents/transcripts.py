@@ -123,14 +123,17 @@ class Transcripts:
 
         return await read(self._database, work)
 
-    async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:
-        """Call it *title*; None: by its first question.
+    async def rename(
+        self, ctx: Principal, conversation_id: str, title: str | None, *, waiting: Sequence[FinishedTurn] = ()
+    ) -> ListedConversation:
+        """Call it *title*; None: by its first question. The turns that are still *waiting* belong to it.
 
         Raises:
             NotFound: there is no such conversation here.
         """
 
         def work(session: Session) -> ListedConversation:
+            write_turns(session, waiting, retention=self.retention, keys=self._keys)
             row = rename(session, ctx, conversation_id, title, retention=self.retention, keys=self._keys)
             return self._show(row, find_keep_s(session, ctx, self.retention))
 

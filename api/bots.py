@@ -84,6 +84,8 @@ class BotPatch(Strict):
         """
         services().tools.check(self.tools or (), field="tools")
         sent = self.model_dump(include=self.model_fields_set - {"id", "name", "enabled"})
+        if self.tools is not None and self.approvals is None and "approvals" in former:
+            sent["approvals"] = [name for name in former["approvals"] if name in self.tools]
         merged = {name: value for name, value in {**former, **sent}.items() if value is not None}
         return cast(BotAnswers, merged)
 

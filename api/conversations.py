@@ -93,10 +93,10 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
 async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: ConversationPatch) -> Response:
     """Give it a title; null: made of its first question again. 404 if the caller's list has none of this id."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    ctx, transcripts = select_bot(ctx, query.bot_id), services().transcripts
+    ctx = select_bot(ctx, query.bot_id)
     if "title" in body.model_fields_set:
-        return respond(describe_listed(await transcripts.rename(ctx, conversation_id, body.title)))
-    found = await transcripts.note_reading(ctx, conversation_id)
+        return respond(describe_listed(await services().conversations.rename(ctx, conversation_id, body.title)))
+    found = await services().transcripts.note_reading(ctx, conversation_id)
     if found is None:
         raise NotFound("Conversation not found or expired.")
     return respond(describe_listed(found))

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import RunRecord
+from agents.runs.record import Event, RunRecord
 from agents.tools.turn import Approval
 from api.access import requires
 from api.chat import CONVERSATION_HEADER, RUN_HEADER, find_charge, stream_run
@@ -21,7 +21,7 @@ from api.services import services
 from api.sse import LAST_EVENT, number_after
 from auth.principal import Principal
 from auth.scopes import Scope
-from utils.errors import Forbidden
+from utils.errors import Conflict, Forbidden
 from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
@@ -98,15 +98,19 @@ async def cancel_run(ctx: Principal, path: RunPath) -> Response:
     operation_id="resumeRun",
     summary="Approve or reject a call of a tool",
     description="A run with the status `waiting` goes on: with the call, or without. Only who asked may say so. 409: "
-    "it does not wait for this call, or has been told already. Its events go on at `GET /v1/runs/{run_id}/events`.",
+    "it does not wait for this call, or has been told already; or it is approved, and the bot is switched off or does "
+    "not use the tool any more. Its events go on at `GET /v1/runs/{run_id}/events`.",
     responses={202: AcceptedRunOut, 403: Problem, 409: Problem, **_REFUSALS},
 )
 @requires(Scope.CHAT_WRITE)
 async def resume_run(ctx: Principal, path: RunPath, body: ResumeIn) -> Response:
     """Go on with a run that waits, on this worker, whichever it was on before."""
-    record, _ = await _find(ctx, path)
+    record, run = await _find(ctx, path)
     if record.ctx.subject != ctx.subject:
         raise Forbidden("Only who asked may approve or reject this call.")
+    approval = Approval(body.call_id, body.decision == "approve")
+    if approval.approved:
+        await _check_bot(record, await run.end())
     permit = await services().admission.admit_turn(ctx)
     charge = find_charge(ctx)
 
@@ -114,8 +118,21 @@ async def resume_run(ctx: Principal, path: RunPath, body: ResumeIn) -> Response:
         permit.release()
         charge(tokens)
 
-    run = await services().runs.resume(record, Approval(body.call_id, body.decision == "approve"), on_end=end)
+    run = await services().runs.resume(record, approval, on_end=end)
     return accept_run(await describe_run(ctx, replace(record, status="running"), await run.end()))
+
+
+async def _check_bot(record: RunRecord, last: Event | None) -> None:
+    """Return if the bot may still make the call that waits, as it is now: it may have waited for a day.
+
+    Raises:
+        NotFound: the bot was removed.
+        Conflict: it is switched off, or does not use the tool any more.
+    """
+    bot = await services().bots.get(record.ctx)
+    if last is not None and last["type"] == "waiting" and last["call"]["name"] not in bot.tools:
+        name = last["call"]["name"]
+        raise Conflict(f"The bot does not use the tool {name!r} any more. Reject this call, or ask again.")
 
 
 async def _find(ctx: Principal, path: RunPath) -> tuple[RunRecord, RunHandle]:

@@ -28,12 +28,17 @@ _REJECTED = {
 _TEXTS = {"failed": _FAILED, "unknown": _UNKNOWN, "rejected": _REJECTED}
 
 
-def tell_outcomes(language: str, outcomes: Iterable[tuple[str, str]]) -> str:
-    """What a person is told of calls that did not work, each a status and the name of its tool; a line for each."""
-    lines = dict.fromkeys(
-        _TEXTS[status].get(language, _TEXTS[status]["en"]).format(name) for status, name in outcomes if status in _TEXTS
-    )
-    return "\n".join(lines)
+def tell_outcomes(language: str, outcomes: Iterable[tuple[str, str, str]]) -> str:
+    """What a person is told of calls that did not work; a line for each.
+
+    An outcome is a status, the name of the tool, and the reason that the tool itself gave, "" for none.
+    """
+    return "\n".join(dict.fromkeys(_tell(language, *outcome) for outcome in outcomes if outcome[0] in _TEXTS))
+
+
+def _tell(language: str, status: str, name: str, reason: str) -> str:
+    said = _TEXTS[status].get(language, _TEXTS[status]["en"]).format(name)
+    return f"{said.removesuffix('.')}: {reason}" if reason else said
 
 
 def planning_prompt(*, institution: str, instructions: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from math import isinf
 from typing import Any
 
+import orjson
+
 from utils.errors import BadInput
 
 DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
@@ -40,6 +42,21 @@ def read_json(data: bytes) -> Any:
     except RecursionError:
         raise _refuse_size() from None
     _check_depth(value)
+    return value
+
+
+def read_storable(data: bytes) -> Any:
+    """As `read_json`, and everything in it can be stored and sent: no half of a surrogate pair, no whole number over 64
+    bits.
+
+    Raises:
+        ValueError, BadInput: see `read_json`.
+    """
+    value = read_json(data)
+    try:
+        orjson.dumps(value)
+    except TypeError as exc:
+        raise ValueError(str(exc)) from exc
     return value
 
 

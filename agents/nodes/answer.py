@@ -115,7 +115,7 @@ class _Output:
     run: AgentContext
     language: str
     is_uncertain: bool
-    unsuccessful: Sequence[tuple[str, str]] = ()  # calls of tools that did not work: status and name
+    unsuccessful: Sequence[tuple[str, str, str]] = ()  # calls of tools that did not work, see `list_unsuccessful`
     _quoted_in: str = ""
     _has_begun: bool = False
 
@@ -208,7 +208,7 @@ def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[Bas
         return quote_request(query, passages)
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
-    unsuccessful = [name for _, name in list_unsuccessful(state.get("tool_state"))]
+    unsuccessful = [name for _, name, _ in list_unsuccessful(state.get("tool_state"))]
     system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful))
     return [system, *list_said(state["messages"])]
 

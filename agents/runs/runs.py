@@ -20,7 +20,7 @@ from agents.runs.record import (
 )
 from agents.runs.run_store import LOST, Claimed, RunStore
 from agents.runs.worker import RunWorker
-from agents.tools.turn import Approval, digest_call
+from agents.tools.turn import Approval
 from auth.principal import Principal
 from utils.errors import Conflict, NotFound, NotReady, ReusedKey
 from utils.loops import repeat
@@ -112,7 +112,7 @@ class Runs:
         last = await self._run_store.last_event(record.id)
         if last is None or last[1]["type"] != "waiting" or last[1]["call"]["call_id"] != approval.call_id:
             raise _make_not_waiting_error(approval)
-        stored = replace(approval, digest=digest_call(last[1]["call"])).store()
+        stored = approval.store()
         if not await self._run_store.resume(record.id, stored):
             raise _make_not_waiting_error(approval)
         live = self._worker.open(replace(record, status="running", approval=stored), last[0] + 1)

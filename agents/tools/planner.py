@@ -15,7 +15,8 @@ from agents.bots import BotConfig
 from agents.tools.state import ToolState
 from agents.tools.tool import Tool
 from prompts.tools import ANSWER, DOCUMENTS, TALK, json_prompt, planning_prompt, render_call
-from utils.errors import ProviderRefused
+from utils.errors import BadInput, ProviderRefused
+from utils.strict_json import read_storable
 
 logger = logging.getLogger(__name__)
 
@@ -165,12 +166,19 @@ def _read_word(text: str, state: ToolState) -> Decision:
 
 
 def _find_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object in *text*: models like to say something before it, or put it in a block of code."""
+    """The first JSON object in *text*: models like to say something before it, or put it in a block of code.
+
+    Without `arguments` where it cannot be stored as it is.
+    """
     start = text.find("{")
     if start < 0:
         return None
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, start)
+        found, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    try:
+        read_storable(text[start:end].encode())
+    except (ValueError, BadInput):
+        found["arguments"] = None
+    return dict(found)

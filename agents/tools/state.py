@@ -1,11 +1,12 @@
 """What a turn has done with tools so far, as plain values: it is kept in the checkpoint of each step."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from agents.tools.tool import ToolResult
+from agents.tools.tool import ToolResult, write_arguments
 from retrieval.answerability import Verdict
 from utils.language import detect_language
 from utils.passages import TOOL_PREFIX, Hit, Passage
@@ -15,7 +16,7 @@ CallStatus = Literal["open", "done", "failed", "rejected", "unknown"]
 
 
 class CallRecord(TypedDict):
-    """One call. `call_id` is its idempotency key; `error` says why it did not work."""
+    """One call. `call_id` is its idempotency key, another one for other arguments; `error` says why it did not work."""
 
     call_id: str
     name: str
@@ -23,6 +24,7 @@ class CallRecord(TypedDict):
     status: CallStatus
     text: str
     error: str
+    reason: NotRequired[str]  # of its failure, as the tool gave it for people
     ms: int
 
 
@@ -55,10 +57,11 @@ def find_open_call(state: ToolState) -> CallRecord | None:
 
 def add_call(state: ToolState, name: str, arguments: Mapping[str, Any], error: str = "") -> None:
     """A call to be made; or with an *error* one that is not."""
-    number = len(state["calls"]) + 1
+    # With what is asked for: a conversation that was lost is planned anew, and nobody has approved what comes of that.
+    digest = hashlib.sha256(write_arguments({"name": name, "arguments": arguments}).encode()).hexdigest()[:16]
     state["calls"].append(
         CallRecord(
-            call_id=f"{state['run_id']}-{number}",
+            call_id=f"{state['run_id']}-{len(state['calls']) + 1}-{digest}",
             name=name,
             arguments=dict(arguments),
             status="failed" if error else "open",
@@ -101,12 +104,12 @@ def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
     ]
 
 
-def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str]]:
-    """The calls that did not work and were not made good by another: the status and the tool of each."""
+def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:
+    """The calls that did not work and were not made good by another: status, tool, and the reason it gave, if any."""
     calls: Sequence[CallRecord] = state["calls"] if state else ()
     worked = {call["name"] for call in calls if call["status"] == "done"}
     return [
-        (call["status"], call["name"])
+        (call["status"], call["name"], call.get("reason", ""))
         for call in calls
         if call["status"] in ("rejected", "unknown") or (call["status"] == "failed" and call["name"] not in worked)
     ]

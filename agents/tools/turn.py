@@ -1,19 +1,17 @@
 """The tools of one turn: which may be used, how much, and how a call is made."""
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from agents.bots import BotConfig
 from agents.tools.planner import Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import RulePlanner
 from agents.tools.state import CallRecord, ToolState
-from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, write_arguments
+from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from utils.errors import ProblemError
 
@@ -22,6 +20,10 @@ logger = logging.getLogger(__name__)
 CheckPermission = Callable[..., Awaitable[Principal]]
 """Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
 _NOT_KEPT = "The conversation store is not available, so a tool that changes something is not called."
+
+
+class ToolBroke(Exception):
+    """A tool did what no tool may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +38,20 @@ class ToolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What the person said of a call that waits; `digest` is that of the call as it was shown, see `digest_call`."""
+    """What the person said of a call that waits."""
 
     call_id: str
     approved: bool
-    digest: str = ""
 
     def store(self) -> str:
         """As a text."""
-        return f"{'approve' if self.approved else 'reject'}:{self.digest}:{self.call_id}"
+        return f"{'approve' if self.approved else 'reject'}:{self.call_id}"
 
     @classmethod
     def read(cls, stored: str) -> "Approval | None":
         """What `store` made; None of an empty text."""
-        word, _, rest = stored.partition(":")
-        digest, _, call_id = rest.partition(":")
-        return cls(call_id, word == "approve", digest) if call_id else None
-
-
-def digest_call(call: Mapping[str, Any]) -> str:
-    """What tells a call from one of the same id with another tool or other arguments: a conversation that was lost is
-    planned anew, and nobody has approved what comes of that."""
-    told = write_arguments({"name": call["name"], "arguments": call["arguments"]})
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+        word, _, call_id = stored.partition(":")
+        return cls(call_id, word == "approve") if call_id else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +110,7 @@ class TurnTools:
         """Whether the person has to be asked about *call* first."""
         if call["name"] not in self.bot.approvals:
             return False
-        said = self.approval
-        return said is None or (said.call_id, said.digest) != (call["call_id"], digest_call(call))
+        return self.approval is None or self.approval.call_id != call["call_id"]
 
     def is_rejected(self, call: CallRecord) -> bool:
         """Whether the person has said no to *call*."""
@@ -159,8 +151,9 @@ async def _limit(work: Awaitable[ToolResult], seconds: float) -> ToolResult:
 
     Raises:
         TimeoutError: it did not end in time.
+        ToolBroke: it tried to end the service, or cancelled itself.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.ensure_future(_contain(work))
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     finally:
@@ -169,7 +162,17 @@ async def _limit(work: Awaitable[ToolResult], seconds: float) -> ToolResult:
             task.add_done_callback(_retrieve)
     if not done:
         raise TimeoutError
+    if task.cancelled():
+        raise ToolBroke("It cancelled itself.")
     return task.result()
+
+
+async def _contain(work: Awaitable[ToolResult]) -> ToolResult:
+    """What *work* gives. In a task, what ends a program would end the service, and then each worker that takes over."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as exc:
+        raise ToolBroke(f"It raised {type(exc).__name__}.") from exc
 
 
 def _retrieve(task: "asyncio.Future[ToolResult]") -> None:

@@ -8,16 +8,15 @@ import streamlit as st
 from clients.run_events import WaitingCall
 from clients.streamlit_chat.markdown import escape_markdown
 
-_LONGEST = 500  # characters of an argument that is shown
+_LONG = 1_000  # characters of arguments that are shown in a part of the page that scrolls
 
 
 def show_request(call: WaitingCall, *, on_decision: Callable[[str], None]) -> None:
     """What the assistant wants to do; *on_decision* is told "approve" or "reject"."""
     st.markdown(f"The assistant asks for your approval: **{escape_markdown(call.name.replace('_', ' '))}**")
-    for name, value in call.arguments.items():
-        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        short = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
-        st.text(f"{name}: {short}")
+    told = "\n".join(f"{_write(name)}: {_write(value)}" for name, value in call.arguments.items())
+    if told:
+        st.code(told, language=None, wrap_lines=True, height=300 if len(told) > _LONG else "content")
     approve, reject = st.columns(2)
     approve.button(
         "Approve", key=f"approve-{call.call_id}", icon=":material/check:", on_click=on_decision, args=("approve",)
@@ -26,3 +25,9 @@ def show_request(call: WaitingCall, *, on_decision: Callable[[str], None]) -> No
         "Reject", key=f"reject-{call.call_id}", icon=":material/close:", on_click=on_decision, args=("reject",)
     )
     st.caption("Nothing is done before you have approved it.")
+
+
+def _write(value: object) -> str:
+    """*value* in JSON, in one line and with nothing in it that hides: whoever approves has to see all of it."""
+    told = json.dumps(value, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in told)

@@ -15,7 +15,7 @@ from providers.answer_limits import LONGEST_ARGUMENTS, MOST_CALLS, is_count
 from providers.openai_wire import EventStream, Json
 from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
-from utils.strict_json import read_json
+from utils.strict_json import read_storable
 
 Usage = dict[str, int]
 BROKEN = "{"
@@ -116,9 +116,9 @@ def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
 def _read_arguments(said: str) -> str:
     """*said*, where it is JSON that can be stored: of no depth, number or text that something else stumbles over."""
     try:
-        value = read_json(said.encode()) if said.strip() else {}
+        value = read_storable(said.encode()) if said.strip() else {}
         return orjson.dumps(value).decode() if isinstance(value, dict) else BROKEN
-    except (ValueError, TypeError, BadInput):
+    except (ValueError, BadInput):
         return BROKEN
 
 

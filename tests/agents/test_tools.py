@@ -14,7 +14,7 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import read_arguments
 from agents.tools.state import CallRecord, add_call, add_result, judge_results, list_hits, load_state
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, UnusableTool
-from agents.tools.turn import Approval, ToolLimits, ToolService, TurnTools, digest_call
+from agents.tools.turn import Approval, ToolLimits, ToolService, TurnTools
 from auth.operators import make_operator
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -149,14 +149,14 @@ async def test_nothing_is_changed_while_it_could_not_be_kept() -> None:
 def test_an_approval_is_of_the_call_that_was_shown_and_of_no_other() -> None:
     service = ToolService(ToolRegistry([tool()]), allow)
     bot = BotConfig(tools=("book",), approvals=("book",))
-    shown = {**ask_for("book"), "arguments": {"room": 7}}
-    said = Approval.read(Approval(str(shown["call_id"]), True, digest_call(shown)).store())
+    shown, other = load_state(None, "run-1"), load_state(None, "run-1")
+    add_call(shown, "book", {"room": 7})
+    add_call(other, "book", {"room": 8})
+    said = Approval.read(Approval(shown["calls"][0]["call_id"], True).store())
     turn = service.open_turn(make_operator("default"), bot, said, lambda: True)
     assert turn is not None
-    for number, waits in ((7, False), (8, True)):
-        call = ask_for("book")
-        call["arguments"] = {"room": number}
-        assert turn.waits(call) is waits
+    assert not turn.waits(shown["calls"][0])
+    assert turn.waits(other["calls"][0])
     assert Approval.read("") is None
 
 

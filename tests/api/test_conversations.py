@@ -167,6 +167,10 @@ def test_a_title_is_given_changed_and_made_again(talking: Service, clients: list
     assert [one["title"] for one in listed(clients[1])] == [hostile]
     for wrong in ({"title": ""}, {"title": "x" * 201}, {"title": 1}, {"titel": "x"}, {"title": "a\0b"}):
         assert clients[0].patch(f"{ALL}/named", json=wrong).status_code == 400
+    # At once, before the first turn is in SQL.
+    assert ask(clients[0], QUESTION, "new").status_code == 200
+    assert clients[0].patch(f"{ALL}/new", json={"title": "quick"}).json()["title"] == "quick"
+    assert clients[1].patch(f"{ALL}/new", json={"title": "quick"}).status_code == 404
     assert clients[0].patch(f"{ALL}/nothing", json={"title": "x"}).status_code == 404
 
 

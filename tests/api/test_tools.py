@@ -21,7 +21,7 @@ from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask, await_knowledge, one_document
 
 BOTS = "/v1/tenant/bots"
-ALL = ["book_room", "weather", "who_asks", "never", "huge", "broken"]
+ALL = ["book_room", "weather", "who_asks", "never", "huge", "broken", "exits", "cancels", "full"]
 BOOK = [{"tool": "book_room", "arguments": {"room": 7, "day": "2026-12-24"}}]
 BOOKED = "Room 7 is booked on 2026-12-24 [1]."
 QUESTION = "Please book room 7 for 2026-12-24."
@@ -211,6 +211,8 @@ def test_a_tool_that_is_not_there_is_not_called(client: httpx.Client, model: Fak
         ("never", "It did not answer in time."),
         ("huge", "Its result has 10,400,000 characters, more than the limit of 20,000."),
         ("broken", "It failed."),
+        ("exits", "It failed."),
+        ("cancels", "It failed."),
     ],
 )
 def test_a_tool_that_hangs_floods_or_fails_leaves_the_answer_to_the_documents(
@@ -224,6 +226,14 @@ def test_a_tool_that_hangs_floods_or_fails_leaves_the_answer_to_the_documents(
     assert f"“{tool}” could not be used" in said["answer"]
     assert said["citations"][0]["source"] == "knowledge/rooms.md"
     assert "hunter2" not in json.dumps(events)
+
+
+def test_the_reason_that_a_tool_gives_is_told_and_nothing_about_documents(
+    client: httpx.Client, model: FakeModelServer
+) -> None:
+    model.configure(plans={"book": [[{"tool": "full", "arguments": {}}], "ANSWER"]}, replies={})
+    said = talk(client, QUESTION)
+    assert said["answer"] == "The tool “full” could not be used for this answer: Room 7 is taken on that day."
 
 
 def test_a_loop_of_calls_ends_at_the_limit_and_says_so(client: httpx.Client, model: FakeModelServer) -> None:
@@ -335,6 +345,39 @@ def test_only_who_asked_may_approve(service: Service, client: httpx.Client, mode
     assert client.get(f"/v1/runs/{waiting['id']}").json()["status"] == "waiting"
 
 
+@pytest.mark.parametrize("change", [{"enabled": False}, {"tools": ["weather"]}, None])
+def test_what_was_taken_from_a_bot_cannot_be_approved_any_more(
+    client: httpx.Client, model: FakeModelServer, booking: BookingServer, change: dict[str, Any] | None
+) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"]})
+    before, bot_id = sum(booking.tries.values()), f"b-{uuid4().hex[:8]}"
+    add_bot(client, bot_id, tools=ALL, approvals=["book_room", "weather"])
+    waiting = ask(client, QUESTION, "taken", bot_id=bot_id).json()
+    if change is None:
+        assert client.delete(f"{BOTS}/{bot_id}").status_code == 204
+    else:
+        changed = client.patch(f"{BOTS}/{bot_id}", json=change)
+        assert (changed.status_code, "book_room" in changed.json()["approvals"]) == (200, "tools" not in change)
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
+    refused = client.post(f"/v1/runs/{waiting['id']}/resume", json=body)
+    assert refused.status_code == (404 if change is None else 409), refused.text
+    rejected = client.post(f"/v1/runs/{waiting['id']}/resume", json={**body, "decision": "reject"})
+    assert rejected.status_code == 202
+    assert followed(client, waiting["id"])[-1]["type"] == "done"
+    assert sum(booking.tries.values()) == before
+
+
+@pytest.mark.parametrize("amount", ["NaN", "18446744073709551616", '"\\ud800"', "[" * 80 + "]" * 80, '1, "amount": 2'])
+def test_arguments_that_cannot_be_stored_are_wrong_in_decisions_in_json_too(
+    client: httpx.Client, model: FakeModelServer, amount: str
+) -> None:
+    add_bot(client, bot_id := f"b-{uuid4().hex[:8]}", tools=["full"], approvals=["full"])
+    decision = f'{{"tool": "full", "arguments": {{"amount": {amount}}}}}'
+    model.configure(refuses_tools=True, plans={"pay": [decision, decision, "ANSWER"]})
+    said = talk(client, "Please pay.", bot=bot_id)
+    assert [call["status"] for call in said["tool_calls"]] == ["failed"]
+
+
 def test_a_waiting_run_can_be_cancelled_and_its_conversation_goes_on(
     client: httpx.Client, model: FakeModelServer
 ) -> None:
@@ -399,9 +442,9 @@ def test_whoever_writes_bots_sees_which_tools_they_may_name(
 ) -> None:
     tools: dict[str, Any] = {}
     for caller in (client, globex):
-        first = caller.get("/v1/tenant/tools", params={"limit": 4}).json()
+        first = caller.get("/v1/tenant/tools", params={"limit": 6}).json()
         rest = caller.get(first["next"]).json()
-        assert (first["total"], rest["total"], rest["offset"], rest["next"]) == (8, 8, 4, None)
+        assert (first["total"], rest["total"], rest["offset"], rest["next"]) == (11, 11, 6, None)
         tools = {tool["name"]: tool for tool in first["available_tools"] + rest["available_tools"]}
         assert list(tools) == sorted([*ALL, "query_data", "search_documents"])
     booking = tools["book_room"]
@@ -440,7 +483,8 @@ def test_a_scope_that_is_taken_away_in_the_midst_of_a_turn_ends_the_use_of_its_t
         ("book_room", "done"),
         ("who_asks", "failed"),
     ]
-    assert "The tool “who_asks” could not be used for this answer." in said["answer"]
+    told = "The key that asked for this no longer has the scope documents:read, so the work was stopped."
+    assert f"The tool “who_asks” could not be used for this answer: {told}" in said["answer"]
 
 
 def test_a_scope_that_is_taken_away_while_a_call_waits_ends_it(

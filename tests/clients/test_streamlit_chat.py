@@ -425,7 +425,11 @@ def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub)
     assert all(button.disabled for button in open_page(address(page)).button if str(button.key).startswith("choice"))
 
 
-CALL = {"call_id": "run-1-1", "name": "book_room", "arguments": {"room": 7, "day": "*2026*"}}
+CALL = {
+    "call_id": "run-1-1",
+    "name": "book_room",
+    "arguments": {"room": 7, "day": "*2026*\nroom: 8\u202e", "why": "x" * 900},
+}
 
 
 def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiStub) -> None:
@@ -433,8 +437,7 @@ def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiS
     page = open_page()
     ask(page)
     assert "The assistant asks for your approval: **book room**" in shown(page)
-    assert "room: 7" in shown(page)
-    assert "day: *2026*" in shown(page)
+    assert page.code[0].value == f'"room": 7\n"day": "*2026*\\nroom: 8\\u202e"\n"why": "{"x" * 900}"'
     assert {"Approve", "Reject"} <= set(buttons(page))
     reloaded = open_page(address(page))
     assert {"Approve", "Reject"} <= set(buttons(reloaded))

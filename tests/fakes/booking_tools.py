@@ -1,12 +1,13 @@
 """Tools of the tests, over HTTP: a module for TOOL_MODULES. `BOOKING_URL` says where `booking_server.py` is."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from agents.tools.tool import Tool, ToolCall, ToolResult
+from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.scopes import Scope
 
 _DAY = {"type": "string", "format": "date", "description": "The day, as 2026-12-31."}
@@ -40,6 +41,18 @@ async def _break(call: ToolCall) -> ToolResult:
     raise RuntimeError("the password is hunter2")
 
 
+async def _exit(call: ToolCall) -> ToolResult:
+    raise SystemExit(3)
+
+
+async def _cancel(call: ToolCall) -> ToolResult:
+    raise asyncio.CancelledError
+
+
+async def _refuse(call: ToolCall) -> ToolResult:
+    raise ToolFailed("Room 7 is taken\non that day.")
+
+
 def make_tools() -> list[Tool]:
     """All of them."""
     return [
@@ -57,4 +70,7 @@ def make_tools() -> list[Tool]:
         Tool("never", "Does not answer.", _schema(), lambda call: _ask("GET", "/never"), timeout_s=0.5),
         Tool("huge", "Gives ten megabytes.", _schema(), lambda call: _ask("GET", "/huge")),
         Tool("broken", "Fails.", _schema(), _break),
+        Tool("exits", "Ends the program.", _schema(), _exit),
+        Tool("cancels", "Cancels itself.", _schema(), _cancel),
+        Tool("full", "Has no room left.", {"type": "object"}, _refuse),
     ]
