@@ -62,7 +62,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
             control.button("Stop", icon=":material/stop_circle:", on_click=stop_answer)
         if attempt.request and not attempt.decision:
-            _await_decision(talk, attempt, attempt.request)
+            _await_decision(talk, api, attempt, attempt.request)
             return
         try:
             if attempt.decision:
@@ -98,11 +98,12 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         st.rerun()
 
 
-def _await_decision(talk: Talk, attempt: Attempt, request: WaitingCall) -> None:
+def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: WaitingCall) -> None:
     """Ask the visitor about a call; another question leaves it undone."""
     if talk.question is not None:
         end_attempt(talk, attempt)
         st.rerun()
+    show_history(talk, api)
     show_request(request, on_decision=decide)
 
 

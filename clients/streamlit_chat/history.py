@@ -53,7 +53,8 @@ def show_history(talk: Talk, api: ApiClient | None = None) -> None:
     with st.sidebar:
         words, kept = "", None
         if api and settings.local_history == "on":
-            words, kept = show_kept(api, _put_back, has_begun=talk.in_address, asks=talk.attempt is None)
+            is_quiet = talk.attempt is None or talk.attempt.request is not None  # no answer is coming now
+            words, kept = show_kept(api, _put_back, has_begun=talk.in_address, asks=is_quiet)
         mount_shelf(
             history=settings.local_history,
             owner=signed_in.split(".")[1][:_OWNER] if signed_in else "",

@@ -433,7 +433,7 @@ CALL = {
 
 
 def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiStub) -> None:
-    api.behaviour.waiting_call = CALL
+    api.behaviour.waiting_call, api.behaviour.lists = CALL, True
     page = open_page()
     ask(page)
     assert "The assistant asks for your approval: **book room**" in shown(page)
@@ -441,6 +441,7 @@ def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiS
     assert {"Approve", "Reject"} <= set(buttons(page))
     reloaded = open_page(address(page))
     assert {"Approve", "Reject"} <= set(buttons(reloaded))
+    assert [field.label for field in reloaded.sidebar.text_input] == ["Search conversations"], "the others are in reach"
     press(reloaded, "Approve")
     assert said(reloaded)[-1][1].startswith("A single room")
     assert "Approve" not in buttons(reloaded)
