@@ -112,7 +112,10 @@ def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
 @requires(Scope.DATASETS_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: DatasetPath) -> Response:
-    """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id."""
+    """204, and nobody finds it or a document of it any more; 404 if the caller has none of this id.
+
+    409 where bots answer from it, which `detail` names, or folders and web sources fill it.
+    """
     check = partial(_check_unchanged, ctx=ctx, dataset_id=path.dataset_id)
     services().library.remove_dataset(ctx, path.dataset_id, check=check)
     return Response(status=204)

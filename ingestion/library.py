@@ -83,6 +83,7 @@ class Library:
 
         Raises:
             NotFound: the tenant has no such dataset.
+            Conflict: as `domain.datasets.remove_dataset`.
         """
         with self._database.writing() as session:
             if check is not None:
