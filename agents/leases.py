@@ -15,16 +15,17 @@ from redis.exceptions import RedisError
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
-from utils.checkpointer.keys import make_lease_key, make_state_key
+from utils.checkpointer.keys import make_deleted_key, make_lease_key, make_state_key
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
 
 _PAUSE_S = 0.05  # between two looks at whether a lease has become free
-# KEYS: the lease, the conversation's state. ARGV: token, run, ms to hold, fence that it has already or 0, '1' if the
-# run is to have it from a worker that had it for the same run.
-# Gives {1, fence}, or {0, the run that holds it}. A fence is the server's clock in µs, but always more than the one
-# before: a run that was thought dead, and writes after another has begun, is known by its lower one.
+# KEYS: the lease, the conversation's state, what says that it was deleted. ARGV: token, run, ms to hold, fence that it
+# has already or 0, '1' if the run is to have it from a worker that had it for the same run.
+# Gives {1, fence, whether there is no state, whether it was deleted}, or {0, the run that holds it}. A fence is the
+# server's clock in µs, but always more than the one before: a run that was thought dead, and writes after another has
+# begun, is known by its lower one.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -41,7 +42,7 @@ end
 fence = string.format('%.0f', fence)
 redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence, 'until', now + ARGV[3])
 redis.call('PEXPIRE', KEYS[1], 10 * ARGV[3])
-return { 1, fence, is_new }
+return { 1, fence, is_new, redis.call('EXISTS', KEYS[3]) }
 """
 # KEYS: the lease. Gives {its run, whether it holds}, or {} if there is none. One that does not hold any more is of a
 # run whose worker died, until another goes on with it.
@@ -58,7 +59,8 @@ _RELEASE = "return redis.call('HGET', KEYS[1], 'token') == ARGV[1] and redis.cal
 @dataclass(slots=True)
 class Lease:
     """A run's hold on a conversation. `fence` goes with its writes; 0 while it is held without Redis. `lacks_state`:
-    Redis had nothing of the conversation when it was taken."""
+    Redis had nothing of the conversation when it was taken. `was_deleted`: the conversation was deleted lately, maybe
+    after its run was registered."""
 
     thread_id: str
     run_id: str
@@ -67,6 +69,7 @@ class Lease:
     fence: int = 0
     takes_over: bool = False
     lacks_state: bool = False
+    was_deleted: bool = False
     is_lost: bool = False
     is_asked_for: bool = False  # Redis may have it, whatever came back
 
@@ -199,14 +202,16 @@ class Leases:
 
     async def _take(self, lease: Lease) -> str | None:
         """Take or keep it in Redis: None, or the run that has it."""
-        keys = (make_lease_key(lease.thread_id), make_state_key(lease.thread_id))
+        keys = [make_key(lease.thread_id) for make_key in (make_lease_key, make_state_key, make_deleted_key)]
         hold_ms = max(1, round(self.hold_s * 1000))
         asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
         lease.is_asked_for = True
-        given, told, *is_new = await self._redis.eval(_TAKE, 2, *keys, *asked)
+        given, told, *facts = await self._redis.eval(_TAKE, len(keys), *keys, *asked)
         if not given:
             return str(told.decode())
-        lease.lacks_state |= bool(is_new[0]) and not lease.fence
+        is_new, was_deleted = map(bool, facts)
+        lease.lacks_state |= is_new and not lease.fence
+        lease.was_deleted |= was_deleted
         lease.fence, lease.takes_over = int(told), False  # once: it may be taken over in its turn
         return None
 

@@ -1,6 +1,6 @@
 """Takes a conversation through a turn: the lease, the graph, its events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -35,6 +35,10 @@ from utils.errors import Conflict
 _TURNS_AT_WORK = 3
 
 
+class RunDeleted(Exception):
+    """The conversation was deleted after the run was registered, and before it held the conversation."""
+
+
 class ConversationStore(Protocol):
     """What the runner asks of the saver beyond LangGraph's interface."""
 
@@ -62,6 +66,7 @@ class Runner:
         is_judged: whether a language model decides about sentences of which nothing else is certain.
         entailment: reads sentences with their passages, None where no such model is configured.
         tools: those that bots may name.
+        is_run_deleted: whether the conversation of a run was deleted since the run was registered.
     """
 
     def __init__(
@@ -78,13 +83,14 @@ class Runner:
         is_judged: bool,
         entailment: Entailment | None,
         tools: ToolService,
+        is_run_deleted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._store: ConversationStore = saver
         self._places = places
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
         self._is_judged, self._entailment, self._tools = is_judged, entailment, tools
-        self._topics = TopicFinder()
+        self._topics, self._is_run_deleted = TopicFinder(), is_run_deleted
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
 
@@ -97,9 +103,13 @@ class Runner:
 
         Raises:
             Conflict: the conversation is busy, or has gone on without it.
+            RunDeleted: the conversation was deleted meanwhile; nothing was done.
             RunSuperseded: another worker has taken the run over.
         """
         async with self._leases.hold(record.thread_id, record.id, takes_over=is_resumed) as lease:
+            # Runs are in other slots than leases: they are asked only where some may have been deleted.
+            if lease.was_deleted and await self._is_run_deleted(record.id):
+                raise RunDeleted
             emit(_describe_start(record))
             clock = StageClock(emit)
             found = await self._find_answer(record, clock.see) if is_resumed else None

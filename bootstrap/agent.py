@@ -100,6 +100,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
         tools=ToolService(tools, check_permission, tool_limits(settings)),
+        is_run_deleted=memory.run_store.is_deleted,
     )
     worker = RunWorker(
         runner,

@@ -12,7 +12,6 @@ from agents.runs.keys import (
     CONTROL_LENGTH,
     SHARDS,
     active_key_of,
-    deleted_key,
     events_key,
     places_key,
     run_key,
@@ -21,6 +20,7 @@ from agents.runs.keys import (
     waiting_key,
 )
 from utils.checkpointer.clients import AsyncClient
+from utils.checkpointer.keys import make_deleted_key
 from utils.errors import StoreUnavailable
 from utils.slices import cut_into_slices
 
@@ -43,7 +43,7 @@ class Deletions:
             StoreUnavailable: Redis did not answer; some may be gone.
         """
         # Before anything is gone: what a worker holds must not be used from here on.
-        await self._ask("SET", deleted_key(thread_id), 1, "EX", self._keep_s)
+        await self._ask("SET", make_deleted_key(thread_id), 1, "EX", self._keep_s)
         await self._ask("UNLINK", places_key(thread_id))
         counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
         await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
@@ -62,7 +62,7 @@ class Deletions:
     async def is_deleted(self, thread_id: str) -> bool:
         """Whether the conversation was deleted lately; also where that cannot be known."""
         try:
-            return bool(await self._redis.execute_command("EXISTS", deleted_key(thread_id)))
+            return bool(await self._redis.execute_command("EXISTS", make_deleted_key(thread_id)))
         except RedisError:
             return True
 

@@ -6,9 +6,10 @@
     runs:{<shard>}:of:<thread>  a set: the runs of a conversation that are in this shard
     turns:{<shard>}:due         a sorted set: runs whose turns are to be written to SQL, by when it may be tried
     turns:{<shard>}:of:<id>     a hash: such turns, mostly one, by when they were asked
-    runs:deleted:<thread>       there for a while when the conversation was deleted
     places:<thread>             a hash: see `agents/answer_places.py`
     runs:control                a stream for all workers: runs to cancel, conversations that were deleted
+
+That a conversation was deleted is kept beside its lease, see utils/checkpointer/keys.py.
 
 A shard is in one slot of a cluster, so that each step is one script call; together they spread over its nodes.
 """
@@ -61,11 +62,6 @@ def turns_key(run_id: str) -> str:
 def waiting_key(shard: int) -> str:
     """The turns of a shard that wait to be written to SQL."""
     return f"turns:{{{shard}}}:due"
-
-
-def deleted_key(thread_id: str) -> str:
-    """Says that the conversation was deleted."""
-    return f"runs:deleted:{thread_id}"
 
 
 def places_key(thread_id: str) -> str:

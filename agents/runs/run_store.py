@@ -178,6 +178,14 @@ class RunStore:
         fields = await self._surely("HGETALL", run_key(run_id))
         return self._codec.read_record(run_id, fields) if fields and b"deleted" not in fields else None
 
+    async def is_deleted(self, run_id: str) -> bool:
+        """Whether the conversation of the run was deleted since the run was registered.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        return bool(await self._surely("HEXISTS", run_key(run_id), "deleted"))
+
     async def events_after(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
 

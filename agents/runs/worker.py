@@ -5,7 +5,7 @@ import contextvars
 import logging
 from dataclasses import replace
 
-from agents.runner import Runner
+from agents.runner import RunDeleted, Runner
 from agents.runs.live import LiveRun
 from agents.runs.outbox import Outbox
 from agents.runs.permission import check_again
@@ -105,7 +105,8 @@ class RunWorker:
         current_tenant.set(record.ctx.tenant_id)
         live.usage = measure_tokens()
         last = await self._run_to_end(live, is_resumed)
-        if isinstance(live.failure, Conflict) and not live.has_begun:  # the same request may be sent again
+        is_refused = isinstance(live.failure, Conflict) and not live.has_begun  # the same request may be sent again
+        if is_refused or isinstance(live.failure, RunDeleted):  # of a deleted conversation no turn may be kept
             live.is_ending = True  # else a beat that finds it gone would bring it back
             await self._run_store.forget(record.id)
             live.refuse(*last)
@@ -125,6 +126,9 @@ class RunWorker:
         except RunSuperseded:
             live.drop()
             return []
+        except RunDeleted as error:
+            live.failure = error
+            return [make_cancelled_event(live.record.id)]
         except Exception as error:
             live.failure = error
             if not isinstance(error, ProblemError) or error.status >= 500:

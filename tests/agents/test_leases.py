@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.leases import Leases
+from agents.runs.deletions import Deletions
 from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
@@ -79,6 +80,16 @@ async def test_another_worker_waits_its_turn(anywhere: tuple[Worker, Worker]) ->
         order.append("first")
     await waiting
     assert order == ["another conversation", "first", "second"]
+
+
+async def test_a_lease_tells_that_its_conversation_was_deleted_lately(anywhere: tuple[Worker, Worker]) -> None:
+    one, other = anywhere
+    for thread_id in ("}deleted", "acme.}deleted"):
+        async with one.leases().hold(thread_id) as before:
+            assert not before.was_deleted
+            await Deletions(one.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
+        async with other.leases().hold(thread_id) as after:
+            assert after.was_deleted
 
 
 @pytest.mark.parametrize("same_process", [True, False])

@@ -4,13 +4,16 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from redis import Redis
 
 from auth.operators import make_operator
+from bootstrap.valkey import read_publication
 from domain.db import open_database
 from domain.models import ApiKey
 from domain.scoping import scoped_update
@@ -419,6 +422,150 @@ def test_many_that_wait_hold_no_place(service: Service, client: httpx.Client, mo
     for thread in threads:
         thread.join()
     assert all(followed(client, run["id"])[-1]["answer"] == BOOKED for run in waiting)
+
+
+@pytest.fixture
+def redis(service: Service) -> Iterator[Redis]:
+    published = read_publication(service.data_dir)
+    assert published is not None
+    with Redis(unix_socket_path=published.socket) as opened:
+        yield opened
+
+
+@dataclass
+class Race:
+    """A conversation that is deleted while a question of it, or an approval, is accepted; a room is booked by it."""
+
+    client: httpx.Client
+    room: int
+    resumes: bool
+    id: str = field(default_factory=lambda: uuid4().hex)
+    waiting: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def question(self) -> str:
+        return f"Please book room {self.room}."
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"bot_id": "careful" if self.resumes else "helper"}
+
+    def begin(self) -> None:
+        if self.resumes:
+            asked = ask(self.client, self.question, self.id, **self.query)
+            assert asked.status_code == 202, asked.text
+            self.waiting = asked.json()
+        else:
+            talk(self.client, "Well, cheer up then, my dear machine!", self.id)
+
+    def delete(self) -> int:
+        path = f"/v1/conversations/{self.id}"
+        return self.client.delete(path, params={**self.query, "permanent": "true"}).status_code
+
+    def go_on(self) -> int:
+        if not self.resumes:
+            return ask(self.client, self.question, self.id, **self.query).status_code
+        body = {"call_id": self.waiting["waiting_for"]["call_id"], "decision": "approve"}
+        return self.client.post(f"/v1/runs/{self.waiting['id']}/resume", json=body).status_code
+
+    def is_over(self) -> bool:
+        return not self.resumes or self.client.get(f"/v1/runs/{self.waiting['id']}").status_code == 404
+
+    def is_readable(self) -> bool:
+        return self.client.get(f"/v1/conversations/{self.id}", params=self.query).status_code == 200
+
+    def is_listed(self) -> bool:
+        found = self.client.get("/v1/conversations", params=self.query).json()["conversations"]
+        return self.id in [one["id"] for one in found]
+
+    def count_bookings(self, booking: BookingServer) -> int:
+        return sum(body["room"] == self.room for body in booking.bodies)
+
+
+def begin_races(clients: list[httpx.Client], model: FakeModelServer, booking: BookingServer, count: int) -> list[Race]:
+    """So many for each client, half of them with approvals."""
+    add_bot(clients[1], "careful", tools=ALL, approvals=["book_room"])
+    kinds = [(client, bool(number % 2)) for number in range(count) for client in clients]
+    races = [Race(client, 40 + number, resumes) for number, (client, resumes) in enumerate(kinds)]
+    calls = {
+        race.question: [{"tool": "book_room", "arguments": {**BOOK[0]["arguments"], "room": race.room}}]
+        for race in races
+    }
+    model.configure(plans={"cheer": ["TALK"], **{question: [call, "ANSWER"] for question, call in calls.items()}})
+    booking.bodies.clear()
+    for race in races:
+        race.begin()
+    return races
+
+
+def test_a_run_whose_conversation_is_deleted_before_it_holds_it_does_nothing(
+    service: Service,
+    client: httpx.Client,
+    globex: httpx.Client,
+    model: FakeModelServer,
+    booking: BookingServer,
+    redis: Redis,
+) -> None:
+    races = begin_races([client, globex], model, booking, 2)
+    states = [next(redis.scan_iter(f"state:*{race.id}*", count=1000)).decode() for race in races]
+    leases = [f"lease:{state.removeprefix('state:')}" for state in states]
+    for lease in leases:
+        redis.hset(lease, mapping={"token": "another's", "run": "", "until": 2**52})
+    with ThreadPoolExecutor(2 * len(races)) as pool:
+        with redis.monitor() as monitor:
+            deletions = [pool.submit(race.delete) for race in races]
+            waited_for, commands = set[str](), monitor.listen()
+            while waited_for < set(leases):
+                command = next(commands)["command"]
+                waited_for |= {lease for lease in leases if lease in command}
+        runs = [pool.submit(race.go_on) for race in races]
+        # Of those with an approval the run is there since it was asked.
+        service.wait_for(
+            lambda: all(
+                runs[at].done() if race.resumes else count_runs(redis, race) == 2 for at, race in enumerate(races)
+            )
+        )
+        redis.delete(*leases)
+        assert [deletion.result() for deletion in deletions] == [204] * len(races)
+        assert [run.result() for run in runs] == [202 if race.resumes else 409 for race in races]
+    service.wait_for(lambda: all(race.is_over() for race in races))
+    assert booking.bodies == []
+    assert not any(race.is_readable() or race.is_listed() for race in races)
+    left = {name.split(b"{")[0] for race in races for name in redis.scan_iter(f"*{race.id}*", count=1000)}
+    assert left == {b"runs:deleted:"}
+
+
+def count_runs(redis: Redis, race: Race) -> int:
+    return sum(redis.scard(name) for name in redis.scan_iter(f"runs:*:of:*{race.id}", count=1000))
+
+
+@pytest.mark.long
+def test_after_a_deletion_no_run_of_before_does_anything(
+    service: Service, client: httpx.Client, globex: httpx.Client, model: FakeModelServer, booking: BookingServer
+) -> None:
+    races = begin_races([client, globex], model, booking, 10)
+    start = threading.Barrier(2 * len(races))
+
+    def delete(race: Race) -> tuple[int, int]:
+        start.wait(30)
+        return race.delete(), race.count_bookings(booking)
+
+    def go_on(race: Race) -> int:
+        start.wait(30)
+        return race.go_on()
+
+    with ThreadPoolExecutor(2 * len(races)) as pool:
+        deletions, runs = [[pool.submit(work, race) for race in races] for work in (delete, go_on)]
+    service.wait_for(lambda: all(race.is_over() for race in races))
+    for race, deletion, run in zip(races, deletions, runs, strict=True):
+        status, booked = deletion.result()
+        assert status == 204
+        if race.is_readable():  # it was asked after that, and is a conversation of its own
+            assert (race.resumes, run.result()) == (False, 200)
+            service.wait_for(race.is_listed)
+        else:
+            assert race.count_bookings(booking) == booked, (race, run.result())
+            assert not race.is_listed()
 
 
 def test_bots_name_tools_that_are_there(service: Service, client: httpx.Client) -> None:

@@ -26,6 +26,11 @@ def make_lease_key(thread_id: str) -> str:
     return f"lease:{{checkpoint:{_escape(thread_id)}}}"
 
 
+def make_deleted_key(thread_id: str) -> str:
+    """There for a while when the conversation was deleted, see agents/runs/deletions.py. In the slot of the lease."""
+    return f"runs:deleted:{{checkpoint:{_escape(thread_id)}}}"
+
+
 def get_fence(config: RunnableConfig) -> int:
     """The fence of the lease under which *config* writes; 0 where there is none."""
     return int(config["configurable"].get(FENCE, 0))
