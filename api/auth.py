@@ -14,10 +14,10 @@ from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.visitors import VISITOR_HEADER, verify_visitor
-from auth.credentials import make_key_principal, make_visitor
+from auth.credentials import make_visitor
 from auth.principal import Principal, PrincipalKind
 from domain.db import Database
-from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_scopes
+from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_principal
 from domain.models import now
 from utils.errors import StoreUnavailable, Unauthorized
 
@@ -99,7 +99,7 @@ class Authenticator:
         if found is None:
             return _Known(None, asked_at + _REMEMBERED_S)
         key = found.key
-        ctx = make_key_principal(key.tenant_id, key.key_id, read_scopes(key), key.bot_id)
+        ctx = read_principal(key)
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S

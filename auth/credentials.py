@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from auth.principal import CONFIGURED_KEY, DEFAULT_TENANT, Principal, PrincipalKind
-from auth.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
+from auth.scopes import ALL_SCOPES, BOT_KEY_SCOPES, VISITOR_SCOPES, Scope
 
 _VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
 
@@ -12,8 +12,10 @@ _VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
 def make_key_principal(
     tenant_id: str, key_id: str, scopes: Set[Scope] = frozenset(), bot_id: str | None = None
 ) -> Principal:
-    """Who presents a key of the tenant; it may do what the key may, with that bot alone where the key is for one."""
-    return Principal(tenant_id, key_id, PrincipalKind.API_KEY, frozenset(scopes), bot_id)
+    """Who presents a key of the tenant. Where the key is for one bot it may talk to that bot and nothing else, whatever
+    its *scopes* are: keys that were made before this was so are held to it too."""
+    allowed = frozenset(scopes) if bot_id is None else BOT_KEY_SCOPES & scopes
+    return Principal(tenant_id, key_id, PrincipalKind.API_KEY, allowed, bot_id)
 
 
 def make_configured_key_principal() -> Principal:

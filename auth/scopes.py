@@ -34,6 +34,8 @@ class Scope(StrEnum):
 _BEGIN_WORK = frozenset({Scope.DOCUMENTS_WRITE, Scope.WEB_SOURCES_WRITE})
 ALL_SCOPES = frozenset(Scope)
 VISITOR_SCOPES = frozenset({Scope.CHAT_WRITE, Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE, Scope.RATINGS_WRITE})
+# Of a key that is for one bot: others reach the whole tenant, its other bots and documents too.
+BOT_KEY_SCOPES = VISITOR_SCOPES | {Scope.RATINGS_READ}
 
 
 def add_implied(scopes: frozenset[Scope]) -> frozenset[Scope]:

@@ -56,19 +56,18 @@ def api_key() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([keys.ALL, *sorted(scope.value for scope in Scope)]),
-    help="What it may do; may be repeated. Without: everything but conversations:all.",
+    help="What it may do; may be repeated. Without: everything but conversations:all; with --bot, talking to it.",
 )
 @click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Without: it does not expire.")
-@click.option("--bot", "bot_id", help="The bot that it may talk to. Without: any of the tenant.")
+@click.option("--bot", "bot_id", help="The bot that it may talk to, and nothing else. Without: any of the tenant.")
 def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int | None, bot_id: str | None) -> None:
     """Make a key for TENANT, and the tenant if it is new. The key is shown this once."""
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
     with write_as_operator(tenant) as (session, ctx):
         if bot_id not in (None, DEFAULT_BOT):
             get_bot(session, ctx, str(bot_id))
-        allowed = scopes or keys.NEW_KEY_SCOPES
         _, presented = keys.create_key(
-            session, ctx.tenant_id, name, scopes=allowed, expires_at=expires_at, bot_id=bot_id
+            session, ctx.tenant_id, name, scopes=scopes or None, expires_at=expires_at, bot_id=bot_id
         )
     click.echo(f"API_KEY='{presented}'")
 
@@ -122,7 +121,7 @@ def _describe(key: ApiKey) -> dict[str, Any]:
         "last_used_at": _format_moment(key.last_used_at),
         "revoked_at": _format_moment(key.revoked_at),
         "name": key.name,
-        "scopes": key.scopes,
+        "scopes": sorted(keys.read_principal(key).scopes) if key.bot_id else key.scopes,
         "bot_id": key.bot_id,
     }
 

@@ -17,8 +17,9 @@ from sqlalchemy import or_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from auth.credentials import make_key_principal
 from auth.principal import Principal
-from auth.scopes import ALL_SCOPES, Scope, add_implied
+from auth.scopes import ALL_SCOPES, BOT_KEY_SCOPES, Scope, add_implied
 from domain.models import ApiKey, Tenant, now
 from domain.scoping import scoped, scoped_to, scoped_update, select_everywhere
 from utils.errors import BadInput, Conflict, NotFound
@@ -76,17 +77,18 @@ def create_key(
     tenant_id: str,
     name: str,
     *,
-    scopes: Collection[str] = NEW_KEY_SCOPES,
+    scopes: Collection[str] | None = None,
     expires_at: datetime | None = None,
     bot_id: str | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key of the tenant, and the key itself, `ak_live_<id>_<secret>`, which cannot be had again.
 
-    *scopes* may hold `all` instead of names: then the key has those of later versions of the service too. *bot_id*: the
-    bot that it may talk to; None: any of the tenant.
+    *scopes* may hold `all` instead of names: then the key has those of later versions of the service too; None: the
+    usual ones. *bot_id*: the bot that it may talk to, and nothing else; None: any of the tenant.
 
     Raises:
-        BadInput: *name*, which says what it is for, is too long, or there is no such scope.
+        BadInput: *name*, which says what it is for, is too long, there is no such scope, or a key for one bot cannot
+            have it.
     """
     if len(name) > LONGEST_NAME:
         raise BadInput(f"A key's name has {LONGEST_NAME} characters at most.")
@@ -98,7 +100,7 @@ def create_key(
         name=name,
         prefix=f"ak_live_{key_id}",
         secret_hash=_compute_digest(presented),
-        scopes=_check_scopes(scopes),
+        scopes=_check_scopes(scopes, bot_id),
         expires_at=expires_at,
         bot_id=bot_id,
     )
@@ -168,16 +170,21 @@ def is_usable(key: ApiKey) -> bool:
 
 
 def read_scopes(key: ApiKey) -> frozenset[Scope]:
-    """What the key may do; a scope that this version does not know is none."""
+    """What the row of the key names; a scope that this version does not know is none. See `read_principal`."""
     if ALL in key.scopes:
         return ALL_SCOPES
     return add_implied(frozenset(scope for scope in Scope if scope in key.scopes))
 
 
+def read_principal(key: ApiKey) -> Principal:
+    """Who presents the key."""
+    return make_key_principal(key.tenant_id, key.key_id, read_scopes(key), key.bot_id)
+
+
 def find_current_scopes(session: Session, ctx: Principal) -> frozenset[Scope] | None:
     """What the key *ctx* may do now; None where it was revoked or has expired."""
     key = session.scalar(scoped(ctx, ApiKey).where(ApiKey.key_id == ctx.subject_id))
-    return read_scopes(key) if key and is_usable(key) else None
+    return read_principal(key).scopes if key and is_usable(key) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +218,15 @@ def _get_key(session: Session, ctx: Principal, key_id: str) -> ApiKey:
     return key
 
 
-def _check_scopes(scopes: Collection[str]) -> list[str]:
+def _check_scopes(scopes: Collection[str] | None, bot_id: str | None) -> list[str]:
     known = {ALL, *Scope}
+    if scopes is None:
+        scopes = NEW_KEY_SCOPES if bot_id is None else BOT_KEY_SCOPES
     if not scopes or not known.issuperset(scopes):
         raise BadInput(f"Scopes are {', '.join(sorted(Scope))}, or {ALL}.")
+    if bot_id is not None and not BOT_KEY_SCOPES.issuperset(scopes):
+        usual = ", ".join(sorted(BOT_KEY_SCOPES))
+        raise BadInput(f"A key for one bot has {usual}, or some of them. Name no other scope, or no bot.")
     return [ALL] if ALL in scopes else sorted(set(map(str, scopes)))
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from auth.scopes import Scope
+from auth.scopes import BOT_KEY_SCOPES, Scope
 from cli.commands import register_commands
 from config import Settings
 from domain.db import Database, open_database
@@ -64,6 +64,10 @@ def test_a_key_is_made_with_scopes_a_name_and_an_end(run: Run, database: Databas
     assert usual is not None
     assert (usual.key.tenant_id, usual.valid_until) == ("default", None)
     assert read_scopes(usual.key) == set(Scope) - {Scope.CONVERSATIONS_ALL}
+    for named, held in (([], BOT_KEY_SCOPES), (["--scope", "chat:write"], {Scope.CHAT_WRITE})):
+        bound = found(database, made(run("create", "--bot", "default", *named)))
+        assert bound is not None
+        assert (bound.key.bot_id, read_scopes(bound.key)) == ("default", held)
     every = found(database, made(run("create", "--scope", "all")))
     assert every is not None
     assert read_scopes(every.key) == set(Scope)
@@ -126,6 +130,11 @@ def test_a_rotated_key_keeps_its_id_and_its_former_secret_for_a_while(run: Run, 
         (["create", "acme", "--expires-in-days", "0"], "1<=x<=3650"),
         (["create", "No Such"], "A tenant's name"),
         (["create", "acme", "--name", "x" * 81], "80 characters"),
+        (["create", "acme", "--bot", "default", "--scope", "search"], "Name no other scope, or no bot"),
+        (
+            ["create", "acme", "--bot", "default", "--scope", "all"],
+            "A key for one bot has chat:write, conversations:read",
+        ),
         (["revoke", "nonsense!"], "first 16 characters"),
         (["revoke", "ak_live_aaaaaaaa_" + "b" * 43], "first 16 characters"),
         (["rotate", "ak_live_aaaaaaaa", "--overlap-hours", "721"], "0<=x<=720"),

@@ -15,7 +15,7 @@ from auth.credentials import (
 )
 from auth.operators import make_operator
 from auth.principal import Principal, PrincipalKind
-from auth.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
+from auth.scopes import ALL_SCOPES, BOT_KEY_SCOPES, VISITOR_SCOPES, Scope
 from domain.db import Database
 from domain.keys import create_key, read_scopes, revoke_key, rotate_key
 from domain.models import ApiKey, now
@@ -52,6 +52,15 @@ def test_a_key_that_is_valid_keeps_the_scopes_that_it_still_has(database: Databa
     change(database, ACME, ours, scopes=["all"])
     narrow = replace(ours, scopes=frozenset({Scope.CHAT_WRITE}))
     assert check(database, narrow, Scope.CHAT_WRITE) == narrow, "nothing that it had not when it asked"
+
+
+def test_a_key_for_one_bot_keeps_those_of_talking_to_it(database: Database) -> None:
+    ours, theirs = new_key(database, "acme"), new_key(database, "globex")
+    change(database, ACME, ours, bot_id="default")
+    assert check(database, ours, Scope.CHAT_WRITE).scopes == BOT_KEY_SCOPES
+    with pytest.raises(Forbidden, match="search"):
+        check(database, ours, Scope.SEARCH)
+    assert check(database, theirs, Scope.SEARCH) == theirs
 
 
 def test_a_scope_that_a_key_has_lost_is_named(database: Database) -> None:

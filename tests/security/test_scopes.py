@@ -1,15 +1,42 @@
 """Keys that try what they may not do, and credentials that are presented together."""
 
 import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from app import create_app
+from auth.operators import make_operator
 from auth.scopes import VISITOR_SCOPES, Scope
-from tests.service import ask
+from config import load_settings
+from domain.db import open_database
+from domain.keys import ALL, create_key, revoke_key
+from tests.service import Service, ask
 
 INVALID = "ak_live_aaaaaaaa_" + "b" * 43
+
+
+# What a key for one bot may try, with what comes of it where the path names what another bot has.
+OF_ONE_BOT = {
+    ("POST", "/v1/chat"): 400,
+    ("POST", "/v1/chat/stream"): 400,
+    ("GET", "/v1/runs/<run_id>"): 404,
+    ("GET", "/v1/runs/<run_id>/events"): 404,
+    ("POST", "/v1/runs/<run_id>/cancel"): 404,
+    ("POST", "/v1/runs/<run_id>/resume"): 404,
+    ("GET", "/v1/conversations"): 200,
+    ("GET", "/v1/conversations/<conversation_id>"): 404,
+    ("PATCH", "/v1/conversations/<conversation_id>"): 404,
+    ("POST", "/v1/conversations/<conversation_id>/restore"): 404,
+    ("DELETE", "/v1/conversations/<conversation_id>"): 404,
+    ("PUT", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
+    ("DELETE", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
+    ("GET", "/v1/tenant/ratings"): 200,
+}
+BODIES = {"PATCH": {"title": "Mine"}, "PUT": {"rating": "up"}, "POST": {"call_id": "1", "decision": "approve"}}
 
 
 def operations(client: httpx.Client) -> list[tuple[str, str, str]]:
@@ -46,6 +73,63 @@ def test_a_key_with_every_scope_is_refused_nothing(client: httpx.Client) -> None
     for method, path, _ in operations(client):
         if method != "delete":
             assert client.request(method, path).status_code not in (401, 403), path
+
+
+@contextmanager
+def make_former_key(service: Service, tenant: str, bot_id: str) -> Iterator[str]:
+    """A key for one bot as they were made at first, with every scope; revoked at the end, so that the bot can go."""
+    with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:
+        with database.writing() as session:
+            key, presented = create_key(session, tenant, "made by a test", bot_id=bot_id)
+            key.scopes = [ALL]
+            key_id = key.key_id
+        yield presented
+        with database.writing() as session:
+            revoke_key(session, make_operator(tenant), key_id)
+
+
+@pytest.mark.parametrize("tenant", ["default", "acme"])
+def test_a_key_for_one_bot_can_do_nothing_but_talk_to_it(
+    service: Service, client: httpx.Client, other_client: httpx.Client, tenant: str
+) -> None:
+    owner, (mine, others) = {"default": client, "acme": other_client}[tenant], (f"b{uuid4().hex}" for _ in range(2))
+    for bot_id in (mine, others):
+        assert owner.post("/v1/tenant/bots", json={"id": bot_id, "name": bot_id}).status_code == 201
+    run_id = ask(owner, "What is one?", others, bot_id=others).json()["run_id"]
+    before = read_bot(owner, others)
+    names = {"bot_id": others, "conversation_id": others, "run_id": run_id}
+    expected, answered = {}, {}
+    with make_former_key(service, tenant, mine) as key, service.client(key) as bound:
+        for method, rule in list_guarded_routes():
+            filled = re.sub(r"<(?:\w+:)?(\w+)>", lambda name: names.get(name[1], "1"), rule)
+            answered[method, rule] = bound.request(method, filled, json=BODIES.get(method)).status_code
+            expected[method, rule] = OF_ONE_BOT.get((method, rule), 403)
+        assert answered == expected
+        assert OF_ONE_BOT.keys() < expected.keys()
+        assert bound.get("/health?verbose").json().get("disk") is None
+        assert ask(bound, "What is one?", "own").json()["bot_id"] == mine
+    assert read_bot(owner, others) == before
+    for bot_id in (mine, others):
+        assert owner.delete(f"/v1/tenant/bots/{bot_id}").status_code == 204
+
+
+def read_bot(owner: httpx.Client, bot_id: str) -> tuple[object, object]:
+    """The bot, and what was said and rated in its conversation of the same id."""
+    messages = owner.get(f"/v1/conversations/{bot_id}?bot_id={bot_id}").json()["messages"]
+    said = [(message["content"], message.get("rating")) for message in messages]
+    return owner.get(f"/v1/tenant/bots/{bot_id}").json(), said
+
+
+def list_guarded_routes() -> list[tuple[str, str]]:
+    """Method and rule of every route that needs a key."""
+    app = create_app(load_settings(_env_file=None))
+    policies = [(rule, vars(app.view_functions[rule.endpoint])["policy"]) for rule in app.url_map.iter_rules()]
+    return [
+        (method, rule.rule)
+        for rule, policy in policies
+        if policy.kind != "open"
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer {}", "bearer  {}"])
