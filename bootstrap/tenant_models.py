@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -22,7 +23,7 @@ from config import Settings
 from domain.chat_models import Provider, StoredModel, get_model
 from domain.db import Database
 from domain.in_thread import wait_for_answer
-from domain.model_keys import decrypt_key
+from domain.model_keys import decrypt_key, hide_key
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
@@ -128,12 +129,13 @@ class TenantModels:
         stored = await self._read(ctx, model_id)
         timeout_s = min(_CHECK_LIMIT_S, stored.spec.parameters.timeout_s or self._settings.llm_timeout)
         opened = await self._open(stored, CallLimits(timeout_s=timeout_s, max_retries=0))
+        hide = partial(hide_key, api_key=decrypt_key(stored.version, self._keys))
         checked, began_s = ModelCheck(model_id, stored.version.version, 0), time.perf_counter()
         try:
             said = await opened.model.chat.ainvoke([HumanMessage("Reply with the one word: ready")])
-            checked = replace(checked, answer=said.text.strip()[:_LONGEST_WORD])
+            checked = replace(checked, answer=hide(said.text).strip()[:_LONGEST_WORD])
         except ProviderError as exc:
-            checked = replace(checked, detail=exc.detail)
+            checked = replace(checked, detail=hide(exc.detail))
         finally:
             await opened.aclose()
         return replace(checked, duration_ms=round((time.perf_counter() - began_s) * 1000, 1))

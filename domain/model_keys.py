@@ -1,6 +1,7 @@
 """API keys of tenants' models: stored encrypted alone, shown to nobody, and bound to the address that they are for."""
 
 import logging
+import re
 
 from sqlalchemy.orm import Session
 
@@ -37,6 +38,11 @@ def encrypt_key(row: ChatModel, provider: str, base_url: str, api_key: str, keys
 def shorten_key(api_key: str) -> str:
     """What of a key people may see to tell it by."""
     return api_key[-_SHOWN:] if len(api_key) >= _LEAST_KEY else ""
+
+
+def hide_key(text: str, api_key: str) -> str:
+    """*text* with "…" in place of the key, in whatever case: an endpoint may repeat what it was sent."""
+    return re.sub(rf"(?:bearer\s+)?{re.escape(api_key)}", "…", text, flags=re.IGNORECASE) if api_key else text
 
 
 def decrypt_key(version: ChatModelVersion, keys: Keyring | None) -> str:

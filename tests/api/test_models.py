@@ -182,6 +182,24 @@ def test_a_key_is_told_to_nobody(service: Service, acme: httpx.Client, endpoints
     assert not [file for file in service.data_dir.rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"You sent Bearer {KEY}, and {KEY.upper()}!", "You sent …, and …!"),
+        ("x" * 70 + f" {KEY}", "x" * 70 + " …"),  # what is cut off after 80 characters would be the half of it
+    ],
+)
+def test_an_endpoint_that_repeats_the_key_does_not_tell_it(
+    acme: httpx.Client, globex: httpx.Client, endpoints: list[FakeModelServer], said: str, shown: str
+) -> None:
+    for client in (acme, globex):
+        add_model(client, "own", endpoints[0])
+        endpoints[0].configure(replies={"ready": said})
+        assert client.post(f"{MODELS}/own/check").json()["answer"] == shown
+        endpoints[0].configure(faults=[{"kind": "status", "status": 429, "code": KEY}])
+        assert "(429, …)" in client.post(f"{MODELS}/own/check").json()["detail"]
+
+
 def test_keys_of_the_operator_go_to_no_endpoint_of_a_tenant(
     acme: httpx.Client, endpoints: list[FakeModelServer]
 ) -> None:
