@@ -6,7 +6,7 @@ refused, a body has the media type that is described, and neither has characters
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_origin, get_type_hints
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from utils.errors import BadInput, UnsupportedMediaType
 from utils.strict_json import read_json
-from utils.validation import describe_error
+from utils.validation import describe_error, is_field_name
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 _MOST_ERRORS = 20
@@ -56,10 +56,13 @@ class RequestParts:
         if not request.query_string:
             return {}
         given: dict[str, Any] = {}
-        errors = []
+        errors: list[dict[str, str]] = []
         for name, values in request.args.lists():
+            if len(errors) == _MOST_ERRORS:
+                break
             if name not in self.query_names:
-                errors.append(_describe_error(name, f"Unknown parameter. {self._list_known()}"))
+                shown = _show_name(name, request.args, "A parameter")
+                errors.append(_describe_error(shown, f"Unknown parameter. {self._list_known()}"))
             elif name not in self.lists and len(values) > 1:
                 errors.append(_describe_error(name, "It is given more than once"))
             elif any("\0" in value for value in values):
@@ -91,17 +94,38 @@ def read_signature(view: Callable[..., Any]) -> RequestParts:
     return RequestParts(**models, query_names=frozenset(names.values()), lists=lists)
 
 
-def refuse_invalid(error: ValidationError) -> BadInput:
-    """The refusal for what pydantic found, with every wrong field, up to 20 of them."""
+def refuse_invalid(error: ValidationError, sent: object) -> BadInput:
+    """The refusal for what pydantic found in *sent*, with every wrong field, up to 20 of them."""
     found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
-    return _refuse([_describe_error(".".join(map(str, one["loc"])) or "body", describe_error(one)) for one in found])
+    return _refuse([_describe_error(_show_place(one["loc"], sent) or "body", describe_error(one)) for one in found])
+
+
+def _show_place(place: Sequence[int | str], sent: object) -> str:
+    """Where in *sent* something is, as "tables.rooms.0"."""
+    shown = []
+    for part in place:
+        shown.append(_show_name(part, sent) if isinstance(part, str) else str(part))
+        if isinstance(sent, dict):
+            sent = sent.get(part)
+        elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
+            sent = sent[part]
+    return ".".join(shown)
+
+
+def _show_name(name: str, among: object, what: str = "A field") -> str:
+    """The name, or its place *among* others where it does not look like one: it may be a secret in the wrong place."""
+    if is_field_name(name):
+        return name
+    if not isinstance(among, Collection) or name not in among:
+        return what
+    return f"{what} ({list(among).index(name) + 1} of {len(among)})"
 
 
 def _validate(model: type[BaseModel], value: object) -> BaseModel:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise refuse_invalid(error) from None
+        raise refuse_invalid(error, value) from None
 
 
 def _read_json() -> Any:
@@ -132,19 +156,17 @@ def _check_media_type() -> None:
 
 def _check_characters(value: object) -> None:
     """Refuse what JSON can spell but neither UTF-8 nor every database can hold."""
-    fields = value.items() if isinstance(value, dict) else [("body", value)]
-    for name, content in fields:
+    fields = value if isinstance(value, dict) else {"body": value}
+    for name, content in fields.items():
         text = json.dumps([name, content], ensure_ascii=False)
         if "\\u0000" in text.replace("\\\\", ""):
-            raise _refuse([_describe_error(_clean(name), "Holds a NUL character, which databases do not take")])
+            message = "Holds a NUL character, which databases do not take"
+            raise _refuse([_describe_error(_show_name(name, fields), message)])
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _refuse([_describe_error(_clean(name), "Holds a lone surrogate, which is not a character")]) from None
-
-
-def _clean(name: str) -> str:
-    return name.encode(errors="replace").decode()[:100]
+            message = "Holds a lone surrogate, which is not a character"
+            raise _refuse([_describe_error(_show_name(name, fields), message)]) from None
 
 
 def _describe_error(name: str, message: str) -> dict[str, str]:

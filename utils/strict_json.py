@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from utils.errors import BadInput
+from utils.validation import is_field_name
 
 DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
 MOST_VALUES = 10_000  # names and elements; whoever reads them makes an object of each, and maybe an error of each
@@ -113,7 +114,8 @@ def _read_int(digits: str) -> int:
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"it has the name {_find_repeated(pairs)[:100]!r} twice in one object")
+        name = _find_repeated(pairs)
+        raise ValueError(f"it has {f'the name {name!r}' if is_field_name(name) else 'a name'} twice in one object")
     return found
 
 

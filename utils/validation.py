@@ -9,6 +9,7 @@ from utils.errors import BadInput
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 BOT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 API_KEY = re.compile(r"[\x21-\x7e]{1,500}", re.ASCII)  # of a provider; it goes into a header
+_FIELD_NAME = re.compile(r"(?!sk-|ak_)[\w-]{1,40}", re.IGNORECASE)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # https://www.w3.org/TR/trace-context/#traceparent-header; versions to come may say more at its end.
 TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,64})?", re.ASCII)
@@ -67,6 +68,12 @@ def check_run_id(value: str) -> str:
 def refuse_field(detail: str, *fields: str) -> BadInput:
     """The refusal of a value in one of *fields*, or of what they say together."""
     return BadInput(detail, members={"errors": [{"field": field, "message": detail} for field in fields]})
+
+
+def is_field_name(text: str) -> bool:
+    """Whether *text* looks like the name of a field, and may be repeated. Else it may be anything, such as an API key
+    that somebody sent in its place."""
+    return _FIELD_NAME.fullmatch(text) is not None
 
 
 def describe_error(found: Mapping[str, Any]) -> str:

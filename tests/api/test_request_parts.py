@@ -29,6 +29,9 @@ SENT += [
 ]
 SENT += [("POST", "/v1/tenant/datasets/nothing/documents"), ("POST", "/api/load-document")]
 
+HOLDS_NUL = "Holds a NUL character, which databases do not take"
+TAKEN = "Unknown parameter. This address takes after, limit, offset"
+
 
 class Header(BaseModel):
     """What flask-openapi3 would read from the headers."""
@@ -63,6 +66,13 @@ def test_the_refusal_names_the_parameters_that_there_are(client: httpx.Client) -
         ("POST", "/v1/chat", {"message": ""}, {"message": "Is empty"}),
         ("POST", "/v1/search", {"query": "x" * 6000}, {"query": "Has to have 5000 characters or fewer"}),
         ("POST", "/v1/search", {"query": "x", "limit": 1.5}, {"limit": "Has to be a whole number"}),
+        ("POST", "/v1/search", {"query": "x", "colour": 1}, {"colour": "Unknown field"}),
+        *(
+            ("POST", "/v1/search", {"query": "x", secret: "y"}, {"A field (2 of 2)": "Unknown field"})
+            for secret in ("sk-SECRET", "SK-SECRET", "ak_live_SECRET", "Bearer SECRET", "x" * 41, "a\tb", "")
+        ),
+        ("POST", "/v1/search", {"sk-SECRET\0": "y"}, {"A field (1 of 1)": HOLDS_NUL}),
+        ("GET", "/v1/tenant/datasets?limit=1&sk-SECRET=1", None, {"A parameter (2 of 2)": TAKEN}),
     ],
 )
 def test_what_is_wrong_is_said_in_plain_words(
@@ -71,6 +81,13 @@ def test_what_is_wrong_is_said_in_plain_words(
     refused = client.request(method, path, json=sent)
     assert_refused(refused, 400)
     assert {error["field"]: error["message"] for error in refused.json()["errors"]} == said
+    assert "SECRET" not in refused.text
+
+
+def test_a_name_that_stands_twice_is_repeated_where_it_looks_like_one(client: httpx.Client) -> None:
+    for name, said in (("query", "it has the name 'query' twice"), ("sk-SECRET", "it has a name twice")):
+        twice = client.post("/v1/search", content=f'{{"{name}": 1, "{name}": 2}}', headers=JSON)
+        assert twice.json()["detail"] == f"The body is not valid JSON: {said} in one object."
 
 
 @pytest.mark.parametrize(
