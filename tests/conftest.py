@@ -1,5 +1,6 @@
 """Fixtures for everything: running services, each a process of its own."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -14,13 +15,11 @@ from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed
 from tests.servers.fixtures import database_uri, migrated_template, migrated_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, fingerprint, library_in
-from utils.processes import tune_collector
 
 __all__ = ["database_uri", "migrated_template", "migrated_uri", "postgres", "redis_cluster"]  # fixtures of all tests
 
 # What checks the SBOM brings it, no server has it, and its import builds grammars for a second: jsonschema would do so.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # as the import system wants it
-tune_collector()  # while everything else is imported, too
 register_profiles()
 expect.set_options(timeout=20_000)  # a page on a machine that does other things too
 Service.preloaded = True
@@ -29,8 +28,9 @@ FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_RETRY_AFTER": "
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector look at what tests leave behind, and not at all that was imported for them; see the service."""
-    tune_collector()
+    """Let the garbage collector look at what tests leave behind, and not at all that was imported for them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,14 +42,14 @@ _ID_NAME = re.compile(r"(?:^|_)(?:thread|conversation|session|run|visitor|subjec
 _ID_PATTERNS = (
     re.compile(r"""(\bcheckpoint:)([^\s"'{}\\,;:)\]]+)"""),
     re.compile(r"""(\b(?:run|turn):\{[^{}\s]{0,64}\}:)([\w-]+)"""),
-    re.compile(r"""(\b(?:places:|runs:(?:\{[^{}\s]{0,64}\}:of:|deleted:)))([^\s"'{}\\,;:)\]]+)"""),
+    re.compile(r"""(\b(?:places:|(?:runs|turns):(?:\{[^{}\s]{0,64}\}:of:|deleted:)))([^\s"'{}\\,;:)\]]+)"""),
     re.compile(r"""(\blimit:[^\s/]{1,64}/)([^\s"'\\,;)\]]+)"""),
 )
 
 # Where none of these stands in the case-folded text, no pattern matches. Without an i, which has more cases than two.
 _SIGNS = (
     *("ak_l", "sk-", "author", "-key", "bearer", "://", "key=", "token=", "password=", "passwd=", "secret="),
-    *("checkpoint:", "run:{", "turn:{", "runs:", "places:", "limit:"),  # ids follow
+    *("checkpoint:", "run:{", "turn:{", "runs:", "turns:", "places:", "limit:"),  # ids follow
 )
 
 

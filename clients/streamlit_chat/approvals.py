@@ -16,7 +16,7 @@ def show_request(call: WaitingCall, *, on_decision: Callable[[str], None]) -> No
     st.markdown(f"The assistant asks for your approval: **{escape_markdown(call.name.replace('_', ' '))}**")
     told = "\n".join(f"{_write(name)}: {_write(value)}" for name, value in call.arguments.items())
     if told:
-        st.code(told, language=None, wrap_lines=True, height=300 if len(told) > _LONG else "content")
+        st.container(height=300 if len(told) > _LONG else "content").text(told)
     approve, reject = st.columns(2)
     approve.button(
         "Approve", key=f"approve-{call.call_id}", icon=":material/check:", on_click=on_decision, args=("approve",)

@@ -437,7 +437,7 @@ def test_a_call_is_shown_with_two_buttons_and_made_when_it_is_approved(api: ApiS
     page = open_page()
     ask(page)
     assert "The assistant asks for your approval: **book room**" in shown(page)
-    assert page.code[0].value == f'"room": 7\n"day": "*2026*\\nroom: 8\\u202e"\n"why": "{"x" * 900}"'
+    assert page.text[-1].value == f'"room": 7\n"day": "*2026*\\nroom: 8\\u202e"\n"why": "{"x" * 900}"'
     assert {"Approve", "Reject"} <= set(buttons(page))
     reloaded = open_page(address(page))
     assert {"Approve", "Reject"} <= set(buttons(reloaded))
