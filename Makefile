@@ -15,7 +15,7 @@ DATA ?= ../shared/data/retrieval
 # Tests start hundreds of programs, which begin sooner with what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-long check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
+.PHONY: run test test-long soak check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -25,8 +25,11 @@ test: $(TOOLS)  ## what must hold after each change, with real servers
 
 test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
 	@# The files that have some: to import all others takes each process seconds. tests/conftest.py sees that none is missed.
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone" $$(grep -rlE --include='test_*.py' 'mark\.long' tests)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone and not soak" $$(grep -rlE --include='test_*.py' 'mark\.long' tests)
 	$(BIN)/pytest -m alone $$(grep -rlE --include='test_*.py' 'mark\.alone' tests)
+
+soak: $(TOOLS)  ## the tests that take minutes each: too long for every change
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m soak $$(grep -rlE --include='test_*.py' 'mark\.soak' tests)
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
 	$(BIN)/ruff check .

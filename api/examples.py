@@ -37,6 +37,7 @@ _BY_NAME: Json = {
     "title": "Dormitories",
     "tools": "search_documents",
     "type": "urn:pustaka:problem:not-found",
+    "uri": "postgresql://reader:password@db.example.org:5432/machines",
     "url": "https://www.example.org/handbook/",
     "valid_from": "2026-01-01",
     "valid_until": "2026-12-31",

@@ -22,7 +22,7 @@ from utils.errors import Conflict, NotFound, NotReady
 
 logger = logging.getLogger(__name__)
 
-SourceType = Literal["sqlite", "postgresql"]
+SourceType = Literal["postgresql", "sqlite"]
 MOST_SOURCES = 100  # of a tenant
 _NO_KEYS = (
     "The address of a data source is stored encrypted only, and there is nothing to encrypt it with: the operator sets "

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import string
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,8 @@ from utils.errors import Conflict, NotReady
 
 logger = logging.getLogger(__name__)
 
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps every letter's place
+_BEARER = re.compile(r"\bbearer\s+…", re.IGNORECASE)
 _SHOWN, _LEAST_KEY = 4, 16  # of a shorter key its end would tell too much
 _NO_KEYS = (
     "An API key is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
@@ -42,7 +45,14 @@ def shorten_key(api_key: str) -> str:
 
 def hide_key(text: str, api_key: str) -> str:
     """*text* with "…" in place of the key, in whatever case: an endpoint may repeat what it was sent."""
-    return re.sub(rf"(?:bearer\s+)?{re.escape(api_key)}", "…", text, flags=re.IGNORECASE) if api_key else text
+    if not api_key:
+        return text
+    lowered, key = text.translate(_LOWER), api_key.translate(_LOWER)
+    parts, start = [], 0
+    while (place := lowered.find(key, start)) >= 0:
+        parts.append(text[start:place])
+        start = place + len(key)
+    return _BEARER.sub("…", "…".join([*parts, text[start:]]))
 
 
 def decrypt_key(version: ChatModelVersion, keys: Keyring | None) -> str:

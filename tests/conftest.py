@@ -34,8 +34,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test of `make test-long` in a file where that does not look for one; see the Makefile."""
-    marked = {(name, item.path) for item in items for name in ("long", "alone") if item.get_closest_marker(name)}
+    """Refuse a test of `make test-long` or `make soak` in a file where these do not look for one; see the Makefile."""
+    names = "long", "alone", "soak"
+    marked = {(name, item.path) for item in items for name in names if item.get_closest_marker(name)}
     for name, path in sorted(marked):
         if f"mark.{name}" not in path.read_text():
             raise pytest.UsageError(f"{path} has tests with the marker {name}: mark.{name} must stand in it.")

@@ -48,6 +48,10 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
                 body.pop(names, None)  # of those that there are
         if "/v1/tenant/models" in case.operation.label and body.get("base_url"):
             body["base_url"] = f"https://{next(_numbers)}.invalid/v1"
+        if "/v1/tenant/data-sources" in case.operation.label and "uri" in body:
+            body["uri"] = f"postgresql://reader:password@{next(_numbers)}.invalid:5432/data"
+            if "type" in body:
+                body["type"] = "postgresql"
         if case.operation.label == "POST /v1/tenant/web-sources":
             body["url"] = f"https://{next(_numbers)}.invalid/"
     return case

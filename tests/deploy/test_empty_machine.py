@@ -14,7 +14,7 @@ from tests.programs import installed
 from tests.service import ROOT
 
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child")
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1300)]
+pytestmark = [pytest.mark.long, pytest.mark.soak, pytest.mark.timeout(1300)]
 
 BEGIN = r"""
 set -euo pipefail

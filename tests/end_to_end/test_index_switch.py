@@ -10,7 +10,7 @@ from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 
 def test_no_question_fails_while_another_embedding_model_takes_over_and_while_it_is_given_up(

@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.stacks import KEY, WORKERS, GunicornService, servers
 from tests.service import ROOT, Library, Service, ask
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 QUESTIONS = [
     item["question"]

@@ -1,6 +1,6 @@
 """A worker is killed around the call of a tool with a side effect: the turn ends on another, and it happens once.
 
-`TOOL_KILLS` says how many workers are killed (20), one after another; CI takes the default.
+`TOOL_KILLS` says how many workers are killed (9), one after another; CI takes the default.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.faults.site import Site, site
 
 pytestmark = pytest.mark.long
 
-KILLS = int(os.environ.get("TOOL_KILLS", "20"))
+KILLS = int(os.environ.get("TOOL_KILLS", "9"))
 CALL = {"room": 7, "day": "2026-12-24"}
 QUESTION = "Please book room 7 for 2026-12-24."
 ANSWER = "Room 7 is booked on 2026-12-24 [1]."

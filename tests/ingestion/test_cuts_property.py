@@ -31,7 +31,7 @@ from tests.indexing.test_reconciliation import DIMENSION, Hashing
 from tests.servers.postgres import PostgresServer
 from utils.passages import Passage
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])

@@ -120,6 +120,7 @@ def test_workers_go_on_quietly_when_the_tables_are_gone_for_a_while(
 
 
 @pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize(("restarts", "tries"), [(8, 0), (4, 2)], ids=["at once", "after a while"])
 def test_workers_go_on_each_time_after_the_redis_that_wakes_them_was_restarted(
     database: Database, library: Library, tmp_path: Path, restarts: int, tries: int
