@@ -230,7 +230,7 @@ def _processor_waits_s(*process_ids: int) -> float:
     return sum(map(int, waits)) / 1e9
 
 
-@pytest.mark.parametrize("count", [5, pytest.param(200, marks=[pytest.mark.long, pytest.mark.alone])])
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=[pytest.mark.long, pytest.mark.soak])])
 async def test_a_model_that_is_killed_under_its_streams_leaves_each_of_them_quotes_within_a_second(
     library: Library, tmp_path: Path, count: int
 ) -> None:
