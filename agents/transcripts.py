@@ -23,6 +23,7 @@ from domain.transcript import (
     find_conversation,
     find_keep_s,
     list_conversations,
+    may_have_conversation,
     note_use,
     read_turns,
     rename,
@@ -218,7 +219,9 @@ class Transcripts:
         """See `messages`; none either where they cannot be read now: a turn goes on without them."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                return await self.messages(ctx, conversation_id)
+                if await asyncio.to_thread(may_have_conversation, self._database, ctx, conversation_id):
+                    return await self.messages(ctx, conversation_id)
+                return []
         except (TimeoutError, ProblemError) as exc:
             logger.warning("A turn begins without what was said before: %s", exc)
             return []

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy.orm import Session
-
 from agents.bots import BotConfig
 from auth.principal import DEFAULT_BOT, Principal
 from config import Settings
@@ -40,7 +38,7 @@ def make_default_bot(settings: Settings) -> BotConfig:
 class _Question:
     """Of turns that wait for the same."""
 
-    read: Callable[[Session], Any]
+    read: Callable[[Database], Any]
     answer: asyncio.Future[Any]
 
 
@@ -124,12 +122,12 @@ class StoredBots:
         key = ctx.tenant_id, bot_id, version
         bot = self._versions.get(key)
         if bot is None:
-            answers = await wait_for_answer(self._read(partial(get_answers, ctx=ctx, bot_id=bot_id, version=version)))
+            answers = await wait_for_answer(self._read(partial(_read_version, ctx=ctx, bot_id=bot_id, version=version)))
             bot = overlay(self._default, bot_id, version, answers)
             self._versions.put(key, bot)
         return bot
 
-    def _ask(self, key: tuple[str, str, str], read: Callable[[Session], T]) -> Awaitable[T]:
+    def _ask(self, key: tuple[str, str, str], read: Callable[[Database], T]) -> Awaitable[T]:
         """Read after this call; turns that begin meanwhile share what is read next, once for each *key*."""
         if key not in self._asked:
             self._asked[key] = _Question(read, asyncio.get_running_loop().create_future())
@@ -150,16 +148,17 @@ class StoredBots:
                 for question, answer in zip(asked, answers, strict=True):
                     question.answer.set_result(answer)
 
-    def _read(self, work: Callable[[Session], T]) -> Awaitable[T]:
-        def read() -> T:
-            with self._database.reading() as session:
-                return work(session)
-
-        return asyncio.get_running_loop().run_in_executor(self._reader, read)
+    def _read(self, work: Callable[[Database], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._reader, work, self._database)
 
 
-def _read_answers(asked: Sequence[_Question], session: Session) -> list[Any]:
-    return [question.read(session) for question in asked]
+def _read_answers(asked: Sequence[_Question], database: Database) -> list[Any]:
+    return [question.read(database) for question in asked]
+
+
+def _read_version(database: Database, ctx: Principal, bot_id: str, version: int) -> BotAnswers:
+    with database.reading() as session:
+        return get_answers(session, ctx, bot_id, version)
 
 
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:

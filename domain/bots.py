@@ -4,19 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import DEFAULT_BOT, Principal
 from domain.chat_models import lock_model
+from domain.db import Database
 from domain.models import ApiKey, Bot, BotVersion, Dataset, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import scoped, scoped_count
+from domain.scoping import prepare, scoped, scoped_count
 from utils.errors import Conflict, NotFound
 from utils.validation import BOT_ID, refuse_field
 
 MOST_BOTS = 1_000  # of a tenant
 _IS_PRESENT = Bot.removed_at.is_(None)
+_STATE = prepare(Bot, Bot.is_enabled, Bot.version).where(Bot.bot_id == bindparam("bot_id"), _IS_PRESENT)
 
 
 class BotAnswers(TypedDict, total=False):
@@ -95,11 +98,10 @@ def get_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
     return StoredBot(*found)
 
 
-def find_bot_state(session: Session, ctx: Principal, bot_id: str) -> BotState | None:
+def find_bot_state(database: Database, ctx: Principal, bot_id: str) -> BotState | None:
     """Whether the bot answers now, and in which version; None where the tenant has none of this id."""
-    this = scoped(ctx, Bot).where(Bot.bot_id == bot_id, _IS_PRESENT)
-    found = session.execute(this.with_only_columns(Bot.is_enabled, Bot.version)).first()
-    return BotState(*found) if found else None
+    found = database.find(ctx, _STATE, bot_id=bot_id)
+    return BotState(found.is_enabled, found.version) if found else None
 
 
 def get_answers(session: Session, ctx: Principal, bot_id: str, version: int) -> BotAnswers:

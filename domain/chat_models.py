@@ -6,15 +6,17 @@ from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.bot_uses import name_bots
+from domain.db import Database
 from domain.model_keys import encrypt_key, shorten_key
 from domain.models import ChatModel, ChatModelVersion, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import scoped, scoped_count
+from domain.scoping import prepare, scoped, scoped_count
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 from utils.reach import AddressRefused, Reach
@@ -30,6 +32,7 @@ BASE_URLS: dict[Provider, str] = {
 MOST_MODELS = 200  # of a tenant
 LONGEST_URL, LONGEST_NAME = 500, 200
 _IS_PRESENT = ChatModel.removed_at.is_(None)
+_VERSION = prepare(ChatModel, ChatModel.version).where(ChatModel.model_id == bindparam("model_id"), _IS_PRESENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,10 @@ def get_model(session: Session, ctx: Principal, model_id: str, version: int | No
     return StoredModel(row, found)
 
 
-def find_version(session: Session, ctx: Principal, model_id: str) -> int | None:
+def find_version(database: Database, ctx: Principal, model_id: str) -> int | None:
     """The version that the model has now; None where the tenant has none of this id."""
-    this = scoped(ctx, ChatModel).where(ChatModel.model_id == model_id, _IS_PRESENT)
-    return session.scalar(this.with_only_columns(ChatModel.version))
+    found = database.find(ctx, _VERSION, model_id=model_id)
+    return found[0] if found else None
 
 
 def lock_model(session: Session, ctx: Principal, model_id: str) -> StoredModel:

@@ -2,13 +2,13 @@
 
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Select, Update, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from auth.background import make_system
 from auth.principal import Principal
 from domain.models import Tenant, TenantOwned
-from domain.tenant_filters import EVERY_TENANT, SCOPE
+from domain.tenant_filters import BOUND_TENANT, EVERY_TENANT, SCOPE
 
 Owned = TypeVar("Owned", bound=TenantOwned)
 EVERYWHERE = {SCOPE: EVERY_TENANT}  # execution options of a statement
@@ -22,6 +22,12 @@ def scoped(ctx: Principal, model: type[Owned]) -> Select[Owned]:
 def scoped_to(tenant_id: str, model: type[Owned]) -> Select[Owned]:
     """The rows of *model* of a tenant, for what acts before there is a caller: making and finding keys."""
     return select(model).where(model.tenant_id == tenant_id).execution_options(**{SCOPE: tenant_id})
+
+
+def prepare(model: type[TenantOwned], *columns: Any) -> Select[Any]:
+    """*columns* of one tenant's rows of *model*, for `Database.find`; narrow it by bound parameters."""
+    bound = model.tenant_id == bindparam("tenant_id")
+    return select(*columns).where(bound).execution_options(**{SCOPE: BOUND_TENANT})
 
 
 def select_over(ctx: Principal, *what: Any) -> Select[Any]:

@@ -14,7 +14,8 @@ from sqlalchemy.sql import visitors
 from domain.models import Base, TenantOwned
 
 SCOPE = "tenant_scope"  # the execution option: a tenant's id, or …
-EVERY_TENANT = "*"  # … which is no tenant's
+EVERY_TENANT = "*"  # … which is no tenant's, or …
+BOUND_TENANT = ":tenant_id"  # … said anew each time the statement is executed
 
 
 class TenantFilterMissing(Exception):

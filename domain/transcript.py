@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func
+from sqlalchemy import ColumnElement, Select, bindparam, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.db import Database
 from domain.models import Conversation, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import scoped, scoped_update, select_over
+from domain.scoping import prepare, scoped, scoped_update, select_over
 from domain.transcript_retention import Retention, erase
 from domain.transcript_texts import TranscriptUnreadable, key_of, make_title_columns, read_texts, set_columns
 from domain.transcript_writing import make_title
@@ -22,19 +23,24 @@ from utils.moments import read_micros
 
 MOST_COUNTED = 10_000  # conversations: to count more would take longer the more there are
 _TURNS_AT_ONCE = 20
+_ANY = prepare(Conversation, Conversation.deleted_at).where(
+    Conversation.owner_id == bindparam("owner_id"), Conversation.conversation_id == bindparam("conversation_id")
+)
 
 
 def find_conversation(
     session: Session, ctx: Principal, conversation_id: str, retention: Retention
 ) -> Conversation | None:
-    """The caller's conversation of that id, unless it is deleted or kept no longer.
-
-    One query where there is none, as before each conversation's first turn.
-    """
+    """The caller's conversation of that id, unless it is deleted or kept no longer."""
     row = session.scalar(scoped(ctx, Conversation).where(*_match(ctx, conversation_id)))
     if row is None or row.deleted_at is not None:
         return None
     return row if row.used_at > _find_start(session, ctx, retention) else None
+
+
+def may_have_conversation(database: Database, ctx: Principal, conversation_id: str) -> bool:
+    """Whether anything is known of the caller's conversation: asked before each first turn, nearly always in vain."""
+    return database.find(ctx, _ANY, owner_id=ctx.owner_id, conversation_id=conversation_id) is not None
 
 
 def list_conversations(session: Session, ctx: Principal, part: Part, retention: Retention) -> Rows[Conversation]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, delete, exists, func, or_, select, union_all, update
+from sqlalchemy import Table, bindparam, delete, exists, func, or_, select, union_all, update
 from sqlalchemy.orm import aliased
 
 from domain.db import Database
@@ -13,6 +13,7 @@ from domain.scoping import (
     count_everywhere,
     delete_everywhere,
     every_tenant,
+    prepare,
     scoped,
     scoped_count,
     scoped_delete,
@@ -95,6 +96,24 @@ def test_what_is_asked_for_one_tenant_or_for_all_is_so(database: Database) -> No
         assert [ctx.tenant_id for ctx in every_tenant(session)] == ["acme", "globex"]
         session.execute(scoped_update(ACME, Document).values(title="Ours"))
         assert sorted(row.title for row in session.scalars(select_everywhere(Document))) == ["Leave", "Ours"]
+
+
+@pytest.mark.parametrize("statement", [select(Document.title), scoped(ACME, Document), select_everywhere(Document)])
+def test_a_single_look_is_taken_only_by_what_is_made_for_one_tenant(database: Database, statement: Any) -> None:
+    with pytest.raises(TenantFilterMissing):
+        database.find(ACME, statement)
+
+
+def test_a_single_look_finds_what_is_committed_of_the_caller_alone(database: Database) -> None:
+    statement = prepare(Document, Document.title).where(Document.version == bindparam("version"))
+    with database.writing() as session:
+        replace_document(session, ACME, "a", content("said"))
+        assert database.find(ACME, statement, version=1) is None
+    for ctx, expected in ((ACME, ("Leave",)), (GLOBEX, None)):
+        assert database.find(ctx, statement, version=1, tenant_id="acme") == expected
+    with database.writing() as session:  # nothing is left open that is in its way
+        session.execute(scoped_update(ACME, Document).values(title="Ours"))
+    assert database.find(ACME, statement, version=1) == ("Ours",)
 
 
 def test_every_table_with_a_tenant_is_owned() -> None:
