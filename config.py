@@ -452,6 +452,10 @@ class Settings(BaseSettings):
         description="Private addresses or networks that databases of tenants may be on, with commas. Unset: public "
         "ones alone.",
     )
+    max_sql_retries: int = Field(
+        3, ge=0, le=10, description="Times that a language model may repair a query to a data source that failed."
+    )
+    head_rows: int = Field(5, ge=1, le=100, description="Rows of a query's result that a language model is shown.")
 
     # --- Models
     openai_api_key: SecretStr | None = Field(None, description="OpenAI: embeddings, and chat unless set otherwise.")

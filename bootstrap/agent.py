@@ -84,7 +84,9 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     tenant_models = _open_tenant_models(stores, search)
     models = ModelRegistry(search.model, tenant_models.open)
     stack.push_async_callback(models.aclose)
-    data_sources = DataSources(settings, stores.database, make_keyring(settings))
+    data_sources = DataSources(
+        settings, stores.database, make_keyring(settings), lambda: search.serving.retriever().embedder
+    )
     stack.callback(data_sources.close)
     tools = open_tools(settings, search.serving.retriever, data_sources.ask)
     check_permission = check_in_thread(stores.database, make_permission_check(settings))

@@ -1,26 +1,28 @@
 """Databases of tenants: found in SQL, opened and asked, each in a thread of its own pool."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar, cast
 
+from langchain_core.language_models import BaseChatModel
+
 from agents.tools.data import DataAnswer
+from agents.tools.data_questions import AskedSource, ModelAsker, ask_by_rules
+from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from config import Settings
-from datasources.access import Access
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
-from datasources.catalog import dump_schema, load_schema, make_access
+from datasources.catalog import dump_schema, list_open_tables, load_schema, make_access
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import Dialect
-from datasources.questions.planning import plan_question, suggest_questions
-from datasources.questions.reading import QuestionRefused
-from datasources.questions.values import add_stored_values
-from datasources.questions.vocabulary import Vocabulary, make_vocabulary
-from datasources.results import QueryLimits
+from datasources.result_columns import make_table
+from datasources.results import Result
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
@@ -37,10 +39,13 @@ from domain.data_sources import (
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, SourceFailed
+from utils.errors import Conflict, ProviderError, SourceFailed
+from utils.ports import Embedder
+from utils.query_tables import QueryTable
 from utils.reach import Reach
 from utils.validation import refuse_field
-from utils.validity import today
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
@@ -54,16 +59,6 @@ class SourceCheck:
     duration_ms: float
     notes: tuple[str, ...] = ()
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A data source that is ready to be asked."""
-
-    name: str
-    source: DataSource
-    access: Access
-    vocabulary: Vocabulary
 
 
 def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | None) -> SourceSpec:
@@ -88,10 +83,20 @@ def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:
 
 
 class DataSources:
-    """Opens data sources of tenants. *keys* are what their addresses are encrypted under."""
+    """Opens data sources of tenants. *keys* are what their addresses are encrypted under.
 
-    def __init__(self, settings: Settings, database: Database, keys: Keyring | None) -> None:
+    *embedder* gives the model by which tables are chosen where a source has many; None: words alone choose.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        keys: Keyring | None,
+        embedder: Callable[[], Embedder] | None = None,
+    ) -> None:
         self._settings, self._database, self._keys = settings, database, keys
+        self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
 
     def close(self) -> None:
@@ -136,42 +141,54 @@ class DataSources:
 
         await self._run(read)
 
-    async def ask(self, ctx: Principal, question: str, source_name: str | None) -> DataAnswer:
+    async def ask(
+        self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
+    ) -> DataAnswer:
         """Put a question, in words, to the data source of this name, or to the only one. Whoever leaves ends it.
+
+        *chat* writes the query; without it, or where it does not answer, rules do.
 
         Raises:
             NotFound: the tenant has no such data source.
             Conflict: it has several, and none was named; or nothing may be read of it.
+            NoQuery: the model says that there is no query for it.
             QuestionRefused: the rules do not understand it; the text names the word, and questions that work.
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
             NotReady, SourceFailed: it cannot be opened.
         """
-
-        def answer(stop: Stop) -> DataAnswer:
-            asked = self._prepare(ctx, source_name)
-            user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
-            add_stored_values(asked.vocabulary, asked.source, asked.access, user, stop)
+        asked = await self._run(lambda stop: self._prepare(ctx, source_name))
+        if chat is not None:
+            embedder = self._embedder() if self._embedder else None
+            asker = ModelAsker(self._run, self._vectors, embedder, self._settings.max_sql_retries)
             try:
-                draft = plan_question(question, asked.vocabulary, today())
-            except QuestionRefused as exc:
-                examples = " ".join(suggest_questions(asked.vocabulary, today()))
-                raise QuestionRefused(f"{exc} Questions that work: {examples}" if examples else str(exc)) from exc
-            sql = draft.write_sql()
-            result = asked.source.run(sql, asked.access, user, QueryLimits(), stop)
-            return DataAnswer(asked.name, sql, draft.describe(), result)
+                written = await asker.ask(asked, question, chat)
+                return DataAnswer(self._make_table(asked, question, written.sql, written.result))
+            except ProviderError as exc:
+                logger.warning("A question to a data source is left to the rules: %s", exc.detail)
+        sql, understood, result = await self._run(partial(ask_by_rules, asked, question))
+        return DataAnswer(self._make_table(asked, question, sql, result), understood)
 
-        return await self._run(answer)
+    def _make_table(self, asked: AskedSource, question: str, sql: str, result: Result) -> QueryTable:
+        return make_table(
+            result,
+            source_name=asked.name,
+            sql=sql,
+            question=question,
+            tables=asked.tables,
+            dialect=asked.source.dialect,
+            most_rows=self._settings.head_rows,
+        )
 
-    def _prepare(self, ctx: Principal, source_name: str | None) -> "_Asked":
+    def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
-            source, schema = open_source(self._settings, row, self._keys), decrypt_schema(row, self._keys)
-        dialect = source.dialect
-        access = make_access(row.allowed_tables, load_schema(schema), dialect) if schema else {}
+            source, stored = open_source(self._settings, row, self._keys), decrypt_schema(row, self._keys)
+        schema = load_schema(stored) if stored else None
+        access = make_access(row.allowed_tables, schema, source.dialect) if schema else {}
         if schema is None or not access:
             raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
-        vocabulary = make_vocabulary(load_schema(schema), row.allowed_tables, access, dialect)
-        return _Asked(row.name, source, access, vocabulary)
+        tables = list_open_tables(schema, row.allowed_tables, access, source.dialect)
+        return AskedSource(row.name, source, access, tables, {"id": ctx.subject_id, "tenant": ctx.tenant_id})
 
     async def _run(self, work: Callable[[Stop], T]) -> T:
         stop = Stop()

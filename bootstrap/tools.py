@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
+from langchain_core.language_models import BaseChatModel
+
 from agents.tools.data import AskData, DataAnswer, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
@@ -38,7 +40,9 @@ def list_tools(settings: Settings) -> ToolRegistry:
     def refuse() -> Retriever:
         raise RuntimeError("nothing is searched here")
 
-    async def refuse_to_ask(ctx: Principal, question: str, source_name: str | None) -> DataAnswer:
+    async def refuse_to_ask(
+        ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None
+    ) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
     return open_tools(settings, refuse, refuse_to_ask)

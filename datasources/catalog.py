@@ -1,7 +1,7 @@
 """The schema of a data source as it is stored, and what its tenant says of its tables: which may be read, and how."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from datasources.access import Access, TableAccess, TableName
@@ -10,6 +10,15 @@ from datasources.guard import DEFAULT_SCHEMA, check_row_filter
 from datasources.schema import Column, ForeignKey, Schema, Table
 
 _MOST_STORED_SAMPLES = 20_000  # of all columns: beyond it none is kept, so that a schema has a few megabytes at most
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A table with the columns that may be read; `key` is how people name it, `said` what its tenant says of it."""
+
+    key: str
+    table: Table
+    said: Mapping[str, Any]
 
 
 def make_key(name: TableName, dialect: Dialect) -> str:
@@ -58,6 +67,19 @@ def make_access(allowed_tables: Mapping[str, Any], schema: Schema, dialect: Dial
         if said and columns:
             access[table.name] = TableAccess(columns, said["row_filter"])
     return access
+
+
+def list_open_tables(
+    schema: Schema, allowed_tables: Mapping[str, Any], access: Access, dialect: Dialect
+) -> list[OpenTable]:
+    """The tables that *access* opens, in the order of the schema."""
+    found = []
+    for table in schema.tables:
+        if table.name in access:
+            key, opened = make_key(table.name, dialect), access[table.name].columns
+            columns = tuple(each for each in table.columns if each.name in opened)
+            found.append(OpenTable(key, replace(table, columns=columns), allowed_tables[key]))
+    return found
 
 
 def _load_table(dumped: Mapping[str, Any]) -> Table:

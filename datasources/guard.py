@@ -64,7 +64,7 @@ def check_query(
     Raises:
         QueryRefused: it is no such query, or could not be one.
     """
-    statement = _parse(sql, dialect)
+    statement = parse_query(sql, dialect)
     _check_nodes(statement, dialect)
     _fold_names(statement, dialect)
     _bound_rows(statement, most_rows)
@@ -102,7 +102,7 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
         QueryRefused: it is no condition on the columns of one table, or needs an attribute that is not known.
     """
     wanted = _ATTRIBUTE.findall(row_filter)
-    statement = _parse("SELECT 1 WHERE " + _ATTRIBUTE.sub(r":user_\1", row_filter), dialect)
+    statement = parse_query("SELECT 1 WHERE " + _ATTRIBUTE.sub(r":user_\1", row_filter), dialect)
     condition = (
         statement.args["where"].this if isinstance(statement, exp.Select) and "where" in statement.args else None
     )
@@ -150,7 +150,12 @@ def write_sql(query: exp.Expr, dialect: Dialect) -> str:
         raise QueryRefused("The query has parts that this database does not know.") from exc
 
 
-def _parse(sql: str, dialect: Dialect) -> exp.Expr:
+def parse_query(sql: str, dialect: Dialect) -> exp.Expr:
+    """*sql* as a tree, of which nothing is checked but that it is one SELECT.
+
+    Raises:
+        QueryRefused: it is not.
+    """
     if len(sql) > LONGEST_QUERY or _UNWRITABLE.search(sql):
         raise QueryRefused(f"A query has at most {LONGEST_QUERY:,} characters, none of which is a control character.")
     try:

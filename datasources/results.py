@@ -7,7 +7,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-Cell = str | int | float | bool | None
+from utils.query_tables import Cell
+
 _LONGEST_CELL = 10_000  # characters
 _LARGEST_EXACT = 2**53  # beyond it, readers of JSON round whole numbers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from datasources.access import TableName
-from datasources.results import Cell
+from utils.query_tables import Cell
 
 _LONGEST_SAMPLE, _MOST_SAMPLES = 80, 5
 

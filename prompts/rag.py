@@ -62,7 +62,7 @@ _WHAT_DO_YOU_MEAN = {
 
 # A document may contain our own delimiter; this makes it harmless.
 # Also where it is spelled loosely, and the markers by which chat models tell who speaks: <|im_start|>.
-_DELIMITING = r"(?:\s*+/?+\s*+(?:passage|tool_result)|\|)"
+_DELIMITING = r"(?:\s*+/?+\s*+(?:passage|tool_result|table_schema|query_error)|\|)"
 _DELIMITER = re.compile(rf"<(?={_DELIMITING})|&(?=(?:amp;)*+lt;{_DELIMITING})", re.IGNORECASE)
 
 
@@ -174,7 +174,7 @@ def render_passages(passages: Sequence[Passage]) -> str:
 
 
 def escape_delimiters(text: str) -> str:
-    """*text*, in which nothing begins or ends a passage or a tool's result."""
+    """*text*, in which nothing begins or ends a passage, a tool's result, or what else is delimited in a prompt."""
     return _DELIMITER.sub(_escape, text)
 
 

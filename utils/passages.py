@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from utils.query_tables import QueryTable
+
 TOOL_PREFIX = "tool:"
 """What the `document_id` of a tool's result begins with, before the name of the tool; no document's does."""
 
@@ -18,7 +20,8 @@ class Passage:
     `labels` are what else a search can be limited to, each as `key=value`. `dated`, `valid_from` and `valid_until` are
     days of the document such as `2026-12-31`, None where there is none, and of two documents that say different things
     the one of higher `precedence` wins. `seams` are where neighbours were joined for
-    a reader: each is the place in `text` of a blank line for which the document may have other white space.
+    a reader: each is the place in `text` of a blank line for which the document may have other white space. `table`:
+    what a query gave, of which `text` tells.
     """
 
     passage_id: str  # a UUID, the same for the same text at the same place of the same document version
@@ -40,6 +43,7 @@ class Passage:
     valid_until: str | None = None
     precedence: float = 0
     seams: tuple[int, ...] = ()
+    table: QueryTable | None = None
 
     @property
     def tool(self) -> str:

@@ -1,18 +1,21 @@
-"""The tool that asks a tenant's databases, by rules alone."""
+"""The tool that asks a tenant's databases: by a query of the bot's language model, or by rules where it has none."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from langchain_core.language_models import BaseChatModel
+
+from agents.tools.sql_writer import NoQuery
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.questions.reading import QuestionRefused
-from datasources.results import Result
 from utils.errors import ProblemError
+from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
-_MOST_ROWS_SHOWN = 30
+_TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
 _PARAMETERS = {
     "type": "object",
     "properties": {
@@ -36,29 +39,30 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class DataAnswer:
-    """What a question to a database gave: the query it became, in SQL and in words, and its result."""
+    """What a question to a database gave. `understood`: what it asks for in words; "" where a language model wrote the
+    query."""
 
-    source_name: str
-    sql: str
-    understood: str
-    result: Result
+    table: QueryTable
+    understood: str = ""
 
 
-AskData = Callable[[Principal, str, str | None], Awaitable[DataAnswer]]
-"""Asks a question of the principal's data source of this name; None: the only one."""
+AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
+"""Asks a question of the principal's data source of this name; None: the only one. The model writes the query; without
+one, rules do."""
 
 
 def make_data_tool(ask: AskData) -> Tool:
     """It. Who asks needs to be allowed to look at data sources."""
 
     async def run(call: ToolCall) -> ToolResult:
+        said = call.arguments
         try:
-            answer = await ask(call.principal, call.arguments["question"], call.arguments.get("data_source"))
+            answer = await ask(call.principal, said["question"], said.get("data_source"), call.chat)
         except ProblemError as exc:
             raise ToolFailed(exc.detail) from exc
-        except (QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable) as exc:
+        except (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable) as exc:
             raise ToolFailed(str(exc)) from exc
-        return ToolResult(_describe(answer))
+        return ToolResult("\n".join(_describe(answer)), table=answer.table)
 
     return Tool(
         QUERY_DATA,
@@ -66,18 +70,46 @@ def make_data_tool(ask: AskData) -> Tool:
         _PARAMETERS,
         run,
         scopes=frozenset({Scope.DATA_SOURCES_READ}),
+        timeout_s=_TIMEOUT_S,
+        most_characters=60_000,
     )
 
 
-def _describe(answer: DataAnswer) -> str:
+def _describe(answer: DataAnswer) -> Iterator[str]:
     """The figures in sentences: of one row a line, in which each is named."""
-    result = answer.result
-    lines = [f"Understood by rules, without a language model: {answer.understood} (data source {answer.source_name})."]
-    for row in result.rows[:_MOST_ROWS_SHOWN]:
-        cells = zip(result.columns, row, strict=True)
-        lines.append("; ".join(f"{name}: {'nothing' if cell is None else cell}" for name, cell in cells) + ".")
-    if not result.rows:
-        lines.append("There are no such rows.")
-    if len(result.rows) > _MOST_ROWS_SHOWN or result.truncated:
-        lines.append(f"There are more rows than the {_MOST_ROWS_SHOWN} shown.")
-    return "\n".join([*lines, f"Query: {answer.sql}"])
+    table = answer.table
+    if answer.understood:
+        yield f"Understood by rules, without a language model: {answer.understood} (data source {table.source_name})."
+    else:
+        yield f"The result of a query to the data source {table.source_name}."
+    for row in table.rows:
+        cells = zip(table.columns, row, strict=True)
+        yield "; ".join(f"{column.name}: {_write_cell(cell)}" for column, cell in cells) + "."
+    if not table.row_count:
+        yield "There are no such rows."
+    if not table.is_whole:
+        more = "more than " if table.truncated else ""
+        yield f"These are the first {len(table.rows)} of {more}{table.row_count} rows."
+    if table.row_count > 1:
+        yield from _describe_totals(table)
+    yield f"Query: {' '.join(table.sql.split())}"
+
+
+def _describe_totals(table: QueryTable) -> Iterator[str]:
+    for column in table.columns:
+        told = _list_totals(column)
+        if told:
+            yield f"Over all {table.row_count} rows, {column.name}: {', '.join(told)}."
+
+
+def _list_totals(column: QueryColumn) -> list[str]:
+    known = (
+        ("sum", column.total), ("mean", column.mean), ("smallest", column.smallest), ("largest", column.largest),
+    )  # fmt: skip
+    return [f"{name} {value:.10g}" for name, value in known if value is not None]
+
+
+def _write_cell(cell: Cell) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.12g}"
+    return "nothing" if cell is None else str(cell)

@@ -10,6 +10,7 @@ from agents.tools.tool import ToolResult, write_arguments
 from retrieval.answerability import Verdict
 from utils.language import detect_language
 from utils.passages import TOOL_PREFIX, Hit, Passage
+from utils.query_tables import dump_table, load_table
 
 CallStatus = Literal["open", "done", "failed", "rejected", "unknown"]
 """`unknown`: it has side effects, and whether they came about is not known."""
@@ -25,6 +26,7 @@ class CallRecord(TypedDict):
     text: str
     error: str
     reason: NotRequired[str]  # of its failure, as the tool gave it for people
+    table: NotRequired[dict[str, Any]]  # what a query gave
     ms: int
 
 
@@ -75,6 +77,8 @@ def add_call(state: ToolState, name: str, arguments: Mapping[str, Any], error: s
 def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
     """Note what *call*, which stands in *state*, gave."""
     call["status"], call["text"] = "done", result.text
+    if result.table is not None:
+        call["table"] = dump_table(result.table)
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
@@ -129,6 +133,7 @@ def _as_hit(call: CallRecord) -> Hit:
         end=len(text),
         language=detect_language(text),
         text=text,
+        table=load_table(call["table"]) if "table" in call else None,
     )
     return Hit(passage, 1.0, None, 0.0)
 

@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError
+from langchain_core.language_models import BaseChatModel
 from referencing import Registry
 
 from agents.bots import BotConfig
 from auth.principal import Principal
 from auth.scopes import Scope
 from retrieval.search import SearchResult
+from utils.query_tables import QueryTable
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")  # what all vendors of models take
 _LONGEST_FAULT = 200  # characters
@@ -33,20 +35,26 @@ class ToolCall:
 
     Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
     the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
+    `chat` is the bot's language model; None where it has none, or that is away.
     """
 
     principal: Principal
     bot: BotConfig
     arguments: Mapping[str, Any]
     idempotency_key: str
+    chat: BaseChatModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call gave: `text` that a sentence of an answer may rest on, in plain words; or `found`, passages."""
+    """What a call gave: `text` that a sentence of an answer may rest on, in plain words; or `found`, passages.
+
+    `table`: the result of a query that `text` tells of; figures of the answer are held to its cells.
+    """
 
     text: str = ""
     found: SearchResult | None = None
+    table: QueryTable | None = None
 
 
 @dataclass(frozen=True)

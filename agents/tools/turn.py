@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from langchain_core.language_models import BaseChatModel
+
 from agents.bots import BotConfig
 from agents.tools.planner import Planner
 from agents.tools.registry import ToolRegistry
@@ -65,16 +67,25 @@ class ToolService:
     rules: RulePlanner = field(default_factory=RulePlanner)
 
     def open_turn(
-        self, principal: Principal, bot: BotConfig, approval: Approval | None, is_durable: Callable[[], bool]
+        self,
+        principal: Principal,
+        bot: BotConfig,
+        approval: Approval | None,
+        is_durable: Callable[[], bool],
+        get_chat: Callable[[], BaseChatModel | None] = lambda: None,
     ) -> "TurnTools | None":
-        """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process."""
+        """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
+
+        *get_chat*: the bot's language model, None while there is none.
+        """
         if not bot.tools:
             return None
         chosen = self.registry.choose(bot.tools)
         for name in set(bot.tools) - {tool.name for tool in chosen}:
             logger.warning("The bot %s names the tool %s, which is not there.", bot.bot_id, name)
         offered = [tool for tool in chosen if tool.scopes <= principal.scopes]
-        return TurnTools(self, principal, bot, offered, approval, is_durable, time.monotonic() + self.limits.seconds)
+        until_s = time.monotonic() + self.limits.seconds
+        return TurnTools(self, principal, bot, offered, approval, is_durable, until_s, get_chat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,7 @@ class TurnTools:
     approval: Approval | None
     is_durable: Callable[[], bool]
     until_s: float  # of the monotonic clock
+    get_chat: Callable[[], BaseChatModel | None] = lambda: None
 
     def find(self, name: str) -> Tool | None:
         """The tool of that name, None if it is not offered."""
@@ -128,7 +140,7 @@ class TurnTools:
             raise ToolFailed(f"There is no tool {call['name']!r} for this bot.")
         if tool.has_side_effects and not self.is_durable():
             raise ToolFailed(_NOT_KEPT)
-        asked = ToolCall(await self._check(tool), self.bot, call["arguments"], call["call_id"])
+        asked = ToolCall(await self._check(tool), self.bot, call["arguments"], call["call_id"], self.get_chat())
         result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
         if len(result.text) > tool.most_characters:
             raise ToolFailed(

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasources.access import Access, TableName
-from datasources.catalog import make_key
-from datasources.functions import Dialect
+from datasources.access import TableName
+from datasources.catalog import OpenTable
 from datasources.questions.words import STOP, split_name, split_words
-from datasources.schema import Column, Schema, Table
+from datasources.schema import Column, Table
 
 Words = tuple[str, ...]
 _LONGEST_VALUE = 50  # characters
@@ -81,22 +80,21 @@ class Vocabulary:
         return has_days or re.search("DATE|TIMESTAMP", column.type.upper()) is not None
 
 
-def make_vocabulary(schema: Schema, allowed_tables: Mapping[str, Any], access: Access, dialect: Dialect) -> Vocabulary:
-    """The words for what *access* opens: the names themselves, and the synonyms of *allowed_tables*. Without values."""
-    tables: dict[TableName, Table] = {}
+def make_vocabulary(tables: Sequence[OpenTable]) -> Vocabulary:
+    """The words for *tables*: the names themselves, and the synonyms. Without values."""
     table_names: dict[Words, TableName] = {}
     column_names: defaultdict[Words, list[ColumnName]] = defaultdict(list)
-    for table in schema.tables:
-        if table.name not in access:
-            continue
-        open_columns = tuple(each for each in table.columns if each.name in access[table.name].columns)
-        tables[table.name] = Table(table.name, open_columns, table.primary_key, table.foreign_keys, table.sampled_rows)
-        said = allowed_tables[make_key(table.name, dialect)]
+    for opened in tables:
+        table, said = opened.table, opened.said
         for name in (table.name[1], *said["synonyms"]):
             table_names.setdefault(split_name(name), table.name)
-        for column in open_columns:
+        for column in table.columns:
             for name in (column.name, *said["allowed_columns"][column.name]["synonyms"]):
                 named = ColumnName(table.name, column.name)
                 if split_name(name) and named not in column_names[split_name(name)]:
                     column_names[split_name(name)].append(named)
-    return Vocabulary(tables, table_names, {words: found for words, found in column_names.items() if found})
+    return Vocabulary(
+        {each.table.name: each.table for each in tables},
+        table_names,
+        {words: found for words, found in column_names.items() if found},
+    )

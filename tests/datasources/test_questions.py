@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from datasources.access import TableAccess
+from datasources.catalog import list_open_tables
 from datasources.questions.planning import plan_question, suggest_questions
 from datasources.questions.reading import QuestionRefused
 from datasources.questions.values import add_stored_values
@@ -28,8 +29,9 @@ INSERT INTO equipment VALUES
   (3, 'Valve C3', 'Valve', 'Active', 50, '2026-12-01', 2), (4, 'Pump D4', 'Pump', 'Active', 200, '2025-11-20', 2);
 """
 SAID = {
-    "plant": {"synonyms": ["planta", "pabrik"], "allowed_columns": {}},
+    "plant": {"description": "", "synonyms": ["planta", "pabrik"], "allowed_columns": {}},
     "equipment": {
+        "description": "",
         "synonyms": ["machine", "mesin", "máquina"],
         "allowed_columns": {"next_maintenance": {"synonyms": ["due", "due for maintenance", "jatuh tempo"]}},
     },
@@ -56,7 +58,7 @@ def asked(
         }
         for table in schema.tables
     }
-    vocabulary = make_vocabulary(schema, said, access, "sqlite")
+    vocabulary = make_vocabulary(list_open_tables(schema, said, access, "sqlite"))
     add_stored_values(vocabulary, source, access, {"hidden": "south"}, Stop())
     return source, access, vocabulary
 

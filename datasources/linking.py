@@ -1,0 +1,123 @@
+"""Schema linking: which tables matter for a question. They are chosen like passages, by words and by meaning."""
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from datasources.access import TableName
+from datasources.catalog import OpenTable
+from datasources.questions.words import STOP, read_name, reduce_word, split_words
+
+FEW_TABLES = 6
+"""So many are shown without choosing."""
+_MOST_TABLES = 10  # with those that link them
+_LONGEST_PATH = 3  # foreign keys from one table to another
+_OF_NAMES, _OF_COLUMNS, _OF_TEXTS = 3.0, 2.0, 1.0  # how much a word counts, by where it stands
+_FUSION = 60  # of reciprocal ranks, as in the search of passages
+_MOST_BY_MEANING = 20
+_LONGEST_TEXT = 800  # characters
+
+
+def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence[float] = ()) -> list[OpenTable]:
+    """Those that matter for *question*, best first, then those by which they are linked.
+
+    *likeness*: how near each of *tables* comes to it by meaning, where that is known.
+    """
+    if len(tables) <= FEW_TABLES:
+        return list(tables)
+    by_meaning = sorted(range(len(likeness)), key=lambda at: -likeness[at])[:_MOST_BY_MEANING]
+    scores = Counter[int]()
+    for ranking in (rank_by_words(question, tables), by_meaning):
+        for place, at in enumerate(ranking):
+            scores[at] += 1 / (_FUSION + place)  # type: ignore[assignment] # a Counter of any number
+    chosen = [at for at, _ in scores.most_common(FEW_TABLES)] or list(range(FEW_TABLES))
+    return [tables[at] for at in _add_links(chosen, tables)]
+
+
+def rank_by_words(question: str, tables: Sequence[OpenTable]) -> list[int]:
+    """The places of the tables that share a word with *question*, best first; rare words count for more."""
+    asked = set(_reduce(split_words(question)))
+    weights = [_weigh_words(each) for each in tables]
+    known_by = Counter(word for each in weights for word in each.keys() & asked)
+    scores = [
+        sum(each[word] * math.log(1 + len(tables) / known_by[word]) for word in each.keys() & asked) for each in weights
+    ]
+    return [at for at in sorted(range(len(tables)), key=lambda at: -scores[at]) if scores[at] > 0]
+
+
+def describe_table(opened: OpenTable) -> str:
+    """What is known of the table as one text: names, glossary, descriptions, samples of values."""
+    names, columns, texts = _list_texts(opened)
+    return " ".join(". ".join(filter(None, (*names, *texts[:1], ", ".join(columns), *texts[1:]))).split())[
+        :_LONGEST_TEXT
+    ]
+
+
+def _list_texts(opened: OpenTable) -> tuple[list[str], list[str], list[str]]:
+    """Names of the table, names of its columns, and other texts, its description first."""
+    said = opened.said
+    columns: Mapping[str, Mapping[str, object]] = said["allowed_columns"]
+    about = [columns.get(each.name, {}) for each in opened.table.columns]
+    named = [" ".join(read_name(each.name)) for each in opened.table.columns]
+    synonyms = [str(each) for one in about for each in _as_list(one.get("synonyms"))]
+    samples = [str(sample) for each in opened.table.columns for sample in each.samples]
+    descriptions = [str(one.get("description") or "") for one in about]
+    return (
+        [" ".join(read_name(opened.table.name[1])), *said["synonyms"]],
+        [*named, *synonyms],
+        [said["description"], *descriptions, *samples],
+    )
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _weigh_words(opened: OpenTable) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for texts, weight in zip(_list_texts(opened), (_OF_NAMES, _OF_COLUMNS, _OF_TEXTS), strict=True):
+        for word in _reduce(word for text in texts for word in split_words(text)):
+            found[word] = max(weight, found.get(word, 0.0))
+    return found
+
+
+def _reduce(words: Iterable[str]) -> Iterable[str]:
+    return (reduce_word(word) for word in words if word not in STOP)
+
+
+def _add_links(chosen: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
+    """*chosen* with the tables on the shortest ways between them, as far as there is room."""
+    neighbours = _find_neighbours(tables)
+    found = list(chosen)
+    for start in chosen:
+        for way in _find_ways(start, set(chosen), neighbours):
+            new = [at for at in way if at not in found]
+            if len(found) + len(new) <= _MOST_TABLES:
+                found += new
+    return found
+
+
+def _find_neighbours(tables: Sequence[OpenTable]) -> list[set[int]]:
+    places: dict[TableName, int] = {each.table.name: at for at, each in enumerate(tables)}
+    neighbours: list[set[int]] = [set() for _ in tables]
+    for at, each in enumerate(tables):
+        for key in each.table.foreign_keys:
+            other = places.get(key.other_table, at)
+            neighbours[at].add(other)
+            neighbours[other].add(at)
+    return neighbours
+
+
+def _find_ways(start: int, ends: set[int], neighbours: Sequence[set[int]]) -> list[tuple[int, ...]]:
+    """What lies between *start* and each of *ends* that is reached through other tables alone."""
+    queue: deque[tuple[int, tuple[int, ...]]] = deque([(start, ())])
+    seen, ways = {start}, list[tuple[int, ...]]()
+    while queue:
+        at, between = queue.popleft()
+        for other in sorted(neighbours[at] - seen):
+            seen.add(other)
+            if other in ends:
+                ways.append(between)
+            elif len(between) + 1 < _LONGEST_PATH:
+                queue.append((other, (*between, other)))
+    return ways

@@ -1,0 +1,104 @@
+"""Tables as a language model is shown them: names as SQL writes them, what is said of them, and a few values."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasources.access import TableName
+from datasources.catalog import OpenTable
+from datasources.functions import KEYWORDS, Dialect
+from datasources.guard import DEFAULT_SCHEMA
+from datasources.questions.draft import quote_name
+from datasources.questions.words import read_name, reduce_word, split_words
+from datasources.schema import Column, Table
+
+_LONGEST = 16_000  # characters of all tables
+_MOST_COLUMNS, _MOST_SAMPLES, _LONGEST_SAMPLE = 40, 3, 40
+_LONGEST_SAID, _MOST_SYNONYMS = 300, 8
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def write_schema(question: str, tables: Sequence[OpenTable], dialect: Dialect) -> str:
+    """*tables*, as many as there is room for; of wide ones the keys and the columns that come nearest to *question*."""
+    known = {each.table.name for each in tables}
+    found: list[str] = []
+    left = _LONGEST
+    for opened in tables:
+        text = _write_table(question, opened, known, dialect)
+        if len(text) > left:
+            break
+        found.append(text)
+        left -= len(text)
+    return "\n".join(found)
+
+
+def _write_table(question: str, opened: OpenTable, known: set[TableName], dialect: Dialect) -> str:
+    table, said = opened.table, opened.said
+    name = _write_name(table.name, dialect)
+    lines = [f"{name}{_write_said(said)}"]
+    columns = _choose_columns(question, opened)
+    lines += [f"  {_write_column(each, table, said, known, dialect)}" for each in columns]
+    if len(columns) < len(table.columns):
+        lines.append(f"  ({len(table.columns) - len(columns)} more columns)")
+    return "\n".join(lines)[: _LONGEST // 2]
+
+
+def _choose_columns(question: str, opened: OpenTable) -> list[Column]:
+    columns = opened.table.columns
+    if len(columns) <= _MOST_COLUMNS:
+        return list(columns)
+    asked = {reduce_word(word) for word in split_words(question)}
+    keys = {*opened.table.primary_key, *(name for key in opened.table.foreign_keys for name in key.columns)}
+
+    def count(column: Column) -> int:
+        synonyms = opened.said["allowed_columns"].get(column.name, {}).get("synonyms", ())
+        words = {reduce_word(word) for name in (column.name, *synonyms) for word in read_name(name)}
+        return len(words & asked) + (column.name in keys)
+
+    best = sorted(range(len(columns)), key=lambda at: -count(columns[at]))[:_MOST_COLUMNS]
+    return [columns[at] for at in sorted(best)]
+
+
+def _write_column(
+    column: Column, table: Table, said: Mapping[str, Any], known: set[TableName], dialect: Dialect
+) -> str:
+    parts = [f"{_write_names((column.name,))} {' '.join(column.type.split())[:40]}".strip()]
+    is_key = table.primary_key == (column.name,)
+    if is_key:
+        parts.append("primary key")
+    parts += _write_references(column, table, known, dialect)
+    about = _write_said(said["allowed_columns"].get(column.name, {}))
+    values = [json.dumps(str(each)[:_LONGEST_SAMPLE], ensure_ascii=False) for each in column.samples[:_MOST_SAMPLES]]
+    is_told = bool(values) and not (is_key and "INT" in column.type.upper())  # nobody asks for a number of a row
+    samples = f"; such as {', '.join(values)}" if is_told else ""
+    return ", ".join(parts) + about + samples
+
+
+def _write_references(column: Column, table: Table, known: set[TableName], dialect: Dialect) -> list[str]:
+    return [
+        f"refers to {_write_name(key.other_table, dialect)}"
+        + (f".{_write_names(far)}" if (far := key.other_columns) else "")
+        for key in table.foreign_keys
+        if key.columns == (column.name,) and key.other_table in known
+    ]
+
+
+def _write_said(said: Mapping[str, Any]) -> str:
+    description = " ".join(str(said.get("description") or "").split())[:_LONGEST_SAID]
+    synonyms = [" ".join(str(each).split()) for each in said.get("synonyms") or ()][:_MOST_SYNONYMS]
+    called = f"also called {', '.join(synonyms)}" if synonyms else ""
+    told = "; ".join(filter(None, (description, called)))
+    return f": {told}" if told else ""
+
+
+def _write_name(name: TableName, dialect: Dialect) -> str:
+    return _write_names(name[1:] if name[0] == DEFAULT_SCHEMA[dialect] else name)
+
+
+def _write_names(names: Sequence[str]) -> str:
+    """As SQL has them: with quotation marks where a name is not plain."""
+    return ".".join(
+        each if _PLAIN.fullmatch(each) and each not in KEYWORDS else quote_name(" ".join(each.splitlines()))
+        for each in names
+    )
