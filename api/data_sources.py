@@ -18,23 +18,22 @@ from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
+from bootstrap.allowed_tables import MOST_TABLES, merge_tables
 from bootstrap.data_sources import DIALECTS, make_spec
 from datasources.addresses import LONGEST_URI
-from datasources.catalog import check_table, load_schema, make_key
-from datasources.errors import QueryRefused
+from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
 from domain import data_sources
 from domain.data_sources import SourceType
 from domain.in_thread import read
 from domain.models import DataSourceRow
-from utils.errors import Conflict
-from utils.validation import check_text, refuse_field
+from utils.validation import check_text
 
 _ABOUT = "Databases of a tenant that questions are put to. They are only read."
 data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[Tag(name="Data sources", description=_ABOUT)])
 _ALL, _ONE = "/v1/tenant/data-sources", "/v1/tenant/data-sources/<source_id>"
 _ETAG = {RESPONSE_HEADERS: ["ETag"]}
-_MOST_TABLES, _MOST_COLUMNS = 500, 200
+_MOST_COLUMNS = 200
 
 
 def _check_uri(uri: SecretStr) -> SecretStr:
@@ -103,7 +102,7 @@ class SourcePatch(Strict):
     name: Name = Field(default_factory=str)  # null is none
     uri: _Uri = Field(default_factory=lambda: SecretStr(""))
     description: _Text = ""
-    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=_MOST_TABLES)] = Field(
+    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MOST_TABLES)] = Field(
         default_factory=dict,
         description="Tables that may be read, by name, with the schema before it where that is not the usual one. A "
         "table takes the place of what was said of it; null: it may not be read any more.",
@@ -342,38 +341,10 @@ async def read_schema(ctx: Principal, path: SourcePath) -> Response:
 
 
 def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[str, Any]:
-    """What is said of the tables after it.
-
-    Raises:
-        BadInput: there is no such table or column, or the row filter cannot be used.
-        Conflict: what there is has not been read yet.
-    """
-    tables = {name: said for name, said in row.allowed_tables.items() if name not in sent}
-    wanted = {name: said for name, said in sent.items() if said is not None}
-    if len(tables) + len(wanted) > _MOST_TABLES:
-        raise refuse_field(f"At most {_MOST_TABLES} tables of a data source may be read.", "allowed_tables")
-    if not wanted:
-        return tables
-    schema, dialect = _load_schema(row), DIALECTS[_type_of(row)]
-    if schema is None:
-        raise Conflict("Its tables are not known yet: read them first, by POST to its address with /schema.")
-    known = {make_key(table.name, dialect): table for table in schema.tables}
-    for name, said in wanted.items():
-        if name not in known:
-            raise refuse_field("It has no such table. GET …/schema lists those that it has.", f"allowed_tables.{name}")
-        columns = said.allowed_columns
-        if columns is None:
-            columns = {each.name: ColumnIn() for each in known[name].columns}
-        tables[name] = {**said.model_dump(), "allowed_columns": {key: one.model_dump() for key, one in columns.items()}}
-        try:
-            check_table(known[name], tables[name], dialect)
-        except KeyError as exc:
-            raise refuse_field(
-                "The table has no such column.", f"allowed_tables.{name}.allowed_columns.{exc.args[0]}"
-            ) from None
-        except QueryRefused as exc:
-            raise refuse_field(str(exc), f"allowed_tables.{name}.row_filter") from None
-    return tables
+    """What is said of the tables after it; see `merge_tables`."""
+    dumped = {name: None if said is None else said.model_dump() for name, said in sent.items()}
+    schema = _load_schema(row) if any(dumped.values()) else None
+    return merge_tables(row.allowed_tables, dumped, schema, DIALECTS[_type_of(row)])
 
 
 def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSourceRow:

@@ -1,4 +1,4 @@
-"""`flask data`: the data sources of a tenant, added, listed, tested and removed."""
+"""`flask data`: the data sources of a tenant, added, listed, tested, opened and removed."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 
 from bootstrap.data_sources import DataSources, make_spec
 from bootstrap.savers import make_keyring
+from cli.allowed_tables import allow, deny, schema
 from cli.operator import (
     existing_operator,
     json_option,
@@ -34,7 +35,11 @@ _tenant = tenant_option(help="Whose data source it is.")
 
 @click.group("data", cls=AppGroup)
 def data() -> None:
-    """Databases that questions are put to. What of one may be read is set over the API."""
+    """Databases that questions are put to: nothing of one may be read before `flask data allow` says so."""
+
+
+for command in (schema, allow, deny):
+    data.add_command(command)
 
 
 @data.command("add")

@@ -14,7 +14,7 @@ from tests.cli.stored import OLD
 from tests.datasources.staff import make_sqlite_file
 
 
-def test_sources_of_two_tenants_are_added_listed_tested_and_removed(tmp_path: Path) -> None:
+def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(tmp_path: Path) -> None:
     app = Flask("pustaka")
     settings = load_settings(
         _env_file=None,
@@ -50,6 +50,27 @@ def test_sources_of_two_tenants_are_added_listed_tested_and_removed(tmp_path: Pa
     away = run("test", "Away", "--tenant", "acme")
     assert (away.exit_code, away.stdout) == (1, "PostgreSQL at 127.0.0.1:1 does not answer.\n")
     assert "s3cret-pw" not in wrong.output + table + away.output
+    early = run("allow", "Staff", "cities", "--tenant", "acme")
+    assert (early.exit_code, "flask data schema" in early.stderr) == (1, True), early.output
+    tables = json.loads(run("schema", "Staff", "--tenant", "acme", "--json").stdout)
+    assert {"table": "cities", "columns": ["name"], "allowed_columns": []} in tables
+    opened = run("allow", "Staff", "employees", "--tenant", "acme", "--column", "name", "--filter", "region = 'north'")
+    assert opened.stdout == "May be read of employees in Staff: name, where region = 'north'\n", opened.output
+    more = run("allow", "Staff", "employees", "--tenant", "acme", "--column", "name", "--column", "region")
+    assert more.stdout == "May be read of employees in Staff: name, region, where region = 'north'\n"
+    assert "employees  2 of 4" in run("schema", "Staff", "--tenant", "acme").stdout
+    for arguments, told in (
+        (("employees", "--column", "pay"), "no column 'pay'"),
+        (("vaults",), "no table 'vaults'"),
+        (("employees", "--filter", "1 = 1; DROP TABLE cities"), "Only one SELECT"),
+        (("employees", "--synonym", "x" * 81), "synonyms of 1 to 80"),
+    ):
+        refused = run("allow", "Staff", *arguments, "--tenant", "acme")
+        assert (refused.exit_code, told in refused.stderr) == (1, True), refused.output
+    assert run("allow", "Staff", "cities", "--tenant", "globex").exit_code == 1
+    assert json.loads(run("list", "--tenant", "acme", "--json").stdout)[0]["allowed_tables"] == 1
+    assert run("deny", "Staff", "employees", "--tenant", "acme").exit_code == 0
+    assert json.loads(run("list", "--tenant", "acme", "--json").stdout)[0]["allowed_tables"] == 0
     assert run("remove", "Staff", "--tenant", "globex").stdout == "Data source Staff is removed.\n"
     assert run("list", "--tenant", "globex").stdout == "No data sources.\n"
     assert run("remove", "Staff", "--tenant", "globex").exit_code == 1

@@ -1,0 +1,139 @@
+"""`flask data schema`, `allow`, `deny`: what a data source holds, and what of it may be read."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, cast
+
+import click
+from flask.cli import with_appcontext
+
+from bootstrap.allowed_tables import merge_tables
+from bootstrap.data_sources import DIALECTS, DataSources
+from bootstrap.savers import make_keyring
+from cli.operator import existing_operator, json_option, records, settings, tenant_option, write_as_operator
+from datasources.catalog import load_schema, make_key
+from datasources.schema import Schema
+from domain import data_sources
+from domain.data_sources import SourceType
+from domain.models import DataSourceRow
+from utils.printable import make_printable
+
+_LONGEST_TEXT, _LONGEST_SYNONYM, _MOST_SYNONYMS = 2000, 80, 50
+_tenant = tenant_option(help="Whose data source it is.")
+_HEAD = ("TABLE", "MAY BE READ", "COLUMNS")
+
+
+@click.command("schema")
+@with_appcontext
+@click.argument("name")
+@_tenant
+@json_option
+def schema(name: str, tenant: str, as_json: bool) -> None:
+    """Read what a data source holds now, and list its tables with what of them may be read."""
+    with records(to_look=False) as database:
+        ctx = existing_operator(database, tenant)
+        with database.reading() as session:
+            source_id = data_sources.find_source(session, ctx, name).source_id
+        with closing(DataSources(settings(), database, make_keyring(settings()))) as sources:
+            asyncio.run(sources.read_schema(ctx, source_id))
+        with database.reading() as session:
+            rows = _describe(data_sources.get_source(session, ctx, source_id))
+    click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))
+
+
+@click.command("allow")
+@with_appcontext
+@click.argument("name")
+@click.argument("table")
+@_tenant
+@click.option("--column", "columns", multiple=True, help="A column that may be read; left out: as before, or all.")
+@click.option("--filter", "row_filter", help='Which rows may be read, such as "region = {user.tenant}"; "": all.')
+@click.option("--description", help="What its rows are.")
+@click.option("--synonym", "synonyms", multiple=True, help="What people call it, in any language.")
+def allow(
+    name: str,
+    table: str,
+    tenant: str,
+    columns: Sequence[str],
+    row_filter: str | None,
+    description: str | None,
+    synonyms: Sequence[str],
+) -> None:
+    """Let a table be read. What is not said stays as it was."""
+    for text in (row_filter, description):
+        if text is not None and len(text) > _LONGEST_TEXT:
+            raise click.ClickException(f"A text has at most {_LONGEST_TEXT} characters.")
+    if len(synonyms) > _MOST_SYNONYMS or any(not 0 < len(each.strip()) <= _LONGEST_SYNONYM for each in synonyms):
+        raise click.ClickException(f"At most {_MOST_SYNONYMS} synonyms of 1 to {_LONGEST_SYNONYM} characters.")
+
+    def make(known: Mapping[str, Any] | None) -> dict[str, Any]:
+        before = known or {"description": "", "synonyms": [], "row_filter": "", "allowed_columns": None}
+        said: Mapping[str, Any] = before["allowed_columns"] or {}
+        nothing = {"description": "", "synonyms": []}
+        return {
+            "description": before["description"] if description is None else description,
+            "synonyms": [each.strip() for each in synonyms] or before["synonyms"],
+            "row_filter": before["row_filter"] if row_filter is None else row_filter.strip(),
+            "allowed_columns": {each: said.get(each, nothing) for each in columns} or before["allowed_columns"],
+        }
+
+    opened = _change(tenant, name, table, make)[table]
+    told = f"May be read of {table} in {name}: {', '.join(opened['allowed_columns'])}"
+    click.echo(make_printable(f"{told}, where {opened['row_filter']}" if opened["row_filter"] else told))
+
+
+@click.command("deny")
+@with_appcontext
+@click.argument("name")
+@click.argument("table")
+@_tenant
+def deny(name: str, table: str, tenant: str) -> None:
+    """Let a table be read no more."""
+    _change(tenant, name, table, lambda known: None)
+    click.echo(make_printable(f"Nothing may be read of {table} in {name}."))
+
+
+def _change(
+    tenant: str, name: str, table: str, make: Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
+) -> Mapping[str, Any]:
+    """Put what *make* makes of what was said of *table* in its place; what is said of all tables then."""
+    keys = make_keyring(settings())
+    with write_as_operator(tenant) as (session, ctx):
+        source_id = data_sources.find_source(session, ctx, name).source_id
+        row = data_sources.get_source(session, ctx, source_id, lock=True)
+        dialect = DIALECTS[cast(SourceType, row.type)]
+        tables = merge_tables(row.allowed_tables, {table: make(row.allowed_tables.get(table))}, _load(row), dialect)
+        data_sources.change_source(
+            session, row, name=row.name, description=row.description, allowed_tables=tables, spec=None, keys=keys
+        )
+    return tables
+
+
+def _load(row: DataSourceRow) -> Schema | None:
+    stored = data_sources.decrypt_schema(row, make_keyring(settings()))
+    return None if stored is None else load_schema(stored)
+
+
+def _describe(row: DataSourceRow) -> list[dict[str, Any]]:
+    found, dialect = _load(row), DIALECTS[cast(SourceType, row.type)]
+    return [
+        {
+            "table": (key := make_key(table.name, dialect)),
+            "columns": [each.name for each in table.columns],
+            "allowed_columns": list(row.allowed_tables.get(key, {}).get("allowed_columns", ())),
+        }
+        for table in (found.tables if found else ())
+    ]
+
+
+def _format_table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "It has no tables that this login may read."
+    lines = [_HEAD]
+    for row in rows:
+        count = f"{len(row['allowed_columns'])} of {len(row['columns'])}" if row["allowed_columns"] else "no"
+        lines.append((make_printable(row["table"]), count, make_printable(", ".join(row["columns"]))))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
