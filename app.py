@@ -29,6 +29,7 @@ from api.json_provider import OrjsonProvider
 from api.metering import register_metering
 from api.middleware import register_middleware
 from api.models import models_blueprint
+from api.openai.routes import openai_blueprint
 from api.opening import attached
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
@@ -110,7 +111,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
-        data_sources_blueprint, health_blueprint,
+        data_sources_blueprint, openai_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

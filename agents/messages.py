@@ -1,7 +1,7 @@
 """The messages of a conversation, with what belongs to them: when they were said, and what an answer rests on."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langgraph.graph.message import add_messages
@@ -10,7 +10,9 @@ from agents.citations import Citation, without_marks
 from utils.moments import format_now
 from utils.ports import FallbackReason
 
-_MESSAGES_REMEMBERED = 20
+MESSAGES_REMEMBERED = 20
+Past = tuple[tuple[Literal["user", "assistant"], str], ...]
+"""What was said before a conversation that begins with it: who said it, and the text."""
 
 
 def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
@@ -26,6 +28,12 @@ def question_id(run_id: str) -> str:
 def answer_id(run_id: str) -> str:
     """What the answer of a run is called: a run that is repeated replaces its messages instead of adding more."""
     return f"{run_id}-a"
+
+
+def make_past(past: Past, run_id: str) -> list[AnyMessage]:
+    """*past* as messages, which no run has asked or answered."""
+    named = [(role, text, f"{run_id}-before-{number}") for number, (role, text) in enumerate(past)]
+    return [HumanMessage(text, id=id_) if role == "user" else AIMessage(text, id=id_) for role, text, id_ in named]
 
 
 def is_same_question(one: AnyMessage, other: AnyMessage) -> bool:
@@ -134,7 +142,7 @@ def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
     Two questions in a row stand where a model failed to answer the first; they become one.
     """
     talk: list[BaseMessage] = []
-    for message in map(_as_said, spoken(messages[-_MESSAGES_REMEMBERED:])):
+    for message in map(_as_said, spoken(messages[-MESSAGES_REMEMBERED:])):
         if talk and type(talk[-1]) is type(message):
             talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
         elif talk or isinstance(message, HumanMessage):

@@ -13,7 +13,7 @@ from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
-from agents.messages import answer_id, is_same_question, question_message
+from agents.messages import answer_id, is_same_question, make_past, question_message
 from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
@@ -143,9 +143,12 @@ class Runner:
         return answer
 
     async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:
-        """What SQL knows of a conversation whose state has expired; one that has its run's id begins now."""
-        if not lease.lacks_state or record.conversation_id == record.id:
+        """What SQL knows of a conversation whose state has expired; one that has its run's id begins now, with what its
+        caller says was said before."""
+        if not lease.lacks_state:
             return []
+        if record.conversation_id == record.id:
+            return make_past(record.past, record.id)
         return await self._transcripts.recall(record.ctx, record.conversation_id)
 
     async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> AIMessage | None:

@@ -1,7 +1,5 @@
 """`POST /v1/chat`: one question, one answer, as JSON or as a stream of events."""
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,32 +8,27 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import Event, RunRecord, extract_result
+from agents.runs.record import extract_result
 from api.access import requires
-from api.bots import load_bot
-from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
-from api.idempotency import IDEMPOTENCY_HEADER, identify
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.run_views import accept_run, describe_run
 from api.schemas import NON_BLANK, AcceptedRunOut, BotId, ChatOut, ConversationId, Problem
 from api.services import services
-from api.sse import encode_events
-from api.visitor_limits import join_headers
-from auth.principal import Principal, PrincipalKind
+from api.sse import Write, encode_event, encode_events
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn
+from auth.principal import Principal
 from auth.scopes import Scope
 from server.streaming import AsyncStream
-from utils.errors import BadInput, ProblemError
-from utils.logging_config import request_id
+from utils.errors import BadInput
 from utils.validation import (
     CONVERSATION_ID,
     LONGEST_MESSAGE,
-    TRACE_PARENT,
     check_conversation_id,
     check_text,
     refuse_field,
 )
 
-CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER = "X-Conversation-Id", "X-Run-Id", "traceparent"
 _QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
 
 # For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
@@ -98,7 +91,7 @@ async def chat(ctx: Principal, body: ChatIn) -> Response:
     openapi_extensions={
         REQUEST_HEADERS: _HEADERS,
         RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
-        STREAMS: True,
+        STREAMS: describe_event_stream(),
     },
 )
 @requires(Scope.CHAT_WRITE, repeats="own")
@@ -108,98 +101,38 @@ async def stream_chat(ctx: Principal, body: ChatIn) -> Response:
 
 
 async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
-    conversation_id = _read_conversation_id(body)
-    ctx, bot = await load_bot(ctx, body.bot_id)
-    identity = identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), (conversation_id, body.message))
-    record = RunRecord(
-        id=identity.run_id,
-        ctx=ctx,
-        conversation_id=conversation_id or identity.run_id,
-        message=body.message,
-        request_id=request_id.get() or identity.run_id,
+    question = Question(
+        body.message,
+        _read_conversation_id(body),
+        body.bot_id,
         streams=streams,
-        fingerprint=identity.fingerprint,
-        keep_s=max(identity.keep_s, services().settings.conversation_ttl if bot.approvals else 0),
-        bot_version=bot.version,
-        model_id=bot.model_id,
-        model_version=bot.model_version,
-        trace_parent=_read_trace_parent(),
+        on_disconnect=body.on_disconnect,
     )
-    if services().monitor.keeps_turns_on_disk:
-        services().disk.check_turns()
-    permit = await services().admission.admit_turn(ctx)
-    try:
-        charge, headers = await _count_question(ctx)
-    except BaseException:
-        permit.release()
-        raise
-
-    def end(tokens: int) -> None:
-        permit.release()
-        charge(tokens)
-
-    run = await services().runs.start(record, on_end=end)
-    leaving = run.is_new and (body.on_disconnect or identity.on_disconnect) == "cancel"
-    if streams:
-        response = stream_run(ctx, run, leaving=leaving)
-    else:
-        response = await _respond(ctx, record, run, leaving=leaving)
-    response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id, **headers})
-    if not run.is_new:
-        response.headers["Idempotency-Replayed"] = "true"
+    turn = await begin_turn(ctx, question)
+    response = stream_run(turn.ctx, turn.run, leaving=turn.leaving) if streams else await _respond(turn)
+    response.headers.update(turn.headers)
     return response
 
 
-async def _respond(ctx: Principal, record: RunRecord, run: RunHandle, *, leaving: bool) -> Response:
+async def _respond(turn: Turn) -> Response:
     """The answer as a whole; 202 with the run, where it waits for a person."""
-    last = await _wait_for_end(run, leaving=leaving)
+    last = await turn.wait_for_end()
     if last["type"] == "waiting":
-        found, _ = await services().runs.find(ctx, record.id)
-        return accept_run(await describe_run(ctx, found, last))
-    return jsonify(await link_citations(ctx, extract_result(last), services().links.base()))
+        found, _ = await services().runs.find(turn.ctx, turn.record.id)
+        return accept_run(await describe_run(turn.ctx, found, last))
+    return jsonify(await link_citations(turn.ctx, extract_result(last), services().links.base()))
 
 
-def _read_trace_parent() -> str:
-    given = request.headers.get(TRACE_HEADER, "")
-    return given if TRACE_PARENT.fullmatch(given) else ""
-
-
-def find_charge(ctx: Principal) -> Callable[[int], None]:
-    """What takes the tokens of a visitor's turn."""
-    limits = services().visitor_limits
-    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
-        return lambda tokens: None
-    return partial(limits.charge, limits.find_visit(ctx, request))
-
-
-async def _count_question(ctx: Principal) -> tuple[Callable[[int], None], dict[str, str]]:
-    """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
-    limits = services().visitor_limits
-    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
-        return lambda tokens: None, {}
-    visit = limits.find_visit(ctx, request)
-    return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))
-
-
-def stream_run(ctx: Principal, run: RunHandle, after: int = 0, *, leaving: bool = False) -> Response:
-    """The events of a run after number *after*; with *leaving*, it is cancelled when its reader leaves."""
+def stream_run(
+    ctx: Principal, run: RunHandle, after: int = 0, *, leaving: bool = False, write: Write = encode_event
+) -> Response:
+    """The events of a run after number *after*, as *write* makes bytes of them; with *leaving*, it is cancelled when
+    its reader leaves."""
     prepare = partial(link_citations, ctx, base=services().links.base())
-    events = encode_events(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare)
+    events = encode_events(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare, write=write)
     response = AsyncStream(events, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response
-
-
-async def _wait_for_end(run: RunHandle, *, leaving: bool) -> Event:
-    try:
-        return await run.wait()
-    except asyncio.CancelledError:
-        if leaving:
-            run.leave()
-        raise
-    except ProblemError as error:
-        error.headers = {**error.headers, RUN_HEADER: run.id}
-        raise
 
 
 def _read_conversation_id(body: ChatIn) -> str | None:

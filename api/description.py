@@ -11,16 +11,17 @@ from typing import Any
 
 from flask_openapi3 import OpenAPI
 from flask_openapi3.models import OPENAPI3_REF_TEMPLATE
+from pydantic import BaseModel
 
 from api.access import Policy
 from api.deprecations import DEPRECATED
 from api.description_parts import (
     EVENTS,
     JSON,
+    OPENAI_ERRORS,
     REQUEST_HEADERS,
     RESPONSE_HEADERS,
     STREAMS,
-    describe_event_stream,
     describe_headers,
     describe_problems,
     refer_to_headers,
@@ -32,6 +33,7 @@ from api.examples import make_example
 from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY
 from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
+from api.schemas import OpenAiErrorOut
 
 Json = dict[str, Any]
 _OF_STATUS = {"201": ["Location"], "202": ["Location"], "206": ["Content-Range"]}
@@ -72,7 +74,8 @@ class DescribedApi(OpenAPI):
         super().generate_spec_json()  # type: ignore[no-untyped-call]  # flask-openapi3 has no type for it
         components = self.spec_json["components"]
         components["headers"], components["responses"] = describe_headers(), describe_problems()
-        _add_events(components["schemas"])
+        for model in (RunEvent, OpenAiErrorOut):
+            _add_schema(components["schemas"], model)
         _tell_defaults(self.spec_json)
         for operation in self._list_operations():
             _complete(operation, components)
@@ -100,7 +103,8 @@ def _complete(operation: Operation, components: Json) -> None:
     described, policy = operation.described, operation.policy
     described["security"] = _describe_security(policy) if policy.scope else described.get("security", [])
     described["description"] = described.get("description", "").replace("<br/>", "\n")
-    given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, False)
+    given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, None)
+    problem_kind = "OpenAiError" if described.pop(OPENAI_ERRORS, False) else "Problem"
     taken = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
     taken += [_IF_MATCH] if policy.conditional else []
     if taken:
@@ -113,13 +117,13 @@ def _complete(operation: Operation, components: Json) -> None:
         if int(status) < 400:
             _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
     if streams:
-        described["responses"]["200"].setdefault("content", {})[EVENTS] = describe_event_stream()
+        described["responses"]["200"].setdefault("content", {})[EVENTS] = streams
     if operation.has_body:
         _complete_body(operation, components)
-    _add_problems(operation)
+    _add_problems(operation, problem_kind)
 
 
-def _add_problems(operation: Operation) -> None:
+def _add_problems(operation: Operation, kind: str) -> None:
     responses = operation.described["responses"]
     statuses = {int(status) for status in responses if int(status) >= 400} | set(_EVERY)
     statuses |= set(_GUARDED) if operation.policy.scope else set()
@@ -127,7 +131,9 @@ def _add_problems(operation: Operation) -> None:
     statuses |= set(_WITH_BODY) if operation.has_body else set()
     statuses |= {412} if operation.policy.conditional else set()
     answers = {status: response for status, response in responses.items() if int(status) < 400}
-    operation.described["responses"] = answers | {str(status): refer_to_problem(status) for status in sorted(statuses)}
+    operation.described["responses"] = answers | {
+        str(status): refer_to_problem(status, kind) for status in sorted(statuses)
+    }
 
 
 def _complete_response(response: Json, given: list[str], components: Json) -> None:
@@ -185,11 +191,11 @@ def _tell_defaults(schema: Any) -> None:
             _tell_defaults(one)
 
 
-def _add_events(schemas: Json) -> None:
-    schema = RunEvent.model_json_schema(ref_template=OPENAPI3_REF_TEMPLATE, mode="serialization")
+def _add_schema(schemas: Json, model: type[BaseModel]) -> None:
+    schema = model.model_json_schema(ref_template=OPENAPI3_REF_TEMPLATE, mode="serialization")
     for name, definition in schema.pop("$defs").items():
         schemas.setdefault(name, definition)
-    schemas["RunEvent"] = schema
+    schemas[model.__name__] = schema
 
 
 def _remove_unused(document: Json, *kinds: str) -> None:

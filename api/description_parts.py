@@ -9,6 +9,7 @@ Json = dict[str, Any]
 
 # What a route may say of itself in `openapi_extensions`, beside what OpenAPI has; none of it stands in the document.
 REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS = "x-request-headers", "x-response-headers", "x-streams-events"
+OPENAI_ERRORS = "x-openai-errors"
 PROBLEM, EVENTS, JSON = "application/problem+json", "text/event-stream", "application/json"
 _PROBLEM_HEADERS = {
     401: ("WWW-Authenticate",),
@@ -60,25 +61,31 @@ def describe_headers() -> Json:
     return {name: {"description": text, "schema": schema} for name, (text, schema) in _HEADERS.items()}
 
 
-def refer_to_problem(status: int) -> Json:
-    """The response of a problem with *status*."""
-    return {"$ref": f"#/components/responses/Problem{status}"}
+def refer_to_problem(status: int, kind: str = "Problem") -> Json:
+    """The response of a problem with *status*; *kind* is also `OpenAiError`."""
+    return {"$ref": f"#/components/responses/{kind}{status}"}
 
 
 def describe_problems() -> Json:
-    """`components.responses`: a problem for every status that one may have, with the types that have it."""
+    """`components.responses`: a problem for every status that one may have, with the types that have it, in its own
+    shape and in OpenAI's."""
     kinds: dict[int, list[str]] = {}
     for kind in list_problem_types():
         kinds.setdefault(kind.status, []).append(kind.slug)
-    return {f"Problem{status}": _describe_problem(status, slugs) for status, slugs in sorted(kinds.items())}
+    shapes = {"Problem": (PROBLEM, "Problem"), "OpenAiError": (JSON, "OpenAiErrorOut")}
+    return {
+        f"{name}{status}": _describe_problem(status, slugs, *shape)
+        for name, shape in shapes.items()
+        for status, slugs in sorted(kinds.items())
+    }
 
 
-def _describe_problem(status: int, slugs: list[str]) -> Json:
+def _describe_problem(status: int, slugs: list[str], media_type: str, schema: str) -> Json:
     types = ", ".join(f"`{slug}`" for slug in sorted(slugs))
     return {
         "description": f"{HTTPStatus(status).phrase}. Problem types: {types}.",
         "headers": refer_to_headers("X-Request-Id", *_PROBLEM_HEADERS.get(status, ())),
-        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
     }
 
 

@@ -66,6 +66,8 @@ def _make_value(schema: Json, schemas: Json, name: str) -> Any:
             return {field: make_example(of, schemas, field) for field, of in fields if not of.get("deprecated")}
         case "array":
             return [make_example(schema["items"], schemas, name)]
+        case "null":
+            return None
         case "boolean":
             return bool(schema.get("default"))
         case "integer" | "number":

@@ -10,9 +10,9 @@ from flask import Flask, Response, request
 from flask.globals import request_ctx
 
 from api.access import PRINCIPAL
-from api.chat import RUN_HEADER
 from api.cors import register_cors
 from api.hosts import register_hosts
+from api.turns import RUN_HEADER
 from server.admission import is_probe
 from server.security_headers import CAREFUL
 from utils.log_ids import hash_id

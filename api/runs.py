@@ -11,14 +11,15 @@ from agents.runs.handle import RunHandle
 from agents.runs.record import Event, RunRecord
 from agents.tools.turn import Approval
 from api.access import requires
-from api.chat import CONVERSATION_HEADER, RUN_HEADER, find_charge, stream_run
+from api.chat import stream_run
 from api.dataset_schemas import Strict
-from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, request_header
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.responses import respond
 from api.run_views import accept_run, describe_run
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
 from api.sse import LAST_EVENT, number_after
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, find_charge
 from auth.principal import Principal
 from auth.scopes import Scope
 from utils.errors import Conflict, Forbidden
@@ -67,7 +68,7 @@ async def show_run(ctx: Principal, path: RunPath) -> Response:
             )
         ],
         RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
-        STREAMS: True,
+        STREAMS: describe_event_stream(),
     },
 )
 @requires(Scope.CHAT_WRITE)

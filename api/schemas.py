@@ -242,6 +242,21 @@ class Problem(BaseModel):
     errors: list[FieldError] = Field([], description="Each wrong field.")
 
 
+class OpenAiErrorDetail(BaseModel):
+    """What is wrong."""
+
+    message: str = Field(description="What is wrong with this request, and what to do about it.")
+    type: str = Field(examples=["invalid_request_error"])
+    param: str | None = Field(description="The first wrong field.")
+    code: str = Field(description="The problem type: decide by this one.", examples=["not-found"])
+
+
+class OpenAiErrorOut(BaseModel):
+    """A refusal, in the shape of OpenAI's API."""
+
+    error: OpenAiErrorDetail
+
+
 class BotQuery(BaseModel):
     """Which bot a conversation is with."""
 

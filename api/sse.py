@@ -4,8 +4,9 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from agents.runs.handle import RunHandle
 from agents.runs.record import ENDS, Event
@@ -14,17 +15,34 @@ from utils.errors import BadInput
 HEARTBEAT = b": still here\n\n"
 LAST_EVENT = "Last-Event-ID"
 Prepare = Callable[[Event], Awaitable[Event]]
+Write = Callable[[str, Event], bytes | None]
 # Escaped, because many readers end a line at U+2028 or U+0085 as well, which the format does not.
 _in_ascii = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _CITING = frozenset({"citation", "done"})
 
 
+def encode_event(event_id: str, event: Event) -> bytes:
+    """One event; its data is one line of JSON in ASCII, which repeats the type."""
+    return f"id: {event_id}\nevent: {event['type']}\n".encode("ascii") + encode_data(event)
+
+
+def encode_data(data: Mapping[str, Any]) -> bytes:
+    """The end of an event, which holds *data* alone."""
+    return f"data: {_in_ascii(data)}\n\n".encode("ascii")
+
+
 async def encode_events(
-    run: RunHandle, after: int, *, quiet_s: float, leaving: bool, prepare: Prepare | None = None
+    run: RunHandle,
+    after: int,
+    *,
+    quiet_s: float,
+    leaving: bool,
+    prepare: Prepare | None = None,
+    write: Write = encode_event,
 ) -> AsyncIterator[bytes]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
     *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *prepare* makes of citations, and of
-    what has some, what is given out.
+    what has some, what is given out; *write* makes bytes of an event, or None to end here and let the run go on.
 
     Raises:
         RunFailed: it failed before anything else was told of it, so that its status can answer.
@@ -41,19 +59,18 @@ async def encode_events(
                 if number == 1 and event["type"] == "error":
                     raise run.make_failure(event)
                 told = [
-                    (number, await prepare(event) if prepare and event["type"] in _CITING else event)
+                    write(f"{run.id}-{number}", await prepare(event) if prepare and event["type"] in _CITING else event)
                     for number, event in batch
                     if event["type"] != "waiting" or number == batch[-1][0]  # else it has been told since
                 ]
-                yield b"".join(encode_event(f"{run.id}-{number}", event) for number, event in told)
+                if written := b"".join(piece for piece in told if piece):
+                    yield written
+                if None in told:
+                    has_ended = True
+                    return
     finally:
         if leaving and not has_ended:
             run.leave()
-
-
-def encode_event(event_id: str, event: Event) -> bytes:
-    """One event; its data is one line of JSON in ASCII, which repeats the type."""
-    return f"id: {event_id}\nevent: {event['type']}\ndata: {_in_ascii(event)}\n\n".encode("ascii")
 
 
 def number_after(last_event_id: str | None, run_id: str) -> int:

@@ -85,6 +85,11 @@ def list_bots(session: Session, ctx: Principal, part: Part) -> Rows[Bot]:
     return read_part(session, scoped(ctx, Bot).where(_IS_PRESENT), (Bot.created_at, Bot.bot_id), part, total=total)
 
 
+def list_all_bots(session: Session, ctx: Principal) -> Sequence[Bot]:
+    """All bots of the tenant, of which it has at most `MOST_BOTS`, oldest first."""
+    return session.scalars(scoped(ctx, Bot).where(_IS_PRESENT).order_by(Bot.created_at, Bot.bot_id)).all()
+
+
 def get_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
     """One bot, as it is.
 

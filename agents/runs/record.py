@@ -1,9 +1,11 @@
 """What is kept of a run, and what it tells: events are plain objects with a `type`, the last says how it ended."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from agents.messages import Past
 from agents.threads import thread_of
 from agents.tools.turn import Approval
 from auth.background import restore_principal, store_kind
@@ -12,6 +14,7 @@ from auth.scopes import Scope
 from utils.errors import make_problem_document
 
 Event = dict[str, Any]
+_WITH_PAST = "\0"  # what a stored question begins with that has a past; no question does
 Status = Literal["running", "waiting", "completed", "failed", "cancelled"]
 # The type of a run's last event, and the status that it means. One that waits for a person may go on.
 ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled", "waiting": "waiting"}
@@ -51,7 +54,7 @@ class RunRecord:
     `model_version`. `streams`: tokens are wanted as they come. `fingerprint` tells whether a repeated request is the
     same. `attempts` counts workers that have tried. `created_at` is ISO 8601. `keep_s`: how long it and its events are
     kept after they were last used; 0: as the policy says. `approval`: what the person said of a call of a
-    tool, as `Approval.store` gives it.
+    tool, as `Approval.store` gives it. `past`: what was said before, in a conversation that this run begins.
     """
 
     id: str
@@ -70,9 +73,14 @@ class RunRecord:
     attempts: int = 1
     trace_parent: str = ""  # of the request, as its header `traceparent` said
     approval: str = ""
+    past: Past = ()
+
+    def pack_question(self) -> str:
+        """The message, with what was said before it."""
+        return _WITH_PAST + json.dumps([self.message, *self.past]) if self.past else self.message
 
     def fields(self) -> dict[str, str]:
-        """All but the message, as texts."""
+        """All but the question, as texts."""
         return {
             "tenant": self.ctx.tenant_id,
             "key": self.ctx.subject_id,
@@ -96,8 +104,9 @@ class RunRecord:
         }
 
     @classmethod
-    def of(cls, run_id: str, fields: Mapping[str, str], message: str) -> "RunRecord":
-        """The record that `fields` was of."""
+    def of(cls, run_id: str, fields: Mapping[str, str], question: str) -> "RunRecord":
+        """The record that `fields` and `pack_question` were of."""
+        message, past = _unpack_question(question)
         return cls(
             id=run_id,
             ctx=_read_principal(fields),
@@ -115,6 +124,7 @@ class RunRecord:
             attempts=int(fields["attempts"]),
             trace_parent=fields.get("trace_parent", ""),
             approval=fields.get("approval", ""),
+            past=past,
         )
 
     @property
@@ -135,6 +145,13 @@ class RunRecord:
     def with_end(self, last: Event) -> "RunRecord":
         """The record after the run's *last* event."""
         return replace(self, status=ENDS[last["type"]])
+
+
+def _unpack_question(stored: str) -> tuple[str, Past]:
+    if not stored.startswith(_WITH_PAST):
+        return stored, ()
+    message, *past = json.loads(stored.removeprefix(_WITH_PAST))
+    return message, tuple((role, text) for role, text in past)
 
 
 def _read_principal(fields: Mapping[str, str]) -> Principal:

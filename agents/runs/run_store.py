@@ -107,7 +107,7 @@ class RunStore:
         """Register a run as ours. Gives its fingerprint if there is one of that id already, else the empty string."""
         told = {**record.fields(), "owner": self._worker}
         flat = [part for pair in told.items() for part in pair]
-        message = self._codec.seal(record.message.encode(), record.id)
+        message = self._codec.seal(record.pack_question().encode(), record.id)
         reply = await self._call(
             "begin",
             (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),

@@ -1,7 +1,10 @@
 """What is kept of a run, and read again by workers of this version and of the one before."""
 
+from dataclasses import replace
+
 import pytest
 
+from agents.messages import Past
 from agents.runs.record import RunRecord
 from auth.credentials import make_key_principal, make_page_principal, make_visitor
 from auth.operators import make_operator
@@ -67,3 +70,10 @@ def test_a_scope_of_a_version_to_come_is_none_here() -> None:
 def test_what_a_visitor_may_covers_what_a_run_of_theirs_needs() -> None:
     run = RunRecord.of("run", {**OF_1_0_0, "kind": "visitor", "key": "v-1"}, "Why?")
     assert set(run.needed_scopes) <= VISITOR_SCOPES
+
+
+def test_what_was_said_before_a_conversation_stays_with_its_run() -> None:
+    past: Past = (("user", "My name is Ada."), ("assistant", "Hello!"))
+    run = replace(RunRecord.of("run", OF_1_0_0, "Why?"), past=past)
+    assert RunRecord.of("run", run.fields(), run.pack_question()) == run
+    assert replace(run, past=()).pack_question() == "Why?"

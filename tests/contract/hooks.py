@@ -11,16 +11,18 @@ _numbers = count(1)
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
     """Before OpenAPI 3.2 Schemathesis takes the schema of a stream for that of each event."""
+    data = {"type": "string", "minLength": 2}
     event = {
         "type": "object",
         "required": ["id", "event", "data"],
-        "properties": {"id": {"type": "string", "pattern": "-[0-9]+$"}, "data": {"type": "string", "minLength": 2}},
+        "properties": {"id": {"type": "string", "pattern": "-[0-9]+$"}, "data": data},
     }
+    of_openai = {"type": "object", "required": ["data"], "properties": {"data": data}}
     for item in raw_schema["paths"].values():
         for operation in item.values():
             for response in operation["responses"].values():
                 if stream := response.get("content", {}).get("text/event-stream"):
-                    stream["schema"] = event
+                    stream["schema"] = event if "contentSchema" in stream["schema"] else of_openai
 
 
 @schemathesis.hook
@@ -37,7 +39,9 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
         case.query.pop("after", None)  # opaque: only the service makes it
     body = case.body
     if isinstance(body, dict):
-        if body.get("session_id") is not None:
+        if "messages" in body:
+            body["messages"] = [{"role": "user", "content": "How do I apply?"}]  # the last has to be a question
+        elif body.get("session_id") is not None:
             headers.pop("X-Conversation-Id", None)
         elif case.path.startswith("/v1/chat") and "X-Conversation-Id" not in headers:
             body["session_id"] = None  # one of them has to name the conversation

@@ -27,6 +27,8 @@ OF_ONE_BOT = {
     ("GET", "/v1/runs/<run_id>/events"): 404,
     ("POST", "/v1/runs/<run_id>/cancel"): 404,
     ("POST", "/v1/runs/<run_id>/resume"): 404,
+    ("GET", "/v1/models"): 200,
+    ("POST", "/v1/chat/completions"): 400,
     ("GET", "/v1/conversations"): 200,
     ("GET", "/v1/conversations/<conversation_id>"): 404,
     ("PATCH", "/v1/conversations/<conversation_id>"): 404,

@@ -1,0 +1,65 @@
+"""What an answer holds beside its text, for both routes that answer."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from agents.verbatim import MARK
+from api.schemas import CitationOut
+
+_MARK, _NUMBER = re.compile(MARK), re.compile(r"\d+")
+
+
+class OpenAiUrlCitation(BaseModel):
+    """Where a mark such as [1] stands in the text, counted in Unicode characters, and what it points at."""
+
+    type: Literal["url_citation"]
+    start_index: int
+    end_index: int = Field(description="Behind its last character.")
+    title: str
+    url: str = Field(description="Opens the document at the quote, without a key, until it expires.")
+
+
+class OpenAiExtras(BaseModel):
+    """What answers have beside what OpenAI's do."""
+
+    citations: list[CitationOut] = Field([], description="As in an answer of POST /v1/chat.")
+    answered: bool | None = Field(None, description="False: the documents do not hold the answer.")
+    conversation_id: str
+    run_id: str
+
+
+def find_annotations(text: str, citations: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """For each mark in *text* what it cites, in order; not for documents that have no address."""
+    known = {one["number"]: one for one in citations if one["link"] or one["url"]}
+    for found in _MARK.finditer(text):
+        for number in map(int, _NUMBER.findall(found[0])):
+            if cited := known.get(number):
+                yield {
+                    "type": "url_citation",
+                    "start_index": found.start(),
+                    "end_index": found.end(),
+                    "title": cited["title"],
+                    "url": cited["link"] or cited["url"],
+                }
+
+
+def describe_extras(result: Mapping[str, Any]) -> dict[str, Any]:
+    """`OpenAiExtras` of the *result* of a run."""
+    return {name: result[name] for name in OpenAiExtras.model_fields}
+
+
+def continue_text(told: str, answer: str) -> str:
+    """What *answer* has more than was *told* of it while it was written.
+
+    Marks that point at nothing are left out of an answer at its end only: then what was told stays as it is.
+    """
+    return answer.removeprefix(told) if answer.startswith(told) else ""
+
+
+def read_seconds(moment: str) -> int:
+    """*moment* (RFC 3339) in seconds since 1970."""
+    return int(datetime.fromisoformat(moment).timestamp())

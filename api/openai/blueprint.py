@@ -1,0 +1,34 @@
+"""What the routes of this family have in common: their heading, and how they tell errors."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.description_parts import PROBLEM
+
+_ABOUT = "What clients of OpenAI's API call. Errors have its shape; `code` is the name of a problem type."
+openai_blueprint = APIBlueprint("openai", __name__, abp_tags=[Tag(name="OpenAI", description=_ABOUT)])
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def describe_openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """*problem*, a problem document, as OpenAI's clients read it; `param` is the first wrong field."""
+    status, errors = problem["status"], problem.get("errors") or [{}]
+    return {
+        "message": problem["detail"],
+        "type": "server_error" if status >= 500 else _KINDS.get(status, "invalid_request_error"),
+        "param": errors[0].get("field"),
+        "code": str(problem["type"]).rpartition(":")[2],
+    }
+
+
+@openai_blueprint.after_request
+def translate_problem(response: Response) -> Response:
+    """Every refusal of these routes in OpenAI's shape."""
+    if response.mimetype == PROBLEM:
+        response.set_data(json.dumps({"error": describe_openai_error(json.loads(response.get_data()))}))
+        response.mimetype = "application/json"
+    return response

@@ -1,0 +1,145 @@
+"""A question to a bot as a run: begun by whichever route takes it, and its answer awaited."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from flask import request
+
+from agents.messages import Past
+from agents.runs.handle import RunHandle
+from agents.runs.record import Event, RunRecord
+from api.bots import load_bot
+from api.idempotency import IDEMPOTENCY_HEADER, identify
+from api.repeats import REPLAYED_HEADER
+from api.services import services
+from api.visitor_limits import join_headers
+from auth.principal import Principal, PrincipalKind
+from utils.errors import ProblemError
+from utils.logging_config import request_id
+from utils.moments import format_now
+from utils.validation import TRACE_PARENT
+
+CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER = "X-Conversation-Id", "X-Run-Id", "traceparent"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, of which bot (None: the key's, or the default one), in which conversation (None: a new one).
+
+    `past`: what was said before, where the conversation is new. `streams`: its answer is watched. `on_disconnect`: what
+    becomes of the run when the caller leaves; None: as the request is one that may be sent again, or not.
+    """
+
+    message: str
+    conversation_id: str | None
+    bot_id: str | None
+    past: Past = ()
+    streams: bool = False
+    on_disconnect: Literal["cancel", "continue"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question under way: who asks, its run, whether that ends with the caller's leaving, and headers to send."""
+
+    ctx: Principal
+    record: RunRecord
+    run: RunHandle
+    leaving: bool
+    headers: dict[str, str]
+
+    async def wait_for_end(self) -> Event:
+        """Its last event: `done`, or `waiting` where a person has to approve a call.
+
+        Raises: as `RunHandle.wait` does.
+        """
+        try:
+            return await self.run.wait()
+        except asyncio.CancelledError:
+            if self.leaving:
+                self.run.leave()
+            raise
+        except ProblemError as error:
+            error.headers = {**error.headers, RUN_HEADER: self.run.id}
+            raise
+
+
+async def begin_turn(ctx: Principal, question: Question) -> Turn:
+    """Begin the run of *question*, or find the one that the same request began before.
+
+    Raises:
+        NotFound: the tenant has no such bot, or the key is for another one.
+        Conflict: the bot is switched off.
+        ReusedKey: the Idempotency-Key belongs to another request.
+        ProblemError: there is no room for it, or the caller may not ask more.
+    """
+    ctx, bot = await load_bot(ctx, question.bot_id)
+    said = (part for message in question.past for part in message)
+    identity = identify(
+        ctx, request.headers.get(IDEMPOTENCY_HEADER), (question.conversation_id, question.message, *said)
+    )
+    record = RunRecord(
+        id=identity.run_id,
+        ctx=ctx,
+        conversation_id=question.conversation_id or identity.run_id,
+        message=question.message,
+        past=question.past,
+        request_id=request_id.get() or identity.run_id,
+        streams=question.streams,
+        fingerprint=identity.fingerprint,
+        created_at=format_now(),
+        keep_s=max(identity.keep_s, services().settings.conversation_ttl if bot.approvals else 0),
+        bot_version=bot.version,
+        model_id=bot.model_id,
+        model_version=bot.model_version,
+        trace_parent=_read_trace_parent(),
+    )
+    run, headers = await _start(ctx, record)
+    headers |= {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
+    if not run.is_new:
+        headers[REPLAYED_HEADER] = "true"
+    leaving = run.is_new and (question.on_disconnect or identity.on_disconnect) == "cancel"
+    return Turn(ctx, record, run, leaving, headers)
+
+
+async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str, str]]:
+    """The run, once there is room for it, and what is to be said of the caller's limits in headers."""
+    if services().monitor.keeps_turns_on_disk:
+        services().disk.check_turns()
+    permit = await services().admission.admit_turn(ctx)
+    try:
+        charge, headers = await _count_question(ctx)
+    except BaseException:
+        permit.release()
+        raise
+
+    def end(tokens: int) -> None:
+        permit.release()
+        charge(tokens)
+
+    return await services().runs.start(record, on_end=end), headers
+
+
+def find_charge(ctx: Principal) -> Callable[[int], None]:
+    """What takes the tokens of a visitor's turn."""
+    limits = services().visitor_limits
+    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
+        return lambda tokens: None
+    return partial(limits.charge, limits.find_visit(ctx, request))
+
+
+async def _count_question(ctx: Principal) -> tuple[Callable[[int], None], dict[str, str]]:
+    """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
+    limits = services().visitor_limits
+    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
+        return lambda tokens: None, {}
+    visit = limits.find_visit(ctx, request)
+    return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))
+
+
+def _read_trace_parent() -> str:
+    given = request.headers.get(TRACE_HEADER, "")
+    return given if TRACE_PARENT.fullmatch(given) else ""
