@@ -445,7 +445,7 @@ class Settings(BaseSettings):
     data_source_dir: Path | None = Field(
         None,
         description="Folder with a folder for each tenant, by its name, of the SQLite files that it may have as data "
-        "sources. Unset: none may have any.",
+        "sources. Unset: `data-sources` in DATA_DIR, where the service starts a store itself; else none may have any.",
     )
     data_source_networks: Annotated[list[str], NoDecode] = Field(
         [],
@@ -768,6 +768,11 @@ class Settings(BaseSettings):
     def documents_folder(self) -> Path | None:
         """The folder that is loaded at every start, None for none; the samples only where nothing says otherwise."""
         return self.knowledge_dir or (None if self.has_own_stores else SAMPLES)
+
+    @property
+    def data_source_folder(self) -> Path | None:
+        """The folder with the SQLite files of tenants, None where they may have none as data sources."""
+        return self.data_source_dir or (self.data_dir / "data-sources" if self.is_embedded else None)
 
     @property
     def page_title(self) -> str:

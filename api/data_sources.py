@@ -102,6 +102,11 @@ class SourcePatch(Strict):
     name: Name = Field(default_factory=str)  # null is none
     uri: _Uri = Field(default_factory=lambda: SecretStr(""))
     description: _Text = ""
+    open_to_visitors: bool = Field(
+        False,
+        description="Whether bots answer from it to whoever may talk to them; else only to keys with the scope "
+        "`data-sources:read`.",
+    )
     allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MOST_TABLES)] = Field(
         default_factory=dict,
         description="Tables that may be read, by name, with the schema before it where that is not the usual one. A "
@@ -142,6 +147,7 @@ class SourceOut(BaseModel):
     location: str = Field(description="Of its address what is no secret.")
     description: str
     allowed_tables: dict[str, TableSaid] = Field(description="Those that may be read; no others are.")
+    open_to_visitors: bool = Field(description="Whether bots answer from it to whoever may talk to them.")
     schema_read_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -273,6 +279,7 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
             allowed_tables=_merge_tables(row, body.allowed_tables),
             spec=spec,
             keys=services().state_keys,
+            open_to_visitors=body.open_to_visitors if "open_to_visitors" in sent else None,
         )
         shown = _describe(changed)
     return respond(shown, etag=_compute_etag(shown))
@@ -375,6 +382,7 @@ def _describe(row: DataSourceRow) -> SourceOut:
         location=row.location,
         description=row.description,
         allowed_tables={name: TableSaid(**said) for name, said in row.allowed_tables.items()},
+        open_to_visitors=row.open_to_visitors,
         schema_read_at=row.schema_read_at,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -13,14 +13,15 @@ from typing import TypeVar, cast
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.data import DataAnswer
-from agents.tools.data_questions import AskedSource, ModelAsker, ask_by_rules
+from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from config import Settings
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
 from datasources.catalog import dump_schema, list_open_tables, load_schema, make_access
-from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
+from datasources.questions.reading import QuestionRefused
 from datasources.result_columns import make_table
 from datasources.results import Result
 from datasources.schema import Schema, SchemaLimits
@@ -39,7 +40,7 @@ from domain.data_sources import (
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, ProviderError, SourceFailed
+from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
 from utils.ports import Embedder
 from utils.query_tables import QueryTable
 from utils.reach import Reach
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
+_MOST_ROWS_TOLD = 30  # to people, where rules made the query
 _THREADS = 4  # a database that hangs takes one until its time is over
 
 
@@ -77,8 +79,8 @@ def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | 
 
 
 def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:
-    """Where databases of a tenant may be: public addresses, DATA_SOURCE_NETWORKS, its folder in DATA_SOURCE_DIR."""
-    folder = settings.data_source_dir / tenant_id if settings.data_source_dir else None
+    """Where databases of a tenant may be: public addresses, DATA_SOURCE_NETWORKS, its folder for SQLite files."""
+    folder = settings.data_source_folder / tenant_id if settings.data_source_folder else None
     return SourcePlaces(Reach(tuple(map(ip_network, settings.data_source_networks)), ports=None), folder)
 
 
@@ -98,6 +100,7 @@ class DataSources:
         self._settings, self._database, self._keys = settings, database, keys
         self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
+        self._vocabularies = Vocabularies()
 
     def close(self) -> None:
         """Let the threads end."""
@@ -162,22 +165,23 @@ class DataSources:
             asker = ModelAsker(self._run, self._vectors, embedder, self._settings.max_sql_retries)
             try:
                 written = await asker.ask(asked, question, chat)
-                return DataAnswer(self._make_table(asked, question, written.sql, written.result))
+                most_rows = self._settings.head_rows
+                return DataAnswer(_make_table(asked, question, written.sql, written.result, most_rows))
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
-        sql, understood, result = await self._run(partial(ask_by_rules, asked, question))
-        return DataAnswer(self._make_table(asked, question, sql, result), understood)
+        sql, understood, result = await self._run(partial(ask_by_rules, asked, question, self._vocabularies))
+        return DataAnswer(_make_table(asked, question, sql, result, _MOST_ROWS_TOLD), understood)
 
-    def _make_table(self, asked: AskedSource, question: str, sql: str, result: Result) -> QueryTable:
-        return make_table(
-            result,
-            source_name=asked.name,
-            sql=sql,
-            question=question,
-            tables=asked.tables,
-            dialect=asked.source.dialect,
-            most_rows=self._settings.head_rows,
-        )
+    async def understands(self, ctx: Principal, question: str) -> bool:
+        """Whether rules understand all of a question to the principal's only data source, see `is_understood`."""
+
+        def read(stop: Stop) -> bool:
+            return is_understood(self._prepare(ctx, None), question, self._vocabularies, stop)
+
+        try:
+            return await self._run(read)
+        except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable):
+            return False
 
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
@@ -188,7 +192,9 @@ class DataSources:
         if schema is None or not access:
             raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
         tables = list_open_tables(schema, row.allowed_tables, access, source.dialect)
-        return AskedSource(row.name, source, access, tables, {"id": ctx.subject_id, "tenant": ctx.tenant_id})
+        key = row.tenant_id, row.source_id, row.version, row.schema_read_at
+        user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
+        return AskedSource(row.name, source, access, tables, user, key=key)
 
     async def _run(self, work: Callable[[Stop], T]) -> T:
         stop = Stop()
@@ -211,6 +217,18 @@ class DataSources:
             if row.version != version:
                 raise Conflict("The data source was changed while its schema was read: read it again.")
             store_schema(row, dump_schema(schema), self._keys)
+
+
+def _make_table(asked: AskedSource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
+    return make_table(
+        result,
+        source_name=asked.name,
+        sql=sql,
+        question=question,
+        tables=asked.tables,
+        dialect=asked.source.dialect,
+        most_rows=most_rows,
+    )
 
 
 def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> DataSource:

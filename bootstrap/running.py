@@ -14,6 +14,7 @@ from bootstrap.knowledge import Progress, load_knowledge, retire_samples
 from bootstrap.metric_sources import list_models, register_metric_sources
 from bootstrap.monitor import Monitor
 from bootstrap.parts import Search, Stores, run_until_closed
+from bootstrap.sample_data import follow_samples
 from config import SAMPLES
 from domain.in_thread import write
 from domain.leadership import Leadership
@@ -43,7 +44,6 @@ async def start_background(
         is_busy=lambda: search.reconciler.pending() > 0,
         delay_s=settings.conflict_scan_delay,
     )
-    retire = partial(retire_samples, database, OPERATOR, document_files)
     background = Background(
         search.reconciler,
         partial(_load, stores, progress or _ignore_progress, policy),
@@ -52,7 +52,7 @@ async def start_background(
         leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
         crawl=crawling.run,
         compare=comparer.run if settings.conflict_scan else None,
-        retire_samples=retire if settings.knowledge_dir is None else None,
+        retire_samples=partial(_retire_samples, stores) if settings.knowledge_dir is None else None,
         replaced=search.opener.replaced,
     )
     stores.stack.push_async_callback(background.stop)
@@ -93,6 +93,10 @@ async def start_monitor(
 
 
 async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> LoadSummary | None:
+    try:
+        await asyncio.to_thread(follow_samples, stores.settings, stores.database, OPERATOR)
+    except Exception:  # a database to try the service out must not keep it from its documents
+        logger.exception("The sample database cannot be made")
     summary = await load_knowledge(
         stores.database,
         OPERATOR,
@@ -109,6 +113,11 @@ async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> Lo
     except ProblemError as exc:
         logger.warning("Orphaned files will be deleted at the next start: %s", exc.detail)
     return summary
+
+
+async def _retire_samples(stores: Stores) -> None:
+    await retire_samples(stores.database, OPERATOR, stores.document_files)
+    await asyncio.to_thread(follow_samples, stores.settings, stores.database, OPERATOR)
 
 
 def _ignore_progress(done: int, total: int, name: str) -> None:

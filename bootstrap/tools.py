@@ -5,7 +5,7 @@ from importlib import import_module
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.tools.data import AskData, DataAnswer, make_data_tool
+from agents.tools.data import AskData, DataAnswer, UnderstandsData, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
@@ -16,16 +16,17 @@ from retrieval.search import Retriever
 from utils.processes import StartError
 
 
-def open_tools(settings: Settings, retriever: Callable[[], Retriever], ask_data: AskData) -> ToolRegistry:
+def open_tools(
+    settings: Settings, retriever: Callable[[], Retriever], ask_data: AskData, understands_data: UnderstandsData
+) -> ToolRegistry:
     """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
 
     Raises:
         StartError: a module of TOOL_MODULES cannot be used; the message says which, and why.
     """
     try:
-        return ToolRegistry(
-            [make_search_tool(retriever), make_data_tool(ask_data), *_load_modules(settings.tool_modules)]
-        )
+        own = [make_search_tool(retriever), make_data_tool(ask_data, understands_data)]
+        return ToolRegistry([*own, *_load_modules(settings.tool_modules)])
     except UnusableTool as exc:
         raise StartError(f"TOOL_MODULES: {exc}") from exc
 
@@ -45,7 +46,10 @@ def list_tools(settings: Settings) -> ToolRegistry:
     ) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
-    return open_tools(settings, refuse, refuse_to_ask)
+    async def understand_nothing(ctx: Principal, question: str) -> bool:
+        return False
+
+    return open_tools(settings, refuse, refuse_to_ask, understand_nothing)
 
 
 def tool_limits(settings: Settings) -> ToolLimits:

@@ -30,6 +30,7 @@ from cli.migrate_data import migrate_data
 from cli.models import model
 from cli.operator import announce_stores, json_option, operator, read_as_operator, records, settings, tenant_option
 from cli.ratings import ratings
+from cli.sample_data import populate_sample_db
 from cli.state import state
 from cli.tenants import tenant
 from domain.db import Database
@@ -48,8 +49,9 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, bot, model, data, conflicts, datasets, links, jobs, crawl)
-    for command in (*documents_and_jobs, api_key, evaluate, ratings, migrate_data, state, tenant, index, log_id):
+    documents_and_jobs = (load, documents, bot, model, conflicts, datasets, links, jobs, crawl)
+    others = (data, populate_sample_db, api_key, evaluate, ratings, migrate_data, state, tenant, index, log_id)
+    for command in (*documents_and_jobs, *others):
         app.cli.add_command(command)
 
 

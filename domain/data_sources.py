@@ -1,4 +1,8 @@
-"""A tenant's data sources: made, listed, changed and removed. How one is reached is stored encrypted alone."""
+"""A tenant's data sources: made, listed, changed and removed.
+
+How a server is reached is stored encrypted alone. The address of an SQLite file is no secret, and what was read of it
+stands in that file: without keys, these are stored as they are.
+"""
 
 import json
 import logging
@@ -8,14 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
+from sqlalchemy import Select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from auth.scopes import Scope
 from domain.models import DataSourceRow, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_count
-from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_name
+from utils.checkpointer.cipher import ENCRYPTED, Keyring, make_missing_key_error, read_key_name
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.reencryption import Outcome
 from utils.errors import Conflict, NotFound, NotReady
@@ -25,7 +31,7 @@ logger = logging.getLogger(__name__)
 SourceType = Literal["postgresql", "sqlite"]
 MOST_SOURCES = 100  # of a tenant
 _NO_KEYS = (
-    "The address of a data source is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
+    "The address of a server is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
     "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
 )
 
@@ -50,7 +56,8 @@ def create_source(
     if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MOST_SOURCES:
         raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
     row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)
-    row.type, row.location, row.uri = spec.type, spec.location, _encrypt(row, "uri", spec.uri.encode(), keys)
+    row.type, row.location = spec.type, spec.location
+    row.uri = _encrypt(row, "uri", spec.uri.encode(), keys)
     _save(session, row)
     return row
 
@@ -79,27 +86,33 @@ def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
     """The data source of this name.
 
     Raises:
-        NotFound: the tenant has none.
+        NotFound: the tenant has none, or none that answers *ctx*.
     """
-    row = session.scalar(scoped(ctx, DataSourceRow).where(DataSourceRow.name == name))
+    row = session.scalar(_open_to(ctx).where(DataSourceRow.name == name))
     if row is None:
         raise NotFound(f"Data source {name!r} not found.")
     return row
 
 
 def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
-    """The data source of a tenant that has one alone.
+    """The data source of a tenant that has one alone that answers *ctx*.
 
     Raises:
         NotFound: it has none.
         Conflict: it has several; the text names some.
     """
-    found = list(session.scalars(scoped(ctx, DataSourceRow).order_by(DataSourceRow.created_at).limit(5)))
+    found = list(session.scalars(_open_to(ctx).order_by(DataSourceRow.created_at).limit(5)))
     if not found:
         raise NotFound("There are no data sources.")
     if len(found) > 1:
         raise Conflict(f"There are several data sources: name one, such as {', '.join(each.name for each in found)}.")
     return found[0]
+
+
+def find_located(session: Session, ctx: Principal, type_: SourceType, location: str) -> DataSourceRow | None:
+    """The oldest data source of the tenant at *location*, None where it has none."""
+    there = scoped(ctx, DataSourceRow).where(DataSourceRow.type == type_, DataSourceRow.location == location)
+    return session.scalar(there.order_by(DataSourceRow.created_at).limit(1))
 
 
 def change_source(
@@ -111,8 +124,9 @@ def change_source(
     allowed_tables: Mapping[str, Any],
     spec: SourceSpec | None,
     keys: Keyring | None,
+    open_to_visitors: bool | None = None,
 ) -> DataSourceRow:
-    """Make the data source so, which is locked; *spec* None leaves it where it is. Flushed, not committed.
+    """Make the data source so, which is locked; None leaves it as it is. Flushed, not committed.
 
     Of another address the schema has to be read anew; what may be read of it stays.
 
@@ -120,8 +134,11 @@ def change_source(
         Conflict: there is another one of this name, or nothing to encrypt the address with.
     """
     row.name, row.description, row.allowed_tables = name, description, dict(allowed_tables)
+    if open_to_visitors is not None:
+        row.open_to_visitors = open_to_visitors
     if spec is not None:
-        row.type, row.location, row.uri = spec.type, spec.location, _encrypt(row, "uri", spec.uri.encode(), keys)
+        row.type, row.location = spec.type, spec.location
+        row.uri = _encrypt(row, "uri", spec.uri.encode(), keys)
         row.schema_read = row.schema_read_at = None
     if session.is_modified(row):
         row.version, row.updated_at = row.version + 1, now()
@@ -190,6 +207,12 @@ def rekey(session: Session, ctx: Principal, source_id: str, *, old: Keyring | No
     return "done"
 
 
+def _open_to(ctx: Principal) -> Select[DataSourceRow]:
+    """Those of the tenant that *ctx* may ask."""
+    own = scoped(ctx, DataSourceRow)
+    return own if Scope.DATA_SOURCES_READ in ctx.scopes else own.where(DataSourceRow.open_to_visitors)
+
+
 def _save(session: Session, row: DataSourceRow) -> None:
     try:
         with session.begin_nested():
@@ -199,6 +222,8 @@ def _save(session: Session, row: DataSourceRow) -> None:
 
 
 def _encrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
+    if keys is None and row.type == "sqlite":
+        return value
     if keys is None:
         raise Conflict(_NO_KEYS)
     return keys.encrypt(value, _name(row, what))
@@ -215,6 +240,8 @@ def _decrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) 
 
 def _open(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
     """Raises UnreadableValue: its key is not among *keys*, or it was changed or moved."""
+    if row.type == "sqlite" and not value.startswith(ENCRYPTED):
+        return value
     if keys is None:
         raise make_missing_key_error(read_key_name(value))
     return keys.decrypt(value, _name(row, what))

@@ -299,8 +299,9 @@ class DataSourceRow(TenantOwned, Base):
     location: Mapped[str] = mapped_column(PlainString(500))  # of its address what people may see
     description: Mapped[str] = mapped_column(PlainText, default="")
     allowed_tables: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # those that may be read
-    uri: Mapped[bytes]  # encrypted
-    schema_read: Mapped[bytes | None]  # encrypted: it has samples
+    open_to_visitors: Mapped[bool] = mapped_column(default=False)  # also whoever may only chat is answered from it
+    uri: Mapped[bytes]  # encrypted; of an SQLite file only where there are keys
+    schema_read: Mapped[bytes | None]  # likewise: it has samples
     schema_read_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)

@@ -210,6 +210,9 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
     del service.variables["KNOWLEDGE_DIR"]
     with service, service.client() as client:
         service.wait_for(lambda: ask(client, price).json()["citations"], limit_s=20)
+        due = ask(client, "How many machines are due for maintenance this month?", "due").json()
+        assert ("number of equipment: 15. [1]" in due["answer"], due["tool_calls"][0]["name"]) == (True, "query_data")
+        assert due["support"]["sentences"][0]["status"] == "supported"
         acme = service.new_key("acme")
         with service.client(acme) as other:
             dataset = other.post("/v1/tenant/datasets", json={"name": "clubs"}).json()["id"]
@@ -219,6 +222,7 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
             service.wait_for(lambda: "09:40" in ask(other, "When does the kite club meet?").text, limit_s=20)
         service.wait_for(lambda: not ask(client, price, "b").json()["citations"], limit_s=20)
         assert client.get("/v1/tenant/documents").json()["documents"] == []
+        service.wait_for(lambda: not client.get("/v1/tenant/data-sources").json()["data_sources"], limit_s=20)
         service.stop()
         service.start()
         assert "no folder is loaded" in service.printed()

@@ -1,5 +1,6 @@
 """The step that decides what is used for an answer: tools, the documents, or nothing, where it is small talk."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from langchain_core.messages import HumanMessage
@@ -10,8 +11,9 @@ from agents.messages import list_said, spoken
 from agents.state import AgentContext, ChatState
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
-from agents.tools.tool import write_arguments
+from agents.tools.tool import Tool, write_arguments
 from agents.tools.turn import TurnTools
+from auth.principal import Principal
 from providers.chat.extractive import standalone_question
 from retrieval.search import SearchOptions
 from utils.errors import ProviderError
@@ -103,10 +105,21 @@ async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools)
     options = SearchOptions(run.bot.filters)
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
+    if call := await _read_question(question, tools, turn.principal):
+        return Decision("calls", [call])
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
         question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
     )
+
+
+async def _read_question(question: str, tools: Sequence[Tool], principal: Principal) -> AskedCall | None:
+    """The call of the first tool that understands all of *question*; None where none does."""
+    for tool in tools:
+        arguments = await tool.read_question(principal, question) if tool.read_question else None
+        if arguments is not None:
+            return AskedCall(tool.name, arguments)
+    return None
 
 
 def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> list[Fault]:

@@ -1,7 +1,8 @@
 """The tool that asks a tenant's databases: by a query of the bot's language model, or by rules where it has none."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
@@ -16,13 +17,14 @@ from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
 _TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
+_LONGEST_QUESTION = 500
 _PARAMETERS = {
     "type": "object",
     "properties": {
         "question": {
             "type": "string",
             "minLength": 1,
-            "maxLength": 500,
+            "maxLength": _LONGEST_QUESTION,
             "description": "One question about figures, in words, that can be understood without the conversation.",
         },
         "data_source": {
@@ -49,10 +51,12 @@ class DataAnswer:
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
 """Asks a question of the principal's data source of this name; None: the only one. The model writes the query; without
 one, rules do."""
+UnderstandsData = Callable[[Principal, str], Awaitable[bool]]
+"""Whether rules understand all of a question to the principal's only data source."""
 
 
-def make_data_tool(ask: AskData) -> Tool:
-    """It. Who asks needs to be allowed to look at data sources."""
+def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
+    """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
         said = call.arguments
@@ -64,23 +68,26 @@ def make_data_tool(ask: AskData) -> Tool:
             raise ToolFailed(str(exc)) from exc
         return ToolResult("\n".join(_describe(answer)), table=answer.table)
 
+    async def read_question(principal: Principal, question: str) -> Mapping[str, Any] | None:
+        is_short = len(question) <= _LONGEST_QUESTION
+        return {"question": question} if is_short and await understands(principal, question) else None
+
     return Tool(
         QUERY_DATA,
         "Asks a database of the institution: how many, how much, which is the largest, lists of rows.",
         _PARAMETERS,
         run,
-        scopes=frozenset({Scope.DATA_SOURCES_READ}),
+        scopes=frozenset({Scope.CHAT_WRITE}),
         timeout_s=_TIMEOUT_S,
         most_characters=60_000,
+        read_question=read_question,
     )
 
 
 def _describe(answer: DataAnswer) -> Iterator[str]:
     """The figures in sentences: of one row a line, in which each is named."""
     table = answer.table
-    if answer.understood:
-        yield f"Understood by rules, without a language model: {answer.understood} (data source {table.source_name})."
-    else:
+    if not answer.understood:
         yield f"The result of a query to the data source {table.source_name}."
     for row in table.rows:
         cells = zip(table.columns, row, strict=True)
@@ -92,6 +99,8 @@ def _describe(answer: DataAnswer) -> Iterator[str]:
         yield f"These are the first {len(table.rows)} of {more}{table.row_count} rows."
     if table.row_count > 1:
         yield from _describe_totals(table)
+    if answer.understood:
+        yield f"Understood by rules, without a language model: {answer.understood} (data source {table.source_name})."
     yield f"Query: {' '.join(table.sql.split())}"
 
 

@@ -1,8 +1,9 @@
 """Questions in words to one database: a language model writes the query, or rules do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -14,19 +15,22 @@ from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
 from datasources.questions.planning import plan_question, suggest_questions
-from datasources.questions.reading import QuestionRefused
+from datasources.questions.reading import QuestionRefused, read_question
 from datasources.questions.values import add_stored_values
-from datasources.questions.vocabulary import make_vocabulary
+from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.results import QueryLimits, Result
 from datasources.samples import hide_filtered_samples, read_filtered_samples
 from datasources.schema_text import write_schema
 from datasources.source import DataSource
 from datasources.stopping import Stop
 from prompts.sql import sql_prompt
+from utils.expiring import Expiring
 from utils.ports import Embedder
 from utils.validity import today
 
 T = TypeVar("T")
+_MOST_KEPT, _KEPT_S = 100, 60.0
+_NAMING = ("value", "number", "period")
 
 
 class RunInThread(Protocol):
@@ -39,7 +43,10 @@ class RunInThread(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AskedSource:
-    """A data source that is ready to be asked; `user` is what its row filters know of whoever asks."""
+    """A data source that is ready to be asked; `user` is what its row filters know of whoever asks.
+
+    `key` is another one whenever something else may be read of it.
+    """
 
     name: str
     source: DataSource
@@ -47,6 +54,7 @@ class AskedSource:
     tables: list[OpenTable]
     user: Attributes
     limits: QueryLimits = field(default_factory=QueryLimits)
+    key: Hashable = field(default_factory=object)
 
     def run(self, sql: str, stop: Stop) -> Result:
         """What *sql* gives, behind both walls; see `DataSource.run`."""
@@ -86,15 +94,52 @@ class ModelAsker:
         return await self.vectors.compare(question, [describe_table(each) for each in tables], self.embedder)
 
 
-def ask_by_rules(asked: AskedSource, question: str, stop: Stop) -> tuple[str, str, Result]:
+class Vocabularies:
+    """The words of data sources, kept for a minute: to read the values takes 20 ms and more. For all threads."""
+
+    def __init__(self) -> None:
+        self._kept: Expiring[Hashable, Vocabulary] = Expiring(_MOST_KEPT, _KEPT_S)
+        self._lock = Lock()
+
+    def load(self, asked: AskedSource, stop: Stop) -> Vocabulary:
+        """That of *asked*, with the values that its user may see.
+
+        Raises:
+            QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+        """
+        is_filtered = any(each.row_filter for each in asked.access.values())
+        key = asked.key, tuple(sorted(asked.user.items())) if is_filtered else ()
+        with self._lock:
+            vocabulary = self._kept.get(key)
+        if vocabulary is None:
+            vocabulary = make_vocabulary(asked.tables)
+            add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
+            with self._lock:
+                self._kept.put(key, vocabulary)
+        return vocabulary
+
+
+def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> bool:
+    """Whether rules understand the whole question, and it is more than a name: of that documents may speak as well.
+
+    Raises:
+        QuestionRefused: they do not.
+        QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+    """
+    vocabulary = vocabularies.load(asked, stop)
+    plan_question(question, vocabulary, today())
+    kinds = [each.kind for each in read_question(question, vocabulary)[1]]
+    return len(kinds) > 1 and any(kind not in _NAMING for kind in kinds)
+
+
+def ask_by_rules(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> tuple[str, str, Result]:
     """The query that rules make of *question*, what was understood, in words, and what the query gives.
 
     Raises:
         QuestionRefused: they do not understand it; the text names the word, and questions that work.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    vocabulary = make_vocabulary(asked.tables)
-    add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
+    vocabulary = vocabularies.load(asked, stop)
     try:
         draft = plan_question(question, vocabulary, today())
     except QuestionRefused as exc:

@@ -71,6 +71,8 @@ class Tool:
             tried again with the same idempotency key.
         timeout_s: after so many seconds it is given up.
         most_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
+        read_question: the arguments for a question that it understands as a whole, None for any other. Where there is
+            no language model, it is asked before the documents are searched.
     """
 
     name: str
@@ -81,6 +83,9 @@ class Tool:
     has_side_effects: bool = False
     timeout_s: float = 20.0
     most_characters: int = 20_000
+    read_question: Callable[[Principal, str], Awaitable[Mapping[str, Any] | None]] | None = field(
+        default=None, repr=False
+    )
 
     def __post_init__(self) -> None:
         """Raises `UnusableTool` where the name or the schema is none."""

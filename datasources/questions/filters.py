@@ -98,7 +98,8 @@ class Filtering(Parts):
         dates = [each for each in dates if self._vocabulary.is_date(each)]
         named = [each for each in self._of("column") if self._column_in(each, draft.table) in dates]
         if len(named) == 1:
-            dates = [each for each in dates if each == self._column_in(self._use(named[0]), draft.table)]
+            meant = self._column_in(self._use(named[0]), draft.table)
+            dates = [each for each in dates if each == meant]
         if len(dates) != 1:
             raise QuestionRefused("It is not clear which date is meant.")
         draft.filters += [Filter(dates[0], ">=", (first.isoformat(),)), Filter(dates[0], "<", (until.isoformat(),))]

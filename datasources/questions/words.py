@@ -104,7 +104,7 @@ def split_words(text: str) -> list[str]:
     """The words of *text* in small letters without accents."""
     plain = unicodedata.normalize("NFD", text.lower())
     letters = "".join(each for each in plain if unicodedata.category(each) != "Mn")
-    return re.findall(r"[a-z0-9]+(?:\.[0-9]+)?", letters.replace("'s ", " "))
+    return re.findall(r"[a-z0-9]+(?:\.[0-9]+)?", letters.replace("'s ", " ").replace("rata-rata", "rata"))
 
 
 def read_name(name: str) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from statistics import median
 from typing import Any
 
@@ -24,6 +25,7 @@ from providers.chat.quote_selection import (
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
+    Quote,
     needs_meaning,
     order_by_words,
     select_quotes,
@@ -42,7 +44,8 @@ logger = logging.getLogger(__name__)
 
 Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
-_PASSAGES = "passages"  # in the `additional_kwargs` of the question
+_PASSAGES, _RESULTS = "passages", "results"  # in the `additional_kwargs` of the question
+_LONGEST_RESULTS = 4_000  # characters of what tools said
 _AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # The best sentence has to rise so far, in cosines, above the middle one and above the next: of the open half of
 # `evaluation/visitors` 20 % of the right answers did not, of the wrong ones and of near misses half. By model.
@@ -51,7 +54,9 @@ _SURE_RISE = {MODEL: 0.04}
 
 def quote_request(question: str, passages: Sequence[Passage]) -> list[BaseMessage]:
     """What `ExtractiveChatModel` is asked: *question*, to be answered from *passages*; `[n]` is the n-th of them."""
-    return [HumanMessage(question, additional_kwargs={_PASSAGES: number_passages(passages)})]
+    numbered = number_passages(passages)
+    results = [each for each, passage in zip(numbered, passages, strict=True) if passage.tool]
+    return [HumanMessage(question, additional_kwargs={_PASSAGES: numbered, _RESULTS: results})]
 
 
 class ExtractiveChatModel(BaseChatModel):
@@ -114,10 +119,14 @@ class ExtractiveChatModel(BaseChatModel):
             yield chunk
 
     def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
+        if results := _get_results(messages):
+            return results, {IS_UNCERTAIN: False}
         question, passages = _get_asked(messages)
         return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
+        if results := _get_results(messages):
+            return results, {IS_UNCERTAIN: False}
         question, passages = _get_asked(messages)
         size = len(question) + sum(len(passage.text) for passage in passages)
 
@@ -209,6 +218,15 @@ def _get_asked(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassa
     """The question and what can be quoted: values beside its text, which brings no passages of its own."""
     asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
     return asked.text, asked.additional_kwargs.get(_PASSAGES, [])
+
+
+def _get_results(messages: Sequence[BaseMessage]) -> list[str]:
+    """What tools said to the question, line by line: it was asked for, and needs no choosing."""
+    asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
+    results: list[NumberedPassage] = asked.additional_kwargs.get(_RESULTS, [])
+    lines = [str(Quote(each.number, line)) for each in results for line in each.text.splitlines() if line.strip()]
+    ends = accumulate(len(line) + len(SEPARATOR) for line in lines)
+    return [line for line, end in zip(lines, ends, strict=True) if end <= _LONGEST_RESULTS] or lines[:1]
 
 
 def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:

@@ -47,3 +47,22 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
     with database.writing() as session:
         stored = session.connection().execute(text("SELECT uri, schema_read FROM data_sources")).fetchall()
         assert b"p4ss" not in b"".join(map(bytes, stored[0]))
+
+
+def test_a_file_is_stored_without_keys_and_encrypted_once_there_are_some(
+    database: Database,
+) -> None:
+    with database.writing() as session:
+        row = data_sources.create_source(
+            session, ACME, "Plant", "", SourceSpec("sqlite", "sqlite:///plant.db", "plant.db"), None
+        )
+        data_sources.store_schema(row, {"tables": []}, None)
+        assert (data_sources.decrypt_uri(row, None), data_sources.decrypt_uri(row, OLD)) == ("sqlite:///plant.db",) * 2
+        assert data_sources.rekey(session, ACME, row.source_id, old=None, new=OLD) == "done"
+        assert data_sources.decrypt_uri(row, OLD) == "sqlite:///plant.db"
+        assert data_sources.decrypt_schema(row, OLD) == {"tables": []}
+        with pytest.raises(NotReady):
+            data_sources.decrypt_uri(row, None)
+        row.type, row.uri = "postgresql", b"postgresql://u:p4ss@h/d"  # a login is never taken as it is
+        with pytest.raises(NotReady):
+            data_sources.decrypt_uri(row, OLD)

@@ -1,0 +1,128 @@
+"""The sample database: where it lies, registered for a tenant, opened to questions, and taken away again."""
+
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from agents.tools.data import QUERY_DATA
+from auth.principal import DEFAULT_BOT, Principal
+from bootstrap.data_sources import make_spec
+from bootstrap.savers import make_keyring
+from config import SAMPLES, Settings
+from datasources.catalog import dump_schema
+from datasources.sample_maintenance import load_said, read_mark, write_database
+from datasources.schema import SchemaLimits
+from datasources.sqlite import SqliteSource
+from datasources.stopping import Stop
+from domain.bots import BotAnswers, change_bot, create_bot, get_bot, remove_bot
+from domain.data_sources import change_source, create_source, find_located, remove_source, store_schema
+from domain.db import Database
+from ingestion.pipeline import has_own_documents
+from utils.errors import Conflict, NotFound
+from utils.validity import today
+
+FILE = "sample-maintenance.db"
+NAME = "Maintenance"
+_DESCRIPTION = "Sample data: the machines of an invented plant, when maintenance is due, and what was done."
+_BY_START, _BY_COMMAND = 1, 2  # who made the file: what a command made stays
+_NO_FOLDER = "There is no folder for SQLite files: set DATA_SOURCE_DIR."
+
+
+def populate_by_command(settings: Settings, database: Database, ctx: Principal, bot_id: str) -> str:
+    """Make the sample database for the tenant, and let its bot *bot_id* answer from it. Gives the data source's name.
+
+    Raises:
+        Conflict: there is no folder for it, or another data source of this name.
+        NotFound: there is no such bot.
+    """
+    file = _find_file(settings, ctx)
+    if file is None:
+        raise Conflict(_NO_FOLDER)
+    name = _populate(settings, database, ctx, file, _BY_COMMAND, bot_id)
+    with database.writing() as session:
+        _give_tool(session, ctx, bot_id)
+    return name
+
+
+def follow_samples(settings: Settings, database: Database, ctx: Principal) -> None:
+    """Make the sample database, or bring it up to date, where the sample documents are loaded by themselves.
+
+    Once there are other documents it goes with them, unless a command has made it.
+    """
+    file = _find_file(settings, ctx)
+    if file is None or settings.has_own_stores:
+        return
+    mark = read_mark(file)
+    if mark == _BY_COMMAND:
+        return
+    keeps_samples = mark == _BY_START and settings.knowledge_dir == SAMPLES
+    if keeps_samples or (settings.knowledge_dir is None and not has_own_documents(database)):
+        _populate(settings, database, ctx, file, _BY_START, DEFAULT_BOT)
+    elif mark == _BY_START:
+        _retire(database, ctx, file)
+
+
+def _retire(database: Database, ctx: Principal, file: Path) -> None:
+    """Take the sample database away, and the bot's tool if nothing else is said of the bot."""
+    with database.writing() as session:
+        if (row := find_located(session, ctx, "sqlite", FILE)) is not None:
+            remove_source(session, row)
+        _take_tool(session, ctx)
+    file.unlink(missing_ok=True)
+
+
+def _find_file(settings: Settings, ctx: Principal) -> Path | None:
+    folder = settings.data_source_folder
+    return folder / ctx.tenant_id / FILE if folder else None
+
+
+def _populate(settings: Settings, database: Database, ctx: Principal, file: Path, mark: int, bot_id: str) -> str:
+    """Gives the name of its data source. Only where that is new, the bot gets the tool."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    is_new = write_database(file, today(), mark=mark)
+    with database.reading() as session:
+        row = find_located(session, ctx, "sqlite", FILE)
+        if row is not None and not is_new:
+            return row.name
+    schema = dump_schema(SqliteSource(file).read_schema(SchemaLimits(), Stop()))
+    keys = make_keyring(settings)
+    with database.writing() as session:
+        row = find_located(session, ctx, "sqlite", FILE)
+        if row is None:
+            spec = make_spec(settings, ctx, f"sqlite:///{FILE}", "sqlite")
+            row = create_source(session, ctx, NAME, _DESCRIPTION, spec, keys)
+            change_source(
+                session,
+                row,
+                name=NAME,
+                description=_DESCRIPTION,
+                allowed_tables=load_said(),
+                spec=None,
+                keys=keys,
+                open_to_visitors=True,
+            )
+            _give_tool(session, ctx, bot_id)
+        store_schema(row, schema, keys)
+        return row.name
+
+
+def _give_tool(session: Session, ctx: Principal, bot_id: str) -> None:
+    try:
+        answers = get_bot(session, ctx, bot_id).answers
+    except NotFound:
+        if bot_id != DEFAULT_BOT:
+            raise
+        create_bot(session, ctx, DEFAULT_BOT, "Default", BotAnswers(tools=[QUERY_DATA]))
+        return
+    tools = answers.get("tools", [])
+    if QUERY_DATA not in tools:
+        change_bot(session, ctx, bot_id, answers={**answers, "tools": [*tools, QUERY_DATA]})
+
+
+def _take_tool(session: Session, ctx: Principal) -> None:
+    try:
+        answers = get_bot(session, ctx, DEFAULT_BOT).answers
+    except NotFound:
+        return
+    if answers == BotAnswers(tools=[QUERY_DATA]):
+        remove_bot(session, ctx, DEFAULT_BOT)

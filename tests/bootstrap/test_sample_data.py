@@ -1,0 +1,161 @@
+"""The sample database: the same at each start, asked by rules, open to whoever chats, and gone with the samples."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from agents.bots import BotConfig
+from agents.tools.data import make_data_tool
+from agents.tools.tool import ToolCall, ToolFailed
+from auth.credentials import make_page_principal, make_visitor
+from auth.operators import make_operator
+from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
+from bootstrap.data_sources import DataSources
+from bootstrap.sample_data import FILE, follow_samples, populate_by_command
+from config import Settings, load_settings
+from datasources.sample_maintenance import DUE_THIS_MONTH, write_database
+from domain import bots, data_sources
+from domain.db import Database
+from domain.documents import replace_document
+from domain.keys import ensure_tenant
+from tests.domain.records import GLOBEX, content, two_tenants
+from utils.errors import NotFound
+from utils.validity import today
+
+CTX = make_operator(DEFAULT_TENANT)
+VISITOR = make_visitor(make_page_principal(), "somebody")
+QUESTIONS = json.loads((Path(__file__).parents[1] / "samples" / "questions.json").read_text(encoding="utf-8"))
+DUE = "SELECT count(*) FROM equipment WHERE next_maintenance BETWEEN date('now', 'start of month') AND :last"
+COUNT, BY_STATUS = "SELECT count(*) FROM equipment", "SELECT status, count(*) FROM equipment GROUP BY status"
+AVERAGE = "SELECT avg(downtime_minutes) FROM maintenance_cycle"
+CYCLES = "SELECT e.name, count(*) FROM maintenance_cycle c JOIN equipment e ON c.equipment_id = e.id GROUP BY e.name"
+HOURS = "SELECT name FROM equipment ORDER BY operating_hours DESC LIMIT 1"
+ASKED = (
+    ("How many machines are due for maintenance this month?", None),
+    ("¿Cuántas máquinas necesitan mantenimiento este mes?", None),
+    ("¿Cuántos equipos tienen mantenimiento este mes?", None),
+    ("Berapa banyak mesin yang jatuh tempo perawatan bulan ini?", None),
+    ("How many machines are there?", COUNT),
+    ("¿Cuántas máquinas hay?", COUNT),
+    ("Ada berapa mesin?", COUNT),
+    ("How many machines for each status?", BY_STATUS),
+    ("¿Cuántas máquinas hay para cada estado?", BY_STATUS),
+    ("Berapa jumlah mesin untuk setiap status?", BY_STATUS),
+    ("How many machines are stopped?", "SELECT count(*) FROM equipment WHERE status = 'Stopped'"),
+    ("How many machines are in the Harbour?", "SELECT count(*) FROM equipment WHERE location = 'Harbour'"),
+    ("When is the next maintenance of Pump A1?", "SELECT next_maintenance FROM equipment WHERE name = 'Pump A1'"),
+    ("Which machine has the most operating hours?", HOURS),
+    ("¿Qué máquina tiene más horas de funcionamiento?", HOURS),
+    ("Mesin mana yang memiliki jam operasi terbanyak?", HOURS),
+    ("What is the average downtime of the maintenance cycles?", AVERAGE),
+    ("¿Cuál es el promedio del tiempo de parada de los ciclos?", AVERAGE),
+    ("Berapa rata-rata waktu henti siklus perawatan?", AVERAGE),
+    ("How many cycles are unscheduled?", "SELECT count(*) FROM maintenance_cycle WHERE planning = 'Unscheduled'"),
+    ("How many cycles for each machine?", CYCLES),
+    ("How many jobs for each job type?", "SELECT job_type, count(*) FROM job GROUP BY job_type"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(_env_file=None, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(two_tenants(f"sqlite:///{tmp_path / 'records.db'}")) as opened:
+        with opened.writing() as session:
+            ensure_tenant(session, DEFAULT_TENANT)
+        yield opened
+
+
+def write(cell: object) -> str:
+    return f"{cell:.12g}" if isinstance(cell, float) else str(cell)
+
+
+def list_tools(database: Database) -> list[str] | None:
+    with database.reading() as session:
+        try:
+            return bots.get_bot(session, CTX, DEFAULT_BOT).answers.get("tools")
+        except NotFound:
+            return None
+
+
+@pytest.mark.parametrize("day", [date(2026, 11, 25), date(2028, 2, 29), date(2027, 1, 31), date(2026, 12, 1)])
+def test_fifteen_machines_are_due_in_the_month_of_any_day(tmp_path: Path, day: date) -> None:
+    file = tmp_path / "plant.db"
+    assert write_database(file, day)
+    first = file.read_bytes()
+    assert not write_database(file, day)
+    with closing(sqlite3.connect(file)) as connection:
+        due = "SELECT count(*) FROM equipment WHERE substr(next_maintenance, 1, 7) = ?"
+        assert connection.execute(due, (day.isoformat()[:7],)).fetchone() == (DUE_THIS_MONTH,)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert connection.execute("SELECT max(last_maintenance) < ? FROM equipment", (day.isoformat(),)).fetchone()[0]
+        assert connection.execute("SELECT max(end_time) < ? FROM maintenance_cycle", (day.isoformat(),)).fetchone()[0]
+    file.unlink()
+    assert write_database(file, day)
+    assert file.read_bytes() == first
+
+
+async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
+    database: Database, settings: Settings
+) -> None:
+    follow_samples(settings, database, CTX)
+    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
+    with closing(DataSources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
+        tool = make_data_tool(sources.ask, sources.understands)
+        for question, sql in ASKED:
+            assert tool.read_question is not None
+            assert await tool.read_question(VISITOR, question) == {"question": question}, question
+            text = (await tool.run(ToolCall(VISITOR, BotConfig(), {"question": question}, "key"))).text
+            rows = connection.execute(sql).fetchall() if sql else [(DUE_THIS_MONTH,)]
+            told = [line for line in text.splitlines()[:-2] if not line.startswith(("These are", "Over all"))]
+            shown = rows[:30]
+            assert len(told) == len(shown), text
+            for row in shown:
+                assert any(all(f": {write(cell)}" in line for cell in row) for line in told), (question, text, row)
+        assert not await sources.understands(VISITOR, "Maintenance?")
+        documents = [each["question"] for each in QUESTIONS["questions"]]
+        documents += [turn["question"] for talk in QUESTIONS["conversations"] for turn in talk["turns"]]
+        assert [each for each in documents if await sources.understands(VISITOR, each)] == []
+        with database.writing() as session:
+            data_sources.find_source(session, CTX, "Maintenance").open_to_visitors = False
+        assert not await sources.understands(VISITOR, ASKED[0][0])
+        with pytest.raises(ToolFailed, match="There are no data sources"):
+            await tool.run(ToolCall(VISITOR, BotConfig(), {"question": ASKED[0][0]}, "key"))
+        assert await sources.understands(CTX, ASKED[0][0])
+        assert not await sources.understands(GLOBEX, ASKED[0][0])
+
+
+def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database, settings: Settings) -> None:
+    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
+    for _ in range(2):
+        follow_samples(settings, database, CTX)
+        assert list_tools(database) == ["query_data"]
+    with database.writing() as session:
+        assert data_sources.find_only_source(session, CTX).version == 2
+        bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": []})
+    follow_samples(settings, database, CTX)
+    assert list_tools(database) == []  # what an administrator took away is not given again
+    write_database(file, date(2026, 1, 1), mark=1)
+    follow_samples(settings, database, CTX)
+    assert not write_database(file, today(), mark=1)
+    with database.writing() as session:
+        bots.create_bot(session, GLOBEX, "plant", "Plant", {"tools": []})
+    assert populate_by_command(settings, database, GLOBEX, "plant") == "Maintenance"
+    with database.writing() as session:
+        assert bots.get_bot(session, GLOBEX, "plant").answers == {"tools": ["query_data"]}
+        bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": ["query_data"]})
+        replace_document(session, CTX, "upload/leave.md", content("Leave is granted."))
+    for ctx in (CTX, GLOBEX):
+        follow_samples(settings, database, ctx)
+    with database.reading() as session:
+        assert data_sources.list_source_ids(session, CTX) == []
+        assert len(data_sources.list_source_ids(session, GLOBEX)) == 1
+    assert (list_tools(database), file.exists()) == (None, False)
