@@ -26,6 +26,7 @@ from api.document_links import document_links_blueprint
 from api.documents import documents_blueprint
 from api.health import health_blueprint
 from api.json_provider import OrjsonProvider
+from api.mcp.route import mcp_blueprint
 from api.metering import register_metering
 from api.middleware import register_middleware
 from api.models import models_blueprint
@@ -74,7 +75,8 @@ _INFO = Info(
     description="Send the key in `X-API-Key`. Errors are problem documents (RFC 9457): decide by `type`; `detail` says "
     "what to do. Lists come in parts: `limit` is their size, `next` the address of the next part, null at the end. "
     "Every POST but a search takes an `Idempotency-Key`, with which it can be sent again safely. Names that are marked "
-    "as deprecated stay for one version. The file `docs/api-conventions.md` of the sources says all this at length.",
+    "as deprecated stay for one version. The file `docs/api-conventions.md` of the sources says all this at length.\n\n"
+    "Assistants that speak MCP connect to `/v1/mcp`, which describes itself in that protocol (`docs/mcp.md`).",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
 )
 _TAKE_OVER_S = 45.0
@@ -111,7 +113,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
-        data_sources_blueprint, openai_blueprint, health_blueprint,
+        data_sources_blueprint, openai_blueprint, mcp_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

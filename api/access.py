@@ -39,7 +39,8 @@ MOST_BODY_BYTES = 1_048_576  # more than the fields of any request take, but tho
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may use a route: everybody (`open`), keys that have *scope* (`key`), or those and links (`link`).
+    """Who may use a route: everybody (`open`), keys that have *scope* (`key`; None: see `requires_key`), or those and
+    links (`link`).
 
     `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
     `conditional`: whether it reads `If-Match`; other routes that change something refuse a request that has one.
@@ -71,6 +72,12 @@ def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int 
     return partial(_guard, scope=scope, take_body=load_body, repeats=repeats, most_body_bytes=most_body_bytes)
 
 
+def requires_key(*, most_body_bytes: int | None = MOST_BODY_BYTES) -> Decorator:
+    """`requires` for a view at whose one address many things can be asked for: any key may, and the view calls
+    `authorise` for each thing. It answers repeats itself."""
+    return partial(_guard, scope=None, take_body=load_body, repeats="own", most_body_bytes=most_body_bytes)
+
+
 def checks_if_match(view: DecoratedView) -> DecoratedView:
     """Mark a view that changes or deletes what has an `ETag`, and calls `check_unchanged`; put below `requires`."""
     if "policy" in view.__dict__:
@@ -89,7 +96,7 @@ def requires_before_body(scope: Scope) -> Decorator:
 
 def _guard(
     view: View,
-    scope: Scope,
+    scope: Scope | None,
     take_body: Callable[[Request, str, int | None], Awaitable[None]],
     repeats: Repeating,
     most_body_bytes: int | None = MOST_BODY_BYTES,
@@ -102,7 +109,8 @@ def _guard(
     @wraps(validated)
     async def answer(**kwargs: Any) -> Response:
         ctx = await _authenticate()
-        authorise(ctx, scope)
+        if scope is not None:
+            authorise(ctx, scope)
         headers = await _count(ctx)
         try:
             if not is_conditional:

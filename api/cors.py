@@ -12,8 +12,8 @@ from flask.globals import request_ctx
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, X-API-Key, "
-    "X-Conversation-Id, X-Request-Id, traceparent"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, MCP-Protocol-Version, "
+    "Mcp-Method, Mcp-Name, Range, X-API-Key, X-Conversation-Id, X-Request-Id, traceparent"
 )
 _RESPONSE_HEADERS = (
     "Accept, Allow, Content-Disposition, Content-Range, Deprecation, ETag, Idempotency-Replayed, Link, Location, "

@@ -190,6 +190,14 @@ class CitationLinks:
         rules = await self._load_rules(ctx, asked)
         return [self._add_link(ctx, citation, rules, base) for citation in citations]
 
+    async def make_document_link(self, ctx: Principal, document_id: str, version: int, base: str) -> str | None:
+        """A link to the whole of a document; None where links open less."""
+        known = (await self._load_rules(ctx, [document_id]) or {}).get(document_id)
+        if known is None or self.find_mode(known) is not LinkMode.FULL:
+            return None
+        whole = {"document_id": document_id, "version": version, "start": 0, "end": 0}
+        return self._make_address(ctx, whole, known, base)
+
     def _add_link(
         self, ctx: Principal, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
     ) -> dict[str, Any]:

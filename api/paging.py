@@ -64,11 +64,15 @@ def make_page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
     return {"total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
 
 
-def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
+def make_cursor(offset: int, keys: tuple[Any, ...]) -> str:
+    """What `read_part_query` takes as `after` for the part that begins after *keys*, *offset* rows from the start."""
     written = [key.isoformat() if isinstance(key, datetime) else key for key in keys]
-    cursor = urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
+    return urlsafe_b64encode(json.dumps([offset, *written], separators=(",", ":")).encode()).decode()
+
+
+def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
     asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
-    return make_own_address({**asked, "limit": part.limit, "after": cursor})
+    return make_own_address({**asked, "limit": part.limit, "after": make_cursor(offset, keys)})
 
 
 def make_own_address(parameters: Mapping[str, Any]) -> str:

@@ -57,19 +57,23 @@ def _answer_deep_nesting(error: RecursionError) -> Response:
 
 
 def _answer_http_error(error: HTTPException) -> Response:
+    refusal = translate_http_error(error)
+    return _respond(refusal, refusal.headers)
+
+
+def translate_http_error(error: HTTPException) -> ProblemError:
+    """Our refusal for what werkzeug, or the reader of bodies, refuses."""
     code = error.code or 500
     if code == 413:
-        return _refuse(TooLarge("The body is too large; send less."))
+        return TooLarge("The body is too large; send less.")
     if isinstance(error, WebsocketMismatch):
-        return _refuse(BadInput("There are no websockets here: send a plain request, without the Upgrade header."))
+        return BadInput("There are no websockets here: send a plain request, without the Upgrade header.")
     if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
         error.description = f"The range starts after the end of the file, which has {error.length} bytes."
-    detail = _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase
-    response = _respond(make_refusal(code, detail), {})
-    for name, value in error.get_headers():
-        if name.lower() not in ("content-type", "content-length"):
-            response.headers[name] = value  # such as Allow for a 405
-    return response
+    refusal = make_refusal(code, _ADDRESS.get(code) or error.description or HTTPStatus(code).phrase)
+    named = error.get_headers()  # such as Allow for a 405
+    refusal.headers = {name: value for name, value in named if name.lower() not in ("content-type", "content-length")}
+    return refusal
 
 
 def _answer_failure(error: Exception) -> Response:

@@ -49,7 +49,7 @@ class RequestParts:
         if self.query:
             arguments["query"] = _validate(self.query, query)
         if self.body:
-            arguments["body"] = _validate(self.body, _read_json())
+            arguments["body"] = _validate(self.body, read_body())
         return arguments
 
     def _read_query(self) -> dict[str, Any]:
@@ -128,8 +128,13 @@ def _validate(model: type[BaseModel], value: object) -> BaseModel:
         raise refuse_invalid(error, value) from None
 
 
-def _read_json() -> Any:
-    """The body, which has to be JSON."""
+def read_body() -> Any:
+    """What the present request's body holds.
+
+    Raises:
+        BadInput: it is not JSON, or holds what cannot be stored.
+        UnsupportedMediaType: it does not say that it is JSON.
+    """
     data = request.get_data()
     if not data:
         raise _refuse([_describe_error("body", "Send a JSON object with Content-Type: application/json")])

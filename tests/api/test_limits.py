@@ -53,6 +53,16 @@ def test_the_request_after_the_last_is_refused_and_says_when_to_come_back(limite
         assert client.get("/v1/conversations/none").status_code == 404
 
 
+def test_the_requests_of_an_assistant_are_counted_like_others(limited: Service) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    with limited.client(limited.new_key("acme")) as client:
+        assert client.get("/v1/conversations/none").status_code == 404
+        answers = [client.post("/v1/mcp", json=body) for _ in range(LIMIT)]
+    assert [answer.status_code for answer in answers] == [200] * (LIMIT - 1) + [429]
+    assert answers[-1].json()["error"]["code"] == 429
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
 def test_an_answer_tells_what_is_left(limited: Service) -> None:
     with limited.client(limited.new_key("acme")) as client:
         left = [int(ask(client, "How do I apply?").headers["ratelimit-remaining"]) for _ in range(3)]

@@ -29,6 +29,9 @@ SENT += [
 ]
 SENT += [("POST", "/v1/tenant/datasets/nothing/documents"), ("POST", "/api/load-document")]
 
+# Whose errors have the shape of another protocol.
+OTHER_ERRORS = {"/v1/mcp", "/v1/models", "/v1/chat/completions"}
+
 HOLDS_NUL = "Holds a NUL character, which databases do not take"
 TAKEN = "Unknown parameter. This address takes after, limit, offset"
 
@@ -42,6 +45,10 @@ def test_no_route_passes_over_a_parameter_that_it_does_not_know(client: httpx.Cl
         if method in ("HEAD", "OPTIONS"):
             continue
         refused = client.request(method, path, params={"colour": "red"})
+        if path in OTHER_ERRORS:
+            assert refused.status_code == 400
+            assert "colour" in refused.json()["error"]["message"], path
+            continue
         assert_refused(refused, 400)
         assert [error["field"] for error in refused.json()["errors"]] == ["colour"], (method, path)
 

@@ -147,6 +147,24 @@ def test_a_run_ends_when_its_only_reader_leaves_unless_told_otherwise(
     running.wait_for(lambda: slow.counters()["abandoned"] == 1, limit_s=10)
 
 
+def test_what_an_assistant_asked_goes_on_without_it_only_if_it_has_the_run(
+    running: Service, client: httpx.Client, slow: FakeModelServer, talk: str
+) -> None:
+    def call(tool: str, **arguments: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        return client.post("/v1/mcp", json=body, timeout=0.5).json()["result"]["structuredContent"]
+
+    begun = call("ask", question=QUESTION, conversation_id=talk, wait_s=0)
+    assert call("get_answer", run_id=begun["run_id"], wait_s=0) == begun
+    assert begun["status"] == "processing"
+    running.wait_for(lambda: call("get_answer", run_id=begun["run_id"], wait_s=0)["status"] == "completed", limit_s=20)
+    assert slow.counters()["abandoned"] == 0
+    slow.configure(gap_ms=50, tokens=400)
+    with pytest.raises(httpx.ReadTimeout):
+        call("ask", question=f"{QUESTION} Again?", conversation_id=talk)
+    running.wait_for(lambda: slow.counters()["abandoned"] == 1, limit_s=10)
+
+
 @pytest.mark.parametrize("streams", [True, False])
 def test_cancelling_stops_the_model_and_says_so(
     running: Service, client: httpx.Client, slow: FakeModelServer, talk: str, streams: bool

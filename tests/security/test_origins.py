@@ -75,3 +75,15 @@ def test_named_sites_and_those_below_a_named_one_may_call(
         found = cors(client.get("/health", headers={"Origin": origin}))
         assert found.get("access-control-allow-origin") == (origin if is_allowed else None)
         assert "access-control-allow-credentials" not in found
+
+
+def test_assistants_in_pages_of_sites_that_are_not_named_are_refused(public_service: Service) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    with public_service.client(Host=HOST) as client:
+        for origin in FOREIGN:
+            for key in ({}, {"X-API-Key": "nobody's"}):
+                refused = client.post("/v1/mcp", json=body, headers={"Origin": origin, **key})
+                assert refused.status_code == 403, origin
+                assert "origin" in refused.json()["error"]["message"]
+        for origin in (ALLOWED_ORIGIN, "https://one.intranet.example.org"):
+            assert client.post("/v1/mcp", json=body, headers={"Origin": origin}).json()["result"]["tools"]

@@ -37,6 +37,7 @@ OF_ONE_BOT = {
     ("PUT", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
     ("DELETE", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
     ("GET", "/v1/tenant/ratings"): 200,
+    ("POST", "/v1/mcp"): 400,
 }
 BODIES = {"PATCH": {"title": "Mine"}, "PUT": {"rating": "up"}, "POST": {"call_id": "1", "decision": "approve"}}
 

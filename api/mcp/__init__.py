@@ -1,0 +1,1 @@
+"""The Model Context Protocol: search, documents and bots for assistants that speak it."""
