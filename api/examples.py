@@ -65,7 +65,7 @@ def _make_value(schema: Json, schemas: Json, name: str) -> Any:
             fields = schema.get("properties", {}).items()
             return {field: make_example(of, schemas, field) for field, of in fields if not of.get("deprecated")}
         case "array":
-            return [make_example(schema["items"], schemas, name)]
+            return [make_example(schema["items"], schemas, name)] if schema.get("maxItems") != 0 else []
         case "null":
             return None
         case "boolean":

@@ -8,6 +8,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from api.description_parts import PROBLEM
+from utils.errors import NotReady
 
 _ABOUT = "What clients of OpenAI's API call. Errors have its shape; `code` is the name of a problem type."
 openai_blueprint = APIBlueprint("openai", __name__, abp_tags=[Tag(name="OpenAI", description=_ABOUT)])
@@ -23,6 +24,13 @@ def describe_openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
         "param": errors[0].get("field"),
         "code": str(problem["type"]).rpartition(":")[2],
     }
+
+
+def make_void_error(path: str) -> NotReady:
+    """What ends a stream in which words were told that are void: its clients cannot take them back."""
+    return NotReady(
+        f"The answer was begun anew, and what was sent of it is void. Read it with GET {path}, or ask again."
+    )
 
 
 @openai_blueprint.after_request

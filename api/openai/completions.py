@@ -22,7 +22,7 @@ from api.openai.answers import (
     find_annotations,
     read_seconds,
 )
-from api.openai.blueprint import describe_openai_error, openai_blueprint
+from api.openai.blueprint import describe_openai_error, make_void_error, openai_blueprint
 from api.openai.messages import Messages, read_question
 from api.openai.parameters import Ignored, ModelName, Parameters, fixed
 from api.responses import respond
@@ -31,7 +31,7 @@ from api.sse import encode_data
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn
 from auth.principal import DEFAULT_BOT, Principal
 from auth.scopes import Scope
-from utils.errors import Conflict, NotReady, describe_problem
+from utils.errors import Conflict, describe_problem
 
 _DONE = b"data: [DONE]\n\n"
 _EXAMPLE: Any = {"model": "default", "messages": [{"role": "user", "content": "How do I apply?"}]}
@@ -188,13 +188,6 @@ class CompletionWriter:
     def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, **extras: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return encode_data({**self._head, "choices": [choice], **extras})
-
-
-def make_void_error(path: str) -> NotReady:
-    """What ends a stream in which words were told that are void: its clients cannot take them back."""
-    return NotReady(
-        f"The answer was begun anew, and what was sent of it is void. Read it with GET {path}, or ask again."
-    )
 
 
 def make_waiting_error(run_id: str) -> Conflict:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from agents.messages import MESSAGES_REMEMBERED, Past
+from api.schemas import NON_BLANK
 from utils.validation import LONGEST_MESSAGE, refuse_field
 
 _LONGEST_TEXT = 100_000  # characters; a question has a limit of its own
@@ -22,14 +23,16 @@ class OpenAiTextPart(BaseModel):
     text: str = Field(max_length=_LONGEST_TEXT)
 
 
-def _name_form(content: Any) -> str:
+def name_form(content: Any) -> str:
+    """Whether it is text, or a list of parts of it."""
     return "text" if isinstance(content, str) else "parts"
 
 
+QuestionText = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE), NON_BLANK]
 Content = Annotated[
     Annotated[str, Field(max_length=_LONGEST_TEXT), Tag("text")]
     | Annotated[list[OpenAiTextPart], Field(max_length=_MOST_PARTS), Tag("parts")],
-    Discriminator(_name_form),
+    Discriminator(name_form),
 ]
 
 

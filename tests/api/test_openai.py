@@ -10,41 +10,13 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.api.conftest import assert_opens, connect
 from tests.fakes.model_server import FakeModelServer
 from tests.security.test_scopes import make_former_key
 from tests.service import Service, ask
 
 QUESTION = "How much does a dormitory room cost?"
 ASKED: Any = [{"role": "user", "content": QUESTION}]
-
-
-def connect(service: Service, key: str) -> OpenAI:
-    """OpenAI's client with a key of *service*."""
-    client = openai.DefaultHttpxClient(trust_env=False)
-    return OpenAI(api_key=key, base_url=f"{service.url}/v1", max_retries=0, http_client=client)
-
-
-@pytest.fixture(scope="module")
-def caller(service: Service) -> Iterator[OpenAI]:
-    """The default tenant's."""
-    with connect(service, service.key) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def stranger(service: Service, other_key: str) -> Iterator[OpenAI]:
-    """Another tenant's."""
-    with connect(service, other_key) as client:
-        yield client
-
-
-@pytest.fixture
-def writer(service_with_model: Service, model_server: FakeModelServer) -> Iterator[OpenAI]:
-    """A client of the service whose language model answers."""
-    model_server.reset()
-    with connect(service_with_model, service_with_model.key) as client:
-        yield client
-    model_server.reset()
 
 
 @pytest.fixture
@@ -54,15 +26,6 @@ def bot(client: httpx.Client) -> Iterator[str]:
     assert client.post("/v1/tenant/bots", json={"id": bot_id, "name": "Housing"}).status_code == 201
     yield bot_id
     client.delete(f"/v1/tenant/bots/{bot_id}")
-
-
-def assert_opens(annotation: Any, text: str) -> None:
-    """It stands at a mark of *text*, and leads a browser without a key to the quote."""
-    assert text[annotation.start_index : annotation.end_index] == "[1]"
-    page = httpx.get(annotation.url, trust_env=False)
-    assert page.status_code == 200
-    assert "<mark" in page.text
-    assert annotation.title in page.text
 
 
 def test_the_models_are_the_bots_that_the_key_may_talk_to(

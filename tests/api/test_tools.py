@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import openai
 import pytest
 from redis import Redis
 
@@ -17,6 +18,7 @@ from bootstrap.valkey import read_publication
 from domain.db import open_database
 from domain.models import ApiKey
 from domain.scoping import scoped_update
+from tests.api.conftest import connect
 from tests.api.test_runs import events_of, followed
 from tests.conftest import FAKE_MODEL
 from tests.fakes.booking_server import BookingServer
@@ -315,6 +317,22 @@ def test_a_call_waits_for_approval_and_goes_on_with_it(
     view = client.get("/v1/conversations/approval", params={"bot_id": "careful"}).json()
     assert [message["role"] for message in view["messages"]] == ["user", "assistant"]
     assert not view["waiting"]
+
+
+def test_clients_of_openai_are_told_that_a_call_waits(service: Service, model: FakeModelServer, bots: None) -> None:
+    model.configure(plans={"book": [BOOK, "ANSWER"] * 4})
+    asked: Any = {"model": "careful", "messages": [{"role": "user", "content": QUESTION}]}
+    with connect(service, service.key) as client:
+        said = client.responses.create(model="careful", input=QUESTION)
+        assert (said.status, (said.model_extra or {})["waiting_for"]["name"]) == ("incomplete", "book_room")
+        assert client.responses.retrieve(said.id).status == "incomplete"
+        *_, last = client.responses.create(model="careful", input=QUESTION, stream=True)
+        assert last.type == "response.incomplete"
+        with pytest.raises(openai.ConflictError, match=r"/v1/runs/\w+, and approve it there") as refused:
+            client.chat.completions.create(**asked)
+        assert refused.value.response.headers["x-should-retry"] == "false"
+        with pytest.raises(openai.APIError, match="waits for approval"):
+            list(client.chat.completions.create(**asked, stream=True))
 
 
 def test_a_rejected_call_is_not_made(client: httpx.Client, model: FakeModelServer, booking: BookingServer) -> None:

@@ -41,6 +41,9 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
     if isinstance(body, dict):
         if "messages" in body:
             body["messages"] = [{"role": "user", "content": "How do I apply?"}]  # the last has to be a question
+        elif "input" in body:
+            body["input"] = "How do I apply?"
+            body.pop("previous_response_id", None)  # of those that there are
         elif body.get("session_id") is not None:
             headers.pop("X-Conversation-Id", None)
         elif case.path.startswith("/v1/chat") and "X-Conversation-Id" not in headers:

@@ -1,0 +1,155 @@
+"""A run as a response of OpenAI's API, and its id.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from api.openai.answers import OpenAiExtras, OpenAiUrlCitation, describe_extras, find_annotations, read_seconds
+from api.schemas import WaitingCallOut
+from utils.errors import NotFound
+
+_ID = re.compile(r"resp_(?:([A-Za-z0-9_-]{1,128})_)?([0-9a-f]{32})", re.ASCII)
+_STATUSES = {"processing": "in_progress", "waiting": "incomplete"}
+# What holds for every response: how a bot answers is no matter of the request.
+_FIXED: Mapping[str, Any] = {
+    "object": "response",
+    "incomplete_details": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": False,
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "none",
+    "tools": [],
+    "top_p": None,
+    "truncation": "disabled",
+    "usage": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request said of its response, which is not kept."""
+
+    background: bool | None = None
+    previous_response_id: str | None = None
+
+
+class OpenAiOutputText(BaseModel):
+    """The answer, with a mark such as [1] after each sentence."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: list[OpenAiUrlCitation]
+    logprobs: list[None] = Field(max_length=0)
+
+
+class OpenAiOutputMessage(BaseModel):
+    """The answer."""
+
+    type: Literal["message"]
+    id: str
+    status: Literal["in_progress", "completed"]
+    role: Literal["assistant"]
+    content: list[OpenAiOutputText]
+
+
+class OpenAiResponseError(BaseModel):
+    """Why it failed."""
+
+    code: str = Field(examples=["server_error"])
+    message: str
+
+
+class OpenAiTextFormat(BaseModel):
+    """Text alone."""
+
+    format: dict[str, str]
+
+
+class OpenAiResponseOut(OpenAiExtras):
+    """A response; `incomplete`, with `waiting_for`, while a call of a tool waits for approval."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    completed_at: int | None
+    status: Literal["in_progress", "completed", "failed", "cancelled", "incomplete"]
+    background: bool | None = Field(description="As it was sent; null where the response is read again.")
+    previous_response_id: str | None = Field(description="As it was sent; null where the response is read again.")
+    model: str
+    output: list[OpenAiOutputMessage]
+    error: OpenAiResponseError | None
+    waiting_for: WaitingCallOut | None = None
+    incomplete_details: None
+    instructions: None
+    max_output_tokens: None
+    metadata: dict[str, str]
+    parallel_tool_calls: bool
+    temperature: None
+    text: OpenAiTextFormat
+    tool_choice: Literal["none"]
+    tools: list[None] = Field(max_length=0)
+    top_p: None
+    truncation: Literal["disabled"]
+    usage: None
+
+
+def make_response_id(conversation_id: str, run_id: str) -> str:
+    """The id of the response that a run gives: it names its conversation, which is kept for longer than the run."""
+    return f"resp_{run_id}" if conversation_id == run_id else f"resp_{conversation_id}_{run_id}"
+
+
+def read_response_id(response_id: str) -> tuple[str, str]:
+    """The conversation and the run of a response.
+
+    Raises:
+        NotFound: it is no id of a response.
+    """
+    found = _ID.fullmatch(response_id)
+    if found is None:
+        raise NotFound("Response not found.")
+    return found[1] or found[2], found[2]
+
+
+def describe_response(run: Mapping[str, Any], sent: Sent | None = None, *, text: str | None = None) -> dict[str, Any]:
+    """The members of a response; *run* as `describe_run` tells of it, *text* the answer as it was streamed, if so."""
+    result, problem = run["result"], run["problem"]
+    extras = {"citations": [], "answered": None, "conversation_id": run["conversation_id"], "run_id": run["id"]}
+    return {
+        **_FIXED,
+        **(describe_extras(result) if result else extras),
+        "id": make_response_id(run["conversation_id"], run["id"]),
+        "created_at": read_seconds(run["created_at"]),
+        "completed_at": read_seconds(result["created_at"]) if result else None,
+        "status": _STATUSES.get(run["status"], run["status"]),
+        **asdict(sent or Sent()),
+        "model": run["bot_id"],
+        "output": [describe_message(run["id"], result, text)] if result else [],
+        "error": {"code": "server_error", "message": problem["detail"]} if problem else None,
+        "waiting_for": run["waiting_for"],
+    }
+
+
+def describe_message(run_id: str, result: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+    """The answer as an item of the output."""
+    said = result["answer"] if text is None else text
+    part = describe_part(said, list(find_annotations(said, result["citations"])))
+    return {**begin_message(run_id), "status": "completed", "content": [part]}
+
+
+def begin_message(run_id: str) -> dict[str, Any]:
+    """The item while it is empty."""
+    return {"type": "message", "id": f"msg_{run_id}", "status": "in_progress", "role": "assistant", "content": []}
+
+
+def describe_part(text: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one part of the answer."""
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
