@@ -69,6 +69,10 @@ def test_the_key_of_the_chat_page_can_do_nothing_but_chat_read_conversations_and
         else:
             assert answered.status_code == 403, path
             problem = answered.json()
+            if "error" in problem:  # in OpenAI's shape
+                assert problem["error"]["code"] == "forbidden"
+                assert scope in problem["error"]["message"]
+                continue
             assert problem["type"].endswith(":forbidden")
             assert problem["required_scope"] == scope
             assert scope in problem["detail"]
