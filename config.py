@@ -562,6 +562,11 @@ class Settings(BaseSettings):
     tool_modules: Annotated[list[str], NoDecode] = Field(
         [], description="Python modules with tools of your own, as my_tools,more_tools; see docs/tools.md."
     )
+    mcp_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Private addresses or networks that MCP servers of `flask mcp add` may be on, with commas. Unset: "
+        "public ones alone.",
+    )
     tool_max_steps: int = Field(6, ge=1, le=50, description="Decisions about tools in a turn; then it answers.")
     tool_max_calls: int = Field(8, ge=1, le=100, description="Calls of tools in a turn.")
     tool_max_tokens: int = Field(
@@ -594,6 +599,7 @@ class Settings(BaseSettings):
         "crawl_ports",
         "model_networks",
         "data_source_networks",
+        "mcp_networks",
         "verify_model_languages",
         "tool_modules",
         mode="before",
@@ -707,7 +713,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is not like example.org, *.example.org or [::1], without a port")
         return hosts
 
-    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks", "data_source_networks")
+    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks", "data_source_networks", "mcp_networks")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:

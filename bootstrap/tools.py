@@ -1,4 +1,4 @@
-"""The tools of a service: the search of the documents, questions to data sources, and those that TOOL_MODULES names."""
+"""The tools of a service: search, questions to data sources, those of TOOL_MODULES and of allowed MCP servers."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -11,6 +11,7 @@ from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
 from agents.tools.turn import ToolLimits
 from auth.principal import Principal
+from bootstrap.mcp_servers import make_mcp_tools
 from config import Settings
 from retrieval.search import Retriever
 from utils.processes import StartError
@@ -22,11 +23,11 @@ def open_tools(
     """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
 
     Raises:
-        StartError: a module of TOOL_MODULES cannot be used; the message says which, and why.
+        StartError: a module of TOOL_MODULES, or what is kept of an MCP server, cannot be used; it says which, and why.
     """
     try:
         own = [make_search_tool(retriever), make_data_tool(ask_data, understands_data)]
-        return ToolRegistry([*own, *_load_modules(settings.tool_modules)])
+        return ToolRegistry([*own, *_load_modules(settings.tool_modules), *make_mcp_tools(settings)])
     except UnusableTool as exc:
         raise StartError(f"TOOL_MODULES: {exc}") from exc
 

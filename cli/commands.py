@@ -26,6 +26,7 @@ from cli.indexes import index
 from cli.jobs import datasets, jobs
 from cli.keys import api_key
 from cli.links import links
+from cli.mcp import mcp
 from cli.migrate_data import migrate_data
 from cli.models import model
 from cli.operator import announce_stores, json_option, operator, read_as_operator, records, settings, tenant_option
@@ -49,7 +50,7 @@ STALLED_S = 60.0
 
 def register_commands(app: Flask) -> None:
     """Add the commands to the app's `flask` command line."""
-    documents_and_jobs = (load, documents, bot, model, conflicts, datasets, links, jobs, crawl)
+    documents_and_jobs = (load, documents, bot, model, conflicts, datasets, links, jobs, crawl, mcp)
     others = (data, populate_sample_db, api_key, evaluate, ratings, migrate_data, state, tenant, index, log_id)
     for command in (*documents_and_jobs, *others):
         app.cli.add_command(command)
