@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from agents.runs.handle import RunHandle
-from agents.runs.record import Event, RunRecord
+from agents.runs.record import Event, RunRecord, extract_result
 from agents.tools.turn import Approval
 from api.access import requires
 from api.chat import stream_run
@@ -22,7 +22,7 @@ from api.sse import LAST_EVENT, number_after
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, find_charge
 from auth.principal import Principal
 from auth.scopes import Scope
-from utils.errors import Conflict, Forbidden
+from utils.errors import Conflict, Forbidden, NotFound
 from utils.validation import REQUEST_ID, check_run_id
 
 runs_blueprint = APIBlueprint("runs", __name__, abp_tags=[Tag(name="Runs", description="Answers under way.")])
@@ -40,6 +40,12 @@ class RunPath(BaseModel):
     """Which run."""
 
     run_id: RunId = Field(description="As X-Run-Id and every event say.")
+
+
+class ChartPath(RunPath):
+    """Which chart of which run."""
+
+    number: int = Field(ge=1, le=100, description="Counted from 1, in the order of `tool_calls`.")
 
 
 @runs_blueprint.get(
@@ -78,6 +84,31 @@ async def follow_run(ctx: Principal, path: RunPath) -> Response:
     response = stream_run(ctx, run, number_after(request.headers.get(LAST_EVENT), record.id))
     response.headers.update({CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id})
     return response
+
+
+@runs_blueprint.get(
+    "/v1/runs/<run_id>/charts/<int:number>",
+    operation_id="getRunChart",
+    summary="Get a chart of an answer as a picture",
+    responses={
+        200: {
+            "description": "The picture.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **_REFUSALS,
+    },
+)
+@requires(Scope.CHAT_WRITE)
+async def show_chart(ctx: Principal, path: ChartPath) -> Response:
+    """A PNG; 404 where the answer has no such chart, 503 where none can be drawn."""
+    _, run = await _find(ctx, path)
+    last = await run.end()
+    result = extract_result(last) if last and last["type"] == "done" else {}
+    charts = [call["chart"] for call in result.get("tool_calls", []) if call.get("chart")]
+    if not 0 < path.number <= len(charts):
+        raise NotFound(f"The answer has no chart {path.number}: it has {len(charts)}.")
+    picture = await services().charts.draw(charts[path.number - 1]["spec"])
+    return Response(picture, mimetype="image/png", headers={"Content-Disposition": "inline; filename=chart.png"})
 
 
 @runs_blueprint.post(

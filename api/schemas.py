@@ -119,6 +119,13 @@ class ClarificationOut(BaseModel):
     choices: list[str] = Field(description="What it may be about; one of them, sent as the next message, answers.")
 
 
+class ChartOut(BaseModel):
+    """A chart, as Vega-Lite has it; its figures are in `spec.data.values`."""
+
+    alt: str = Field(description="What it shows, in words.")
+    spec: dict[str, Any] = Field(description="To be drawn by any program for Vega-Lite 6; it names no address.")
+
+
 class ToolCallOut(BaseModel):
     """A call of a tool that was made for an answer."""
 
@@ -128,6 +135,9 @@ class ToolCallOut(BaseModel):
         description="unknown: it did not answer, and whether it has changed something is not known."
     )
     duration_ms: float
+    chart: ChartOut | None = Field(
+        None, description="What it drew; `GET /v1/runs/{run_id}/charts/{number}` gives the picture of the first as 1."
+    )
 
 
 class WaitingCallOut(BaseModel):

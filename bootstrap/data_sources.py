@@ -166,11 +166,12 @@ class DataSources:
             try:
                 written = await asker.ask(asked, question, chat)
                 most_rows = self._settings.head_rows
-                return DataAnswer(_make_table(asked, question, written.sql, written.result, most_rows))
+                table = _make_table(asked, question, written.sql, written.result, most_rows)
+                return DataAnswer(table, written.result)
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
         sql, understood, result = await self._run(partial(ask_by_rules, asked, question, self._vocabularies))
-        return DataAnswer(_make_table(asked, question, sql, result, _MOST_ROWS_TOLD), understood)
+        return DataAnswer(_make_table(asked, question, sql, result, _MOST_ROWS_TOLD), result, understood)
 
     async def understands(self, ctx: Principal, question: str) -> bool:
         """Whether rules understand all of a question to the principal's only data source, see `is_understood`."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from agents.tools.chart import DRAW_CHART
 from agents.tools.data import QUERY_DATA
 from auth.principal import DEFAULT_BOT, Principal
 from bootstrap.data_sources import make_spec
@@ -24,6 +25,7 @@ from utils.validity import today
 FILE = "sample-maintenance.db"
 NAME = "Maintenance"
 _DESCRIPTION = "Sample data: the machines of an invented plant, when maintenance is due, and what was done."
+_TOOLS = (QUERY_DATA, DRAW_CHART)
 _BY_START, _BY_COMMAND = 1, 2  # who made the file: what a command made stays
 _NO_FOLDER = "There is no folder for SQLite files: set DATA_SOURCE_DIR."
 
@@ -112,11 +114,11 @@ def _give_tool(session: Session, ctx: Principal, bot_id: str) -> None:
     except NotFound:
         if bot_id != DEFAULT_BOT:
             raise
-        create_bot(session, ctx, DEFAULT_BOT, "Default", BotAnswers(tools=[QUERY_DATA]))
+        create_bot(session, ctx, DEFAULT_BOT, "Default", BotAnswers(tools=[*_TOOLS]))
         return
     tools = answers.get("tools", [])
-    if QUERY_DATA not in tools:
-        change_bot(session, ctx, bot_id, answers={**answers, "tools": [*tools, QUERY_DATA]})
+    if missing := [name for name in _TOOLS if name not in tools]:
+        change_bot(session, ctx, bot_id, answers={**answers, "tools": [*tools, *missing]})
 
 
 def _take_tool(session: Session, ctx: Principal) -> None:
@@ -124,5 +126,5 @@ def _take_tool(session: Session, ctx: Principal) -> None:
         answers = get_bot(session, ctx, DEFAULT_BOT).answers
     except NotFound:
         return
-    if answers == BotAnswers(tools=[QUERY_DATA]):
+    if answers == BotAnswers(tools=[*_TOOLS]):
         remove_bot(session, ctx, DEFAULT_BOT)

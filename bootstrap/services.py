@@ -32,6 +32,7 @@ from domain.document_files import DocumentFiles
 from domain.keys import create_first_key
 from indexing.active import ActiveIndex
 from ingestion.library import Library
+from providers.charts.renderer import ChartRenderer
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
@@ -63,6 +64,7 @@ class Services:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    charts: ChartRenderer
     serving: ActiveIndex
     model: AnswerModel
     monitor: Monitor
@@ -131,6 +133,7 @@ async def open_services(
             tenant_models=agent.tenant_models,
             tools=agent.tools,
             data_sources=agent.data_sources,
+            charts=ChartRenderer(sandbox.start),
             serving=search.serving,
             model=search.model,
             monitor=await start_monitor(stores, search, agent, background, disk),

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from langchain_core.language_models import BaseChatModel
 
+from agents.tools.chart import make_chart_tool
 from agents.tools.data import AskData, DataAnswer, UnderstandsData, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
@@ -26,7 +27,11 @@ def open_tools(
         StartError: a module of TOOL_MODULES, or what is kept of an MCP server, cannot be used; it says which, and why.
     """
     try:
-        own = [make_search_tool(retriever), make_data_tool(ask_data, understands_data)]
+        own = [
+            make_search_tool(retriever),
+            make_data_tool(ask_data, understands_data),
+            make_chart_tool(ask_data, understands_data),
+        ]
         return ToolRegistry([*own, *_load_modules(settings.tool_modules), *make_mcp_tools(settings)])
     except UnusableTool as exc:
         raise StartError(f"TOOL_MODULES: {exc}") from exc

@@ -213,6 +213,16 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
         due = ask(client, "How many machines are due for maintenance this month?", "due").json()
         assert ("number of equipment: 15. [1]" in due["answer"], due["tool_calls"][0]["name"]) == (True, "query_data")
         assert due["support"]["sentences"][0]["status"] == "supported"
+        for question in ("How many machines for each status as a bar chart?", "en un gráfico de líneas"):
+            drawn = ask(client, question, "chart").json()
+            [call] = drawn["tool_calls"]
+            assert (call["name"], call["chart"]["spec"]["data"]["values"][0]["x"]) == ("draw_chart", "Active"), drawn
+            assert call["chart"]["spec"]["mark"]["type"] == ("bar" if "bar" in question else "line")
+            address = f"/v1/runs/{drawn['run_id']}/charts/1"
+        assert client.get(address).content.startswith(b"\x89PNG")
+        assert client.get(address.replace("charts/1", "charts/2")).status_code == 404
+        with service.client(service.new_key("globex")) as globex:
+            assert globex.get(address).status_code == 404
         acme = service.new_key("acme")
         with service.client(acme) as other:
             dataset = other.post("/v1/tenant/datasets", json={"name": "clubs"}).json()["id"]

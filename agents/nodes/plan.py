@@ -101,11 +101,13 @@ async def _ask(
 
 
 async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
-    question = standalone_question(spoken(state["messages"])[:-1], state["query"])
+    *history, newest = spoken(state["messages"])
+    question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters)
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    if call := await _read_question(question, tools, turn.principal):
+    previous = next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
+    if call := await _read_question(newest.text, previous, tools, turn.principal):
         return Decision("calls", [call])
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
@@ -113,10 +115,10 @@ async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools)
     )
 
 
-async def _read_question(question: str, tools: Sequence[Tool], principal: Principal) -> AskedCall | None:
+async def _read_question(question: str, previous: str, tools: Sequence[Tool], principal: Principal) -> AskedCall | None:
     """The call of the first tool that understands all of *question*; None where none does."""
     for tool in tools:
-        arguments = await tool.read_question(principal, question) if tool.read_question else None
+        arguments = await tool.read_question(principal, question, previous) if tool.read_question else None
         if arguments is not None:
             return AskedCall(tool.name, arguments)
     return None

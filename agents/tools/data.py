@@ -12,39 +12,43 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.questions.reading import QuestionRefused
+from datasources.results import Result
 from utils.errors import ProblemError
 from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
-_TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
+TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
 _LONGEST_QUESTION = 500
+ASK_PROPERTIES = {
+    "question": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": _LONGEST_QUESTION,
+        "description": "One question about figures, in words, that can be understood without the conversation.",
+    },
+    "data_source": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 200,
+        "description": "The name of the data source; may be left out where there is one alone.",
+    },
+}
 _PARAMETERS = {
     "type": "object",
-    "properties": {
-        "question": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": _LONGEST_QUESTION,
-            "description": "One question about figures, in words, that can be understood without the conversation.",
-        },
-        "data_source": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 200,
-            "description": "The name of the data source; may be left out where there is one alone.",
-        },
-    },
+    "properties": ASK_PROPERTIES,
     "required": ["question"],
     "additionalProperties": False,
 }
+ASKING_FAILS = (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
 class DataAnswer:
-    """What a question to a database gave. `understood`: what it asks for in words; "" where a language model wrote the
-    query."""
+    """What a question to a database gave: `table` is what of `result` an answer may rest on. `understood`: what it asks
+    for in words; "" where a language model wrote the query."""
 
     table: QueryTable
+    result: Result
     understood: str = ""
 
 
@@ -64,11 +68,11 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
             answer = await ask(call.principal, said["question"], said.get("data_source"), call.chat)
         except ProblemError as exc:
             raise ToolFailed(exc.detail) from exc
-        except (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable) as exc:
+        except ASKING_FAILS as exc:
             raise ToolFailed(str(exc)) from exc
-        return ToolResult("\n".join(_describe(answer)), table=answer.table)
+        return ToolResult("\n".join(describe_answer(answer)), table=answer.table)
 
-    async def read_question(principal: Principal, question: str) -> Mapping[str, Any] | None:
+    async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         is_short = len(question) <= _LONGEST_QUESTION
         return {"question": question} if is_short and await understands(principal, question) else None
 
@@ -78,13 +82,13 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         _PARAMETERS,
         run,
         scopes=frozenset({Scope.CHAT_WRITE}),
-        timeout_s=_TIMEOUT_S,
+        timeout_s=TIMEOUT_S,
         most_characters=60_000,
         read_question=read_question,
     )
 
 
-def _describe(answer: DataAnswer) -> Iterator[str]:
+def describe_answer(answer: DataAnswer) -> Iterator[str]:
     """The figures in sentences: of one row a line, in which each is named."""
     table = answer.table
     if not answer.understood:

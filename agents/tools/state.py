@@ -27,6 +27,7 @@ class CallRecord(TypedDict):
     error: str
     reason: NotRequired[str]  # of its failure, as the tool gave it for people
     table: NotRequired[dict[str, Any]]  # what a query gave
+    chart: NotRequired[dict[str, Any]]
     ms: int
 
 
@@ -79,6 +80,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
     call["status"], call["text"] = "done", result.text
     if result.table is not None:
         call["table"] = dump_table(result.table)
+    if result.chart is not None:
+        call["chart"] = dict(result.chart)
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
@@ -103,7 +106,13 @@ def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
     """The calls as an answer tells of them."""
     calls: Sequence[CallRecord] = state["calls"] if state else ()
     return [
-        {"call_id": call["call_id"], "name": call["name"], "status": call["status"], "duration_ms": call["ms"]}
+        {
+            "call_id": call["call_id"],
+            "name": call["name"],
+            "status": call["status"],
+            "duration_ms": call["ms"],
+            **({"chart": call["chart"]} if "chart" in call else {}),
+        }
         for call in calls
     ]
 

@@ -49,12 +49,14 @@ class ToolCall:
 class ToolResult:
     """What a call gave: `text` that a sentence of an answer may rest on, in plain words; or `found`, passages.
 
-    `table`: the result of a query that `text` tells of; figures of the answer are held to its cells.
+    `table`: the result of a query that `text` tells of; figures of the answer are held to its cells. `chart`: `spec`, a
+    chart in Vega-Lite, and `alt`, what it shows in words.
     """
 
     text: str = ""
     found: SearchResult | None = None
     table: QueryTable | None = None
+    chart: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ class Tool:
             tried again with the same idempotency key.
         timeout_s: after so many seconds it is given up.
         most_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
-        read_question: the arguments for a question that it understands as a whole, None for any other. Where there is
-            no language model, it is asked before the documents are searched.
+        read_question: the arguments for a question that it understands as a whole, None for any other; it is also given
+            the question before, "" without one. Where there is no language model, it is asked before the documents are
+            searched.
     """
 
     name: str
@@ -83,7 +86,7 @@ class Tool:
     has_side_effects: bool = False
     timeout_s: float = 20.0
     most_characters: int = 20_000
-    read_question: Callable[[Principal, str], Awaitable[Mapping[str, Any] | None]] | None = field(
+    read_question: Callable[[Principal, str, str], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )
 

@@ -609,9 +609,9 @@ def test_whoever_writes_bots_sees_which_tools_they_may_name(
     for caller in (client, globex):
         first = caller.get("/v1/tenant/tools", params={"limit": 6}).json()
         rest = caller.get(first["next"]).json()
-        assert (first["total"], rest["total"], rest["offset"], rest["next"]) == (11, 11, 6, None)
+        assert (first["total"], rest["total"], rest["offset"], rest["next"]) == (12, 12, 6, None)
         tools = {tool["name"]: tool for tool in first["available_tools"] + rest["available_tools"]}
-        assert list(tools) == sorted([*ALL, "query_data", "search_documents"])
+        assert list(tools) == sorted([*ALL, "draw_chart", "query_data", "search_documents"])
     booking = tools["book_room"]
     assert (booking["has_side_effects"], booking["scopes"]) == (True, [])
     assert booking["parameters"]["required"] == ["room", "day"]

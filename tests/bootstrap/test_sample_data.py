@@ -30,6 +30,7 @@ from utils.validity import today
 CTX = make_operator(DEFAULT_TENANT)
 VISITOR = make_visitor(make_page_principal(), "somebody")
 QUESTIONS = json.loads((Path(__file__).parents[1] / "samples" / "questions.json").read_text(encoding="utf-8"))
+TOOLS = ["query_data", "draw_chart"]
 DUE = "SELECT count(*) FROM equipment WHERE next_maintenance BETWEEN date('now', 'start of month') AND :last"
 COUNT, BY_STATUS = "SELECT count(*) FROM equipment", "SELECT status, count(*) FROM equipment GROUP BY status"
 AVERAGE = "SELECT avg(downtime_minutes) FROM maintenance_cycle"
@@ -112,7 +113,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
         tool = make_data_tool(sources.ask, sources.understands)
         for question, sql in ASKED:
             assert tool.read_question is not None
-            assert await tool.read_question(VISITOR, question) == {"question": question}, question
+            assert await tool.read_question(VISITOR, question, "") == {"question": question}, question
             text = (await tool.run(ToolCall(VISITOR, BotConfig(), {"question": question}, "key"))).text
             rows = connection.execute(sql).fetchall() if sql else [(DUE_THIS_MONTH,)]
             told = [line for line in text.splitlines()[:-2] if not line.startswith(("These are", "Over all"))]
@@ -137,7 +138,7 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
     file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
     for _ in range(2):
         follow_samples(settings, database, CTX)
-        assert list_tools(database) == ["query_data"]
+        assert list_tools(database) == TOOLS
     with database.writing() as session:
         assert data_sources.find_only_source(session, CTX).version == 2
         bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": []})
@@ -150,8 +151,8 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
         bots.create_bot(session, GLOBEX, "plant", "Plant", {"tools": []})
     assert populate_by_command(settings, database, GLOBEX, "plant") == "Maintenance"
     with database.writing() as session:
-        assert bots.get_bot(session, GLOBEX, "plant").answers == {"tools": ["query_data"]}
-        bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": ["query_data"]})
+        assert bots.get_bot(session, GLOBEX, "plant").answers == {"tools": TOOLS}
+        bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": TOOLS})
         replace_document(session, CTX, "upload/leave.md", content("Leave is granted."))
     for ctx in (CTX, GLOBEX):
         follow_samples(settings, database, ctx)

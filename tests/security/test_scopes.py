@@ -25,6 +25,7 @@ OF_ONE_BOT = {
     ("POST", "/v1/chat/stream"): 400,
     ("GET", "/v1/runs/<run_id>"): 404,
     ("GET", "/v1/runs/<run_id>/events"): 404,
+    ("GET", "/v1/runs/<run_id>/charts/<int:number>"): 404,
     ("POST", "/v1/runs/<run_id>/cancel"): 404,
     ("POST", "/v1/runs/<run_id>/resume"): 404,
     ("GET", "/v1/models"): 200,

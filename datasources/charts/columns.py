@@ -1,0 +1,46 @@
+"""What the columns of a result hold: figures, times, or kinds of things."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from datasources.results import Result
+from utils.query_tables import Cell
+
+Kind = Literal["number", "time", "category"]
+_MOMENT = re.compile(r"\d{4}-\d\d(-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([+-]\d\d:?\d\d|Z)?)?)?")
+_YEAR = re.compile(r"year|año|ano|tahun", re.IGNORECASE)
+_FIRST_YEAR, _LAST_YEAR = 1500, 2500
+
+
+@dataclass(frozen=True)
+class ChartColumn:
+    """A column with its cells."""
+
+    name: str
+    cells: Sequence[Cell]
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What it holds; nothing at all counts as kinds of things."""
+        known = [cell for cell in self.cells if cell is not None]
+        if known and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in known):
+            return "time" if self._holds_years(known) else "number"
+        is_time = bool(known) and all(isinstance(cell, str) and _MOMENT.fullmatch(cell) for cell in known)
+        return "time" if is_time else "category"
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different cells it has."""
+        return len(set(map(str, self.cells)))
+
+    def _holds_years(self, known: Sequence[Cell]) -> bool:
+        is_named = _YEAR.search(self.name) is not None
+        return is_named and all(isinstance(cell, int) and _FIRST_YEAR < cell < _LAST_YEAR for cell in known)
+
+
+def read_columns(result: Result) -> list[ChartColumn]:
+    """The columns of *result*, in their order."""
+    return [ChartColumn(name, [row[at] for row in result.rows]) for at, name in enumerate(result.columns)]

@@ -1,0 +1,1 @@
+"""Pictures of charts, drawn in a process of the sandbox."""

@@ -1,0 +1,142 @@
+"""Charts of results: chosen by what these hold, valid Vega-Lite, and without anything but their figures."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair
+import pytest
+from jsonschema import Draft7Validator
+from pydantic import ValidationError
+
+from datasources.charts.choosing import choose_chart
+from datasources.charts.grammar import AGGREGATES, MARKS, Chart, ChartRefused
+from datasources.charts.spec import MOST_BARS, MOST_POINTS, make_spec
+from datasources.charts.words import read_chart_words
+from datasources.results import Result
+
+STATUS = (("Active", 42), ("Maintenance", 12), ("Stopped", 6))
+MONTHS = (("2026-09-01", 3), ("2026-10-01", 5), ("2026-11-01", 4))
+PLACES = (("2026-09", "North", 3), ("2026-09", "South", 1), ("2026-10", "North", 2), ("2026-10", "South", 5))
+
+
+@cache
+def validator() -> Draft7Validator:
+    """Of Vega-Lite's own schema, as Altair brings it."""
+    schema = Path(altair.__file__).parent / "vegalite" / "v6" / "schema" / "vega-lite-schema.json"
+    return Draft7Validator(json.loads(schema.read_text(encoding="utf-8")))
+
+
+def make_result(names: str, rows: Any) -> Result:
+    return Result("", tuple(names.split(",")), tuple(map(tuple, rows)), False)
+
+
+def check(chart: Chart, result: Result) -> dict[str, Any]:
+    """The spec of *chart*, which is valid, and names only fields of its data."""
+    spec = make_spec(chart, result).spec
+    assert [error.message for error in validator().iter_errors(spec)] == []
+    fields = [channel["field"] for channel in spec["encoding"].values() if "field" in channel]
+    assert all(set(fields) <= set(row) for row in spec["data"]["values"])
+    assert set(spec["data"]) == {"values"}
+    assert (spec["width"] <= 2_000, spec["height"] <= 2_000) == (True, True)
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "asked", "chosen"),
+    [
+        ("status,n", STATUS, None, ("bar", "status", "n", None)),
+        ("status,share", (("a", 0.4), ("b", 0.6)), None, ("bar", "status", "share", None)),
+        ("month,n", MONTHS, None, ("line", "month", "n", None)),
+        ("month,n", MONTHS, "bar", ("bar", "month", "n", None)),
+        ("n,year", ((3, 2024), (4, 2025)), None, ("line", "year", "n", None)),
+        ("hours,cost", ((1, 2.5), (2, 3.5)), None, ("point", "hours", "cost", None)),
+        ("name,hours,cost", (("a", 1, 2), ("b", 2, 3)), "point", ("point", "hours", "cost", "name")),
+        ("month,place,n", PLACES, None, ("line", "month", "n", "place")),
+        ("place,month,n", [(b, a, c) for a, b, c in PLACES], None, ("line", "month", "n", "place")),
+        ("place,kind,n", (("N", "a", 1), ("N", "b", 2), ("S", "a", 3)), None, ("bar", "place", "n", "kind")),
+        ("place,kind,n", (("N", "a", 1), ("N", "b", 2), ("S", "a", 3)), "rect", ("rect", "place", "kind", "n")),
+        ("place,n", (("N", 1), ("N", 2), ("S", 3)), None, ("point", "place", "n", None)),
+        ("place,n", (("N", None), ("S", 3)), None, ("bar", "place", "n", None)),
+    ],
+)
+def test_the_chart_follows_from_what_the_result_holds(
+    names: str, rows: Any, asked: Any, chosen: tuple[str, str, str, str | None]
+) -> None:
+    result = make_result(names, rows)
+    chart = choose_chart(result, mark=asked, title="Title")
+    assert (chart.mark, chart.x, chart.y, chart.colour) == chosen
+    check(chart, result)
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"), [("n", ((15,),)), ("name", (("a",), ("b",))), ("name,n", ()), ("name,n", (("a", 1),))]
+)
+def test_what_cannot_be_drawn_is_refused_with_a_reason(names: str, rows: Any) -> None:
+    with pytest.raises(ChartRefused, match="Ask for"):
+        choose_chart(make_result(names, rows))
+
+
+def test_every_sentence_of_the_grammar_is_valid_vega_lite_or_refused() -> None:
+    result = make_result("place,month,n,m", [(b, a, c, c * 2) for a, b, c in PLACES])
+    places = (("place", "n", None), ("month", "n", "place"), ("n", "m", None), ("month", "place", "n"))
+    drawn = 0
+    for mark in MARKS:
+        for aggregate in AGGREGATES:
+            for x, y, colour in places:
+                try:
+                    check(Chart(mark=mark, x=x, y=y, colour=colour, aggregate=aggregate), result)
+                    drawn += 1
+                except ChartRefused:
+                    assert (y == "place") != (mark == "rect")
+    assert drawn > 80
+    with pytest.raises(ChartRefused, match=r"no column 'secret'\. It has: place, month"):
+        make_spec(Chart(mark="bar", x="secret", y="n"), result)
+    for wrong in ({"mark": "image"}, {"mark": "geoshape"}, {"aggregate": "exec"}, {"url": "x"}, {"x": ""}):
+        with pytest.raises(ValidationError):
+            Chart(**{"mark": "bar", "x": "place", "y": "n", **wrong})
+
+
+def test_names_and_cells_stay_texts_and_large_results_small_charts() -> None:
+    hostile = "datum.x['a']; url=http://127.0.0.1/"
+    result = make_result(f"{hostile},a.b[0]", [(f"{hostile}{number}" + "x" * 500, number) for number in range(3_000)])
+    spec = check(choose_chart(result, title="t" * 200), result)
+    assert {name for row in spec["data"]["values"] for name in row} == {"x", "y"}
+    assert len(spec["data"]["values"]) == MOST_BARS
+    assert spec["description"].endswith("and 2990 more.")
+    many = make_result("a,b", [(number, number / 7) for number in range(3_000)])
+    assert len(check(choose_chart(many), many)["data"]["values"]) == MOST_POINTS
+    assert len(json.dumps(spec)) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("question", "rest", "mark"),
+    [
+        ("How many machines for each status as a bar chart?", "How many machines for each status ?", "bar"),
+        ("Draw a line chart of the number of jobs for each day", "the number of jobs for each day", "line"),
+        ("Show that as a pie chart, please", "", "bar"),
+        ("¿Cuántas máquinas hay para cada estado en un gráfico de barras?",
+         "¿Cuántas máquinas hay para cada estado ?", "bar"),
+        ("en un gráfico de líneas", "", "line"),
+        ("Berapa jumlah mesin untuk setiap status dalam grafik batang?",
+         "Berapa jumlah mesin untuk setiap status ?", "bar"),
+        ("sebagai grafik garis", "", "line"),
+        ("Gambarkan grafik jumlah mesin untuk setiap status", "jumlah mesin untuk setiap status", None),
+    ],
+)  # fmt: skip
+def test_the_words_for_a_chart_are_told_from_the_question(question: str, rest: str, mark: str | None) -> None:
+    words = read_chart_words(question)
+    assert words is not None
+    assert (words.question, words.mark) == (rest, mark)
+    assert read_chart_words("How many machines are there in the bar?") is None
+
+
+def test_the_alternative_text_says_what_is_to_be_seen() -> None:
+    result = make_result("status,n", STATUS)
+    chart = choose_chart(result)
+    told = {language: make_spec(chart, result, language).alt for language in ("en", "es", "id", "de")}
+    assert told["en"] == "Bar chart: n / status. Active: 42; Maintenance: 12; Stopped: 6."
+    assert told["es"].startswith("Gráfico de barras: ")
+    assert told["id"].startswith("Grafik batang: ")
+    assert told["de"] == told["en"]
