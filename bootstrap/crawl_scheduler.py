@@ -17,6 +17,7 @@ from config import Settings
 from domain import crawls
 from domain.db import Database
 from domain.document_files import DocumentFiles
+from domain.jobs import is_any_open
 from ingestion.crawl.crawler import Crawler, CrawlRules
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.jobs import tidy_crawls
@@ -113,12 +114,15 @@ class CrawlScheduler:
 
     def _due(self) -> list[_Due]:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
-        tidy_crawls(self._database)  # also where nobody works on documents
+        if is_any_open(self._database):
+            tidy_crawls(self._database)  # also where nobody works on documents
         with self._database.reading() as session:
             scheduled = crawls.list_tenants_to_queue(session, WORKER)
         for ctx in scheduled:
             with self._database.writing() as session:
                 crawls.queue_due(session, ctx, WORKER)
+        if not is_any_open(self._database):
+            return []
         with self._database.reading() as session:
             waiting = [(ctx, crawls.list_due(session, ctx)) for ctx in crawls.list_tenants_with_due(session)]
         most = max((len(sources) for _, sources in waiting), default=0)

@@ -9,6 +9,7 @@ from bootstrap.stores import open_originals
 from config import Settings
 from domain.db import Database, open_database
 from domain.document_files import DocumentFiles
+from domain.jobs import is_any_open
 from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED, Quotas
 from ingestion.chunking import ChunkSizes
@@ -52,7 +53,9 @@ class Ingesting:
     def make_pool(self, workers: int) -> JobWorkerPool:
         """So many workers in threads of this process, and one more for small files; none if *workers* is 0."""
         make = partial(self.make_worker, large_at_once=workers)
-        return JobWorkerPool(make, self.tidy, count=workers + SMALL_WORKERS if workers else 0)
+        open_jobs = partial(is_any_open, self.database)
+        count = workers + SMALL_WORKERS if workers else 0
+        return JobWorkerPool(make, self.tidy, is_any_open=open_jobs, count=count)
 
     def tidy(self) -> None:
         """Give on what dead workers hold, and end the jobs whose documents are in the index."""

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from auth.principal import Principal
 from domain.db_errors import describe_damage, translate_errors
 from domain.engines import CONNECT_TIMEOUT_S, open_engine
-from domain.tenant_filters import BOUND_TENANT, SCOPE, TenantFilterMissing, require_tenant_filters
+from domain.tenant_filters import BOUND_TENANT, EVERY_TENANT, SCOPE, TenantFilterMissing, require_tenant_filters
 from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -82,8 +82,17 @@ class Database:
         """
         if statement.get_execution_options().get(SCOPE) != BOUND_TENANT:
             raise TenantFilterMissing("Make the statement by `prepare` of domain/scoping.py.")
+        return self._find(statement, {**values, "tenant_id": ctx.tenant_id})
+
+    def exists_everywhere(self, statement: Select[Any]) -> bool:
+        """Whether *statement*, made by `scoping.select_everywhere`, finds anything; as cheap as `find`."""
+        if statement.get_execution_options().get(SCOPE) != EVERY_TENANT:
+            raise TenantFilterMissing("Make the statement by `select_everywhere` of domain/scoping.py.")
+        return self._find(statement, {}) is not None
+
+    def _find(self, statement: Select[Any], values: dict[str, Any]) -> Row[Any] | None:
         with self.translating(), self._single.connect() as connection:
-            return connection.execute(statement, {**values, "tenant_id": ctx.tenant_id}).first()
+            return connection.execute(statement, values).first()
 
     @contextmanager
     def translating(self) -> Iterator[None]:

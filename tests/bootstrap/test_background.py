@@ -13,6 +13,7 @@ from bootstrap.background import Background
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import replace_document
+from domain.jobs import is_any_open
 from domain.permissions import PermissionCheck
 from domain.quotas import UNLIMITED
 from indexing.indexer import Indexer
@@ -64,6 +65,7 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
                 permissions=PermissionCheck(has_configured_key=True),
             ),
             partial(tidy, database),
+            is_any_open=partial(is_any_open, database),
             count=1,
         ),
         leadership=None,

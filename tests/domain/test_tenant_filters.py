@@ -104,6 +104,14 @@ def test_a_single_look_is_taken_only_by_what_is_made_for_one_tenant(database: Da
         database.find(ACME, statement)
 
 
+@pytest.mark.parametrize(
+    "statement", [select(Document.title), scoped(ACME, Document), prepare(Document, Document.title)]
+)
+def test_a_single_look_at_all_tenants_is_said_to_be_one(database: Database, statement: Any) -> None:
+    with pytest.raises(TenantFilterMissing):
+        database.exists_everywhere(statement)
+
+
 def test_a_single_look_finds_what_is_committed_of_the_caller_alone(database: Database) -> None:
     statement = prepare(Document, Document.title).where(Document.version == bindparam("version"))
     with database.writing() as session:
