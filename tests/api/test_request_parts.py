@@ -30,7 +30,7 @@ SENT += [
 SENT += [("POST", "/v1/tenant/datasets/nothing/documents"), ("POST", "/api/load-document")]
 
 # Whose errors have the shape of another protocol.
-OTHER_ERRORS = {"/v1/mcp", "/v1/models", "/v1/chat/completions"}
+OTHER_ERRORS = ("/v1/mcp", "/v1/models", "/v1/chat/completions", "/v1/responses", "/v1/embeddings")
 
 HOLDS_NUL = "Holds a NUL character, which databases do not take"
 TAKEN = "Unknown parameter. This address takes after, limit, offset"
@@ -45,7 +45,7 @@ def test_no_route_passes_over_a_parameter_that_it_does_not_know(client: httpx.Cl
         if method in ("HEAD", "OPTIONS"):
             continue
         refused = client.request(method, path, params={"colour": "red"})
-        if path in OTHER_ERRORS:
+        if path.startswith(OTHER_ERRORS):
             assert refused.status_code == 400
             assert "colour" in refused.json()["error"]["message"], path
             continue
@@ -146,7 +146,10 @@ def test_metadata_of_an_upload_is_read_as_bodies_are(client: httpx.Client, metad
 def test_no_id_holds_a_nul_character(client: httpx.Client) -> None:
     for method, path in addresses():
         if "/nothing" in path and method not in ("HEAD", "OPTIONS"):
-            assert_refused(client.request(method, path.replace("nothing", "no%00thing")), 400)
+            refused = client.request(method, path.replace("nothing", "no%00thing"))
+            assert refused.status_code == 400, path
+            if not path.startswith(OTHER_ERRORS):
+                assert_refused(refused, 400)
 
 
 @pytest.mark.parametrize(("method", "path"), SENT)
