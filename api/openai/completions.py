@@ -4,10 +4,10 @@ Source: https://platform.openai.com/docs/api-reference/chat
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from agents.runs.record import Event, extract_result
 from api.access import requires
@@ -24,7 +24,7 @@ from api.openai.answers import (
 )
 from api.openai.blueprint import describe_openai_error, make_void_error, openai_blueprint
 from api.openai.messages import Messages, read_question
-from api.openai.parameters import Ignored, ModelName, Parameters, fixed
+from api.openai.parameters import Ignored, ModelName, OpenAiTextFormat, Parameters, give_example
 from api.responses import respond
 from api.services import services
 from api.sse import encode_data
@@ -34,7 +34,7 @@ from auth.scopes import Scope
 from utils.errors import Conflict, describe_problem
 
 _DONE = b"data: [DONE]\n\n"
-_EXAMPLE: Any = {"model": "default", "messages": [{"role": "user", "content": "How do I apply?"}]}
+_EXAMPLE = {"model": "default", "messages": [{"role": "user", "content": "How do I apply?"}]}
 _STREAM = {
     "schema": {
         "type": "string",
@@ -48,7 +48,7 @@ _STREAM = {
 class OpenAiCompletionIn(Parameters):
     """A question, with what was said before it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = give_example(_EXAMPLE)
 
     model: ModelName
     messages: Messages
@@ -63,10 +63,10 @@ class OpenAiCompletionIn(Parameters):
     stop: Ignored = None
     store: Ignored = None
     verbosity: Ignored = None
-    logprobs: Any = fixed(False)
-    modalities: Any = fixed(["text"])
-    n: Any = fixed(1)
-    response_format: Any = fixed({"type": "text"})
+    logprobs: Literal[False] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(max_length=1)] | None = None
+    n: Literal[1] | None = None
+    response_format: OpenAiTextFormat | None = None
 
 
 class OpenAiAnnotation(BaseModel):

@@ -15,7 +15,7 @@ from api.access import requires
 from api.description_parts import OPENAI_ERRORS
 from api.openai.blueprint import openai_blueprint
 from api.openai.messages import name_form
-from api.openai.parameters import Ignored
+from api.openai.parameters import Ignored, give_example
 from api.responses import respond
 from api.schemas import NON_BLANK
 from api.services import services
@@ -37,9 +37,7 @@ _Texts = Annotated[list[_Text], Field(min_length=1, max_length=_MOST_TEXTS)]
 class OpenAiEmbeddingIn(BaseModel):
     """One text, or several with 20,000 characters together; no tokens."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", json_schema_extra={"examples": [{"model": "default", "input": "Room rent"}]}
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", **give_example({"model": "default", "input": "Room rent"}))
 
     input: Annotated[Annotated[_Text, Tag("text")] | Annotated[_Texts, Tag("parts")], Discriminator(name_form)]
     model: str = Field(min_length=1, max_length=200, description="As answers name it, or default.")

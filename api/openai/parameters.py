@@ -1,9 +1,8 @@
 """Parameters of OpenAI's API that change nothing here: ignored, or refused unless they say what holds anyway."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Ignored = Annotated[Any, Field(description="Taken and ignored: how the bot answers is set by its administrator.")]
 ModelName = Annotated[
@@ -11,9 +10,28 @@ ModelName = Annotated[
 ]
 
 
-def fixed(*values: Any) -> Any:
-    """A field that may be left out, or have one of *values*, by which nothing changes."""
-    return Field(None, description="Anything else is refused.", json_schema_extra={"enum": [None, *values]})
+def _refuse_tools(value: Any) -> Any:
+    if value:
+        raise ValueError("Not supported: leave it out. A bot uses the tools that its administrator gives it")
+    return value
+
+
+Tools = Annotated[
+    list[None], Field(max_length=0, description="Empty: a bot has tools of its own."), BeforeValidator(_refuse_tools)
+]
+
+
+def give_example(example: Any) -> ConfigDict:
+    """What shows *example* in the description of the API, for a body."""
+    return cast(ConfigDict, {"openapi_extra": {"example": example}})
+
+
+class OpenAiTextFormat(BaseModel):
+    """Text: a bot writes nothing else."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    type: Literal["text"]
 
 
 class Parameters(BaseModel):
@@ -32,17 +50,6 @@ class Parameters(BaseModel):
     temperature: Ignored = None
     top_p: Ignored = None
     user: Ignored = None
-    tools: Any = fixed([])
-    tool_choice: Any = fixed("none", "auto")
-    top_logprobs: Any = fixed(0)
-
-    @field_validator("*")
-    @classmethod
-    def refuse_other_values(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what asks for something that a bot does not do."""
-        extra = cls.model_fields[str(info.field_name)].json_schema_extra
-        taken = extra.get("enum") if isinstance(extra, dict) else None
-        if isinstance(taken, list) and json.dumps(value, sort_keys=True) not in map(json.dumps, taken):
-            shown = " or ".join(json.dumps(one) for one in taken if one is not None)
-            raise ValueError(f"Is not supported. Leave it out, or send {shown}")
-        return value
+    tools: Tools | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    top_logprobs: Literal[0] | None = None

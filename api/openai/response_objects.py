@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.openai.answers import OpenAiExtras, OpenAiUrlCitation, describe_extras, find_annotations, read_seconds
+from api.openai.parameters import OpenAiTextFormat
 from api.schemas import WaitingCallOut
 from utils.errors import NotFound
 
@@ -68,10 +69,12 @@ class OpenAiResponseError(BaseModel):
     message: str
 
 
-class OpenAiTextFormat(BaseModel):
-    """Text alone."""
+class OpenAiTextOptions(BaseModel):
+    """How the answer is written."""
 
-    format: dict[str, str]
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    format: OpenAiTextFormat | None = None
 
 
 class OpenAiResponseOut(OpenAiExtras):
@@ -94,7 +97,7 @@ class OpenAiResponseOut(OpenAiExtras):
     metadata: dict[str, str]
     parallel_tool_calls: bool
     temperature: None
-    text: OpenAiTextFormat
+    text: OpenAiTextOptions
     tool_choice: Literal["none"]
     tools: list[None] = Field(max_length=0)
     top_p: None

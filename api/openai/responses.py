@@ -5,10 +5,10 @@ Source: https://platform.openai.com/docs/api-reference/responses
 
 import asyncio
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from flask import Response, request
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
@@ -19,8 +19,8 @@ from api.description_parts import EVENTS, OPENAI_ERRORS, RESPONSE_HEADERS, STREA
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.openai.blueprint import openai_blueprint
 from api.openai.messages import Messages, OpenAiMessageIn, QuestionText, name_form, read_question
-from api.openai.parameters import Ignored, ModelName, Parameters, fixed
-from api.openai.response_objects import OpenAiResponseOut, Sent, describe_response, read_response_id
+from api.openai.parameters import Ignored, ModelName, Parameters, give_example
+from api.openai.response_objects import OpenAiResponseOut, OpenAiTextOptions, Sent, describe_response, read_response_id
 from api.openai.response_stream import ResponseWriter
 from api.responses import respond
 from api.run_views import describe_run
@@ -34,7 +34,7 @@ from utils.validation import refuse_field
 _ONE = "/v1/responses/<response_id>"
 _CANCEL_WAIT_S = 2.0
 _LOOKED_THROUGH = 8  # messages from the end: questions that failed may stand behind the last answer
-_EXAMPLE: Any = {"model": "default", "input": "How do I apply?"}
+_EXAMPLE = {"model": "default", "input": "How do I apply?"}
 _STREAM = {
     "schema": {
         "type": "string",
@@ -53,7 +53,7 @@ Input = Annotated[
 class OpenAiResponseIn(Parameters):
     """A question, as text or as the last of some messages."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = give_example(_EXAMPLE)
 
     model: ModelName
     input: Input
@@ -62,8 +62,8 @@ class OpenAiResponseIn(Parameters):
     )
     background: bool | None = Field(None, description="Answer at once, and go on when the caller leaves.")
     stream: bool | None = None
-    store: Any = fixed(True)
-    text: Any = fixed({"format": {"type": "text"}})
+    store: Literal[True] | None = None
+    text: OpenAiTextOptions | None = None
     include: Ignored = None
     instructions: Ignored = None
     max_output_tokens: Ignored = None

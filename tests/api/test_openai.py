@@ -113,7 +113,7 @@ def test_words_that_are_void_end_the_stream_with_an_error_and_the_run_goes_on(
     [
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_object"}}, "response_format.type"),
         ({"extra_body": {"best_of": 2}}, "best_of"),
         ({"messages": []}, "messages"),
         ({"messages": [*ASKED, {"role": "assistant", "content": "A room"}]}, "messages"),

@@ -122,7 +122,7 @@ def test_words_that_are_void_end_the_stream_and_the_response_is_read_later(
         ({"store": False}, "store"),
         ({"conversation": "visitor-42"}, "conversation"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
-        ({"text": {"format": {"type": "json_object"}}}, "text"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         ({"input": " "}, "input"),
         ({"input": "x" * 5_001}, "input.text"),
         ({"input": [{"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input.parts.0.type"),
