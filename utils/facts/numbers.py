@@ -6,7 +6,7 @@ values, and two numbers agree when they have one in common.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from utils.facts.folding import fold
 from utils.facts.words import MAGNITUDES, SPELLED, UNITS, WEAK
@@ -23,6 +23,7 @@ _CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
 _HALF_DAY = re.compile(r"(?<!\s)\s*+([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _ROMAN = re.compile(r"\b(?=[XVI]{2,})X{0,3}(?:IX|IV|V?I{0,3})\b")
+_TEENS, _TENS, _HUNDREDS = ("belas",), ("puluh",), ("hundred", "ratus")
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10}
 _CURRENCIES = {"$": "USD", "us$": "USD", "s$": "SGD", "usd": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP",
                "¥": "JPY", "rp": "IDR", "idr": "IDR"}  # fmt: skip
@@ -139,33 +140,71 @@ def _find_in_words(text: str) -> Iterator[Number]:
 
 
 def _find_spelled_numbers(text: str) -> Iterator[Number]:
-    run: list[tuple[re.Match[str], float]] = []
-    value = 0.0
+    run: list[re.Match[str]] = []
+    value = _Value()
     for match in _WORD.finditer(text):
         word = fold(match[0])
-        worth = SPELLED.get(word, MAGNITUDES.get(word) if run else None)
-        if run and worth is not None and _is_beside(text, run[-1][0].end(), match.start()) and _continues(value, worth):
-            value = value * worth if worth > value else value + worth
-            run.append((match, worth))
+        grown = value.add(word) if run and _is_beside(text, run[-1].end(), match.start()) else None
+        if grown is not None:
+            value = grown
+            run.append(match)
             continue
-        if run and word in ("and", "y") and value >= 20:
+        if run and word in ("and", "y") and value.whole >= 20:
             continue  # "two hundred and five"
         if run:
-            yield _parse_spelled(text, value, run[0][0].start(), run[-1][0])
-        value, run = (worth, [(match, worth)]) if worth is not None and word in SPELLED else (0.0, [])
+            yield _parse_spelled(text, value.whole, run[0].start(), run[-1])
+        begun = _Value().add(word) if word in SPELLED else None
+        value, run = (begun, [match]) if begun is not None else (_Value(), [])
     if run:
-        yield _parse_spelled(text, value, run[0][0].start(), run[-1][0])
+        yield _parse_spelled(text, value.whole, run[0].start(), run[-1])
 
 
 def _is_beside(text: str, end: int, start: int) -> bool:
     return text[end:start].strip(" -").casefold() in ("", "and", "y")
 
 
-def _continues(value: float, worth: float) -> bool:
-    """Whether a word worth *worth* goes on with the number *value*: "two" "hundred", "forty" "five"."""
-    if worth in (10, 1e2, 1e3, 1e6, 1e9, 1e12) and worth > value > 0:
-        return True
-    return (value >= 20 and value % 10 == 0 and 0 < worth < 10) or (value >= 100 and value % 100 == 0 and worth < 100)
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A number in words as far as it was read: thousands and more, what is below them, the last part of that."""
+
+    above: float = 0.0
+    below: float = 0.0
+    last: float = 0.0
+    limit: float = float("inf")  # what the next word of thousands has to be less than
+
+    @property
+    def whole(self) -> float:
+        """What it is worth."""
+        return self.above + self.below
+
+    def add(self, word: str) -> "_Value | None":
+        """With one more *word*; None where that does not go on with it."""
+        worth = SPELLED.get(word, MAGNITUDES.get(word))
+        if word in _TEENS and 1 < self.last < 10:
+            return replace(self, below=self.below + 10, last=self.last + 10)
+        if worth is None:
+            return None
+        if worth >= 1000:
+            return self._multiply(worth) if self.whole else _Value(worth, limit=worth)
+        if word in _TENS and 1 < self.last < 10:
+            return self._grow_last(10)
+        if word in _HUNDREDS and 0 < self.last < 100:
+            return self._grow_last(100)
+        is_first = not self.below and worth < self.limit and (worth > 0 or not self.above)
+        below_hundreds = self.last >= 100 and worth < 100
+        below_tens = 20 <= self.last < 100 and self.last % 10 == 0 and 0 < worth < 10
+        return replace(self, below=self.below + worth, last=worth) if is_first or below_hundreds or below_tens else None
+
+    def _multiply(self, worth: float) -> "_Value | None":
+        """By a word of thousands: "two thousand", "dos mil millones"."""
+        if self.below and worth < self.limit:
+            return _Value(self.above + self.below * worth, limit=worth)
+        if not self.below and worth > self.limit:
+            return _Value(self.above * worth, limit=self.limit)
+        return None
+
+    def _grow_last(self, by: int) -> "_Value":
+        return replace(self, below=self.below + self.last * (by - 1), last=self.last * by)
 
 
 def _parse_spelled(text: str, value: float, start: int, last: re.Match[str]) -> Number:
