@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from api.figure_schemas import FigureOut, QueryOut
 from utils.ports import FallbackReason
 from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
 
@@ -63,11 +64,12 @@ class SentenceSupportOut(BaseModel):
     status: Literal["supported", "unsupported", "unverified"]
     score: float = Field(description="How well, 0 to 1.")
     reason: str = Field(examples=["the number 40 is not in source [2]"])
-    method: Literal["words", "meaning", "entailment", "judge", "none"] = Field(
-        description="By what that was found out."
+    method: Literal["words", "figures", "meaning", "entailment", "judge", "none"] = Field(
+        description="By what that was found out; figures: by the cells of a query's result."
     )
     citation_numbers: list[int] = Field([], description="The marks it was checked against: its own or its neighbours'.")
     sources: list[int] = Field([], description="citation_numbers, as it was called before.", deprecated=True)
+    figures: list[FigureOut] = Field([], description="Of a sentence that rests on the result of a query.")
 
 
 class SupportOut(BaseModel):
@@ -86,6 +88,7 @@ class SupportOut(BaseModel):
     dropped_count: int = Field(0, description="Left out of the answer because nothing supports them.")
     dropped: int = Field(0, description="dropped_count, as it was called before.", deprecated=True)
     sentences: list[SentenceSupportOut]
+    queries: list[QueryOut] = Field([], description="Those whose results the answer may rest on.")
 
 
 class StatementOut(BaseModel):

@@ -37,7 +37,7 @@ def make_table(
     return QueryTable(
         source_name,
         sql,
-        tuple(_add_totals(each, [row[at] for row in known]) for at, each in enumerate(columns)),
+        tuple(add_totals(each, [row[at] for row in known]) for at, each in enumerate(columns)),
         tuple(tuple(map(_shorten, row[:_MOST_COLUMNS])) for row in result.rows[:most_rows]),
         len(result.rows),
         result.truncated,
@@ -109,7 +109,8 @@ def _list_literals(statement: exp.Expr) -> list[str]:
     return list(dict.fromkeys(texts))[:_MOST_GIVEN]
 
 
-def _add_totals(column: QueryColumn, cells: Sequence[Cell]) -> QueryColumn:
+def add_totals(column: QueryColumn, cells: Sequence[Cell]) -> QueryColumn:
+    """*column* with what holds for all of its *cells*, where they are figures."""
     numbers = [float(each) for each in cells if isinstance(each, int | float) and not isinstance(each, bool)]
     if not numbers or any(isinstance(each, str) for each in cells):
         return column

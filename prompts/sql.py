@@ -11,7 +11,6 @@ NO_QUERY = "NO_QUERY"
 """What a model replies, with a reason behind it, where no query answers the question."""
 
 _DIALECTS = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
-_FENCED = re.compile(r"```[a-zA-Z]*+\s(.*?)```", re.DOTALL)
 _BEGINS = re.compile(r"^[ \t]*+(?:SELECT|WITH)\b", re.IGNORECASE | re.MULTILINE)
 _THOUGHTS = re.compile(r"\A\s*+<think>.*?</think>", re.DOTALL)
 _LONGEST_ERROR, _LONGEST_REASON = 600, 200  # characters
@@ -59,8 +58,8 @@ def read_query(reply: str) -> str:
     reply = _THOUGHTS.sub("", reply)
     if read_refusal(reply) is not None:
         return ""
-    fenced = _FENCED.search(reply)
-    text = fenced[1] if fenced else reply
+    parts = reply.split("```")
+    text = parts[1] if len(parts) > 1 else reply
     begin = _BEGINS.search(text)
     return text[begin.start() :].strip().removesuffix(";").strip() if begin else ""
 

@@ -37,7 +37,8 @@ CANDIDATES = 100
 
 LONGEST_PASSAGE = 32_000  # characters: of the largest that CHUNK_MAX_TOKENS allows
 
-_PASSAGE_FIELDS = [item.name for item in fields(Passage) if item.name != "seams"]  # they are made by reading
+_MADE_LATER = ("seams", "table")  # by reading, and of results of tools
+_PASSAGE_FIELDS = [item.name for item in fields(Passage) if item.name not in _MADE_LATER]
 
 
 @dataclass(slots=True)

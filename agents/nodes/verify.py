@@ -25,7 +25,7 @@ async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str,
     """The support of the sentences of *text*, as `report` gives it."""
     run.emit({"type": "status", "stage": "verify"})
     found = _with_rest_as_one(await run.process_text(lambda: claims(text), characters=len(text), at_once=_AT_ONCE))
-    return report(await run.verifier.check(found, hits, outside=run.place.outside))
+    return report(await run.verifier.check(found, hits, outside=run.place.outside), hits=hits)
 
 
 def _with_rest_as_one(found: Sequence[Claim]) -> Sequence[Claim]:
@@ -81,7 +81,7 @@ class SupportFilter:
     @property
     def support(self) -> dict[str, Any]:
         """What the check came to, as `report` gives it; of a refused answer only how much had no support."""
-        return report([] if self.refuses else self.sentences, dropped=self.dropped)
+        return report([] if self.refuses else self.sentences, dropped=self.dropped, hits=self.hits)
 
     async def _take_supported(self, ready: str) -> str:
         size = len(ready) + sum(len(hit.passage.text) for hit in self.hits)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from agents.verification.claims import Claim
 from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
+from agents.verification.figures.checking import CheckedFigure
 from agents.verification.meta_sentences import is_general
 from agents.verification.negation import contradiction_between, denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
@@ -51,26 +52,31 @@ class FirstLook:
     """What words alone say: a finding, or None where they do not decide.
 
     *places*: where a model may look, best first; none where a model could not change the finding.
+    *figures*: those of the sentence, where it rests on the result of a query.
     """
 
     finding: SentenceVerdict | None
     places: Sequence[SentenceMatch] = ()
+    figures: tuple[CheckedFigure, ...] = ()
 
 
-def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
-    """Judge *claim* by *sources*, the passages it cites by their numbers."""
+def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None) -> FirstLook:
+    """Judge *claim* by *sources*, the passages it cites by their numbers.
+
+    *facts*: those of it that the sources have to have; None: all.
+    """
     if not claim.says_something:
         return FirstLook(SentenceVerdict("unverified", 0.0, "there is nothing in it to check", "none"))
     if not sources:
         return FirstLook(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))
-    if finding := _verbatim(claim, sources):
+    if finding := find_verbatim(claim, sources):
         return FirstLook(finding)
-    facts = facts_of(claim.text)
+    facts = facts_of(claim.text) if facts is None else facts
     marks = _marks(sources)
     if missing := missing_fact(facts, claim.text, list(sources.values())):
         return FirstLook(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
-    places = sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
-    if finding := _contradiction(claim, facts, places[0]):
+    places = find_places(claim, facts, sources)
+    if finding := find_contradiction(claim, facts, places[0]):
         return FirstLook(finding)
     finding = _by_share(places, marks, claim.text)
     if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
@@ -78,7 +84,13 @@ def look(claim: Claim, sources: Mapping[int, Source]) -> FirstLook:
     return FirstLook(finding, places)
 
 
-def _verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
+def find_places(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> list[SentenceMatch]:
+    """Where each of *sources* shares most with *claim*, the best first."""
+    return sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
+
+
+def find_verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
+    """The finding about a sentence that stands in one of *sources* word for word, None about any other."""
     wanted = spell_out(claim.text)
     if len(wanted) < _SHORTEST:
         return None
@@ -97,7 +109,8 @@ def _cut_from_denial(wanted: str, source: Source) -> str:
     return cuts[0] if cuts and all(cuts) else ""
 
 
-def _contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> SentenceVerdict | None:
+def find_contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> SentenceVerdict | None:
+    """The finding that *place* denies what *claim* says, or has another fact where it has one."""
     if place.alone < _COMPARED:
         return None
     status: Status = "unsupported" if place.alone >= _CONTRADICTED else "unverified"

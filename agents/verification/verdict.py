@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from agents.verification.figures.checking import CheckedFigure
+from utils.passages import Hit
+
 Status = Literal["supported", "unsupported", "unverified"]
-Method = Literal["words", "meaning", "entailment", "judge", "none"]
+Method = Literal["words", "figures", "meaning", "entailment", "judge", "none"]
 Policy = Literal["mark", "drop", "refuse"]
 """What becomes of sentences that are not supported: `mark` says so of each; `drop` leaves them out, before anybody sees
 them; `refuse` gives no answer that has one."""
@@ -23,7 +26,10 @@ class SentenceVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SentenceSupport:
-    """A finding with the place of its sentence in the answer, its marks included, and the passages it was held to."""
+    """A finding with the place of its sentence in the answer, its marks included, and the passages it was held to.
+
+    `figures`: those of the sentence, where it rests on the result of a query.
+    """
 
     start: int
     end: int
@@ -32,10 +38,11 @@ class SentenceSupport:
     reason: str
     method: Method
     sources: tuple[int, ...]
+    figures: tuple[CheckedFigure, ...] = ()
 
 
-def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[str, Any]:
-    """The support of an answer as the API gives it and messages keep it.
+def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0, hits: Sequence[Hit] = ()) -> dict[str, Any]:
+    """The support of an answer, which rests on *hits*, as the API gives it and messages keep it.
 
     `supported_share` is that among the sentences that say something checkable, None where none does; those that were
     dropped count as not supported.
@@ -51,11 +58,24 @@ def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0) -> dict[st
         **counts,  # their old names
         "dropped_count": dropped,
         "dropped": dropped,  # its old name
-        "sentences": [
-            {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
-            for each in sentences
-        ],
+        "sentences": [_describe(each) for each in sentences],
+        **({"queries": queries} if (queries := _list_queries(hits)) else {}),
     }
+
+
+def _describe(each: SentenceSupport) -> dict[str, Any]:
+    told = {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
+    return {**told, "figures": [figure.as_dict() for figure in each.figures]} if each.figures else told
+
+
+def _list_queries(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """The queries whose results figures are held to, by their marks."""
+    tables = {number: hit.passage.table for number, hit in enumerate(hits, 1)}
+    return [
+        {"number": number, "data_source": table.source_name, "sql": table.sql}
+        for number, table in tables.items()
+        if table is not None
+    ]
 
 
 def shift(support: dict[str, Any], by: int) -> dict[str, Any]:
@@ -64,6 +84,6 @@ def shift(support: dict[str, Any], by: int) -> dict[str, Any]:
     return {**support, "sentences": sentences} if by else support
 
 
-_PLAIN = tuple(field.name for field in fields(SentenceSupport) if field.name != "sources")
+_PLAIN = tuple(field.name for field in fields(SentenceSupport) if field.name not in ("sources", "figures"))
 _NUMBERS = ("citation_numbers", "sources")  # the second is its old name
 _STATUSES: tuple[Status, ...] = ("supported", "unsupported", "unverified")

@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.verification.claims import Claim
 from agents.verification.models import Entailment, ask_judge, compare, entail
+from agents.verification.results import look_at_results
 from agents.verification.sources import Source, source_of
 from agents.verification.support import FirstLook, look
 from agents.verification.verdict import SentenceSupport, SentenceVerdict
@@ -17,6 +18,7 @@ from utils.errors import Overloaded
 from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
 from utils.ports import Embedder
+from utils.query_tables import QueryTable
 
 Waiting = AbstractAsyncContextManager[None]
 
@@ -56,11 +58,14 @@ class Verifier:
                 await self._by_meaning(claims, looks, findings)
                 if self.judge is not None:
                     await self._by_judge(self.judge, claims, hits, findings)
-        return [_support(claim, finding) for claim, finding in zip(claims, findings, strict=True)]
+        return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
 
     def first_look(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
-        """What words alone say of *claim*: no model is asked."""
-        return look(claim, _get_cited(claim, hits))
+        """What words alone say of *claim*, and of its figures the results of queries: no model is asked."""
+        tables = _get_tables(claim, hits)
+        return (
+            look_at_results(claim, _get_cited(claim, hits), tables) if tables else look(claim, _get_cited(claim, hits))
+        )
 
     async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
@@ -109,6 +114,11 @@ def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
     return {number: source_of(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
 
 
+def _get_tables(claim: Claim, hits: Sequence[Hit]) -> dict[int, QueryTable]:
+    found = {number: hits[number - 1].passage.table for number in claim.cited if 1 <= number <= len(hits)}
+    return {number: table for number, table in found.items() if table is not None}
+
+
 def _open(findings: Sequence[SentenceVerdict | None]) -> list[int]:
     return [at for at, finding in enumerate(findings) if finding is None]
 
@@ -120,6 +130,8 @@ def _fill(
         findings[at] = finding
 
 
-def _support(claim: Claim, finding: SentenceVerdict | None) -> SentenceSupport:
+def _support(claim: Claim, finding: SentenceVerdict | None, found: FirstLook) -> SentenceSupport:
     known = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
-    return SentenceSupport(claim.start, claim.end, known.status, known.score, known.reason, known.method, claim.cited)
+    return SentenceSupport(
+        claim.start, claim.end, known.status, known.score, known.reason, known.method, claim.cited, found.figures
+    )

@@ -241,6 +241,17 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
         said.append(ask(client, "How many employees are there?", uuid4().hex, bot_id=kind).json())
     assert [[each["status"] for each in one["tool_calls"]] for one in said] == [["done"], ["failed"]]
     assert said[0]["answer"] == f"The number of employees is {count} [1]."
-    assert said[0]["support"]["sentences"][0]["status"] == "supported"
+    support = said[0]["support"]
+    cell = {"row": 0, "column": "employees"}
+    figure = {"text": str(count), "status": "cell", "how": "cell", "number": 1, "cells": [cell]}
+    assert (support["sentences"][0]["status"], support["sentences"][0]["figures"]) == ("supported", [figure])
+    sql = "SELECT COUNT(*) AS employees FROM employees"
+    assert support["queries"] == [{"number": 1, "data_source": "Staff", "sql": sql}]
+    model_server.configure(
+        plans={"employees": [[call], "ANSWER"]},
+        replies={"<table_schema>": sql, 'tool="query_data"': "There are 7 employees [1]."},
+    )
+    wrong = ask(acme, "How many employees work here?", uuid4().hex, bot_id=kind).json()["support"]["sentences"][0]
+    assert (wrong["status"], wrong["method"], wrong["figures"][0]["status"]) == ("unsupported", "figures", "absent")
     assert str(count) not in said[1]["answer"]
     assert acme.delete(path).status_code == 204

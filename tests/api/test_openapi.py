@@ -146,8 +146,8 @@ def test_one_name_has_one_type_everywhere(document: Json) -> None:
 
 # Numbers that count nothing: they say which one, where, or the most.
 PLACES = {
-    "number", "version", "page", "rank", "start", "end", "total", "limit", "offset", "used", "max_depth", "max_pages",
-    "top_k", "bot_version", "model_version", "max_tokens",
+    "number", "row", "version", "page", "rank", "start", "end", "total", "limit", "offset", "used", "max_depth",
+    "max_pages", "top_k", "bot_version", "model_version", "max_tokens",
 }  # fmt: skip
 
 

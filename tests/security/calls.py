@@ -6,6 +6,7 @@ from agents.answer_cache import normalise
 from agents.citations import bind_citations, without_marks
 from agents.verification.claims import claims
 from agents.verification.facts import facts_of
+from agents.verification.figures.checking import check_figures
 from agents.verification.sources import Source
 from agents.verification.support import look
 from api.view_text import Span, TextLayout
@@ -26,6 +27,7 @@ from utils.facts.polarity import tokenize
 from utils.language import detect_language
 from utils.masking import mask
 from utils.passages import Hit, Passage
+from utils.query_tables import QueryColumn, QueryTable
 from utils.words import hash_content_words
 
 Call = Callable[[str], object]
@@ -52,6 +54,13 @@ def _extract(text: str) -> object:
     return sentences and select_quotes(question, sentences, sentence_scores(question, sentences), max_chars=400)
 
 
+def _check_figures(text: str) -> object:
+    words = text.split()
+    rows = tuple((word, number) for number, word in enumerate(words[:20]))
+    columns = (QueryColumn("name", text[:300]), QueryColumn("hours", total=9.0, mean=1.0, smallest=0.0, largest=9.0))
+    return check_figures(text, "en", {1: QueryTable("S", "SELECT 1", columns, rows, len(rows), given=(text[:500],))})
+
+
 def _view(text: str) -> object:
     layout = TextLayout(Extracted(text, (TextPart(0, 0, len(text), 0, 1),)), Span(len(text) // 3, len(text) // 2))
     return layout.lay_out_blocks(Span(0, len(text)), shows_pages=True)
@@ -65,6 +74,7 @@ CALLS: Mapping[str, Call] = {
     "citations from a passage": lambda text: bind_citations("It opens at 8. It closes [1].", [hit(text)]),
     "citations of itself": lambda text: bind_citations(f"{text} [1]", [hit(text)]),
     "facts": facts_of,
+    "figures": _check_figures,
     "support": _support,
     "view": _view,
     "judgement": lambda text: read_judgement(text, 12),

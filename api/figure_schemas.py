@@ -1,0 +1,35 @@
+"""Figures of an answer and what they rest on, as the API shows them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class CellOut(BaseModel):
+    """A cell of a query's result."""
+
+    row: int = Field(description="Counted from 0.")
+    column: str
+
+
+class FigureOut(BaseModel):
+    """A number or date of a sentence, and where it comes from."""
+
+    text: str = Field(examples=["650 hours"])
+    status: Literal["cell", "derived", "given", "absent"] = Field(
+        description="It stands in a cell; follows from cells; repeats the question or a condition; or none of these."
+    )
+    how: (
+        Literal["cell", "sum", "mean", "largest", "smallest", "difference", "share", "times", "row_count", "given"]
+        | None
+    ) = Field(description="By what it follows; null: it does not.")
+    number: int | None = Field(description="The mark of the result; null where it is in none.")
+    cells: list[CellOut] = Field(description="Those that it comes from; empty where it comes from all rows.")
+
+
+class QueryOut(BaseModel):
+    """A query that figures are held to."""
+
+    number: int = Field(description="The mark of its result.")
+    data_source: str
+    sql: str
