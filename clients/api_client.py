@@ -10,7 +10,7 @@ import httpx
 
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, translate_failures
-from clients.run_events import Citation, Clarification, Doubt, make_from_members, parse_answer
+from clients.run_events import Chart, Citation, Clarification, Doubt, make_from_members, parse_answer
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 100
@@ -35,6 +35,7 @@ class Message:
     small_talk: bool = False
     fallback_reason: str | None = None
     clarification: Clarification | None = None
+    charts: tuple[Chart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

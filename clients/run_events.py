@@ -123,6 +123,14 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart beside an answer: `spec` in Vega-Lite with its data inside, and `alt`, what it shows in words."""
+
+    alt: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The whole answer; the last event. `fallback_reason`: why it is quotes in place of a language model's words."""
 
@@ -133,6 +141,7 @@ class Answer:
     small_talk: bool = False
     fallback_reason: str | None = None
     clarification: Clarification | None = None
+    charts: tuple[Chart, ...] = ()
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None
@@ -191,6 +200,9 @@ def parse_answer(body: Mapping[str, Any]) -> dict[str, Any]:
         "citations": parse_citations(body),
         "doubts": parse_doubts(body),
         "clarification": _parse_clarification(body),
+        "charts": tuple(
+            make_from_members(Chart, call["chart"]) for call in body.get("tool_calls") or () if call.get("chart")
+        ),
     }
 
 

@@ -85,6 +85,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             small_talk=last.small_talk,
             fallback_reason=last.fallback_reason,
             clarification=last.clarification,
+            charts=last.charts,
         )
         notice.empty()
         control.empty()

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
 from clients.run_events import Clarification
+from clients.streamlit_chat.charts import show_charts
 from clients.streamlit_chat.doubts import mark_doubts, show_doubts
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.sources import find_marks, show_sources
@@ -88,6 +89,7 @@ def show_answer(message: Message, place: int) -> None:
     text = mark_doubts(message.content, message.doubts)
     st.markdown(answer_markdown(text, find_marks(message.citations, place)))
     show_doubts(message.content, message.doubts)
+    show_charts(message.charts, place)
     show_sources(message.citations, place)
 
 

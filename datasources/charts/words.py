@@ -25,6 +25,7 @@ _PHRASE = re.compile(
     rf"(?:\b(?:{_KIND})\s+)?\b{_CHART}\b(?:\s+(?:de\s+)?(?:{_KIND})\b)?(?:\s+(?:of|for|showing|de|del|con|untuk|dari)\b)?",
     re.IGNORECASE,
 )
+_BEFORE_MARK = re.compile(r" (?=[?.!,])")
 _HAS_CHART = re.compile(rf"\b{_CHART}\b", re.IGNORECASE)
 _POINTING = frozenset(("same", "mismo", "misma", "eso", "esto", "tersebut", "itu", "now", "ahora", "sekarang", "draw"))
 
@@ -44,7 +45,8 @@ def read_chart_words(question: str) -> ChartWords | None:
     phrase = _PHRASE.search(question)
     named = phrase[0] if phrase else ""
     rest = _ASKING.sub(" ", _PHRASE.sub(" ", question))
-    return ChartWords("" if _points_back(rest) else " ".join(rest.split()), _find_mark(named))
+    rest = _BEFORE_MARK.sub("", " ".join(rest.split()))
+    return ChartWords("" if _points_back(rest) else rest, _find_mark(named))
 
 
 def _points_back(rest: str) -> bool:

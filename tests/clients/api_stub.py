@@ -54,6 +54,7 @@ class Behaviour:
     taken_over: bool = False  # in the midst of an answer another worker begins it anew; held again, if it was
     fallback_reason: str | None = None  # in the midst of an answer the language model fails
     clarification: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     waiting_call: dict[str, Any] | None = None  # that the visitor has to approve first
     held: bool = False
     held_until_followed: bool = False  # by another connection than the one that asked
@@ -420,6 +421,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
             "support": does.support,
             "fallback_reason": does.fallback_reason,
             "clarification": does.clarification,
+            "tool_calls": does.tool_calls,
             "run_id": run.run_id,
             "rating": None,
         }
@@ -436,6 +438,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
         "support": does.support,
         "fallback_reason": does.fallback_reason,
         "clarification": does.clarification,
+        "tool_calls": does.tool_calls,
     }
     run.tell("done", **whole, **told, **names)
 

@@ -1,5 +1,6 @@
 """The chat page, run as Streamlit runs it, against an API over real HTTP."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from streamlit.testing.v1.element_tree import Expander, LinkButton
 
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.settings import read_settings
+from datasources.charts.choosing import choose_chart
+from datasources.charts.spec import make_spec
+from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "clients" / "streamlit_chat" / "script.py")
@@ -406,6 +410,24 @@ def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_
     assert shown(page).count(told) == 1
     again = open_page(address(page))
     assert shown(again).count(told) == 1
+
+
+def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: ApiStub) -> None:
+    result = Result(
+        "", ("place", "kind", "number of <b>"), (("North", "a", 3), ("North", "b", 1), ("South", "a", 2)), False
+    )
+    drawn = make_spec(choose_chart(result), result)
+    call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
+    api.behaviour.tool_calls = [call, {**call, "chart": {"alt": drawn.alt, "spec": drawn.spec}}]
+    page = open_page()
+    ask(page)
+    for shown_page in (page, open_page(address(page))):
+        [chart] = shown_page.get("vega_lite_chart")
+        spec = json.loads(chart.proto.spec)
+        assert spec["description"].startswith("Bar chart: number of <b> / place, kind. North, a: 3")
+        assert "Figures" in [box.label for box in shown_page.expander]
+        [table] = shown_page.dataframe
+        assert table.value.to_dict("records")[2] == {"place": "South", "kind": "a", "number of <b>": 2}
 
 
 def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub) -> None:

@@ -113,14 +113,14 @@ def test_names_and_cells_stay_texts_and_large_results_small_charts() -> None:
 @pytest.mark.parametrize(
     ("question", "rest", "mark"),
     [
-        ("How many machines for each status as a bar chart?", "How many machines for each status ?", "bar"),
+        ("How many machines for each status as a bar chart?", "How many machines for each status?", "bar"),
         ("Draw a line chart of the number of jobs for each day", "the number of jobs for each day", "line"),
         ("Show that as a pie chart, please", "", "bar"),
         ("¿Cuántas máquinas hay para cada estado en un gráfico de barras?",
-         "¿Cuántas máquinas hay para cada estado ?", "bar"),
+         "¿Cuántas máquinas hay para cada estado?", "bar"),
         ("en un gráfico de líneas", "", "line"),
         ("Berapa jumlah mesin untuk setiap status dalam grafik batang?",
-         "Berapa jumlah mesin untuk setiap status ?", "bar"),
+         "Berapa jumlah mesin untuk setiap status?", "bar"),
         ("sebagai grafik garis", "", "line"),
         ("Gambarkan grafik jumlah mesin untuk setiap status", "jumlah mesin untuk setiap status", None),
     ],

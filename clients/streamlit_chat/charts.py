@@ -1,0 +1,24 @@
+"""The charts of an answer, and the figures that they are drawn from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from clients.run_events import Chart
+
+_FIGURES = {"en": "Figures", "es": "Cifras", "id": "Angka"}
+
+
+def show_charts(charts: Iterable[Chart], place: int) -> None:
+    """Each chart of the answer at *place* in the conversation, and below it a table, which can be sorted and saved."""
+    for number, chart in enumerate(charts):
+        st.vega_lite_chart(None, chart.spec, width="stretch", key=f"chart-{place}-{number}")
+        with st.expander(_FIGURES.get((st.context.locale or "")[:2], _FIGURES["en"]), key=f"figures-{place}-{number}"):
+            st.dataframe(_name_columns(chart.spec), hide_index=True, width="stretch")
+
+
+def _name_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows that are drawn, by the titles of their axes."""
+    titles = {each["field"]: each["title"] for each in spec["encoding"].values() if "field" in each}
+    return [{titles[name]: cell for name, cell in row.items() if name in titles} for row in spec["data"]["values"]]
