@@ -25,7 +25,7 @@ _PAUSE_S = 0.05  # between two looks at whether a lease has become free
 # has already or 0, '1' if the run is to have it from a worker that had it for the same run.
 # Gives {1, fence, whether there is no state, whether it was deleted}, or {0, the run that holds it}. A fence is the
 # server's clock in µs, but always more than the one before: a run that was thought dead, and writes after another has
-# begun, is known by its lower one.
+# begun, is known by its lower one. The fence outlives the lease where the conversation was deleted meanwhile.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -33,9 +33,11 @@ local token, run, ends = unpack(redis.call('HMGET', KEYS[1], 'token', 'run', 'un
 local is_held = token and token ~= ARGV[1] and tonumber(ends or '0') > now
 if is_held and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
 local fence, is_new = tonumber(ARGV[4]), 0
+local highest = tonumber(redis.call('HGET', KEYS[1], 'fence') or '0')
+if fence ~= 0 and fence < highest then return { 0, run or '' } end
 if fence == 0 then
   local before = tonumber(redis.call('HGET', KEYS[2], '@fence') or '0')
-  fence = math.max(time[1] * 1000000 + time[2], before + 1)
+  fence = math.max(time[1] * 1000000 + time[2], before + 1, highest + 1)
   if before == 0 then is_new = 1 end
   if before > 0 then redis.call('HSET', KEYS[2], '@fence', string.format('%.0f', fence)) end
 end
@@ -53,7 +55,14 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 return { run, tonumber(ends or '0') > now and 1 or 0 }
 """
-_RELEASE = "return redis.call('HGET', KEYS[1], 'token') == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
+# KEYS: the lease, what says that the conversation was deleted. ARGV: token.
+_RELEASE = """
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
+local remembered_ms = redis.call('PTTL', KEYS[2])
+if remembered_ms <= 0 then return redis.call('DEL', KEYS[1]) end
+redis.call('HDEL', KEYS[1], 'token', 'run', 'until')
+return redis.call('PEXPIRE', KEYS[1], remembered_ms)
+"""
 
 
 @dataclass(slots=True)
@@ -265,7 +274,8 @@ class Leases:
         self._unreleased[lease.token] = time.monotonic() + self.hold_s, lease
 
     async def _let_go(self, lease: Lease) -> None:
-        if not await self._redis.eval(_RELEASE, 1, make_lease_key(lease.thread_id), lease.token):
+        keys = make_lease_key(lease.thread_id), make_deleted_key(lease.thread_id)
+        if not await self._redis.eval(_RELEASE, len(keys), *keys, lease.token):
             logger.info("The conversation lease had expired when its run ended")
 
     async def _release_former(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from agents.runs.deletions import Deletions
 from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
-from utils.checkpointer import Connections
+from tests.utils.checkpointer.test_checkpointer_conflict import named, step, under
+from utils.checkpointer import Connections, RedisCheckpointer
 from utils.checkpointer.errors import RunSuperseded
 from utils.errors import Conflict
 
@@ -31,6 +33,7 @@ class Worker:
     """What a process has: connections, and leases made over them."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.connections = Connections(url, connect_timeout_s=0.3, timeout_s=0.3)
 
     def leases(self, *, hold_s: float = 60, wait_s: float = 10, retry_s: float = 0) -> Leases:
@@ -90,6 +93,38 @@ async def test_a_lease_tells_that_its_conversation_was_deleted_lately(anywhere: 
             await Deletions(one.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
         async with other.leases().hold(thread_id) as after:
             assert after.was_deleted
+
+
+async def test_a_run_that_stalled_while_its_conversation_was_deleted_brings_nothing_back(
+    anywhere: tuple[Worker, Worker],
+) -> None:
+    one, other = anywhere
+    saver = RedisCheckpointer(one.connections, ttl_s=60)
+
+    async def stall(thread_id: str) -> None:
+        async with one.leases(hold_s=0.2).hold(thread_id, "slow") as lease:
+            fences.append(lease.fence)
+            first = await saver.aput(under(named(thread_id), lease.fence), *step(-1, "before"))
+            with ThreadPoolExecutor(1) as elsewhere:  # and this process stands still
+                elsewhere.submit(asyncio.run, delete_conversation(one.url, thread_id)).result()
+            with pytest.raises(RunSuperseded):
+                await saver.aput(under(first, lease.fence), *step(0, "too late"))
+            await asyncio.sleep(10)
+
+    for thread_id in ("stalled", "acme.stalled"):
+        fences: list[int] = []
+        with pytest.raises(RunSuperseded):
+            await stall(thread_id)
+        assert await saver.aget_tuple(named(thread_id)) is None
+        async with other.leases().hold(thread_id) as after:
+            assert after.fence > fences[0]
+            await saver.aput(under(named(thread_id), after.fence), *step(-1, "anew"))
+
+
+async def delete_conversation(url: str, thread_id: str) -> None:
+    async with two_workers(url) as (worker, _), worker.leases().hold(thread_id):
+        await Deletions(worker.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
+        await RedisCheckpointer(worker.connections, ttl_s=60).adelete_thread(thread_id)
 
 
 @pytest.mark.parametrize("same_process", [True, False])
