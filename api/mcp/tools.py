@@ -7,6 +7,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema
 
 from agents.runs.handle import RunHandle
 from agents.runs.record import ENDS, extract_result
@@ -100,6 +101,9 @@ class Answer(BaseModel):
     conversation_id: str
     answer: str | None = None
     answered: bool | None = Field(default=None, description="False: the documents do not hold the answer.")
+    confidence: Literal["high", "low"] | None = Field(
+        default=None, description="low: the closest passages, which may not answer the question."
+    )
     citations: list[Citation] = []
     note: str | None = Field(default=None, description="What to do next, where there is no answer yet.")
 
@@ -179,6 +183,7 @@ async def _wait_for_answer(ctx: Principal, run: RunHandle, conversation_id: str,
             "status": "completed",
             "answer": told["answer"],
             "answered": told["answered"],
+            "confidence": told.get("confidence"),
             "citations": [_describe_citation(one) for one in told["citations"]],
             "note": None,
         }
@@ -248,6 +253,13 @@ def list_tools(ctx: Principal) -> list[dict[str, Any]]:
     return [_describe_tool(name) for name, tool in TOOLS.items() if tool.scope in ctx.scopes]
 
 
+class _WithoutTitles(GenerateJsonSchema):
+    """Titles say what names say, and models pay for each word."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
 @cache
 def _describe_tool(name: str) -> dict[str, Any]:
     tool = TOOLS[name]
@@ -255,7 +267,7 @@ def _describe_tool(name: str) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": tool.arguments.model_json_schema(),
-        "outputSchema": tool.result.model_json_schema(mode="serialization"),
+        "inputSchema": tool.arguments.model_json_schema(schema_generator=_WithoutTitles),
+        "outputSchema": tool.result.model_json_schema(mode="serialization", schema_generator=_WithoutTitles),
         "annotations": {"readOnlyHint": tool.is_read_only, "destructiveHint": False, "openWorldHint": False},
     }

@@ -19,6 +19,8 @@ from tests.service import Service, ask
 MCP = "/v1/mcp"
 CURRENT = "2026-07-28"
 QUESTION = "How much does a dormitory room cost?"
+QUESTIONS = (QUESTION, "¿Cuánto cuesta la matrícula?", "Kapan pendaftaran dibuka?", "Who won the 2018 world cup?")
+SAME = ("answer", "answered", "confidence")
 META = {
     "io.modelcontextprotocol/protocolVersion": CURRENT,
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -71,13 +73,16 @@ async def test_an_assistant_searches_reads_and_asks(service: Service, mode: str,
         assert document["metadata"]["next_offset"] is None
         for url in (found[0]["url"], document["url"]):
             assert httpx.get(url, trust_env=False).status_code == 200
-        answer = await call(client, "ask", question=QUESTION)
-        assert answer["status"] == "completed"
-        assert answer["answered"] is True
-        assert answer["citations"][0]["id"] == found[0]["id"]
-        assert answer["citations"][0]["quote"] in document["text"]
+        answers = {question: await call(client, "ask", question=question) for question in QUESTIONS}
+    assert answers[QUESTION]["citations"][0]["id"] == found[0]["id"]
+    assert answers[QUESTION]["citations"][0]["quote"] in document["text"]
     with service.client() as http:
-        assert ask(http, QUESTION, uuid4().hex).json()["answer"] == answer["answer"]
+        for question, answer in answers.items():
+            same = ask(http, question, uuid4().hex).json()
+            assert answer["status"] == "completed"
+            assert {name: answer[name] for name in SAME} == {name: same[name] for name in SAME}
+            assert [one["quote"] for one in answer["citations"]] == [one["quote"] for one in same["citations"]]
+    assert {answer["answered"] for answer in answers.values()} == {True, False}
 
 
 @GENERATIONS
