@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from agents.bots import BotConfig
+from agents.tools.chart import make_chart_tool
 from agents.tools.data import make_data_tool
-from agents.tools.tool import ToolCall, ToolFailed
+from agents.tools.tool import ToolCall, ToolFailed, ToolResult
 from auth.credentials import make_page_principal, make_visitor
 from auth.operators import make_operator
-from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
+from auth.principal import DEFAULT_BOT, DEFAULT_TENANT, Principal
 from bootstrap.data_sources import DataSources
 from bootstrap.sample_data import FILE, follow_samples, populate_by_command
 from config import Settings, load_settings
@@ -133,6 +134,54 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
             await tool.run(ToolCall(VISITOR, BotConfig(), {"question": ASKED[0][0]}, "key"))
         assert await sources.understands(CTX, ASKED[0][0])
         assert not await sources.understands(GLOBEX, ASKED[0][0])
+
+
+async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_not(
+    database: Database, settings: Settings
+) -> None:
+    follow_samples(settings, database, CTX)
+    question = "How many machines for each status?"
+    with closing(DataSources(settings, database, None)) as sources:
+        tool = make_chart_tool(sources.ask, sources.understands)
+        assert tool.read_question is not None
+
+        async def draw(ctx: Principal, **said: str) -> ToolResult:
+            assert not tool.find_fault({"question": question, **said})
+            return await tool.run(ToolCall(ctx, BotConfig(), {"question": question, **said}, "key"))
+
+        drawn = await draw(VISITOR)
+        assert drawn.chart is not None
+        assert drawn.chart["spec"]["mark"]["type"] == "bar"
+        assert drawn.text.endswith("A chart of this is shown with the answer.")
+        named = (await draw(VISITOR, x="status", y="number of equipment", mark="line", title="Ours")).chart or {}
+        assert (named["spec"]["mark"]["type"], named["spec"]["title"]["text"]) == ("line", "Ours")
+        asked = (await draw(VISITOR, question=f"{question} As a line chart")).chart or {}
+        assert asked["spec"]["mark"]["type"] == "line"
+        for said, why in (
+            ({"x": "secret", "y": "status"}, "no column 'secret'"),
+            ({"x": "status"}, "both x and y"),
+            ({"x": "number of equipment", "y": "status"}, "no figures"),
+        ):
+            with pytest.raises(ToolFailed, match=why):
+                await draw(VISITOR, **said)
+        one = await draw(VISITOR, question="How many machines are there?")
+        assert (one.chart, "number of equipment: 60." in one.text, "no chart of one figure" in one.text) == (
+            None,
+            True,
+            True,
+        )
+        with pytest.raises(ToolFailed, match="There are no data sources"):
+            await draw(GLOBEX)
+        for newest, previous, read in (
+            (f"{question[:-1]} as a bar chart?", "", {"question": question, "mark": "bar"}),
+            ("dalam grafik garis", f"{question[:-1]} as a bar chart?", {"question": question, "mark": "line"}),
+            ("as a chart", question, {"question": question}),
+            ("as a chart", "", None),
+            ("as a chart", "How much does a room cost?", None),
+            ("What does the chart on page 3 show?", question, None),
+            (question, "", None),
+        ):
+            assert await tool.read_question(VISITOR, newest, previous) == read, newest
 
 
 def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database, settings: Settings) -> None:

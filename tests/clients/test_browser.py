@@ -10,6 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.streamlit_chat.messages import ICON
+from datasources.charts.choosing import choose_chart
+from datasources.charts.spec import make_spec
+from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
 from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
 from tests.clients.shared_stub import api, shared_api
@@ -94,6 +97,29 @@ def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url:
     marks(tab).last.click()
     expect(tab.locator("details[open]")).to_have_count(2)
     expect(tab.locator("details").nth(2)).to_have_attribute("open", "")
+
+
+def test_a_chart_is_drawn_within_what_the_page_may_load_and_its_figures_can_be_saved(
+    tab: Page, url: str, api: ApiStub
+) -> None:
+    result = Result("", ("status", "machines"), (("Active", 42), ("Stopped", 6)), False)
+    drawn = make_spec(choose_chart(result, title="Machines for each status"), result)
+    call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
+    api.behaviour.tool_calls = [{**call, "chart": {"alt": drawn.alt, "spec": drawn.spec}}]
+    tab.add_init_script("delete window.showSaveFilePicker")  # a window of the system, where there is none
+    tab.goto(url)
+    ask(tab)
+    for _ in ("at once", "after a reload"):
+        chart = tab.get_by_label("Bar chart: machines / status. Active: 42; Stopped: 6.")
+        expect(chart).to_be_visible()
+        expect(chart.locator("canvas, svg").first).to_be_visible()
+        tab.get_by_text("Figures", exact=True).click()
+        tab.get_by_test_id("stDataFrame").hover()
+        with tab.expect_download() as saved:
+            # It shows above the table while the mouse is there, and may lie below the box for questions.
+            tab.get_by_role("button", name="Download as CSV").dispatch_event("click")
+        assert Path(saved.value.path()).read_text("utf-8-sig").split() == ["status,machines", "Active,42", "Stopped,6"]
+        tab.reload()
 
 
 def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url: str, api: ApiStub) -> None:
