@@ -14,7 +14,7 @@ from bootstrap.knowledge import Progress, load_knowledge, retire_samples
 from bootstrap.metric_sources import list_models, register_metric_sources
 from bootstrap.monitor import Monitor
 from bootstrap.parts import Search, Stores, run_until_closed
-from bootstrap.sample_data import follow_samples
+from bootstrap.sample_data import follow_samples, refresh_sample_data
 from config import SAMPLES
 from domain.in_thread import write
 from domain.leadership import Leadership
@@ -47,7 +47,7 @@ async def start_background(
     background = Background(
         search.reconciler,
         partial(_load, stores, progress or _ignore_progress, policy),
-        delete_old=partial(write, database, partial(delete_older, keep_days=settings.ratings_keep_days)),
+        delete_old=partial(_keep_up, stores),
         working=make_ingesting(settings, database, document_files, policy).make_pool(settings.ingestion_workers),
         leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
         crawl=crawling.run,
@@ -113,6 +113,12 @@ async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> Lo
     except ProblemError as exc:
         logger.warning("Orphaned files will be deleted at the next start: %s", exc.detail)
     return summary
+
+
+async def _keep_up(stores: Stores) -> None:
+    """What is done every hour."""
+    await write(stores.database, partial(delete_older, keep_days=stores.settings.ratings_keep_days))
+    await asyncio.to_thread(refresh_sample_data, stores.settings, stores.database, OPERATOR)
 
 
 async def _retire_samples(stores: Stores) -> None:

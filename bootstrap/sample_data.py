@@ -64,6 +64,17 @@ def follow_samples(settings: Settings, database: Database, ctx: Principal) -> No
         _retire(database, ctx, file)
 
 
+def refresh_sample_data(settings: Settings, database: Database, ctx: Principal) -> None:
+    """Make the dates of the sample database those of today, if a start has made it and it is still used."""
+    file = _find_file(settings, ctx)
+    if file is None or read_mark(file) != _BY_START:
+        return
+    with database.reading() as session:
+        is_used = find_located(session, ctx, "sqlite", FILE) is not None
+    if is_used:
+        _populate(settings, database, ctx, file, _BY_START, DEFAULT_BOT)
+
+
 def _retire(database: Database, ctx: Principal, file: Path) -> None:
     """Take the sample database away, and the bot's tool if nothing else is said of the bot."""
     with database.writing() as session:

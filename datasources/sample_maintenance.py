@@ -5,6 +5,7 @@ maintenance in the month of that day.
 """
 
 import json
+import secrets
 import sqlite3
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
@@ -74,8 +75,7 @@ def write_database(file: Path, today: date, *, mark: int = 0) -> bool:
     """
     if _read_pragma(file, "user_version") == today.toordinal() and read_mark(file) == mark:
         return False
-    own = file.with_name(f".{file.name}.new")
-    own.unlink(missing_ok=True)
+    own = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
     with closing(sqlite3.connect(own)) as connection:
         connection.executescript(f"PRAGMA synchronous = OFF; {_TABLES}")
         for table, rows in _make_tables(today).items():

@@ -17,7 +17,7 @@ from auth.credentials import make_page_principal, make_visitor
 from auth.operators import make_operator
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT, Principal
 from bootstrap.data_sources import DataSources
-from bootstrap.sample_data import FILE, follow_samples, populate_by_command
+from bootstrap.sample_data import FILE, follow_samples, populate_by_command, refresh_sample_data
 from config import Settings, load_settings
 from datasources.sample_maintenance import DUE_THIS_MONTH, write_database
 from domain import bots, data_sources
@@ -194,9 +194,11 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
         bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": []})
     follow_samples(settings, database, CTX)
     assert list_tools(database) == []  # what an administrator took away is not given again
-    write_database(file, date(2026, 1, 1), mark=1)
-    follow_samples(settings, database, CTX)
-    assert not write_database(file, today(), mark=1)
+    for bring_up_to_date in (follow_samples, refresh_sample_data):
+        assert write_database(file, date(2026, 1, 1), mark=1)
+        bring_up_to_date(settings, database, CTX)
+        assert not write_database(file, today(), mark=1)
+    assert [each.name for each in file.parent.iterdir()] == [FILE]
     with database.writing() as session:
         bots.create_bot(session, GLOBEX, "plant", "Plant", {"tools": []})
     assert populate_by_command(settings, database, GLOBEX, "plant") == "Maintenance"
@@ -210,3 +212,5 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
         assert data_sources.list_source_ids(session, CTX) == []
         assert len(data_sources.list_source_ids(session, GLOBEX)) == 1
     assert (list_tools(database), file.exists()) == (None, False)
+    refresh_sample_data(settings, database, CTX)
+    assert not file.exists()
