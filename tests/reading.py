@@ -1,5 +1,6 @@
 """How files are read in tests: with the usual limits and no malware scanner, unless a test says otherwise."""
 
+import atexit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from providers.files.folder import FolderFileStore
 from utils.sandbox.sandbox import Sandbox
 
 NO_CHECK = MalwareCheck()
+# One for all tests that do not harm it: to begin another takes a new interpreter, and its imports, seconds.
+SANDBOX = Sandbox()
+atexit.register(SANDBOX.close)
 
 
 def policy_with(
@@ -42,17 +46,16 @@ def job_worker(
     malware: MalwareCheck = NO_CHECK,
     **options: Any,
 ) -> Iterator[JobWorker]:
-    """A worker with a sandbox of its own."""
-    with Sandbox() as sandbox:
-        policy = policy_with(sandbox, limits=limits, malware=malware)
-        permissions = PermissionCheck(has_configured_key=True)
-        yield JobWorker(database, document_files, policy, quotas=quotas, permissions=permissions, **options)
+    """A worker that reads in `SANDBOX`."""
+    policy = policy_with(SANDBOX, limits=limits, malware=malware)
+    permissions = PermissionCheck(has_configured_key=True)
+    yield JobWorker(database, document_files, policy, quotas=quotas, permissions=permissions, **options)
 
 
 @contextmanager
 def parsing(limits: Limits | None = None) -> Iterator[ParserProcess]:
-    """What parses files, with a sandbox of its own."""
-    with Sandbox() as sandbox, ParserProcess(limits or Limits(), sandbox) as parser:
+    """What parses files, in `SANDBOX`."""
+    with ParserProcess(limits or Limits(), SANDBOX) as parser:
         yield parser
 
 
@@ -74,11 +77,10 @@ def load_files(
     document_files: DocumentFiles | None = None,
     **options: Any,
 ) -> LoadSummary:
-    """`load_paths` with a sandbox of its own, and files that nobody keeps where the test gives no store."""
+    """`load_paths` in `SANDBOX`, and files that nobody keeps where the test gives no store."""
     files = document_files or files_for_one_run(database)
-    with Sandbox() as sandbox:
-        policy = policy_with(sandbox, limits=limits, sizes=sizes)
-        return load_paths(database, ctx, paths, policy=policy, document_files=files, **options)
+    policy = policy_with(SANDBOX, limits=limits, sizes=sizes)
+    return load_paths(database, ctx, paths, policy=policy, document_files=files, **options)
 
 
 def chunk_document(

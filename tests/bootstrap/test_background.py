@@ -24,9 +24,8 @@ from providers.files.folder import FolderFileStore
 from retrieval.server import ServerIndex
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.qdrant_server import FakeQdrantServer
-from tests.reading import policy_with
+from tests.reading import SANDBOX, policy_with
 from utils.errors import StoreUnavailable
-from utils.sandbox.sandbox import Sandbox
 
 COLLECTION = "passages"
 
@@ -60,7 +59,7 @@ async def _at_work(database: Database, qdrant: FakeQdrantServer) -> AsyncIterato
         working=JobWorkerPool(
             partial(
                 JobWorker,
-                *(database, document_files, policy_with(Sandbox())),
+                *(database, document_files, policy_with(SANDBOX)),
                 quotas=UNLIMITED,
                 permissions=PermissionCheck(has_configured_key=True),
             ),

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,14 @@ from providers.files.folder import FolderFileStore
 from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.fakes.clamd import FakeClamd
-from tests.reading import policy_with
+from tests.reading import SANDBOX, policy_with
 from tests.servers.postgres import PostgresServer
 from utils.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as opened:
-        yield opened
+def sandbox() -> Sandbox:
+    return SANDBOX
 
 
 async def test_a_database_that_is_away_is_waited_for(

@@ -4,14 +4,14 @@ import pytest
 
 from providers.ocr.chosen import find_available
 from tests.ocr import tesseract_installed, without_rapidocr
+from tests.reading import SANDBOX
 from utils.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
+def sandbox() -> Sandbox:
     """Where processes that read files come from."""
-    with Sandbox() as opened:
-        yield opened
+    return SANDBOX
 
 
 @pytest.fixture(params=["rapidocr", "tesseract"])

@@ -42,10 +42,9 @@ from providers.scanner.clamd import Clamd
 from tests.domain.records import ACME, GLOBEX
 from tests.fakes.clamd import FakeClamd
 from tests.fakes.website import Page, Website, html
-from tests.reading import files_for_one_run, parsing, policy_with
+from tests.reading import SANDBOX, files_for_one_run, parsing, policy_with
 from utils.errors import Conflict, NotFound
 from utils.reach import Reach
-from utils.sandbox.sandbox import Sandbox
 
 LEAVE = "Everyone who works here has twelve days of leave in a year, which are asked for in writing."
 LIBRARY = "The library opens at eight in the morning and closes at nine in the evening on weekdays."
@@ -76,7 +75,7 @@ class Web:
         self.rules = CrawlRules(
             CrawlPolicy("Pustaka/1.0", delay_s=0.0, back_off_s=0.0),
             reach,
-            policy_with(Sandbox()),
+            policy_with(SANDBOX),
             UNLIMITED,
             PermissionCheck(has_configured_key=True),
         )
@@ -500,8 +499,7 @@ def test_the_service_goes_on_by_itself_with_a_crawl_whose_command_was_killed(web
         with suppress(asyncio.CancelledError):
             await running
 
-    with Sandbox() as sandbox:
-        asyncio.run(crawl_until_it_is_over(replace(web.rules, policy=policy_with(sandbox))))
+    asyncio.run(crawl_until_it_is_over(web.rules))
     assert list(web.documents()) == ["/library"]
 
 

@@ -13,8 +13,8 @@ from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import saved, word
 from tests.ingestion.office import DRAW, MANIFEST, OFFICE, TEXT, compound, word_parts, zipped
 from tests.programs import installed, not_installed
+from tests.reading import parsing
 from utils.errors import UnreadableDocument
-from utils.sandbox.sandbox import Sandbox
 
 BEGINNING = b"\x09\x08\x10\0\0\x06\x05\0" + bytes(12)  # of a workbook ([MS-XLS] 2.4.21)
 ODP = "application/vnd.oasis.opendocument.presentation"
@@ -37,7 +37,7 @@ RTF = rb"""{\rtf1\ansi{\stylesheet{\s0 Normal;}{\s1\outlinelevel0 heading 1;}}{\
 @pytest.fixture(scope="module")
 def parser() -> Iterator[ParserProcess]:
     """What parses files as the service does."""
-    with Sandbox() as sandbox, ParserProcess(Limits(), sandbox) as opened:
+    with parsing() as opened:
         yield opened
 
 
@@ -89,7 +89,7 @@ def test_rich_text_that_names_files_of_this_machine_gets_none_of_them(
 
 
 def test_a_conversion_that_takes_too_long_is_ended(libreoffice: Path) -> None:
-    with Sandbox() as sandbox, ParserProcess(Limits(timeout_s=0.3), sandbox) as impatient:
+    with parsing(Limits(timeout_s=0.3)) as impatient:
         assert "took longer than 0.3 s" in refusal(impatient, RTF + b"{}" * 3_000_000, "rules.rtf")
 
 

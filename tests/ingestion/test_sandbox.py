@@ -14,7 +14,7 @@ from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import joined, pdf, picture, pictures, saved, word
 from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
-from tests.reading import parsing
+from tests.reading import SANDBOX, parsing
 from tests.service import ROOT
 from utils.errors import UnreadableDocument
 from utils.sandbox.sandbox import Sandbox
@@ -28,6 +28,12 @@ linux_only = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 def parser() -> Iterator[ParserProcess]:
     with parsing(Limits(timeout_s=1.0)) as parser:
         yield parser
+
+
+@pytest.fixture
+def no_other_fork_server() -> None:
+    """The one of other tests ended: the next begins anew."""
+    SANDBOX.close()
 
 
 def is_running(pid: int) -> bool:
@@ -65,6 +71,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_next_one_is_read(parser:
 
 
 @linux_only
+@pytest.mark.usefixtures("no_other_fork_server")
 def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_one_is_read() -> None:
     with parsing(Limits(memory_bytes=200_000_000)) as parser:
         with pytest.raises(UnreadableDocument, match="200 MB of memory"):
@@ -103,6 +110,7 @@ def test_the_processes_do_not_get_our_secrets(parser: ParserProcess, monkeypatch
     assert b"sk-not-for-parsers" not in Path(f"/proc/{server}/environ").read_bytes()
 
 
+@pytest.mark.usefixtures("no_other_fork_server")
 def test_closing_leaves_no_worker_behind() -> None:
     with Sandbox() as sandbox, ParserProcess(Limits(), sandbox) as parser:
         parser.parse(b"one", "a.txt")
@@ -142,6 +150,7 @@ def test_a_process_that_was_prepared_for_another_kind_of_file_is_not_taken_and_o
         assert parser.parse(pdf(["three"]), "a.pdf").text == "three"
 
 
+@pytest.mark.usefixtures("no_other_fork_server")
 def test_a_fork_server_that_was_killed_while_a_process_waited_is_replaced() -> None:
     with Sandbox(prepares=True) as sandbox, ParserProcess(Limits(), sandbox) as parser:
         parser.parse(b"one", "a.txt")

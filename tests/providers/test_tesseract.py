@@ -2,7 +2,6 @@
 
 import io
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from providers.ocr.chosen import LANGUAGES, has_tesseract
 from providers.ocr.tesseract import Tesseract
 from tests.ingestion.files import picture
 from tests.ocr import MovableTesseract, tesseract_installed
+from tests.reading import SANDBOX
 from utils.errors import ProviderUnavailable
 from utils.ports import Picture
 from utils.sandbox.sandbox import Sandbox
@@ -32,9 +32,8 @@ def _program() -> None:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as opened:
-        yield opened
+def sandbox() -> Sandbox:
+    return SANDBOX
 
 
 @pytest.fixture
