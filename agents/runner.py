@@ -28,6 +28,7 @@ from auth.principal import DEFAULT_BOT
 from retrieval.search import Retriever
 from utils.checkpointer.keys import FENCE
 from utils.errors import Conflict
+from utils.token_usage import read_usage
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -209,7 +210,7 @@ class Runner:
 
     def _result(self, said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
         extra = said.additional_kwargs
-        citations = extra["citations"]
+        citations, usage = extra["citations"], read_usage()
         return {
             "answer": said.text,
             "response": said.text,
@@ -229,6 +230,7 @@ class Runner:
             "model": extra["model"],
             "conversation_id": record.conversation_id,
             "session_id": record.conversation_id,
+            "usage": {"input_token_count": usage.input_tokens, "output_token_count": usage.output_tokens},
             "metrics": clock.times_s(),
             "artifacts": {},
             "persistence": self._store.persistence_of(record.thread_id),

@@ -8,9 +8,15 @@ _CHARACTERS_PER_TOKEN = 4  # of English; other languages and scripts take fewer,
 
 @dataclass(slots=True)
 class TokenUsage:
-    """The tokens of one turn, input and output together."""
+    """The tokens of one turn."""
 
-    tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Both together."""
+        return self.input_tokens + self.output_tokens
 
 
 _current: ContextVar[TokenUsage | None] = ContextVar("token_usage", default=None)
@@ -23,17 +29,17 @@ def measure_tokens() -> TokenUsage:
     return usage
 
 
-def add_tokens(count: int) -> None:
+def add_tokens(input_tokens: int, output_tokens: int) -> None:
     """Count so many for the present turn, if there is one."""
     usage = _current.get()
     if usage is not None:
-        usage.tokens += count
+        usage.input_tokens += input_tokens
+        usage.output_tokens += output_tokens
 
 
-def count_tokens() -> int:
-    """What the present turn has cost so far; 0 outside of one."""
-    usage = _current.get()
-    return usage.tokens if usage is not None else 0
+def read_usage() -> TokenUsage:
+    """What the present turn has cost so far; nothing outside of one."""
+    return _current.get() or TokenUsage()
 
 
 def estimate_tokens(characters: int) -> int:

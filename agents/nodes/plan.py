@@ -17,7 +17,7 @@ from auth.principal import Principal
 from providers.chat.extractive import standalone_question
 from retrieval.search import SearchOptions
 from utils.errors import ProviderError
-from utils.token_usage import count_tokens
+from utils.token_usage import read_usage
 
 Next = Literal["tools", "talk", "retrieve", "answer", "refuse"]
 _FEW = 3  # passages by which the documents are compared with a tool
@@ -71,10 +71,10 @@ async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_sta
     faults: list[Fault] = []
     while not (reached := turn.find_limit(tool_state)):
         tool_state["steps"] += 1
-        before = count_tokens()
+        before = read_usage().tokens
         async with run.place.outside():
             decision = await _ask(state, run, turn, tool_state, faults)
-        tool_state["tokens"] += count_tokens() - before
+        tool_state["tokens"] += read_usage().tokens - before
         if decision.kind != "calls":
             return decision
         new = _take_calls(decision, turn, tool_state)

@@ -52,6 +52,12 @@ def describe_extras(result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in OpenAiExtras.model_fields}
 
 
+def read_usage(result: Mapping[str, Any]) -> tuple[int, int]:
+    """The tokens that the model read and wrote; none for an answer of an earlier version, which does not tell."""
+    usage = result.get("usage", {})
+    return usage.get("input_token_count", 0), usage.get("output_token_count", 0)
+
+
 def continue_text(told: str, answer: str) -> str:
     """What *answer* has more than was *told* of it while it was written.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.runs.record import Event, extract_result
 from api.access import requires
@@ -21,6 +21,7 @@ from api.openai.answers import (
     describe_extras,
     find_annotations,
     read_seconds,
+    read_usage,
 )
 from api.openai.blueprint import describe_openai_error, make_void_error, openai_blueprint
 from api.openai.messages import Messages, read_question
@@ -45,6 +46,14 @@ _STREAM = {
 }
 
 
+class OpenAiStreamOptions(BaseModel):
+    """Other members are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    include_usage: bool | None = Field(None, description="Whether a chunk with the usage follows the last one.")
+
+
 class OpenAiCompletionIn(Parameters):
     """A question, with what was said before it."""
 
@@ -53,6 +62,7 @@ class OpenAiCompletionIn(Parameters):
     model: ModelName
     messages: Messages
     stream: bool | None = None
+    stream_options: OpenAiStreamOptions | None = None
     frequency_penalty: Ignored = None
     logit_bias: Ignored = None
     max_completion_tokens: Ignored = None
@@ -94,6 +104,14 @@ class OpenAiChoice(BaseModel):
     finish_reason: Literal["stop"]
 
 
+class OpenAiCompletionUsage(BaseModel):
+    """Tokens of the language model; none where quotes answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
 class OpenAiCompletionOut(OpenAiExtras):
     """An answer."""
 
@@ -102,6 +120,7 @@ class OpenAiCompletionOut(OpenAiExtras):
     created: int
     model: str
     choices: list[OpenAiChoice] = Field(min_length=1, max_length=1)
+    usage: OpenAiCompletionUsage
 
 
 @openai_blueprint.post(
@@ -123,7 +142,8 @@ async def create_completion(ctx: Principal, body: OpenAiCompletionIn) -> Respons
     message, past = read_question(body.messages, field="messages")
     turn = await begin_turn(ctx, Question(message, None, body.model, past=past, streams=bool(body.stream)))
     if body.stream:
-        response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=CompletionWriter(turn).write)
+        writer = CompletionWriter(turn, tells_usage=bool(body.stream_options and body.stream_options.include_usage))
+        response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=writer.write)
     else:
         response = await _respond(turn)
     response.headers.update(turn.headers)
@@ -142,14 +162,16 @@ async def _respond(turn: Turn) -> Response:
         "logprobs": None,
         "finish_reason": "stop",
     }
-    members = {**_describe_head(turn, "chat.completion"), "choices": [choice], **describe_extras(result)}
+    head = _describe_head(turn, "chat.completion")
+    members = {**head, "choices": [choice], "usage": _describe_usage(result), **describe_extras(result)}
     return respond(OpenAiCompletionOut.model_validate(members))
 
 
 class CompletionWriter:
     """Writes the events of a run as chunks of a completion."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, *, tells_usage: bool) -> None:
+        self._tells_usage = tells_usage
         self._head = _describe_head(turn, "chat.completion.chunk")
         self._run_id = turn.run.id
         self._text = ""
@@ -183,6 +205,8 @@ class CompletionWriter:
         rest = continue_text(self._text, result["answer"])
         annotations = _annotate(self._text + rest, result)
         last = self._chunk({"annotations": annotations}, finish_reason="stop", **describe_extras(result))
+        if self._tells_usage:
+            last += encode_data({**self._head, "choices": [], "usage": _describe_usage(result)})
         return (self._chunk({"content": rest}) if rest else b"") + last + _DONE
 
     def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, **extras: Any) -> bytes:
@@ -204,6 +228,11 @@ def _describe_head(turn: Turn, kind: str) -> dict[str, Any]:
         "created": read_seconds(turn.record.created_at),
         "model": turn.ctx.bot_id or DEFAULT_BOT,
     }
+
+
+def _describe_usage(result: Mapping[str, Any]) -> dict[str, int]:
+    read, written = read_usage(result)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
 def _annotate(text: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:

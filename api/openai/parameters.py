@@ -46,7 +46,6 @@ class Parameters(BaseModel):
     prompt_cache_retention: Ignored = None
     safety_identifier: Ignored = None
     service_tier: Ignored = None
-    stream_options: Ignored = None
     temperature: Ignored = None
     top_p: Ignored = None
     user: Ignored = None

@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.openai.answers import OpenAiExtras, OpenAiUrlCitation, describe_extras, find_annotations, read_seconds
+from api.openai.answers import (
+    OpenAiExtras,
+    OpenAiUrlCitation,
+    describe_extras,
+    find_annotations,
+    read_seconds,
+    read_usage,
+)
 from api.openai.parameters import OpenAiTextFormat
 from api.schemas import WaitingCallOut
 from utils.errors import NotFound
@@ -31,7 +38,6 @@ _FIXED: Mapping[str, Any] = {
     "tools": [],
     "top_p": None,
     "truncation": "disabled",
-    "usage": None,
 }
 
 
@@ -77,6 +83,29 @@ class OpenAiTextOptions(BaseModel):
     format: OpenAiTextFormat | None = None
 
 
+class OpenAiInputDetails(BaseModel):
+    """Not told apart here."""
+
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class OpenAiOutputDetails(BaseModel):
+    """Not told apart here."""
+
+    reasoning_tokens: int
+
+
+class OpenAiResponseUsage(BaseModel):
+    """Tokens of the language model; none where quotes answer."""
+
+    input_tokens: int
+    input_tokens_details: OpenAiInputDetails
+    output_tokens: int
+    output_tokens_details: OpenAiOutputDetails
+    total_tokens: int
+
+
 class OpenAiResponseOut(OpenAiExtras):
     """A response; `incomplete`, with `waiting_for`, while a call of a tool waits for approval."""
 
@@ -102,7 +131,7 @@ class OpenAiResponseOut(OpenAiExtras):
     tools: list[None] = Field(max_length=0)
     top_p: None
     truncation: Literal["disabled"]
-    usage: None
+    usage: OpenAiResponseUsage | None
 
 
 def make_response_id(conversation_id: str, run_id: str) -> str:
@@ -138,6 +167,18 @@ def describe_response(run: Mapping[str, Any], sent: Sent | None = None, *, text:
         "output": [describe_message(run["id"], result, text)] if result else [],
         "error": {"code": "server_error", "message": problem["detail"]} if problem else None,
         "waiting_for": run["waiting_for"],
+        "usage": _describe_usage(result) if result else None,
+    }
+
+
+def _describe_usage(result: Mapping[str, Any]) -> dict[str, Any]:
+    read, written = read_usage(result)
+    return {
+        "input_tokens": read,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + written,
     }
 
 

@@ -69,6 +69,7 @@ class OpenAiResponseIn(Parameters):
     max_output_tokens: Ignored = None
     max_tool_calls: Ignored = None
     reasoning: Ignored = None
+    stream_options: Ignored = None
     truncation: Ignored = None
 
 

@@ -200,7 +200,7 @@ class RemoteModel(AskedModel):
         if not usage or not (is_count(usage["input_tokens"]) and is_count(usage["output_tokens"])):
             return False
         self.gate.observer.note_tokens(input_tokens=usage["input_tokens"], output_tokens=usage["output_tokens"])
-        add_tokens(usage["input_tokens"] + usage["output_tokens"])
+        add_tokens(usage["input_tokens"], usage["output_tokens"])
         return True
 
     def _signature(self, model: AskedModel) -> dict[str, object]:
@@ -248,4 +248,4 @@ def _both_failed(main: ProviderError, fallback: ProviderError) -> ProviderError:
 
 
 def _add_estimate(messages: list[BaseMessage], said: int) -> None:
-    add_tokens(estimate_tokens(sum(len(message.text) for message in messages) + said))
+    add_tokens(estimate_tokens(sum(len(message.text) for message in messages)), estimate_tokens(said))

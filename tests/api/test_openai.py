@@ -69,6 +69,12 @@ def test_the_chunks_of_a_stream_come_to_the_same(caller: OpenAI) -> None:
     assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
     found = [one.to_dict() for one in whole.choices[0].message.annotations or []]
     assert (deltas[-1].model_extra or {})["annotations"] == found != []
+    assert whole.usage is not None
+    assert whole.usage.total_tokens == 0, "quotes cost none"
+    *_, last = caller.chat.completions.create(
+        model="default", messages=ASKED, stream=True, stream_options={"include_usage": True}
+    )
+    assert (last.choices, last.usage) == ([], whole.usage)
     assert (chunks[-1].model_extra or {})["citations"] == (whole.model_extra or {})["citations"]
 
 
@@ -80,6 +86,9 @@ def test_messages_before_the_last_are_the_past_of_a_new_conversation(
     before[22]["content"] = [{"type": "text", "text": "In two"}, {"type": "text", "text": "parts"}]
     system = {"role": "system", "content": "Talk like a pirate."}
     said = writer.chat.completions.create(model="default", messages=[system, *before, *ASKED])
+    assert said.usage is not None
+    assert said.usage.prompt_tokens > said.usage.completion_tokens > 5
+    assert said.usage.total_tokens == said.usage.prompt_tokens + said.usage.completion_tokens
     told = model_server.requests()[-1]["body"]["messages"]
     assert "pirate" not in str(told)
     assert [one["content"] for one in told[-3:]] == ["In two\nparts", "Said 23", QUESTION]

@@ -54,6 +54,7 @@ def test_the_events_of_a_stream_come_in_order_and_to_the_whole(writer: OpenAI, m
     whole, done = events[-1].response, events[names.index("output_text.done")]
     assert whole.output_text == done.text == text
     assert text == answer
+    assert whole.usage.input_tokens > whole.usage.output_tokens > 5
     assert {event.item_id for event in events if hasattr(event, "item_id")} == {whole.output[0].id}
     added = events[names.index("output_text.annotation.added")].annotation
     assert [added.to_dict()] == [one.to_dict() for one in whole.output[0].content[0].annotations]
