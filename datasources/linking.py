@@ -15,7 +15,7 @@ _LONGEST_PATH = 3  # foreign keys from one table to another
 _OF_NAMES, _OF_COLUMNS, _OF_TEXTS = 3.0, 2.0, 1.0  # how much a word counts, by where it stands
 _FUSION = 60  # of reciprocal ranks, as in the search of passages
 _MOST_BY_MEANING = 20
-_LONGEST_TEXT = 800  # characters
+_LONGEST_TEXT = 500  # characters
 
 
 def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence[float] = ()) -> list[OpenTable]:
@@ -30,8 +30,8 @@ def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence
     for ranking in (rank_by_words(question, tables), by_meaning):
         for place, at in enumerate(ranking):
             scores[at] += 1 / (_FUSION + place)  # type: ignore[assignment] # a Counter of any number
-    chosen = [at for at, _ in scores.most_common(FEW_TABLES)] or list(range(FEW_TABLES))
-    return [tables[at] for at in _add_links(chosen, tables)]
+    found = _add_links([at for at, _ in scores.most_common(FEW_TABLES)], tables)
+    return [tables[at] for at in _fill_up(found, tables)]
 
 
 def rank_by_words(question: str, tables: Sequence[OpenTable]) -> list[int]:
@@ -95,6 +95,13 @@ def _add_links(chosen: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
             if len(found) + len(new) <= _MOST_TABLES:
                 found += new
     return found
+
+
+def _fill_up(found: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
+    """*found*, and where there is room for more, those beside them, then any: a question need not name its tables."""
+    neighbours = _find_neighbours(tables)
+    beside = sorted(set().union(*(neighbours[at] for at in found)))
+    return list(dict.fromkeys([*found, *beside, *range(len(tables))]))[: max(FEW_TABLES, len(found))]
 
 
 def _find_neighbours(tables: Sequence[OpenTable]) -> list[set[int]]:

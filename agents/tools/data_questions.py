@@ -78,8 +78,7 @@ class ModelAsker:
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`, of the last try.
             ProviderError: it did not answer.
         """
-        tables = hide_filtered_samples(asked.tables, asked.access)
-        chosen = choose_tables(question, tables, await self._compare(question, tables))
+        chosen = await self.choose(asked, question)
         shown = await self.run(partial(read_filtered_samples, chosen, asked.source, asked.access, asked.user))
         dialect = asked.source.dialect
         schema = write_schema(question, shown, dialect)
@@ -87,6 +86,11 @@ class ModelAsker:
         return await write_query(
             chat, prompt, question, lambda sql: self.run(partial(asked.run, sql)), most_retries=self.most_retries
         )
+
+    async def choose(self, asked: AskedSource, question: str) -> list[OpenTable]:
+        """The tables that *question* is about; see `choose_tables`."""
+        tables = hide_filtered_samples(asked.tables, asked.access)
+        return choose_tables(question, tables, await self._compare(question, tables))
 
     async def _compare(self, question: str, tables: list[OpenTable]) -> list[float]:
         if len(tables) <= FEW_TABLES or self.embedder is None:

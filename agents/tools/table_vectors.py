@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from utils.errors import ProviderError
@@ -12,7 +13,7 @@ from utils.ports import Embedder, FloatArray
 logger = logging.getLogger(__name__)
 
 _MOST_KEPT, _KEPT_S = 5_000, 86_400.0
-_MOST_NEW = 24  # texts that one question waits for; the next questions embed the others
+_AT_ONCE = 4  # texts: what is embedded when the time is over is kept for the next question
 _LIMIT_S = 3.0
 
 
@@ -24,15 +25,22 @@ class TableVectors:
 
     async def compare(self, question: str, texts: Sequence[str], embedder: Embedder) -> list[float]:
         """The cosine of *question* and each of *texts*, -1 for one that has no vector yet; empty without the model."""
-        new = [text for text in dict.fromkeys(texts) if self._known.get((embedder.model, text)) is None][:_MOST_NEW]
         try:
             async with asyncio.timeout(_LIMIT_S):
                 asked = await embedder.embed_query(question)
-                vectors: Sequence[FloatArray] = list(await embedder.embed_passages(new, urgent=True)) if new else []
         except (ProviderError, TimeoutError) as exc:
-            logger.warning("Tables are chosen by words alone: the embedding model did not answer.", exc_info=exc)
+            logger.warning("Tables are chosen by words alone: the embedding model did not answer: %s", exc)
             return []
-        for text, vector in zip(new, vectors, strict=True):
-            self._known.put((embedder.model, text), vector)
+        with suppress(ProviderError, TimeoutError):
+            async with asyncio.timeout(_LIMIT_S):
+                await self._embed(texts, embedder)
         known = [self._known.get((embedder.model, text)) for text in texts]
         return [-1.0 if vector is None else float(vector @ asked) for vector in known]
+
+    async def _embed(self, texts: Sequence[str], embedder: Embedder) -> None:
+        """Embed those that are not known yet."""
+        new = [text for text in dict.fromkeys(texts) if self._known.get((embedder.model, text)) is None]
+        for first in range(0, len(new), _AT_ONCE):
+            some = new[first : first + _AT_ONCE]
+            for text, vector in zip(some, await embedder.embed_passages(some, urgent=True), strict=True):
+                self._known.put((embedder.model, text), vector)
