@@ -3,6 +3,7 @@
 https://vega.github.io/vega-lite/docs/spec.html. Fields have names of ours: those of columns could be read as paths.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _NAMES = {
     "id": {"bar": "Grafik batang", "line": "Grafik garis", "area": "Grafik area", "point": "Grafik titik",
            "rect": "Peta panas"},
 }  # fmt: skip
+_CLOCK = re.compile(r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?")
 _MORE = {"en": "and {} more", "es": "y {} más", "id": "dan {} lagi"}
 
 
@@ -75,7 +77,8 @@ def _check_figures(chart: Chart, columns: Mapping[str, ChartColumn]) -> None:
 def _list_values(chart: Chart, columns: Mapping[str, ChartColumn]) -> list[dict[str, Cell]]:
     rows = zip(*(each.cells for each in columns.values()), strict=True)
     most = MOST_BARS if chart.mark == "bar" and chart.aggregate == "none" else MOST_POINTS
-    values = [dict(zip(columns, map(_prepare, row), strict=True)) for row in rows]
+    is_time = [each.kind == "time" for each in columns.values()]
+    values = [dict(zip(columns, map(_prepare, row, is_time), strict=True)) for row in rows]
     return [each for each in values if each["x"] is not None and each["y"] is not None][:most]
 
 
@@ -106,6 +109,10 @@ def _encode(chart: Chart, channel: str, column: ChartColumn) -> dict[str, Any]:
     if column.kind == "time" and not isinstance(next(iter(column.cells), None), str):
         kind = "ordinal"  # years
     encoded: dict[str, Any] = {"field": channel, "type": kind, "title": _shorten(column.name, _LONGEST_TEXT)}
+    if kind == "temporal":
+        encoded["scale"] = {"type": "utc"}  # as it is written, wherever the reader is
+    if kind == "quantitative" and channel != "colour" and all(isinstance(cell, int) for cell in column.cells):
+        encoded["axis"] = {"tickMinStep": 1}
     if channel == ("colour" if chart.mark == "rect" else "y"):
         if chart.aggregate == "count":
             return {"aggregate": "count", "type": "quantitative", "title": "count"}
@@ -136,8 +143,13 @@ def _write(cell: Cell) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
-def _prepare(cell: Cell) -> Cell:
-    return _shorten(cell, _LONGEST_TEXT) if isinstance(cell, str) else cell
+def _prepare(cell: Cell, is_time: bool) -> Cell:
+    """A cell as JSON has it; of a moment without a time zone, that it is to be read as it is."""
+    if not isinstance(cell, str):
+        return cell
+    if is_time and _CLOCK.search(cell):
+        return f"{cell.replace(' ', 'T')}Z" if _CLOCK.fullmatch(cell[10:]) else cell.replace(" ", "T")
+    return _shorten(cell, _LONGEST_TEXT)
 
 
 def _shorten(text: str, most: int) -> str:

@@ -140,3 +140,15 @@ def test_the_alternative_text_says_what_is_to_be_seen() -> None:
     assert told["es"].startswith("Gráfico de barras: ")
     assert told["id"].startswith("Grafik batang: ")
     assert told["de"] == told["en"]
+
+
+def test_times_are_drawn_as_they_are_written_and_counts_without_halves() -> None:
+    cells = ("2026-11-25 07:30:00", "2026-11-25T08:00", "2026-11-25 09:00:00+07:00", "2026-11-25")
+    result = make_result("at,n", [(cell, number) for number, cell in enumerate(cells)])
+    spec = check(choose_chart(result), result)
+    told = [row["x"] for row in spec["data"]["values"]]
+    assert told == ["2026-11-25T07:30:00Z", "2026-11-25T08:00Z", "2026-11-25T09:00:00+07:00", "2026-11-25"]
+    assert spec["encoding"]["x"]["scale"] == {"type": "utc"}
+    assert spec["encoding"]["y"]["axis"] == {"tickMinStep": 1}
+    halves = make_result("status,share", (("a", 0.5), ("b", 1)))
+    assert "axis" not in check(choose_chart(halves), halves)["encoding"]["y"]
