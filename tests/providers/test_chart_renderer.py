@@ -2,7 +2,6 @@
 
 import io
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,23 +11,18 @@ from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
 from providers.charts.renderer import ChartRenderer
+from tests.reading import SANDBOX
 from utils.errors import NotReady
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import Sandbox, SandboxedProcess
+from utils.sandbox.sandbox import SandboxedProcess
 
 RESULT = Result("", ("status", "n"), (("Active ñ", 42), ("Stopped", 6)), False)
 SPEC = make_spec(choose_chart(RESULT, title="Machines"), RESULT).spec
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as opened:
-        yield opened
-
-
 @pytest.fixture
-def renderer(sandbox: Sandbox) -> ChartRenderer:
-    return ChartRenderer(sandbox.start, deadline_s=4.0)
+def renderer() -> ChartRenderer:
+    return ChartRenderer(SANDBOX.start, deadline_s=4.0)
 
 
 async def test_a_chart_is_drawn_as_png(renderer: ChartRenderer) -> None:
