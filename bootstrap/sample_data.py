@@ -9,7 +9,7 @@ from agents.tools.data import QUERY_DATA
 from auth.principal import DEFAULT_BOT, Principal
 from bootstrap.data_sources import make_spec
 from bootstrap.savers import make_keyring
-from config import SAMPLES, Settings
+from config import SAMPLES, SOURCES_FOLDER, Settings
 from datasources.catalog import dump_schema
 from datasources.sample_maintenance import load_said, read_mark, write_database
 from datasources.schema import SchemaLimits
@@ -49,16 +49,15 @@ def populate_by_command(settings: Settings, database: Database, ctx: Principal, 
 def follow_samples(settings: Settings, database: Database, ctx: Principal) -> None:
     """Make the sample database, or bring it up to date, where the sample documents are loaded by themselves.
 
-    Once there are other documents it goes with them, unless a command has made it.
+    Once there are other documents, or stores, it goes with them, unless a command has made it.
     """
-    file = _find_file(settings, ctx)
-    if file is None or settings.has_own_stores:
-        return
+    file = _find_file(settings, ctx) or settings.data_dir / SOURCES_FOLDER / ctx.tenant_id / FILE
     mark = read_mark(file)
     if mark == _BY_COMMAND:
         return
     keeps_samples = mark == _BY_START and settings.knowledge_dir == SAMPLES
-    if keeps_samples or (settings.knowledge_dir is None and not has_own_documents(database)):
+    is_first = settings.knowledge_dir is None and not settings.has_own_stores and not has_own_documents(database)
+    if keeps_samples or is_first:
         _populate(settings, database, ctx, file, _BY_START, DEFAULT_BOT)
     elif mark == _BY_START:
         _retire(database, ctx, file)

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from agents.bots import BotConfig
 from agents.tools.chart import make_chart_tool
@@ -199,6 +200,13 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
         bring_up_to_date(settings, database, CTX)
         assert not write_database(file, today(), mark=1)
     assert [each.name for each in file.parent.iterdir()] == [FILE]
+    elsewhere = settings.model_copy(update={"database_uri": SecretStr("sqlite://")})
+    for now, tools in ((elsewhere, None), (settings, TOOLS)):
+        with database.writing() as session:
+            if list_tools(database) is not None:
+                bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": TOOLS})
+        follow_samples(now, database, CTX)
+        assert (list_tools(database), file.exists()) == (tools, tools is not None)
     with database.writing() as session:
         bots.create_bot(session, GLOBEX, "plant", "Plant", {"tools": []})
     assert populate_by_command(settings, database, GLOBEX, "plant") == "Maintenance"
