@@ -19,7 +19,9 @@ HOURS = (
     ("Valve C3", "Active", 50),
     ("Pump D4", "Active", 200),
 )
+TWO = (("Bandung", 12, 2400), ("Medan", 6, 2000), ("Solo", 3, 1000))
 RESULTS = {
+    "two": make_result(("plant", "machines", "hours"), TWO, "Which plant has how much?", machines="COUNT", hours="SUM"),
     "status": make_result(("name", "status", "hours"), HOURS, "Which machines have which status and hours?"),
     "years": make_result(
         ("year", "revenue"),
@@ -94,6 +96,11 @@ def test_planted_figures_are_flagged_and_true_ones_are_not(verifier: Verifier) -
         ("status", "Ada 4 mesin, dan Motor B2 paling lama berjalan, yaitu 300 jam [1]."),
         ("status", "The range is 250 hours: from 50 to 300 [1]."),
         ("status", "Pump A1 (100 h), Motor B2 (300 h), Valve C3 (50 h) and Pump D4 (200 h) [1]."),
+        ("two", "Bandung has 12 machines with 2,400 hours and Medan 6 machines with 2,000 [1]."),
+        ("two", "Bandung: 2.400 horas, 12 máquinas [1]."),
+        ("two", "| Solo | 3 | 1,000 | [1]"),
+        ("two", "Solo, hours: 1,000, machines: 3 [1]."),
+        ("two", "The 3 plants have 21 machines, which ran 5,400 hours [1]."),
         ("years", "Revenue was €1.2 million in 2023 and €1.35 million in 2024 [1]."),
         ("years", "En 2025 los ingresos fueron de 990.000,50 euros [1]."),
         ("years", "Pendapatan tahun 2024 adalah 1,35 juta euro [1]."),
@@ -125,6 +132,10 @@ def test_what_stands_in_cells_or_follows_from_them_is_supported(name: str, text:
         ("status", "Two machines are active [1].", "Two"),
         ("status", "The machines ran 162.5 hours in total [1].", "162.5 hours"),
         ("status", "Motor B2 ran the longest: 100 hours [1].", "100 hours"),
+        ("two", "Bandung has 2,400 machines [1].", "2,400"),
+        ("two", "Bandung memiliki 2.400 mesin [1].", "2.400"),
+        ("two", "There are 5,400 machines [1].", "5,400"),
+        ("two", "In total there are 3 machines [1].", "3"),
         ("years", "Revenue was €1.35 million in 2023 [1].", "€1.35 million"),
         ("years", "Revenue was $1.2 million in 2023 [1].", "$1.2 million"),
         ("years", "Revenue grew by 125 % from 2023 to 2024 [1].", "125 %"),

@@ -57,7 +57,7 @@ def _list_cells(figure: Figure, binding: Binding, table: KnownTable) -> Iterator
         rows = [row for row in (every if binding.rows is None else sorted(binding.rows)) if row in every]
         if not _fits_cue(column, binding, len(every)):
             continue
-        if binding.rows is None and len(every) > 1 and binding.cue in ("largest", "smallest"):
+        if binding.rows is None and len(every) > 1 and binding.cue in ("largest", "smallest", "sum"):
             continue
         for row in rows:
             value = column.values[row]
@@ -81,8 +81,8 @@ def _fits_cue(column: NumberColumn, binding: Binding, row_count: int) -> bool:
 
 def _list_row_counts(figure: Figure, binding: Binding, table: KnownTable) -> Iterator[_Candidate]:
     is_of_rows = not figure.unit or (figure.unit in ("year", "month", "week", "day") and table.is_of_times)
-    if not is_of_rows or binding.cue == "mean":
-        return
+    if not is_of_rows or figure.columns or binding.cue == "mean":
+        return  # beside the name of a column it counts what that says, not rows
     if not binding.is_close and not table.table.truncated:
         yield _Candidate("row_count", table.table.row_count, None)
     if not binding.is_close:
@@ -189,7 +189,8 @@ def _list_given(figure: Figure, binding: Binding, table: KnownTable) -> Iterator
 
 def _has_value(figure: Figure, candidate: _Candidate, binding: Binding, table: KnownTable) -> bool:
     factor = _find_factor(figure.unit, candidate, table)
-    if not factor:
+    column = candidate.column
+    if not factor or (column is not None and figure.columns and column.about.name not in figure.columns):
         return False
     value = abs(candidate.value * factor)
     if candidate.how == "cell" and figure.digits == f"{abs(candidate.value):.12g}":

@@ -1,16 +1,20 @@
 """A sentence as figures are checked in it: its figures, the rows that it speaks of, and the words around them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from agents.verification.figures.tables import KnownTable
 from agents.verification.figures.words import Cue, Token, find_cues, find_separators, is_no_figure, split_tokens
+from datasources.questions.words import reduce_word
 from utils.facts.dates import Date, find_dates
 from utils.facts.folding import fold
 from utils.facts.numbers import Number, find_numbers
 from utils.facts.words import MONTHS
 
+_NEAR = 2  # words
 _MOST_FIGURES = 60  # of a sentence; further ones are not looked at
 _DIGITS = re.compile(r"\d+(?:[.,\u00a0\u202f]\d+)*+")
 _RANK = re.compile(r"(?:st|nd|rd|th|º|ª)\b")
@@ -28,7 +32,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of a sentence; `digits`: as it is written, "" where it is in words."""
+    """A number of a sentence; `digits`: as it is written, "" where it is in words.
+
+    `columns`: those that words beside it name, as in "12 machines"; empty where none does.
+    """
 
     text: str
     digits: str
@@ -36,6 +43,7 @@ class Figure:
     end: int
     unit: str
     readings: tuple[Reading, ...]
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ def read_sentence(text: str, language: str, table: KnownTable) -> ReadSentence:
     mentions = _find_mentions(text, tokens, dates, table)
     taken = _mark([*((each.start, each.end) for each in mentions), *((each.start, each.end) for each in dates)], text)
     figures = sorted(_find_figures(text, language, taken), key=lambda each: each.start)[:_MOST_FIGURES]
+    figures = [replace(each, columns=_find_columns(each, tokens, text, table)) for each in figures]
     separators = [at for at in find_separators(text, tokens) if not taken[at]]
     return ReadSentence(text, figures, dates, mentions, find_cues(tokens), separators)
 
@@ -88,6 +97,35 @@ def _find_figures(text: str, language: str, taken: bytearray) -> Iterator[Figure
             found = _DIGITS.search(number.text)
             digits = found[0] if found else ""
             yield Figure(number.text.rstrip("."), digits, number.start, number.end, unit, readings)
+
+
+def _find_columns(figure: Figure, tokens: Sequence[Token], text: str, table: KnownTable) -> frozenset[str]:
+    """What the next words name, else the one before: "12 machines", "machines: 12"."""
+    if not table.column_words:
+        return frozenset()
+    at = bisect_left(tokens, figure.start, key=itemgetter(1))
+    end = figure.start + len(_first_digits(figure.text) or figure.text)
+    for words in (_list_following(at, end, tokens, text), _list_preceding(at, figure.start, tokens, text)):
+        named = [table.column_words.get(reduce_word(word), frozenset()) for word in words]
+        if any(named):
+            return frozenset().union(*named)
+    return frozenset()
+
+
+def _list_following(at: int, end: int, tokens: Sequence[Token], text: str) -> list[str]:
+    """The words behind a figure that ends at *end*, with nothing but blanks between; also those of its unit."""
+    words: list[str] = []
+    for word, start, until in tokens[at:]:
+        if start >= end:
+            if len(words) == _NEAR or text[end:start].strip():
+                break
+            words.append(word)
+            end = until
+    return words
+
+
+def _list_preceding(at: int, start: int, tokens: Sequence[Token], text: str) -> list[str]:
+    return [word for word, _, until in tokens[max(0, at - 1) : at] if not text[until:start].strip(" :")]
 
 
 def _first_digits(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from agents.verification.figures.words import read_units, split_tokens
+from datasources.questions.words import read_name, reduce_word
 from utils.facts.dates import Date, KnownDates, find_dates
 from utils.facts.folding import fold
 from utils.facts.numbers import find_numbers
@@ -86,6 +87,15 @@ class KnownTable:
             for word in words if len(words) > 1 else ():
                 found.setdefault(word, set()).update(rows)
         return {word: frozenset(rows) for word, rows in found.items() if len(rows) == 1 and len(word) > 1}
+
+    @cached_property
+    def column_words(self) -> dict[str, frozenset[str]]:
+        """The columns of figures that a word names, in its basic form; empty where there is one column alone."""
+        found: dict[str, set[str]] = {}
+        for column in self.numbers if len(self.numbers) > 1 else ():
+            for word in read_name(f"{column.about.name} {column.about.words}"):
+                found.setdefault(reduce_word(word), set()).add(column.about.name)
+        return {word: frozenset(names) for word, names in found.items()}
 
     @cached_property
     def key_words(self) -> frozenset[str]:
