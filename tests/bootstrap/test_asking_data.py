@@ -139,6 +139,8 @@ async def test_a_model_writes_the_query_and_repairs_it_by_what_the_database_says
         model_server.configure(
             replies={
                 "no column 'town'": "Sorry.\n```sql\nSELECT COUNT(*) AS people FROM employees\n```",
+                "ambiguous column": "SELECT a.name FROM employees AS a JOIN employees AS b ON a.name = b.name",
+                "Who works with": "SELECT name FROM employees AS a JOIN employees AS b ON a.name = b.name",
                 "How many": "SELECT COUNT(*) FROM employees WHERE town = 'Medan'",
                 "Who": "SELECT name AS name FROM employees WHERE name = 'Nobody'",
                 "The vault": "SELECT secret FROM vault",
@@ -158,6 +160,7 @@ async def test_a_model_writes_the_query_and_repairs_it_by_what_the_database_says
         assert second[:2] == first
         assert "WHERE town" in second[2]
         assert "no column 'town'" in second[3]
+        assert "name: Budi." in await ask(tool, acme, "Who works with whom?", chat)  # what SQLite itself refused
         assert "There are no such rows." in await ask(tool, acme, "Who is Nobody?", chat)
         with pytest.raises(ToolFailed, match="does not answer this: Nothing can be deleted"):
             await ask(tool, acme, "Delete everybody", chat)
