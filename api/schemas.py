@@ -151,7 +151,7 @@ class WaitingCallOut(BaseModel):
     arguments: dict[str, Any]
 
 
-class UsageOut(BaseModel):
+class TokenUsageOut(BaseModel):
     """Tokens, as the model tells them, or estimated; none for quotes and for answers that were given before."""
 
     input_token_count: int = 0
@@ -187,7 +187,7 @@ class ChatOut(BaseModel):
     model: str
     conversation_id: str
     session_id: str
-    usage: UsageOut = Field(UsageOut(), description="What the language model has read and written for it.")
+    usage: TokenUsageOut = Field(TokenUsageOut(), description="What the language model has read and written for it.")
     metrics: dict[str, float] = Field(description="Seconds by stage, and total_time.")
     artifacts: dict[str, Any]
     persistence: str = Field(description="redis, or memory while Redis is away.")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,10 @@ import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
+from pydantic import BaseModel
 
+from app import create_app
+from config import load_settings
 from tests.service import ROOT, ask
 
 Json = dict[str, Any]
@@ -103,6 +107,21 @@ def test_examples_are_what_the_schemas_allow(document: Json) -> None:
                 OAS31Validator(schema).validate(content["example"])
                 checked += 1
     assert checked > 35
+
+
+def test_no_two_schemas_have_one_name() -> None:
+    assert create_app(load_settings(_env_file=None))  # which has imported all models
+    named = [model.__name__ for model in list_models(BaseModel) if model.__module__.startswith("api.")]
+    assert len(named) > 150
+    assert [name for name, count in Counter(named).items() if count > 1] == [], (
+        "the document would show but one of them"
+    )
+
+
+def list_models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Every model below *base*, once."""
+    found = {model for child in base.__subclasses__() for model in (child, *list_models(child))}
+    yield from found
 
 
 def test_the_document_keeps_the_order_of_fields(document: Json) -> None:
