@@ -53,6 +53,24 @@ class OpenAiMessageIn(BaseModel):
         return "\n".join(part.text for part in self.content)
 
 
+class OpenAiItemReference(BaseModel):
+    """An earlier answer, by its id instead of its text, as the AI SDK sends it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    type: Literal["item_reference"]
+    id: Annotated[str, Field(pattern="^msg_[0-9a-f]{32}$")]
+
+
+def _name_item(item: Any) -> str:
+    return "reference" if isinstance(item, dict) and item.get("type") == "item_reference" else "message"
+
+
+Item = Annotated[
+    Annotated[OpenAiMessageIn, Tag("message")] | Annotated[OpenAiItemReference, Tag("reference")],
+    Discriminator(_name_item),
+]
+Items = Annotated[list[Item], Field(min_length=1, max_length=_MOST_MESSAGES)]
 Messages = Annotated[list[OpenAiMessageIn], Field(min_length=1, max_length=_MOST_MESSAGES)]
 
 

@@ -4,12 +4,14 @@ Source: https://platform.openai.com/docs/api-reference/responses
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Literal
 
 from flask import Response, request
 from pydantic import BaseModel, Discriminator, Field, Tag
 
+from agents.messages import MESSAGES_REMEMBERED
 from agents.runs.handle import RunHandle
 from agents.runs.record import RunRecord
 from api.access import requires
@@ -18,7 +20,7 @@ from api.chat import stream_run
 from api.description_parts import EVENTS, OPENAI_ERRORS, RESPONSE_HEADERS, STREAMS
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.openai.blueprint import openai_blueprint
-from api.openai.messages import Messages, OpenAiMessageIn, QuestionText, name_form, read_question
+from api.openai.messages import Items, OpenAiItemReference, OpenAiMessageIn, QuestionText, name_form, read_question
 from api.openai.parameters import Ignored, ModelName, Parameters, give_example
 from api.openai.response_objects import OpenAiResponseOut, OpenAiTextOptions, Sent, describe_response, read_response_id
 from api.openai.response_stream import ResponseWriter
@@ -33,6 +35,7 @@ from utils.validation import refuse_field
 
 _ONE = "/v1/responses/<response_id>"
 _CANCEL_WAIT_S = 2.0
+_MOST_ITEMS = 2 * MESSAGES_REMEMBERED  # messages of the system among them
 _LOOKED_THROUGH = 8  # messages from the end: questions that failed may stand behind the last answer
 _EXAMPLE = {"model": "default", "input": "How do I apply?"}
 _STREAM = {
@@ -45,7 +48,7 @@ _STREAM = {
 }
 
 Input = Annotated[
-    Annotated[QuestionText, Tag("text")] | Annotated[Messages, Tag("parts")],
+    Annotated[QuestionText, Tag("text")] | Annotated[Items, Tag("parts")],
     Discriminator(name_form),
 ]
 
@@ -91,8 +94,7 @@ class ResponsePath(BaseModel):
 @requires(Scope.CHAT_WRITE, repeats="own")
 async def create_response(ctx: Principal, body: OpenAiResponseIn) -> Response:
     """Answer the question."""
-    messages = [OpenAiMessageIn(role="user", content=body.input)] if isinstance(body.input, str) else body.input
-    message, past = read_question(messages, field="input")
+    message, past = read_question(await _list_messages(ctx, body.input), field="input")
     conversation_id = None
     if body.previous_response_id is not None:
         if past:
@@ -145,6 +147,32 @@ async def cancel_response(ctx: Principal, path: ResponsePath) -> Response:
         async with asyncio.timeout(_CANCEL_WAIT_S):
             await run.wait()
     return await _show(ctx, *await _find(ctx, path))
+
+
+async def _list_messages(
+    ctx: Principal, sent: str | Sequence[OpenAiMessageIn | OpenAiItemReference]
+) -> list[OpenAiMessageIn]:
+    """What was sent as messages: the last ones alone, as those before them are not looked at.
+
+    Raises:
+        NotFound: it refers to an answer that is not the caller's, or not kept any more.
+    """
+    if isinstance(sent, str):
+        return [OpenAiMessageIn(role="user", content=sent)]
+    return [
+        item if isinstance(item, OpenAiMessageIn) else await _read_reference(ctx, item) for item in sent[-_MOST_ITEMS:]
+    ]
+
+
+async def _read_reference(ctx: Principal, item: OpenAiItemReference) -> OpenAiMessageIn:
+    last = None
+    with suppress(NotFound):
+        _, run = await services().runs.find(ctx, item.id.removeprefix("msg_"))
+        last = await run.end()
+    if last is None or last["type"] != "done":
+        detail = "An answer that is referred to was not found. Send its text instead."
+        raise NotFound(detail, members={"errors": [{"field": "input", "message": detail}]})
+    return OpenAiMessageIn(role="assistant", content=last["answer"])
 
 
 async def _respond(turn: Turn, sent: Sent) -> Response:

@@ -18,6 +18,11 @@ BEGINNING = ["created", "in_progress", "output_item.added", "content_part.added"
 END = ["output_text.annotation.added", "output_text.done", "content_part.done", "output_item.done", "completed"]
 
 
+def refer_to(item_id: str) -> Any:
+    """A question after an answer that is named by its id."""
+    return [{"type": "item_reference", "id": item_id}, {"role": "user", "content": FOLLOWING}]
+
+
 def test_a_response_is_the_answer_of_chat_and_read_again_by_its_tenant_alone(
     client: httpx.Client, caller: OpenAI, stranger: OpenAI
 ) -> None:
@@ -34,6 +39,7 @@ def test_a_response_is_the_answer_of_chat_and_read_again_by_its_tenant_alone(
         lambda: stranger.responses.retrieve(said.id),
         lambda: stranger.responses.cancel(said.id),
         lambda: stranger.responses.create(model="default", input=FOLLOWING, previous_response_id=said.id),
+        lambda: stranger.responses.create(model="default", input=refer_to(said.output[0].id)),
         lambda: caller.responses.retrieve("resp_1"),
         lambda: caller.responses.retrieve(f"resp_visitor_{said.id.removeprefix('resp_')}"),
     ):
@@ -79,6 +85,10 @@ def test_a_response_goes_on_with_the_conversation_of_the_last_one(
     told = model_server.requests()[-1]["body"]["messages"]
     assert [one["content"] for one in told if one["role"] == "user"] == ["My name is Ada.", QUESTION, FOLLOWING]
     assert (second.previous_response_id, second.id, second.output) == (first.id, repeated.id, repeated.output)
+    referring = [{"role": "user", "content": QUESTION}, *refer_to(second.output[0].id)]
+    writer.responses.create(model="default", input=referring)  # type: ignore[arg-type]
+    told = model_server.requests()[-1]["body"]["messages"]
+    assert told[-2]["content"].startswith("echo")
     third = writer.responses.create(model="default", input="Why?", previous_response_id=second.id)
     ids = {(one.model_extra or {})["conversation_id"] for one in (first, second, third)}
     assert len(ids) == 1
@@ -126,7 +136,7 @@ def test_words_that_are_void_end_the_stream_and_the_response_is_read_later(
         ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         ({"input": " "}, "input"),
         ({"input": "x" * 5_001}, "input.text"),
-        ({"input": [{"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input.parts.0.type"),
+        ({"input": [{"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input.parts.0.message.type"),
         (
             {
                 "input": [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user")],
