@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 class CellOut(BaseModel):
     """A cell of a query's result."""
 
-    row: int = Field(description="Counted from 0.")
+    row: int = Field(description="Of the query's `rows`, counted from 0.")
     column: str
 
 
@@ -33,3 +33,9 @@ class QueryOut(BaseModel):
     number: int = Field(description="The mark of its result.")
     data_source: str
     sql: str
+    columns: list[str]
+    rows: list[list[str | int | float | bool | None]] = Field(
+        description="The first ones, which the answer was made from; long texts are shortened."
+    )
+    row_count: int = Field(description="Of all rows that were read.")
+    truncated: bool = Field(description="Whether the database has more than were read.")

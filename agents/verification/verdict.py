@@ -69,10 +69,18 @@ def _describe(each: SentenceSupport) -> dict[str, Any]:
 
 
 def _list_queries(hits: Sequence[Hit]) -> list[dict[str, Any]]:
-    """The queries whose results figures are held to, by their marks."""
+    """The queries whose results figures are held to, by their marks, with the rows that cells are counted in."""
     tables = {number: hit.passage.table for number, hit in enumerate(hits, 1)}
     return [
-        {"number": number, "data_source": table.source_name, "sql": table.sql}
+        {
+            "number": number,
+            "data_source": table.source_name,
+            "sql": table.sql,
+            "columns": [column.name for column in table.columns],
+            "rows": [list(row) for row in table.rows],
+            "row_count": table.row_count,
+            "truncated": table.truncated,
+        }
         for number, table in tables.items()
         if table is not None
     ]

@@ -246,7 +246,8 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
     figure = {"text": str(count), "status": "cell", "how": "cell", "number": 1, "cells": [cell]}
     assert (support["sentences"][0]["status"], support["sentences"][0]["figures"]) == ("supported", [figure])
     sql = "SELECT COUNT(*) AS employees FROM employees"
-    assert support["queries"] == [{"number": 1, "data_source": "Staff", "sql": sql}]
+    result = {"columns": ["employees"], "rows": [[count]], "row_count": 1, "truncated": False}
+    assert support["queries"] == [{"number": 1, "data_source": "Staff", "sql": sql, **result}]
     model_server.configure(
         plans={"employees": [[call], "ANSWER"]},
         replies={"<table_schema>": sql, 'tool="query_data"': "There are 7 employees [1]."},
