@@ -1,5 +1,6 @@
 """Chat models of Anthropic and Google, over real HTTP: they answer, fail and are cut in the same terms as any other."""
 
+import importlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from functools import reduce
@@ -12,7 +13,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from pydantic import SecretStr
 
-from providers.chat import anthropic, google
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.retries import CallLimits
@@ -27,7 +27,6 @@ from utils.token_usage import measure_tokens
 KEY, OPERATORS_KEY = "sk-key-of-the-tenant-0123", "sk-key-of-the-operator-9876"
 QUESTION = [SystemMessage("Be brief."), HumanMessage("When does it open?")]
 LOOPBACK = Reach((ip_network("127.0.0.0/8"),), ports=None)
-OPENERS: dict[str, Any] = {"anthropic": anthropic.open_chat_model, "google": google.open_chat_model}
 
 
 @pytest.fixture(params=["anthropic", "google"])
@@ -50,7 +49,9 @@ async def open_model(vendor: Vendor, base_url: str = "", reach: Reach = LOOPBACK
         "key": KEY,
         **said,
     }
-    return await OPENERS[vendor.format](
+    # Imported here: their libraries take seconds of each process that tests something else.
+    provider = importlib.import_module(f"providers.chat.{vendor.format}")
+    return await provider.open_chat_model(
         base_url=base_url or vendor.base_url,
         api_key=SecretStr(options["key"]),
         model="the-model",
