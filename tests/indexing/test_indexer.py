@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -176,12 +176,12 @@ async def test_an_embedder_that_fails_is_reported_and_tried_again(
 class Recorded(Hashing):
     """Vectors without a model, for tests of their order; notes of what; *at_first* is done before the first batch."""
 
-    def __init__(self, at_first: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, at_first: Callable[[], Awaitable[object]] | None = None) -> None:
         self._at_first, self.embedded = at_first, list[str]()
 
     async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
-        if not self.embedded:
-            self._at_first()
+        if self._at_first and not self.embedded:
+            await self._at_first()
         self.embedded += [text.rpartition("\n")[2] for text in texts]
         return await super().embed_passages(texts)
 
@@ -194,7 +194,12 @@ async def test_vectors_of_small_documents_are_computed_before_those_of_a_large_o
     for text in small:
         say(database, text, origin=f"/{text}.md")
     say(database, "note of globex", ctx=GLOBEX)
-    late = Recorded(at_first=lambda: say(database, "note that comes late", origin="/late.md"))
+
+    async def say_late() -> None:
+        say(database, "note that comes late", origin="/late.md")
+        await until(lambda: words_to_come(database) == 0)
+
+    late = Recorded(at_first=say_late)
     async with opened(tmp_path / "index", Recorded.dimension) as index:
         indexer = Indexer(database, index, late, poll_s=0.001)
         async with running(indexer):

@@ -28,7 +28,7 @@ page_title page_icon menu_items
 """
 _TEXTS = frozenset(_NAMES.split())
 # What draws its text as it is, or none at all.
-_AS_IT_IS = frozenset({"text", "set_page_config"})
+_AS_IT_IS = frozenset({"text", "set_page_config", "dataframe"})
 
 
 def _parameters() -> dict[str, tuple[str, ...]]:

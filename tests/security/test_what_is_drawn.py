@@ -15,6 +15,8 @@ write write_stream html iframe image audio video latex graphviz_chart vega_lite_
 pydeck_chart dataframe data_editor table echo help exception file_uploader camera_input audio_input code
 """
 TOO_MUCH = frozenset(NAMES.split())
+# A chart that the service has described in a small grammar, and its figures in cells that show texts as they are.
+ALLOWED = {"charts": frozenset({"vega_lite_chart", "dataframe"})}
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.path.stem)
@@ -25,7 +27,7 @@ def test_every_text_is_cleaned_before_it_is_drawn(module: Module) -> None:
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.path.stem)
 def test_the_page_uses_nothing_that_draws_more_than_markdown(module: Module) -> None:
     called = {each.func.attr for each in ast.walk(module.tree) if _may_draw(each)}
-    assert called & TOO_MUCH == set()
+    assert called & TOO_MUCH == ALLOWED.get(module.path.stem, frozenset())
     keywords = {word.arg for each in ast.walk(module.tree) if isinstance(each, ast.Call) for word in each.keywords}
     assert "unsafe_allow_html" not in keywords
 
