@@ -48,6 +48,7 @@ def port() -> int:
 def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelServer, port: int) -> Iterator[Service]:
     """One service with metrics, and two documents to choose from."""
     folder = tmp_path_factory.mktemp("metered")
+    model_server.reset()
     made = metered(folder, model_server, port)
     (folder / "knowledge" / "library.md").write_text("# Library\n\nA library card costs 5,000 rupiah.\n")
     with made as running:
