@@ -74,6 +74,7 @@ def with_model(model: FakeModelServer) -> dict[str, str]:
     return {**FAKE_MODEL, "LLM_BASE_URL": model.base_url}
 
 
+@pytest.mark.soak
 def test_gunicorn_alone_serves_and_logs_nothing_but_json(tmp_path: Path, documents: dict[str, str]) -> None:
     with GunicornService(tmp_path / "data", cwd=ROOT, **documents) as service, service.client() as client:
         answered = ask(client, "How much does a dormitory room cost?", uuid4().hex)
@@ -138,6 +139,7 @@ def test_a_question_that_comes_just_before_the_end_is_answered(
         assert service.process.wait(20) == 0
 
 
+@pytest.mark.soak
 def test_a_worker_that_has_served_its_number_of_requests_finishes_its_answers(
     tmp_path: Path, documents: dict[str, str], model: FakeModelServer
 ) -> None:
@@ -189,6 +191,7 @@ class Load:
         assert all(work.exception() is None for work in self._work)
 
 
+@pytest.mark.soak
 def test_several_workers_know_that_they_are_and_lose_no_request_when_they_are_replaced(
     tmp_path: Path, documents: dict[str, str]
 ) -> None:
@@ -291,6 +294,7 @@ def test_a_reload_with_a_wrong_setting_changes_nothing_and_one_with_a_right_sett
         assert client.get("/health?verbose").json()["environment"] == "testing"
 
 
+@pytest.mark.soak
 def test_a_worker_that_cannot_start_again_is_tried_until_it_can(
     running: GunicornService, documents: dict[str, str]
 ) -> None:

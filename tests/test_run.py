@@ -116,6 +116,7 @@ def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals)
     assert [pid for pid in family if is_running(pid)] == []
 
 
+@pytest.mark.soak
 def test_a_kill_leaves_no_process_behind(tmp_path: Path) -> None:
     page = {"STREAMLIT_ENABLED": "true", "STREAMLIT_PORT": str(free_port())}
     service = Service(tmp_path / "data", **page).by_itself().start()
@@ -204,6 +205,7 @@ def test_another_knowledge_folder_takes_the_place_of_the_samples(tmp_path: Path)
             assert not ask(client, "How much does a dormitory room cost?", "b").json()["citations"]
 
 
+@pytest.mark.soak
 def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_path: Path) -> None:
     price = "How much does a dormitory room cost?"
     service = Service(tmp_path / "data", RATE_LIMIT_ENABLED="false")
@@ -241,6 +243,7 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
     assert service.logged().count(message) == 1
 
 
+@pytest.mark.soak
 def test_samples_are_not_loaded_into_stores_of_ones_own_unless_named(tmp_path: Path) -> None:
     price, variables = "How much does a dormitory room cost?", {"RATE_LIMIT_ENABLED": "false"}
     with Service(tmp_path / "data", **variables) as service, service.client() as client:
@@ -257,6 +260,7 @@ def test_samples_are_not_loaded_into_stores_of_ones_own_unless_named(tmp_path: P
         service.wait_for(lambda: ask(client, price, "c").json()["citations"], limit_s=20)
 
 
+@pytest.mark.soak
 def test_answers_go_on_while_redis_is_away_and_it_comes_back_by_itself(tmp_path: Path) -> None:
     with Service(tmp_path / "data", **one_document(tmp_path)) as service, service.client() as client:
         ask(client, "How do I apply?", "before")

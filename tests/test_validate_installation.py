@@ -30,6 +30,8 @@ from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, free_port
 from tests.validation import check, run, validate
 
+pytestmark = pytest.mark.long
+
 SECRET = "s3cret-of-this-set-up"
 _MODEL = "multilingual-e5-small-q4"
 _TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -216,7 +218,6 @@ def test_a_missing_package_is_named_and_the_rest_is_looked_at(tmp_path: Path) ->
     assert report.code == 1
 
 
-@pytest.mark.long
 def test_what_only_some_installations_need_is_not_missed(tmp_path: Path) -> None:
     python = _environment(tmp_path / "venv", without="opentelemetry")
     report = validate(tmp_path, "--only=modules", python=python)

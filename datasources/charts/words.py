@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from datasources.charts.grammar import Mark
 from datasources.questions.words import STOP, split_words
 
-_KINDS = (
-    ("point", "scatter|scatterplot|points?|puntos?|dispersi[oó]n|titik|sebar"),
-    ("area", "areas?|áreas?"),
-    ("line", "lines?|líneas?|lineas?|garis|trend|tendencia|tren"),
-    # A share of a whole is read off bars: angles are hard to compare.
-    ("bar", "bars?|columns?|barras?|columnas?|batang|pie|circular|pastel|tarta|lingkaran"),
+_POINT = "scatter|scatterplot|points?|puntos?|dispersi[oó]n|titik|sebar"
+_AREA = "areas?|áreas?"
+_LINE = "lines?|líneas?|lineas?|garis|trend|tendencia|tren"
+# A share of a whole is read off bars: angles are hard to compare.
+_BAR = "bars?|columns?|barras?|columnas?|batang|pie|circular|pastel|tarta|lingkaran"
+_KIND = f"{_POINT}|{_AREA}|{_LINE}|{_BAR}"
+_MARKS: tuple[tuple[Mark, re.Pattern[str]], ...] = (
+    ("point", re.compile(rf"\b(?:{_POINT})\b", re.IGNORECASE)),
+    ("area", re.compile(rf"\b(?:{_AREA})\b", re.IGNORECASE)),
+    ("line", re.compile(rf"\b(?:{_LINE})\b", re.IGNORECASE)),
+    ("bar", re.compile(rf"\b(?:{_BAR})\b", re.IGNORECASE)),
 )
-_KIND = "|".join(words for _, words in _KINDS)
 _CHART = r"(?:charts?|graphs?|plots?|diagrams?|gr[aá]fic[oa]s?|diagramas?|grafik|bagan)"
 _ASKING = re.compile(
     r"^\W*(?:please |por favor,? |tolong )?(?:draw|plot|show|make|create|give|dibuja|muestra|mu[eé]strame|haz|crea|"
@@ -21,8 +25,8 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
-    r"(?:[,;]?\s*\b(?:as|in|with|como|en|con|sebagai|dalam|dengan)\s+)?(?:\b(?:a|an|the|un|una|el|la|sebuah|bentuk)\s+)?"
-    rf"(?:\b(?:{_KIND})\s+)?\b{_CHART}\b(?:\s+(?:de\s+)?(?:{_KIND})\b)?(?:\s+(?:of|for|showing|de|del|con|untuk|dari)\b)?",
+    r"(?:[,;]? ?\b(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:\b(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
+    rf"(?:\b(?:{_KIND}) )?+\b{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:of|for|showing|de|del|con|untuk|dari)\b)?",
     re.IGNORECASE,
 )
 _BEFORE_MARK = re.compile(r" (?=[?.!,])")
@@ -40,6 +44,7 @@ class ChartWords:
 
 def read_chart_words(question: str) -> ChartWords | None:
     """The chart that *question* asks for; None where it asks for none."""
+    question = " ".join(question.split())
     if not _HAS_CHART.search(question):
         return None
     phrase = _PHRASE.search(question)
@@ -55,7 +60,4 @@ def _points_back(rest: str) -> bool:
 
 
 def _find_mark(named: str) -> Mark | None:
-    for mark, words in _KINDS:
-        if re.search(rf"\b(?:{words})\b", named, re.IGNORECASE):
-            return mark  # type: ignore[return-value] # each is one
-    return None
+    return next((mark for mark, words in _MARKS if words.search(named)), None)

@@ -11,6 +11,8 @@ from tests.conftest import FAKE_MODEL, PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
 
+pytestmark = pytest.mark.long
+
 QUESTION = "How much does a dormitory room cost?"
 LIMITS = {"MAX_TURNS_PER_KEY": "2", "MAX_CONCURRENT_TURNS": "3", "MAX_WAITING_TURNS": "1"}
 

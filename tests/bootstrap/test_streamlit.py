@@ -18,6 +18,8 @@ from tests.page_variables import PAGE_VARIABLES
 from tests.service import free_port
 from utils.processes import StartError, reserve_port
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SERVICE = """
 import sys

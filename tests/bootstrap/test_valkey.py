@@ -18,6 +18,8 @@ from bootstrap.valkey import PUBLICATION, ValkeyChild, read_publication
 from tests.listeners import tcp_listeners
 from utils.processes import StartError
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SERVICE = """
 import os, select, signal

@@ -12,6 +12,8 @@ from tests import preloaded
 from utils.addresses import hide_login
 from utils.errors import StoreRefused
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cr", "et9"
 AT = "127.0.0.1:1"

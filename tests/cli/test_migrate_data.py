@@ -41,7 +41,7 @@ from tests.servers.redis import PASSWORD, RedisCluster, RedisServer
 from tests.service import Service
 from utils.checkpointer.keys import make_state_key, make_summary_key
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 QDRANT_KEY = "qdrant's own key"
 COLLECTION = "informasi-umum-itb"

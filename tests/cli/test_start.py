@@ -8,6 +8,8 @@ import pytest
 from bootstrap.data_folder import open_data_folder
 from tests import preloaded
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 FLASK = ["-m", "flask", "--app", str(ROOT / "app.py")]
 PUSTAKA = [str(ROOT / "pustaka.py")]
@@ -21,7 +23,6 @@ def run(
     return preloaded.run(command, preloaded=not by_itself, cwd=folder, env=env, timeout=60)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [[*FLASK, "documents"], [*PUSTAKA, "documents"], [*PUSTAKA, "validate", "--only", "stores"]]
 )
@@ -62,7 +63,6 @@ def test_a_service_in_the_foreground_is_not_reloaded_but_to_be_restarted(tmp_pat
     assert gone.stderr.splitlines()[-1] == f"Error: No service under gunicorn runs on {folder.path}."
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("command", [[*FLASK, "conflicts"], [*PUSTAKA, "conflicts"]])
 def test_a_file_of_settings_that_is_a_device_ends_the_command_in_a_line(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "zero.env").symlink_to("/dev/zero")

@@ -21,6 +21,8 @@ from tests.servers.redis import RedisCluster, RedisServer
 from tests.service import ROOT, plain_environment
 from utils.checkpointer import Connections
 
+pytestmark = pytest.mark.long
+
 __all__ = ["client", "redis_server"]
 
 

@@ -13,6 +13,8 @@ from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
 from utils.checkpointer import RedisCheckpointer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def slow_model(model_server: FakeModelServer) -> Iterator[FakeModelServer]:

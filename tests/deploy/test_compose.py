@@ -365,6 +365,7 @@ def test_the_health_check_of_the_records_overlay_works_on_a_real_server(postgres
     assert check("postgres", {"5432": str(free_port())}) != 0
 
 
+@pytest.mark.soak
 def test_the_workers_read_what_the_api_takes_in_and_say_that_they_live(tmp_path: Path) -> None:
     assert services()["app"]["environment"]["INGESTION_WORKERS"] == "0"
     program, *arguments = services()["worker"]["command"]

@@ -16,7 +16,7 @@ from tests.page_variables import PAGE_VARIABLES
 from tests.programs import not_installed
 from tests.service import ROOT, free_port
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
 PAGE_KEY = "a-key-for-the-chat-page"

@@ -21,7 +21,11 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 ELSEWHERE = [block for section in SECTIONS for block in list_blocks(section)]  # tests/deploy/test_empty_machine.py
 BLOCKS = [
-    pytest.param(found[1], id=f"{page.name}:{page.read_text()[: found.start()].count(chr(10)) + 2}")
+    pytest.param(
+        found[1],
+        id=f"{page.name}:{page.read_text()[: found.start()].count(chr(10)) + 2}",
+        marks=[] if page.name == "README.md" else pytest.mark.soak,
+    )
     for page in PAGES
     for found in BLOCK.finditer(page.read_text())
     if found[1] not in ELSEWHERE

@@ -22,6 +22,8 @@ from domain.leadership import Leadership
 from tests.servers.postgres import PostgresServer
 from utils.errors import StoreUnavailable
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -103,7 +105,6 @@ def test_a_leader_that_ends_in_order_ends_its_work_first_and_makes_room(
     assert [what for _, what in candidates.notes()] == ["begins", "ends", "begins"]
 
 
-@pytest.mark.long
 def test_a_leader_that_only_sleeps_stays_the_leader(database_uri: str, candidates: Candidates) -> None:
     processes = [candidates.start(database_uri), candidates.start(database_uri)]
     until(lambda: candidates.leader() is not None)
@@ -115,7 +116,6 @@ def test_a_leader_that_only_sleeps_stays_the_leader(database_uri: str, candidate
     assert candidates.notes() == [(first, "begins")]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_one_leads_again_after_the_database_was_restarted(
     own_server: PostgresServer, candidates: Candidates, how: str

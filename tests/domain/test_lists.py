@@ -26,6 +26,8 @@ from domain.scoping import EVERYWHERE, scoped, select_everywhere
 from tests.domain.records import ACME, GLOBEX, content
 from tests.domain.uploaded import claimed, job_of, let_lease_run_out, new_dataset, read, tidy, upload
 
+pytestmark = pytest.mark.long
+
 MANY = 5_000
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
@@ -195,7 +197,6 @@ def identity(row: Any) -> str:
     return str(inspect(getattr(row, "document", row)).identity)
 
 
-@pytest.mark.long
 def test_a_part_of_a_list_costs_the_same_of_twenty_rows_and_of_thousands(database: Database) -> None:
     for ctx, size in ((ACME, MANY), (GLOBEX, 20)):
         fill(database, ctx, size)

@@ -13,7 +13,7 @@ from tests.gunicorn_service import KEY, GunicornService
 from tests.scrapes import Scrape, scrape, scraped_when
 from tests.service import free_port, one_document
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 REQUESTS = 40
 

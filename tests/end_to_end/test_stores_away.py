@@ -14,7 +14,7 @@ from tests.end_to_end.stacks import KEY, GunicornService, Servers, servers
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask, one_document
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 QUESTION = "How much does a dormitory room cost?"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.service import Service, ask, await_vectors, one_document
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 QUESTION = "How much does a dormitory room cost?"
 INDEX_IS_FILLED = "The search index was damaged and is being filled again: passages may be missing."

@@ -14,7 +14,7 @@ import pytest
 from tests.service import Service, ask, await_vectors, one_document
 from tests.small_disk import SmallDisk, small_disk
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 MB = 1_000_000
 RESERVE_MB = 160

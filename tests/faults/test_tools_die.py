@@ -100,6 +100,7 @@ def kill_around_a_call(scene: Scene, moment: Callable[[Scene, int], None]) -> He
     return heard
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(60 * KILLS)
 def test_what_a_tool_does_comes_about_once_whenever_its_worker_is_killed(scene: Scene) -> None:
     repeated = 0

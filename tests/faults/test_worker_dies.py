@@ -14,7 +14,7 @@ from tests.faults.caller import Caller, Heard
 from tests.faults.site import QUESTION, Site, site
 from tests.service import ask
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 SECOND = "And with a bath?"
 Reached = Callable[[], bool]

@@ -9,7 +9,7 @@ import pytest
 from tests.fuzz.texts import SHAPES, text_of
 from tests.fuzz.watcher import Bounds, watch
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 _LONGEST = 100  # characters: the embedding model takes a second for a page, and `python -m tests.fuzz` does the rest
 _PROGRAM = """

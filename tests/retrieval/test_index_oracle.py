@@ -18,6 +18,8 @@ from tests.retrieval.corpus import ACME, GLOBEX, passage, vector
 from utils.passages import Passage
 from utils.ports import FloatArray
 
+pytestmark = pytest.mark.long
+
 WORDS = ("amber", "basalt", "copper", "dune", "ember")
 TENANTS = (ACME, GLOBEX)
 # Few passages and documents, so that steps meet.

@@ -170,6 +170,7 @@ def test_a_link_never_opens_more_than_when_it_was_made(shelf: Shelf, word: str) 
     assert refused(opened(quote, token=raised))
 
 
+@pytest.mark.soak
 @pytest.mark.long
 def test_revoked_links_open_nothing_from_then_on_and_new_ones_do(shelf: Shelf, their_shelf: Shelf, word: str) -> None:
     document_id, question = shelf.add("lantern.txt", text_about(word)), f"When is the {word} of the harbour lit?"

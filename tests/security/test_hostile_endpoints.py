@@ -22,7 +22,7 @@ import pytest
 from tests.fakes.raw_endpoint import Json, RawEndpoint, serve_raw
 from tests.service import Service, assert_nothing_held_the_loop, one_document
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 QUESTION = "How much does a dormitory room cost?"
 ROOM = b"# Rooms\n\nA dormitory room costs 850,000 rupiah a month.\n"
 SAID = "A dormitory room costs 850,000 rupiah a month [1]."

@@ -12,6 +12,8 @@ from api.links import Grant, LinkSigner
 from tests.service import Service, ask, await_knowledge, one_document
 from utils.errors import TooManyAtOnce
 
+pytestmark = pytest.mark.long
+
 PER_ADDRESS, PER_TENANT = 4, 10
 
 

@@ -26,7 +26,7 @@ from tests.service import ROOT, Service, plain_environment
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import Wall
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone")]
 SECRET = secrets.token_hex()
 VICTIM = (
     "import ctypes; kept = ctypes.create_string_buffer(b'SECRET'); print(ctypes.addressof(kept), flush=True); input()"

@@ -9,7 +9,11 @@ import pytest
 
 from tests.service import ROOT, Service, one_document, plain_environment
 
-pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone"), pytest.mark.long]
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="there are walls on Linux alone"),
+    pytest.mark.long,
+    pytest.mark.soak,
+]
 LESSER = [sys.executable, "-m", "tests.security.sandbox.lesser_kernel"]
 NO_FILES = "landlock,namespaces"
 

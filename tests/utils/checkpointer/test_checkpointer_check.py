@@ -18,6 +18,8 @@ from utils.checkpointer import Connections
 from utils.checkpointer.diagnosis import FIRST_COMMANDS, HASH_COMMANDS, RIGHTS, STRING_COMMANDS
 from utils.errors import StoreRefused, StoreUnavailable
 
+pytestmark = pytest.mark.long
+
 SECRET = "not-to-be-shown"
 ABILITIES = f"on >{SECRET} ~checkpoint:* ~state:* ~lease:* ~limit:* ~run:* ~runs:* +@all"
 USERS = (

@@ -13,6 +13,8 @@ import pytest
 from tests.service import ROOT
 from tests.utils.checkpointer.conftest import Server
 
+pytestmark = pytest.mark.long
+
 PACKAGE = ROOT / "utils" / "checkpointer"
 UV = Path(sys.executable).parent / "uv"
 # What that project has beside it: LangGraph's agents, and the suite.
@@ -65,7 +67,6 @@ def test_a_class_that_nobody_has_named_is_refused_when_it_is_written(report: Any
     assert "allowed_types=[Answer]" in report["refusal"]
 
 
-@pytest.mark.long
 def test_its_types_are_known_to_a_type_checker(python: Path, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

@@ -17,6 +17,8 @@ from utils.checkpointer import Connections, FallbackCheckpointer, RedisCheckpoin
 from utils.checkpointer.diagnosis import RIGHTS, ask_each
 from utils.errors import StoreUnavailable
 
+pytestmark = pytest.mark.long
+
 METADATA: Any = {"source": "loop", "step": 0, "parents": {}, "run_id": "r"}
 
 
