@@ -23,12 +23,12 @@ run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 test: $(TOOLS)  ## what must hold after each change, with real servers
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not long or smoke"
 
-test-long: $(TOOLS)  ## the other tests: faults, moves, switches of indexes, deployment, documentation, the browser
+test-long: $(TOOLS)  ## the other tests: stores that die, deployment, the browser
 	@# The files that have some: to import all others takes each process seconds. tests/conftest.py sees that none is missed.
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "long and not smoke and not alone and not soak" $$(grep -rlE --include='test_*.py' 'mark\.long' tests)
 	$(BIN)/pytest -m alone $$(grep -rlE --include='test_*.py' 'mark\.alone' tests)
 
-soak: $(TOOLS)  ## the tests that take minutes each: too long for every change
+soak: $(TOOLS)  ## the tests that are too long for every change: faults again and again, moves, the commands of docs
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m soak $$(grep -rlE --include='test_*.py' 'mark\.soak' tests)
 
 check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description

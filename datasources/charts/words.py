@@ -25,7 +25,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
-    r"(?:[,;]? ?\b(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:\b(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
+    r"(?:\b(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:\b(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
     rf"(?:\b(?:{_KIND}) )?+\b{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:of|for|showing|de|del|con|untuk|dari)\b)?",
     re.IGNORECASE,
 )
@@ -50,7 +50,7 @@ def read_chart_words(question: str) -> ChartWords | None:
     phrase = _PHRASE.search(question)
     named = phrase[0] if phrase else ""
     rest = _ASKING.sub(" ", _PHRASE.sub(" ", question))
-    rest = _BEFORE_MARK.sub("", " ".join(rest.split()))
+    rest = _BEFORE_MARK.sub("", " ".join(rest.split())).rstrip(",;")
     return ChartWords("" if _points_back(rest) else rest, _find_mark(named))
 
 
