@@ -25,8 +25,8 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
-    r"(?:\b(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:\b(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
-    rf"(?:\b(?:{_KIND}) )?+\b{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:of|for|showing|de|del|con|untuk|dari)\b)?",
+    r"\b(?=[a-zá])(?:(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
+    rf"(?:(?:{_KIND}) )?+{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:of|for|showing|de|del|con|untuk|dari)\b)?",
     re.IGNORECASE,
 )
 _BEFORE_MARK = re.compile(r" (?=[?.!,])")

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,13 +69,11 @@ class Site:
     def _only(self, worker: int) -> Iterator[None]:
         """Let no other worker take a connection in the block, which must be short: they miss their time-outs."""
         others = [pid for pid in self.service.workers() if pid != worker]
-        for pid in others:
-            os.kill(pid, signal.SIGSTOP)
+        _send(signal.SIGSTOP, others)
         try:
             yield
         finally:
-            for pid in others:
-                os.kill(pid, signal.SIGCONT)
+            _send(signal.SIGCONT, others)
 
     def has_started(self) -> bool:
         """Whether all workers serve."""
@@ -85,6 +83,12 @@ class Site:
         if len(workers) != WORKERS or min(begun) < 0:
             return False
         return told.count("Application startup complete.", min(begun)) >= WORKERS
+
+
+def _send(number: signal.Signals, pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # one that was killed may be listed for a moment longer
+            os.kill(pid, number)
 
 
 def _is_healthy(client: httpx.Client) -> bool:
