@@ -37,6 +37,12 @@ def ask(tab: Page, question: str = QUESTION) -> None:
     box.press("Enter")
 
 
+def stop(tab: Page) -> None:
+    """Stop the answer that is being written: in the question's box, or beside the answer where the page was drawn
+    anew meanwhile."""
+    tab.get_by_test_id("stChatInputStopButton").or_(tab.get_by_role("button", name="Stop")).first.click()
+
+
 def questions(tab: Page) -> Locator:
     """What the visitor is shown to have said."""
     return tab.get_by_label("Chat message from user")

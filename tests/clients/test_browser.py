@@ -14,7 +14,7 @@ from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
-from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf
+from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf, stop
 from tests.clients.shared_stub import api, shared_api
 from tests.service import free_port
 
@@ -127,7 +127,7 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     tab.goto(url)
     ask(tab)
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
-    tab.get_by_test_id("stChatInputStopButton").click()
+    stop(tab)
     expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     expect(tab.get_by_text(PART, exact=True)).to_be_visible()
     assert api.runs["run-1"].cancelled.wait(10)
@@ -138,7 +138,7 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     api.behaviour.held = True
     ask(tab, "Again?")
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
-    tab.get_by_test_id("stChatInputStopButton").click()
+    stop(tab)
     again = tab.get_by_role("button", name="Answer again")
     expect(again).to_be_visible()
     api.behaviour.held = False

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bootstrap.valkey import find_valkey
 from config import SAMPLES
-from tests.clients.browser_page import ask, marks, questions, running_page
+from tests.clients.browser_page import ask, marks, questions, running_page, stop
 from tests.conftest import FAKE_MODEL, PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.redis import RedisServer
@@ -70,7 +70,7 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     model.configure(gap_ms=300, tokens=60)  # 18 s, so that a slow browser does not come too late
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
-    tab.get_by_test_id("stChatInputStopButton").click()
+    stop(tab)
     expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)  # nobody pays for the rest
     model.configure(gap_ms=0)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.visitors import make_token
 from tests.clients.api_stub import ACME_KEY, ApiStub, problem
-from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf
+from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf, stop
 from tests.clients.shared_stub import api, shared_api
 
 __all__ = ["api", "shared_api"]
@@ -87,7 +87,7 @@ def test_with_history_off_stop_new_chat_and_delete_work(browser: BrowserContext,
     api.behaviour.held = True
     ask(tab)
     expect(tab.get_by_text("▌")).to_be_visible()
-    tab.get_by_test_id("stChatInputStopButton").click()
+    stop(tab)
     expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     api.behaviour.held = False
     tab.get_by_role("button", name="Answer again").click()
