@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.tools.data import ASK_PROPERTIES, ASKING_FAILS, TIMEOUT_S, AskData, UnderstandsData, describe_answer
+from agents.tools.data import ASK_PROPERTIES, TIMEOUT_S, AskData, UnderstandsData, ask_for, describe_answer
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -12,7 +12,6 @@ from datasources.charts.grammar import AGGREGATES, LONGEST_NAME, LONGEST_TITLE, 
 from datasources.charts.spec import DrawnChart, make_spec
 from datasources.charts.words import read_chart_words
 from datasources.results import Result
-from utils.errors import ProblemError
 from utils.language import detect_language
 
 DRAW_CHART = "draw_chart"
@@ -42,12 +41,7 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         words = read_chart_words(said["question"])
         question = words.question if words and words.question else said["question"]
         wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
-        try:
-            answer = await ask(call.principal, question, said.get("data_source"), call.chat)
-        except ProblemError as exc:
-            raise ToolFailed(exc.detail) from exc
-        except ASKING_FAILS as exc:
-            raise ToolFailed(str(exc)) from exc
+        answer = await ask_for(call, ask, question)
         lines = list(describe_answer(answer))
         try:
             drawn = _draw(answer.result, wanted, question)

@@ -39,7 +39,7 @@ _PARAMETERS = {
     "required": ["question"],
     "additionalProperties": False,
 }
-ASKING_FAILS = (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable)
+_ASKING_FAILS = (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,7 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
-        said = call.arguments
-        try:
-            answer = await ask(call.principal, said["question"], said.get("data_source"), call.chat)
-        except ProblemError as exc:
-            raise ToolFailed(exc.detail) from exc
-        except ASKING_FAILS as exc:
-            raise ToolFailed(str(exc)) from exc
+        answer = await ask_for(call, ask, call.arguments["question"])
         return ToolResult("\n".join(describe_answer(answer)), table=answer.table)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
@@ -86,6 +80,20 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         most_characters=60_000,
         read_question=read_question,
     )
+
+
+async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:
+    """What the data source that *call* names says to *question*.
+
+    Raises:
+        ToolFailed: there is no answer; it says why.
+    """
+    try:
+        return await ask(call.principal, question, call.arguments.get("data_source"), call.chat)
+    except ProblemError as exc:
+        raise ToolFailed(exc.detail) from exc
+    except _ASKING_FAILS as exc:
+        raise ToolFailed(str(exc)) from exc
 
 
 def describe_answer(answer: DataAnswer) -> Iterator[str]:
