@@ -133,5 +133,17 @@ def _describe(fault: ValidationError) -> str:
 
 
 def write_arguments(arguments: Mapping[str, Any]) -> str:
-    """Arguments as one line of JSON, the same for equal ones."""
-    return json.dumps(arguments, sort_keys=True, ensure_ascii=False)
+    """Arguments as one line of JSON, the same for equal ones; 1.0 is 1, as JSON Schema has it."""
+    return json.dumps(_write_whole_numbers(arguments), sort_keys=True, ensure_ascii=False)
+
+
+def _write_whole_numbers(value: Any) -> Any:
+    """*value* with whole numbers as integers, at every depth."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case Mapping():
+            return {name: _write_whole_numbers(each) for name, each in value.items()}
+        case list():
+            return [_write_whole_numbers(each) for each in value]
+    return value

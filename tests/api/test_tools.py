@@ -251,7 +251,8 @@ def test_a_loop_of_calls_ends_at_the_limit_and_says_so(client: httpx.Client, mod
 
 
 def test_the_same_call_is_not_made_twice(client: httpx.Client, model: FakeModelServer, booking: BookingServer) -> None:
-    model.configure(plans={"book": [BOOK]})
+    again = [{"tool": "book_room", "arguments": {"day": "2026-12-24", "room": 7.0}}]
+    model.configure(plans={"book": [BOOK, again, BOOK]})
     before = sum(booking.tries.values())
     said = talk(client, QUESTION)
     assert [call["status"] for call in said["tool_calls"]] == ["done"]
