@@ -191,6 +191,7 @@ class Runner:
                 Approval.read(record.approval),
                 partial(self._is_durable, record.thread_id),
                 model.find_language_model,
+                data_source_id=record.data_source_id,
             ),
         )
 
@@ -198,7 +199,7 @@ class Runner:
         return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
-        if self._answers is None:
+        if self._answers is None or record.data_source_id:
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)
 
@@ -227,6 +228,7 @@ class Runner:
             "fallback_reason": extra.get("fallback_reason"),
             "clarification": extra.get("clarification"),
             "tool_calls": extra.get("tool_calls", []),
+            "data": extra.get("data"),
             "model": extra["model"],
             "conversation_id": record.conversation_id,
             "session_id": record.conversation_id,

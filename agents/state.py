@@ -12,7 +12,7 @@ from langgraph.channels import UntrackedValue
 from agents.answer_cache import AnswerCacheSession
 from agents.bots import BotConfig
 from agents.messages import add_said
-from agents.tools.state import ToolState
+from agents.tools.state import ToolState, find_data
 from agents.tools.turn import TurnTools
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
@@ -46,7 +46,10 @@ class ChatState(TypedDict, total=False):
 
 
 def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
-    """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer."""
+    """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer, but
+    for what a data source gave."""
+    if data := find_data(state.get("tool_state")):
+        answer.additional_kwargs["data"] = data
     return {"messages": [answer], **({"tool_state": None} if state.get("tool_state") else {})}
 
 

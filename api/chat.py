@@ -13,7 +13,7 @@ from api.access import requires
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.run_views import accept_run, describe_run
-from api.schemas import NON_BLANK, AcceptedRunOut, BotId, ChatOut, ConversationId, Problem
+from api.schemas import NON_BLANK, AcceptedRunOut, BotId, ChatOut, ConversationId, Problem, SourceId
 from api.services import services
 from api.sse import Write, encode_event, encode_events
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn
@@ -41,7 +41,7 @@ _HEADERS = [
     request_header(TRACE_HEADER, "The caller's trace (W3C Trace Context), which the trace of the answer continues."),
 ]
 
-_REFUSALS: dict[Any, Any] = dict.fromkeys((404, 409), Problem)
+_REFUSALS: dict[Any, Any] = dict.fromkeys((403, 404, 409), Problem)
 
 chat_blueprint = APIBlueprint("chat", __name__, abp_tags=[Tag(name="Chat", description="Ask the documents.")])
 
@@ -56,6 +56,9 @@ class ChatIn(BaseModel):
     )
     session_id: ConversationId | None = Field(None, examples=["visitor-42"])
     bot_id: BotId | None = Field(None, description="Which bot is asked; left out: the key's, or the default one.")
+    data_source_id: SourceId | None = Field(
+        None, description="The data source that is asked, alone: neither documents nor other data sources answer."
+    )
     on_disconnect: Literal["cancel", "continue"] | None = Field(
         None,
         description="What becomes of the run when the caller leaves before its end. Default: cancel; continue for a "
@@ -107,6 +110,7 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         body.bot_id,
         streams=streams,
         on_disconnect=body.on_disconnect,
+        data_source_id=body.data_source_id,
     )
     turn = await begin_turn(ctx, question)
     response = stream_run(turn.ctx, turn.run, leaving=turn.leaving) if streams else await _respond(turn)

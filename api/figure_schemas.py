@@ -27,6 +27,19 @@ class FigureOut(BaseModel):
     cells: list[CellOut] = Field(description="Those that it comes from; empty where it comes from all rows.")
 
 
+class DataOut(BaseModel):
+    """What a data source gave for an answer."""
+
+    data_source_id: str
+    sql: str = Field(description="The query that was run.", examples=["SELECT COUNT(*) AS n FROM equipment"])
+    columns: list[str]
+    rows: list[list[str | int | float | bool | None]] = Field(description="The first 1,000 at most.")
+    truncated: bool = Field(description="Whether there are more.")
+    understood: str | None = Field(
+        description="What the question was taken for, in words; null where a language model wrote the query."
+    )
+
+
 class QueryOut(BaseModel):
     """A query that figures are held to."""
 

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from api.figure_schemas import FigureOut, QueryOut
+from api.figure_schemas import DataOut, FigureOut, QueryOut
 from utils.ports import FallbackReason
 from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
 
 # As `utils/validation.py` checks them, for the description of the API.
 ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"})]
+SourceId = Annotated[str, Field(min_length=1, max_length=64, pattern="^[0-9A-Za-z-]+$")]
 BotId = Annotated[str, Field(pattern=f"^{BOT_ID.pattern}$")]
 RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
 
@@ -172,6 +173,9 @@ class ChatOut(BaseModel):
     )
     small_talk: bool = Field(description="True for a greeting, thanks and the like, answered without a search.")
     tool_calls: list[ToolCallOut] = Field([], description="The calls of tools that were made for it.")
+    data: DataOut | None = Field(
+        None, description="What a data source gave for it, the last one where several were asked; else null."
+    )
     clarification: ClarificationOut | None = Field(
         description="Asks back what the question is about; answered is false then. Null where nothing has to be asked."
     )

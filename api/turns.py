@@ -8,16 +8,20 @@ from typing import Literal
 
 from flask import request
 
+from agents.bots import BotConfig
 from agents.messages import Past
 from agents.runs.handle import RunHandle
 from agents.runs.record import Event, RunRecord
+from agents.tools.data import QUERY_DATA
 from api.bots import load_bot
 from api.idempotency import IDEMPOTENCY_HEADER, identify
 from api.repeats import REPLAYED_HEADER
 from api.services import services
 from api.visitor_limits import join_headers
 from auth.principal import Principal, PrincipalKind
-from utils.errors import ProblemError
+from domain.data_sources import check_may_ask
+from domain.in_thread import read
+from utils.errors import Conflict, ProblemError
 from utils.logging_config import request_id
 from utils.moments import format_now
 from utils.validation import TRACE_PARENT
@@ -31,6 +35,7 @@ class Question:
 
     `past`: what was said before, where the conversation is new. `streams`: its answer is watched. `on_disconnect`: what
     becomes of the run when the caller leaves; None: as the request is one that may be sent again, or not.
+    `data_source_id`: the data source that is asked alone; None: the bot answers from whatever it may.
     """
 
     message: str
@@ -39,6 +44,7 @@ class Question:
     past: Past = ()
     streams: bool = False
     on_disconnect: Literal["cancel", "continue"] | None = None
+    data_source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,18 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
     """Begin the run of *question*, or find the one that the same request began before.
 
     Raises:
-        NotFound: the tenant has no such bot, or the key is for another one.
-        Conflict: the bot is switched off.
+        NotFound: the tenant has no such bot, or the key is for another one; or it has no such data source.
+        Forbidden: the data source does not answer the caller.
+        Conflict: the bot is switched off, or does not ask data sources.
         ReusedKey: the Idempotency-Key belongs to another request.
         ProblemError: there is no room for it, or the caller may not ask more.
     """
     ctx, bot = await load_bot(ctx, question.bot_id)
-    said = (part for message in question.past for part in message)
+    if question.data_source_id is not None:
+        await _check_data_source(ctx, bot, question.data_source_id)
+    said = [part for message in question.past for part in message]
+    if question.data_source_id is not None:
+        said.append(question.data_source_id)
     identity = identify(
         ctx, request.headers.get(IDEMPOTENCY_HEADER), (question.conversation_id, question.message, *said)
     )
@@ -96,6 +107,7 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
         model_id=bot.model_id,
         model_version=bot.model_version,
         trace_parent=_read_trace_parent(),
+        data_source_id=question.data_source_id or "",
     )
     run, headers = await _start(ctx, record)
     headers |= {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
@@ -103,6 +115,12 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
         headers[REPLAYED_HEADER] = "true"
     leaving = run.is_new and (question.on_disconnect or identity.on_disconnect) == "cancel"
     return Turn(ctx, record, run, leaving, headers)
+
+
+async def _check_data_source(ctx: Principal, bot: BotConfig, source_id: str) -> None:
+    await read(services().database, lambda session: check_may_ask(session, ctx, source_id))
+    if QUERY_DATA not in bot.tools:
+        raise Conflict(f"This bot asks no data sources: add {QUERY_DATA!r} to its tools.")
 
 
 async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str, str]]:

@@ -147,7 +147,7 @@ class DataSources:
     async def ask(
         self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
     ) -> DataAnswer:
-        """Put a question, in words, to the data source of this name, or to the only one. Whoever leaves ends it.
+        """Put a question, in words, to the data source of this name or id, or to the only one. Whoever leaves ends it.
 
         *chat* writes the query; without it, or where it does not answer, rules do.
 
@@ -167,11 +167,12 @@ class DataSources:
                 written = await asker.ask(asked, question, chat)
                 most_rows = self._settings.head_rows
                 table = _make_table(asked, question, written.sql, written.result, most_rows)
-                return DataAnswer(table, written.result)
+                return DataAnswer(table, written.result, source_id=asked.source_id)
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
         sql, understood, result = await self._run(partial(ask_by_rules, asked, question, self._vocabularies))
-        return DataAnswer(_make_table(asked, question, sql, result, _MOST_ROWS_TOLD), result, understood)
+        table = _make_table(asked, question, sql, result, _MOST_ROWS_TOLD)
+        return DataAnswer(table, result, understood, asked.source_id)
 
     async def understands(self, ctx: Principal, question: str) -> bool:
         """Whether rules understand all of a question to the principal's only data source, see `is_understood`."""
@@ -195,7 +196,7 @@ class DataSources:
         tables = list_open_tables(schema, row.allowed_tables, access, source.dialect)
         key = row.tenant_id, row.source_id, row.version, row.schema_read_at
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
-        return AskedSource(row.name, source, access, tables, user, key=key)
+        return AskedSource(row.name, source, access, tables, user, key=key, source_id=row.source_id)
 
     async def _run(self, work: Callable[[Stop], T]) -> T:
         stop = Stop()

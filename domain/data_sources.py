@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
-from sqlalchemy import Select
+from sqlalchemy import Select, or_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ from domain.scoping import scoped, scoped_count
 from utils.checkpointer.cipher import ENCRYPTED, Keyring, make_missing_key_error, read_key_name
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.reencryption import Outcome
-from utils.errors import Conflict, NotFound, NotReady
+from utils.errors import Conflict, Forbidden, NotFound, NotReady
 
 logger = logging.getLogger(__name__)
 
@@ -78,20 +78,36 @@ def get_source(session: Session, ctx: Principal, source_id: str, *, lock: bool =
     wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
     row = session.scalar(wanted.with_for_update() if lock else wanted)
     if row is None:
-        raise NotFound(f"Data source {source_id!r} not found.")
+        raise _make_missing_error(source_id)
     return row
 
 
 def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
-    """The data source of this name.
+    """The data source of this name, or of this id.
 
     Raises:
         NotFound: the tenant has none, or none that answers *ctx*.
     """
-    row = session.scalar(_open_to(ctx).where(DataSourceRow.name == name))
+    named = _open_to(ctx).where(or_(DataSourceRow.source_id == name, DataSourceRow.name == name))
+    row = session.scalar(named.order_by(DataSourceRow.source_id != name).limit(1))
     if row is None:
         raise NotFound(f"Data source {name!r} not found.")
     return row
+
+
+def check_may_ask(session: Session, ctx: Principal, source_id: str) -> None:
+    """Return if the data source answers *ctx*.
+
+    Raises:
+        NotFound: the tenant has none of this id.
+        Forbidden: it answers others alone.
+    """
+    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    is_open = session.scalar(wanted.with_only_columns(DataSourceRow.open_to_visitors))
+    if is_open is None:
+        raise _make_missing_error(source_id)
+    if not is_open and Scope.DATA_SOURCES_READ not in ctx.scopes:
+        raise Forbidden(f"This data source answers only keys with the scope {Scope.DATA_SOURCES_READ}.")
 
 
 def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
@@ -211,6 +227,10 @@ def _open_to(ctx: Principal) -> Select[DataSourceRow]:
     """Those of the tenant that *ctx* may ask."""
     own = scoped(ctx, DataSourceRow)
     return own if Scope.DATA_SOURCES_READ in ctx.scopes else own.where(DataSourceRow.open_to_visitors)
+
+
+def _make_missing_error(source_id: str) -> NotFound:
+    return NotFound(f"Data source {source_id!r} not found.")
 
 
 def _save(session: Session, row: DataSourceRow) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.messages import list_said, spoken
 from agents.state import AgentContext, ChatState
 from agents.tools.planner import AskedCall, Decision, Fault
+from agents.tools.source_call import make_source_call
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
 from agents.tools.tool import Tool, write_arguments
 from agents.tools.turn import TurnTools
@@ -41,7 +42,7 @@ async def plan(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Next
         run.cache_session.forget()  # what tools give is of this turn alone
     if find_open_call(tool_state):  # maybe begun before: whoever was at it has died, or waits for a person
         return Command(goto="tools", update={"tool_state": tool_state})
-    return _conclude(decision, tool_state)
+    return _conclude(decision, tool_state, searches=not turn.data_source_id)
 
 
 def _is_over(tool_state: ToolState) -> bool:
@@ -49,7 +50,8 @@ def _is_over(tool_state: ToolState) -> bool:
     return any(call["status"] in ("rejected", "unknown") for call in tool_state["calls"])
 
 
-def _conclude(decision: Decision, tool_state: ToolState) -> Command[Next]:
+def _conclude(decision: Decision, tool_state: ToolState, *, searches: bool) -> Command[Next]:
+    """Where the turn goes on; *searches*: the documents may answer where tools did not."""
     hits, verdict = list_hits(tool_state), judge_results(tool_state)
     update = {
         "tool_state": tool_state,
@@ -61,7 +63,7 @@ def _conclude(decision: Decision, tool_state: ToolState) -> Command[Next]:
         return Command(goto="talk", update=update)
     if hits and verdict.is_near:
         return Command(goto="answer", update=update)
-    if _is_over(tool_state):
+    if _is_over(tool_state) or not searches:
         return Command(goto="refuse", update=update)
     return Command(goto="retrieve", update={"tool_state": tool_state})
 
@@ -92,12 +94,22 @@ async def _ask(
         try:
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
             said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
-            return await turn.shared.planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults)
+            planner = turn.shared.planner
+            decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults)
+            is_left = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
+            return _ask_source(state, turn) if is_left else decision
         except ProviderError:
             pass  # then as where there is no language model
     if tool_state["calls"]:
         return Decision("answer")
-    return await _decide_by_rules(state, run, turn)
+    return _ask_source(state, turn) if turn.data_source_id else await _decide_by_rules(state, run, turn)
+
+
+def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
+    """To put the newest question to the data source of the turn."""
+    *history, newest = spoken(state["messages"])
+    asked = make_source_call(newest.text, _find_previous(history), [tool.name for tool in turn.offered])
+    return Decision("calls", [asked]) if asked else Decision("answer")
 
 
 async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
@@ -106,13 +118,17 @@ async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools)
     options = SearchOptions(run.bot.filters)
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    previous = next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
-    if call := await _read_question(newest.text, previous, tools, turn.principal):
+    if call := await _read_question(newest.text, _find_previous(history), tools, turn.principal):
         return Decision("calls", [call])
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
         question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
     )
+
+
+def _find_previous(history: Sequence[AnyMessage]) -> str:
+    """The question before, "" without one."""
+    return next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
 
 
 async def _read_question(question: str, previous: str, tools: Sequence[Tool], principal: Principal) -> AskedCall | None:
@@ -127,7 +143,7 @@ async def _read_question(question: str, previous: str, tools: Sequence[Tool], pr
 def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> list[Fault]:
     """Put the calls that can be made into *tool_state*. Gives those that are wrong for the first time."""
     faults = []
-    for call in decision.calls:
+    for call in map(turn.direct, decision.calls):
         if len(tool_state["calls"]) >= turn.shared.limits.calls:
             break
         reason, is_repeated = _find_fault(call, turn, tool_state), _is_repeated(call, tool_state)

@@ -36,7 +36,7 @@ _CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
 _NO_DETAILS = frozenset(
     [
         *("type", "answer", "response", "sources", "citations", "support", "bot_id", "conversation_id", "session_id"),
-        *("tool_calls", "usage", "metrics", "artifacts", "persistence", "degraded", "request_id", "run_id"),
+        *("tool_calls", "data", "usage", "metrics", "artifacts", "persistence", "degraded", "request_id", "run_id"),
     ]
 )
 

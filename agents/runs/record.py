@@ -55,6 +55,7 @@ class RunRecord:
     same. `attempts` counts workers that have tried. `created_at` is ISO 8601. `keep_s`: how long it and its events are
     kept after they were last used; 0: as the policy says. `approval`: what the person said of a call of a
     tool, as `Approval.store` gives it. `past`: what was said before, in a conversation that this run begins.
+    `data_source_id`: the data source that is asked alone; "" where the bot answers from whatever it may.
     """
 
     id: str
@@ -74,6 +75,7 @@ class RunRecord:
     trace_parent: str = ""  # of the request, as its header `traceparent` said
     approval: str = ""
     past: Past = ()
+    data_source_id: str = ""
 
     def pack_question(self) -> str:
         """The message, with what was said before it."""
@@ -101,6 +103,7 @@ class RunRecord:
             "attempts": str(self.attempts),
             "trace_parent": self.trace_parent,
             "approval": self.approval,
+            "data_source": self.data_source_id,
         }
 
     @classmethod
@@ -125,6 +128,7 @@ class RunRecord:
             trace_parent=fields.get("trace_parent", ""),
             approval=fields.get("approval", ""),
             past=past,
+            data_source_id=fields.get("data_source", ""),
         )
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agents.tools.data import ASK_PROPERTIES, TIMEOUT_S, AskData, UnderstandsData, ask_for, describe_answer
+from agents.tools.data import ASK_PROPERTIES, TIMEOUT_S, AskData, UnderstandsData, ask_for, describe_answer, show_data
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -42,15 +42,16 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         question = words.question if words and words.question else said["question"]
         wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
         answer = await ask_for(call, ask, question)
-        lines = list(describe_answer(answer))
+        lines, data = list(describe_answer(answer)), show_data(answer)
         try:
             drawn = _draw(answer.result, wanted, question)
         except ChartRefused as exc:
             if _COLUMNS.intersection(said):
                 raise ToolFailed(str(exc)) from exc
-            return ToolResult("\n".join([*lines, str(exc)]), table=answer.table)
+            return ToolResult("\n".join([*lines, str(exc)]), table=answer.table, data=data)
         lines.append("A chart of this is shown with the answer.")
-        return ToolResult("\n".join(lines), table=answer.table, chart={"alt": drawn.alt, "spec": drawn.spec})
+        chart = {"alt": drawn.alt, "spec": drawn.spec}
+        return ToolResult("\n".join(lines), table=answer.table, chart=chart, data=data)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         words = read_chart_words(question)

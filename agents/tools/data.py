@@ -18,12 +18,13 @@ from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
 TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
-_LONGEST_QUESTION = 500
+LONGEST_QUESTION = 500
+_MOST_DATA_BYTES = 500_000  # of the rows that an answer carries
 ASK_PROPERTIES = {
     "question": {
         "type": "string",
         "minLength": 1,
-        "maxLength": _LONGEST_QUESTION,
+        "maxLength": LONGEST_QUESTION,
         "description": "One question about figures, in words, that can be understood without the conversation.",
     },
     "data_source": {
@@ -50,6 +51,7 @@ class DataAnswer:
     table: QueryTable
     result: Result
     understood: str = ""
+    source_id: str = ""
 
 
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
@@ -64,10 +66,10 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
 
     async def run(call: ToolCall) -> ToolResult:
         answer = await ask_for(call, ask, call.arguments["question"])
-        return ToolResult("\n".join(describe_answer(answer)), table=answer.table)
+        return ToolResult("\n".join(describe_answer(answer)), table=answer.table, data=show_data(answer))
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
-        is_short = len(question) <= _LONGEST_QUESTION
+        is_short = len(question) <= LONGEST_QUESTION
         return {"question": question} if is_short and await understands(principal, question) else None
 
     return Tool(
@@ -94,6 +96,24 @@ async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:
         raise ToolFailed(exc.detail) from exc
     except _ASKING_FAILS as exc:
         raise ToolFailed(str(exc)) from exc
+
+
+def show_data(answer: DataAnswer) -> dict[str, Any]:
+    """The result as the API shows it, as many rows as there is room for."""
+    rows, left_bytes = [], _MOST_DATA_BYTES
+    for row in answer.result.rows:
+        left_bytes -= sum(len(each) if isinstance(each, str) else 8 for each in row)
+        if left_bytes < 0:
+            break
+        rows.append(list(row))
+    return {
+        "data_source_id": answer.source_id,
+        "sql": answer.table.sql,
+        "columns": list(answer.result.columns),
+        "rows": rows,
+        "truncated": answer.result.truncated or len(rows) < len(answer.result.rows),
+        "understood": answer.understood or None,
+    }
 
 
 def describe_answer(answer: DataAnswer) -> Iterator[str]:

@@ -55,6 +55,7 @@ class AskedSource:
     user: Attributes
     limits: QueryLimits = field(default_factory=QueryLimits)
     key: Hashable = field(default_factory=object)
+    source_id: str = ""
 
     def run(self, sql: str, stop: Stop) -> Result:
         """What *sql* gives, behind both walls; see `DataSource.run`."""

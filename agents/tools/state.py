@@ -28,6 +28,7 @@ class CallRecord(TypedDict):
     reason: NotRequired[str]  # of its failure, as the tool gave it for people
     table: NotRequired[dict[str, Any]]  # what a query gave
     chart: NotRequired[dict[str, Any]]
+    data: NotRequired[dict[str, Any]]  # its result, as the API shows it
     ms: int
 
 
@@ -82,6 +83,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
         call["table"] = dump_table(result.table)
     if result.chart is not None:
         call["chart"] = dict(result.chart)
+    if result.data is not None:
+        call["data"] = dict(result.data)
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
@@ -115,6 +118,11 @@ def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
         }
         for call in calls
     ]
+
+
+def find_data(state: ToolState | None) -> dict[str, Any] | None:
+    """The result of the last question to a data source, as the API shows it; None where none was answered."""
+    return next((call["data"] for call in reversed(state["calls"] if state else ()) if "data" in call), None)
 
 
 def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:

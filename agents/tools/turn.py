@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from langchain_core.language_models import BaseChatModel
 
 from agents.bots import BotConfig
-from agents.tools.planner import Planner
+from agents.tools.planner import AskedCall, Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import RulePlanner
 from agents.tools.state import CallRecord, ToolState
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 CheckPermission = Callable[..., Awaitable[Principal]]
 """Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
+_SOURCE = "data_source"  # the argument by which tools are told which one to ask
 _NOT_KEPT = "The conversation store is not available, so a tool that changes something is not called."
 
 
@@ -73,10 +74,13 @@ class ToolService:
         approval: Approval | None,
         is_durable: Callable[[], bool],
         get_chat: Callable[[], BaseChatModel | None] = lambda: None,
+        *,
+        data_source_id: str = "",
     ) -> "TurnTools | None":
         """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
 
-        *get_chat*: the bot's language model, None while there is none.
+        *get_chat*: the bot's language model, None while there is none. *data_source_id*: only tools that ask a data
+        source are offered, and they ask this one.
         """
         if not bot.tools:
             return None
@@ -84,8 +88,10 @@ class ToolService:
         for name in set(bot.tools) - {tool.name for tool in chosen}:
             logger.warning("The bot %s names the tool %s, which is not there.", bot.bot_id, name)
         offered = [tool for tool in chosen if tool.scopes <= principal.scopes]
+        if data_source_id:
+            offered = [tool for tool in offered if _SOURCE in tool.properties]
         until_s = time.monotonic() + self.limits.seconds
-        return TurnTools(self, principal, bot, offered, approval, is_durable, until_s, get_chat)
+        return TurnTools(self, principal, bot, offered, approval, is_durable, until_s, get_chat, data_source_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,13 @@ class TurnTools:
     is_durable: Callable[[], bool]
     until_s: float  # of the monotonic clock
     get_chat: Callable[[], BaseChatModel | None] = lambda: None
+    data_source_id: str = ""
+
+    def direct(self, call: AskedCall) -> AskedCall:
+        """*call*, to the data source of this turn where it is about one alone, whatever its arguments name."""
+        if not self.data_source_id or not isinstance(call.arguments, dict):
+            return call
+        return AskedCall(call.name, {**call.arguments, _SOURCE: self.data_source_id})
 
     def find(self, name: str) -> Tool | None:
         """The tool of that name, None if it is not offered."""

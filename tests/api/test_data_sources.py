@@ -255,4 +255,14 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
     wrong = ask(acme, "How many employees work here?", uuid4().hex, bot_id=kind).json()["support"]["sentences"][0]
     assert (wrong["status"], wrong["method"], wrong["figures"][0]["status"]) == ("unsupported", "figures", "absent")
     assert str(count) not in said[1]["answer"]
+    # Named by the request, it is asked, though the model would search the documents or ask another one.
+    source_id = path.rpartition("/")[2]
+    elsewhere = {**call, "arguments": {**call["arguments"], "data_source": "Elsewhere"}}
+    for decided in ("DOCUMENTS", [elsewhere]):
+        model_server.configure(
+            plans={"employees": [decided, "ANSWER"]}, replies={"<table_schema>": sql, 'tool="query_data"': "See [1]."}
+        )
+        named = ask(acme, "How many employees are there?", uuid4().hex, bot_id=kind, data_source_id=source_id).json()
+        rows = {"columns": ["employees"], "rows": [[count]], "truncated": False, "understood": None}
+        assert named["data"] == {"data_source_id": source_id, "sql": sql, **rows}
     assert acme.delete(path).status_code == 204
