@@ -14,6 +14,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.tools.data import DataAnswer
 from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood
+from agents.tools.loaded_schemas import LoadedSchemas, OpenTables
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from config import Settings
@@ -100,7 +101,7 @@ class DataSources:
         self._settings, self._database, self._keys = settings, database, keys
         self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
-        self._vocabularies = Vocabularies()
+        self._vocabularies, self._schemas = Vocabularies(), LoadedSchemas()
 
     def close(self) -> None:
         """Let the threads end."""
@@ -188,15 +189,20 @@ class DataSources:
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
-            source, stored = open_source(self._settings, row, self._keys), decrypt_schema(row, self._keys)
-        schema = load_schema(stored) if stored else None
-        access = make_access(row.allowed_tables, schema, source.dialect) if schema else {}
-        if schema is None or not access:
-            raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
-        tables = list_open_tables(schema, row.allowed_tables, access, source.dialect)
-        key = row.tenant_id, row.source_id, row.version, row.schema_read_at
+            source = open_source(self._settings, row, self._keys)
+            key = row.tenant_id, row.source_id, row.version, row.schema_read_at
+            access, tables = self._schemas.load(key, lambda: self._open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
         return AskedSource(row.name, source, access, tables, user, key=key, source_id=row.source_id)
+
+    def _open_tables(self, row: DataSourceRow, dialect: Dialect) -> OpenTables:
+        """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""
+        stored = decrypt_schema(row, self._keys)
+        schema = load_schema(stored) if stored else None
+        access = make_access(row.allowed_tables, schema, dialect) if schema else {}
+        if schema is None or not access:
+            raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
+        return access, list_open_tables(schema, row.allowed_tables, access, dialect)
 
     async def _run(self, work: Callable[[Stop], T]) -> T:
         stop = Stop()

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from sqlalchemy import Select, or_
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -83,7 +83,7 @@ def get_source(session: Session, ctx: Principal, source_id: str, *, lock: bool =
 
 
 def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
-    """The data source of this name, or of this id.
+    """The data source of this name, or of this id; what was read of it comes once it is asked for.
 
     Raises:
         NotFound: the tenant has none, or none that answers *ctx*.
@@ -111,7 +111,7 @@ def check_may_ask(session: Session, ctx: Principal, source_id: str) -> None:
 
 
 def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
-    """The data source of a tenant that has one alone that answers *ctx*.
+    """The data source of a tenant that has one alone that answers *ctx*; see `find_source`.
 
     Raises:
         NotFound: it has none.
@@ -224,8 +224,8 @@ def rekey(session: Session, ctx: Principal, source_id: str, *, old: Keyring | No
 
 
 def _open_to(ctx: Principal) -> Select[DataSourceRow]:
-    """Those of the tenant that *ctx* may ask."""
-    own = scoped(ctx, DataSourceRow)
+    """Those of the tenant that *ctx* may ask. What is large of them is not read with the others."""
+    own = scoped(ctx, DataSourceRow).options(defer(DataSourceRow.schema_read), defer(DataSourceRow.allowed_tables))
     return own if Scope.DATA_SOURCES_READ in ctx.scopes else own.where(DataSourceRow.open_to_visitors)
 
 

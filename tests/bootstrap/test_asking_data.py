@@ -1,5 +1,6 @@
 """The tool `query_data` over the data sources of two tenants: each asks its own, and reads what is opened alone."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from agents.bots import BotConfig
 from agents.tools.data import make_data_tool
@@ -78,6 +80,39 @@ def open_tables(database: Database, ctx: Principal, source_id: str, row_filter: 
 
 async def ask(tool: Tool, ctx: Principal, question: str, chat: BaseChatModel | None = None, **more: str) -> str:
     return (await tool.run(ToolCall(ctx, BotConfig(), {"question": question, **more}, "key", chat))).text
+
+
+async def test_a_schema_is_decrypted_once_and_again_after_each_change(database: Database, settings: Settings) -> None:
+    acme, globex, decrypted = make_operator("acme"), make_operator("globex"), []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if statement.startswith("SELECT") and re.search(r"\bschema_read\b", statement):
+            decrypted.append(statement)
+
+    question = "How many people have the region north?"
+    with closing(DataSources(settings, database, KEYS)) as sources:
+        tool = make_data_tool(sources.ask, sources.understands)
+        added = {ctx: add_source(database, settings, ctx, "Staff") for ctx in (acme, globex)}
+        for ctx, row_filter in ((acme, ""), (globex, "name = 'Ana'")):
+            await sources.read_schema(ctx, added[ctx])
+            open_tables(database, ctx, added[ctx], row_filter)
+        decrypted.clear()
+        for ctx, count in ((acme, 2), (acme, 2), (globex, 1), (globex, 1), (acme, 2)):
+            assert f"employees: {count}." in await ask(tool, ctx, question)
+        assert len(decrypted) == 2
+        open_tables(database, acme, added[acme], "name = 'Budi'")  # reads it, too
+        decrypted.clear()
+        for _ in range(2):
+            assert "employees: 1." in await ask(tool, acme, question)
+        await sources.read_schema(acme, added[acme])
+        decrypted.clear()
+        assert "employees: 1." in await ask(tool, acme, question)
+        assert len(decrypted) == 1
+        with database.writing() as session:
+            data_sources.remove_source(session, data_sources.get_source(session, acme, added[acme], lock=True))
+        with pytest.raises(ToolFailed, match="There are no data sources"):
+            await ask(tool, acme, question)
 
 
 def list_prompts(model_server: FakeModelServer) -> list[list[str]]:
