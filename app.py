@@ -17,6 +17,7 @@ from api.bots import bots_blueprint
 from api.chat import chat_blueprint
 from api.conflicts import conflicts_blueprint
 from api.conversations import conversations_blueprint
+from api.data_source_uploads import data_source_uploads_blueprint
 from api.data_sources import data_sources_blueprint
 from api.datasets import datasets_blueprint
 from api.deprecations import register_deprecations
@@ -113,7 +114,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
-        data_sources_blueprint, openai_blueprint, mcp_blueprint, health_blueprint,
+        data_sources_blueprint, data_source_uploads_blueprint, openai_blueprint, mcp_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -29,7 +29,7 @@ from utils.validation import describe_error
 VERSION = "1.0.0"
 RECORDS_FILE = "pustaka.db"  # in DATA_DIR, without a DATABASE_URI
 SAMPLES = Path(__file__).resolve().parent / "samples"
-SOURCES_FOLDER = "data-sources"  # in DATA_DIR, with a folder for each tenant
+SOURCES_FOLDER, UPLOADS_FOLDER = "data-sources", "uploaded-tables"  # in DATA_DIR, with a folder for each tenant
 # A local endpoint often needs no key, but the client insists on one. A key goes to the endpoint it was given for only.
 _NO_KEY = SecretStr("none")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "redis+sentinel://")
@@ -780,6 +780,11 @@ class Settings(BaseSettings):
     def data_source_folder(self) -> Path | None:
         """The folder with the SQLite files of tenants, None where they may have none as data sources."""
         return self.data_source_dir or (self.data_dir / SOURCES_FOLDER if self.is_embedded else None)
+
+    @property
+    def uploaded_tables_folder(self) -> Path:
+        """The folder with the tables of files that were uploaded as data sources."""
+        return self.data_dir / UPLOADS_FOLDER
 
     @property
     def page_title(self) -> str:

@@ -1,7 +1,7 @@
 """`/v1/tenant/data-sources`: the databases of a tenant that questions are put to, and what of them may be read."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
@@ -19,7 +19,7 @@ from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.allowed_tables import MOST_TABLES, merge_tables
-from bootstrap.data_sources import DIALECTS, make_spec
+from bootstrap.data_sources import DIALECTS, find_own_file, make_spec
 from datasources.addresses import LONGEST_URI
 from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
@@ -27,13 +27,16 @@ from domain import data_sources
 from domain.data_sources import SourceType
 from domain.in_thread import read
 from domain.models import DataSourceRow
+from utils.errors import Conflict
 from utils.validation import check_text
 
 _ABOUT = "Databases of a tenant that questions are put to. They are only read."
-data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[Tag(name="Data sources", description=_ABOUT)])
+TAG = Tag(name="Data sources", description=_ABOUT)
+data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[TAG])
 _ALL, _ONE = "/v1/tenant/data-sources", "/v1/tenant/data-sources/<source_id>"
 _ETAG = {RESPONSE_HEADERS: ["ETag"]}
 _MOST_COLUMNS = 200
+_UPLOADED = "It was made of files, and has no address: upload its files anew, by POST to its address with /upload."
 
 
 def _check_uri(uri: SecretStr) -> SecretStr:
@@ -52,7 +55,7 @@ _Uri = Annotated[
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
 ]
-_Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(check_text)]
+Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(check_text)]
 _Synonyms = Annotated[
     list[
         Annotated[
@@ -67,19 +70,19 @@ _DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterV
 class ColumnIn(Strict):
     """What is said of a column that may be read."""
 
-    description: _Text = ""
+    description: Text = ""
     synonyms: _Synonyms = Field(default_factory=list)
 
 
 class TableIn(Strict):
     """What is said of a table that may be read."""
 
-    description: _Text = ""
+    description: Text = ""
     synonyms: _Synonyms = Field(default_factory=list)
     allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MOST_COLUMNS)] | None = Field(
         None, description="Those that may be read; left out or null: those that it has now."
     )
-    row_filter: _Text = Field(
+    row_filter: Text = Field(
         "",
         description="Which rows may be read: a condition on its columns. {user.NAME} in it stands for an attribute of "
         "whoever asks.",
@@ -91,9 +94,9 @@ class SourceIn(Strict):
     """A new data source."""
 
     name: Name = Field(examples=["Maintenance"])
-    type: SourceType
+    type: Literal["postgresql", "sqlite"]
     uri: _Uri
-    description: _Text = ""
+    description: Text = ""
 
 
 class SourcePatch(Strict):
@@ -101,7 +104,7 @@ class SourcePatch(Strict):
 
     name: Name = Field(default_factory=str)  # null is none
     uri: _Uri = Field(default_factory=lambda: SecretStr(""))
-    description: _Text = ""
+    description: Text = ""
     open_to_visitors: bool = Field(
         False,
         description="Whether bots answer from it to whoever may talk to them; else only to keys with the scope "
@@ -221,8 +224,8 @@ def create(ctx: Principal, body: SourceIn) -> Response:
     spec = make_spec(services().settings, ctx, body.uri.get_secret_value(), body.type)
     with services().database.writing() as session:
         made = data_sources.create_source(session, ctx, body.name, body.description, spec, services().state_keys)
-        shown = _describe(made)
-    return respond(shown, 201, etag=_compute_etag(shown), location=url_for("data_sources.show", source_id=shown.id))
+        shown = describe(made)
+    return respond(shown, 201, etag=compute_etag(shown), location=url_for("data_sources.show", source_id=shown.id))
 
 
 @data_sources_blueprint.get(
@@ -234,7 +237,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
         found = data_sources.list_sources(session, ctx, part)
-    rows = [_describe(each) for each in found.rows]
+    rows = [describe(each) for each in found.rows]
     return respond(SourcesOut(data_sources=rows, **make_page_members(found, part)))
 
 
@@ -249,8 +252,8 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 def show(ctx: Principal, path: SourcePath) -> Response:
     """The data source. 404 if the caller has none of this id."""
     with services().database.reading() as session:
-        shown = _describe(data_sources.get_source(session, ctx, path.source_id))
-    return respond(shown, etag=_compute_etag(shown))
+        shown = describe(data_sources.get_source(session, ctx, path.source_id))
+    return respond(shown, etag=compute_etag(shown))
 
 
 @data_sources_blueprint.patch(
@@ -271,6 +274,8 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
     spec = make_spec(services().settings, ctx, uri, None) if "uri" in sent else None
     with services().database.writing() as session:
         row = _lock_unchanged(session, ctx, path.source_id)
+        if spec is not None and row.type == data_sources.UPLOAD:
+            raise Conflict(_UPLOADED)
         changed = data_sources.change_source(
             session,
             row,
@@ -281,8 +286,8 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
             keys=services().state_keys,
             open_to_visitors=body.open_to_visitors if "open_to_visitors" in sent else None,
         )
-        shown = _describe(changed)
-    return respond(shown, etag=_compute_etag(shown))
+        shown = describe(changed)
+    return respond(shown, etag=compute_etag(shown))
 
 
 @data_sources_blueprint.delete(
@@ -291,9 +296,13 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
 @requires(Scope.DATA_SOURCES_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: SourcePath) -> Response:
-    """204; 404 if the caller has none of this id. The database itself stays as it is."""
+    """204; 404 if the caller has none of this id. A database itself stays as it is, what was uploaded is deleted."""
     with services().database.writing() as session:
-        data_sources.remove_source(session, _lock_unchanged(session, ctx, path.source_id))
+        row = _lock_unchanged(session, ctx, path.source_id)
+        file = find_own_file(services().settings, row, services().state_keys)
+        data_sources.remove_source(session, row)
+    if file is not None:
+        file.unlink(missing_ok=True)
     return Response(status=204)
 
 
@@ -357,8 +366,8 @@ def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[s
 def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSourceRow:
     """The data source, which is locked, if `If-Match` lets it be changed."""
     row = data_sources.get_source(session, ctx, source_id, lock=True)
-    shown = _describe(row)
-    check_unchanged(_compute_etag(shown), shown.model_dump())
+    shown = describe(row)
+    check_unchanged(compute_etag(shown), shown.model_dump())
     return row
 
 
@@ -372,7 +381,8 @@ def _load_schema(row: DataSourceRow) -> Schema | None:
     return None if stored is None else load_schema(stored)
 
 
-def _describe(row: DataSourceRow) -> SourceOut:
+def describe(row: DataSourceRow) -> SourceOut:
+    """The data source as callers see it."""
     return SourceOut(
         id=row.source_id,
         tenant_id=row.tenant_id,
@@ -422,5 +432,6 @@ def _describe_schema(row: DataSourceRow) -> SchemaOut:
     return SchemaOut(source_id=row.source_id, read_at=row.schema_read_at, complete=complete, tables=tables)
 
 
-def _compute_etag(shown: SourceOut) -> str:
+def compute_etag(shown: SourceOut) -> str:
+    """The tag of its version."""
     return make_etag(shown.model_dump(include={"id", "version"}))

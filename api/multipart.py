@@ -4,6 +4,7 @@ Werkzeug's `FormDataParser` is not used: its `max_form_memory_size` bounds whate
 so refuses a file as soon as one read of it leaves a rest; without that bound it holds a part's headers of any length.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import IO
 
@@ -19,6 +20,7 @@ from utils.validation import refuse_field
 MOST_FILES = 200  # in one request
 _MOST_OTHERS = 20  # parts that are no files of ours
 _METADATA_BYTES = 4 * MOST_METADATA_BYTES  # before it is parsed: white space and escapes may take more room
+_TEXT_BYTES = 4 * 2_000
 _EXTERNAL_ID_BYTES = 4 * LONGEST_EXTERNAL_ID
 _DAMAGED = "The multipart body is damaged."
 
@@ -46,8 +48,12 @@ class UploadParser:
         TooLarge: it has too many parts.
     """
 
-    def __init__(self, boundary: str, disk: IO[bytes], *, max_file_bytes: int) -> None:
+    def __init__(
+        self, boundary: str, disk: IO[bytes], *, max_file_bytes: int, text_fields: Collection[str] = ()
+    ) -> None:
+        """*text_fields* are the names of parts that are kept in `texts`."""
         self.files: list[UploadedFile] = []
+        self.texts = {name: bytearray() for name in text_fields}
         self.metadata = bytearray()
         self.external_ids: list[bytearray] = []
         self._disk, self._most_bytes = disk, max_file_bytes + 1
@@ -126,6 +132,10 @@ class UploadParser:
             self.metadata += data[start:end]
             if len(self.metadata) > _METADATA_BYTES:
                 raise refuse_field(f"metadata has at most {MOST_METADATA_BYTES:,} bytes as JSON.", "metadata")
+        elif self._part_name in self.texts:
+            self.texts[self._part_name] += data[start:end]
+            if len(self.texts[self._part_name]) > _TEXT_BYTES:
+                raise refuse_field(f"{self._part_name} has at most {_TEXT_BYTES // 4:,} characters.", self._part_name)
         elif self._part_name == "external_ids":
             self.external_ids[-1] += data[start:end]
             if len(self.external_ids[-1]) > _EXTERNAL_ID_BYTES:

@@ -3,8 +3,8 @@
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -75,11 +75,12 @@ BODY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an upload consists of; `external_ids` are those of the files, in their order."""
+    """What an upload consists of; `external_ids` are those of the files, in their order. `texts`: see `receive`."""
 
     files: list[UploadedFile]
     metadata: dict[str, Any]
     external_ids: list[str | None]
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 async def receive(
@@ -91,8 +92,11 @@ async def receive(
     space: UploadSpace,
     max_bytes: int,
     max_file_bytes: int,
+    text_fields: Collection[str] = (),
 ) -> T:
     """What *work* makes of the files of a multipart body, which wait in one file on the disk of *space*.
+
+    Parts that *text_fields* name are its `texts`.
 
     Raises:
         UnsupportedMediaType: it is not multipart.
@@ -109,7 +113,7 @@ async def receive(
         space.book(tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
         await pool.run(lambda: tempfile.TemporaryFile(dir=space.disk.folder, prefix=".upload-")) as spool,
     ):
-        parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes)
+        parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes, text_fields=text_fields)
         async for pieces in _gather_pieces(request, max_bytes):
             space.check_next(booking, len(pieces))
             await pool.run(partial(parser.write, pieces))
@@ -129,7 +133,7 @@ async def _gather_pieces(request: Request, max_bytes: int) -> AsyncIterator[byte
 def compute_fingerprint(form: Form) -> bytes:
     """What is the same of two uploads that consist of the same; blocking."""
     digest = blake2b()
-    about = [form.metadata, form.external_ids, [(file.name, file.size_bytes) for file in form.files]]
+    about = [form.metadata, form.external_ids, form.texts, [(file.name, file.size_bytes) for file in form.files]]
     digest.update(json.dumps(about, sort_keys=True).encode())
     for file in form.files:
         digest.update(file.read())
@@ -192,7 +196,15 @@ def _read_boundary(request: Request) -> str:
 
 def _make_form(parser: UploadParser) -> Form:
     parser.finish()
-    return Form(parser.files, _read_metadata(bytes(parser.metadata)), _read_external_ids(parser))
+    texts = {name: _read_text(name, bytes(sent)) for name, sent in parser.texts.items()}
+    return Form(parser.files, _read_metadata(bytes(parser.metadata)), _read_external_ids(parser), texts)
+
+
+def _read_text(name: str, sent: bytes) -> str:
+    try:
+        return sent.decode()
+    except UnicodeDecodeError as exc:
+        raise refuse_field(f"{name}: Has to be UTF-8.", name) from exc
 
 
 def _read_metadata(sent: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_network
+from pathlib import Path, PurePath
 from typing import TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -27,8 +28,10 @@ from datasources.result_columns import make_table
 from datasources.results import Result
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
+from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from domain.data_sources import (
+    UPLOAD,
     SourceSpec,
     SourceType,
     decrypt_schema,
@@ -41,7 +44,7 @@ from domain.data_sources import (
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
+from utils.errors import Conflict, NotReady, ProblemError, ProviderError, SourceFailed
 from utils.ports import Embedder
 from utils.query_tables import QueryTable
 from utils.reach import Reach
@@ -50,8 +53,9 @@ from utils.validation import refuse_field
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres"}
+DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres", "upload": "sqlite"}
 _MOST_ROWS_TOLD = 30  # to people, where rules made the query
+_REPLACED = "Its files were replaced or deleted meanwhile: ask again."
 _THREADS = 4  # a database that hangs takes one until its time is over
 
 
@@ -227,6 +231,28 @@ class DataSources:
             store_schema(row, dump_schema(schema), self._keys)
 
 
+def find_uploaded_file(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> Path:
+    """The SQLite file with the tables of an uploaded data source.
+
+    Raises:
+        NotReady: its address cannot be decrypted.
+    """
+    return settings.uploaded_tables_folder / row.tenant_id / PurePath(decrypt_uri(row, keys)).name
+
+
+def find_own_file(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> Path | None:
+    """What is to be deleted with the data source: the file with its tables, None of a database.
+
+    Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
+    """
+    if row.type != UPLOAD:
+        return None
+    try:
+        return find_uploaded_file(settings, row, keys)
+    except NotReady:
+        return None
+
+
 def _make_table(asked: AskedSource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
     return make_table(
         result,
@@ -246,6 +272,8 @@ def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) ->
         NotReady: its address cannot be decrypted.
         SourceFailed: the operator does not allow its address any more.
     """
+    if row.type == UPLOAD:
+        return SqliteSource(find_uploaded_file(settings, row, keys), missing=_REPLACED)
     try:
         return parse_address(decrypt_uri(row, keys), make_places(settings, row.tenant_id))[2]
     except AddressInvalid as exc:

@@ -26,6 +26,7 @@ from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
 from bootstrap.stores import make_disk_space
 from bootstrap.tenant_models import TenantModels
+from bootstrap.uploaded_tables import UploadedTables
 from config import Settings
 from domain.db import Database
 from domain.document_files import DocumentFiles
@@ -64,6 +65,7 @@ class Services:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    uploaded_tables: UploadedTables
     charts: ChartRenderer
     serving: ActiveIndex
     model: AnswerModel
@@ -117,7 +119,8 @@ async def open_services(
         agent = await open_agent(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        background = await start_background(stores, search, reading_policy(settings, sandbox), progress)
+        policy, keys = reading_policy(settings, sandbox), make_keyring(settings)
+        background = await start_background(stores, search, policy, progress)
         yield Services(
             settings=settings,
             data_folder=stores.folder,
@@ -133,6 +136,7 @@ async def open_services(
             tenant_models=agent.tenant_models,
             tools=agent.tools,
             data_sources=agent.data_sources,
+            uploaded_tables=UploadedTables(settings, stores.database, keys, policy),
             charts=ChartRenderer(sandbox.start),
             serving=search.serving,
             model=search.model,
@@ -144,7 +148,7 @@ async def open_services(
             sandbox=sandbox,
             walls=walls,
             link_key=stores.link_key,
-            state_keys=make_keyring(settings),
+            state_keys=keys,
             page_key=await asyncio.to_thread(open_page_key, settings, stores.folder),
         )
 

@@ -4,17 +4,21 @@ import asyncio
 import json
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
 from flask.cli import AppGroup
 
-from bootstrap.data_sources import DataSources, make_spec
+from bootstrap.data_sources import DataSources, find_own_file, make_spec
+from bootstrap.ingesting import reading_policy
 from bootstrap.savers import make_keyring
+from bootstrap.uploaded_tables import SentFile, UploadedTables
 from cli.allowed_tables import allow, deny, schema
 from cli.operator import (
     existing_operator,
     json_option,
+    operator,
     read_as_operator,
     records,
     settings,
@@ -26,10 +30,12 @@ from domain import data_sources
 from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
 from domain.paging import Part
+from domain.quotas import UNLIMITED
 from utils.printable import make_printable
+from utils.sandbox.sandbox import Sandbox
 
 _HEAD = ("NAME", "TYPE", "WHERE", "ALLOWED TABLES", "SCHEMA READ", "ID")
-_LONGEST_NAME = 200
+_LONGEST_NAME, _LONGEST_DESCRIPTION = 200, 5000
 _tenant = tenant_option(help="Whose data source it is.")
 
 
@@ -44,22 +50,49 @@ for command in (schema, allow, deny):
 
 @data.command("add")
 @click.argument("name")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_tenant
 @click.option("--description", default="", help="What it holds.")
-def add(name: str, tenant: str, description: str) -> None:
-    """Add a data source. Its address is asked for, or the first line of the input.
+@click.option("--replace", "replaces", is_flag=True, help="Put the files in the place of those that NAME was made of.")
+def add(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
+    """Add a data source, of FILES (CSV, TSV, XLSX, Parquet), or a database.
 
-    Such as postgresql://user:password@host:5432/database, or sqlite:///machines.db in the tenant's folder in
+    Of files each table can be asked for at once. The address of a database is asked for, or the first line of the
+    input, such as postgresql://user:password@host:5432/database, or sqlite:///machines.db in the tenant's folder in
     DATA_SOURCE_DIR. Nothing is connected to yet: see `flask data test`.
     """
     if not 0 < len(name.strip()) <= _LONGEST_NAME:
         raise click.ClickException(f"A name has 1 to {_LONGEST_NAME} characters.")
+    if files:
+        _add_files(name.strip(), files, tenant, description[:_LONGEST_DESCRIPTION], replaces)
+        return
+    if replaces:
+        raise click.UsageError("--replace takes files.")
     uri = _read_uri()
     with write_as_operator(tenant) as (session, ctx):
         spec = make_spec(settings(), ctx, uri, None)
         keys = make_keyring(settings())
-        made = data_sources.create_source(session, ctx, name.strip(), description[:5000], spec, keys)
+        made = data_sources.create_source(session, ctx, name.strip(), description[:_LONGEST_DESCRIPTION], spec, keys)
         click.echo(make_printable(f"Data source {made.name} added at {made.location}: {made.source_id}"))
+
+
+def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
+    sent = [SentFile(file.name, file.read_bytes) for file in files]
+    with records() as database, Sandbox(required=settings().sandbox_required) as sandbox:
+        policy, keys = reading_policy(settings(), sandbox), make_keyring(settings())
+        tables = UploadedTables(settings(), database, keys, policy, UNLIMITED)
+        if replaces:
+            ctx = existing_operator(database, tenant)
+            with database.reading() as session:
+                source_id = data_sources.find_source(session, ctx, name).source_id
+            made = tables.replace(ctx, source_id, sent)
+        else:
+            made = tables.create(operator(database, tenant), name, description, sent)
+    click.echo(make_printable(f"Data source {name}: {made.source_id}"))
+    for each in made.tables:
+        told = f"{each.table.name}: {each.row_count:,} rows of {each.file}, {len(each.table.columns)} columns"
+        for line in (told, *(f"  {note}" for note in each.table.notes)):
+            click.echo(make_printable(line))
 
 
 @data.command("list")
@@ -93,9 +126,13 @@ def test(name: str, tenant: str) -> None:
 @click.argument("name")
 @_tenant
 def remove(name: str, tenant: str) -> None:
-    """Forget a data source. The database itself stays as it is."""
+    """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
     with write_as_operator(tenant) as (session, ctx):
-        data_sources.remove_source(session, data_sources.find_source(session, ctx, name))
+        row = data_sources.find_source(session, ctx, name)
+        file = find_own_file(settings(), row, make_keyring(settings()))
+        data_sources.remove_source(session, row)
+    if file is not None:
+        file.unlink(missing_ok=True)
     click.echo(make_printable(f"Data source {name} is removed."))
 
 

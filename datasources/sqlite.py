@@ -41,8 +41,9 @@ class SqliteSource:
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, *, missing: str = "The file of this data source is missing.") -> None:
+        """*missing* is what is told where there is no such file."""
+        self._file, self._missing = file, missing
 
     def check(self, stop: Stop) -> list[str]:
         """As `DataSource.check`."""
@@ -104,7 +105,7 @@ class SqliteSource:
     @contextmanager
     def _open(self, seconds: float, stop: Stop) -> Iterator[sqlite3.Connection]:
         if not self._file.is_file():
-            raise SourceUnavailable("The file of this data source is missing.")
+            raise SourceUnavailable(self._missing)
         try:
             address = f"file:{quote(str(self._file))}?mode=ro"
             connection = sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)

@@ -28,7 +28,9 @@ from utils.errors import Conflict, Forbidden, NotFound, NotReady
 
 logger = logging.getLogger(__name__)
 
-SourceType = Literal["postgresql", "sqlite"]
+SourceType = Literal["postgresql", "sqlite", "upload"]
+UPLOAD: SourceType = "upload"  # files whose tables the service itself keeps in an SQLite file
+_KEPT_HERE = ("sqlite", "upload")  # whose address is no secret
 MOST_SOURCES = 100  # of a tenant
 _NO_KEYS = (
     "The address of a server is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
@@ -46,9 +48,16 @@ class SourceSpec:
 
 
 def create_source(
-    session: Session, ctx: Principal, name: str, description: str, spec: SourceSpec, keys: Keyring | None
+    session: Session,
+    ctx: Principal,
+    name: str,
+    description: str,
+    spec: SourceSpec,
+    keys: Keyring | None,
+    allowed_tables: Mapping[str, Any] | None = None,
 ) -> DataSourceRow:
-    """Add a data source to the caller's tenant, of which nothing may be read yet; flushed, not committed.
+    """Add a data source to the caller's tenant; flushed, not committed. Without *allowed_tables* nothing of it may be
+    read yet.
 
     Raises:
         Conflict: there is one of this name, or as many as a tenant may have, or nothing to encrypt the address with.
@@ -56,7 +65,7 @@ def create_source(
     if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MOST_SOURCES:
         raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
     row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)
-    row.type, row.location = spec.type, spec.location
+    row.type, row.location, row.allowed_tables = spec.type, spec.location, dict(allowed_tables or {})
     row.uri = _encrypt(row, "uri", spec.uri.encode(), keys)
     _save(session, row)
     return row
@@ -199,6 +208,11 @@ def decrypt_uri(row: DataSourceRow, keys: Keyring | None) -> str:
     return _decrypt(row, "uri", row.uri, keys).decode()
 
 
+def list_uploaded(session: Session, ctx: Principal) -> list[DataSourceRow]:
+    """The tenant's data sources that were uploaded."""
+    return list(session.scalars(scoped(ctx, DataSourceRow).where(DataSourceRow.type == UPLOAD)))
+
+
 def list_source_ids(session: Session, ctx: Principal) -> list[str]:
     """The ids of the tenant's data sources."""
     return list(session.scalars(scoped(ctx, DataSourceRow).with_only_columns(DataSourceRow.source_id)))
@@ -242,7 +256,7 @@ def _save(session: Session, row: DataSourceRow) -> None:
 
 
 def _encrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
-    if keys is None and row.type == "sqlite":
+    if keys is None and row.type in _KEPT_HERE:
         return value
     if keys is None:
         raise Conflict(_NO_KEYS)
@@ -260,7 +274,7 @@ def _decrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) 
 
 def _open(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
     """Raises UnreadableValue: its key is not among *keys*, or it was changed or moved."""
-    if row.type == "sqlite" and not value.startswith(ENCRYPTED):
+    if row.type in _KEPT_HERE and not value.startswith(ENCRYPTED):
         return value
     if keys is None:
         raise make_missing_key_error(read_key_name(value))

@@ -83,6 +83,17 @@ def require_room(session: Session, ctx: Principal, quotas: Quotas, *, documents:
         raise _make_quota_error("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
+def find_room_bytes(quotas: Quotas, used_bytes: int) -> int:
+    """How many bytes more the tenant may keep, which keeps *used_bytes*.
+
+    Raises:
+        QuotaExceeded: none.
+    """
+    if used_bytes >= quotas.size_bytes:
+        raise _make_quota_error("bytes", quotas.size_bytes, used_bytes, _FREE_SOME)
+    return quotas.size_bytes - used_bytes
+
+
 def require_room_in_queue(session: Session, ctx: Principal, quotas: Quotas) -> None:
     """Return if one job more may wait, and pages may be read today; `lock_usage` comes first.
 

@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from typing import IO
 
 from lxml import etree
 
@@ -57,6 +58,22 @@ class Archive:
         try:
             return self._file.read(part)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as exc:
+            raise self.make_damage_error() from exc
+
+    def open(self, name: str) -> IO[bytes]:
+        """A part to be read piece by piece, within the limits of `read`, and closed by the caller.
+
+        Raises:
+            UnreadableDocument: as `read`; where it is damaged, reading it raises what zipfile does.
+        """
+        part = self._parts.get(name)
+        if part is None:
+            raise self.make_damage_error()
+        self._unpacked += part.file_size
+        self._check(self._unpacked, is_locked=bool(part.flag_bits & ENCRYPTED))
+        try:
+            return self._file.open(part)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as exc:
             raise self.make_damage_error() from exc
 
     def check_parts(self, *suffixes: str) -> None:

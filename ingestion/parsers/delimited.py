@@ -21,7 +21,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     csv.field_size_limit(limits.characters)
     builder = TextBuilder(limits)
     try:
-        add_table(builder, _rows(text, _delimiter(text)))
+        add_table(builder, _rows(text, find_delimiter(text)))
     except csv.Error as exc:
         raise UnreadableDocument(f"Its rows cannot be told apart ({exc}): save it as CSV again.") from exc
     return builder.build(title=None, media_type="text/csv")
@@ -31,7 +31,7 @@ def _rows(text: str, delimiter: str) -> Iterator[Row]:
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 
-def _delimiter(text: str) -> str:
+def find_delimiter(text: str) -> str:
     """The delimiter with which most rows have the same number of cells; of several, the one that gives more cells."""
     sample = "\n".join(text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES])
     return max(DELIMITERS, key=lambda delimiter: _fit(sample, delimiter))

@@ -1,8 +1,10 @@
 """`flask data`: data sources of two tenants, whose addresses are read from the input and shown to nobody."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 from flask import Flask
 
@@ -14,7 +16,9 @@ from tests.cli.stored import OLD
 from tests.datasources.staff import make_sqlite_file
 
 
-def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(tmp_path: Path) -> None:
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Result]:
+    """`flask data`, with what it is given as input."""
     app = Flask("pustaka")
     settings = load_settings(
         _env_file=None,
@@ -29,9 +33,38 @@ def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(tmp_p
     configure(app, settings, lambda: open_database(settings.database_address))
     register_commands(app)
 
-    def run(*arguments: str, given: str | None = None) -> Result:
+    def invoke(*arguments: str, given: str | None = None) -> Result:
         return app.test_cli_runner().invoke(args=["data", *arguments], input=given)
 
+    return invoke
+
+
+def test_files_of_two_tenants_become_sources_are_replaced_and_deleted(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    file, empty, kept = tmp_path / "sales.csv", tmp_path / "empty.csv", tmp_path / "data" / "uploaded-tables"
+    file.write_text("shop,amount\nNorth,5\nTotal,5\n")
+    empty.write_text("")
+    for tenant in ("acme", "globex"):
+        added = run("add", "Sales", str(file), "--tenant", tenant)
+        assert added.exit_code == 0, added.output
+        assert "sales: 2 rows of sales.csv, 2 columns\n" in added.stdout
+    refused = run("add", "Other", str(file), str(empty), "--tenant", "acme")
+    assert (refused.exit_code, refused.stderr) == (1, "Error: empty.csv: It is empty.\n")
+    tables = json.loads(run("schema", "Sales", "--tenant", "acme", "--json").stdout)
+    assert tables == [{"table": "sales", "columns": ["shop", "amount"], "allowed_columns": ["shop", "amount"]}]
+    file.write_text("shop,amount\nSouth,1\nNorth,2\nWest,3\nTotal,6\n")
+    again = run("add", "Sales", str(file), "--tenant", "acme", "--replace")
+    assert "sales: 3 rows" in again.stdout
+    assert "last row sums up the others" in again.stdout
+    assert [len(list((kept / tenant).iterdir())) for tenant in ("acme", "globex")] == [1, 1]
+    assert run("add", "None", str(file), "--tenant", "acme", "--replace").exit_code == 1
+    assert run("add", "Sales", "--replace", given="sqlite:///x.db\n").exit_code == 2
+    assert run("remove", "Sales", "--tenant", "acme").exit_code == 0
+    assert [len(list((kept / tenant).iterdir())) for tenant in ("acme", "globex")] == [0, 1]
+
+
+def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: Callable[..., Result]) -> None:
     for tenant in ("acme", "globex"):
         added = run("add", "Staff", "--tenant", tenant, given="sqlite:///staff.db\n")
         assert (added.exit_code, "Data source Staff added at staff.db: " in added.stdout) == (0, True), added.output

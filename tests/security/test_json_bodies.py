@@ -14,7 +14,11 @@ from config import load_settings
 from tests.service import Service
 
 CARRY_DOCUMENTS = {"/v1/tenant/datasets/<dataset_id>/documents", "/api/load-document"}
-TAKE_PIECES = {"/v1/tenant/datasets/<dataset_id>/documents/upload"}
+TAKE_PIECES = {
+    "/v1/tenant/datasets/<dataset_id>/documents/upload",
+    "/v1/tenant/data-sources/upload",
+    "/v1/tenant/data-sources/<source_id>/upload",
+}
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,19 @@ from pathlib import Path
 from tests.packages import ROOT, source_files
 
 # What decodes the formats that strangers choose.
-READERS = {"PIL", "cv2", "docx", "lxml", "olefile", "onnxruntime", "openpyxl", "pdfminer", "pdfplumber", "pypdfium2",
-           "rapidocr", "shapely", "tarfile", "trafilatura", "xlrd", "xml", "zipfile"}  # fmt: skip
+READERS = {"PIL", "cv2", "docx", "lxml", "olefile", "onnxruntime", "openpyxl", "pdfminer", "pdfplumber", "pyarrow",
+           "pypdfium2", "rapidocr", "shapely", "tarfile", "trafilatura", "xlrd", "xml", "zipfile"}  # fmt: skip
 # Where they may be imported: in what a job names, and for files of the operator: archives, and a model.
 IN_THE_SANDBOX = (
     "ingestion/parsers/",
+    "ingestion/tables/",
     "ingestion/pages/worker.py",
     "providers/ocr/rapid.py",
     "providers/ocr/worker.py",
 )
 OF_OPERATORS = ("indexing/archive.py", "providers/entailment/onnx.py")
 # What the service's side of a parser is made of: these run outside.
-OUTSIDE = {"answers", "kinds", "libreoffice", "parsed", "recognition", "sandbox", "sniffing"}
+OUTSIDE = {"answers", "kinds", "libreoffice", "parsed", "reading", "recognition", "sandbox", "shapes", "sniffing"}
 STARTERS = {"subprocess", "multiprocessing", "pty"}
 # Programs of our own, with our own words.
 MAY_START = {

@@ -1,0 +1,192 @@
+"""`/v1/tenant/data-sources/upload`: files with tables that become a data source, or take the place of one's tables."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from flask import Response, request, url_for
+from flask_openapi3 import APIBlueprint
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from api import uploads
+from api.access import requires_before_body
+from api.data_sources import TAG, SourceOut, SourcePath, Text, compute_etag, describe
+from api.dataset_schemas import Name
+from api.datasets import answers
+from api.description_parts import RESPONSE_HEADERS
+from api.repeats import answer_once
+from api.responses import respond
+from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
+from bootstrap.uploaded_tables import MOST_FILES, SentFile, UploadedSource
+from domain import data_sources
+from ingestion.tables.shapes import Kind
+from server.sync_pool import sync_pool
+from utils.errors import UnreadableDocument
+from utils.validation import describe_error, refuse_field
+
+data_source_uploads_blueprint = APIBlueprint("data_source_uploads", __name__, abp_tags=[TAG])
+_NEW, _ONE = "/v1/tenant/data-sources/upload", "/v1/tenant/data-sources/<source_id>/upload"
+_ABOUT = (
+    "multipart/form-data: a part `files` for each CSV, TSV, XLSX or Parquet file. Each sheet becomes a table, with the "
+    "types of its columns by all of their values. At most 1,000,000 rows and 200 columns of a table, 120 seconds."
+)
+_FILES = {
+    "type": "array",
+    "description": "The files, each in a part of its own with its name.",
+    "minItems": 1,
+    "maxItems": MOST_FILES,
+    "items": {"type": "string", "format": "binary"},
+}
+_TEXTS = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": {"type": "string", "maxLength": 2000},
+}
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_DESCRIPTION: TypeAdapter[str] = TypeAdapter(Text)
+Form = uploads.Form
+
+
+def _make_body(**texts: Any) -> dict[str, Any]:
+    """The description of a body with these parts beside its files."""
+    required = ["files", *(name for name in texts if name == "name")]
+    schema = {"type": "object", "required": required, "properties": {"files": _FILES, **texts}}
+    return {"required": True, "content": {uploads.MULTIPART: {"schema": schema}}}
+
+
+class UploadedColumnOut(BaseModel):
+    """A column that was read of a file."""
+
+    name: str = Field(description="As `allowed_columns` names it.")
+    header: str = Field(description="What it is called in the file; empty where it has no name there.")
+    type: Kind = Field(description="By all of its values. Dates are ISO 8601, truth values 1 and 0.")
+    is_hidden: bool = Field(description="Whether it is hidden in the file; such columns are not opened.")
+
+
+class UploadedTableOut(BaseModel):
+    """A table that was read of a file."""
+
+    name: str = Field(description="As `allowed_tables` names it.")
+    file: str
+    sheet: str = Field(description="Where it stands in the file; empty in files that have no sheets.")
+    row_count: int
+    fields: list[UploadedColumnOut] = Field(description="Its columns.")
+    is_hidden: bool = Field(description="Whether its sheet is hidden in the file; such tables are not opened.")
+    notes: list[str] = Field(description="What was left out or may be wrong, and what to do about it.")
+
+
+class UploadedSourceOut(SourceOut):
+    """A data source that was uploaded."""
+
+    tables: list[UploadedTableOut]
+
+
+@data_source_uploads_blueprint.post(
+    _NEW,
+    operation_id="uploadDataSource",
+    summary="Make a data source of files",
+    description=f"{_ABOUT} Questions may read all but what is hidden in the file: see `allowed_tables`.",
+    responses=answers(201, UploadedSourceOut, 409, 413, 422),
+    openapi_extensions={"requestBody": _make_body(**_TEXTS), RESPONSE_HEADERS: ["ETag"]},
+)
+@requires_before_body(Scope.DATA_SOURCES_WRITE)
+async def upload(ctx: Principal) -> Response:
+    """201 once it can be asked; 409 if there is one of this name; 413 or 422 if a file cannot be read."""
+
+    def create(form: Form) -> UploadedSource:
+        name = _read_text(_NAME, "name", form)
+        description = _read_text(_DESCRIPTION, "description", form) if form.texts["description"] else ""
+        return services().uploaded_tables.create(ctx, name, description, _list_files(form))
+
+    return await _receive(ctx, create, 201, tuple(_TEXTS))
+
+
+@data_source_uploads_blueprint.post(
+    _ONE,
+    operation_id="replaceUploadedDataSource",
+    summary="Upload the files of a data source anew",
+    description=f"{_ABOUT} They take the place of all tables that it has, at one moment. What `allowed_tables` says of "
+    "tables and columns stays; those that are new are not opened. One table in place of one keeps its name.",
+    responses=answers(200, UploadedSourceOut, 404, 409, 413, 422),
+    openapi_extensions={"requestBody": _make_body(), RESPONSE_HEADERS: ["ETag"]},
+)
+@requires_before_body(Scope.DATA_SOURCES_WRITE)
+async def replace(ctx: Principal, path: SourcePath) -> Response:
+    """A question under way ends on the former tables, or says that they were replaced. 409: it is a database."""
+
+    def put(form: Form) -> UploadedSource:
+        return services().uploaded_tables.replace(ctx, path.source_id, _list_files(form))
+
+    return await _receive(ctx, put, 200, ())
+
+
+async def _receive(
+    ctx: Principal, make: Callable[[Form], UploadedSource], status: int, text_fields: tuple[str, ...]
+) -> Response:
+    pool, limits = sync_pool(), services().settings
+
+    async def take(form: Form) -> Response:
+        async with services().uploaded_tables.turns:
+            return await pool.run(lambda: _show(ctx, make(form), status))
+
+    async def take_once(form: Form) -> Response:
+        work: Callable[[], Awaitable[Response]] = partial(take, form)
+        return await answer_once(ctx, work, partial(uploads.compute_fingerprint, form))
+
+    return await uploads.receive(
+        request,
+        pool,
+        take_once,
+        tenant_id=ctx.tenant_id,
+        space=services().upload_space,
+        max_bytes=limits.max_upload_size,
+        max_file_bytes=limits.max_file_size,
+        text_fields=text_fields,
+    )
+
+
+def _list_files(form: Form) -> list[SentFile]:
+    limit = services().settings.max_file_size
+    sent = []
+    for file in form.files:
+        name = uploads.clean_name(file.name.replace("\\", "/").rpartition("/")[2]) or "file"
+        sent.append(SentFile(name, partial(_read_file, name, file.read, limit)))
+    return sent
+
+
+def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
+    try:
+        return uploads.check_size(read(), most_bytes)
+    except UnreadableDocument as exc:
+        raise UnreadableDocument(f"{name}: {exc.detail}") from exc
+
+
+def _read_text(kind: TypeAdapter[str], name: str, form: Form) -> str:
+    try:
+        return kind.validate_python(form.texts[name])
+    except ValidationError as exc:
+        raise refuse_field(f"{name}: {describe_error(exc.errors()[0])}.", name) from exc
+
+
+def _show(ctx: Principal, made: UploadedSource, status: int) -> Response:
+    with services().database.reading() as session:
+        shown = describe(data_sources.get_source(session, ctx, made.source_id))
+    tables = [
+        UploadedTableOut(
+            name=each.table.name,
+            file=each.file,
+            sheet=each.table.sheet,
+            row_count=each.row_count,
+            fields=[
+                UploadedColumnOut(name=one.name, header=one.header, type=one.kind, is_hidden=one.is_hidden)
+                for one in each.table.columns
+            ],
+            is_hidden=each.table.is_hidden,
+            notes=list(each.table.notes),
+        )
+        for each in made.tables
+    ]
+    body = UploadedSourceOut(**shown.model_dump(), tables=tables)
+    location = url_for("data_sources.show", source_id=shown.id)
+    return respond(body, status, etag=compute_etag(shown), location=location if status == 201 else None)

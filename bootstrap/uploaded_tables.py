@@ -1,0 +1,275 @@
+"""Files that become data sources: their tables are read in the sandbox and written into an SQLite file of ours."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from auth.principal import Principal
+from bootstrap.data_sources import find_uploaded_file
+from bootstrap.ingesting import quotas_of
+from bootstrap.stores import make_disk_space
+from config import Settings
+from datasources.catalog import dump_schema, load_schema
+from datasources.schema import Schema, SchemaLimits
+from datasources.sqlite import SqliteSource
+from datasources.stopping import Stop
+from datasources.table_file import TableFile, TableFileFull, TableFileInvalid, write_table_file
+from domain.data_sources import (
+    UPLOAD,
+    SourceSpec,
+    change_source,
+    create_source,
+    decrypt_schema,
+    get_source,
+    list_uploaded,
+    store_schema,
+)
+from domain.db import Database
+from domain.models import DataSourceRow
+from domain.quotas import Quotas, find_room_bytes, get_usage
+from ingestion.policy import ReadingPolicy
+from ingestion.tables.reading import Batches, TableReader
+from ingestion.tables.shapes import ColumnRead, TableLimits, TableRead
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, NotReady, TooLarge, UnreadableDocument
+from utils.private_files import UNFINISHED
+
+logger = logging.getLogger(__name__)
+
+MOST_FILES, MOST_TABLES = 20, 100
+_MOST_BYTES = 500_000_000  # of the SQLite file
+_AT_ONCE = 2
+_ORPHAN_S = 3_600.0  # longer than any upload takes
+_LONGEST_LOCATION, _LONGEST_SYNONYM = 200, 80
+_OTHER_KIND = "It is a database, not files that were uploaded: change its address, or add another data source."
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file of an upload, which is read when its turn comes."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTable:
+    """A table as it is kept, and of which file it was read."""
+
+    file: str
+    table: TableRead
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedSource:
+    """A data source, and what was read of its files."""
+
+    source_id: str
+    tables: tuple[WrittenTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    path: Path
+    tables: tuple[WrittenTable, ...]
+    schema: Schema
+    location: str
+
+
+class UploadedTables:
+    """Makes data sources of files. Blocking, for threads; *turns* are to be taken around each call in a service."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        keys: Keyring | None,
+        policy: ReadingPolicy,
+        quotas: Quotas | None = None,
+    ) -> None:
+        self._settings, self._database, self._keys, self._policy = settings, database, keys, policy
+        self._quotas, self._disk = quotas or quotas_of(settings), make_disk_space(settings)
+        self.turns = asyncio.Semaphore(_AT_ONCE)
+
+    def create(self, ctx: Principal, name: str, description: str, files: Sequence[SentFile]) -> UploadedSource:
+        """A data source with the tables of *files*, which are opened to questions, but for what is hidden in a file.
+
+        Raises:
+            Conflict: there is one of this name.
+            UnreadableDocument, TooLarge: a file cannot be read, or is beyond a limit; the text names it.
+            QuotaExceeded: the tenant may keep no more.
+            NotReady, ScannerUnavailable, NotEnoughSpace: not now.
+        """
+        self._remove_orphans(ctx)
+        with (
+            self._write(ctx, files) as written,
+            _placed(written.path) as final,
+            self._database.writing() as session,
+        ):
+            spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
+            row = create_source(session, ctx, name, description, spec, self._keys, _open_tables(written.tables))
+            store_schema(row, dump_schema(written.schema), self._keys)
+            source_id = row.source_id
+        return UploadedSource(source_id, written.tables)
+
+    def replace(self, ctx: Principal, source_id: str, files: Sequence[SentFile]) -> UploadedSource:
+        """Put the tables of *files* in the place of those that it has; what is said of tables and columns stays.
+
+        Raises:
+            NotFound: the tenant has no such data source.
+            Conflict: it is none that was uploaded.
+            As `create`.
+        """
+        with self._database.reading() as session:
+            only_name = self._find_only_name(get_source(session, ctx, source_id))
+        with (
+            self._write(ctx, files, only_name) as written,
+            _placed(written.path) as final,
+            self._database.writing() as session,
+        ):
+            row = get_source(session, ctx, source_id, lock=True)
+            former = find_uploaded_file(self._settings, row, self._keys)
+            change_source(
+                session,
+                row,
+                name=row.name,
+                description=row.description,
+                allowed_tables=row.allowed_tables,
+                spec=SourceSpec(UPLOAD, f"upload:///{final.name}", written.location),
+                keys=self._keys,
+            )
+            store_schema(row, dump_schema(written.schema), self._keys)
+        former.unlink(missing_ok=True)  # a query under way has it open
+        return UploadedSource(source_id, written.tables)
+
+    def _find_only_name(self, row: DataSourceRow) -> str | None:
+        """The name of its table if it has one alone: then the next one is called so too, whatever its file is."""
+        if row.type != UPLOAD:
+            raise Conflict(_OTHER_KIND)
+        stored = decrypt_schema(row, self._keys)
+        tables = load_schema(stored).tables if stored else ()
+        return tables[0].name[1] if len(tables) == 1 else None
+
+    @contextmanager
+    def _write(self, ctx: Principal, files: Sequence[SentFile], only_name: str | None = None) -> Iterator[_Written]:
+        """An SQLite file with the tables of *files*, which is removed at the end unless it was placed elsewhere."""
+        if not files:
+            raise UnreadableDocument("There is no file in it: send each in a part called files.")
+        if len(files) > MOST_FILES:
+            raise TooLarge(f"A data source is made of at most {MOST_FILES} files.")
+        folder = self._settings.uploaded_tables_folder / ctx.tenant_id
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(ctx, folder)))
+        path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            with write_table_file(path, most_bytes) as file:
+                tables = self._write_files(file, files)
+                if only_name and len(tables) == 1 and tables[0].table.name != only_name:
+                    file.rename(tables[0].table.name, only_name)
+                    tables = [replace(tables[0], table=replace(tables[0].table, name=only_name))]
+            path.chmod(0o600)
+            schema = SqliteSource(path).read_schema(SchemaLimits(), Stop())
+            names = ", ".join(each.name for each in files)
+            yield _Written(path, tuple(tables), schema, names[:_LONGEST_LOCATION])
+        except TableFileFull as exc:
+            told = f"Its tables would take more than {most_bytes / 1e6:,.0f} MB: leave columns out, or send fewer rows."
+            raise TooLarge(told) from exc
+        except TableFileInvalid as exc:
+            logger.warning("Tables of an upload could not be written: %s", exc)
+            raise UnreadableDocument("Damaged or unsupported file: save or export it again.") from exc
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _write_files(self, file: TableFile, files: Sequence[SentFile]) -> list[WrittenTable]:
+        limits = TableLimits(size_bytes=self._settings.max_file_size)
+        reader = TableReader(self._policy.sandbox, self._policy.malware, limits, time.monotonic() + limits.timeout_s)
+        found: list[WrittenTable] = []
+        names: set[str] = set()
+        for sent in files:
+            with closing(reader.read(sent.read(), sent.name)) as tables:
+                for table, rows in tables:
+                    own = _make_unique(table, names)
+                    columns = [(each.name, each.kind) for each in own.columns]
+                    count = file.add(own.name, columns, self._while_there_is_room(rows))
+                    found.append(WrittenTable(sent.name, own, count))
+                    if len(found) > MOST_TABLES:
+                        raise TooLarge(f"A data source has at most {MOST_TABLES} tables of files: send fewer.")
+        return found
+
+    def _while_there_is_room(self, batches: Batches) -> Batches:
+        for batch in batches:
+            self._disk.check_documents()
+            yield batch
+
+    def _count_bytes(self, ctx: Principal, folder: Path) -> int:
+        with self._database.reading() as session:
+            documents = get_usage(session, ctx).size_bytes
+        return documents + sum(each.stat().st_size for each in folder.glob("*.db"))
+
+    def _remove_orphans(self, ctx: Principal) -> None:
+        """Remove what processes have left that were killed between the two steps of an upload or a deletion."""
+        folder = self._settings.uploaded_tables_folder / ctx.tenant_id
+        try:
+            with self._database.reading() as session:
+                used = {find_uploaded_file(self._settings, row, self._keys) for row in list_uploaded(session, ctx)}
+        except NotReady:  # nobody can tell what is used
+            return
+        for path in folder.glob("*"):
+            if path not in used and path.stat().st_mtime < time.time() - _ORPHAN_S:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _placed(unfinished: Path) -> Iterator[Path]:
+    """The name by which the whole file is found, for rows that are written in the block; without them it goes again."""
+    final = unfinished.with_name(f"{secrets.token_hex(16)}.db")
+    unfinished.rename(final)
+    try:
+        yield final
+    except BaseException:
+        final.unlink(missing_ok=True)
+        raise
+
+
+def _make_unique(table: TableRead, taken: set[str]) -> TableRead:
+    """*table* with a name that none before it has, which is then taken."""
+    name, number = table.name, 2
+    while name in taken:
+        name, number = f"{table.name}_{number}", number + 1
+    taken.add(name)
+    return replace(table, name=name)
+
+
+def _open_tables(tables: Sequence[WrittenTable]) -> dict[str, Mapping[str, Any]]:
+    """What may be read of them, as `allowed_tables` has it: all but what is hidden in the file.
+
+    What people call them there are synonyms of the names that they have here.
+    """
+    opened: dict[str, Mapping[str, Any]] = {}
+    for written in tables:
+        columns = {each.name: _describe_column(each) for each in written.table.columns if not each.is_hidden}
+        if columns and not written.table.is_hidden:
+            called = written.table.sheet or PurePath(written.file).stem
+            opened[written.table.name] = {
+                "description": "",
+                "synonyms": _list_synonyms(called, written.table.name),
+                "row_filter": "",
+                "allowed_columns": columns,
+            }
+    return opened
+
+
+def _describe_column(column: ColumnRead) -> dict[str, Any]:
+    return {"description": column.description, "synonyms": _list_synonyms(column.header, column.name)}
+
+
+def _list_synonyms(called: str, name: str) -> list[str]:
+    text = " ".join(called.split())[:_LONGEST_SYNONYM].strip()
+    return [text] if text and text.casefold().replace(" ", "_") != name else []

@@ -1,0 +1,50 @@
+"""CSV and its like as a sheet of texts."""
+
+import csv
+import re
+from collections.abc import Iterator
+
+from ingestion.parsers.delimited import find_delimiter
+from ingestion.parsers.encoding import UNKNOWN_ENCODING, decode, is_declared_by_itself
+from ingestion.parsers.garbled import is_garbled
+from ingestion.parsers.parsed import UNWANTED
+from ingestion.tables.shapes import Row, Sheet, TableLimits
+from utils.errors import UnreadableDocument
+
+_SAID = re.compile(r"sep=(.)\n", re.IGNORECASE)  # for Excel, which heeds it
+_LONGEST_CELL, _MOST_LINES = 100_000, 1_000
+_UNCLOSED = "Its rows cannot be told apart: a quotation mark in it may not be closed. Save it as CSV again."
+
+
+def read_sheets(data: bytes, limits: TableLimits) -> list[Sheet]:
+    """The one sheet in it.
+
+    Raises:
+        UnreadableDocument: its encoding is unknown, or its rows cannot be told apart.
+    """
+    text = decode(data).replace("\0", "")
+    if not is_declared_by_itself(data) and is_garbled(text[:_LONGEST_CELL]):
+        raise UnreadableDocument(UNKNOWN_ENCODING)
+    said = _SAID.match(text)
+    delimiter = said[1] if said else find_delimiter(text)
+    start = said.end() if said else 0
+    csv.field_size_limit(_LONGEST_CELL)
+
+    def read() -> Iterator[Row]:
+        try:
+            for row in csv.reader(_cut_into_lines(text, start), delimiter=delimiter):
+                if max(map(len, row), default=0) > _MOST_LINES and any(cell.count("\n") > _MOST_LINES for cell in row):
+                    raise UnreadableDocument(_UNCLOSED)
+                yield [UNWANTED.sub("", cell) if not cell.isascii() else cell for cell in row]
+        except csv.Error as exc:
+            raise UnreadableDocument(_UNCLOSED) from exc
+
+    return [Sheet("", read, decimal="," if delimiter == ";" else ".")]
+
+
+def _cut_into_lines(text: str, start: int) -> Iterator[str]:
+    """Not by StringIO, which would hold all of it a second time, in four bytes a character."""
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
