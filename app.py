@@ -39,6 +39,7 @@ from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
 from api.services import running_services
+from api.sessions import sessions_blueprint
 from api.tasks import tasks_blueprint
 from api.tools import tools_blueprint
 from api.usage import usage_blueprint
@@ -114,7 +115,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         chat_blueprint, search_blueprint, runs_blueprint, conversations_blueprint, datasets_blueprint,
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
-        data_sources_blueprint, data_source_uploads_blueprint, openai_blueprint, mcp_blueprint, health_blueprint,
+        data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
+        health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from langchain_core.messages import HumanMessage
 
 from agents.answer_places import AnswerPlaces
+from agents.artifacts import SessionArtifacts
 from agents.leases import Leases
 from agents.messages import question_message
 from agents.reading import Answered, ConversationReader, MessageStore
@@ -80,6 +81,14 @@ class Conversations:
             if await self._has_state(thread_of(ctx, conversation_id)):
                 raise
         return await self._transcripts.answer(ctx, conversation_id, run_id)
+
+    async def find_artifacts(self, ctx: Principal, conversation_id: str) -> SessionArtifacts:
+        """See `ConversationReader.artifacts`; none of a conversation whose state has expired: they go with it."""
+        try:
+            return await self._reader.artifacts(thread_of(ctx, conversation_id))
+        except NotFound:
+            await self._transcripts.require(ctx, conversation_id)
+        return SessionArtifacts({})
 
     async def require(self, ctx: Principal, conversation_id: str) -> None:
         """See `ConversationReader.require`; also of a conversation whose state has expired."""

@@ -1,12 +1,13 @@
 """Conversations as they are read again: a part at a time, and single answers with their questions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
+from agents.artifacts import Artifacts, SessionArtifacts, find_chart, name_all, name_artifact
 from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
@@ -104,6 +105,36 @@ class ConversationReader:
         question = before[asked[-1] - start]
         alone = await self._is_alone(thread_id, question, asked[-1])
         return Answered(to_json(question), to_json(answer), alone)
+
+    async def artifacts(self, thread_id: str) -> SessionArtifacts:
+        """The artifacts that there are now, with what they hold.
+
+        Raises:
+            NotFound: there is no such conversation.
+            StoreUnavailable: it cannot be known while Redis is away.
+        """
+        newest = (await self._part(thread_id, limit=_AT_ONCE)).items
+        last = next((each for each in reversed(newest) if isinstance(each, AIMessage)), None)
+        known: Artifacts = last.additional_kwargs.get("artifacts", {}) if last else {}
+        runs = {each["run_id"] for each in known.values()}
+        extras = {run_id: await self._read_extra(thread_id, run_id) for run_id in runs}
+        found = SessionArtifacts(name_all(known, thread_id))
+        if "data" in known:
+            found = replace(found, data=extras[known["data"]["run_id"]].get("data"))
+        if "image" in known:
+            extra = extras[known["image"]["run_id"]]
+            table = name_artifact("data", extra["artifacts"]["data"]) if extra else ""
+            found = replace(found, chart=find_chart(extra), chart_data_name=table)
+        return found
+
+    async def _read_extra(self, thread_id: str, run_id: str) -> dict[str, Any]:
+        """The members of the answer of a run beside its text; none where the answer is not there any more."""
+        try:
+            place = await self._place_of(thread_id, run_id)
+        except NotFound:
+            return {}
+        answer: AIMessage = (await self._part(thread_id, limit=1, before=place + 1)).items[0]
+        return answer.additional_kwargs
 
     async def _place_of(self, thread_id: str, run_id: str) -> int:
         """Where the answer of a run stands: where it was noted, or else looked for, the newest first."""

@@ -1,5 +1,6 @@
 """Takes a conversation through a turn: the lease, the graph, its events."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
+from agents.artifacts import name_all
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, make_past, question_message
@@ -28,6 +30,7 @@ from auth.principal import DEFAULT_BOT
 from retrieval.search import Retriever
 from utils.checkpointer.keys import FENCE
 from utils.errors import Conflict
+from utils.moments import read_micros
 from utils.token_usage import read_usage
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
@@ -212,6 +215,7 @@ class Runner:
     def _result(self, said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
         extra = said.additional_kwargs
         citations, usage = extra["citations"], read_usage()
+        names = name_all(extra.get("artifacts", {}), record.thread_id)
         return {
             "answer": said.text,
             "response": said.text,
@@ -233,14 +237,31 @@ class Runner:
             "conversation_id": record.conversation_id,
             "session_id": record.conversation_id,
             "usage": {"input_token_count": usage.input_tokens, "output_token_count": usage.output_tokens},
-            "metrics": clock.times_s(),
-            "artifacts": {},
+            "metrics": _measure(said, record, clock),
+            "artifacts": {f"{kind}_file": name for kind, name in names.items()},
             "persistence": self._store.persistence_of(record.thread_id),
             "degraded": clock.degraded,
             "cached": extra.get("cached", False),
             "request_id": record.request_id,
             "run_id": record.id,
         }
+
+
+def _measure(said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
+    """What the turn took, also by the names that the guide for maintenance has: seconds."""
+    extra = said.additional_kwargs
+    queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
+    asked_s = read_micros(record.created_at or None) / 1e6
+    return {
+        **clock.times_s(),
+        "session_id": record.conversation_id,
+        "sql_time": queries["duration_ms"] / 1000,
+        "image_time": 0.0,  # a chart is drawn as a picture when somebody wants one
+        "sql_attempts": queries["attempt_count"],
+        "flow": "good" if extra["answered"] else "bad",
+        "request_id": record.request_id,
+        "api_processing_time": round(max(0.0, time.time() - asked_s), 4),
+    }
 
 
 def _make_question(record: RunRecord) -> HumanMessage:

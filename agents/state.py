@@ -10,9 +10,10 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import UntrackedValue
 
 from agents.answer_cache import AnswerCacheSession
+from agents.artifacts import add_artifacts
 from agents.bots import BotConfig
-from agents.messages import add_said
-from agents.tools.state import ToolState, find_data
+from agents.messages import add_said, run_of
+from agents.tools.state import ToolState, summarize_queries
 from agents.tools.turn import TurnTools
 from agents.topics import TopicFinder
 from agents.turn_limiter import Permit
@@ -47,9 +48,12 @@ class ChatState(TypedDict, total=False):
 
 def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
     """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer, but
-    for what a data source gave."""
-    if data := find_data(state.get("tool_state")):
-        answer.additional_kwargs["data"] = data
+    for what a data source gave, and which artifacts there are now."""
+    answer.additional_kwargs |= summarize_queries(state.get("tool_state"))
+    former = next((each for each in reversed(state["messages"]) if isinstance(each, AIMessage)), None)
+    known = former.additional_kwargs.get("artifacts", {}) if former else {}
+    if artifacts := add_artifacts(known, run_of(answer.id) or "", answer.additional_kwargs):
+        answer.additional_kwargs["artifacts"] = artifacts
     return {"messages": [answer], **({"tool_state": None} if state.get("tool_state") else {})}
 
 

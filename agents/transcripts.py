@@ -106,9 +106,11 @@ class Transcripts:
         return await write(self._database, work)
 
     async def list_own(
-        self, ctx: Principal, part: Part, query: str = ""
+        self, ctx: Principal, part: Part, query: str = "", *, within_s: float | None = None
     ) -> tuple[Rows[Conversation], list[ListedConversation]]:
         """A part of the caller's conversations, the last used first, of those that hold all words of *query*; readable.
+
+        *within_s*: without a query, those alone that were used in the last seconds.
 
         Raises:
             StoreUnavailable: the database is away.
@@ -118,7 +120,7 @@ class Transcripts:
             if query:
                 found = search_conversations(session, ctx, query, part, retention=self.retention, keys=self._keys)
             else:
-                found = list_conversations(session, ctx, part, self.retention)
+                found = list_conversations(session, ctx, part, self.retention, within_s=within_s)
             keep_s = find_keep_s(session, ctx, self.retention)
             return found, [self._show(row, keep_s) for row in found.rows]
 

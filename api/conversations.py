@@ -127,12 +127,16 @@ async def delete(ctx: Principal, path: ConversationPath, query: DeletionQuery) -
     """It is gone at once, with its ratings, and erased once it cannot be restored any more, after CONVERSATION_UNDO
     seconds, or now (`permanent`). 204; 404 if there is none, 409 while it is being answered."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    ctx = select_bot(ctx, query.bot_id)
+    await delete_conversation(select_bot(ctx, query.bot_id), conversation_id, erases=query.permanent)
+    return Response(status=204)
+
+
+async def delete_conversation(ctx: Principal, conversation_id: str, *, erases: bool) -> None:
+    """Delete the caller's conversation, with its ratings; see `Conversations.delete`."""
     try:
-        await services().conversations.delete(ctx, conversation_id, erases=query.permanent)
+        await services().conversations.delete(ctx, conversation_id, erases=erases)
     except NotFound:  # it has expired, or the database was away when it was removed
         if not await delete_ratings(ctx, conversation_id):
             raise
     else:
         await delete_ratings(ctx, conversation_id)
-    return Response(status=204)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from api.answer_schemas import ArtifactNamesOut, MetricsOut
 from api.figure_schemas import DataOut, FigureOut, QueryOut
 from utils.ports import FallbackReason
 from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
@@ -192,8 +193,10 @@ class ChatOut(BaseModel):
     conversation_id: str
     session_id: str
     usage: TokenUsageOut = Field(TokenUsageOut(), description="What the language model has read and written for it.")
-    metrics: dict[str, float] = Field(description="Seconds by stage, and total_time.")
-    artifacts: dict[str, Any]
+    metrics: MetricsOut
+    artifacts: ArtifactNamesOut = Field(
+        description="The newest files of the conversation, which `GET /v1/download/{file_type}/{session_id}` gives."
+    )
     persistence: str = Field(description="redis, or memory while Redis is away.")
     cached: bool = Field(description="True for an answer to the same first question, given before and kept.")
     degraded: str | None = Field(description="What was missing when the answer is worse than it could be.")

@@ -172,7 +172,7 @@ class DataSources:
                 written = await asker.ask(asked, question, chat)
                 most_rows = self._settings.head_rows
                 table = _make_table(asked, question, written.sql, written.result, most_rows)
-                return DataAnswer(table, written.result, source_id=asked.source_id)
+                return DataAnswer(table, written.result, source_id=asked.source_id, attempts=written.attempts)
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
         sql, understood, result = await self._run(partial(ask_by_rules, asked, question, self._vocabularies))

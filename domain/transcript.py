@@ -43,9 +43,16 @@ def may_have_conversation(database: Database, ctx: Principal, conversation_id: s
     return database.find(ctx, _ANY, owner_id=ctx.owner_id, conversation_id=conversation_id) is not None
 
 
-def list_conversations(session: Session, ctx: Principal, part: Part, retention: Retention) -> Rows[Conversation]:
-    """A part of the caller's own with the bot it talks to, the last used first; `total` counts up to 10,000."""
+def list_conversations(
+    session: Session, ctx: Principal, part: Part, retention: Retention, *, within_s: float | None = None
+) -> Rows[Conversation]:
+    """A part of the caller's own with the bot it talks to, the last used first; `total` counts up to 10,000.
+
+    *within_s*: those alone that were used in the last seconds.
+    """
     own = _select_own(session, ctx, retention)
+    if within_s is not None:
+        own = own.where(Conversation.used_at > now() - timedelta(seconds=within_s))
     some = own.with_only_columns(Conversation.conversation_id).limit(MOST_COUNTED).subquery()
     total = session.scalar(select_over(ctx, func.count()).select_from(some)) or 0
     keys = Conversation.updated_at, Conversation.conversation_id

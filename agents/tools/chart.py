@@ -48,10 +48,10 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         except ChartRefused as exc:
             if _COLUMNS.intersection(said):
                 raise ToolFailed(str(exc)) from exc
-            return ToolResult("\n".join([*lines, str(exc)]), table=answer.table, data=data)
+            return ToolResult("\n".join([*lines, str(exc)]), table=answer.table, data=data, attempts=answer.attempts)
         lines.append("A chart of this is shown with the answer.")
         chart = {"alt": drawn.alt, "spec": drawn.spec}
-        return ToolResult("\n".join(lines), table=answer.table, chart=chart, data=data)
+        return ToolResult("\n".join(lines), table=answer.table, chart=chart, data=data, attempts=answer.attempts)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         words = read_chart_words(question)

@@ -52,6 +52,7 @@ class DataAnswer:
     result: Result
     understood: str = ""
     source_id: str = ""
+    attempts: int = 1
 
 
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
@@ -66,7 +67,8 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
 
     async def run(call: ToolCall) -> ToolResult:
         answer = await ask_for(call, ask, call.arguments["question"])
-        return ToolResult("\n".join(describe_answer(answer)), table=answer.table, data=show_data(answer))
+        text = "\n".join(describe_answer(answer))
+        return ToolResult(text, table=answer.table, data=show_data(answer), attempts=answer.attempts)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         is_short = len(question) <= LONGEST_QUESTION

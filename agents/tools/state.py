@@ -29,6 +29,7 @@ class CallRecord(TypedDict):
     table: NotRequired[dict[str, Any]]  # what a query gave
     chart: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]  # its result, as the API shows it
+    attempts: NotRequired[int]  # queries that were tried for it
     ms: int
 
 
@@ -84,7 +85,7 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
     if result.chart is not None:
         call["chart"] = dict(result.chart)
     if result.data is not None:
-        call["data"] = dict(result.data)
+        call["data"], call["attempts"] = dict(result.data), result.attempts
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
@@ -120,9 +121,14 @@ def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
     ]
 
 
-def find_data(state: ToolState | None) -> dict[str, Any] | None:
-    """The result of the last question to a data source, as the API shows it; None where none was answered."""
-    return next((call["data"] for call in reversed(state["calls"] if state else ()) if "data" in call), None)
+def summarize_queries(state: ToolState | None) -> dict[str, Any]:
+    """What an answer tells of the questions to data sources: `data`, the result of the last one as the API shows it,
+    and `queries`: what they took. Empty where none was answered."""
+    calls = [call for call in (state["calls"] if state else ()) if "data" in call]
+    if not calls:
+        return {}
+    attempts, ms = (sum(call.get(name, 0) for call in calls) for name in ("attempts", "ms"))  # type: ignore[misc]
+    return {"data": calls[-1]["data"], "queries": {"attempt_count": attempts, "duration_ms": ms}}
 
 
 def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:

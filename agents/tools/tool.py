@@ -50,7 +50,8 @@ class ToolResult:
     """What a call gave: `text` that a sentence of an answer may rest on, in plain words; or `found`, passages.
 
     `table`: the result of a query that `text` tells of; figures of the answer are held to its cells. `chart`: `spec`, a
-    chart in Vega-Lite, and `alt`, what it shows in words. `data`: the result for whoever asked, as the API shows it.
+    chart in Vega-Lite, and `alt`, what it shows in words. `data`: the result for whoever asked, as the API shows it,
+    after so many `attempts`.
     """
 
     text: str = ""
@@ -58,6 +59,7 @@ class ToolResult:
     table: QueryTable | None = None
     chart: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
+    attempts: int = 1
 
 
 @dataclass(frozen=True)

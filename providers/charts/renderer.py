@@ -1,6 +1,7 @@
 """Draws charts as PNG: each in a process of its own in the sandbox, without files, network or another one's data."""
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from utils.errors import NotReady
+from utils.expiring import Expiring
 from utils.sandbox.jobs import SandboxJob
 from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
 
@@ -15,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _ADDRESS_BYTES = 80_000_000_000  # V8 reserves 64 GB of its address space; `drawing` limits what it fills
 _CPU_S, _AT_ONCE = 10, 2
+_MOST_KEPT, _MOST_KEPT_BYTES, _KEPT_S = 16, 500_000, 300.0
 _SCALE, _LONGEST_SIDE = 2.0, 2_000
 _MOST_SPEC_BYTES, _MOST_PICTURE_BYTES, _ANSWER_BYTES = 500_000, 10_000_000, 4_000
 _FAILED = "The picture of this chart cannot be drawn at present. Its spec and its figures are in the answer."
@@ -33,20 +36,27 @@ class ChartRenderer:
     def __init__(self, start: Start, *, deadline_s: float = 10.0) -> None:
         self._start, self._deadline_s = start, deadline_s
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._drawn: Expiring[bytes, bytes] = Expiring(_MOST_KEPT, _KEPT_S)
 
     async def draw(self, spec: Mapping[str, Any]) -> bytes:
-        """The picture as PNG, with two pixels for each of the spec's.
+        """The picture as PNG, with two pixels for each of the spec's; the last ones are kept for a while.
 
         Raises:
             NotReady: it cannot be drawn, or not within the limits; the log says why.
         """
-        async with self._turns:
-            return await asyncio.to_thread(self._draw, spec)
-
-    def _draw(self, spec: Mapping[str, Any]) -> bytes:
         request = json.dumps({"spec": spec, "scale": _SCALE}, ensure_ascii=False).encode() + b"\n"
         if not _is_small(spec, len(request)):
             raise NotReady("This chart is too large to be drawn as a picture: ask for fewer figures.")
+        key = hashlib.sha256(request).digest()
+        if (kept := self._drawn.get(key)) is not None:
+            return kept
+        async with self._turns:
+            picture = await asyncio.to_thread(self._draw, request)
+        if len(picture) <= _MOST_KEPT_BYTES:
+            self._drawn.put(key, picture)
+        return picture
+
+    def _draw(self, request: bytes) -> bytes:
         deadline = time.monotonic() + self._deadline_s
         try:
             with self._start(_JOB) as process:

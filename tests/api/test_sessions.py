@@ -1,8 +1,12 @@
 """Questions to one data source, and what the guide for maintenance asks of sessions: tables, charts and scripts of
 answers, each tenant's and visitor's own."""
 
+import csv
+import io
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -128,6 +132,74 @@ def test_a_visitor_asks_what_is_open_to_visitors_and_is_refused_the_rest(service
     body = {"message": BY_STATUS, "session_id": None, "bot_id": "plant"}
     with service.client(PAGE_KEY) as page:
         answers = [page.post("/v1/chat", json={**body, "data_source_id": each}, headers=visitor()) for each in asked]
+        own, mine = visitor(), {**body, "session_id": "mine", "data_source_id": plant.open}
+        assert page.post("/v1/chat", json=mine, headers=own).is_success
+        for path in ("/v1/download/data/mine", "/v1/sessions/mine/artifacts"):
+            answered = [page.get(path, params={"bot_id": "plant"}, headers=each) for each in (own, visitor())]
+            assert [each.status_code for each in answered] == [200, 404], path
     assert [answer.status_code for answer in answers] == [200, 403]
     assert answers[0].json()["data"]["rows"] == ROWS
     assert "data-sources:read" in answers[1].json()["detail"]
+
+
+def test_the_files_of_a_session_are_named_shown_downloaded_and_deleted(plant: Plant, tmp_path: Path) -> None:
+    acme, session = plant.acme, {"bot_id": "plant"}
+    assert acme.get("/v1/download/data/first", params=session).status_code == 404
+    said = ask_plant(acme, BY_STATUS, "first", data_source_id=plant.plant)
+    metrics = said["metrics"]
+    assert {"total_time", "sql_time", "image_time", "api_processing_time"} <= set(metrics)
+    assert (metrics["flow"], metrics["sql_attempts"], metrics["session_id"]) == ("good", 1, "first")
+    assert metrics["api_processing_time"] >= metrics["total_time"] > metrics["sql_time"] > 0
+    assert list(said["artifacts"]) == ["data_file"]
+    drawn = ask_plant(acme, f"{BY_STATUS[:-1]} as a bar chart?", "first", data_source_id=plant.plant)
+    folder = said["artifacts"]["data_file"].removesuffix("/data_0.csv")
+    named = {"data": f"{folder}/data_1.csv", "image": f"{folder}/image_0.png", "code": f"{folder}/code_0.py"}
+    assert drawn["artifacts"] == {f"{kind}_file": name for kind, name in named.items()}
+    talk = ask_plant(acme, "How much does a dormitory room cost?", "first", data_source_id=plant.plant)
+    assert talk["artifacts"] == drawn["artifacts"]  # those of an earlier turn
+    assert (talk["metrics"]["flow"], talk["metrics"]["sql_attempts"]) == ("bad", 0)
+    shown = acme.get("/v1/sessions/first/artifacts", params=session).json()
+    assert (shown["session_id"], {kind: each["file"] for kind, each in shown["artifacts"].items()}) == ("first", named)
+    files = {kind: acme.get(f"/v1/download/{kind}/first", params=session) for kind in named}
+    assert [shown["artifacts"][kind]["size"] for kind in named] == [len(file.content) for file in files.values()]
+    types = {kind: file.headers["Content-Type"].partition(";")[0] for kind, file in files.items()}
+    assert types == {"data": "text/csv", "image": "image/png", "code": "text/x-python"}
+    assert files["data"].headers["Content-Disposition"] == "attachment; filename=data_1.csv"
+    rows = list(csv.reader(io.StringIO(files["data"].text)))
+    assert rows == [drawn["data"]["columns"], *[[str(cell) for cell in row] for row in ROWS]]
+    assert files["image"].content.startswith(b"\x89PNG")
+    script = tmp_path / "code_0.py"
+    script.write_bytes(files["code"].content)
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30, check=True)
+    assert (ran.stdout, "data_1.csv" in files["code"].text) == ("Drawn: image_0.png. Its rows: data_1.csv.\n", True)
+    assert (tmp_path / "image_0.png").read_bytes().startswith(b"\x89PNG")
+    assert acme.get("/v1/download/exe/first", params=session).status_code == 400
+    for method, path in (
+        ("GET", "/v1/download/data/first"),
+        ("GET", "/v1/sessions/first/artifacts"),
+        ("DELETE", "/v1/sessions/first"),
+    ):
+        for client, bot_id in ((plant.globex, "plant"), (acme, "default")):
+            missing = client.request(method, path, params={"bot_id": bot_id})
+            assert missing.status_code == 404, path
+    assert "first" in list_sessions(acme)
+    assert "first" not in list_sessions(plant.globex)
+    gone = acme.delete("/v1/sessions/first", params=session)
+    assert (gone.status_code, gone.json()) == (200, {"message": "Session first deleted."})
+    assert acme.get("/v1/download/image/first", params=session).status_code == 404
+    assert acme.get("/v1/conversations/first", params=session).status_code == 404
+    assert "first" not in list_sessions(acme)
+    assert acme.delete("/v1/sessions/first", params=session).status_code == 404
+
+
+def list_sessions(client: httpx.Client) -> list[str]:
+    found = client.get("/v1/sessions", params={"bot_id": "plant", "limit": 200}).json()
+    assert found["active_sessions"] == len(found["sessions"])
+    return [each["session_id"] for each in found["sessions"]]
+
+
+def test_a_text_that_a_program_for_tables_would_compute_stays_a_text(plant: Plant) -> None:
+    said = ask_plant(plant.acme, "Which machines have more than 55 hours?", "cells", data_source_id=plant.plant)
+    assert [row[0] for row in said["data"]["rows"]] == ["=2+3", "Valve C3"]
+    text = plant.acme.get("/v1/download/data/cells", params={"bot_id": "plant"}).text
+    assert [row[0] for row in csv.reader(io.StringIO(text))][1:] == ["'=2+3", "Valve C3"]

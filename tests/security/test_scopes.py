@@ -40,6 +40,10 @@ OF_ONE_BOT = {
     ("DELETE", "/v1/conversations/<conversation_id>"): 404,
     ("PUT", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
     ("DELETE", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
+    ("GET", "/v1/sessions"): 200,
+    ("DELETE", "/v1/sessions/<session_id>"): 404,
+    ("GET", "/v1/sessions/<session_id>/artifacts"): 404,
+    ("GET", "/v1/download/<file_type>/<session_id>"): 400,
     ("GET", "/v1/tenant/ratings"): 200,
     ("POST", "/v1/mcp"): 400,
 }

@@ -1,0 +1,62 @@
+"""Artifacts of a conversation: the newest table, chart and script that its answers came with, as its answers name them.
+
+An answer carries what was there before it, so that the last one tells of all. What an artifact holds is in the answer
+that it came with: see `agents/reading.py`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+Kind = Literal["data", "image", "code"]
+FOLDER = "chat_docs"
+_NAMES: Mapping[Kind, str] = {"data": "data_{}.csv", "image": "image_{}.png", "code": "code_{}.py"}
+
+
+class Artifact(TypedDict):
+    """In the answer of which run it came, and how many of its kind came before it."""
+
+    run_id: str
+    number: int
+
+
+Artifacts = Mapping[Kind, Artifact]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionArtifacts:
+    """Those of a conversation: their names, the newest result of a query, and the newest chart. None: there is none.
+
+    `chart_data_name` is the table that the chart is of.
+    """
+
+    names: Mapping[Kind, str]
+    data: Mapping[str, Any] | None = None
+    chart: Mapping[str, Any] | None = None
+    chart_data_name: str = ""
+
+
+def add_artifacts(former: Artifacts, run_id: str, extra: Mapping[str, Any]) -> dict[Kind, Artifact]:
+    """*former* with those of an answer, which its *extra* members tell."""
+    kinds: list[Kind] = ["data"] if extra.get("data") else []
+    if find_chart(extra):
+        kinds += ["image", "code"]
+    new = {kind: Artifact(run_id=run_id, number=former[kind]["number"] + 1 if kind in former else 0) for kind in kinds}
+    return {**former, **new}
+
+
+def find_chart(extra: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The last chart of an answer with these *extra* members."""
+    return next((call["chart"] for call in reversed(extra.get("tool_calls") or ()) if call.get("chart")), None)
+
+
+def name_artifact(kind: Kind, artifact: Artifact) -> str:
+    """What it is called when it is saved."""
+    return _NAMES[kind].format(artifact["number"])
+
+
+def name_all(artifacts: Artifacts, thread_id: str) -> dict[Kind, str]:
+    """What each is called, with a folder that is another one for each conversation and tells nothing of it."""
+    folder = hashlib.blake2b(thread_id.encode(), digest_size=8).hexdigest()
+    return {kind: f"{FOLDER}/{folder}/{name_artifact(kind, each)}" for kind, each in artifacts.items()}
