@@ -35,7 +35,7 @@ class ChatState(TypedDict, total=False):
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
     `is_index_whole`: whether all documents were searched. `tool_state`: calls of tools, kept between the steps of a
-    turn.
+    turn. `kept_result`: that of the last turn's question to a data source, see `KeptResult`.
     """
 
     messages: Annotated[list[AnyMessage], add_said]
@@ -44,17 +44,25 @@ class ChatState(TypedDict, total=False):
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]
     is_index_whole: Annotated[bool, UntrackedValue(bool)]
     tool_state: ToolState | None
+    kept_result: dict[str, Any] | None
 
 
 def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
     """What the last step of a turn changes: *answer* is said, and what was done with tools is not kept any longer, but
-    for what a data source gave, and which artifacts there are now."""
+    for what a data source gave, and which artifacts there are now. A query's result is kept, until the conversation is
+    about something else."""
     answer.additional_kwargs |= summarize_queries(state.get("tool_state"))
     former = next((each for each in reversed(state["messages"]) if isinstance(each, AIMessage)), None)
     known = former.additional_kwargs.get("artifacts", {}) if former else {}
     if artifacts := add_artifacts(known, run_of(answer.id) or "", answer.additional_kwargs):
         answer.additional_kwargs["artifacts"] = artifacts
-    return {"messages": [answer], **({"tool_state": None} if state.get("tool_state") else {})}
+    tool_state, changed = state.get("tool_state"), dict[str, object]()
+    if tool_state:
+        changed["tool_state"] = None
+    kept = tool_state.get("kept") if tool_state else None
+    if kept or (state.get("kept_result") and not answer.additional_kwargs.get("small_talk")):
+        changed["kept_result"] = kept
+    return {"messages": [answer], **changed}
 
 
 @dataclass(frozen=True, slots=True)

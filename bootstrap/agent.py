@@ -88,7 +88,9 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         settings, stores.database, make_keyring(settings), lambda: search.serving.retriever().embedder
     )
     stack.callback(data_sources.close)
-    tools = open_tools(settings, search.serving.retriever, data_sources.ask, data_sources.understands)
+    tools = open_tools(
+        settings, search.serving.retriever, data_sources.ask, data_sources.understands, data_sources.read_stamp
+    )
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     runner = Runner(
         memory.checkpointer,

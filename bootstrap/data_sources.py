@@ -172,12 +172,35 @@ class DataSources:
                 written = await asker.ask(asked, question, chat)
                 most_rows = self._settings.head_rows
                 table = _make_table(asked, question, written.sql, written.result, most_rows)
-                return DataAnswer(table, written.result, source_id=asked.source_id, attempts=written.attempts)
+                return DataAnswer(
+                    table,
+                    written.result,
+                    source_id=asked.source_id,
+                    attempts=written.attempts,
+                    stamp=asked.stamp,
+                )
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
-        sql, understood, result = await self._run(partial(ask_by_rules, asked, question, self._vocabularies))
-        table = _make_table(asked, question, sql, result, _MOST_ROWS_TOLD)
-        return DataAnswer(table, result, understood, asked.source_id)
+        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, _MOST_ROWS_TOLD))
+        table = _make_table(asked, question, found.sql, found.result, _MOST_ROWS_TOLD)
+        return DataAnswer(
+            table,
+            found.result,
+            found.understood,
+            asked.source_id,
+            lines=tuple(found.lines),
+            stamp=asked.stamp,
+        )
+
+    async def read_stamp(self, ctx: Principal, source_id: str) -> str:
+        """What changes whenever something else may be read of the data source.
+
+        Raises:
+            NotFound: the principal has no such data source.
+            Conflict: nothing may be read of it.
+            NotReady, SourceFailed: it cannot be opened.
+        """
+        return (await self._run(lambda stop: self._prepare(ctx, source_id))).stamp
 
     async def understands(self, ctx: Principal, question: str) -> bool:
         """Whether rules understand all of a question to the principal's only data source, see `is_understood`."""

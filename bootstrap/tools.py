@@ -6,7 +6,7 @@ from importlib import import_module
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.chart import make_chart_tool
-from agents.tools.data import AskData, DataAnswer, UnderstandsData, make_data_tool
+from agents.tools.data import AskData, DataAnswer, ReadStamp, UnderstandsData, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
@@ -19,7 +19,11 @@ from utils.processes import StartError
 
 
 def open_tools(
-    settings: Settings, retriever: Callable[[], Retriever], ask_data: AskData, understands_data: UnderstandsData
+    settings: Settings,
+    retriever: Callable[[], Retriever],
+    ask_data: AskData,
+    understands_data: UnderstandsData,
+    read_stamp: ReadStamp,
 ) -> ToolRegistry:
     """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
 
@@ -29,8 +33,8 @@ def open_tools(
     try:
         own = [
             make_search_tool(retriever),
-            make_data_tool(ask_data, understands_data),
-            make_chart_tool(ask_data, understands_data),
+            make_data_tool(ask_data, understands_data, read_stamp),
+            make_chart_tool(ask_data, understands_data, read_stamp),
         ]
         return ToolRegistry([*own, *_load_modules(settings.tool_modules), *make_mcp_tools(settings)])
     except UnusableTool as exc:
@@ -55,7 +59,10 @@ def list_tools(settings: Settings) -> ToolRegistry:
     async def understand_nothing(ctx: Principal, question: str) -> bool:
         return False
 
-    return open_tools(settings, refuse, refuse_to_ask, understand_nothing)
+    async def refuse_stamp(ctx: Principal, source_name: str) -> str:
+        raise RuntimeError("nothing is asked here")
+
+    return open_tools(settings, refuse, refuse_to_ask, understand_nothing, refuse_stamp)
 
 
 def tool_limits(settings: Settings) -> ToolLimits:

@@ -38,7 +38,7 @@ def make_table(
         source_name,
         sql,
         tuple(add_totals(each, [row[at] for row in known]) for at, each in enumerate(columns)),
-        tuple(tuple(map(_shorten, row[:_MOST_COLUMNS])) for row in result.rows[:most_rows]),
+        tuple(tuple(map(shorten_cell, row[:_MOST_COLUMNS])) for row in result.rows[:most_rows]),
         len(result.rows),
         result.truncated,
         (question, *(_list_literals(statement) if statement else ())),
@@ -127,5 +127,6 @@ def add_totals(column: QueryColumn, cells: Sequence[Cell]) -> QueryColumn:
     )
 
 
-def _shorten(cell: Cell) -> Cell:
+def shorten_cell(cell: Cell) -> Cell:
+    """It with as much of a text as an answer may rest on."""
     return " ".join(cell.split())[:_LONGEST_CELL] if isinstance(cell, str) else cell

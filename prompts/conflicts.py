@@ -1,14 +1,9 @@
 """What a reader is told where documents say different things, in English, Spanish and Indonesian."""
 
 from collections.abc import Sequence
-from datetime import date
 
-_MONTHS = {
-    "en": "January February March April May June July August September October November December",
-    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
-    "id": "Januari Februari Maret April Mei Juni Juli Agustus September Oktober November Desember",
-}
-_DAY = {"en": "{} {} {}", "es": "{} de {} de {}", "id": "{} {} {}"}
+from utils.formats import format_day
+
 _DIFFER = {
     "en": "The documents differ here:",
     "es": "Los documentos no coinciden en esto:",
@@ -32,7 +27,7 @@ def differ(language: str) -> str:
 
 def side(title: str, dated: str | None, language: str) -> str:
     """What a quote of a document of a day, such as 2026-12-31, begins with."""
-    return _SIDE.get(language, _SIDE["en"]).format(title, write_day(dated, language)) if dated else title
+    return _SIDE.get(language, _SIDE["en"]).format(title, format_day(dated, language)) if dated else title
 
 
 def verdict(title: str, decided_by: str | None, language: str) -> str:
@@ -45,10 +40,3 @@ def undecided(days: Sequence[str | None], language: str) -> str:
     """That neither of two documents of these *days* is known to hold."""
     words = _SAME_DAY if all(days) else _UNDECIDED
     return words.get(language, words["en"])
-
-
-def write_day(day: str, language: str) -> str:
-    """2026-12-31 as people write it: 31 December 2026."""
-    known = language if language in _MONTHS else "en"
-    moment = date.fromisoformat(day)
-    return _DAY[known].format(moment.day, _MONTHS[known].split()[moment.month - 1], moment.year)

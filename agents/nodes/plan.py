@@ -9,6 +9,8 @@ from langgraph.types import Command
 
 from agents.messages import list_said, spoken
 from agents.state import AgentContext, ChatState
+from agents.tools.kept import load_kept
+from agents.tools.kept_questions import read_kept_question, restrict_to_kept
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.source_call import make_source_call
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
@@ -108,7 +110,11 @@ async def _ask(
 def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     """To put the newest question to the data source of the turn."""
     *history, newest = spoken(state["messages"])
-    asked = make_source_call(newest.text, _find_previous(history), [tool.name for tool in turn.offered])
+    names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
+    asked = None
+    if kept and kept.source_id == turn.data_source_id:
+        asked = read_kept_question(newest.text, kept, names)
+    asked = asked or make_source_call(newest.text, _find_previous(history), names)
     return Decision("calls", [asked]) if asked else Decision("answer")
 
 
@@ -118,8 +124,11 @@ async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools)
     options = SearchOptions(run.bot.filters)
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    if call := await _read_question(newest.text, _find_previous(history), tools, turn.principal):
+    kept = load_kept(state.get("kept_result"))
+    if kept and (call := read_kept_question(newest.text, kept, [each.name for each in tools])):
         return Decision("calls", [call])
+    if call := await _read_question(newest.text, _find_previous(history), tools, turn.principal):
+        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call])
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
         question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from agents.state import AgentContext, ChatState
+from agents.tools.kept import KeptResult, load_kept
 from agents.tools.state import CallRecord, ToolState, add_result, find_open_call, load_state
 from agents.tools.tool import ToolFailed, ToolResult
 from agents.tools.turn import TurnTools
@@ -40,19 +41,19 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
     run.emit({"type": "tool_start", "call_id": call["call_id"], "name": call["name"]})
     began_s = time.perf_counter()
     async with run.place.outside():
-        summary = await _make(call, turn, tool_state)
+        summary = await _make(call, turn, tool_state, load_kept(state.get("kept_result")))
     call["ms"] = round((time.perf_counter() - began_s) * 1000)
     told = {"ok": call["status"] == "done", "duration_ms": call["ms"], "summary": summary}
     run.emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **told})
     return Command(goto="tools" if find_open_call(tool_state) else "plan", update={"tool_state": tool_state})
 
 
-async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState) -> str:
+async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState, kept: KeptResult | None) -> str:
     """Make *call* and note in *tool_state* what came of it. Gives a few words about that."""
     tool = turn.find(call["name"])
     has_effects = tool is not None and tool.has_side_effects
     try:
-        result = await turn.call(call)
+        result = await turn.call(call, kept)
     except ToolFailed as exc:
         call["status"], call["error"] = "failed", str(exc)
         call["reason"] = " ".join(str(exc).split())[:_LONGEST_REASON]

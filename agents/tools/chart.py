@@ -1,18 +1,33 @@
 """The tool that draws a chart of what a question to a tenant's databases gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from agents.tools.data import ASK_PROPERTIES, TIMEOUT_S, AskData, UnderstandsData, ask_for, describe_answer, show_data
+from agents.tools.data import (
+    ASK_PROPERTIES,
+    OF_LAST_RESULT,
+    TIMEOUT_S,
+    AskData,
+    ReadStamp,
+    UnderstandsData,
+    ask_for,
+    describe_answer,
+    get_kept,
+    show_answer,
+    show_kept,
+)
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
+from datasources.answers.following import tell_chart, tell_followup
 from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import AGGREGATES, LONGEST_NAME, LONGEST_TITLE, MARKS, Chart, ChartRefused
 from datasources.charts.spec import DrawnChart, make_spec
 from datasources.charts.words import read_chart_words
+from datasources.questions.followups import Followup
+from datasources.questions.words import detect_question_language
 from datasources.results import Result
-from utils.language import detect_language
 
 DRAW_CHART = "draw_chart"
 _COLUMNS = frozenset(("x", "y", "colour", "aggregate"))
@@ -33,7 +48,7 @@ _PARAMETERS = {
 }
 
 
-def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
+def make_chart_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -41,17 +56,16 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         words = read_chart_words(said["question"])
         question = words.question if words and words.question else said["question"]
         wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
-        answer = await ask_for(call, ask, question)
-        lines, data = list(describe_answer(answer)), show_data(answer)
+        loaded = await _load(call, ask, read_stamp, question)
+        lines = list(loaded.lines)
         try:
-            drawn = _draw(answer.result, wanted, question)
+            drawn = _draw(loaded.result, wanted, question)
         except ChartRefused as exc:
             if _COLUMNS.intersection(said):
                 raise ToolFailed(str(exc)) from exc
-            return ToolResult("\n".join([*lines, str(exc)]), table=answer.table, data=data, attempts=answer.attempts)
-        lines.append("A chart of this is shown with the answer.")
-        chart = {"alt": drawn.alt, "spec": drawn.spec}
-        return ToolResult("\n".join(lines), table=answer.table, chart=chart, data=data, attempts=answer.attempts)
+            return ToolResult("\n".join([*lines, str(exc)]), **loaded.told)
+        lines.append(tell_chart(detect_question_language(question)))
+        return ToolResult("\n".join(lines), chart={"alt": drawn.alt, "spec": drawn.spec}, **loaded.told)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         words = read_chart_words(question)
@@ -75,6 +89,25 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData) -> Tool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What is drawn, the lines about it, and what a result of the tool has of it beside."""
+
+    result: Result
+    lines: Sequence[str]
+    told: dict[str, Any]
+
+
+async def _load(call: ToolCall, ask: AskData, read_stamp: ReadStamp, question: str) -> _Drawn:
+    """The last result, where *call* is of that, else what a query gives."""
+    if call.arguments.get(OF_LAST_RESULT):
+        kept = await get_kept(call, read_stamp)
+        all_rows, language = Followup(tuple(range(len(kept.table.rows)))), detect_question_language(question)
+        return _Drawn(kept.result, tell_followup(all_rows, kept.table, language), show_kept(kept))
+    answer = await ask_for(call, ask, question)
+    return _Drawn(answer.result, describe_answer(answer), show_answer(answer, question))
+
+
 def _draw(result: Result, said: Mapping[str, Any], question: str) -> DrawnChart:
     """The chart that *said* describes, or where it names no columns, the one that fits.
 
@@ -89,4 +122,4 @@ def _draw(result: Result, said: Mapping[str, Any], question: str) -> DrawnChart:
         chosen = Chart(**{"mark": "bar", "title": title, **named})
     else:
         chosen = choose_chart(result, mark=said.get("mark"), title=title)
-    return make_spec(chosen, result, detect_language(question))
+    return make_spec(chosen, result, detect_question_language(question))

@@ -1,26 +1,31 @@
 """The tool that asks a tenant's databases: by a query of the bot's language model, or by rules where it has none."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
+from agents.tools.kept import KeptResult, keep_rows
 from agents.tools.sql_writer import NoQuery
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
+from datasources.answers.following import tell_followup
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
+from datasources.questions.followups import read_followup
 from datasources.questions.reading import QuestionRefused
+from datasources.questions.words import detect_question_language
 from datasources.results import Result
 from utils.errors import ProblemError
 from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
 TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
-LONGEST_QUESTION = 500
+LONGEST_QUESTION, _MOST_ROWS_TOLD = 500, 30
 _MOST_DATA_BYTES = 500_000  # of the rows that an answer carries
-ASK_PROPERTIES = {
+OF_LAST_RESULT = "of_last_result"
+ASK_PROPERTIES: dict[str, dict[str, Any]] = {
     "question": {
         "type": "string",
         "minLength": 1,
@@ -32,6 +37,10 @@ ASK_PROPERTIES = {
         "minLength": 1,
         "maxLength": 200,
         "description": "The name of the data source; may be left out where there is one alone.",
+    },
+    OF_LAST_RESULT: {
+        "type": "boolean",
+        "description": "Whether this is about the result of the question before: it is used as it is, without a query.",
     },
 }
 _PARAMETERS = {
@@ -46,13 +55,23 @@ _ASKING_FAILS = (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnav
 @dataclass(frozen=True, slots=True)
 class DataAnswer:
     """What a question to a database gave: `table` is what of `result` an answer may rest on. `understood`: what it asks
-    for in words; "" where a language model wrote the query."""
+    for in words, and `lines`, which answer it; both empty where a language model wrote the query. `stamp`: as in
+    `KeptResult`."""
 
     table: QueryTable
     result: Result
     understood: str = ""
     source_id: str = ""
     attempts: int = 1
+    lines: tuple[str, ...] = ()
+    stamp: str = ""
+
+    def keep(self, question: str) -> KeptResult | None:
+        """What the next question may be about."""
+        if not self.stamp:
+            return None
+        kept = KeptResult(question, self.table, self.source_id, self.stamp, self.understood)
+        return keep_rows(kept, self.result.rows)
 
 
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
@@ -60,15 +79,20 @@ AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable
 one, rules do."""
 UnderstandsData = Callable[[Principal, str], Awaitable[bool]]
 """Whether rules understand all of a question to the principal's only data source."""
+ReadStamp = Callable[[Principal, str], Awaitable[str]]
+"""The stamp that the principal's data source of this name has now, see `KeptResult`."""
 
 
-def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
+def make_data_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
-        answer = await ask_for(call, ask, call.arguments["question"])
-        text = "\n".join(describe_answer(answer))
-        return ToolResult(text, table=answer.table, data=show_data(answer), attempts=answer.attempts)
+        question = call.arguments["question"]
+        if call.arguments.get(OF_LAST_RESULT):
+            kept = await get_kept(call, read_stamp)
+            return ToolResult("\n".join(_tell_kept(kept, call)), **show_kept(kept))
+        answer = await ask_for(call, ask, question)
+        return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         is_short = len(question) <= LONGEST_QUESTION
@@ -84,6 +108,35 @@ def make_data_tool(ask: AskData, understands: UnderstandsData) -> Tool:
         most_characters=60_000,
         read_question=read_question,
     )
+
+
+async def get_kept(call: ToolCall, read_stamp: ReadStamp) -> KeptResult:
+    """The last result of the conversation, which may still be read.
+
+    Raises:
+        ToolFailed: there is none, or its data source was changed, closed or deleted.
+    """
+    if call.kept is None:
+        raise ToolFailed("There is no result before this question. Ask for it anew.")
+    try:
+        stamp = await read_stamp(call.principal, call.kept.source_id)
+    except ProblemError as exc:
+        raise ToolFailed(exc.detail) from exc
+    if stamp != call.kept.stamp:
+        raise ToolFailed("The data source has changed since the last result. Ask for it anew.")
+    return call.kept
+
+
+def _tell_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
+    """What the last result says to the question of *call*: worked out by rules, else the rows for a language model."""
+    question = call.arguments["question"]
+    asked = read_followup(question, kept.table, kept.question)
+    if asked is not None:
+        return tell_followup(asked, kept.table, detect_question_language(question, kept.question))
+    if call.chat is not None:
+        return list(_describe_table(replace(kept.table, rows=kept.table.rows[:_MOST_ROWS_TOLD])))
+    names = ", ".join(each.name for each in kept.table.columns)
+    raise ToolFailed(f"The last result does not tell this: its columns are {names}. Ask a question of its own.")
 
 
 async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:
@@ -118,11 +171,26 @@ def show_data(answer: DataAnswer) -> dict[str, Any]:
     }
 
 
-def describe_answer(answer: DataAnswer) -> Iterator[str]:
-    """The figures in sentences: of one row a line, in which each is named."""
-    table = answer.table
-    if not answer.understood:
-        yield f"The result of a query to the data source {table.source_name}."
+def show_answer(answer: DataAnswer, question: str) -> dict[str, Any]:
+    """What a `ToolResult` has of it beside the text."""
+    kept = answer.keep(question)
+    return {"table": answer.table, "data": show_data(answer), "kept": kept, "attempts": answer.attempts}
+
+
+def show_kept(kept: KeptResult) -> dict[str, Any]:
+    """The same of the last result, for which no query was tried."""
+    data = show_data(DataAnswer(kept.table, kept.result, kept.understood, kept.source_id))
+    return {"table": kept.table, "data": data, "kept": kept, "attempts": 0}
+
+
+def describe_answer(answer: DataAnswer) -> Sequence[str]:
+    """What answers the question, where rules did; else the result for a language model."""
+    return answer.lines or list(_describe_table(answer.table))
+
+
+def _describe_table(table: QueryTable) -> Iterator[str]:
+    """The figures for a language model: of one row a line, in which each is named."""
+    yield f"The result of a query to the data source {table.source_name}."
     for row in table.rows:
         cells = zip(table.columns, row, strict=True)
         yield "; ".join(f"{column.name}: {_write_cell(cell)}" for column, cell in cells) + "."
@@ -133,8 +201,6 @@ def describe_answer(answer: DataAnswer) -> Iterator[str]:
         yield f"These are the first {len(table.rows)} of {more}{table.row_count} rows."
     if table.row_count > 1:
         yield from _describe_totals(table)
-    if answer.understood:
-        yield f"Understood by rules, without a language model: {answer.understood} (data source {table.source_name})."
     yield f"Query: {' '.join(table.sql.split())}"
 
 

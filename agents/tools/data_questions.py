@@ -1,5 +1,6 @@
 """Questions in words to one database: a language model writes the query, or rules do."""
 
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from agents.tools.sql_writer import WrittenQuery, write_query
 from agents.tools.table_vectors import TableVectors
 from datasources.access import Access, Attributes
+from datasources.answers.describing import describe_draft
+from datasources.answers.telling import Asked, tell_answer
 from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
@@ -18,6 +21,7 @@ from datasources.questions.planning import plan_question, suggest_questions
 from datasources.questions.reading import QuestionRefused, read_question
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
+from datasources.questions.words import detect_question_language
 from datasources.results import QueryLimits, Result
 from datasources.samples import hide_filtered_samples, read_filtered_samples
 from datasources.schema_text import write_schema
@@ -56,6 +60,11 @@ class AskedSource:
     limits: QueryLimits = field(default_factory=QueryLimits)
     key: Hashable = field(default_factory=object)
     source_id: str = ""
+
+    @property
+    def stamp(self) -> str:
+        """The key and the user as a text, which says nothing of either."""
+        return hashlib.sha256(repr((self.key, sorted(self.user.items()))).encode()).hexdigest()[:32]
 
     def run(self, sql: str, stop: Stop) -> Result:
         """What *sql* gives, behind both walls; see `DataSource.run`."""
@@ -137,8 +146,20 @@ def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies,
     return len(kinds) > 1 and any(kind not in _NAMING for kind in kinds)
 
 
-def ask_by_rules(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> tuple[str, str, Result]:
-    """The query that rules make of *question*, what was understood, in words, and what the query gives.
+@dataclass(frozen=True, slots=True)
+class RuleAnswer:
+    """What a query of rules gave: what was understood, in words, and the lines that answer the question."""
+
+    sql: str
+    understood: str
+    result: Result
+    lines: list[str]
+
+
+def ask_by_rules(
+    asked: AskedSource, question: str, vocabularies: Vocabularies, most_rows: int, stop: Stop
+) -> RuleAnswer:
+    """Make a query of *question* by rules, run it, and tell what it gives; of rows the first *most_rows*.
 
     Raises:
         QuestionRefused: they do not understand it; the text names the word, and questions that work.
@@ -150,5 +171,9 @@ def ask_by_rules(asked: AskedSource, question: str, vocabularies: Vocabularies, 
     except QuestionRefused as exc:
         examples = " ".join(suggest_questions(vocabulary, today()))
         raise QuestionRefused(f"{exc} Questions that work: {examples}" if examples else str(exc)) from exc
-    sql = draft.write_sql()
-    return sql, draft.describe(), asked.run(sql, stop)
+    language = detect_question_language(question)
+    understood, shown = describe_draft(draft, language), draft.show_reasons()
+    sql = shown.write_sql()
+    result = asked.run(sql, stop)
+    told = tell_answer(Asked(question, language, understood, draft, shown, result, asked.name), most_rows)
+    return RuleAnswer(sql, understood, result, told)

@@ -34,7 +34,8 @@ class CallRecord(TypedDict):
 
 
 class ToolState(TypedDict):
-    """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once."""
+    """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once; `kept`: the result of
+    a query, see `KeptResult`."""
 
     run_id: str
     steps: int
@@ -44,6 +45,7 @@ class ToolState(TypedDict):
     evidence: float
     is_index_whole: bool
     sent_back: list[str]
+    kept: NotRequired[dict[str, Any]]
 
 
 def load_state(known: ToolState | None, run_id: str) -> ToolState:
@@ -86,6 +88,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
         call["chart"] = dict(result.chart)
     if result.data is not None:
         call["data"], call["attempts"] = dict(result.data), result.attempts
+    if result.kept is not None:
+        state["kept"] = result.kept.dump()
     if result.found is not None:
         known = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}

@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from referencing import Registry
 
 from agents.bots import BotConfig
+from agents.tools.kept import KeptResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from retrieval.search import SearchResult
@@ -35,7 +36,8 @@ class ToolCall:
 
     Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
     the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
-    `chat` is the bot's language model; None where it has none, or that is away.
+    `chat` is the bot's language model; None where it has none, or that is away. `kept` is the result of the last query,
+    where the conversation was about that.
     """
 
     principal: Principal
@@ -43,6 +45,7 @@ class ToolCall:
     arguments: Mapping[str, Any]
     idempotency_key: str
     chat: BaseChatModel | None = None
+    kept: KeptResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class ToolResult:
 
     `table`: the result of a query that `text` tells of; figures of the answer are held to its cells. `chart`: `spec`, a
     chart in Vega-Lite, and `alt`, what it shows in words. `data`: the result for whoever asked, as the API shows it,
-    after so many `attempts`.
+    after so many `attempts`. `kept`: what the next question may be about.
     """
 
     text: str = ""
@@ -60,6 +63,7 @@ class ToolResult:
     chart: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
     attempts: int = 1
+    kept: KeptResult | None = None
 
 
 @dataclass(frozen=True)

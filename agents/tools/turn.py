@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from langchain_core.language_models import BaseChatModel
 
 from agents.bots import BotConfig
+from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall, Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import RulePlanner
@@ -141,8 +142,8 @@ class TurnTools:
         """Whether the person has said no to *call*."""
         return call["name"] in self.bot.approvals and self.approval is not None and not self.approval.approved
 
-    async def call(self, call: CallRecord) -> ToolResult:
-        """What the tool gives.
+    async def call(self, call: CallRecord, kept: KeptResult | None = None) -> ToolResult:
+        """What the tool gives; *kept* is the last result of a query.
 
         Raises:
             ToolFailed: it did not work, or may not be called.
@@ -153,7 +154,8 @@ class TurnTools:
             raise ToolFailed(f"There is no tool {call['name']!r} for this bot.")
         if tool.has_side_effects and not self.is_durable():
             raise ToolFailed(_NOT_KEPT)
-        asked = ToolCall(await self._check(tool), self.bot, call["arguments"], call["call_id"], self.get_chat())
+        principal = await self._check(tool)
+        asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept)
         result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
         if len(result.text) > tool.most_characters:
             raise ToolFailed(

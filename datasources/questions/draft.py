@@ -1,6 +1,6 @@
-"""A query in parts, written as SQL and in words."""
+"""A query in parts, written as SQL."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datasources.access import TableName
 from datasources.questions.vocabulary import ColumnName
@@ -12,8 +12,11 @@ _COMPUTED = {
     "MAX": "largest ",
     "MIN": "smallest ",
     "COUNT DISTINCT": "number of different ",
+    "MONTH": "month of ",
+    "YEAR": "year of ",
 }
-_COMPARED = {"=": "=", ">": ">", "<": "<", ">=": "from", "IN": "one of"}
+_CUT_TO = {"MONTH": 7, "YEAR": 4}  # characters of 2026-12-31
+_COMPARING = frozenset((">", "<", ">="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +44,45 @@ class Draft:
     select: list[Term] = field(default_factory=list)
     joins: list[tuple[ColumnName, ColumnName]] = field(default_factory=list)
     filters: list[Filter] = field(default_factory=list)
-    group: ColumnName | None = None
+    group: Term | None = None
     order: tuple[Term, str] | None = None
     extreme: Term | None = None
     limit: int | None = None
 
     def write_sql(self) -> str:
         """The query, in SQL that both dialects have."""
-        is_listed = not self.group and not any(term.function for term in self.select) and self.order is None
-        selected = ", ".join(map(self._write_named, [Term(self.group)] * bool(self.group) + self.select))
+        is_ordered_apart = self.order is not None and self.order[0] not in self.select
+        is_listed = not self.group and not any(term.function for term in self.select) and not is_ordered_apart
+        selected = ", ".join(map(self._write_named, self.columns))
         parts = [f"SELECT {'DISTINCT ' if is_listed else ''}{selected}", self._write_source()]
         if self.extreme:
             inner = f"(SELECT {_write_term(self.extreme)} {self._write_source()})"
             begins = "AND" if self.filters else "WHERE"
             parts.append(f"{begins} {_write_term(Term(self.extreme.column))} = {inner}")
         if self.group:
-            parts.append(f"GROUP BY {_write_term(Term(self.group))}")
+            parts.append(f"GROUP BY {_write_term(self.group)}")
         if self.order:
             parts.append(f"ORDER BY {_write_term(self.order[0])} {self.order[1]}")
         return " ".join([*parts, f"LIMIT {self.limit}"] if self.limit else parts)
 
-    def describe(self) -> str:
-        """What was understood, in words."""
-        told = [", ".join(_describe_term(each, self.table) for each in self.select)]
-        if self.group:
-            told.append(f"for each {self.group.column} of {self.group.table[1]}")
-        if self.filters:
-            told.append("where " + " and ".join(map(_describe_filter, self.filters)))
-        if self.extreme and self.extreme.column:
-            most = "largest" if self.extreme.function == "MAX" else "smallest"
-            told.append(f"with the {most} {self.extreme.column.column}")
-        if self.order:
-            first = "most" if self.order[1] == "DESC" else "least"
-            told.append(f"by {_describe_term(self.order[0], self.table)}, {first} first")
-        return " ".join([*told, f"(the first {self.limit})"] if self.limit and self.order else told)
+    @property
+    def columns(self) -> list[Term]:
+        """What the columns of its result are."""
+        return [self.group, *self.select] if self.group else self.select
+
+    def show_reasons(self) -> "Draft":
+        """The same in an order, and with the figures and days that decide which rows are in it, to be seen."""
+        if self.group and self.order is None:
+            is_by_time = self.group.function in _CUT_TO
+            return replace(self, order=(self.group, "ASC") if is_by_time else (self.select[0], "DESC"))
+        deciding = [self.order[0]] if self.order else []
+        if self.extreme:
+            deciding.append(Term(self.extreme.column))
+        if not self.group and not any(term.function for term in self.select):
+            deciding += [Term(each.column) for each in self.filters if each.operator in _COMPARING]
+        more = [each for each in dict.fromkeys(deciding) if each not in self.columns]
+        is_unordered = bool(more) and self.order is None and self.extreme is None
+        return replace(self, select=[*self.select, *more], order=(more[0], "ASC") if is_unordered else self.order)
 
     def _write_named(self, term: Term) -> str:
         """What is computed has a name that tells it, no longer than databases take it."""
@@ -103,6 +111,8 @@ def _write_term(term: Term) -> str:
     column = _write_column(term.column) if term.column else "*"
     if term.function == "COUNT DISTINCT":
         return f"COUNT(DISTINCT {column})"
+    if term.function in _CUT_TO:
+        return f"SUBSTR(CAST({column} AS TEXT), 1, {_CUT_TO[term.function]})"
     return f"{term.function}({column})" if term.function else column
 
 
@@ -113,16 +123,8 @@ def _write_filter(one: Filter) -> str:
     return f"{_write_column(one.column)} {one.operator} {f'({values})' if one.operator == 'IN' else values}"
 
 
-def _write_value(value: str | float) -> str:
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
-
-
 def _describe_term(term: Term, table: TableName) -> str:
     if term.column is None:
         return f"number of {table[1]}"
     named = f"{term.column.column} of {term.column.table[1]}"
     return _COMPUTED.get(term.function, "") + named
-
-
-def _describe_filter(one: Filter) -> str:
-    return f"{one.column.column} {_COMPARED[one.operator]} {', '.join(map(str, one.values))}"

@@ -1,6 +1,6 @@
 """The conditions of a query: values, comparisons, and days."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from datasources.questions.draft import Draft, Filter
 from datasources.questions.parts import Parts
@@ -76,13 +76,7 @@ class Filtering(Parts):
 
     def _add_period(self, draft: Draft) -> None:
         for item in self._of("period"):
-            first = {"day": self._today, "month": self._today.replace(day=1)}.get(
-                item.meaning, self._today.replace(month=1, day=1)
-            )
-            days = {"day": 1, "month": 32, "year": 367}[item.meaning]
-            after = first + timedelta(days=days)
-            until = after if days == 1 else after.replace(day=1) if days == 32 else after.replace(month=1, day=1)
-            self._add_days(draft, first, until)
+            self._add_days(draft, *item.meaning.find_days(self._today))
             self._use(item)
 
     def _add_year(self, draft: Draft) -> None:
@@ -93,6 +87,11 @@ class Filtering(Parts):
                 self._use(item)
 
     def _add_days(self, draft: Draft, first: date, until: date) -> None:
+        column = self._choose_date(draft)
+        draft.filters += [Filter(column, ">=", (first.isoformat(),)), Filter(column, "<", (until.isoformat(),))]
+
+    def _choose_date(self, draft: Draft) -> ColumnName:
+        """The column of days that is named, else the only one."""
         table = self._vocabulary.tables[draft.table]
         dates = [ColumnName(table.name, each.name) for each in table.columns]
         dates = [each for each in dates if self._vocabulary.is_date(each)]
@@ -102,4 +101,4 @@ class Filtering(Parts):
             dates = [each for each in dates if each == meant]
         if len(dates) != 1:
             raise QuestionRefused("It is not clear which date is meant.")
-        draft.filters += [Filter(dates[0], ">=", (first.isoformat(),)), Filter(dates[0], "<", (until.isoformat(),))]
+        return dates[0]

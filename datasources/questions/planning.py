@@ -13,6 +13,7 @@ from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import MOST, read_name, split_name
 
 _MOST_LISTED, _MOST_KINDS = 200, 30
+_GROUPING = frozenset(("table", "column", "unit"))
 
 
 def plan_question(question: str, vocabulary: Vocabulary, today: date) -> Draft:
@@ -54,7 +55,9 @@ class _Planner(Filtering):
         self.add_filters(draft)
         kinds = {each.kind for each in self._left}
         template: Callable[[Draft], None]
-        if "each" in kinds:
+        if "top" in kinds and not kinds & {"count", "aggregate", "superlative"}:
+            template = self._rank_top
+        elif "each" in kinds:
             template = self._group
         elif "most" in kinds:
             template = self._rank
@@ -106,18 +109,22 @@ class _Planner(Filtering):
 
     def _group(self, draft: Draft) -> None:
         each = self._use(self._of("each")[0])
-        following = [item for item in self._left if item.place > each.place and item.kind in ("table", "column")]
+        following = [item for item in self._left if item.place > each.place and item.kind in _GROUPING]
         if not following:
             raise QuestionRefused("It is not clear for each of what.")
         by = self._use(following[0])
-        if by.kind == "column":
-            draft.group = self._column_in(by, draft.table)
+        column: ColumnName | None
+        if by.kind == "unit":
+            column = self._choose_date(draft)
+        elif by.kind == "column":
+            column = self._column_in(by, draft.table)
         else:
             self._join(draft, by.meaning)
             display = self._vocabulary.find_display(by.meaning)
-            draft.group = ColumnName(by.meaning, display) if display else None
-        if draft.group is None:
+            column = ColumnName(by.meaning, display) if display else None
+        if column is None:
             raise QuestionRefused(f"{draft.table[1]} cannot be grouped by {' '.join(by.words)!r}.")
+        draft.group = Term(column, by.meaning if by.kind == "unit" else "")
         self._add_measure(draft)
 
     def _add_measure(self, draft: Draft) -> None:
@@ -125,8 +132,29 @@ class _Planner(Filtering):
             self._aggregate(draft)
         elif self._of("count"):
             self._count(draft)
+        elif self._counts_kinds(draft):
+            draft.select = [self._count_term(draft)]
         else:
             raise QuestionRefused("It is not clear what is to be counted.")
+
+    def _counts_kinds(self, draft: Draft) -> bool:
+        """Whether rows are to be counted although no word says so: "machines by status"."""
+        is_of_rows = any(each.kind == "table" for each in self._items)
+        group = draft.group
+        is_kind = group is not None and group.column is not None and self._vocabulary.is_text(group.column)
+        return is_of_rows and not self._left and (is_kind or bool(group and group.function))
+
+    def _rank_top(self, draft: Draft) -> None:
+        """The first rows by a number: "top 5 machines by hours"."""
+        for each in self._of("each"):
+            self._use(each)
+        most = [self._use(each).meaning for each in self._of("most")]
+        columns = [each for each in self._take_columns(draft) if not self._vocabulary.is_text(each)]
+        display, limit = self._vocabulary.find_display(draft.table), self._take_limit()
+        if len(columns) != 1 or display is None or limit is None or len(most) > 1:
+            raise QuestionRefused("It is not clear which rows come first.")
+        draft.select, draft.limit = [Term(ColumnName(draft.table, display))], limit
+        draft.order = Term(columns[0]), most[0] if most else "DESC"
 
     def _rank(self, draft: Draft) -> None:
         """The rows with the most of a number, or the things that most rows of another table belong to."""
@@ -137,7 +165,7 @@ class _Planner(Filtering):
         name = ColumnName(draft.table, display)
         if others:
             self._join(draft, others[0].meaning)
-            draft.group, draft.order = name, (Term(None, "COUNT"), direction)
+            draft.select, draft.group, draft.order = [], Term(name), (Term(None, "COUNT"), direction)
         else:
             columns = [each for each in self._take_columns(draft) if not self._vocabulary.is_text(each)]
             if len(columns) != 1:

@@ -4,27 +4,31 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from datasources.questions.times import UNITS, read_span
 from datasources.questions.vocabulary import Vocabulary
 from datasources.questions.words import (
     AGGREGATES,
     COUNTS,
     EACH,
     LESS,
+    MAYBE_EACH,
     MORE,
     MOST,
     NUMBERS,
-    PERIODS,
+    SIMILAR,
     STOP,
     SUPERLATIVES,
     THAN,
+    TOP,
     UNSUPPORTED,
     reduce_word,
     split_words,
 )
 
 Kind = Literal[
-    "table", "column", "value", "count", "aggregate", "superlative", "most", "each", "number", "than", "top", "period"
-]
+    "table", "column", "value", "count", "aggregate", "superlative", "most", "each", "number", "than", "top", "period",
+    "unit",
+]  # fmt: skip
 _LONGEST_NAME = 4  # words
 MOST_WORDS = 60
 
@@ -74,13 +78,14 @@ def _is_first_half(item: Item, items: list[Item]) -> bool:
 
 def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:
     """The longest name, value or phrase that begins there."""
+    span = read_span(words, place)
     for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
         given = tuple(words[place : place + length])
         reduced = tuple(map(reduce_word, given))
         if given in COUNTS:
             return Item("count", None, given, place)
-        if given in PERIODS:
-            return Item("period", PERIODS[given], given, place)
+        if span is not None and length == span[1] and given[:1] not in vocabulary.column_names:
+            return Item("period", span[0], given, place)
         if length > 1 and given in vocabulary.values:
             return Item("value", vocabulary.values[given], given, place)
         if reduced in vocabulary.table_names:
@@ -90,7 +95,8 @@ def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
         is_operator = given[0] in STOP or given[0] in AGGREGATES or given[0] in SUPERLATIVES or given[0] in MOST
         if length == 1 and given in vocabulary.values and not is_operator:
             return Item("value", vocabulary.values[given], given, place)
-    return None
+    similar = vocabulary.column_names.get((SIMILAR.get(reduce_word(words[place]), ""),))
+    return Item("column", similar, (words[place],), place) if similar else None
 
 
 def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:
@@ -98,20 +104,39 @@ def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
     word, before = words[place], words[place - 1] if place else ""
     if word in UNSUPPORTED:
         raise QuestionRefused(f"Rules cannot do what {word!r} asks for.")
+    if _is_compared(words, place):
+        return None
     for kind, table in (("superlative", SUPERLATIVES), ("most", MOST), ("aggregate", AGGREGATES), ("number", NUMBERS)):
         if word in table:
             return Item(kind, table[word], (word,), place)  # type: ignore[arg-type] # each is a kind
     if re.fullmatch(r"\d+(\.\d+)?", word):
         return Item("number", float(word) if "." in word else int(word), (word,), place)
-    if word in THAN and before in MORE | LESS:
+    if before in MORE | LESS and _is_compared(words, place - 1):
         return Item("than", ">" if before in MORE else "<", (word,), place)
-    if word in EACH:
+    if word in EACH or (word in MAYBE_EACH and _names_kind(words, place + 1, vocabulary)):
         return Item("each", None, (word,), place)
-    if word == "top":
+    if before in EACH | MAYBE_EACH and word in UNITS:
+        return Item("unit", UNITS[word], (word,), place)
+    if word in TOP:
         return Item("top", None, (word,), place)
     if word in STOP:
         return None
     return _read_part_of_name(word, place, vocabulary)
+
+
+def _is_compared(words: list[str], place: int) -> bool:
+    """Whether "more" goes on as in "more than 3", or in "más de 3"."""
+    if place < 0 or words[place] not in MORE | LESS or place + 2 >= len(words) or words[place + 1] not in THAN:
+        return False
+    return words[place + 1] != "de" or words[place + 2].isdigit()
+
+
+def _names_kind(words: list[str], place: int, vocabulary: Vocabulary) -> bool:
+    """Whether what follows may be counted for each of: a table, a column, or a unit of time."""
+    if place >= len(words) or not SUPERLATIVES.keys().isdisjoint(words):  # "el más pequeño por área"
+        return False
+    named = _read_name(words, place, vocabulary)
+    return words[place] in UNITS or (named is not None and named.kind in ("table", "column"))
 
 
 def _read_part_of_name(word: str, place: int, vocabulary: Vocabulary) -> Item:

@@ -3,17 +3,25 @@
 import re
 import unicodedata
 
-_STOP = """
+from utils.language import detect_language
+
+_STOP = {
+    "en": """
 a an the of in on at for to from is are was were be been do does did has have had there that which what whats who whose
 please give me show tell list find return get name names all any every and with by it its their they we our you i can
 could would s this these those as located lie lies live lives found contain contains exist exists called named within
-recorded many much rows entries records
+recorded many much rows entries records more greater less fewer higher lower when how
+""",
+    "es": """
 un una el la los las lo del de en al por para con es son esta estan hay que cual cuales quien quienes tiene tienen
 muestra muestrame dime dame enumera lista y se nuestro nuestros tenemos su sus todos todas nombre nombres como encuentra
+mayor cuando hubo favor fue fueron era eran sera seran ser
+""",
+    "id": """
 yang di ke dari untuk dan adalah apa mana siapa ada apakah sebutkan tampilkan daftar nama semua oleh pada dengan
-dimiliki memiliki kita itu kami dalam
-more greater less fewer higher lower mayor lebih kurang when how
-"""
+dimiliki memiliki kita itu kami dalam lebih kurang kapan saja paling
+""",
+}
 _UNSUPPORTED = """
 not no never without except neither sin nunca ningun tidak belum tanpa or versus vs ratio percent percentage proportion
 median previous last ago difference between compared respectively or o atau where donde
@@ -48,10 +56,10 @@ _SAME = {
     "revenue": "ingreso pendapatan sale venta penjualan",
 }
 _AGGREGATES = {
-    "AVG": "average avg mean promedio rata",
+    "AVG": "average avg mean promedio promedios medio media rata rerata",
     "SUM": "sum total suma combined",
-    "MAX": "maximum max maximo maksimum",
-    "MIN": "minimum min minimo",
+    "MAX": "maximum max maximo maxima maksimum",
+    "MIN": "minimum min minimo minima",
 }
 _SIZE = ("area", "population", "size", "length", "total", "amount")
 _LENGTH = ("length", "milliseconds", "duration")
@@ -76,27 +84,38 @@ _NUMBERS = (
     "satu dua tiga empat lima enam tujuh delapan sembilan sepuluh",
 )
 _COURSES = "run runs running flow flows through cross crosses traverse traverses corre pasa"
-STOP = frozenset([*_STOP.split(), *_COURSES.split()])
+STOP = frozenset(word for words in (*_STOP.values(), _COURSES) for word in words.split())
 COURSES = frozenset(_COURSES.split())
 """Verbs of what has a course, such as a river: whatever it is about, it is not the name of the thing itself."""
 UNSUPPORTED = frozenset(_UNSUPPORTED.split())
 AGGREGATES = {word: function for function, words in _AGGREGATES.items() for word in words.split()}
 SUPERLATIVES = {word: (columns, end) for words, columns, end in _SUPERLATIVES for word in words.split()}
-MOST = {"most": "DESC", "mas": "DESC", "terbanyak": "DESC", "fewest": "ASC", "least": "ASC", "menos": "ASC"}
-EACH = frozenset("each per every by cada setiap tiap".split())  # noqa: SIM905 - a table
+MOST = {
+    "most": "DESC", "mas": "DESC", "terbanyak": "DESC", "fewest": "ASC", "least": "ASC", "menos": "ASC",
+    "tersedikit": "ASC",
+}  # fmt: skip
+EACH = frozenset("each per every by cada segun setiap tiap menurut berdasarkan".split())  # noqa: SIM905 - a table
+MAYBE_EACH = frozenset(("por",))
+"""Words that group where a name follows them, and else say nothing: "por estado", "por favor"."""
+TOP = frozenset(("top", "teratas"))
 NUMBERS = {word: number for words in _NUMBERS for number, word in enumerate(words.split(), 1)}
 MORE = frozenset("more greater higher larger over mas mayor lebih".split())  # noqa: SIM905 - as above
 LESS = frozenset("less fewer lower smaller under menos menor kurang".split())  # noqa: SIM905 - as above
-THAN = frozenset(("than", "que", "dari"))
+THAN = frozenset(("than", "que", "dari", "de"))
 COUNTS = (
     ("how", "many"), ("number", "of"), ("numero", "de"), ("berapa", "banyak"), ("berapa", "jumlah"), ("cuantos",),
-    ("cuantas",), ("berapa",), ("jumlah",),
+    ("cuantas",), ("berapa",), ("berapakah",), ("jumlah",),
 )  # fmt: skip
-PERIODS = {
-    ("this", "month"): "month", ("este", "mes"): "month", ("bulan", "ini"): "month",
-    ("this", "year"): "year", ("este", "ano"): "year", ("tahun", "ini"): "year",
-    ("today",): "day", ("hoy",): "day", ("hari", "ini"): "day",
-}  # fmt: skip
+_OF_LANGUAGE = {
+    "en": frozenset(f"{_STOP['en']} average top each".split()),
+    "es": frozenset(f"{_STOP['es']} cuantos cuantas cuanto cada promedio este mas segun sumalas sumalos".split()),
+    "id": frozenset(
+        f"{_STOP['id']} berapa jumlah banyak setiap tiap rata bulan tahun terbanyak jumlahkan urutkan".split()
+    ),
+}
+_MEAN = re.compile(r"\brata[- ]rata\b")
+SIMILAR = {"state": "status"}
+"""Names that may be meant where there is none of the first: "estado" is both."""
 _FORMS = {word: canonical for canonical, words in _SAME.items() for word in words.split()}
 
 
@@ -104,7 +123,21 @@ def split_words(text: str) -> list[str]:
     """The words of *text* in small letters without accents."""
     plain = unicodedata.normalize("NFD", text.lower())
     letters = "".join(each for each in plain if unicodedata.category(each) != "Mn")
-    return re.findall(r"[a-z0-9]+(?:\.[0-9]+)?", letters.replace("'s ", " ").replace("rata-rata", "rata"))
+    return re.findall(
+        r"[a-z0-9]+(?:\.[0-9]+)?", letters.replace("'s ", " ").replace("rata-rata", "rata").replace("rata rata", "rata")
+    )
+
+
+def detect_question_language(question: str, previous: str = "") -> str:
+    """That of most of its small words, else of the *previous* question, else of its letters: a question is short, and
+    names say little."""
+    words = split_words(question)
+    counts = {language: sum(word in own for word in words) for language, own in _OF_LANGUAGE.items()}
+    most = max(counts.values())
+    best = [language for language, count in counts.items() if count == most]
+    if most and len(best) == 1:
+        return best[0]
+    return detect_question_language(previous) if previous else detect_language(question)
 
 
 def read_name(name: str) -> list[str]:

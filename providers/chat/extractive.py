@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, groupby
 from statistics import median
 from typing import Any
 
@@ -46,6 +46,7 @@ Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
 _PASSAGES, _RESULTS = "passages", "results"  # in the `additional_kwargs` of the question
 _LONGEST_RESULTS = 4_000  # characters of what tools said
+_TABLE_HEAD = 2  # lines: names of columns, and a rule
 _AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # The best sentence has to rise so far, in cosines, above the middle one and above the next: of the open half of
 # `evaluation/visitors` 20 % of the right answers did not, of the wrong ones and of near misses half. By model.
@@ -221,12 +222,22 @@ def _get_asked(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassa
 
 
 def _get_results(messages: Sequence[BaseMessage]) -> list[str]:
-    """What tools said to the question, line by line: it was asked for, and needs no choosing."""
+    """What tools said to the question, line by line: it was asked for, and needs no choosing. A table is one piece."""
     asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
     results: list[NumberedPassage] = asked.additional_kwargs.get(_RESULTS, [])
-    lines = [str(Quote(each.number, line)) for each in results for line in each.text.splitlines() if line.strip()]
-    ends = accumulate(len(line) + len(SEPARATOR) for line in lines)
-    return [line for line, end in zip(lines, ends, strict=True) if end <= _LONGEST_RESULTS] or lines[:1]
+    pieces = [piece for each in results for piece in _quote_lines(each)]
+    ends = accumulate(len(piece) + len(SEPARATOR) for piece in pieces)
+    return [piece for piece, end in zip(pieces, ends, strict=True) if end <= _LONGEST_RESULTS] or pieces[:1]
+
+
+def _quote_lines(result: NumberedPassage) -> Iterator[str]:
+    """Its lines with their marks; those of a table together, with a mark in the last cell of each row."""
+    lines = [line for line in result.text.splitlines() if line.strip()]
+    for is_table, group in groupby(lines, key=lambda line: line.startswith("|")):
+        members = list(group)
+        head = _TABLE_HEAD if is_table and len(members) > _TABLE_HEAD else 0
+        quotes = [*members[:head], *(str(Quote(result.number, line)) for line in members[head:])]
+        yield from ["\n".join(quotes)] if is_table else quotes
 
 
 def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:

@@ -104,7 +104,7 @@ def test_a_data_source_that_is_named_answers_alone_and_gives_its_rows(service: S
     data = said["data"]
     assert (data["data_source_id"], data["rows"], data["truncated"]) == (plant.plant, ROWS, False)
     assert (data["columns"][0], data["sql"][:6]) == ("status", "SELECT")
-    assert data["understood"] == "number of equipment for each status of equipment"
+    assert data["understood"] == "number of equipment for each status"
     assert acme.get(f"/v1/runs/{said['run_id']}").json()["result"]["data"] == data
     body = {"message": BY_STATUS, "session_id": None, "bot_id": "plant", "data_source_id": plant.plant}
     events = acme.post("/v1/chat/stream", json=body).text
@@ -125,6 +125,22 @@ def test_a_data_source_that_is_named_answers_alone_and_gives_its_rows(service: S
     once = {"Idempotency-Key": uuid4().hex}
     assert acme.post("/v1/chat", json=body, headers=once).is_success
     assert acme.post("/v1/chat", json={**body, "data_source_id": plant.staff}, headers=once).status_code == 422
+
+
+def test_a_follow_up_is_about_the_last_result_of_its_own_conversation(plant: Plant) -> None:
+    acme, globex = plant.acme, plant.globex
+    first = ask_plant(acme, BY_STATUS, "follow", data_source_id=plant.plant)
+    said = ask_plant(acme, "Which of these has the most?", "follow")  # of one source, although there are several
+    assert said["answer"].startswith("Largest number of equipment: "), said["answer"]
+    assert "without a new query" in said["answer"]
+    assert said["data"] == first["data"]
+    [checked, *_] = said["support"]["sentences"]
+    assert (checked["status"], checked["figures"][0]["status"]) == ("supported", "cell")
+    [drawn] = ask_plant(acme, "as a bar chart", "follow", data_source_id=plant.plant)["tool_calls"]
+    assert (drawn["name"], drawn["chart"]["spec"]["mark"]["type"]) == ("draw_chart", "bar")
+    assert ask_plant(globex, "Which of these has the most?", "follow")["data"] is None
+    ask_plant(acme, "What is the opening time of the library?", "follow")
+    assert ask_plant(acme, "Which of these has the most?", "follow")["data"] is None
 
 
 def test_a_visitor_asks_what_is_open_to_visitors_and_is_refused_the_rest(service: Service, plant: Plant) -> None:

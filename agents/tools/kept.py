@@ -1,0 +1,51 @@
+"""The result that a conversation was given last: questions about it are answered without another query."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from datasources.result_columns import shorten_cell
+from datasources.results import Result
+from utils.query_tables import Cell, QueryTable, dump_table, load_table
+
+_MOST_ROWS, _MOST_BYTES = 200, 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """`table` has the rows that are kept, `question` is what they answered, and `understood` what rules made of that.
+
+    `stamp` is that of the data source, another one whenever something else may be read of it.
+    """
+
+    question: str
+    table: QueryTable
+    source_id: str
+    stamp: str
+    understood: str = ""
+
+    @property
+    def result(self) -> Result:
+        """The rows as a query gives them."""
+        names = tuple(each.name for each in self.table.columns)
+        return Result(self.table.sql, names, self.table.rows, not self.table.is_whole)
+
+    def dump(self) -> dict[str, Any]:
+        """It as JSON has it."""
+        plain = {name: getattr(self, name) for name in ("question", "source_id", "stamp", "understood")}
+        return {**plain, "table": dump_table(self.table)}
+
+
+def load_kept(dumped: Mapping[str, Any] | None) -> KeptResult | None:
+    """What `KeptResult.dump` has made this of; None of nothing."""
+    return KeptResult(**{**dumped, "table": load_table(dumped["table"])}) if dumped else None
+
+
+def keep_rows(kept: KeptResult, rows: Sequence[Sequence[Cell]]) -> KeptResult | None:
+    """*kept* with the first of *rows*, 200 at most; None where even these are too large, or there are none."""
+    width = len(kept.table.columns)
+    cells = tuple(tuple(map(shorten_cell, row[:width])) for row in rows[:_MOST_ROWS])
+    kept = replace(kept, table=replace(kept.table, rows=cells))
+    size = len(json.dumps(kept.dump(), default=str).encode())
+    return kept if rows and size <= _MOST_BYTES else None

@@ -1,0 +1,1 @@
+"""Answers to questions that rules have understood, in sentences and tables."""

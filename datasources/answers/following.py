@@ -1,0 +1,82 @@
+"""What is said of a result that was given before, where a question goes on about it."""
+
+from collections.abc import Mapping
+
+from datasources.answers.cells import write_amount, write_row, write_table
+from datasources.answers.describing import humanize
+from datasources.questions.draft import Draft, Term
+from datasources.questions.followups import Followup
+from datasources.questions.vocabulary import ColumnName
+from utils.formats import format_number
+from utils.query_tables import QueryTable
+
+_MOST_ROWS, _MOST_NAMED = 30, 3
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "SUM": "The sum of {} over these {} rows is {}.", "AVG": "The mean of {} over these {} rows is {}.",
+        "MAX": "The largest {} of these {} rows is {}.", "MIN": "The smallest {} of these {} rows is {}.",
+        "earliest": "Earliest {}: {}.", "latest": "Latest {}: {}.", "most": "Largest {}: {}.",
+        "least": "Smallest {}: {}.", "COUNT": "There are {}.", "rows": "{} of them:", "all": "The {} rows:",
+        "note": "Worked out from the result before, without a new query (data source {}).",
+    },
+    "es": {
+        "SUM": "La suma de {} en estas {} filas es {}.", "AVG": "La media de {} en estas {} filas es {}.",
+        "MAX": "El mayor valor de {} en estas {} filas es {}.", "MIN": "El menor valor de {} en estas {} filas es {}.",
+        "earliest": "{} más temprano: {}.", "latest": "{} más tarde: {}.", "most": "Mayor {}: {}.",
+        "least": "Menor {}: {}.", "COUNT": "Hay {}.", "rows": "{} de ellas:", "all": "Las {} filas:",
+        "note": "Calculado con el resultado anterior, sin una consulta nueva (fuente de datos {}).",
+    },
+    "id": {
+        "SUM": "Jumlah {} dari {} baris ini adalah {}.", "AVG": "Rata-rata {} dari {} baris ini adalah {}.",
+        "MAX": "Nilai {} terbesar dari {} baris ini: {}.", "MIN": "Nilai {} terkecil dari {} baris ini: {}.",
+        "earliest": "{} paling awal: {}.", "latest": "{} paling akhir: {}.", "most": "{} terbesar: {}.",
+        "least": "{} terkecil: {}.", "COUNT": "Ada {}.", "rows": "{} di antaranya:", "all": "{} baris:",
+        "note": "Dihitung dari hasil sebelumnya, tanpa kueri baru (sumber data {}).",
+    },
+}  # fmt: skip
+
+
+_CHART = {
+    "en": "A chart of this is shown with the answer.",
+    "es": "Con la respuesta se muestra un gráfico de esto.",
+    "id": "Grafiknya ditampilkan bersama jawaban ini.",
+}
+
+
+def tell_chart(language: str) -> str:
+    """That a chart is shown."""
+    return _CHART.get(language, _CHART["en"])
+
+
+def tell_followup(asked: Followup, table: QueryTable, language: str) -> list[str]:
+    """The lines of the answer: a sentence, of several rows a table, and where it comes from."""
+    words = _WORDS.get(language, _WORDS["en"])
+    return [*_tell(asked, table, language, words), words["note"].format(table.source_name)]
+
+
+def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str, str]) -> list[str]:
+    terms = _list_terms(table)
+    if asked.function == "COUNT":
+        return [words["COUNT"].format(format_number(asked.value, language))]
+    if asked.function is not None and asked.column is not None:
+        value = write_amount(asked.value, terms[asked.column], language)
+        name = humanize(table.columns[asked.column].name)
+        return [words[asked.function].format(name, format_number(asked.over, language), value)]
+    rows = [table.rows[at] for at in asked.rows]
+    if len(rows) <= _MOST_NAMED and (len(rows) == 1 or asked.end):
+        named = ", ".join(write_row(row, terms, language) for row in rows)
+        if asked.end is None or asked.column is None:
+            return [f"{named}."]
+        return [_capitalize(words[asked.end].format(humanize(table.columns[asked.column].name), named))]
+    shape = Draft(("", table.source_name), select=terms)
+    lines, shown = write_table(shape, rows[:_MOST_ROWS], language)
+    return [words["all" if shown == table.row_count else "rows"].format(format_number(shown, language)), *lines]
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _list_terms(table: QueryTable) -> list[Term]:
+    """Its columns, as answers name them."""
+    return [Term(ColumnName(("", table.source_name), each.name)) for each in table.columns]

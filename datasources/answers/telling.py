@@ -1,0 +1,187 @@
+"""An answer in a person's words to a question that rules have understood: a sentence, a table, what was understood."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+
+from datasources.answers.cells import write_amount, write_cell, write_row, write_table
+from datasources.answers.phrases import PHRASES, Kind, Phrase, is_statement, read_plainly
+from datasources.questions.draft import Draft
+from datasources.results import Result
+from utils.formats import format_number
+
+_MOST_NAMED = 3
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "nothing": "Nothing was found.", "first": "These are the first {} of {} rows.",
+        "first of more": "These are the first {} rows; there are more.",
+        "note": "Understood by rules, without a language model: {} (data source {}).",
+        "sum": "{} in all, most for {} ({}), fewest for {} ({})",
+        "range": "highest for {} ({}), lowest for {} ({})", "same": "{} for each of {}", "unknown": "unknown",
+    },
+    "es": {
+        "nothing": "No se encontró nada.", "first": "Estas son las primeras {} de {} filas.",
+        "first of more": "Estas son las primeras {} filas; hay más.",
+        "note": "Entendido por reglas, sin modelo de lenguaje: {} (fuente de datos {}).",
+        "sum": "{} en total, la cifra más alta es de {} ({}), la más baja de {} ({})",
+        "range": "el valor más alto es de {} ({}), el más bajo de {} ({})", "same": "{} para cada uno de {}",
+        "unknown": "desconocido",
+    },
+    "id": {
+        "nothing": "Tidak ditemukan apa pun.", "first": "Ini {} baris pertama dari {}.",
+        "first of more": "Ini {} baris pertama; masih ada yang lain.",
+        "note": "Dipahami dengan aturan, tanpa model bahasa: {} (sumber data {}).",
+        "sum": "{} seluruhnya, terbanyak untuk {} ({}), tersedikit untuk {} ({})",
+        "range": "tertinggi untuk {} ({}), terendah untuk {} ({})", "same": "{} untuk masing-masing dari {}",
+        "unknown": "tidak diketahui",
+    },
+}  # fmt: skip
+_BE_ONE = {"are": "is", "were": "was", "have": "has"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was understood, and what its query gave; `run` is the draft with all that was selected."""
+
+    question: str
+    language: str
+    understood: str
+    draft: Draft
+    run: Draft
+    result: Result
+    source_name: str
+
+
+def tell_answer(asked: Asked, most_rows: int) -> list[str]:
+    """The lines of the answer: a sentence, then of several rows a table of the first *most_rows*, then a note."""
+    words, count = _get_words(asked.language), len(asked.result.rows)
+    lines = [_write_sentence(asked)]
+    if count > 1:
+        table, shown = write_table(asked.run, asked.result.rows[:most_rows], asked.language)
+        lines += table
+        if asked.result.truncated or asked.draft.limit == count != shown:
+            lines.append(words["first of more"].format(shown))
+        elif shown < count:
+            lines.append(words["first"].format(shown, format_number(count, asked.language)))
+    return [*lines, words["note"].format(asked.understood, asked.source_name)]
+
+
+def _get_words(language: str) -> Mapping[str, str]:
+    return _WORDS.get(language, _WORDS["en"])
+
+
+def _write_sentence(asked: Asked) -> str:
+    draft, rows = asked.draft, asked.result.rows
+    is_empty = not rows or (not draft.group and any(each.function for each in draft.select) and rows[0][-1] is None)
+    if draft.group and draft.select and draft.limit is None:
+        return _say(asked, "groups", {"summary": _sum_up(asked)}) if rows else _get_words(asked.language)["nothing"]
+    if (draft.order and draft.limit) or draft.extreme:
+        return _name(asked) if rows else _get_words(asked.language)["nothing"]
+    if is_empty:
+        return _say_none(asked, "rows")
+    if any(each.function.startswith("COUNT") for each in draft.select):
+        return _count(asked)
+    if len(rows) > 1:
+        return _say(asked, "rows", {"n": format_number(len(rows), asked.language)})
+    return _say_one(asked)
+
+
+def _count(asked: Asked) -> str:
+    """How many rows: 15 machines are due this month."""
+    count = int(str(asked.result.rows[0][0]))
+    if not count:
+        return _say_none(asked, "count")
+    return _say(asked, "count", {"n": format_number(count, asked.language)}, count)
+
+
+def _name(asked: Asked) -> str:
+    """The rows that have most of something, each with how much; of many the table tells."""
+    rows = asked.result.rows
+    if len(rows) > _MOST_NAMED:
+        return _say(asked, "rows", {"n": format_number(len(rows), asked.language)})
+    return _say(asked, "named", {"names": ", ".join(write_row(row, asked.run.columns, asked.language) for row in rows)})
+
+
+def _say_one(asked: Asked) -> str:
+    """The only row: what was asked of it, or its name with what decided."""
+    [row] = asked.result.rows
+    found = _find_phrase(asked, "value") if len(row) == 1 else None
+    if found is not None:
+        value = write_amount(row[0], asked.run.select[0], asked.language)
+        if value.split()[-1] in asked.question.split():  # the unit was asked for
+            value = write_cell(row[0], asked.run.select[0], asked.language)
+        is_day = value != row[0] and isinstance(row[0], str) and value[:1].isdigit()
+        has_article = is_day and asked.language == "es" and "{verb}" in found[0].said
+        return _say(asked, "value", {"value": f"el {value}" if has_article else value})
+    return f"{write_row(row, asked.run.columns, asked.language)}."
+
+
+def _sum_up(asked: Asked) -> str:
+    """The largest and the smallest of the groups, and of numbers of rows all together."""
+    words, draft, language = _get_words(asked.language), asked.draft, asked.language
+    known = [(row, float(row[-1])) for row in asked.result.rows if isinstance(row[-1], int | float)]
+    if not known:
+        return words["unknown"]
+    measure, by = draft.select[-1], draft.columns[0]
+    largest, smallest = (end(known, key=itemgetter(1))[0] for end in (max, min))
+    if largest[-1] == smallest[-1]:
+        return words["same"].format(write_amount(largest[-1], measure, language), format_number(len(known), language))
+    ends = [
+        text
+        for row in (largest, smallest)
+        for text in (write_cell(row[0], by, language), write_amount(row[-1], measure, language))
+    ]
+    if measure.function == "COUNT" and not asked.result.truncated:
+        return words["sum"].format(format_number(sum(figure for _, figure in known), language), *ends)
+    return words["range"].format(*ends)
+
+
+def _say(asked: Asked, kind: Kind, of_result: Mapping[str, str], count: int = 2) -> str:
+    """The sentence in the question's own words, else what was understood with the value behind it."""
+    found = _find_phrase(asked, kind)
+    value = next(iter(of_result.values()))
+    if found is None:
+        bare = read_plainly(asked.question)
+        what = bare if bare and is_statement(bare) else asked.understood
+        if kind != "rows":
+            return f"{_capitalize(what)}: {value}."
+        return f"{_capitalize(what)}:" if value in what.split() else f"{_capitalize(what)} ({value}):"
+    phrase, own = found
+    if count == 1:
+        return _say_one_thing(phrase, own, asked.language)
+    return phrase.said.format(**own, **of_result)
+
+
+def _say_none(asked: Asked, kind: Kind) -> str:
+    found = _find_phrase(asked, kind)
+    nothing = _get_words(asked.language)["nothing"]
+    return found[0].none.format(**found[1]) if found and found[0].none else nothing
+
+
+def _say_one_thing(phrase: Phrase, own: Mapping[str, str], language: str) -> str:
+    """How one of them is told: "1 machine is due", else "Machines that need maintenance: 1"."""
+    if phrase.one or language == "id":
+        return (phrase.one or phrase.said).format(**own, n=1)
+    words = own["what"].split()
+    verb = next((at for at, word in enumerate(words) if word in _BE_ONE), 0)
+    if not verb or not words[0].endswith("s"):
+        return f"{own['What']}: 1."
+    words[0], words[verb] = words[0].removesuffix("s"), _BE_ONE[words[verb]]
+    return phrase.said.format(**{**own, "what": " ".join(words)}, n=1)
+
+
+def _find_phrase(asked: Asked, kind: Kind) -> tuple[Phrase, dict[str, str]] | None:
+    """The first that the question has the form of, and its own words in it."""
+    bare = read_plainly(asked.question)
+    for phrase in PHRASES.get(asked.language, PHRASES["en"])[kind] if bare else ():
+        if found := phrase.asked.fullmatch(bare):
+            own = {name: text or "" for name, text in found.groupdict().items()}
+            what = own.get("what", "")
+            begins = bool(what) and bare.startswith(what) and not what.split()[0][1:].isupper()
+            own["what"] = what[:1].lower() + what[1:] if begins else what  # it follows the number
+            return phrase, {**own, "What": _capitalize(what), "rest": own.get("rest", "")}
+    return None
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]

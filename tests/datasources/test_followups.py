@@ -1,0 +1,105 @@
+"""Questions about the last result: answered from its rows in the language of the talk, or left to others."""
+
+from dataclasses import replace
+
+import pytest
+
+from agents.tools.kept import KeptResult, keep_rows, load_kept
+from datasources.answers.following import tell_followup
+from datasources.questions.followups import points_back, read_followup
+from datasources.questions.words import detect_question_language
+from utils.query_tables import QueryColumn, QueryTable
+
+PREVIOUS = "Which machines are due this month?"
+COLUMNS = (
+    QueryColumn("name", "name; What people call it."),
+    QueryColumn("next_maintenance", "next_maintenance; due; vence; jatuh tempo"),
+    QueryColumn("operating_hours", "operating_hours; hours; horas; jam"),
+    QueryColumn("status", "status; estado"),
+)
+ROWS = (
+    ("Pump A1", "2026-11-03", 1200, "Active"),
+    ("Motor B2", "2026-11-30", 2400, "Stopped"),
+    ("Fan C3", "2026-11-12", 600, "Active"),
+)
+TABLE = QueryTable("Plants", "SELECT", COLUMNS, ROWS, 3)
+A1, B2, C3 = (
+    "Pump A1 (3 November 2026, 1,200 hours, Active)",
+    "Motor B2 (30 November 2026, 2,400 hours, Stopped)",
+    "Fan C3 (12 November 2026, 600 hours, Active)",
+)
+B2_ES = "Motor B2 (30 de noviembre de 2026, 2400 horas, Stopped)"
+TOLD = {
+    "Which of these is the oldest?": f"Earliest next maintenance: {A1}.",
+    "which one is due last?": f"Latest next maintenance: {B2}.",
+    "And the second one?": f"{B2}.",
+    "the last one": f"{C3}.",
+    "What about the first two?": "2 of them:",
+    "Which of these machines has the most hours?": f"Largest operating hours: {B2}.",
+    "sum them up": "The sum of operating hours over these 3 rows is 4,200 hours.",
+    "what is the average?": "The mean of operating hours over these 3 rows is 1,400 hours.",
+    "How many of these are active?": "There are 2.",
+    "sort them by hours": "The 3 rows:",
+    "the two newest": "2 of them:",
+    "¿Y el segundo?": f"{B2_ES}.",
+    "¿Cuál de estas tiene más horas?": f"Mayor operating hours: {B2_ES}.",
+    "súmalas": "La suma de operating hours en estas 3 filas es 4200 horas.",
+    "Yang kedua?": "Motor B2 (30 November 2026, 2.400 jam, Stopped).",
+    "jumlahkan": "Jumlah operating hours dari 3 baris ini adalah 4.200 jam.",
+    "mana yang jamnya terbanyak?": "Operating hours terbesar: Motor B2 (30 November 2026, 2.400 jam, Stopped).",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "told"), TOLD.items())
+def test_what_is_asked_of_the_last_result_is_worked_out_from_its_rows(question: str, told: str) -> None:
+    asked = read_followup(question, TABLE, PREVIOUS)
+    assert asked is not None
+    assert tell_followup(asked, TABLE, detect_question_language(question, PREVIOUS))[0] == told
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How much does a dormitory room cost?",
+        "What is the second campus?",
+        "How many machines are there?",  # of all, not of these
+        "What are these for?",
+        "Which of these is purple?",
+        "the fourth one",
+        "thanks",
+        "sum up the names of them",
+        "",
+        "these " * 31,
+    ],
+)
+def test_what_the_result_does_not_explain_is_left_to_others(question: str) -> None:
+    assert read_followup(question, TABLE, PREVIOUS) is None
+
+
+def test_nothing_is_said_of_rows_that_are_not_known() -> None:
+    cut = replace(TABLE, row_count=40)
+    assert read_followup("sum them up", cut, PREVIOUS) is None
+    assert read_followup("the last one", cut, PREVIOUS) is None
+    assert read_followup("the second one", cut, PREVIOUS) is not None
+    means = replace(TABLE, columns=(*COLUMNS[:2], replace(COLUMNS[2], function="AVG"), COLUMNS[3]))
+    assert read_followup("sum them up", means, PREVIOUS) is None
+
+
+def test_this_month_points_at_no_result() -> None:
+    assert points_back("Which of these machines has the most hours?")
+    assert points_back("¿Cuántas de ellas vencen este mes?")
+    assert points_back("berapa mesin tersebut?")
+    for question in ("mesin yang perlu perawatan bulan ini", "máquinas este mes", "How many machines that are due"):
+        assert not points_back(question)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    many = tuple(("x" * 150, "2026-11-03", number, "Active") for number in range(1_000))
+    kept = keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=1_000), "id", "stamp", "number"), many)
+    assert kept is not None
+    assert (len(kept.table.rows), kept.table.is_whole) == (200, False)
+    assert load_kept(kept.dump()) == kept
+    wide = tuple(("x" * 10_000, "y" * 10_000, "z" * 10_000, "w" * 10_000) for _ in range(200))
+    assert keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=200), "id", "stamp"), wide) is None
+    assert keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=0), "id", "stamp"), ()) is None
+    assert load_kept(None) is None
