@@ -404,7 +404,13 @@ class Settings(BaseSettings):
         description="SQL database. Unset: SQLite in DATA_DIR. Alias SQLALCHEMY_DATABASE_URI.",
         validation_alias=AliasChoices("DATABASE_URI", "SQLALCHEMY_DATABASE_URI"),
     )
-    db_pool_size: int = Field(20, ge=1, le=1000, description="Connections a process may open to a database server.")
+    db_pool_size: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="Connections a process may open to a database server. Alias DATABASE_POOL_SIZE.",
+        validation_alias=AliasChoices("DB_POOL_SIZE", "DATABASE_POOL_SIZE"),
+    )
     qdrant_url: str | None = Field(None, description="Qdrant server. Unset: its engine runs in this process.")
     qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
     qdrant_collection_name: str = Field(
@@ -576,6 +582,18 @@ class Settings(BaseSettings):
     tool_max_seconds: float = Field(60, gt=0, le=3600, description="Seconds that a turn may spend on tools.")
 
     # --- Accepted from older `.env` files; what stands here has no effect yet and is logged as such when set
+    openai_model_struct: str | None = Field(
+        None, description="No effect: LLM_MODEL decides about tools, too.", json_schema_extra=_NO_EFFECT
+    )
+    structured_logging: bool = Field(
+        True, description="No effect: lines of the log are always JSON.", json_schema_extra=_NO_EFFECT
+    )
+    ssl_cert_path: Path | None = Field(
+        None, description="No effect: Nginx serves TLS, see docs/deploying.md.", json_schema_extra=_NO_EFFECT
+    )
+    ssl_key_path: Path | None = Field(
+        None, description="No effect: Nginx serves TLS, see docs/deploying.md.", json_schema_extra=_NO_EFFECT
+    )
     together_api_key: SecretStr | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
     pinecone_api_key: SecretStr | None = Field(
         None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT

@@ -4,11 +4,12 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 
-from flask import Response, send_from_directory
+from flask import Response, jsonify, send_from_directory
 from flask_openapi3 import OpenAPI
 
 from api.access import View, open_to_all
 from api.links import make_sibling_prefix
+from config import VERSION
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -18,6 +19,12 @@ _DOCUMENT = 'const url = new URL("../openapi.json", document.currentScript.src).
 _SWAGGER_START = _DOCUMENT + 'SwaggerUIBundle({url, dom_id: "#page", deepLinking: true, validatorUrl: null});'
 _REDOC_START = _DOCUMENT + 'Redoc.init(url, {hideDownloadButton: false}, document.getElementById("page"));'
 _REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"  # the one thing it would fetch from elsewhere
+_WELCOME = {
+    "message": "Answers from documents and databases, with their sources.",
+    "version": VERSION,
+    "docs": "/docs",
+    "health": "/health",
+}
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; "
@@ -26,12 +33,13 @@ _PAGE_POLICY = (
 
 
 def register_docs(app: OpenAPI) -> None:
-    """Add `/openapi.json`, `/docs` (Swagger UI) and `/redoc`."""
+    """Add `/`, which says where to look, `/openapi.json`, `/docs` (Swagger UI) and `/redoc`."""
     folder = str(files("flask_openapi3_swagger") / "templates" / "swagger")
     script = (files("flask_openapi3_redoc") / "templates/redoc/js/redoc.standalone.js").read_text("utf-8")
     script = script.replace(_REDOC_LOGO, "data:,")
     document = lru_cache(1)(lambda: json.dumps(app.api_doc, ensure_ascii=False))  # in the order that it was written in
     _add(app, "/openapi.json", "openapi_document", lambda: Response(document(), mimetype="application/json"))
+    _add(app, "/", "welcome", lambda: jsonify(_WELCOME))
     _add(app, "/docs", "docs", _show_swagger)
     _add(app, "/redoc", "redoc", _show_redoc)
     _add(app, "/docs/assets/<path:name>", "docs_asset", lambda name: _find_asset(folder, name))

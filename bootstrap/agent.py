@@ -85,7 +85,11 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     models = ModelRegistry(search.model, tenant_models.open)
     stack.push_async_callback(models.aclose)
     data_sources = DataSources(
-        settings, stores.database, make_keyring(settings), lambda: search.serving.retriever().embedder
+        settings,
+        stores.database,
+        make_keyring(settings),
+        lambda: search.serving.retriever().embedder,
+        stores=stores.telemetry.stores,
     )
     stack.callback(data_sources.close)
     tools = open_tools(

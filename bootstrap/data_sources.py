@@ -18,6 +18,7 @@ from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, a
 from agents.tools.loaded_schemas import LoadedSchemas, OpenTables
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
+from bootstrap.timed_source import TimedSource
 from config import Settings
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
 from datasources.catalog import dump_schema, list_open_tables, load_schema, make_access
@@ -45,7 +46,8 @@ from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotReady, ProblemError, ProviderError, SourceFailed
-from utils.ports import Embedder
+from utils.observers import StoreObservers
+from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
 from utils.reach import Reach
 from utils.validation import refuse_field
@@ -92,7 +94,8 @@ def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:
 class DataSources:
     """Opens data sources of tenants. *keys* are what their addresses are encrypted under.
 
-    *embedder* gives the model by which tables are chosen where a source has many; None: words alone choose.
+    *embedder* gives the model by which tables are chosen where a source has many; None: words alone choose. *stores*
+    hears how long queries take.
     """
 
     def __init__(
@@ -101,8 +104,11 @@ class DataSources:
         database: Database,
         keys: Keyring | None,
         embedder: Callable[[], Embedder] | None = None,
+        *,
+        stores: StoreObserver | None = None,
     ) -> None:
         self._settings, self._database, self._keys = settings, database, keys
+        self._stores = stores or StoreObservers()
         self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
         self._vocabularies, self._schemas = Vocabularies(), LoadedSchemas()
@@ -216,7 +222,7 @@ class DataSources:
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
-            source = open_source(self._settings, row, self._keys)
+            source = TimedSource(open_source(self._settings, row, self._keys), self._stores)
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
             access, tables = self._schemas.load(key, lambda: self._open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}

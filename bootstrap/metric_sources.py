@@ -11,6 +11,7 @@ from agents.answer_cache import AnswerCache
 from agents.state import AnswerModel
 from bootstrap.monitor import Monitor
 from domain.db import Database
+from providers.charts.renderer import ChartRenderer
 from providers.embeddings.caching import CachingEmbedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.gate import Gate
@@ -52,11 +53,11 @@ def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers
     return Models(gates, caches)
 
 
-def register_metric_sources(telemetry: Telemetry, monitor: Monitor, models: Models) -> None:
-    """Let the sampler look at everything that *monitor* knows of and at *models*."""
+def register_metric_sources(telemetry: Telemetry, monitor: Monitor, models: Models, charts: ChartRenderer) -> None:
+    """Let the sampler look at everything that *monitor* knows of, at *models* and at *charts*."""
     assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
     looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))
-    telemetry.sampler.looks += [*looks, look_at_models(models)]
+    telemetry.sampler.looks += [*looks, look_at_models(models), look_at_charts(charts)]
 
 
 def look_at_monitor(monitor: Monitor) -> "Look":
@@ -70,6 +71,7 @@ def look_at_monitor(monitor: Monitor) -> "Look":
             put(series.MODEL_UP, status.chat_model == "ok", "chat")
         put(series.READY, not status.blocking)
         put(series.PENDING, monitor.pending())
+        put(series.SESSIONS, monitor.active_sessions)
         if writer := monitor.transcript_writer:
             put(series.TRANSCRIPT_WAITING, writer.waiting)
             put(series.TRANSCRIPT_OLDEST, writer.oldest_s)
@@ -101,6 +103,17 @@ def look_at_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
         put(series.MEMORY_ACTIVE, checkpointer.persistence == "memory")
         put(series.MEMORY_CONVERSATIONS, figures.memory.conversations)
         put(series.MEMORY_BYTES, figures.memory.held_bytes)
+
+    return look
+
+
+def look_at_charts(renderer: ChartRenderer) -> "Look":
+    """How many pictures were drawn, and what that took."""
+
+    def look(sampler: "Sampler") -> None:
+        sampler.set_total(series.CHARTS, renderer.drawn_count, "ok")
+        sampler.set_total(series.CHARTS, renderer.failed_count, "failed")
+        sampler.set_total(series.CHART_SECONDS, renderer.drawing_s)
 
     return look
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bootstrap.background import Background
 from domain.db import Database
 from domain.indexing import count_without_vectors
+from domain.transcript_retention import count_used_conversations
 from utils.checkpointer import Connections, FallbackCheckpointer
 from utils.checkpointer.circuit import Circuit
 from utils.disk import DiskSpace, SpaceState
@@ -25,6 +26,7 @@ logger = logging.getLogger("bootstrap.monitor")
 State = Literal["ok", "down", "unknown"]
 _EVERY_S = 2.0
 _PATIENCE_S = 2.0
+_ACTIVE_S, _COUNT_S = 900.0, 10.0
 _LATE_S = 60.0  # that a turn has waited for the transcript
 
 
@@ -92,7 +94,8 @@ class Monitor:
     away, because no other process could hold another part of the same conversation, or because that is accepted.
     `keeps_turns_on_disk`: what turns add to conversations is kept on *disk*, so that none is served while it is full.
     `check_scanner` raises ScannerUnavailable, within two seconds, while the malware scanner is away; None without one.
-    `language_model` knows whether it answers; it is not asked here, as that costs money.
+    `language_model` knows whether it answers; it is not asked here, as that costs money. `active_sessions`:
+    conversations that were used lately, where *counts_sessions*.
     """
 
     checkpointer: FallbackCheckpointer
@@ -108,6 +111,9 @@ class Monitor:
     is_scanner_required: bool = True
     language_model: Circuit | None = None
     transcript_writer: TranscriptProgress | None = None
+    counts_sessions: bool = False
+    active_sessions: int = 0
+    _sessions_from_s: float = 0.0
     stores: StoreObserver = field(default_factory=StoreObservers)
     status: Status = field(default_factory=Status)
     _logged: dict[str, str | None] = field(default_factory=dict)
@@ -233,6 +239,9 @@ class Monitor:
     def _look_into_database(self) -> int:
         self.database.check()
         with self.database.reading() as session:
+            if self.counts_sessions and time.monotonic() >= self._sessions_from_s:
+                self.active_sessions = count_used_conversations(session, within_s=_ACTIVE_S)
+                self._sessions_from_s = time.monotonic() + _COUNT_S
             return count_without_vectors(session)
 
 

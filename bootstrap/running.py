@@ -22,6 +22,7 @@ from domain.ratings import delete_older
 from indexing.comparing import DocumentComparer
 from ingestion.pipeline import LoadSummary
 from ingestion.policy import ReadingPolicy
+from providers.charts.renderer import ChartRenderer
 from utils.disk import DiskSpace
 from utils.errors import ProblemError
 
@@ -62,7 +63,7 @@ async def start_background(
 
 
 async def start_monitor(
-    stores: Stores, search: Search, agent: Agent, background: Background, disk: DiskSpace
+    stores: Stores, search: Search, agent: Agent, background: Background, disk: DiskSpace, charts: ChartRenderer
 ) -> Monitor:
     """What looks at all of them, after its first look, and the metrics."""
     settings, telemetry = stores.settings, stores.telemetry
@@ -81,13 +82,13 @@ async def start_monitor(
         stores=telemetry.stores,
         disk=disk,
         keeps_turns_on_disk=settings.redis_address is None,
+        counts_sessions=telemetry.sampler is not None,
     )
     await monitor.look()
     run_until_closed(stores.stack, monitor.run())
     if telemetry.sampler:
-        register_metric_sources(
-            telemetry, monitor, list_models(search.model, search.embedder, search.asked, agent.answers)
-        )
+        models = list_models(search.model, search.embedder, search.asked, agent.answers)
+        register_metric_sources(telemetry, monitor, models, charts)
         run_until_closed(stores.stack, telemetry.sampler.run())
     return monitor
 

@@ -121,6 +121,7 @@ async def open_services(
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
         policy, keys = reading_policy(settings, sandbox), make_keyring(settings)
         background = await start_background(stores, search, policy, progress)
+        charts = ChartRenderer(sandbox.start)
         yield Services(
             settings=settings,
             data_folder=stores.folder,
@@ -137,10 +138,10 @@ async def open_services(
             tools=agent.tools,
             data_sources=agent.data_sources,
             uploaded_tables=UploadedTables(settings, stores.database, keys, policy),
-            charts=ChartRenderer(sandbox.start),
+            charts=charts,
             serving=search.serving,
             model=search.model,
-            monitor=await start_monitor(stores, search, agent, background, disk),
+            monitor=await start_monitor(stores, search, agent, background, disk, charts),
             disk=disk,
             upload_space=UploadSpace(disk),
             background=background,

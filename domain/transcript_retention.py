@@ -13,7 +13,7 @@ from domain.db import Database
 from domain.engines import BUSY_TIMEOUT_MS
 from domain.keys import get_tenant
 from domain.models import Conversation, Tenant, Turn, now
-from domain.scoping import every_tenant, scoped, scoped_delete, tenants_with
+from domain.scoping import count_everywhere, every_tenant, scoped, scoped_delete, tenants_with
 from utils.errors import BadInput
 
 DAY_S = 86_400.0
@@ -54,6 +54,12 @@ def list_own_retention_s(session: Session) -> dict[str, float]:
     """The seconds of the tenants that have said them."""
     rows = session.execute(select(Tenant.tenant_id, Tenant.transcript_retention_days))
     return {tenant_id: days * DAY_S for tenant_id, days in rows if days is not None}
+
+
+def count_used_conversations(session: Session, *, within_s: float) -> int:
+    """Those of all tenants that were used in the last seconds."""
+    since = now() - timedelta(seconds=within_s)
+    return count_everywhere(session, Conversation, (Conversation.used_at > since) & Conversation.deleted_at.is_(None))
 
 
 def erase_expired(database: Database, retention: Retention) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from bootstrap.settings_text import texts
-from config import Settings, SettingsError, load_settings
+from config import Settings, SettingsError, list_variables, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = [
@@ -51,6 +52,11 @@ GUIDE = [
     "EMBEDDING_PROVIDER",
     "EMBEDDING_MODEL",
 ]
+MAINTENANCE_GUIDE = {
+    "OPENAI_API_KEY", "OPENAI_MODEL_CHAT", "OPENAI_MODEL_STRUCT", "MAX_SQL_RETRIES", "HEAD_ROWS", "API_HOST",
+    "API_PORT", "SSL_CERT_PATH", "SSL_KEY_PATH", "WORKERS", "DB_POOL_SIZE", "LOG_LEVEL", "STRUCTURED_LOGGING",
+    "PROMETHEUS_ENABLED", "METRICS_PORT", "CACHE_SIZE", "CACHE_TTL", "DATABASE_POOL_SIZE", "OPENAI_MAX_CONCURRENT",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +68,12 @@ def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_every_variable_of_the_guide_is_known_by_its_name() -> None:
     assert set(GUIDE) <= {name.upper() for name in Settings.model_fields}
+    assert set(list_variables()) >= MAINTENANCE_GUIDE
+    settings = load_settings(_env_file=None, openai_api_key=SecretStr("key"))
+    assert (settings.chat_endpoint.model if settings.chat_endpoint else "", settings.max_sql_retries) == (
+        "gpt-4o-mini",
+        3,
+    )
 
 
 @pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)

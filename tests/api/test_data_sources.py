@@ -265,4 +265,15 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
         named = ask(acme, "How many employees are there?", uuid4().hex, bot_id=kind, data_source_id=source_id).json()
         rows = {"columns": ["employees"], "rows": [[count]], "truncated": False, "understood": None}
         assert named["data"] == {"data_source_id": source_id, "sql": sql, **rows}
+    # A query that fails is repaired, and both tries are counted.
+    model_server.configure(
+        plans={"employees": ["DOCUMENTS", "ANSWER"]},
+        replies={
+            "no_such_column": sql,
+            "<table_schema>": "SELECT no_such_column FROM employees",
+            'tool="query_data"': "See [1].",
+        },
+    )
+    again = ask(acme, "How many employees are there?", uuid4().hex, bot_id=kind, data_source_id=source_id).json()
+    assert (again["data"]["rows"], again["metrics"]["sql_attempts"]) == ([[count]], 2)
     assert acme.delete(path).status_code == 204

@@ -7,7 +7,10 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +20,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from datasources.result_csv import write_csv
 from tests.api.test_models import make_keys
 from tests.conftest import PAGE_KEY
+from tests.scrapes import scraped_when
 from tests.security.test_visitors import visitor
-from tests.service import Service, ask, one_document
+from tests.service import Service, ask, free_port, one_document
 
 Json = dict[str, Any]
 BY_STATUS = "How many machines for each status?"
@@ -62,6 +67,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "STATE_ENCRYPTION_KEYS": make_keys(),
         "RATE_LIMIT_ENABLED": "false",
         "CHAT_PAGE_KEY": PAGE_KEY,
+        "PROMETHEUS_ENABLED": "true",
+        "METRICS_PORT": str(free_port()),
         **one_document(folder),
     }
     with Service(folder / "data", **variables).watched() as running:
@@ -219,3 +226,60 @@ def test_a_text_that_a_program_for_tables_would_compute_stays_a_text(plant: Plan
     assert [row[0] for row in said["data"]["rows"]] == ["=2+3", "Valve C3"]
     text = plant.acme.get("/v1/download/data/cells", params={"bot_id": "plant"}).text
     assert [row[0] for row in csv.reader(io.StringIO(text))][1:] == ["'=2+3", "Valve C3"]
+
+
+def test_queries_pictures_and_sessions_are_counted(service: Service, plant: Plant) -> None:
+    ask_plant(plant.acme, BY_STATUS, "counted", data_source_id=plant.plant)
+    port = int(service.variables["METRICS_PORT"])
+    found = scraped_when(port, lambda seen: seen.value("pustaka_active_sessions") > 0)
+    queries = {"store": "data_source", "operation": "query", "outcome": "ok"}
+    assert found.value("pustaka_store_call_duration_seconds_count", **queries) > 0
+    assert found.value("pustaka_charts_total", outcome="ok") > 0
+    assert found.value("pustaka_chart_seconds_total") > 0
+
+
+@pytest.mark.performance
+def test_20_questions_at_once_are_answered_and_health_does_not_wait(service: Service, plant: Plant) -> None:
+    """The guide's suite allows 30 s for five."""
+    with ThreadPoolExecutor(21) as pool:
+        began_s = time.monotonic()
+        asked = [
+            pool.submit(ask_plant, plant.acme, BY_STATUS, f"at-once-{number}", data_source_id=plant.plant)
+            for number in range(20)
+        ]
+        health = pool.submit(lambda: (plant.acme.get("/health").status_code, time.monotonic() - began_s))
+        assert [each.result()["data"]["rows"] for each in asked] == [ROWS] * 20
+        assert time.monotonic() - began_s < 30
+    assert (health.result()[0], health.result()[1] < 5) == (200, True)
+
+
+def test_a_database_that_is_away_is_told_and_the_service_goes_on(service: Service, plant: Plant) -> None:
+    file = Path(service.variables["DATA_SOURCE_DIR"]) / "globex" / "plant.db"
+    source_id = plant.globex.get("/v1/tenant/data-sources").json()["data_sources"][0]["id"]
+    file.rename(file.with_suffix(".away"))
+    said = ask_plant(plant.globex, BY_STATUS, "away", data_source_id=source_id)
+    assert (said["metrics"]["flow"], said["data"], "missing" in said["answer"]) == ("bad", None, True)
+    file.with_suffix(".away").rename(file)
+    assert ask_plant(plant.globex, BY_STATUS, "away", data_source_id=source_id)["data"]["rows"] == ROWS
+
+
+def test_what_the_guide_s_suite_asks_of_the_other_routes(plant: Plant) -> None:
+    acme, anybody = plant.acme, httpx.get(f"{plant.acme.base_url}/", trust_env=False).json()
+    assert (anybody["version"], anybody["docs"], anybody["health"]) == ("1.0.0", "/docs", "/health")
+    assert anybody["message"]
+    assert {"status", "timestamp", "version"} <= set(acme.get("/health").json())
+    for message in ("", "x" * 5_001):  # 400 here, and 5,000 characters: docs/api-conventions.md
+        assert acme.post("/v1/chat", json={"message": message, "session_id": None}).status_code == 400
+    said = ask_plant(acme, BY_STATUS, "suite", data_source_id=plant.plant)
+    assert (said["response"], said["session_id"], said["metrics"]["flow"]) == (said["answer"], "suite", "good")
+    for method, path in (("GET", "/v1/sessions/nothing/artifacts"), ("DELETE", "/v1/sessions/nothing")):
+        assert acme.request(method, path).status_code == 404
+
+
+def test_ten_thousand_rows_as_csv_take_little_memory() -> None:
+    rows = [(number, f"Pump {number}", "Active", number / 7) for number in range(10_000)]
+    tracemalloc.start()
+    written = write_csv(("id", "name", "status", "share"), rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (written.count(b"\r\n"), peak < 10_000_000) == (10_001, True)

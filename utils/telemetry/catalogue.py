@@ -107,11 +107,19 @@ STORE_UP = _gauge("store_up", "1 if all processes reach the store: redis, databa
 STORE_CALLS = _seconds(
     "store_call_duration",
     "Calls to stores: redis (check, limit, runs), database (check, statement), index (check, search), where check is "
-    "the monitor's look; `outcome`: ok, failed. Calls for conversations are those of the checkpointer.",
+    "the monitor's look, and data_source (query), databases of tenants; `outcome`: ok, failed. Calls for conversations "
+    "are those of the checkpointer.",
     "store", "operation", "outcome",
     buckets=_STORE_S,
 )  # fmt: skip
 DATABASE_CONNECTIONS = _gauge("database_connections", "Connections of the SQL pool that are in use.")
+SESSIONS = _gauge(
+    "active_sessions",
+    "Conversations in SQL that were used in the last 15 minutes, counted every 10 s.",
+    mode="livemax",
+)
+CHARTS = _counter("charts", "Pictures of charts that were drawn; `outcome`: ok, failed.", "outcome")
+CHART_SECONDS = _counter("chart_seconds", "Seconds that drawing them took.")
 READY = _gauge("ready", "1 if all processes are ready for turns.", mode="livemin")
 PENDING = _gauge("indexing_pending_passages", "Passages whose vectors are still to come.", mode="livemax")
 TRANSCRIPT_WAITING = _gauge(
