@@ -33,9 +33,10 @@ class ChatState(TypedDict, total=False):
 
     Persisted with the conversation: `messages`, the talk; citations are in an answer's `additional_kwargs`, as plain
     values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
-    standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, and
-    `is_index_whole`: whether all documents were searched. `tool_state`: calls of tools, kept between the steps of a
-    turn. `kept_result`: that of the last turn's question to a data source, see `KeptResult`.
+    standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, `is_index_whole`:
+    whether all documents were searched, and `choices`, one of which the question may mean. `tool_state`: calls of
+    tools, kept between the steps of a turn. `kept_result`: that of the last turn's question to a data source, see
+    `KeptResult`.
     """
 
     messages: Annotated[list[AnyMessage], add_said]
@@ -43,6 +44,7 @@ class ChatState(TypedDict, total=False):
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]
     is_index_whole: Annotated[bool, UntrackedValue(bool)]
+    choices: Annotated[list[str], UntrackedValue(list)]
     tool_state: ToolState | None
     kept_result: dict[str, Any] | None
 

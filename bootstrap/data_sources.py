@@ -40,6 +40,7 @@ from domain.data_sources import (
     find_only_source,
     find_source,
     get_source,
+    list_open_ids,
     store_schema,
 )
 from domain.db import Database
@@ -58,6 +59,7 @@ T = TypeVar("T")
 DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres", "upload": "sqlite"}
 _MOST_ROWS_TOLD = 30  # to people, where rules made the query
 _REPLACED = "Its files were replaced or deleted meanwhile: ask again."
+_MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
 _THREADS = 4  # a database that hangs takes one until its time is over
 
 
@@ -208,16 +210,31 @@ class DataSources:
         """
         return (await self._run(lambda stop: self._prepare(ctx, source_id))).stamp
 
-    async def understands(self, ctx: Principal, question: str) -> bool:
-        """Whether rules understand all of a question to the principal's only data source, see `is_understood`."""
+    async def find_understanding(self, ctx: Principal, question: str) -> list[dict[str, str]]:
+        """Those of the principal's data sources of which rules understand all of a question, see `is_understood`.
 
-        def read(stop: Stop) -> bool:
-            return is_understood(self._prepare(ctx, None), question, self._vocabularies, stop)
+        As arguments of a call; without a name where it has one alone. Eight are looked at, five seconds at most.
+        """
+
+        def list_ids(stop: Stop) -> list[str]:
+            with self._database.reading() as session:
+                return list_open_ids(session, ctx, _MOST_COMPARED)
+
+        ids = await self._run(list_ids)
+        names = await asyncio.gather(*(self._find_name(ctx, question, source_id) for source_id in ids))
+        return [{"data_source": name} if len(ids) > 1 else {} for name in names if name]
+
+    async def _find_name(self, ctx: Principal, question: str, source_id: str) -> str:
+        """The name of the data source where rules understand the question, else ""."""
+
+        def read(stop: Stop) -> str:
+            asked = self._prepare(ctx, source_id)
+            return asked.name if is_understood(asked, question, self._vocabularies, stop) else ""
 
         try:
-            return await self._run(read)
-        except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable):
-            return False
+            return await asyncio.wait_for(self._run(read), _COMPARED_S)
+        except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
+            return ""
 
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:

@@ -134,6 +134,11 @@ def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
     return found[0]
 
 
+def list_open_ids(session: Session, ctx: Principal, limit: int) -> list[str]:
+    """The data sources that answer *ctx*, the oldest first; see `find_source`."""
+    return [each.source_id for each in session.scalars(_open_to(ctx).order_by(DataSourceRow.created_at).limit(limit))]
+
+
 def find_located(session: Session, ctx: Principal, type_: SourceType, location: str) -> DataSourceRow | None:
     """The oldest data source of the tenant at *location*, None where it has none."""
     there = scoped(ctx, DataSourceRow).where(DataSourceRow.type == type_, DataSourceRow.location == location)

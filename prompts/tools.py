@@ -25,6 +25,11 @@ _REJECTED = {
     "es": "Rechazó «{}»: no se ha hecho.",
     "id": "Anda menolak “{}”: tidak dilakukan.",
 }
+_WHICH_SOURCE = {
+    "en": "Several data sources can answer this. Which one do you mean?",
+    "es": "Varias fuentes de datos pueden responder a esto. ¿Cuál quiere decir?",
+    "id": "Beberapa sumber data dapat menjawab ini. Yang mana yang Anda maksud?",
+}
 _TEXTS = {"failed": _FAILED, "unknown": _UNKNOWN, "rejected": _REJECTED}
 
 
@@ -39,6 +44,11 @@ def tell_outcomes(language: str, outcomes: Iterable[tuple[str, str, str]]) -> st
 def _tell(language: str, status: str, name: str, reason: str) -> str:
     said = _TEXTS[status].get(language, _TEXTS[status]["en"]).format(name)
     return f"{said.removesuffix('.')}: {reason}" if reason else said
+
+
+def which_data_source(language: str) -> str:
+    """What asks back where several data sources explain a question equally."""
+    return _WHICH_SOURCE.get(language, _WHICH_SOURCE["en"])
 
 
 def planning_prompt(*, institution: str, instructions: str) -> str:

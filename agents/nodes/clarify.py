@@ -7,7 +7,9 @@ from agents.messages import answer_message, spoken
 from agents.nodes.refuse import headings
 from agents.state import AgentContext, ChatState, end_turn
 from prompts.rag import what_do_you_mean
+from prompts.tools import which_data_source
 from providers.chat.followups import names_no_topic
+from utils.facts.folding import fold
 from utils.language import detect_any_language
 
 MOST_CHOICES = 4
@@ -32,17 +34,27 @@ def join_reply(messages: list[AnyMessage]) -> str:
     return f"{newest.text}: {history[-2].text}" if asked and is_reply else ""
 
 
+def find_choice(messages: list[AnyMessage]) -> tuple[str, str] | None:
+    """The question that was asked back about, and which of the choices the newest message names; None for none."""
+    *history, newest = spoken(messages)
+    asked = history[-1].additional_kwargs.get("clarification") if len(history) > 1 else None
+    said = fold(newest.text).strip(" .!?\"'")
+    choice = next((each for each in (asked or {}).get("choices", ()) if fold(each) == said), None)
+    return (history[-2].text, choice) if choice else None
+
+
 async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Ask what the question is about.
 
-    Reads `messages` and `passages`; adds a question with choices to `messages`, with `answered` false and no citations.
-    Streams one `token`.
+    Reads `messages`, and `choices` or else `passages`; adds a question with choices to `messages`, with
+    `answered` false and no citations. Streams one `token`.
     """
     run = runtime.context
     language = detect_any_language(state["messages"][-1].text)
-    question = what_do_you_mean(language)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
-    choices = headings(hits, MOST_CHOICES)
+    sources = state.get("choices")
+    question = which_data_source(language) if sources else what_do_you_mean(language)
+    choices = sources or headings(hits, MOST_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})
     return end_turn(state, answer_message(text, run.run_id, clarification={"question": question, "choices": choices}))

@@ -1,29 +1,25 @@
 """The step that decides what is used for an answer: tools, the documents, or nothing, where it is small talk."""
 
-from collections.abc import Sequence
 from typing import Literal
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.messages import list_said, spoken
+from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
-from agents.tools.kept_questions import read_kept_question, restrict_to_kept
+from agents.tools.kept_questions import read_kept_question
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.source_call import make_source_call
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
-from agents.tools.tool import Tool, write_arguments
+from agents.tools.tool import write_arguments
 from agents.tools.turn import TurnTools
-from auth.principal import Principal
-from providers.chat.extractive import standalone_question
-from retrieval.search import SearchOptions
 from utils.errors import ProviderError
 from utils.token_usage import read_usage
 
-Next = Literal["tools", "talk", "retrieve", "answer", "refuse"]
-_FEW = 3  # passages by which the documents are compared with a tool
+Next = Literal["tools", "talk", "retrieve", "answer", "refuse", "clarify"]
 _REPEATED = "this very call was made before, and its result is known."
 
 
@@ -63,6 +59,8 @@ def _conclude(decision: Decision, tool_state: ToolState, *, searches: bool) -> C
     }
     if decision.kind == "talk":
         return Command(goto="talk", update=update)
+    if decision.kind == "clarify":
+        return Command(goto="clarify", update={**update, "choices": list(decision.choices)})
     if hits and verdict.is_near:
         return Command(goto="answer", update=update)
     if _is_over(tool_state) or not searches:
@@ -104,7 +102,7 @@ async def _ask(
             pass  # then as where there is no language model
     if tool_state["calls"]:
         return Decision("answer")
-    return _ask_source(state, turn) if turn.data_source_id else await _decide_by_rules(state, run, turn)
+    return _ask_source(state, turn) if turn.data_source_id else await decide_by_rules(state, run, turn)
 
 
 def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
@@ -114,39 +112,8 @@ def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     asked = None
     if kept and kept.source_id == turn.data_source_id:
         asked = read_kept_question(newest.text, kept, names)
-    asked = asked or make_source_call(newest.text, _find_previous(history), names)
+    asked = asked or make_source_call(newest.text, find_previous(history), names)
     return Decision("calls", [asked]) if asked else Decision("answer")
-
-
-async def _decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
-    *history, newest = spoken(state["messages"])
-    question = standalone_question(history, state["query"])
-    options = SearchOptions(run.bot.filters)
-    # Nobody has understood the question: what changes something is only called where the person is asked first.
-    tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    kept = load_kept(state.get("kept_result"))
-    if kept and (call := read_kept_question(newest.text, kept, [each.name for each in tools])):
-        return Decision("calls", [call])
-    if call := await _read_question(newest.text, _find_previous(history), tools, turn.principal):
-        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call])
-    found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
-    return await turn.shared.rules.decide(
-        question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
-    )
-
-
-def _find_previous(history: Sequence[AnyMessage]) -> str:
-    """The question before, "" without one."""
-    return next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
-
-
-async def _read_question(question: str, previous: str, tools: Sequence[Tool], principal: Principal) -> AskedCall | None:
-    """The call of the first tool that understands all of *question*; None where none does."""
-    for tool in tools:
-        arguments = await tool.read_question(principal, question, previous) if tool.read_question else None
-        if arguments is not None:
-            return AskedCall(tool.name, arguments)
-    return None
 
 
 def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> list[Fault]:

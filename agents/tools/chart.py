@@ -9,11 +9,12 @@ from agents.tools.data import (
     OF_LAST_RESULT,
     TIMEOUT_S,
     AskData,
+    FindUnderstanding,
     ReadStamp,
-    UnderstandsData,
     ask_for,
     describe_answer,
     get_kept,
+    pick_source,
     show_answer,
     show_kept,
 )
@@ -48,7 +49,7 @@ _PARAMETERS = {
 }
 
 
-def make_chart_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadStamp) -> Tool:
+def make_chart_tool(ask: AskData, find_understanding: FindUnderstanding, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -73,9 +74,8 @@ def make_chart_tool(ask: AskData, understands: UnderstandsData, read_stamp: Read
             return None
         before = read_chart_words(previous)
         asked = words.question or (before.question if before else previous)
-        if not asked or not await understands(principal, asked):
-            return None
-        return {"question": asked, **({"mark": words.mark} if words.mark else {})}
+        arguments = {"question": asked, **({"mark": words.mark} if words.mark else {})}
+        return await pick_source(find_understanding, principal, arguments) if asked else None
 
     return Tool(
         DRAW_CHART,

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.tools.kept import KeptResult, keep_rows
 from agents.tools.sql_writer import NoQuery
-from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
+from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from datasources.answers.following import tell_followup
@@ -77,13 +77,13 @@ class DataAnswer:
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
 """Asks a question of the principal's data source of this name; None: the only one. The model writes the query; without
 one, rules do."""
-UnderstandsData = Callable[[Principal, str], Awaitable[bool]]
-"""Whether rules understand all of a question to the principal's only data source."""
+FindUnderstanding = Callable[[Principal, str], Awaitable[Sequence[Mapping[str, str]]]]
+"""The principal's data sources of which rules understand all of a question, as arguments that name them."""
 ReadStamp = Callable[[Principal, str], Awaitable[str]]
 """The stamp that the principal's data source of this name has now, see `KeptResult`."""
 
 
-def make_data_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadStamp) -> Tool:
+def make_data_tool(ask: AskData, find_understanding: FindUnderstanding, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -95,8 +95,7 @@ def make_data_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadS
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
-        is_short = len(question) <= LONGEST_QUESTION
-        return {"question": question} if is_short and await understands(principal, question) else None
+        return await pick_source(find_understanding, principal, {"question": question})
 
     return Tool(
         QUERY_DATA,
@@ -108,6 +107,20 @@ def make_data_tool(ask: AskData, understands: UnderstandsData, read_stamp: ReadS
         most_characters=60_000,
         read_question=read_question,
     )
+
+
+async def pick_source(
+    find: FindUnderstanding, principal: Principal, arguments: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """*arguments* with the data source whose words explain all of their question; None where none's do.
+
+    Raises:
+        AsksBack: those of several do.
+    """
+    found = await find(principal, arguments["question"]) if len(arguments["question"]) <= LONGEST_QUESTION else ()
+    if len(found) > 1:
+        raise AsksBack("data_source", [each["data_source"] for each in found], arguments)
+    return {**arguments, **found[0]} if found else None
 
 
 async def get_kept(call: ToolCall, read_stamp: ReadStamp) -> KeptResult:

@@ -30,6 +30,15 @@ class ToolFailed(Exception):
     """A call did not work; the message is for the model and for whoever asked: short, and without secrets."""
 
 
+class AsksBack(Exception):
+    """A question may mean several things: which of *choices* the argument *name* is, beside the other *arguments*, the
+    person has to say."""
+
+    def __init__(self, name: str, choices: Sequence[str], arguments: Mapping[str, Any]) -> None:
+        super().__init__(f"{name}: {', '.join(choices)}")
+        self.name, self.choices, self.arguments = name, choices, arguments
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """One call of a tool.
@@ -82,7 +91,7 @@ class Tool:
         most_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
         read_question: the arguments for a question that it understands as a whole, None for any other; it is also given
             the question before, "" without one. Where there is no language model, it is asked before the documents are
-            searched.
+            searched. Raises `AsksBack` where the person has to choose.
     """
 
     name: str

@@ -134,6 +134,17 @@ def test_a_data_source_that_is_named_answers_alone_and_gives_its_rows(service: S
     assert acme.post("/v1/chat", json={**body, "data_source_id": plant.staff}, headers=once).status_code == 422
 
 
+def test_of_data_sources_that_explain_a_question_equally_the_person_chooses(plant: Plant) -> None:
+    acme, globex = plant.acme, plant.globex
+    asked = ask_plant(acme, BY_STATUS, "choose")
+    assert (asked["answered"], asked["clarification"]["choices"], asked["data"]) == (False, ["Plant", "Staff"], None)
+    assert "Several data sources" in asked["answer"]
+    chosen = ask_plant(acme, "staff", "choose")
+    assert (chosen["data"]["data_source_id"], chosen["data"]["rows"]) == (plant.staff, ROWS)
+    assert ask_plant(globex, BY_STATUS, "choose")["data"]["rows"] == ROWS  # it has one alone
+    assert ask_plant(globex, "Staff", "choose")["data"] is None
+
+
 def test_a_follow_up_is_about_the_last_result_of_its_own_conversation(plant: Plant) -> None:
     acme, globex = plant.acme, plant.globex
     first = ask_plant(acme, BY_STATUS, "follow", data_source_id=plant.plant)

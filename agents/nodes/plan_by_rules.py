@@ -1,0 +1,67 @@
+"""How the next step is decided without a language model: by what tools understand and by their descriptions."""
+
+from collections.abc import Sequence
+
+from langchain_core.messages import AnyMessage, HumanMessage
+
+from agents.messages import spoken
+from agents.nodes.clarify import find_choice
+from agents.state import AgentContext, ChatState
+from agents.tools.kept import load_kept
+from agents.tools.kept_questions import read_kept_question, restrict_to_kept
+from agents.tools.planner import AskedCall, Decision
+from agents.tools.tool import AsksBack, Tool
+from agents.tools.turn import TurnTools
+from auth.principal import Principal
+from providers.chat.extractive import standalone_question
+from retrieval.search import SearchOptions
+
+_FEW = 3  # passages by which the documents are compared with a tool
+
+
+async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
+    """A call of a tool that understands the whole question, or whose description fits it best; else the documents."""
+    *history, newest = spoken(state["messages"])
+    # Nobody has understood the question: what changes something is only called where the person is asked first.
+    tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
+    kept = load_kept(state.get("kept_result"))
+    if kept and (call := read_kept_question(newest.text, kept, [each.name for each in tools])):
+        return Decision("calls", [call])
+    asked, choice = find_choice(state["messages"]) or (newest.text, "")
+    try:
+        call = await _read_question(asked, find_previous(history), choice, tools, turn.principal)
+    except AsksBack as exc:
+        return Decision("clarify", choices=exc.choices)
+    if call:
+        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call])
+    question = standalone_question(history, state["query"])
+    options = SearchOptions(run.bot.filters)
+    found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
+    return await turn.shared.rules.decide(
+        question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
+    )
+
+
+def find_previous(history: Sequence[AnyMessage]) -> str:
+    """The question before, "" without one."""
+    return next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
+
+
+async def _read_question(
+    question: str, previous: str, choice: str, tools: Sequence[Tool], principal: Principal
+) -> AskedCall | None:
+    """The call of the first tool that understands all of *question*; None where none does.
+
+    Raises:
+        AsksBack: it may mean several things, of which *choice* is none.
+    """
+    for tool in tools:
+        try:
+            arguments = await tool.read_question(principal, question, previous) if tool.read_question else None
+        except AsksBack as exc:
+            if choice not in exc.choices:
+                raise
+            arguments = {**exc.arguments, exc.name: choice}
+        if arguments is not None:
+            return AskedCall(tool.name, arguments)
+    return None
