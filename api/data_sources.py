@@ -50,8 +50,8 @@ _Uri = Annotated[
     SecretStr,
     AfterValidator(_check_uri),
     Field(
-        description="postgresql://user:password@host:5432/database?sslmode=require, or sqlite:///file.db of the "
-        "folder that the operator has for the tenant. Stored encrypted, and never shown."
+        description="postgresql://user:password@host:5432/database?sslmode=require, mysql://… likewise, or "
+        "sqlite:///file.db of the folder that the operator has for the tenant. Stored encrypted, and never shown."
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
 ]
@@ -94,7 +94,7 @@ class SourceIn(Strict):
     """A new data source."""
 
     name: Name = Field(examples=["Maintenance"])
-    type: Literal["postgresql", "sqlite"]
+    type: Literal["postgresql", "mysql", "sqlite"]
     uri: _Uri
     description: Text = ""
 

@@ -56,7 +56,12 @@ from utils.validation import refuse_field
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-DIALECTS: dict[SourceType, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres", "upload": "sqlite"}
+DIALECTS: dict[SourceType, Dialect] = {
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "mysql": "mysql",
+    "upload": "sqlite",
+}
 _MOST_ROWS_TOLD = 30  # to people, where rules made the query
 _REPLACED = "Its files were replaced or deleted meanwhile: ask again."
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at

@@ -2,7 +2,6 @@
 
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,17 +10,20 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from datasources.errors import SourceUnavailable
+from datasources.mysql import MysqlAddress, MysqlSource
 from datasources.postgres import PostgresAddress, PostgresSource
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from utils.reach import AddressRefused, Reach
 
 LONGEST_URI = 2_000
+_ServerAddress = tuple[str, int, str, str, str, str]  # host, port, database, user, password, sslmode
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 _POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_MYSQL_SCHEMES = ("mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_DEFAULT_PORT = 5432
-_POSTGRES_FORM = "Has to be like postgresql://user:password@host:5432/database, percent-encoded where needed."
+_SERVER_FORM = "Has to be like {}://user:password@host:{}/database, percent-encoded where needed."
+_POSTGRES_FORM, _MYSQL_FORM = _SERVER_FORM.format("postgresql", 5432), _SERVER_FORM.format("mysql", 3306)
 _SQLITE_FORM = "Has to be like sqlite:///machines.db, a file in the folder that the operator has for this tenant."
 
 
@@ -48,16 +50,21 @@ def parse_address(uri: str, places: SourcePlaces) -> tuple[str, str, DataSource]
     except (ArgumentError, ValueError):
         url = None
     if url is not None and url.drivername in _POSTGRES_SCHEMES:
-        return _parse_postgres(url, places.reach)
+        address, location = _parse_server(url, places.reach, 5432, _POSTGRES_FORM)
+        return "postgresql", location, PostgresSource(PostgresAddress(*address), partial(_find_address, places.reach))
+    if url is not None and url.drivername in _MYSQL_SCHEMES:
+        address, location = _parse_server(url, places.reach, 3306, _MYSQL_FORM)
+        return "mysql", location, MysqlSource(MysqlAddress(*address), partial(_find_address, places.reach))
     if url is not None and url.drivername == "sqlite":
         return _parse_sqlite(url, places.folder)
-    raise AddressInvalid(f"{_POSTGRES_FORM} Or: {_SQLITE_FORM}")
+    raise AddressInvalid(f"{_POSTGRES_FORM} Or: {_MYSQL_FORM} Or: {_SQLITE_FORM}")
 
 
-def _parse_postgres(url: URL, reach: Reach) -> tuple[str, str, DataSource]:
-    host, port = url.host or "", url.port or _DEFAULT_PORT
+def _parse_server(url: URL, reach: Reach, usual_port: int, form: str) -> tuple[_ServerAddress, str]:
+    """What leads to a database on a server, and what of it people may see."""
+    host, port = url.host or "", url.port or usual_port
     if not (_HOST.fullmatch(host) and 0 < port < 65_536 and url.database and url.username and url.password):
-        raise AddressInvalid(_POSTGRES_FORM)
+        raise AddressInvalid(form)
     query = dict(url.query)
     sslmode = query.pop("sslmode", "prefer")
     # Others name files of the server, or another server than the one that was checked.
@@ -68,11 +75,9 @@ def _parse_postgres(url: URL, reach: Reach) -> tuple[str, str, DataSource]:
             _find_address(reach, "127.0.0.1" if host.lower().endswith("localhost") else host, port)
         except SourceUnavailable as exc:
             raise AddressInvalid(str(exc)) from None
-    password = str(url.password)
-    address = PostgresAddress(host, port, url.database, url.username, password, str(sslmode))
     shown_host = f"[{host}]" if ":" in host else host
-    find: Callable[[str, int], str] = partial(_find_address, reach)
-    return "postgresql", f"{shown_host}:{port}/{url.database}"[:500], PostgresSource(address, find)
+    address = host, port, url.database, url.username, str(url.password), str(sslmode)
+    return address, f"{shown_host}:{port}/{url.database}"[:500]
 
 
 def _find_address(reach: Reach, host: str, port: int) -> str:

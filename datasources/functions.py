@@ -6,7 +6,7 @@ out of short ones (`repeat`, `printf`, `lpad`, `group_concat`) is left out: no t
 
 from typing import Literal
 
-Dialect = Literal["sqlite", "postgres"]
+Dialect = Literal["sqlite", "postgres", "mysql"]
 
 _COMMON = """
 abs avg cast coalesce count cume_dist dense_rank first_value lag last_value lead length lower ltrim max min nth_value
@@ -18,6 +18,13 @@ age bool_and bool_or ceil char_length concat corr date_part date_trunc extract f
 make_date mode percentile_cont percentile_disc position right sign split_part stddev stddev_pop stddev_samp strpos
 to_char trunc var_pop var_samp variance
 """
+_MYSQL = """
+adddate ceil ceiling char_length concat curdate current_date current_time current_timestamp curtime date date_add
+date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear extract floor greatest hour if ifnull instr
+last_day least left locate makedate microsecond minute mod month monthname now pow power quarter right second sign sqrt
+std stddev stddev_pop stddev_samp str_to_date strcmp subdate substring_index time timestamp timestampadd timestampdiff
+to_days trunc truncate unix_timestamp utc_date utc_timestamp var_pop var_samp variance week weekday weekofyear year
+"""
 _KEYWORDS = """
 all and any as between by case cube distinct else end escape except exists filter from group grouping having ilike in
 inner intersect interval is join like limit materialized not offset on or order over partition rollup select sets
@@ -26,8 +33,9 @@ similar then union using when where with within
 FUNCTIONS: dict[Dialect, frozenset[str]] = {
     "sqlite": frozenset([*_COMMON.split(), *_SQLITE.split()]),
     "postgres": frozenset([*_COMMON.split(), *_POSTGRES.split()]),
+    "mysql": frozenset([*_COMMON.split(), *_MYSQL.split()]),
 }
 KEYWORDS = frozenset(_KEYWORDS.split())
 """Words that stand before a parenthesis without being called."""
-TYPES = frozenset({"char", "decimal", "numeric", "varchar", "timestamp", "timestamptz", "time"})
+TYPES = frozenset({"char", "datetime", "decimal", "numeric", "varchar", "timestamp", "timestamptz", "time"})
 """Types that take a length, as varchar(20)."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import sqlglot
 from sqlglot import TokenType, exp
+from sqlglot.dialects.mysql import MySQL
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel, SqlglotError
 
@@ -21,7 +22,7 @@ from datasources.functions import FUNCTIONS, KEYWORDS, TYPES, Dialect
 from datasources.syntax import CASTS, GROWING, NODES, SELECT_ARGS, TABLE_ARGS
 
 LONGEST_QUERY = 10_000  # characters
-DEFAULT_SCHEMA: dict[Dialect, str] = {"sqlite": "main", "postgres": "public"}
+DEFAULT_SCHEMA: dict[Dialect, str] = {"sqlite": "main", "postgres": "public", "mysql": "main"}
 _MOST_TOKENS, _DEEPEST = 2_000, 16
 _MOST_NODES, _MOST_TABLES, _MOST_GROWING = 4_000, 12, 8
 _LONGEST_NAME = 63  # bytes: PostgreSQL cuts longer ones
@@ -42,9 +43,18 @@ class _Sqlite(SQLite):
         IDENTIFIERS = ["`", '"', ("[", "]")]  # noqa: RUF012 # as sqlglot declares it
 
 
+class _MySql(MySQL):
+    """MySQL with names also in double quotes, as other databases have them; see `_is_text`."""
+
+    class Tokenizer(MySQL.Tokenizer):
+        QUOTES = ["'"]  # noqa: RUF012 # as sqlglot declares it
+        IDENTIFIERS = ["`", '"']  # noqa: RUF012 # likewise
+
+
 _DIALECTS: dict[Dialect, type[sqlglot.Dialect]] = {
     "sqlite": _Sqlite,
     "postgres": sqlglot.Dialect.get_or_raise("postgres").__class__,
+    "mysql": _MySql,
 }
 
 
@@ -91,6 +101,8 @@ def make_table_query(
         # and tell of them by failing.
         if dialect == "sqlite":
             query.set("limit", exp.Limit(expression=exp.Neg(this=exp.Literal.number(1))))
+        elif dialect == "mysql":
+            query.set("limit", exp.Limit(expression=exp.Literal.number(2**64 - 1)))
         query.set("offset", exp.Offset(expression=exp.Literal.number(0)))
     return query
 
@@ -115,7 +127,7 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
     for placeholder in found:
         name = str(placeholder.this).removeprefix("user_")
         value = "" if user is None else user.get(name)
-        if value is None or "\0" in value:
+        if value is None or "\0" in value or (dialect == "mysql" and "\\" in value):
             raise QueryRefused(f"The rows you may see depend on your {name!r}, which is not known.")
         placeholder.replace(exp.Literal.string(value))
     _check_nodes(statement, dialect)
@@ -130,7 +142,7 @@ def check_row_filter(row_filter: str, dialect: Dialect, columns: Sequence[str]) 
     Raises:
         QueryRefused: it cannot; the text says why.
     """
-    fold = _lower if dialect == "sqlite" else str
+    fold = str if dialect == "postgres" else _lower
     known = {fold(each) for each in columns}
     condition = parse_row_filter(row_filter, None, dialect)
     for column in condition.find_all(exp.Column):
@@ -158,6 +170,9 @@ def parse_query(sql: str, dialect: Dialect) -> exp.Expr:
     """
     if len(sql) > LONGEST_QUERY or _UNWRITABLE.search(sql):
         raise QueryRefused(f"A query has at most {LONGEST_QUERY:,} characters, none of which is a control character.")
+    if dialect == "mysql" and "\\" in sql:
+        # What it means hangs on the server's sql_mode: it could end a text elsewhere than it ends here.
+        raise QueryRefused("A backslash is not allowed: a quotation mark in a text is written twice.")
     try:
         _check_tokens(sql, dialect)
         statements = [each for each in sqlglot.parse(sql, dialect=_DIALECTS[dialect]) if each is not None]
@@ -262,7 +277,7 @@ class _TableResolver:
         self, dialect: Dialect, access: Access, user: Attributes, stored_as: Mapping[TableName, TableName]
     ) -> None:
         self._dialect, self._user, self._stored_as = dialect, user, stored_as
-        self._fold: Callable[[str], str] = _lower if dialect == "sqlite" else str
+        self._fold: Callable[[str], str] = str if dialect == "postgres" else _lower
         self._access = {(self._fold(schema), self._fold(name)): (schema, name) for schema, name in access}
         self._allowed = access
         self._tables: list[tuple[exp.Table, TableName]] = []
@@ -326,7 +341,7 @@ class _TableResolver:
             column.set("catalog", None)
             if isinstance(column.this, exp.Star) or self._fold(column.name) in self._columns:
                 continue
-            if self._dialect == "sqlite" and _is_text(column):
+            if self._dialect != "postgres" and _is_text(column):
                 column.replace(exp.Literal.string(column.name))
             else:
                 readable = ", ".join(sorted(self._columns)[:40])
@@ -343,7 +358,7 @@ class _TableResolver:
 
 
 def _is_text(column: exp.Column) -> bool:
-    """Whether it stands where a text is compared, in double quotes, as SQLite and those who write for it take it.
+    """Whether it stands where a text is compared, in double quotes, as SQLite, MySQL and who writes for them take it.
 
     Not elsewhere: for a misspelt column, its name would be given in each row.
     """

@@ -29,6 +29,13 @@ NODES: dict[type[exp.Expr], str] = {
     exp.Right: "right", exp.Sign: "sign", exp.Initcap: "initcap", exp.SplitPart: "split_part",
     exp.Stddev: "stddev", exp.StddevPop: "stddev_pop", exp.StddevSamp: "stddev_samp", exp.Variance: "variance",
     exp.VariancePop: "var_pop", exp.PercentileCont: "percentile_cont", exp.PercentileDisc: "percentile_disc",
+    exp.Year: "year", exp.Month: "month", exp.Day: "day", exp.DayOfMonth: "dayofmonth", exp.DayOfWeek: "dayofweek",
+    exp.DayOfYear: "dayofyear", exp.Hour: "hour", exp.Minute: "minute", exp.Second: "second", exp.Quarter: "quarter",
+    exp.Week: "week", exp.WeekOfYear: "weekofyear", exp.Dayname: "dayname", exp.LastDay: "last_day",
+    exp.DateDiff: "datediff", exp.TimestampDiff: "timestampdiff", exp.TimestampAdd: "timestampadd",
+    exp.DateAdd: "date_add", exp.DateSub: "date_sub", exp.TsOrDsToDate: "date", exp.StrToDate: "str_to_date",
+    exp.Timestamp: "timestamp", exp.Pow: "pow", exp.Sqrt: "sqrt", exp.IntDiv: "mod",
+    exp.SubstringIndex: "substring_index", exp.UtcDate: "utc_date", exp.UtcTimestamp: "utc_timestamp",
     exp.Mode: "mode", exp.Corr: "corr", exp.LogicalAnd: "bool_and", exp.LogicalOr: "bool_or", exp.Trunc: "trunc",
 }  # fmt: skip
 """What is not here is refused."""
@@ -43,6 +50,6 @@ _T = exp.DataType.Type
 CASTS = frozenset(
     {
         _T.BIGINT, _T.INT, _T.SMALLINT, _T.TINYINT, _T.DECIMAL, _T.DOUBLE, _T.FLOAT, _T.TEXT, _T.VARCHAR, _T.CHAR,
-        _T.BOOLEAN, _T.DATE, _T.TIME, _T.TIMESTAMP, _T.TIMESTAMPTZ, _T.INTERVAL,
+        _T.BOOLEAN, _T.DATE, _T.TIME, _T.TIMESTAMP, _T.TIMESTAMPTZ, _T.DATETIME, _T.INTERVAL,
     }
 )  # fmt: skip

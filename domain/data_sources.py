@@ -28,7 +28,7 @@ from utils.errors import Conflict, Forbidden, NotFound, NotReady
 
 logger = logging.getLogger(__name__)
 
-SourceType = Literal["postgresql", "sqlite", "upload"]
+SourceType = Literal["postgresql", "mysql", "sqlite", "upload"]
 UPLOAD: SourceType = "upload"  # files whose tables the service itself keeps in an SQLite file
 _KEPT_HERE = ("sqlite", "upload")  # whose address is no secret
 MOST_SOURCES = 100  # of a tenant

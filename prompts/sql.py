@@ -10,13 +10,15 @@ from prompts.rag import escape_delimiters
 NO_QUERY = "NO_QUERY"
 """What a model replies, with a reason behind it, where no query answers the question."""
 
-_DIALECTS = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+_DIALECTS = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mysql": "MySQL"}
 _BEGINS = re.compile(r"^[ \t]*+(?:SELECT|WITH)\b", re.IGNORECASE | re.MULTILINE)
 _THOUGHTS = re.compile(r"\A\s*+<think>.*?</think>", re.DOTALL)
 _LONGEST_ERROR, _LONGEST_REASON = 600, 200  # characters
 
 
-def sql_prompt(schema: str, *, dialect: Literal["sqlite", "postgres"], functions: Collection[str], today: date) -> str:
+def sql_prompt(
+    schema: str, *, dialect: Literal["sqlite", "postgres", "mysql"], functions: Collection[str], today: date
+) -> str:
     """The rules and the tables by which a model writes one query; the question follows in a message of its own."""
     return f"""You write one query in the SQL of {_DIALECTS[dialect]} that answers the question of a person, in whatever
 language it is asked.

@@ -13,10 +13,17 @@ from domain.db import Database, open_database
 from tests.examples import register_profiles
 from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed
-from tests.servers.fixtures import database_uri, migrated_template, migrated_uri, postgres, redis_cluster
+from tests.servers.fixtures import database_uri, mariadb, migrated_template, migrated_uri, postgres, redis_cluster
 from tests.service import Library, Service, assert_nothing_held_the_loop, fingerprint, library_in
 
-__all__ = ["database_uri", "migrated_template", "migrated_uri", "postgres", "redis_cluster"]  # fixtures of all tests
+__all__ = [
+    "database_uri",
+    "mariadb",
+    "migrated_template",
+    "migrated_uri",
+    "postgres",
+    "redis_cluster",
+]  # fixtures of all tests
 
 # What checks the SBOM brings it, no server has it, and its import builds grammars for a second: jsonschema would do so.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # as the import system wants it

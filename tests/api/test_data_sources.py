@@ -145,7 +145,10 @@ def test_a_source_is_added_tested_read_opened_changed_and_deleted(
         ("postgresql://u:s3cret-pw@a,b/d", "postgresql://user:password@host"),
         ("postgresql://u@h/d", "postgresql://user:password@host"),
         ("postgresql://u:s3cret-pw@h:x/d", "postgresql://user:password@host"),
-        ("mysql://u:s3cret-pw@h/d", "postgresql://user:password@host"),
+        ("mysql://u:s3cret-pw@10.0.0.1/d", "DATA_SOURCE_NETWORKS"),
+        ("mysql://u:s3cret-pw@h/d?ssl_ca=/etc/passwd", "no parameter but sslmode"),
+        ("mysql://u:s3cret-pw@/d", "mysql://user:password@host"),
+        ("mysql+mysqldb://u:s3cret-pw@h/d", "mysql://user:password@host"),
         ("postgresql+psycopg2://u:s3cret-pw@h/d", "postgresql://user:password@host"),
         ("s3cret-pw", "postgresql://user:password@host"),
         ("postgresql://u:s3cret-pw@h/d\n", "postgresql://user:password@host"),
@@ -157,7 +160,7 @@ def test_an_address_that_may_not_be_is_refused_without_being_repeated(
     tenants: tuple[httpx.Client, httpx.Client], uri: str, detail: str
 ) -> None:
     acme = tenants[0]
-    type_ = "sqlite" if uri.startswith("sqlite") else "postgresql"
+    type_ = next((kind for kind in ("sqlite", "mysql") if uri.startswith(kind)), "postgresql")
     made = acme.post(SOURCES, json={"name": "Wrong", "type": type_, "uri": uri})
     if made.status_code == 201:  # what only a connection tells
         path = f"{SOURCES}/{made.json()['id']}"

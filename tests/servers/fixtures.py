@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.domain.records import two_tenants
+from tests.servers.mariadb import MariadbServer, run_mariadb
 from tests.servers.postgres import PostgresServer, run_postgres
 from tests.servers.redis import PASSWORD, RedisCluster
 
@@ -14,6 +15,12 @@ from tests.servers.redis import PASSWORD, RedisCluster
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """PostgreSQL, running; a test takes a database of its own from it and does not stop it."""
     yield from run_postgres(tmp_path_factory.mktemp("postgres"))
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
+    """MariaDB, or MySQL, running; a test takes a database of its own from it."""
+    yield from run_mariadb(tmp_path_factory.mktemp("mariadb"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,271 @@
+"""MySQL and MariaDB, and the second wall for them: a transaction that only reads, and what the login may do."""
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pymysql
+from pymysql.constants import ER
+from pymysql.cursors import SSCursor
+
+from datasources.access import Access, Attributes, TableName
+from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.functions import Dialect
+from datasources.guard import check_query
+from datasources.mysql_schema import read_tables, sample_table
+from datasources.results import QueryLimits, Result, collect
+from datasources.schema import Schema, SchemaLimits
+from datasources.stopping import Stop
+
+CONNECT_S = 5
+_GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
+_SELECT = re.compile(r"(?:SELECT|WITH)\b", re.IGNORECASE)
+_OF_SUPERUSERS = re.compile(r"\b(?:SUPER|FILE|SHUTDOWN|CREATE USER|SYSTEM_USER)\b")
+_OF_WRITERS = re.compile(r"\b(INSERT|UPDATE|DELETE|DROP|ALTER|CREATE|ALL PRIVILEGES)\b")
+_SUPERUSER = (
+    "The login of this data source may administer the server, or write files there: give it one that only reads."
+)
+# 1698: it takes none by password; 1251, 2054, 2059: its way of taking one is not known here.
+_WRONG_LOGIN = (ER.ACCESS_DENIED_ERROR, 1698, 1251, 2054, 2059)
+_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT, ER.QUERY_INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlAddress:
+    """Where a database is, and who opens it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+    sslmode: str = "prefer"
+
+
+class MysqlSource:
+    """A database on a server. *find_address* gives the address of a host and port that may be connected to.
+
+    Not the system's resolver: what it says may change between the check and the connection. Tables are named without
+    their database: a source is one.
+    """
+
+    dialect: Dialect = "mysql"
+
+    def __init__(self, address: MysqlAddress, find_address: Callable[[str, int], str]) -> None:
+        self._address, self._find_address = address, find_address
+
+    def check(self, stop: Stop) -> list[str]:
+        """As `DataSource.check`."""
+        with self._open(QueryLimits().seconds, stop) as connection, _translating_all():
+            grants = _read_grants(connection)
+        told = "The login may write: nothing does, but one that may only read is safer."
+        return [told] if any(_OF_WRITERS.search(privileges) for privileges, _ in grants) else []
+
+    def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
+        """As `DataSource.read_schema`."""
+        with self._open(limits.seconds, stop) as connection:
+            with _translating_all():
+                tables = read_tables(connection, limits)
+            complete = len(tables) <= limits.tables
+            found = tables[: limits.tables]
+            for place, table in enumerate(found):
+                # A table that cannot be read, or for which there is no time, has no samples.
+                with suppress(pymysql.MySQLError):
+                    found[place] = sample_table(connection, self._address.database, table, limits)
+                if not connection.open or stop.is_stopped:
+                    break
+        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
+
+    def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
+        """As `DataSource.run`."""
+        stored_as = name_tables(access, self._address.database)
+        checked = check_query(sql, "mysql", access, user, most_rows=limits.rows + 1, stored_as=stored_as)
+        return self.execute(checked, limits, stop)
+
+    def execute(self, sql: str, limits: QueryLimits, stop: Stop) -> Result:
+        """What *sql* gives behind the second wall alone: which tables and columns, the rights of the login say.
+
+        Raises:
+            QueryFailed: the server refused it, or it took too long.
+            SourceUnavailable: the database cannot be used.
+        """
+        if not _SELECT.match(sql.lstrip()):
+            raise QueryFailed("Only a SELECT can be run.")
+        with self._open(limits.seconds, stop) as connection, _translating(limits.seconds, stop):
+            cursor = connection.cursor(SSCursor)
+            cursor.execute(sql)
+            columns = [each[0] for each in cursor.description or ()]
+            result = collect(sql, columns, cursor.fetchmany, limits)
+            if result.truncated:
+                self._kill(connection.thread_id())  # else all that is left would be read
+                with suppress(pymysql.MySQLError):
+                    cursor.close()
+            else:
+                cursor.close()
+            return result
+
+    @contextmanager
+    def _open(self, seconds: float, stop: Stop) -> Iterator["pymysql.Connection[Any]"]:
+        connection, copy = self._connect(seconds)
+        try:
+            with closing(copy), stop.ending(lambda: self._end(connection.thread_id(), copy), seconds + 1):
+                with _translating_all():
+                    _prepare_session(connection, seconds)
+                    grants = _read_grants(connection)
+                if any(map(_is_of_superuser, grants)):
+                    raise SourceUnavailable(_SUPERUSER)
+                yield connection
+        finally:
+            with suppress(pymysql.MySQLError, OSError):
+                connection.close()
+
+    def _connect(self, seconds: float) -> tuple["pymysql.Connection[Any]", socket.socket]:
+        """A connection, and its socket once more, by which it can be cut from another thread."""
+        to, where = self._address, f"{self._address.host}:{self._address.port}"
+        address = self._find_address(to.host, to.port)
+        connection = pymysql.Connection(
+            host=to.host,  # for the name in its certificate; the socket is ours
+            port=to.port,
+            user=to.user,
+            password=to.password.encode(),
+            database=to.database,
+            charset="utf8mb4",
+            autocommit=None,
+            local_infile=False,
+            read_timeout=seconds + 2 * _GRACE_S,
+            write_timeout=CONNECT_S,
+            program_name="pustaka",
+            defer_connect=True,
+            **_choose_tls(to.sslmode),
+        )
+        try:
+            own = socket.create_connection((address, to.port), CONNECT_S)
+            copy = own.dup()
+            try:
+                own.settimeout(CONNECT_S)
+                connection.connect(own)
+            except BaseException:
+                copy.close()
+                own.close()
+                raise
+        except (pymysql.MySQLError, OSError, ValueError) as exc:  # its words may hold the login
+            raise SourceUnavailable(f"MySQL at {where} {_describe_refusal(exc)}") from None
+        return connection, copy
+
+    def _end(self, thread_id: int, copy: socket.socket) -> None:
+        """Cancel on the server what runs; where it does not listen, let whoever waits for it wait no more."""
+        if not self._kill(thread_id):
+            with suppress(OSError):
+                copy.shutdown(socket.SHUT_RDWR)
+
+    def _kill(self, thread_id: int) -> bool:
+        """End the query of another connection of this login; whether the server was told to."""
+        try:
+            connection, copy = self._connect(_GRACE_S)
+        except SourceUnavailable:
+            return False
+        with closing(copy), closing(connection):
+            try:
+                connection.cursor().execute(f"KILL QUERY {thread_id:d}")
+            except pymysql.MySQLError as exc:
+                return bool(exc.args[:1] == (ER.NO_SUCH_THREAD,))
+        return True
+
+
+def name_tables(access: Access, database: str) -> dict[TableName, TableName]:
+    """What the tables are called on the server."""
+    return {name: (database, name[1]) for name in access}
+
+
+def _choose_tls(sslmode: str) -> dict[str, Any]:
+    if sslmode == "disable":
+        return {"ssl_disabled": True}
+    if sslmode in ("allow", "prefer"):
+        return {}
+    return {"ssl": _make_context(sslmode)}
+
+
+@cache
+def _make_context(sslmode: str) -> ssl.SSLContext:
+    """Made once: to read all certificates takes longer than to connect."""
+    context = ssl.create_default_context()
+    context.check_hostname = sslmode == "verify-full"
+    if sslmode == "require":
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _describe_refusal(error: Exception) -> str:
+    code = error.args[0] if error.args else 0
+    if code in _WRONG_LOGIN:
+        return "does not take this user and password."
+    if code in (ER.BAD_DB_ERROR, ER.DBACCESS_DENIED_ERROR):
+        return "has no such database, or none that this user may read."
+    if isinstance(error, ssl.SSLError) or "SSL" in str(error) or "certificate" in str(error):
+        return "cannot be reached by TLS as sslmode says."
+    return "does not answer."
+
+
+def _prepare_session(connection: "pymysql.Connection[Any]", seconds: float) -> None:
+    is_mariadb = "mariadb" in connection.get_server_info().lower()
+    settings: Mapping[str, str] = {
+        "sql_mode": "'ONLY_FULL_GROUP_BY,ERROR_FOR_DIVISION_BY_ZERO'",  # as the guard writes: backticks, || is OR
+        "lock_wait_timeout": "2",
+        "innodb_lock_wait_timeout": "2",
+        "net_write_timeout": str(int(seconds) + 10),
+        "wait_timeout": str(int(seconds) + 60),
+        "group_concat_max_len": "10000",
+        **(
+            {"max_statement_time": f"{seconds:g}", "max_session_mem_used": "500000000"}
+            if is_mariadb
+            else {"max_execution_time": str(max(1, int(seconds * 1000)))}
+        ),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
+        cursor.execute("SET SESSION TRANSACTION READ ONLY")
+        cursor.execute("START TRANSACTION READ ONLY")
+
+
+def _read_grants(connection: "pymysql.Connection[Any]") -> list[tuple[str, str]]:
+    """What the login may do, and on what: ("GRANT SELECT", "`plant`.* TO `reader`@`%`")."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW GRANTS")
+        parts = [str(row[0]).partition(" ON ") for row in cursor.fetchall()]
+    return [(privileges, rest) for privileges, _, rest in parts]
+
+
+def _is_of_superuser(grant: tuple[str, str]) -> bool:
+    privileges, rest = grant
+    is_all = "ALL PRIVILEGES" in privileges and rest.startswith("*.*")
+    return is_all or _OF_SUPERUSERS.search(privileges) is not None
+
+
+@contextmanager
+def _translating(seconds: float, stop: Stop) -> Iterator[None]:
+    try:
+        yield
+    except (pymysql.MySQLError, ValueError, OverflowError) as exc:
+        if stop.is_stopped:
+            raise QueryFailed("The query was cancelled.") from exc
+        code = exc.args[0] if exc.args else 0
+        if code in _TOO_LONG or (isinstance(exc, pymysql.OperationalError) and 2000 <= int(code) < 3000):
+            raise QueryFailed(f"The query took more than {seconds:g} seconds, or its connection ended.") from exc
+        raise QueryFailed(f"MySQL: {_describe(exc)}.") from exc
+
+
+@contextmanager
+def _translating_all() -> Iterator[None]:
+    try:
+        yield
+    except pymysql.MySQLError as exc:
+        raise SourceUnavailable(f"MySQL: {_describe(exc)}.") from exc
+
+
+def _describe(error: Exception) -> str:
+    return str(error.args[1] if len(error.args) > 1 else type(error).__name__).rstrip(".")
