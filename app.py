@@ -42,6 +42,7 @@ from api.services import running_services
 from api.sessions import sessions_blueprint
 from api.tasks import tasks_blueprint
 from api.tools import tools_blueprint
+from api.topics import topics_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
@@ -116,7 +117,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
-        health_blueprint,
+        topics_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -51,6 +51,7 @@ class Citation:
     quote: str
     score: float
     url: str | None
+    language: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """The citation as the API gives it."""
@@ -151,6 +152,7 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
         quote=passage.text[start:end],
         score=round(hit.score, 4),
         url=passage.url,
+        language=passage.language or None,
     )
 
 

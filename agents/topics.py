@@ -1,7 +1,9 @@
 """What a tenant's documents are about, and questions about them that are answered."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.bots import BotConfig
 from auth.principal import Principal
@@ -11,53 +13,103 @@ from utils.expiring import Expiring
 from utils.passages import Hit, Passage
 
 _LOOKED_AT = 24  # passages
-_TITLES, _EXAMPLES = 5, 3
+_TITLES, _QUESTIONS, _TRIED = 8, 4, 12
 _LONGEST = 60  # characters of a heading that reads well in a question
-_KEPT, _KEPT_S = 1000, 600.0
+_KEPT, _KEPT_S = 1000, 120.0  # documents come in, and get their vectors, meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class TopicQuestion:
+    """A question to which the search is sure to find the answer, in this document under this heading."""
+
+    question: str
+    heading: str
+    document_id: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Titles of some documents, and questions that the search finds the answer of; both empty without documents."""
+    """Titles of some documents, the languages of the documents, most of them first, and questions about them.
 
-    titles: tuple[str, ...]
-    examples: tuple[str, ...]
+    All are empty without documents.
+    """
+
+    titles: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    questions: tuple[TopicQuestion, ...] = ()
 
 
 class TopicFinder:
-    """Finds topics, and keeps those of each bot and language for ten minutes."""
+    """Finds topics, and keeps those of each bot, language and document for two minutes."""
 
     def __init__(self) -> None:
-        self._known: Expiring[tuple[str, str, str], Topics] = Expiring(_KEPT, _KEPT_S)
+        self._known: Expiring[tuple[str, str, str, str], Topics] = Expiring(_KEPT, _KEPT_S)
 
-    async def find(self, retriever: Retriever, ctx: Principal, bot: BotConfig, language: str) -> Topics:
-        """Topics of what *bot* searches, for a reader of *language*, one of "en", "es" and "id"."""
-        key, options = (ctx.tenant_id, bot.key, language), SearchOptions(filters=bot.filters)
+    async def find(
+        self, retriever: Retriever, ctx: Principal, bot: BotConfig, language: str, document_id: str = ""
+    ) -> Topics:
+        """Topics of what *bot* searches, for a reader of *language*, one of "en", "es" and "id".
+
+        The questions are about different documents; with *document_id*, about different headings of that one.
+        """
+        key = (ctx.tenant_id, bot.key, language, document_id)
         if (known := self._known.get(key)) is not None:
             return known
-        found = await retriever.search(ctx, TOPICS_QUERY[language], limit=_LOOKED_AT, options=options)
-        hits = sorted(found.hits, key=lambda hit: hit.passage.language != language)
-        titles = tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES]
-        examples = []
-        for passage in _with_headings(hits):
-            question = example_question(passage.title, _last_heading(passage), language)
-            if await _is_found(retriever, ctx, question, passage, options):
-                examples.append(question)
-            if len(examples) == _EXAMPLES:
-                break
-        topics = Topics(titles, tuple(examples))
-        if titles:
+        everything = SearchOptions(filters=bot.filters)
+        looked_in = everything
+        if document_id:
+            looked_in = SearchOptions(filters=replace(bot.filters, document_ids=(document_id,)))
+        hits = await _look_around(retriever, ctx, language, looked_in)
+        passages = list(_with_headings(hits, by_heading=bool(document_id)))
+        if document_id:
+            passages.sort(key=lambda passage: (passage.language != language, passage.start))
+        topics = Topics(
+            tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES],
+            tuple(code for code, _ in Counter(hit.passage.language for hit in hits).most_common()),
+            await _find_questions(retriever, ctx, passages, language, everything, bot.top_k),
+        )
+        if topics.titles:
             self._known.put(key, topics)
         return topics
 
 
-def _with_headings(hits: Sequence[Hit]) -> Iterator[Passage]:
-    """One passage of each document, of those under a heading of their own."""
+async def _look_around(retriever: Retriever, ctx: Principal, language: str, options: SearchOptions) -> list[Hit]:
+    """Passages of what visitors ask for most, each once, those in *language* first."""
+    found = await asyncio.gather(
+        *(retriever.search(ctx, query, limit=_LOOKED_AT, options=options) for query in TOPICS_QUERY.values())
+    )
+    hits = {hit.passage.passage_id: hit for each in found for hit in each.hits}
+    return sorted(hits.values(), key=lambda hit: (hit.passage.language != language, -hit.score))
+
+
+async def _find_questions(
+    retriever: Retriever,
+    ctx: Principal,
+    passages: Sequence[Passage],
+    language: str,
+    options: SearchOptions,
+    limit: int,
+) -> tuple[TopicQuestion, ...]:
+    questions = []
+    for passage in passages[:_TRIED]:
+        heading = _last_heading(passage)
+        question = example_question(passage.title, heading, language)
+        if await _is_found(retriever, ctx, question, passage, options, limit):
+            questions.append(TopicQuestion(question, heading, passage.document_id, passage.title))
+        if len(questions) == _QUESTIONS:
+            break
+    return tuple(questions)
+
+
+def _with_headings(hits: Sequence[Hit], *, by_heading: bool) -> Iterator[Passage]:
+    """One passage of each document, or of each heading, of those under a heading of their own."""
     seen: set[str] = set()
     for passage in (hit.passage for hit in hits):
         heading = _last_heading(passage)
-        if heading and heading != passage.title and len(heading) <= _LONGEST and passage.document_id not in seen:
-            seen.add(passage.document_id)
+        kept = heading if by_heading else passage.document_id
+        if heading and heading != passage.title and len(heading) <= _LONGEST and kept not in seen:
+            seen.add(kept)
             yield passage
 
 
@@ -66,8 +118,10 @@ def _last_heading(passage: Passage) -> str:
 
 
 async def _is_found(
-    retriever: Retriever, ctx: Principal, question: str, passage: Passage, options: SearchOptions
+    retriever: Retriever, ctx: Principal, question: str, passage: Passage, options: SearchOptions, limit: int
 ) -> bool:
-    found = await retriever.search(ctx, question, limit=1, options=options)
+    """Whether it is what an answer, which rests on *limit* passages, would rest on first."""
+    found = await retriever.search(ctx, question, limit=limit, options=options)
     first = found.hits[:1]
-    return found.verdict.answerable and [hit.passage.document_id for hit in first] == [passage.document_id]
+    place = passage.document_id, passage.heading
+    return found.verdict.answerable and [(hit.passage.document_id, hit.passage.heading) for hit in first] == [place]

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from flask_openapi3 import OpenAPI
 
+from agents.topics import TopicFinder
 from api.auth import Authenticator
 from api.limits import RateLimits
 from api.link_limits import LinkLimits
@@ -64,6 +65,7 @@ def _open_api_services(stack: AsyncExitStack, services: Services, admission: Adm
         view_texts=ConcurrencyLimit(
             _TEXTS_AT_ONCE, may_wait=_TEXTS_WAITING, refusal="Too many documents are being opened. Try again soon."
         ),
+        topics=TopicFinder(),
     )
 
 

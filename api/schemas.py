@@ -49,6 +49,7 @@ class CitationOut(BaseModel):
     quote: str
     score: float
     url: str | None
+    language: str | None = Field(None, description="Of the passage (ISO 639-1); null of older answers.")
     link: str | None = Field(None, description="Opens the document at the quote, without a key, until it expires.")
     document_status: Literal["current", "replaced", "deleted"] | None = Field(
         None, description="What has become of the version since; null when it is not known."

@@ -8,6 +8,7 @@ from flask import Flask, current_app
 from bootstrap.services import Services
 
 if TYPE_CHECKING:  # most of these use `services` themselves
+    from agents.topics import TopicFinder
     from api.auth import Authenticator
     from api.limits import RateLimits
     from api.link_limits import LinkLimits
@@ -34,6 +35,7 @@ class ApiServices(Services):
     repeats: "Repeats"
     page_images: "PageImages"
     view_texts: "ConcurrencyLimit"
+    topics: "TopicFinder"
 
     @classmethod
     def around(cls, services: Services, **own: Any) -> Self:

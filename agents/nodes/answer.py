@@ -18,11 +18,13 @@ from agents.state import AgentContext, AnswerModel, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
+from prompts.small_talk import names_heading
 from prompts.tools import tell_outcomes
 from providers.answer_limits import LONGEST_ANSWER
 from providers.chat.extractive import quote_request, standalone_question
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
+from utils.passages import Passage
 from utils.ports import FallbackReason
 
 logger = logging.getLogger(__name__)
@@ -66,9 +68,11 @@ async def _write(
     support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
     # A language model says by itself when passages do not answer; quotes cannot.
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
-    output = _Output(
-        run, detect_any_language(state["messages"][-1].text), not is_sure, list_unsuccessful(state.get("tool_state"))
-    )
+    question = state["messages"][-1].text
+    # What stands under the very heading that is asked for is its answer, whatever single sentences say.
+    is_named = any(names_heading(question, each.title, each.heading.rpartition(" › ")[2]) for each in _first(state))
+    unsuccessful = list_unsuccessful(state.get("tool_state"))
+    output = _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
@@ -116,6 +120,7 @@ class _Output:
     language: str
     is_uncertain: bool
     unsuccessful: Sequence[tuple[str, str, str]] = ()  # calls of tools that did not work, see `list_unsuccessful`
+    is_named: bool = False  # the question names the heading of its answer
     _quoted_in: str = ""
     _has_begun: bool = False
 
@@ -133,13 +138,18 @@ class _Output:
     def hear(self, chunk: BaseMessage | None) -> None:
         """Learn from the first *chunk* what has to be said before it."""
         if chunk is not None:
-            self.is_uncertain = self.is_uncertain or bool(chunk.response_metadata.get(IS_UNCERTAIN))
+            is_doubted = bool(chunk.response_metadata.get(IS_UNCERTAIN)) and not self.is_named
+            self.is_uncertain = self.is_uncertain or is_doubted
             self._quoted_in = self._quoted_in or str(chunk.response_metadata.get(FOUND_IN, ""))
 
     def tell(self, text: str) -> None:
         if text:
             self.run.emit({"type": "token", "content": text if self._has_begun else self.introduction + text})
             self._has_begun = True
+
+
+def _first(state: ChatState) -> list[Passage]:
+    return [hit.passage for hit in state["passages"][:1]]
 
 
 async def _stream_answer(

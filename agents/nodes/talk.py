@@ -12,6 +12,8 @@ from agents.topics import Topics
 from prompts.small_talk import is_brief, reply
 from utils.language import detect_language
 
+_TITLES, _EXAMPLES = 5, 3
+
 
 async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Answer a greeting, thanks, or a question about the assistant itself.
@@ -23,12 +25,13 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     # What a model took for small talk may be none by our phrases.
     said = recognise(message) or SmallTalk("help", detect_language(message))
     language = said.language or "en"
-    topics = Topics((), ())
+    topics = Topics()
     if not is_brief(said.intent):
         async with run.place.outside():
             topics = await run.topics.find(run.retriever, run.tenant, run.bot, language)
     owner = run.bot.institution
-    text = reply(said.intent, language, institution=owner, titles=topics.titles, examples=topics.examples)
+    examples = [each.question for each in topics.questions[:_EXAMPLES]]
+    text = reply(said.intent, language, institution=owner, titles=topics.titles[:_TITLES], examples=examples)
     run.emit({"type": "token", "content": text})
     answer = answer_message(text, run.run_id, citations=[], model="", language_model=False, small_talk=True)
     return end_turn(state, answer)

@@ -28,6 +28,7 @@ OF_ONE_BOT = {
     ("GET", "/v1/runs/<run_id>/charts/<int:number>"): 404,
     ("POST", "/v1/runs/<run_id>/cancel"): 404,
     ("POST", "/v1/runs/<run_id>/resume"): 404,
+    ("GET", "/v1/topics"): 200,
     ("GET", "/v1/models"): 200,
     ("POST", "/v1/chat/completions"): 400,
     ("POST", "/v1/responses"): 400,

@@ -1,0 +1,83 @@
+"""`/v1/topics`: what the documents are about, and questions to begin with."""
+
+from typing import Annotated, Literal
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from api.access import requires
+from api.bots import load_bot
+from api.responses import respond
+from api.schemas import BotQuery, Problem
+from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
+from utils.errors import Conflict, NotFound
+from utils.validation import check_text
+
+topics_blueprint = APIBlueprint(
+    "topics", __name__, abp_tags=[Tag(name="Topics", description="What the documents are about.")]
+)
+
+
+class TopicsQuery(BotQuery):
+    """Of what, and for whom."""
+
+    language: Literal["en", "es", "id"] = Field("en", description="Of the reader: the questions are in it.")
+    document_id: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text)] | None = (
+        Field(None, description="Of this document alone, each question about another of its headings.")
+    )
+
+
+class TopicQuestionOut(BaseModel):
+    """A question that the documents answer."""
+
+    question: str = Field(examples=["What does “Dormitories” say about “Rent”?"])
+    heading: str = Field(description="Under which the answer stands.", examples=["Rent"])
+    document_id: str
+    title: str = Field(description="Of the document.")
+
+
+class TopicsOut(BaseModel):
+    """What a bot's documents are about; lists are empty without documents."""
+
+    bot_id: str
+    institution: str | None = Field(description="Whose documents they are; null where that is not set.")
+    titles: list[str] = Field(description="Of some of the documents.", examples=[["Dormitories"]])
+    languages: list[str] = Field(
+        description="In which documents are written (ISO 639-1), the commonest first.", examples=[["en", "id"]]
+    )
+    questions: list[TopicQuestionOut] = Field(description="At most 4, each about another document.")
+
+
+@topics_blueprint.get(
+    "/v1/topics",
+    operation_id="getTopics",
+    summary="Tell what the documents are about",
+    responses={200: TopicsOut, 401: Problem, 404: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CHAT_WRITE)
+async def show(ctx: Principal, query: TopicsQuery) -> Response:
+    """With questions to begin with, or to go on with after an answer from `document_id`. 404 if it is not there, or
+    the bot is switched off."""
+    try:
+        ctx, bot = await load_bot(ctx, query.bot_id)
+    except Conflict as off:  # it answers nothing
+        raise NotFound(off.detail) from off
+    found = await services().topics.find(services().retriever, ctx, bot, query.language, query.document_id or "")
+    if query.document_id and not found.titles:
+        raise NotFound("Document not found.")
+    questions = [
+        TopicQuestionOut(question=each.question, heading=each.heading, document_id=each.document_id, title=each.title)
+        for each in found.questions
+    ]
+    return respond(
+        TopicsOut(
+            bot_id=bot.bot_id,
+            institution=bot.institution or None,
+            titles=list(found.titles),
+            languages=list(found.languages),
+            questions=questions,
+        )
+    )
