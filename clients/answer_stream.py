@@ -63,7 +63,7 @@ class AnswerStream(Iterator[Event]):
         tries, lost_s = 0, 0.0
         while True:
             reached = self.after
-            failure: ApiError = ApiAway("The answer broke off", "The service ended the answer before it was complete.")
+            failure: ApiError = ApiAway("broken")
             try:
                 yield from self._take(request)
             except ApiError as exc:

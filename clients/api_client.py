@@ -13,7 +13,8 @@ from clients.api_errors import check, translate_failures
 from clients.run_events import Chart, Citation, Clarification, Doubt, make_from_members, parse_answer
 from clients.visitors import Visitor
 
-MESSAGES_AT_ONCE = 100
+MESSAGES_AT_ONCE = 40  # 20 turns
+_TOPICS_TIMEOUT_S = 3.0  # a page goes without them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,25 @@ class Health:
 
     status: str = "healthy"
     language_model: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TopicQuestion:
+    """A question that the documents answer, in this one under this heading."""
+
+    question: str
+    heading: str
+    document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Titles of documents, the languages they are in (ISO 639-1), and questions; `institution`: whose they are."""
+
+    titles: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    questions: tuple[TopicQuestion, ...] = ()
+    institution: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +218,15 @@ class ApiClient:
         body = self._call("GET", "/health?verbose", timeout_s=3.0)
         with translate_failures():
             return make_from_members(Health, body)
+
+    def topics(self, language: str, document_id: str = "") -> Topics:
+        """What the documents are about, or one of them, with questions in *language*: "en", "es" or "id"."""
+        asked = {"language": language, **({"document_id": document_id} if document_id else {})}
+        body = self._call("GET", f"/v1/topics?{urlencode(asked)}", timeout_s=_TOPICS_TIMEOUT_S)
+        with translate_failures():
+            questions = tuple(make_from_members(TopicQuestion, each) for each in body["questions"])
+            about = {name: tuple(map(str, body[name])) for name in ("titles", "languages")}
+            return Topics(**about, questions=questions, institution=body.get("institution"))
 
     def _call(
         self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None

@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
-_AWAY = ("The service is away", "The service cannot be reached. Try again in a moment.")
+Kind = Literal["away", "broken", "slow", "unexpected"]
+_AWAY: dict[Kind, tuple[str, str]] = {
+    "away": ("The service is away", "The service cannot be reached. Try again in a moment."),
+    "broken": ("The answer broke off", "The service ended the answer before it was complete."),
+    "slow": ("The service takes too long", "The service did not answer in time. Try again in a moment."),
+    "unexpected": ("Unexpected response", "The response did not come from the service. Try again later."),
+}
 _FROM_A_PROXY = (502, 503, 504)  # in words of its own: what stands behind it is away
 
 
@@ -24,10 +30,14 @@ class ApiError(Exception):
 
 
 class ApiAway(ApiError):
-    """The service did not answer, or stopped in the midst of it; `reached` is False where it never got the call."""
+    """The service did not answer, or stopped in the midst of it; `reached` is False where it never got the call.
 
-    def __init__(self, title: str, detail: str, *, reached: bool = True) -> None:
-        super().__init__(title, detail)
+    `kind` says how: it is away, ended too early, did not answer in time, or something else answered.
+    """
+
+    def __init__(self, kind: Kind = "away", *, reached: bool = True) -> None:
+        super().__init__(*_AWAY[kind])
+        self.kind: Kind = kind
         self.reached = reached
 
 
@@ -60,15 +70,13 @@ def translate_failures() -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-        raise ApiAway(*_AWAY, reached=False) from exc
+        raise ApiAway(reached=False) from exc
     except httpx.TimeoutException as exc:
-        raise ApiAway(
-            "The service takes too long", "The service did not answer in time. Try again in a moment."
-        ) from exc
+        raise ApiAway("slow") from exc
     except httpx.TransportError as exc:
-        raise ApiAway(*_AWAY) from exc
+        raise ApiAway() from exc
     except (ValueError, TypeError, KeyError, httpx.DecodingError) as exc:
-        raise ApiAway("Unexpected response", "The response did not come from the service. Try again later.") from exc
+        raise ApiAway("unexpected") from exc
 
 
 @contextmanager
@@ -96,7 +104,7 @@ def check(response: httpx.Response) -> None:
         return
     told = response.headers.get("Content-Type", "").startswith("application/problem+json")
     if not told and response.status_code in _FROM_A_PROXY:
-        raise ApiAway(*_AWAY)
+        raise ApiAway()
     wait = response.headers.get("Retry-After", "")
     raise ApiRefused(
         response.status_code,

@@ -16,6 +16,7 @@ class Citation:
     """What a mark `[number]` in an answer points at.
 
     `link` opens the document at the quote; `document_status` is "current", "replaced" or "deleted", None if unknown.
+    `language`: of the quote (ISO 639-1).
     """
 
     number: int
@@ -28,6 +29,8 @@ class Citation:
     score: float | None = None
     link: str | None = None
     document_status: str | None = None
+    document_id: str = ""
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

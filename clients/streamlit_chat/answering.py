@@ -23,12 +23,13 @@ from clients.run_events import (
     Waiting,
     WaitingCall,
 )
+from clients.streamlit_chat.actions import show_answer_actions
 from clients.streamlit_chat.approvals import show_request
 from clients.streamlit_chat.history import show_history
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.messages import open_bubble, show_answer
+from clients.streamlit_chat.numbers import number_marks, renumber
 from clients.streamlit_chat.polling import poll
-from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.talk import (
     Attempt,
     Talk,
@@ -39,16 +40,11 @@ from clients.streamlit_chat.talk import (
     stop_answer,
     tell_decision,
 )
+from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.topics import show_follow_ups
 
 _LOOK_UP_EVERY_S = 0.1
-_STAGES = {
-    "plan": "Deciding what to do…",
-    "retrieve": "Searching the documents…",
-    "answer": "Writing the answer…",
-    "verify": "Checking the answer…",
-}
-_ANEW = ":material/replay: The service was interrupted. The answer starts again."
-_LOST = ":material/cloud_off: The connection is lost. Connecting again…"
+_STAGES = ("plan", "retrieve", "answer", "verify")
 
 
 def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
@@ -60,7 +56,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     with open_bubble("assistant"):
         place, notice, control = st.empty(), st.empty(), st.empty()
         if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
-            control.button("Stop", icon=":material/stop_circle:", on_click=stop_answer)
+            control.button(say("stop"), icon=":material/stop_circle:", on_click=stop_answer)
         if attempt.request and not attempt.decision:
             _await_decision(talk, api, attempt, attempt.request)
             return
@@ -90,8 +86,10 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         notice.empty()
         control.empty()
         with place.container():
-            show_answer(message, attempt.before.length + 1)
-            show_rating(message, talk.conversation_id, api)
+            place_in_talk = attempt.before.length + 1
+            show_answer(message, place_in_talk)
+            show_answer_actions(message, place_in_talk, attempt.question, conversation_id=talk.conversation_id, api=api)
+    show_follow_ups(message, place_in_talk, attempt.question, api)
     said = (*attempt.before.messages, Message("user", attempt.question), message)
     talk.conversation = replace(attempt.before, messages=said, persistence=last.persistence)
     talk.attempt = None
@@ -155,18 +153,18 @@ def _take(attempt: Attempt, event: Event) -> None:
 
 def _draw(attempt: Attempt, place: DeltaGenerator) -> None:
     if attempt.text:
-        place.markdown(answer_markdown(f"{attempt.text} ▌"))
+        place.markdown(answer_markdown(renumber(f"{attempt.text} ▌", number_marks(attempt.text))))
     elif attempt.tool:
-        place.caption(f"Using the tool “{escape_markdown(attempt.tool)}”…")
+        place.caption(say("stage_tool", name=escape_markdown(attempt.tool)))
     elif attempt.stage:
-        place.caption(_STAGES.get(attempt.stage, "Working…"))
+        place.caption(say(f"stage_{attempt.stage if attempt.stage in _STAGES else 'working'}"))
 
 
 def _tell(attempt: Attempt, notice: DeltaGenerator, *, is_lost: bool) -> None:
     if is_lost:
-        notice.caption(_LOST)
+        notice.caption(f":material/cloud_off: {say('lost')}")
     elif attempt.is_anew:
-        notice.caption(_ANEW)
+        notice.caption(f":material/replay: {say('begins_anew')}")
     else:
         notice.empty()
 

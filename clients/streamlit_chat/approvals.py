@@ -7,24 +7,25 @@ import streamlit as st
 
 from clients.run_events import WaitingCall
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.texts import say
 
 _LONG = 1_000  # characters of arguments that are shown in a part of the page that scrolls
 
 
 def show_request(call: WaitingCall, *, on_decision: Callable[[str], None]) -> None:
     """What the assistant wants to do; *on_decision* is told "approve" or "reject"."""
-    st.markdown(f"The assistant asks for your approval: **{escape_markdown(call.name.replace('_', ' '))}**")
+    st.markdown(say("asks_approval", name=escape_markdown(call.name.replace("_", " "))))
     told = "\n".join(f"{_write(name)}: {_write(value)}" for name, value in call.arguments.items())
     if told:
         st.container(height=300 if len(told) > _LONG else "content").text(told)
     approve, reject = st.columns(2)
     approve.button(
-        "Approve", key=f"approve-{call.call_id}", icon=":material/check:", on_click=on_decision, args=("approve",)
+        say("approve"), key=f"approve-{call.call_id}", icon=":material/check:", on_click=on_decision, args=("approve",)
     )
     reject.button(
-        "Reject", key=f"reject-{call.call_id}", icon=":material/close:", on_click=on_decision, args=("reject",)
+        say("reject"), key=f"reject-{call.call_id}", icon=":material/close:", on_click=on_decision, args=("reject",)
     )
-    st.caption("Nothing is done before you have approved it.")
+    st.caption(say("approval_first"))
 
 
 def _write(value: object) -> str:

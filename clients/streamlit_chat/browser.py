@@ -3,16 +3,43 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
+from clients.streamlit_chat.texts import get_language, say
+
 _HERE = Path(__file__).parent
+_SHELF_TEXTS = (
+    "conversations",
+    "conversations_blocked",
+    "conversations_none",
+    "conversations_none_found",
+    "delete",
+    "end_visit",
+    "end_visit_anew",
+    "end_visit_list",
+    "rename",
+)
 
 
-def mount_page_script(*, on_stopped: Callable[[], None]) -> None:
-    """Let marks open their sources, and learn of "Stop": Streamlit ends the script without running it again."""
-    _component("page", isolated=False)(key="page", on_stopped_change=on_stopped)
+def mount_page_script(conversation: str, *, keeps_drafts: bool, on_stopped: Callable[[], None]) -> None:
+    """Let marks open their sources, and learn of "Stop": Streamlit ends the script without running it again.
+
+    *conversation*: the one that is shown; "" for one that has not begun. What is typed in it is kept until the tab is
+    closed, where it *keeps_drafts*.
+    """
+    kept = {"conversation": conversation, "keepsDrafts": keeps_drafts}
+    data = {"language": get_language(), "lost": say("lost_page"), **kept}
+    _component("page", isolated=False)(key="page", data=data, on_stopped_change=on_stopped)
+
+
+def mount_actions(
+    key: str, data: Mapping[str, Mapping[str, str]], *, width: Literal["content", "stretch"] = "content", **more: Any
+) -> None:
+    """Buttons that work in the browser: *data* has `copy`, `edit`, `retry` and `print`, each with its `label`, as
+    actions.js reads them. `on_retried_change` is called when a question is to be asked again."""
+    _component("actions", isolated=True)(key=key, data=dict(data), width=width, **more)
 
 
 def mount_shelf(
@@ -41,7 +68,8 @@ def mount_shelf(
         on_renamed: called when one is to have another title: `chosen("renamed")` is its `{"id", "title"}`.
     """
     shown = {"kept": None if kept is None else list(kept), "isSearch": is_search}
-    data = {"history": history, "owner": owner, "current": current, "removed": list(removed), **shown}
+    texts = {name: say(name) for name in _SHELF_TEXTS}
+    data = {"history": history, "owner": owner, "current": current, "removed": list(removed), "texts": texts, **shown}
     _component("shelf", isolated=True)(
         key="shelf",
         data=data,

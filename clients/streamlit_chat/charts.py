@@ -6,15 +6,14 @@ from typing import Any
 import streamlit as st
 
 from clients.run_events import Chart
-
-_FIGURES = {"en": "Figures", "es": "Cifras", "id": "Angka"}
+from clients.streamlit_chat.texts import say
 
 
 def show_charts(charts: Iterable[Chart], place: int) -> None:
     """Each chart of the answer at *place* in the conversation, and below it a table, which can be sorted and saved."""
     for number, chart in enumerate(charts):
         st.vega_lite_chart(None, chart.spec, width="stretch", key=f"chart-{place}-{number}")
-        with st.expander(_FIGURES.get((st.context.locale or "")[:2], _FIGURES["en"]), key=f"figures-{place}-{number}"):
+        with st.expander(say("figures"), key=f"figures-{place}-{number}"):
             st.dataframe(_name_columns(chart.spec), hide_index=True, width="stretch")
 
 

@@ -6,6 +6,7 @@ from clients.api_client import ApiClient
 from clients.api_errors import ApiAway, ApiError, ApiRefused
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import Talk, current_talk
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.waiting import await_return
 from clients.streamlit_chat.wording import explain_to_visitor
 
@@ -21,12 +22,12 @@ def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
     else:
         st.error(told, icon=":material/error:")
         if failure.request_id:
-            st.caption(f"Request number: {escape_markdown(failure.request_id)}")
+            st.caption(say("request_number", number=escape_markdown(failure.request_id)))
     if isinstance(failure, ApiRefused) and failure.status == _CONFLICT and failure.run_id:
         # The conversation is read again before the question is asked, and what is being answered in it is followed.
-        st.button("Show the earlier answer, then ask again", icon=":material/visibility:", on_click=_try_again)
+        st.button(say("show_earlier_answer"), icon=":material/visibility:", on_click=_try_again)
     elif failure.worth_retrying:
-        st.button("Try again", icon=":material/refresh:", on_click=_try_again)
+        st.button(say("try_again"), icon=":material/refresh:", on_click=_try_again)
     if isinstance(failure, ApiAway):
         await_return(talk, api)
 

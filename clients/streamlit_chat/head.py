@@ -7,27 +7,30 @@ from pathlib import Path
 
 import streamlit as st
 
-from clients.api_client import Health
+from clients.api_client import ApiClient, Health
+from clients.streamlit_chat.export import show_export
 from clients.streamlit_chat.history import discard_current
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.signing_in import show_account
 from clients.streamlit_chat.talk import Talk, begin_anew
+from clients.streamlit_chat.texts import say
 
 logger = logging.getLogger(__name__)
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
 
 
-def show_head(settings: PageSettings, talk: Talk, health: Health | None) -> None:
-    """Logo, title, New chat and Delete, and how answers are made."""
+def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: ApiClient) -> None:
+    """Logo, title, Export, Delete and New chat, and how answers are made."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         show_title(settings)
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             if settings.sign_in:
                 show_account(settings.sign_in)
             if talk.in_address or talk.question is not None:
-                st.button("Delete", icon=":material/delete:", type="tertiary", on_click=discard_current)
-            st.button("New chat", icon=":material/edit_square:", on_click=_new_chat)
+                show_export(settings, talk, api)
+                st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard_current)
+            st.button(say("new_chat"), icon=":material/edit_square:", on_click=_new_chat)
     st.caption(_how_it_answers(health))
 
 
@@ -41,8 +44,8 @@ def show_title(settings: PageSettings) -> None:
 
 def _how_it_answers(health: Health | None) -> str:
     if health and not health.language_model:
-        return "Answers are quotes from the documents, without a language model."
-    return "Answers come from the documents, each with its sources."
+        return say("answers_are_quotes")
+    return say("answers_have_sources")
 
 
 def _new_chat() -> None:

@@ -23,6 +23,7 @@ from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.signing_in import get_signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _LONGEST_TITLE, _OWNER = 80, 12
@@ -84,7 +85,7 @@ def confirm_discarding(api: ApiClient) -> bool:
     """Ask before a conversation is deleted, where the visitor has chosen one; whether that is so."""
     discarding: Discarding | None = st.session_state.get(_DISCARDING)
     if discarding is not None:
-        _confirm(api, discarding)
+        st.dialog(say("delete_this"), on_dismiss=_keep)(_confirm)(api, discarding)
     return discarding is not None
 
 
@@ -92,18 +93,17 @@ def _keep() -> None:
     st.session_state.pop(_DISCARDING, None)
 
 
-@st.dialog("Delete this conversation?", on_dismiss=_keep)
 def _confirm(api: ApiClient, discarding: Discarding) -> None:
     if _DISCARDING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
-    named = f"**{escape_markdown(discarding.title)}**" if discarding.title else "The conversation"
-    st.markdown(f"{named} is deleted with all its answers and cannot be brought back.")
+    named = f"**{escape_markdown(discarding.title)}**" if discarding.title else say("the_conversation")
+    st.markdown(say("delete_it", title=named))
     if discarding.failure:
         title, detail = explain_to_visitor(discarding.failure)
         st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Keep it", on_click=_keep)
-        st.button("Delete for good", type="primary", on_click=_delete, args=(api, discarding))
+        st.button(say("keep_it"), on_click=_keep)
+        st.button(say("delete_for_good"), type="primary", on_click=_delete, args=(api, discarding))
 
 
 def _delete(api: ApiClient, discarding: Discarding) -> None:

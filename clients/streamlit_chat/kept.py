@@ -14,6 +14,7 @@ from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.streamlit_chat.browser import get_choice
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import is_ours
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _TRIES = 3
@@ -60,9 +61,10 @@ def show_kept(
         return "", None
     _show_undo(api, put_back)
     if kept or words or has_begun:
-        st.text_input("Search conversations", key=_WORDS, max_chars=_LONGEST_SEARCH, icon=":material/search:")
+        st.text_input(say("search_conversations"), key=_WORDS, max_chars=_LONGEST_SEARCH, icon=":material/search:")
     if _RENAMING in st.session_state:
-        _show_renaming(api, st.session_state[_RENAMING])
+        shown = st.dialog(say("rename_this"), on_dismiss=_cancel_renaming)(_show_renaming)
+        shown(api, st.session_state[_RENAMING])
     return words, kept
 
 
@@ -129,20 +131,20 @@ def _show_undo(api: ApiClient, put_back: Callable[[str], None]) -> None:
     note: Deleted | None = st.session_state.get(_DELETED)
     if note is None or time.monotonic() > note.shown_until_s:
         return
-    named = f"“{escape_markdown(note.title)}”" if note.title else "The conversation"
+    named = f"“{note.title}”" if note.title else say("the_conversation")
     if note.failure:
-        st.error(f"{named} {_explain(note.failure)}", icon=":material/error:")
+        st.error(escape_markdown(_explain(named, note.failure)), icon=":material/error:")
     if note.is_deleted:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{named} is deleted.", width="stretch")
-            st.button("Undo", icon=":material/undo:", on_click=_undo, args=(api, note, put_back))
+            st.markdown(say("deleted", title=escape_markdown(named)), width="stretch")
+            st.button(say("undo"), icon=":material/undo:", on_click=_undo, args=(api, note, put_back))
 
 
-def _explain(failure: ApiError) -> str:
+def _explain(named: str, failure: ApiError) -> str:
     if isinstance(failure, ApiRefused) and failure.status == HTTPStatus.NOT_FOUND:
-        return "cannot be brought back any more."
-    title, detail = explain_to_visitor(failure)
-    return f"stays as it is. {escape_markdown(title)}: {escape_markdown(detail)}"
+        return say("deleted_for_good", title=named)
+    reason, advice = explain_to_visitor(failure)
+    return say("stays", title=named, reason=reason, advice=advice)
 
 
 def _undo(api: ApiClient, note: Deleted, put_back: Callable[[str], None]) -> None:
@@ -160,17 +162,16 @@ def _cancel_renaming() -> None:
     st.session_state.pop(_RENAMING, None)
 
 
-@st.dialog("Rename this conversation", on_dismiss=_cancel_renaming)
 def _show_renaming(api: ApiClient, renaming: Renaming) -> None:
     if _RENAMING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
-    title = st.text_input("Title", renaming.title, max_chars=_LONGEST_TITLE)
+    title = st.text_input(say("title"), renaming.title, max_chars=_LONGEST_TITLE)
     if renaming.failure:
         told, detail = explain_to_visitor(renaming.failure)
         st.error(f"**{escape_markdown(told)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Cancel", on_click=_cancel_renaming)
-        is_saved = st.button("Save", type="primary", disabled=not title.strip())
+        st.button(say("cancel"), on_click=_cancel_renaming)
+        is_saved = st.button(say("save"), type="primary", disabled=not title.strip())
     if is_saved:
         _rename(api, renaming, title.strip())
         st.rerun()

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 Markdown = NewType("Markdown", str)
@@ -21,13 +22,15 @@ Markdown = NewType("Markdown", str)
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=^&])")
 _BLANKS = re.compile(r"[ \t\n\r\f\v]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ue000\ue001]")
 # `:smile:`, `:material/home:`, `:streamlit:` are found in the text after escapes have been read, so a character that
 # does not show keeps them apart. A time such as 10:30:45 is none; two numbers are emoji.
 _SHORTCODE = re.compile(r":(?=(material/\w++|[\w+-]++):)")
 _NUMBERS_DRAWN = ("100", "1234")
 _NO_BREAK = "\u2060"
 _MARK = re.compile(r"\[(\d{1,3})\]")
+_DOUBT = re.compile("([\ue000\ue001])")
+_DOUBT_ENCODED = re.compile("%EE%80%8[01]")
 _LINKS = ("http", "https", "mailto", "tel")
 _SAFE_IN_LINKS = "~!*',;/?:@&=+#%"
 # What the words after a fence may be. Streamlit draws a diagram for one word, and may for others some day.
@@ -42,23 +45,30 @@ _MOST_COLUMNS = 60
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a mark `[number]` leads on this page, and what it says there."""
+    """Where a mark `[number]` leads on this page, what it says there, and the number that is shown."""
 
     anchor: str
     title: str
+    shown: int  # in place of its number
+
+
+DOUBT_BEGINS, DOUBT_ENDS = "\ue000", "\ue001"
+"""Around what is underlined in an answer; characters that mean nothing in any text."""
 
 
 def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> Markdown:
     """An answer with its headings, lists, tables, emphasis, code and links, and nothing else of Streamlit's Markdown.
 
     Marks `[number]` of *marks* become links within the page, others stay as they are, and so does code. Links lead to
-    pages, addresses of e-mail and telephone numbers; an image becomes a link to it.
+    pages, addresses of e-mail and telephone numbers; an image becomes a link to it. What stands between `DOUBT_BEGINS`
+    and `DOUBT_ENDS` is underlined.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(lines) > _LONGEST_FORMATTED:
         return Markdown("\\\n".join(_escape(line.strip()) for line in lines.split("\n")))
     parser = _PARSER if all(line.count("|") <= _MOST_COLUMNS for line in lines.split("\n")) else _WITHOUT_TABLES
     tokens = parser.parse(lines, {"marks": marks or {}})
+    _find_doubts(tokens)
     return Markdown("\n".join(_render_blocks(SyntaxTreeNode(tokens).children)))
 
 
@@ -83,6 +93,23 @@ def _keep_apart(colon: re.Match[str]) -> str:
     return ":" if is_time else f":{_NO_BREAK}"
 
 
+def _find_doubts(tokens: Iterable[Token]) -> None:
+    """Make tokens of their own of what is in doubt in running text."""
+    in_doubt = False
+    for token in tokens:
+        children: list[Token] = []
+        for child in token.children or ():
+            if child.type != "text":
+                children.append(child)
+                continue
+            for part in _DOUBT.split(child.content):
+                if part in (DOUBT_BEGINS, DOUBT_ENDS):
+                    in_doubt = part == DOUBT_BEGINS
+                elif part:
+                    children.append(child.copy(type="doubt" if in_doubt else "text", content=part))
+        token.children = children or token.children
+
+
 def _read_mark(state: StateInline, silent: bool) -> bool:
     """A rule of the parser: a mark of which there is a source, whatever the answer makes a link of."""
     found = _MARK.match(state.src, state.pos)
@@ -91,7 +118,7 @@ def _read_mark(state: StateInline, silent: bool) -> bool:
         return False
     if not silent:
         token = state.push("mark", "", 0)
-        token.content, token.meta = found[1], {"mark": mark}
+        token.content, token.meta = str(mark.shown), {"mark": mark}
     state.pos = found.end()
     return True
 
@@ -133,7 +160,7 @@ def _block(node: SyntaxTreeNode) -> list[str]:
         case "bullet_list" | "ordered_list":
             return list(_render_items(node))
         case "fence" | "code_block":
-            return _render_code_block(node.content, node.info)
+            return _render_code_block(_DOUBT.sub("", node.content), node.info)
         case "hr":
             return ["***"]
         case "table":
@@ -206,6 +233,8 @@ def _render_piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) 
             return _render_code(node.content, in_table)
         case "mark":
             return _render_mark(node, within)
+        case "doubt":
+            return _escape(node.content) if "link" in within else _render_doubt(node.content)
         case "link" | "image":
             return _link(node, in_table, within)
         case "em" | "strong" | "s":
@@ -216,7 +245,7 @@ def _render_piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) 
 
 def _render_code(code: str, in_table: bool) -> str:
     """Code in a line. In a table a `|` would cut it in two, and what follows would be code no more."""
-    code = _BLANKS.sub(" ", code)
+    code = _BLANKS.sub(" ", _DOUBT.sub("", code))
     if in_table and ("|" in code or "\\" in code):
         return _escape(code)
     ticks, padding = "`" * (_find_longest_run(code) + 1), " " if code.strip("` ") != code else ""
@@ -236,8 +265,17 @@ def _render_mark(node: SyntaxTreeNode, within: frozenset[str]) -> str:
     return f'[{shown}](#{mark.anchor} "{title}")'
 
 
+def _render_doubt(text: str) -> str:
+    """Coloured, which page.css turns into an underline; a directive must not begin or end with a blank."""
+    words = text.strip(" ")
+    if not words:
+        return text
+    before, after = text[: len(text) - len(text.lstrip(" "))], text[len(text.rstrip(" ")) :]
+    return f"{before}:orange[{_escape(words)}]{after}"
+
+
 def _link(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) -> str:
-    address = str(node.attrs.get("src" if node.type == "image" else "href", ""))
+    address = _DOUBT_ENCODED.sub("", str(node.attrs.get("src" if node.type == "image" else "href", "")))
     inside = _render_inline(node.children, in_table=in_table, within=within | {"link"})
     shown = inside if inside.strip() else _escape(address)
     if "link" in within or not _opens_something(address):

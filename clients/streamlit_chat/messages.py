@@ -9,19 +9,19 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import Message
 from clients.run_events import Clarification
+from clients.streamlit_chat.actions import show_question_actions
 from clients.streamlit_chat.charts import show_charts
 from clients.streamlit_chat.doubts import mark_doubts, show_doubts
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
+from clients.streamlit_chat.numbers import number_marks, renumber
 from clients.streamlit_chat.sources import find_marks, show_sources
 from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.unanswered import Unanswered, find_reason, list_not_taken
 
 # A file of ours: Streamlit fetches the icons it has for a browser's tab from a font server.
 ICON = Path(__file__).with_name("favicon.svg")
 _AVATARS = {"user": ":material/person:", "assistant": str(ICON)}
-
-_AWAY = ":material/cloud_off: The language model is not available."
-_QUOTES = f"{_AWAY} These are quotes from the documents."
 
 
 def open_bubble(role: str) -> DeltaGenerator:
@@ -31,7 +31,7 @@ def open_bubble(role: str) -> DeltaGenerator:
 
 def show_messages(
     messages: Sequence[Message],
-    rate: Callable[[Message], None],
+    show_actions: Callable[[Message, int, str | None], None],
     *,
     broken_off: Mapping[int, str],
     unanswered: Sequence[Unanswered],
@@ -39,8 +39,8 @@ def show_messages(
 ) -> None:
     """The messages, *offset* more stand before them.
 
-    Below an answer is what *rate* has; below a question without one what was seen of it (*broken_off*) and why there
-    is no more (*unanswered*).
+    Below an answer is what *show_actions* has for it, its place, and its question where it is the last; below a
+    question without one what was seen of it (*broken_off*) and why there is no more (*unanswered*).
     """
     refused = list_not_taken(unanswered, messages, offset)
     for index, message in _without_repeats(messages):
@@ -52,18 +52,26 @@ def show_messages(
             left = Unanswered(message.content, place, find_reason(message, place, unanswered))
             _show_left(left, broken_off.get(place))
         elif message.role == "user":
-            _show_question(message.content)
+            _show_question(message.content, place)
             if following is None and place in broken_off:
                 show_broken_off(broken_off[place])
         else:
             with open_bubble(message.role):
                 show_answer(message, place)
-                rate(message)
+                is_last = following is None and index > 0
+                show_actions(message, place, messages[index - 1].content if is_last else None)
     for each in refused:
         _show_left(each)
 
 
-def _show_question(question: str) -> None:
+def _show_question(question: str, place: int) -> None:
+    with open_bubble("user"):
+        st.text(question)
+        show_question_actions(question, place)
+
+
+def show_waiting(question: str) -> None:
+    """A question that waits for the answer to the one before."""
     with open_bubble("user"):
         st.text(question)
 
@@ -71,24 +79,26 @@ def _show_question(question: str) -> None:
 def _show_left(left: Unanswered, seen: str | None = None) -> None:
     """A question after which another one was asked without an answer to it; what was *seen* of one."""
     if seen:
-        _show_question(left.question)
+        _show_question(left.question, left.place)
         show_broken_off(seen, left.reason)
     else:
         with open_bubble("user"):
             st.text(left.question)
-            st.caption(f"No answer: {escape_markdown(left.reason)}" if left.reason else "No answer")
+            st.caption(
+                say("no_answer_because", reason=escape_markdown(left.reason)) if left.reason else say("no_answer")
+            )
 
 
 def show_answer(message: Message, place: int) -> None:
     """An answer with its marks and, below it, which sentences are in doubt and what the marks lead to."""
     if message.fallback_reason:
-        st.caption(_QUOTES if message.citations else _AWAY)
+        st.caption(f":material/cloud_off: {say('is_away_quotes' if message.citations else 'is_away')}")
     if message.clarification:
         _show_clarification(message.clarification, place)
         return
     text = mark_doubts(message.content, message.doubts)
     st.markdown(answer_markdown(text, find_marks(message.citations, place)))
-    show_doubts(message.content, message.doubts)
+    show_doubts(message, place)
     show_charts(message.charts, place)
     show_sources(message.citations, place)
 
@@ -110,15 +120,15 @@ def _choose(choice: str) -> None:
 def show_draft(text: str) -> None:
     """What has come of an answer that is not followed at the moment."""
     with open_bubble("assistant"):
-        st.markdown(answer_markdown(f"{text} …"))
+        st.markdown(answer_markdown(renumber(f"{text} …", number_marks(text))))
 
 
 def show_broken_off(text: str, reason: str = "") -> None:
     """What was seen of an answer that never became whole, marked as such."""
     with open_bubble("assistant"):
-        st.markdown(answer_markdown(text))
-        why = f": {escape_markdown(reason)}" if reason else ""
-        st.caption(f":material/stop_circle: Stopped before it was complete{why}")
+        st.markdown(answer_markdown(renumber(text, number_marks(text))))
+        told = say("stopped_because", reason=escape_markdown(reason)) if reason else say("stopped")
+        st.caption(f":material/stop_circle: {told}")
 
 
 def _without_repeats(messages: Sequence[Message]) -> Iterator[tuple[int, Message]]:

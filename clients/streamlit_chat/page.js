@@ -1,31 +1,150 @@
-// Marks in answers open their sources, and Python learns of "Stop". Streamlit calls this again whenever its data change.
+// What the page does in the browser itself: marks open their sources, the question's box is ready to be typed in and keeps
+// what was typed, and Python learns of "Stop". Streamlit calls this again whenever its data change.
 const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
+const BOX = '[data-testid="stChatInputTextArea"]';
+const STOP = '[data-testid="stChatInputStopButton"]';
+// Begins as the names of the list of conversations do, so that it is forgotten with them.
+const DRAFT = `pustaka.conversations${location.pathname}.draft#`;
+let seen = null; // how many answers there were when something was asked; null: nothing was
+let focusedFor = null; // the conversation whose box had the focus put into it
 
-export default function ({ parentElement, setTriggerValue }) {
+export default function ({ data, parentElement, setTriggerValue }) {
+  document.documentElement.lang = data.language;
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
   listening.set(parentElement, controller);
+  const options = { capture: true, signal: controller.signal };
   const onClick = (event) => {
+    if (event.target.closest?.("button")) seen = listAnswers().length;
     const mark = event.target.closest?.('a[href^="#source-"]');
     if (mark && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
       event.preventDefault();
       openSource(mark.hash.slice(1));
-    } else if (event.target.closest?.('[data-testid="stChatInputStopButton"]')) {
+    } else if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) {
+      keepDraft(data.conversation, "");
+    } else if (event.target.closest?.(STOP)) {
       setTimeout(() => setTriggerValue("stopped", true)); // after Streamlit's own request to stop
     }
   };
   // Before Streamlit hears of it: it makes the pressed button another one at once.
-  document.addEventListener("click", onClick, { capture: true, signal: controller.signal });
-  watchConnection(controller.signal);
+  document.addEventListener("click", onClick, options);
+  document.addEventListener("pustaka-question", (event) => putIntoBox(event.detail), options);
+  document.addEventListener("keydown", (event) => onKey(event, data.conversation), options);
+  if (data.keepsDrafts) {
+    const keep = (event) => event.target.matches?.(BOX) && keepDraft(data.conversation, event.target.value);
+    document.addEventListener("input", keep, options);
+  }
+  prepareBox(data, controller.signal);
+  watchMessages(controller.signal);
+  watchConnection(controller.signal, data.lost);
   return () => controller.abort();
 }
 
+// Escape stops the answer; the upward arrow in an empty box brings the last question back.
+function onKey(event, conversation) {
+  if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) document.querySelector(STOP)?.click();
+  if (event.isComposing || !event.target.matches?.(BOX)) return;
+  if (event.key === "Enter" && !event.shiftKey) {
+    keepDraft(conversation, "");
+    seen = listAnswers().length;
+  }
+  if (event.key !== "ArrowUp" || event.target.value) return;
+  const asked = [...document.querySelectorAll('[aria-label="Chat message from user"] [data-testid="stText"]')].at(-1);
+  if (!asked) return;
+  event.preventDefault();
+  fill(event.target, asked.textContent);
+}
+
+// The box may be drawn a moment later than this runs. A phone would open its keyboard over the page.
+function prepareBox({ conversation, keepsDrafts }, signal) {
+  if (focusedFor === conversation) return;
+  const prepare = () => {
+    const box = document.querySelector(BOX);
+    if (!box || box.disabled) return false;
+    focusedFor = conversation;
+    const draft = keepsDrafts && readDraft(conversation);
+    if (draft && !box.value) fill(box, draft);
+    const isFree = !document.activeElement || document.activeElement === document.body;
+    if (isFree && matchMedia("(hover: hover)").matches) box.focus({ preventScroll: true });
+    return true;
+  };
+  if (prepare()) return;
+  const observer = new MutationObserver(() => prepare() && observer.disconnect());
+  observer.observe(document.body, { childList: true, subtree: true, attributeFilter: ["disabled"] });
+  signal.addEventListener("abort", () => observer.disconnect());
+}
+
+function putIntoBox(text) {
+  const box = document.querySelector(BOX);
+  if (!box || box.disabled) return;
+  fill(box, text);
+  box.focus();
+}
+
+// As if it were typed: React does not hear of a value that is only set.
+function fill(box, text) {
+  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+  box.setSelectionRange(text.length, text.length);
+}
+
+function keepDraft(conversation, text) {
+  try {
+    if (text) sessionStorage.setItem(DRAFT + conversation, text);
+    else sessionStorage.removeItem(DRAFT + conversation);
+  } catch {
+    // Full, or closed: then it is not kept.
+  }
+}
+
+function readDraft(conversation) {
+  try {
+    return sessionStorage.getItem(DRAFT + conversation);
+  } catch {
+    return null;
+  }
+}
+
+function listAnswers() {
+  return document.querySelectorAll('[aria-label="Chat message from assistant"]');
+}
+
+// For programs that read aloud: an answer is told once it is whole, and quotes say in which language they are.
+function watchMessages(signal) {
+  const told = Object.assign(document.createElement("div"), { className: "pustaka-told", role: "status" });
+  // Closed, so that what is searched for in the page is not found in it a second time.
+  const text = told.attachShadow({ mode: "closed" }).appendChild(document.createElement("p"));
+  document.body.append(told);
+  let waits = false;
+  const look = () => {
+    waits = false;
+    for (const quote of document.querySelectorAll('[class*="st-key-lang-"]:not([lang])')) {
+      quote.lang = /st-key-lang-([a-z]+)-/.exec(quote.className)?.[1] ?? "";
+    }
+    const answers = listAnswers();
+    const said = answers[answers.length - 1]?.querySelector('[data-testid="stMarkdown"]')?.innerText.trimEnd();
+    if (answers.length !== seen + 1 || !said || /[▌…]$/.test(said)) return;
+    seen = null;
+    text.textContent = said;
+  };
+  const observer = new MutationObserver(() => {
+    if (!waits) requestAnimationFrame(look);
+    waits = true;
+  });
+  observer.observe(document.body, { childList: true, subtree: true, characterData: true });
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    told.remove();
+  });
+  look();
+}
+
 // Says so while the page has lost its server; a moment without it, as after a phone slept, is not worth a word.
-function watchConnection(signal) {
+function watchConnection(signal, told) {
   const app = document.querySelector('[data-testid="stApp"]');
   const notice = Object.assign(document.createElement("div"), { className: "pustaka-lost", role: "status" });
-  notice.textContent = "The connection is lost. The page goes on by itself when it is back.";
+  notice.textContent = told;
   let late;
   const look = () => {
     clearTimeout(late);

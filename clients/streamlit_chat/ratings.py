@@ -5,6 +5,7 @@ import streamlit as st
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
@@ -18,11 +19,10 @@ def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
     key = f"rating-{message.run_id}"
     default = _VERDICTS.index(message.rating) if message.rating in _VERDICTS else None
     default = st.session_state.get(f"kept-{message.run_id}", default)  # the page may not have drawn it for a while
-    with st.container(horizontal=True, vertical_alignment="center"):
-        asked = (api, conversation_id, message.run_id)
-        chosen = st.feedback("thumbs", key=key, default=default, on_change=_rate, args=(*asked, key, default))
-        if chosen == 0:
-            _ask_what_is_right(*asked)
+    asked = (api, conversation_id, message.run_id)
+    chosen = st.feedback("thumbs", key=key, default=default, on_change=_rate, args=(*asked, key, default))
+    if chosen == 0:
+        _ask_what_is_right(*asked)
 
 
 def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: int | None) -> None:
@@ -43,18 +43,18 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
 
 def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
     if st.session_state.get(_describe_rating(run_id)):
-        st.caption("Thank you for your rating.")
+        st.caption(say("rating_thanks"))
         return
-    with st.popover("What is wrong?", icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
+    with st.popover(say("rating_wrong"), icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
         st.text_area(
-            "What would have been right?",
+            say("rating_expected"),
             key=f"expected-{run_id}",
             max_chars=_LONGEST,
             height=80,
-            help="Use the words of the documents. Later answers are checked against them.",
+            help=say("rating_expected_help"),
         )
-        st.text_area("What is wrong with the answer?", key=f"comment-{run_id}", max_chars=_LONGEST, height=80)
-        st.form_submit_button("Send remark", on_click=_explain, args=(api, conversation_id, run_id))
+        st.text_area(say("rating_what"), key=f"comment-{run_id}", max_chars=_LONGEST, height=80)
+        st.form_submit_button(say("rating_send"), on_click=_explain, args=(api, conversation_id, run_id))
 
 
 def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
@@ -76,4 +76,4 @@ def _describe_rating(run_id: str) -> str:
 def _tell_failure(failure: ApiError) -> None:
     log_failure(failure)
     _, advice = explain_to_visitor(failure)
-    st.toast(f"Your rating could not be saved. {escape_markdown(advice)}", icon=":material/error:")
+    st.toast(say("rating_failed", advice=escape_markdown(advice)), icon=":material/error:")

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 
 from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders, SignInFailures
 from clients.streamlit_chat.settings import PageSettings, read_settings
+from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.visitor_cookie import NEW_VISITOR, VisitorCookie
 
 SCRIPT = Path(__file__).with_name("script.py")
@@ -40,5 +41,5 @@ def middleware(settings: PageSettings) -> list[Middleware]:
 def report_script_error(error: Exception) -> bool:
     """Write down what went wrong in the page's own code, and tell the visitor no more than that something did."""
     logger.error("The chat page failed.", exc_info=error)
-    st.error("Something went wrong on our side. Reload the page to go on.", icon=":material/error:")
+    st.error(say("wrong_page"), icon=":material/error:")
     return True

@@ -27,7 +27,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (data.history !== "on") forget(() => localStorage);
   if (data.history === "off") {
     forget(() => sessionStorage);
-    showNothing(parentElement, () => endVisit(data.owner));
+    showNothing(parentElement, data.texts, () => endVisit(data.owner));
     return () => controller.abort();
   }
   const draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
@@ -103,7 +103,7 @@ function update({ current, removed }) {
   }
 }
 
-function show(parent, entries, { current, history, isSearch, kept }, send, end) {
+function show(parent, entries, { current, history, isSearch, kept, texts }, send, end) {
   const currentId = current?.id;
   const isKept = Boolean(kept); // by the service
   let list = parent.querySelector("nav");
@@ -112,28 +112,28 @@ function show(parent, entries, { current, history, isSearch, kept }, send, end) 
   if (list?.dataset.shown === wanted) return;
   const focused = list?.contains(list.getRootNode().activeElement) && list.getRootNode().activeElement.dataset.name;
   if (!list) {
-    list = make("nav", { ariaLabel: "Past conversations", send, end });
+    list = make("nav", { ariaLabel: texts.conversations, send, end });
     parent.append(list);
   }
   list.dataset.shown = wanted;
-  const title = make("h2", { textContent: "Past conversations" });
-  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId, isKept) : note(entries, isSearch));
-  if (history === "session") list.append(...ending("Deletes the list and starts again", () => list.end()));
+  const title = make("h2", { textContent: texts.conversations });
+  list.replaceChildren(title, entries?.length ? rows(list, entries, currentId, isKept, texts) : note(entries, isSearch, texts));
+  if (history === "session") list.append(...ending(texts.end_visit, texts.end_visit_list, () => list.end()));
   if (focused) list.querySelector(`[data-name="${focused}"]`)?.focus();
 }
 
-function showNothing(parent, end) {
+function showNothing(parent, texts, end) {
   parent.querySelector("section")?.remove();
   const all = make("section", {});
-  all.append(...ending("Starts again", end));
+  all.append(...ending(texts.end_visit, texts.end_visit_anew, end));
   parent.append(all);
 }
 
 // For computers that several people use.
-function ending(effect, end) {
-  const button = make("button", { type: "button", className: "ending", textContent: "End this visit" });
+function ending(title, effect, end) {
+  const button = make("button", { type: "button", className: "ending", textContent: title });
   button.addEventListener("click", end);
-  return [button, make("p", { textContent: `${effect}, so that the next person sees nothing.` })];
+  return [button, make("p", { textContent: effect })];
 }
 
 async function endVisit(owner) {
@@ -151,13 +151,12 @@ function leave(to) {
   location.replace(to);
 }
 
-function note(entries, isSearch) {
-  if (isSearch) return make("p", { textContent: "No conversation has these words." });
-  const blocked = "This browser keeps no list: it does not let the page store anything. Bookmark a conversation instead.";
-  return make("p", { textContent: entries ? "None yet." : blocked }); // where they are kept, the page itself says
+function note(entries, isSearch, texts) {
+  if (isSearch) return make("p", { textContent: texts.conversations_none_found });
+  return make("p", { textContent: entries ? texts.conversations_none : texts.conversations_blocked }); // where they are kept, the page itself says
 }
 
-function rows(list, entries, currentId, isKept) {
+function rows(list, entries, currentId, isKept, texts) {
   const all = make("ul", {});
   for (const { id, title } of entries) {
     const row = make("li", {});
@@ -174,8 +173,8 @@ function rows(list, entries, currentId, isKept) {
       closeNarrowSidebar();
     });
     row.append(link);
-    if (isKept) row.append(makeButton(list, "Rename", { id, title }, "renamed", "M3 13l1-3 7-7 2 2-7 7z"));
-    row.append(makeButton(list, "Delete", { id, title }, "discarded", "M4 4l8 8M12 4l-8 8"));
+    if (isKept) row.append(makeButton(list, texts.rename, { id, title }, "renamed", "M3 13l1-3 7-7 2 2-7 7z"));
+    row.append(makeButton(list, texts.delete, { id, title }, "discarded", "M4 4l8 8M12 4l-8 8"));
     all.append(row);
   }
   return all;
@@ -183,7 +182,7 @@ function rows(list, entries, currentId, isKept) {
 
 function makeButton(list, verb, entry, choice, path) {
   const button = make("button", { type: "button", title: verb, ariaLabel: `${verb} “${entry.title}”` });
-  button.dataset.name = `${verb.toLowerCase()}-${entry.id}`;
+  button.dataset.name = `${choice}-${entry.id}`;
   button.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path/></svg>';
   button.querySelector("path").setAttribute("d", path);
   button.addEventListener("click", () => list.send(choice, entry));

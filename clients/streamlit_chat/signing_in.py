@@ -7,6 +7,7 @@ import streamlit as st
 
 from clients.streamlit_chat.middleware import SIGN_IN_FAILED
 from clients.streamlit_chat.settings import PageSettings, SignIn
+from clients.streamlit_chat.texts import say
 from clients.visitors import make_user_token
 
 _LONGEST_NAME = 30  # fits a small screen
@@ -41,9 +42,9 @@ def show_account(sign_in: SignIn) -> None:
     if _is_signed_in():
         if name := str(st.user.get("name") or st.user.get("email") or ""):
             st.text(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…", width="content")
-        st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
+        st.button(say("sign_out"), icon=":material/logout:", type="tertiary", on_click=st.logout)
     elif not sign_in.is_required:
-        st.button("Sign in", icon=":material/login:", type="tertiary", on_click=st.login)
+        st.button(say("sign_in"), icon=":material/login:", type="tertiary", on_click=st.login)
 
 
 def note_failed_sign_in() -> None:
@@ -60,14 +61,14 @@ def forget_failed_sign_in() -> None:
 def show_failed_sign_in() -> None:
     """Say that signing in has failed, where it has."""
     if st.session_state.get(SIGN_IN_FAILED) and not _is_signed_in():
-        st.error("Sign-in does not work at the moment. Try again later.", icon=":material/error:")
+        st.error(say("sign_in_failed"), icon=":material/error:")
 
 
 def show_sign_in() -> None:
     """What stands on the page where everybody has to sign in, for who has not."""
     show_failed_sign_in()
-    st.markdown("Sign in to ask what you would like to know.")
-    st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
+    st.markdown(say("sign_in_first"))
+    st.button(say("sign_in"), icon=":material/login:", type="primary", on_click=st.login)
 
 
 def _is_signed_in() -> bool:

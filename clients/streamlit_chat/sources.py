@@ -1,5 +1,6 @@
 """The sources under an answer, and the marks that lead to them."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 import streamlit as st
@@ -7,17 +8,18 @@ import streamlit as st
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link, link_for_browser
 from clients.streamlit_chat.markdown import Mark, escape_markdown
+from clients.streamlit_chat.numbers import number_citations
+from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
-_SOURCES = {"es": "Fuentes", "id": "Sumber"}
-_STATES = {
-    "replaced": ":material/history: The document has been replaced since; this is what it said.",
-    "deleted": ":material/delete: The document has been deleted since; this is what it said.",
-}
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_STATES = {"replaced": ":material/history:", "deleted": ":material/delete:"}
 
 
 def find_marks(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
     """The marks of the answer at *place* in the conversation, by number."""
-    return {citation.number: Mark(_anchor(place, citation), _path(citation)) for citation in citations}
+    cited = list(citations)
+    shown = number_citations(cited)
+    return {each.number: Mark(_anchor(place, each), describe_place(each), shown[each.number]) for each in cited}
 
 
 def show_sources(citations: Iterable[Citation], place: int) -> None:
@@ -25,35 +27,46 @@ def show_sources(citations: Iterable[Citation], place: int) -> None:
     listed = {citation.number: citation for citation in citations}
     if not listed:
         return
-    st.caption(_SOURCES.get((st.context.locale or "")[:2], "Sources"))
-    for _, citation in sorted(listed.items()):
+    st.caption(say("sources"))
+    for number, citation in enumerate(listed.values(), 1):
         # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
-        with st.expander(_label(citation), key=_anchor(place, citation)):
-            st.text(citation.quote)
+        with st.expander(_label(number, citation), key=_anchor(place, citation)):
+            _show_quote(citation, place)
             _show_origin(citation)
+
+
+def _show_quote(citation: Citation, place: int) -> None:
+    """Its words; by the key page.js tells programs that read aloud in which language they are."""
+    if _LANGUAGE.fullmatch(citation.language or ""):
+        st.container(key=f"lang-{citation.language}-{place}-{citation.number}").text(citation.quote)
+    else:
+        st.text(citation.quote)
 
 
 def _anchor(place: int, citation: Citation) -> str:
     return f"source-{place}-{citation.number}"
 
 
-def _label(citation: Citation) -> str:
-    return f"**{escape_markdown(f'[{citation.number}]')}** {escape_markdown(_path(citation))}"
+def _label(number: int, citation: Citation) -> str:
+    label = f"**{escape_markdown(f'[{number}]')}** {escape_markdown(describe_place(citation))}"
+    is_foreign = citation.language in LANGUAGES and citation.language != get_language()
+    return f"{label} :gray-badge[{say(f'language_{citation.language}')}]" if is_foreign else label
 
 
-def _path(citation: Citation) -> str:
+def describe_place(citation: Citation) -> str:
+    """Title, headings and page, in one line."""
     parts = [citation.title or citation.source, *(citation.heading or "").split(" › ")]
     # A document's first heading is often its title.
     path = " › ".join(part for place, part in enumerate(parts) if part and (place == 0 or part != parts[place - 1]))
-    return path if citation.page is None else f"{path}, page {citation.page}"
+    return path if citation.page is None else say("page", path=path, page=citation.page)
 
 
 def _show_origin(citation: Citation) -> None:
     if citation.document_status in _STATES:
-        st.caption(_STATES[citation.document_status])
+        st.caption(f"{_STATES[citation.document_status]} {say(f'document_{citation.document_status}')}")
     is_there = citation.link and citation.document_status != "deleted"
     if is_there and (link := link_for_browser(citation.link or "", st.context.url)):
-        st.link_button("Open the document here", link, icon=":material/find_in_page:")
+        st.link_button(say("open_here"), link, icon=":material/find_in_page:")
     if address := clean_page_link(citation.url):
-        st.link_button("Open the document", address, icon=":material/open_in_new:")
+        st.link_button(say("open"), address, icon=":material/open_in_new:")
     st.caption(escape_markdown(citation.source))

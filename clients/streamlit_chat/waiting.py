@@ -7,6 +7,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.talk import Talk
+from clients.streamlit_chat.texts import say
 
 _KNOCK_EVERY_S = 3.0
 
@@ -19,7 +20,7 @@ def await_return(talk: Talk, api: ApiClient) -> None:
         if next(knocks) and _answers(api):
             talk.failure = None
             st.rerun()
-        st.caption("The page goes on by itself as soon as the service is back.")
+        st.caption(say("goes_on"))
 
     knocks = count()
     knock()

@@ -38,6 +38,20 @@ FEES = ROOM | {
     "url": "https://example.org/fees.pdf",
 }
 
+TOPICS = {
+    "institution": "Acme <b>University</b>",
+    "titles": ["Student dormitory", "Tuition, fees & payment"],
+    "languages": ["id", "en"],
+    "questions": [
+        {"question": f"What does “{title}” say about “{heading}”?", "heading": heading, "document_id": document_id}
+        for document_id, title, heading in (
+            ("d1", "Student dormitory", "House rules"),
+            ("d2", "Tuition, fees & payment", "Deadlines"),
+            ("d1", "Student dormitory", "Laundry"),
+        )
+    ],
+}
+
 
 @dataclass
 class Behaviour:
@@ -69,6 +83,7 @@ class Behaviour:
     go_on_anew: threading.Event = field(default_factory=threading.Event)
     citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
     support: dict[str, Any] | None = None
+    topics: dict[str, Any] = field(default_factory=lambda: TOPICS)
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
 
@@ -176,6 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/events"):
             self._follow(self._run())
+            return
+        if self.path.startswith("/v1/topics?"):
+            self._json(200, self.api.behaviour.topics)
             return
         if self.path.startswith("/v1/conversations?"):
             if self.api.behaviour.lists:

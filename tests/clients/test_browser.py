@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.streamlit_chat.messages import ICON
+from clients.streamlit_chat.texts import read_texts
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
@@ -63,6 +64,9 @@ def tab(visitor: BrowserContext) -> Page:
 def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
+    about = "The documents are those of Acme <b>University</b>, among them: Student dormitory · Tuition, fees & payment"
+    expect(tab.get_by_text(about)).to_be_visible()
+    expect(tab.get_by_text("Languages of the documents: Indonesian, English")).to_be_visible()
     expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
     expect(tab.get_by_text("every sentence has a number such as [1]. Click it to read the source.")).to_be_visible()
     expect(tab.get_by_text("Your conversations are listed in the sidebar, for you alone.")).to_have_count(1)
@@ -307,6 +311,90 @@ def test_past_conversations_are_listed_opened_and_kept(
     expect(second).to_have_url(url + "/")
 
 
+@pytest.mark.parametrize(("locale", "language"), [("es-MX", "es"), ("id-ID", "id"), ("fr-FR", "en")])
+def test_the_page_speaks_the_browsers_language(
+    chromium: Browser, url: str, api: ApiStub, locale: str, language: str
+) -> None:
+    texts, others = read_texts(language), read_texts("es" if language == "en" else "en")
+    with chromium.new_context(locale=locale) as context:
+        tab = context.new_page()
+        tab.goto(url)
+        expect(tab.get_by_text(texts["history_on"])).to_be_visible()
+        expect(tab.get_by_text(texts["conversations_none"])).to_be_visible()
+        expect(tab.locator("html")).to_have_attribute("lang", language)
+        tab.get_by_placeholder(texts["ask"]).fill("1")
+        tab.keyboard.press("Enter")
+        expect_answers(tab)
+        expect(tab.get_by_text(texts["sources"], exact=True)).to_be_visible()
+        read = tab.locator("body").inner_text().splitlines()
+        assert [text for name, text in others.items() if text != texts[name] and text in read] == []
+
+
+def test_the_box_is_ready_keeps_a_draft_and_brings_the_last_question_back(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    box = tab.get_by_placeholder("Ask a question")
+    expect(box).to_be_focused()
+    tab.keyboard.type("What does a ro")
+    tab.reload()
+    expect(box).to_have_value("What does a ro")
+    api.behaviour.held = True
+    ask(tab)
+    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("Answer again")).to_be_visible()
+    expect(box).to_be_focused()
+    expect(box).to_have_value("")
+    tab.keyboard.press("ArrowUp")
+    expect(box).to_have_value(QUESTION)
+
+
+def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
+    visitor: BrowserContext, tab: Page, url: str, api: ApiStub
+) -> None:
+    visitor.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.goto(url)
+    tab.get_by_role("button", name="What does “Student dormitory” say about “House rules”?").click()
+    expect_answers(tab)
+    expect(tab.get_by_text("More in Student dormitory")).to_be_visible()
+    tab.get_by_role("button", name="Copy with sources").click()
+    expect(tab.get_by_text("Copied")).to_be_visible()
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(QUOTE)
+    assert copied.endswith("[2] Tuition, fees & payment › Deadlines, page 3 – https://example.org/fees.pdf")
+    tab.get_by_role("button", name="Ask again").click()
+    expect_answers(tab, 2)
+    tab.get_by_role("button", name="Laundry", exact=True).click()
+    expect_answers(tab, 3)
+    asked = [question for _, _, question in api.asked]
+    assert asked[0] == asked[1] == "What does “Student dormitory” say about “House rules”?"
+    assert asked[2] == "What does “Student dormitory” say about “Laundry”?"
+    tab.get_by_role("button", name="Edit the question").last.click()
+    expect(tab.get_by_placeholder("Ask a question")).to_have_value(asked[2])
+    expect(tab.get_by_placeholder("Ask a question")).to_be_focused()
+
+
+def test_a_conversation_is_exported_whole(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    [place] = api.conversations
+    first, answer = api.conversations[place]
+    for number in range(30):  # more than a page shows at once
+        api.conversations[place] += [{**first, "content": f"Question {number}?"}, {**answer, "run_id": f"old-{number}"}]
+    for kind in ("Markdown", "JSON"):
+        tab.get_by_role("button", name="Export").click()
+        with tab.expect_download() as saved:
+            tab.get_by_role("button", name=kind, exact=True).click()
+        text = Path(saved.value.path()).read_text("utf-8")
+        assert [text.count(f"Question {number}?") for number in range(30)] == [1] * 30
+        assert text.startswith("# Arsip" if kind == "Markdown" else "{")
+        tab.keyboard.press("Escape")
+    assert len(json.loads(text)["messages"]) == 62
+    assert "link" not in json.loads(text)["messages"][1]["citations"][0]
+
+
 def test_two_visitors_do_not_see_each_others_conversations(
     chromium: Browser, tab: Page, url: str, api: ApiStub
 ) -> None:
@@ -444,6 +532,11 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     expect_answers(tab)
     for area in ("html", ".stMain"):
         assert tab.locator(area).evaluate("area => area.scrollWidth <= area.clientWidth")
+    small = tab.locator(".stMain :is(button, summary):not([kind=elementToolbar])").evaluate_all(
+        "all => all.filter(one => (box => box.height && (box.height < 44 || box.width < 44))"
+        "(one.getBoundingClientRect())).map(one => one.outerHTML.slice(0, 300))"
+    )
+    assert small == []
     marks(tab).click()
     expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
     tab.get_by_test_id("stExpandSidebarButton").click()

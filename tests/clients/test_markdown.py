@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from clients.streamlit_chat.markdown import LANGUAGES, Mark, answer_markdown, escape_markdown, make_bullet_list
+from clients.streamlit_chat.markdown import (
+    DOUBT_BEGINS,
+    DOUBT_ENDS,
+    LANGUAGES,
+    Mark,
+    answer_markdown,
+    escape_markdown,
+    make_bullet_list,
+)
 
 
 def unescaped(text: str) -> str:
@@ -97,7 +105,7 @@ def test_no_short_code_becomes_a_picture(text: str, apart: str) -> None:
     assert unescaped(answer_markdown(text)) == apart
 
 
-MARKS = {1: Mark("source-3-1", 'The "student" dormitory'), 12: Mark("source-3-12", "Fees")}
+MARKS = {1: Mark("source-3-1", 'The "student" dormitory', 1), 12: Mark("source-3-12", "Fees", 2)}
 FIRST = r"""[\[1\]](#source-3-1 "The 'student' dormitory")"""
 
 
@@ -105,13 +113,15 @@ FIRST = r"""[\[1\]](#source-3-1 "The 'student' dormitory")"""
     ("text", "shown"),
     [
         ("It costs 410 [1]", f"It costs 410 {FIRST}"),
-        ("Both [1][12]", rf'Both {FIRST}[\[12\]](#source-3-12 "Fees")'),
+        ("Both [1][12]", rf'Both {FIRST}[\[2\]](#source-3-12 "Fees")'),
         ("- item\n\n    of the item [1]", f"- item\n\n  of the item {FIRST}"),
         ("| a [1] |\n|---|", f"| a {FIRST} |\n|---|"),
         ("**bold [1]**", f"**bold {FIRST}**"),
         ("[1](http://elsewhere)", rf"{FIRST}\(http\://elsewhere\)"),
         ("[1]: http://elsewhere", rf"{FIRST}\: http\://elsewhere"),
         ("[see [1]](http://elsewhere)", rf"\[see {FIRST}\]\(http\://elsewhere\)"),
+        ("- \ue000so **it** is [1]\ue001\u00a0⚠ but", f"- :orange[so] **:orange[it]** :orange[is] {FIRST}\u00a0⚠ but"),
+        ("`\ue000x\ue001` [\ue000y](http://x.org/\ue001)", "`x` [y](<http://x.org/>)"),
     ],
 )
 def test_a_mark_with_a_citation_leads_to_it_whatever_the_answer_makes_of_it(text: str, shown: str) -> None:
@@ -158,7 +168,10 @@ def tokens(markdown: str) -> Iterator[Token]:
         yield from block.children or ()
 
 
-@given(_HOSTILE)
+_IN_DOUBT = st.lists(st.sampled_from([DOUBT_BEGINS, DOUBT_ENDS, *_PIECES.split(), *_BEGINNINGS]), max_size=40)
+
+
+@given(_HOSTILE | _IN_DOUBT.map("".join))
 def test_whatever_is_in_it_an_answer_is_made_of_known_parts(text: str) -> None:
     for token in tokens(answer_markdown(text, MARKS)):
         assert token.type not in ("image", "html_block", "html_inline", "code_block"), token

@@ -1,6 +1,7 @@
 """The chat page, run as Streamlit runs it, against an API over real HTTP."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from clients.streamlit_chat.settings import read_settings
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
-from tests.clients.api_stub import ACME_KEY, ELSEWHERE, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, ELSEWHERE, FEES, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
 SCRIPT = str(Path(__file__).parents[2] / "clients" / "streamlit_chat" / "script.py")
 QUESTION = "What does a room cost?"
@@ -104,6 +105,21 @@ def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
     assert api.asked == [(ACME_KEY, address(page), QUESTION)]
 
 
+def test_marks_are_numbered_in_the_order_in_which_they_appear(api: ApiStub) -> None:
+    api.behaviour.answer = "Rent is due on the fifth day. [5] A room costs $410. [2][5] Nothing. [9]"
+    api.behaviour.citations = [FEES | {"number": 5, "language": "id"}, ROOM | {"language": "en"}]
+    api.behaviour.citations[1]["number"] = 2
+    page = open_page()
+    ask(page)
+    for shown in (page, open_page(address(page))):
+        drawn = shown.chat_message[1].markdown[0].value
+        assert re.findall(r"\\\[(\d)\\\]\]?", drawn) == ["1", "2", "1", "9"]
+        assert re.findall(r"#source-1-(\d)", drawn) == ["5", "2", "5"]
+        labels = [box.label for box in shown.chat_message[1].expander]
+        assert [label[:9] for label in labels] == [r"**\[1\]**", r"**\[2\]**"]
+        assert [label.endswith(":gray-badge[Indonesian]") for label in labels] == [True, False]
+
+
 def test_a_sentence_without_support_is_marked_with_the_reason_and_stays_so_after_a_reload(api: ApiStub) -> None:
     answer = "A room **costs** $40 [1]. Rent is due on the fifth working day of each month. [2]"
     sentence = {"start": 0, "end": 25, "status": "unsupported", "reason": "the number 40 is not in source [1]"}
@@ -112,11 +128,15 @@ def test_a_sentence_without_support_is_marked_with_the_reason_and_stays_so_after
     page = open_page()
     ask(page)
     for shown in (page, open_page(address(page))):
-        assert "⚠ Rent is due" in shown.chat_message[1].markdown[0].value
-        [note] = shown.chat_message[1].warning
-        assert "A room costs" in note.value
-        assert "the number 40 is not in source" in note.value
-        assert "Rent is due" not in note.value
+        drawn = shown.chat_message[1].markdown[0].value
+        assert drawn.startswith(r":orange[A room] **:orange[costs]** :orange[\$40]")
+        assert "⚠ Rent is due" in drawn
+        note = shown.chat_message[1].expander[0]
+        assert note.label == "⚠ The sources do not support one sentence"
+        [told] = note.markdown
+        assert "A room costs" in told.value
+        assert "the number 40 is not in source" in told.value
+        assert "Rent is due" not in told.value
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "", None])
@@ -792,13 +812,14 @@ def test_a_long_conversation_opens_with_its_last_messages_and_shows_earlier_ones
     ]
     api.conversations[place] = [first, answer, *rest]
     reopened = open_page(address(page))
-    assert len(reopened.chat_message) == 100
+    assert len(reopened.chat_message) == 40
     assert said(reopened)[-1][1].startswith("Answer 129")
     press(reopened, "Show earlier messages")
-    assert len(reopened.chat_message) == 200
+    assert len(reopened.chat_message) == 80
     ask(reopened, "And one more?")
     assert said(reopened)[-2] == ("user", "And one more?")
-    assert len(reopened.chat_message) == 202
-    press(reopened, "Show earlier messages")
+    assert len(reopened.chat_message) == 82
+    for _ in range(5):
+        press(reopened, "Show earlier messages")
     assert said(reopened)[0] == ("user", QUESTION)
     assert "Show earlier messages" not in buttons(reopened)

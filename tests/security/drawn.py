@@ -27,6 +27,7 @@ body label help text title icon caption avatar message header subheader placehol
 page_title page_icon menu_items
 """
 _TEXTS = frozenset(_NAMES.split())
+_UNDRAWN = {("text_input", "value"), ("download_button", "data")}  # what stands in a field or a file is no Markdown
 # What draws its text as it is, or none at all.
 _AS_IT_IS = frozenset({"text", "set_page_config", "dataframe"})
 
@@ -135,7 +136,7 @@ def _texts_of(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
     named = [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
     by_place = [(parameters[place] if place < len(parameters) else "*", each) for place, each in enumerate(call.args)]
     for parameter, argument in (*by_place, *named):
-        if (name, parameter) == ("text_input", "value"):  # what stands in a field is no Markdown
+        if (name, parameter) in _UNDRAWN:
             continue
         if parameter in _TEXTS | _ADDRESSES or parameter.startswith("*"):
             yield name, argument
@@ -160,6 +161,8 @@ def is_safe(text: ast.expr, module: Module, around: ast.AST) -> bool:
             return is_safe(module.constants[name], module, module.tree)
         case ast.Name(id=name):
             return _is_safe_name(name, module, around)
+        case ast.Call(func=ast.Name(id="say"), keywords=values):  # a text of the page's own, with values in it
+            return all(safe(value.value) for value in values)
         case ast.Call(func=ast.Name(id=name)) if name != "str":
             return name in _CLEANING | _CHECKING or _gives_safe_texts(name, module)
         case ast.Call(func=ast.Name(id="str"), args=[value]):

@@ -63,6 +63,8 @@ def test_texts_are_declared_safe_in_one_module_alone() -> None:
         ("f = lambda x: st.warning(x)", 1),
         ("TEXTS = {'a': 'b'}\ndef f(x): st.caption(TEXTS[x]); st.caption(TEXTS.get(x, 'c'))", 0),
         ("TEXTS = {'a': 'b'}\ndef f(x): st.caption(TEXTS.get(x, x))", 1),
+        ("def f(x): st.caption(say('a', b=x))", 1),
+        ("def f(x): st.caption(say(x, b=escape_markdown(x)))", 0),
         ("def f(x):\n    y = escape_markdown(x)\n    st.error(f'**{y}**', icon=':material/error:')", 0),
     ],
 )

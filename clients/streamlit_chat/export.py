@@ -1,0 +1,50 @@
+"""A conversation as a file."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+import streamlit as st
+
+from clients.api_client import ApiClient, Message
+from clients.streamlit_chat.browser import mount_actions
+from clients.streamlit_chat.settings import PageSettings
+from clients.streamlit_chat.talk import Talk
+from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.written import write_conversation, write_conversation_json
+
+_MOST_PARTS = 100
+
+
+def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
+    """Buttons that save the whole conversation, which is read when one is pressed."""
+    name = f"{say('conversation_file')}-{datetime.now(UTC):%Y-%m-%d}"
+    markdown = partial(_write_markdown, api, talk.conversation_id, settings.title)
+    with st.popover(say("export"), icon=":material/download:", type="tertiary"):
+        st.download_button("Markdown", markdown, f"{name}.md", "text/markdown", on_click="ignore", width="stretch")
+        data = partial(_write_json, api, talk.conversation_id)
+        st.download_button("JSON", data, f"{name}.json", "application/json", on_click="ignore", width="stretch")
+        mount_actions("print", {"print": {"label": say("print")}}, width="stretch")
+
+
+def _write_markdown(api: ApiClient, conversation_id: str, title: str) -> str:
+    return write_conversation(_read_all(api, conversation_id), title)
+
+
+def _write_json(api: ApiClient, conversation_id: str) -> str:
+    return write_conversation_json(_read_all(api, conversation_id))
+
+
+def _read_all(api: ApiClient, conversation_id: str) -> list[Message]:
+    """All its messages.
+
+    Raises:
+        ApiError: the API is away or refuses.
+    """
+    part = api.conversation(conversation_id)
+    messages = list(part.messages)
+    for _ in range(_MOST_PARTS):
+        if not part.offset:
+            break
+        part = api.conversation(conversation_id, before=part.offset)
+        messages[:0] = part.messages
+    return messages

@@ -1,0 +1,29 @@
+"""What the page says, in the language of the visitor's browser."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+LANGUAGES = ("en", "es", "id")
+_FOLDER = Path(__file__).with_name("texts")
+
+
+def get_language() -> str:
+    """The language of the page: the browser's where there are texts in it, else English."""
+    asked = (st.context.locale or "")[:2].lower()
+    return asked if asked in LANGUAGES else LANGUAGES[0]
+
+
+def say(name: str, /, **values: object) -> str:
+    """The text of that *name*; *values* stand where it has braces, in Markdown where the text is drawn as such."""
+    return read_texts(get_language())[name].format(**values)
+
+
+@cache
+def read_texts(language: str) -> Mapping[str, str]:
+    """All texts in one of `LANGUAGES`, by name."""
+    texts: dict[str, str] = json.loads(_FOLDER.joinpath(f"{language}.json").read_text("utf-8"))
+    return texts

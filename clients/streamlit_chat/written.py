@@ -1,0 +1,67 @@
+"""An answer, and a conversation, as a text that can be taken along."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from html import escape
+
+from markdown_it import MarkdownIt
+
+from clients.api_client import Message
+from clients.run_events import Citation
+from clients.streamlit_chat.links import clean_page_link
+from clients.streamlit_chat.numbers import number_citations, renumber
+from clients.streamlit_chat.sources import describe_place
+from clients.streamlit_chat.texts import say
+
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def write_answer(message: Message) -> str:
+    """In Markdown, its sources below it."""
+    text = renumber(message.content, number_citations(message.citations))
+    lines = [f"[{number}] {_name(citation)}" for number, citation in _number(message)]
+    return "\n".join([text, "", f"{say('sources')}:", *lines]) if lines else text
+
+
+def write_answer_html(message: Message) -> str:
+    """The same as HTML, with nothing of it but what the Markdown makes."""
+    html = str(_PARSER.render(renumber(message.content, number_citations(message.citations))))
+    lines = [f"[{number}] {escape(_name(citation))}" for number, citation in _number(message)]
+    return f"{html}<p>{escape(say('sources'))}:<br>{'<br>'.join(lines)}</p>" if lines else html
+
+
+def write_conversation(messages: Iterable[Message], title: str) -> str:
+    """A Markdown file: each question as a heading, with its answer and its sources."""
+    parts = [f"# {title}"]
+    for message in messages:
+        if message.role == "user":
+            parts.append(f"## {' '.join(message.content.split())}")
+        else:
+            parts.append(write_answer(message))
+    return "\n\n".join(parts) + "\n"
+
+
+def write_conversation_json(messages: Iterable[Message]) -> str:
+    """A JSON file: `messages`, of answers with their citations; their marks are those of the service."""
+    return json.dumps({"messages": [_describe(message) for message in messages]}, ensure_ascii=False, indent=2)
+
+
+def _describe(message: Message) -> dict[str, object]:
+    said: dict[str, object] = {name: getattr(message, name) for name in ("role", "content", "created_at")}
+    if message.role == "user":
+        return said
+    cited = [asdict(citation) for citation in message.citations]
+    for citation in cited:
+        del citation["link"]  # opens the document for a while to whoever has it
+    return {**said, "citations": cited}
+
+
+def _number(message: Message) -> list[tuple[int, Citation]]:
+    cited = {citation.number: citation for citation in message.citations}
+    return list(enumerate(cited.values(), 1))
+
+
+def _name(citation: Citation) -> str:
+    address = clean_page_link(citation.url)
+    return f"{describe_place(citation)} – {address}" if address else describe_place(citation)
