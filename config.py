@@ -459,6 +459,11 @@ class Settings(BaseSettings):
         description="Private addresses or networks that databases of tenants may be on, with commas. Unset: public "
         "ones alone.",
     )
+    chat_docs_dir: Path | None = Field(
+        None,
+        description="Folder with the rows of large results of queries, one file for each conversation; shared by all "
+        "machines that serve. Unset: `chat_docs` in DATA_DIR.",
+    )
     max_sql_retries: int = Field(
         3, ge=0, le=10, description="Times that a language model may repair a query to a data source that failed."
     )
@@ -655,7 +660,7 @@ class Settings(BaseSettings):
         is_name = value == Path(SAMPLES.name) and not Path(SAMPLES.name).exists()
         return SAMPLES if is_name else value
 
-    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path")
+    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path", "chat_docs_dir")
     @classmethod
     def _is_whole(cls, value: Path | None) -> Path | None:
         # Of an installation, whichever folder a command is typed in.
@@ -803,6 +808,11 @@ class Settings(BaseSettings):
     def uploaded_tables_folder(self) -> Path:
         """The folder with the tables of files that were uploaded as data sources."""
         return self.data_dir / UPLOADS_FOLDER
+
+    @property
+    def chat_docs_folder(self) -> Path:
+        """The folder with the rows of large results of queries."""
+        return self.chat_docs_dir or self.data_dir / "chat_docs"
 
     @property
     def page_title(self) -> str:

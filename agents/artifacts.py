@@ -7,7 +7,7 @@ that it came with: see `agents/reading.py`.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Kind = Literal["data", "image", "code"]
 FOLDER = "chat_docs"
@@ -15,10 +15,12 @@ _NAMES: Mapping[Kind, str] = {"data": "data_{}.csv", "image": "image_{}.png", "c
 
 
 class Artifact(TypedDict):
-    """In the answer of which run it came, and how many of its kind came before it."""
+    """In the answer of which run it came, and how many of its kind came before it; `file` has all rows of a result that
+    is too large for the answer."""
 
     run_id: str
     number: int
+    file: NotRequired[str]
 
 
 Artifacts = Mapping[Kind, Artifact]
@@ -28,13 +30,16 @@ Artifacts = Mapping[Kind, Artifact]
 class SessionArtifacts:
     """Those of a conversation: their names, the newest result of a query, and the newest chart. None: there is none.
 
-    `chart_data_name` is the table that the chart is of.
+    `chart_data_name` is the table that the chart is of, `file` what all rows of the result are in, "" where they are in
+    the result itself; it is in `folder`.
     """
 
     names: Mapping[Kind, str]
     data: Mapping[str, Any] | None = None
     chart: Mapping[str, Any] | None = None
     chart_data_name: str = ""
+    folder: str = ""
+    file: str = ""
 
 
 def add_artifacts(former: Artifacts, run_id: str, extra: Mapping[str, Any]) -> dict[Kind, Artifact]:
@@ -43,6 +48,8 @@ def add_artifacts(former: Artifacts, run_id: str, extra: Mapping[str, Any]) -> d
     if find_chart(extra):
         kinds += ["image", "code"]
     new = {kind: Artifact(run_id=run_id, number=former[kind]["number"] + 1 if kind in former else 0) for kind in kinds}
+    if file := extra.get("rows_file"):
+        new["data"]["file"] = file
     return {**former, **new}
 
 
@@ -58,5 +65,15 @@ def name_artifact(kind: Kind, artifact: Artifact) -> str:
 
 def name_all(artifacts: Artifacts, thread_id: str) -> dict[Kind, str]:
     """What each is called, with a folder that is another one for each conversation and tells nothing of it."""
-    folder = hashlib.blake2b(thread_id.encode(), digest_size=8).hexdigest()
+    folder = name_folder(thread_id)
     return {kind: f"{FOLDER}/{folder}/{name_artifact(kind, each)}" for kind, each in artifacts.items()}
+
+
+def name_folder(thread_id: str) -> str:
+    """The folder with the files of a conversation."""
+    return hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()
+
+
+def name_rows_file(call_id: str) -> str:
+    """The file with all rows that a call of a tool gave: the same for each try of that call."""
+    return f"{hashlib.blake2b(call_id.encode(), digest_size=16).hexdigest()}.csv"

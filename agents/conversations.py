@@ -1,12 +1,13 @@
 """Conversations as their owners deal with them: read, deleted and restored, whether their state has expired or not."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any, Protocol
 
 from langchain_core.messages import HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import SessionArtifacts
+from agents.artifacts import SessionArtifacts, name_folder
 from agents.leases import Leases
 from agents.messages import question_message
 from agents.reading import Answered, ConversationReader, MessageStore
@@ -18,6 +19,7 @@ from agents.runs.worker import RunWorker
 from agents.threads import thread_of
 from agents.transcripts import ListedConversation, Transcripts
 from auth.principal import Principal
+from providers.files.results import ResultFiles
 from utils.checkpointer.errors import StateUnreadable
 from utils.errors import Conflict, NotFound, StoreUnavailable
 
@@ -37,6 +39,7 @@ class Conversations:
         worker: this process's, which holds something of conversations.
         deletions: lets every worker know of conversations that are deleted.
         outbox: where turns wait for the transcript.
+        files: with the rows of large results.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class Conversations:
         worker: RunWorker,
         deletions: Deletions,
         outbox: Outbox,
+        files: ResultFiles,
     ) -> None:
         self._store, self._reader = store, ConversationReader(store, places)
-        self._leases, self._transcripts = leases, transcripts
+        self._leases, self._transcripts, self._files = leases, transcripts, files
         self._runs, self._worker, self._deletions, self._outbox = runs, worker, deletions, outbox
 
     async def read(
@@ -113,6 +117,7 @@ class Conversations:
             was_kept = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
             )
+            await asyncio.to_thread(self._files.delete, name_folder(thread_id))
             count = await self._deletions.delete_runs(thread_id)
             self._worker.drop_held(thread_id)
             if has_state:

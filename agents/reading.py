@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import Artifacts, SessionArtifacts, find_chart, name_all, name_artifact
+from agents.artifacts import Artifacts, SessionArtifacts, find_chart, name_all, name_artifact, name_folder
 from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
@@ -120,7 +120,8 @@ class ConversationReader:
         extras = {run_id: await self._read_extra(thread_id, run_id) for run_id in runs}
         found = SessionArtifacts(name_all(known, thread_id))
         if "data" in known:
-            found = replace(found, data=extras[known["data"]["run_id"]].get("data"))
+            data, file = extras[known["data"]["run_id"]].get("data"), known["data"].get("file", "")
+            found = replace(found, data=data, folder=name_folder(thread_id), file=file)
         if "image" in known:
             extra = extras[known["image"]["run_id"]]
             table = name_artifact("data", extra["artifacts"]["data"]) if extra else ""

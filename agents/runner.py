@@ -1,5 +1,6 @@
 """Takes a conversation through a turn: the lease, the graph, its events."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import name_all
+from agents.artifacts import name_all, name_folder
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, make_past, question_message
@@ -144,6 +145,8 @@ class Runner:
         answer = state["messages"][-1]
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
+        if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
+            await asyncio.to_thread(self._tools.files.touch, name_folder(record.thread_id))
         return answer
 
     async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:
@@ -195,6 +198,7 @@ class Runner:
                 partial(self._is_durable, record.thread_id),
                 model.find_language_model,
                 data_source_id=record.data_source_id,
+                thread_id=record.thread_id,
             ),
         )
 

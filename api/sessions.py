@@ -3,6 +3,7 @@
 A session is a conversation, and nothing here is kept beside it.
 """
 
+import asyncio
 from datetime import datetime
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ class ArtifactOut(BaseModel):
     """A file that can be downloaded."""
 
     file: str
-    size: int | None = Field(description="Bytes; null where a picture cannot be drawn at present.")
+    size: int | None = Field(description="Bytes; null where it cannot be given at present.")
     type: Literal["csv", "png", "python"]
 
 
@@ -187,8 +188,11 @@ async def _make(found: SessionArtifacts, kind: Kind) -> bytes:
     """The bytes of a file.
 
     Raises:
-        NotReady: the chart cannot be drawn.
+        NotFound: it is not there any more.
+        NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
     """
+    if kind == "data" and found.file:
+        return await asyncio.to_thread(services().result_files.get, found.folder, found.file)
     if kind == "data" and found.data is not None:
         return write_csv(found.data["columns"], found.data["rows"])
     if found.chart is None:
@@ -202,6 +206,6 @@ async def _make(found: SessionArtifacts, kind: Kind) -> bytes:
 async def _describe_artifact(found: SessionArtifacts, kind: Kind) -> ArtifactOut:
     try:
         size = len(await _make(found, kind))
-    except NotReady:
+    except (NotFound, NotReady):
         size = None
     return ArtifactOut(file=found.names[kind], size=size, type=_MEDIA[kind][0])

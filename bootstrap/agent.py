@@ -29,12 +29,13 @@ from bootstrap.models import make_quotes, open_answers, open_entailment
 from bootstrap.parts import Search, Stores, run_until_closed
 from bootstrap.permissions import check_in_thread, make_permission_check
 from bootstrap.savers import make_keyring, open_saver
-from bootstrap.stores import open_deletions
+from bootstrap.stores import make_disk_space, open_deletions
 from bootstrap.tenant_models import TenantModels
 from bootstrap.tools import open_tools, tool_limits
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import Settings
 from domain.transcript_retention import DAY_S, Retention
+from providers.files.results import ResultFiles
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.clients import AsyncClient
 from utils.errors import ProblemError
@@ -58,6 +59,7 @@ class Agent:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    result_files: ResultFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         settings, search.serving.retriever, data_sources.ask, data_sources.find_understanding, data_sources.read_stamp
     )
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
+    files = open_result_files(settings)
     runner = Runner(
         memory.checkpointer,
         leases=memory.leases,
@@ -107,7 +110,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         answers=answers,
         is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
-        tools=ToolService(tools, check_permission, tool_limits(settings)),
+        tools=ToolService(tools, check_permission, tool_limits(settings), files=files),
         is_run_deleted=memory.run_store.is_deleted,
     )
     worker = RunWorker(
@@ -127,6 +130,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         worker=worker,
         deletions=memory.deletions,
         outbox=memory.outbox,
+        files=files,
     )
     writer = _start_work(stores, memory, worker, runs)
     return Agent(
@@ -140,6 +144,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         tenant_models,
         tools,
         data_sources,
+        files,
     )
 
 
@@ -191,6 +196,11 @@ def _start_work(stores: Stores, memory: _Memory, worker: RunWorker, runs: Runs) 
         run_until_closed(stores.stack, work)
     stores.stack.push_async_callback(runs.drain, 0)
     return writer
+
+
+def open_result_files(settings: Settings) -> ResultFiles:
+    """Where the rows of large results are."""
+    return ResultFiles(settings.chat_docs_folder, make_keyring(settings), make_disk_space(settings))
 
 
 def make_retention(settings: Settings) -> Retention:

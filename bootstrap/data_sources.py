@@ -26,7 +26,7 @@ from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.questions.reading import QuestionRefused
 from datasources.result_columns import make_table
-from datasources.results import Result
+from datasources.results import QueryLimits, Result
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
@@ -65,6 +65,7 @@ DIALECTS: dict[SourceType, Dialect] = {
 _MOST_ROWS_TOLD = 30  # to people, where rules made the query
 _REPLACED = "Its files were replaced or deleted meanwhile: ask again."
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
+_WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
 _THREADS = 4  # a database that hangs takes one until its time is over
 
 
@@ -248,7 +249,7 @@ class DataSources:
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
             access, tables = self._schemas.load(key, lambda: self._open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
-        return AskedSource(row.name, source, access, tables, user, key=key, source_id=row.source_id)
+        return AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
 
     def _open_tables(self, row: DataSourceRow, dialect: Dialect) -> OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT
-from bootstrap.agent import Agent
+from bootstrap.agent import Agent, open_result_files
 from bootstrap.background import Background
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
 from bootstrap.ingesting import make_ingesting, scanner_check
@@ -120,6 +120,7 @@ async def _keep_up(stores: Stores) -> None:
     """What is done every hour."""
     await write(stores.database, partial(delete_older, keep_days=stores.settings.ratings_keep_days))
     await asyncio.to_thread(refresh_sample_data, stores.settings, stores.database, OPERATOR)
+    await asyncio.to_thread(open_result_files(stores.settings).delete_unused, stores.settings.conversation_ttl)
 
 
 async def _retire_samples(stores: Stores) -> None:

@@ -34,6 +34,7 @@ from domain.keys import create_first_key
 from indexing.active import ActiveIndex
 from ingestion.library import Library
 from providers.charts.renderer import ChartRenderer
+from providers.files.results import ResultFiles
 from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
@@ -65,6 +66,7 @@ class Services:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    result_files: ResultFiles
     uploaded_tables: UploadedTables
     charts: ChartRenderer
     serving: ActiveIndex
@@ -137,6 +139,7 @@ async def open_services(
             tenant_models=agent.tenant_models,
             tools=agent.tools,
             data_sources=agent.data_sources,
+            result_files=agent.result_files,
             uploaded_tables=UploadedTables(settings, stores.database, keys, policy),
             charts=charts,
             serving=search.serving,

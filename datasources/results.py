@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,12 +24,26 @@ class QueryLimits:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Rows in the query's order. `truncated`: there were more, or longer texts, than the limits allow."""
+    """Rows in the query's order. `truncated`: there were more, or longer texts, than the limits allow.
+
+    `more`: the rows after them that were read for a file.
+    """
 
     sql: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     truncated: bool
+    more: tuple[tuple[Cell, ...], ...] = ()
+
+
+def split(result: Result, limits: QueryLimits) -> Result:
+    """*result* with the rows that the limits allow; the others are `more`."""
+    left_bytes = limits.size_bytes
+    for place, row in enumerate(result.rows):
+        left_bytes -= _measure(row)
+        if place >= limits.rows or left_bytes < 0:
+            return replace(result, rows=result.rows[:place], truncated=True, more=result.rows[place:])
+    return result
 
 
 def collect(
@@ -41,12 +55,16 @@ def collect(
     while batch := list(fetch(min(100, limits.rows + 1 - len(rows)))):
         for values in batch:
             row = tuple(map(_convert, values))
-            left_bytes -= sum(len(each) if isinstance(each, str) else 8 for each in row)
+            left_bytes -= _measure(row)
             if len(rows) >= limits.rows or left_bytes < 0:
                 return Result(sql, tuple(columns), tuple(rows), True)
             cut = cut or any(isinstance(each, str) and len(each) > _LONGEST_CELL for each in row)
             rows.append(tuple(each[:_LONGEST_CELL] if isinstance(each, str) else each for each in row))
     return Result(sql, tuple(columns), tuple(rows), cut)
+
+
+def _measure(row: Iterable[Cell]) -> int:
+    return sum(len(each) if isinstance(each, str) else 8 for each in row)
 
 
 def _convert(value: Any) -> Cell:

@@ -65,6 +65,8 @@ async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState, kept: 
         call["error"] = exc.detail if isinstance(exc, ProblemError) else _BROKEN
     else:
         add_result(tool_state, call, result)
+        if result.rest and result.data is not None and (file := await turn.keep_rows(call, result)):
+            call["rows_file"] = file
         return _sum_up(result)
     return call["error"]
 

@@ -127,10 +127,12 @@ async def get_kept(call: ToolCall, read_stamp: ReadStamp) -> KeptResult:
     """The last result of the conversation, which may still be read.
 
     Raises:
-        ToolFailed: there is none, or its data source was changed, closed or deleted.
+        ToolFailed: there is none, or its data source is not the one that is named, or was changed, closed or deleted.
     """
     if call.kept is None:
         raise ToolFailed("There is no result before this question. Ask for it anew.")
+    if call.arguments.get("data_source") not in (None, call.kept.source_id, call.kept.table.source_name):
+        raise ToolFailed("The last result is of another data source. Ask for it anew.")
     try:
         stamp = await read_stamp(call.principal, call.kept.source_id)
     except ProblemError as exc:
@@ -186,8 +188,9 @@ def show_data(answer: DataAnswer) -> dict[str, Any]:
 
 def show_answer(answer: DataAnswer, question: str) -> dict[str, Any]:
     """What a `ToolResult` has of it beside the text."""
-    kept = answer.keep(question)
-    return {"table": answer.table, "data": show_data(answer), "kept": kept, "attempts": answer.attempts}
+    kept, data = answer.keep(question), show_data(answer)
+    rest = (*answer.result.rows[len(data["rows"]) :], *answer.result.more)
+    return {"table": answer.table, "data": data, "rest": rest, "kept": kept, "attempts": answer.attempts}
 
 
 def show_kept(kept: KeptResult) -> dict[str, Any]:

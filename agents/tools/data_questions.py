@@ -22,7 +22,7 @@ from datasources.questions.reading import QuestionRefused, read_question
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.questions.words import detect_question_language
-from datasources.results import QueryLimits, Result
+from datasources.results import QueryLimits, Result, split
 from datasources.samples import hide_filtered_samples, read_filtered_samples
 from datasources.schema_text import write_schema
 from datasources.source import DataSource
@@ -67,8 +67,9 @@ class AskedSource:
         return hashlib.sha256(repr((self.key, sorted(self.user.items()))).encode()).hexdigest()[:32]
 
     def run(self, sql: str, stop: Stop) -> Result:
-        """What *sql* gives, behind both walls; see `DataSource.run`."""
-        return self.source.run(sql, self.access, self.user, self.limits, stop)
+        """What *sql* gives, behind both walls; see `DataSource.run`. What is more than an answer rests on is `more`."""
+        result = self.source.run(sql, self.access, self.user, self.limits, stop)
+        return split(result, QueryLimits()) if self.limits.rows > QueryLimits().rows else result
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class CallRecord(TypedDict):
     chart: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]  # its result, as the API shows it
     attempts: NotRequired[int]  # queries that were tried for it
+    rows_file: NotRequired[str]  # with all rows, where `data` has not all
     ms: int
 
 
@@ -127,12 +128,13 @@ def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:
 
 def summarize_queries(state: ToolState | None) -> dict[str, Any]:
     """What an answer tells of the questions to data sources: `data`, the result of the last one as the API shows it,
-    and `queries`: what they took. Empty where none was answered."""
+    `queries`: what they took, and `rows_file` where there are more rows. Empty where none was answered."""
     calls = [call for call in (state["calls"] if state else ()) if "data" in call]
     if not calls:
         return {}
     attempts, ms = (sum(call.get(name, 0) for call in calls) for name in ("attempts", "ms"))  # type: ignore[misc]
-    return {"data": calls[-1]["data"], "queries": {"attempt_count": attempts, "duration_ms": ms}}
+    file = {"rows_file": calls[-1]["rows_file"]} if "rows_file" in calls[-1] else {}
+    return {"data": calls[-1]["data"], "queries": {"attempt_count": attempts, "duration_ms": ms}, **file}
 
 
 def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:

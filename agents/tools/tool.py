@@ -16,7 +16,7 @@ from agents.tools.kept import KeptResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from retrieval.search import SearchResult
-from utils.query_tables import QueryTable
+from utils.query_tables import Cell, QueryTable
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")  # what all vendors of models take
 _LONGEST_FAULT = 200  # characters
@@ -63,7 +63,8 @@ class ToolResult:
 
     `table`: the result of a query that `text` tells of; figures of the answer are held to its cells. `chart`: `spec`, a
     chart in Vega-Lite, and `alt`, what it shows in words. `data`: the result for whoever asked, as the API shows it,
-    after so many `attempts`. `kept`: what the next question may be about.
+    after so many `attempts`. `kept`: what the next question may be about. `rest`: the rows after
+    those of `data`, for a file.
     """
 
     text: str = ""
@@ -72,6 +73,7 @@ class ToolResult:
     chart: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
     attempts: int = 1
+    rest: Sequence[Sequence[Cell]] = ()
     kept: KeptResult | None = None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
 
+from agents.artifacts import name_folder, name_rows_file
 from agents.bots import BotConfig
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall, Planner
@@ -16,6 +17,8 @@ from agents.tools.rule_planner import RulePlanner
 from agents.tools.state import CallRecord, ToolState
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
+from datasources.result_csv import write_csv
+from providers.files.results import ResultFiles
 from utils.errors import ProblemError
 
 logger = logging.getLogger(__name__)
@@ -60,13 +63,15 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class ToolService:
-    """What all turns of a process share. *check_permission* is asked before a tool that needs scopes is called."""
+    """What all turns of a process share. *check_permission* is asked before a tool that needs scopes is called, *files*
+    keep the rows of large results."""
 
     registry: ToolRegistry
     check_permission: CheckPermission
     limits: ToolLimits = field(default_factory=ToolLimits)
     planner: Planner = field(default_factory=Planner)
     rules: RulePlanner = field(default_factory=RulePlanner)
+    files: ResultFiles | None = None
 
     def open_turn(
         self,
@@ -77,11 +82,12 @@ class ToolService:
         get_chat: Callable[[], BaseChatModel | None] = lambda: None,
         *,
         data_source_id: str = "",
+        thread_id: str = "",
     ) -> "TurnTools | None":
         """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
 
         *get_chat*: the bot's language model, None while there is none. *data_source_id*: only tools that ask a data
-        source are offered, and they ask this one.
+        source are offered, and they ask this one. *thread_id*: the conversation.
         """
         if not bot.tools:
             return None
@@ -92,7 +98,9 @@ class ToolService:
         if data_source_id:
             offered = [tool for tool in offered if _SOURCE in tool.properties]
         until_s = time.monotonic() + self.limits.seconds
-        return TurnTools(self, principal, bot, offered, approval, is_durable, until_s, get_chat, data_source_id)
+        return TurnTools(
+            self, principal, bot, offered, approval, is_durable, until_s, get_chat, data_source_id, thread_id
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,24 @@ class TurnTools:
     until_s: float  # of the monotonic clock
     get_chat: Callable[[], BaseChatModel | None] = lambda: None
     data_source_id: str = ""
+    thread_id: str = ""
+
+    async def keep_rows(self, call: CallRecord, result: ToolResult) -> str:
+        """The file that now has all rows of *result*; "" where there is no room for it."""
+        files, folder = self.shared.files, name_folder(self.thread_id)
+        if files is None or result.data is None:
+            return ""
+        name, data = name_rows_file(call["call_id"]), result.data
+
+        def write() -> None:
+            files.put(folder, name, write_csv(data["columns"], [*data["rows"], *result.rest]))
+
+        try:
+            await asyncio.to_thread(write)
+        except ProblemError as exc:
+            logger.warning("The rows of a large result are not kept: %s", exc.detail)
+            return ""
+        return name
 
     def direct(self, call: AskedCall) -> AskedCall:
         """*call*, to the data source of this turn where it is about one alone, whatever its arguments name."""

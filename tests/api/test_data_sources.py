@@ -1,20 +1,25 @@
 """Data sources over HTTP: each tenant has its own, nobody learns a login, and nothing else is reached."""
 
+import csv
+import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from providers.files.results import ResultFiles
 from tests.api.test_models import make_keys
 from tests.conftest import FAKE_MODEL
 from tests.datasources.staff import make_postgres_database, make_sqlite_file
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.postgres import PostgresServer
 from tests.service import Service, ask, one_document
+from utils.disk import DiskSpace
 
 SOURCES = "/v1/tenant/data-sources"
 PASSWORD = "only-to-read"
@@ -280,3 +285,56 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
     again = ask(acme, "How many employees are there?", uuid4().hex, bot_id=kind, data_source_id=source_id).json()
     assert (again["data"]["rows"], again["metrics"]["sql_attempts"]) == ([[count]], 2)
     assert acme.delete(path).status_code == 204
+
+
+def test_rows_beyond_a_thousand_are_in_a_file_that_lives_with_the_session(
+    service: Service, tenants: tuple[httpx.Client, httpx.Client], model_server: FakeModelServer
+) -> None:
+    acme, files, session = tenants[0], service.data_dir / "chat_docs", {"bot_id": "many"}
+    source_id = add(acme, "Numbers", "sqlite:///staff.db")["id"]
+    acme.post(f"{SOURCES}/{source_id}/schema")
+    assert acme.patch(f"{SOURCES}/{source_id}", json={"allowed_tables": {"n": {}}}).is_success
+    assert acme.post("/v1/tenant/bots", json={"id": "many", "name": "M", "tools": ["query_data"]}).is_success
+    model_server.reset()
+
+    def ask_for_rows(talk: str, times: int) -> dict[str, Any]:
+        sql = f"SELECT a.x AS x, 'CANARY' AS y FROM n AS a, n AS b WHERE b.x <= {times} ORDER BY a.x, b.x"  # noqa: S608
+        model_server.configure(
+            plans={"numbers": ["DOCUMENTS", "ANSWER"]},
+            replies={"<table_schema>": sql, 'tool="query_data"': "Here they are [1]."},
+        )
+        said: dict[str, Any] = ask(acme, "Which numbers?", talk, bot_id="many", data_source_id=source_id).json()
+        return said
+
+    def list_files() -> list[Path]:
+        return [path for path in files.rglob("*") if path.is_file()]
+
+    said = ask_for_rows("many", 4)
+    assert (len(said["data"]["rows"]), said["data"]["truncated"]) == (1_000, True)
+    downloaded = acme.get("/v1/download/data/many", params=session)
+    names, *rows = csv.reader(io.StringIO(downloaded.text))
+    assert (names, rows[-1], len(rows)) == (["x", "y"], ["300", "CANARY"], 1_200)
+    assert rows[:1_000] == [[str(cell) for cell in row] for row in said["data"]["rows"]]
+    shown = acme.get("/v1/sessions/many/artifacts", params=session).json()["artifacts"]["data"]
+    assert shown["size"] == len(downloaded.content)
+    [file] = list_files()
+    assert (b"CANARY" in file.read_bytes(), "many" in str(file), file.stat().st_mode & 0o077) == (False, False, 0)
+    ask_for_rows("many", 5)
+    [newer] = list_files()  # the newest alone
+    assert newer != file
+    os.utime(newer.parent, (0, 0))
+    ask(acme, "Thank you!", "many", bot_id="many")
+    assert newer.parent.stat().st_mtime > 0  # the session was used
+    assert len(ask_for_rows("many", 1)["data"]["rows"]) == 300
+    assert acme.get("/v1/download/data/many", params=session).text.count("\r\n") == 301
+    ask_for_rows("many", 5)
+    ask_for_rows("other", 5)
+    [old] = [path for path in list_files() if path.parent != newer.parent]
+    os.utime(old.parent, (0, 0))
+    ResultFiles(files, None, DiskSpace(files, 0)).delete_unused(3_600)
+    assert [path.parent for path in list_files()] == [newer.parent]
+    gone = acme.get("/v1/download/data/other", params=session)
+    assert (gone.status_code, "not there any more" in gone.json()["detail"]) == (404, True)
+    assert acme.delete("/v1/sessions/many", params=session).is_success
+    assert list_files() == []
+    assert acme.delete(f"{SOURCES}/{source_id}").status_code == 204

@@ -30,7 +30,6 @@ from tests.service import Service, ask, free_port, one_document
 Json = dict[str, Any]
 BY_STATUS = "How many machines for each status?"
 ROWS = [["Active", 2], ["Maintenance", 1]]
-MANY = 1_200
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,6 @@ def make_database(file: Path) -> None:
         connection.execute("CREATE TABLE equipment (id INTEGER PRIMARY KEY, name TEXT, status TEXT, hours INTEGER)")
         machines = [("Pump A1", "Active", 50), ("=2+3", "Maintenance", 60), ("Valve C3", "Active", 70)]
         connection.executemany("INSERT INTO equipment (name, status, hours) VALUES (?, ?, ?)", machines)
-        connection.execute("CREATE TABLE reading (id INTEGER PRIMARY KEY, label TEXT, degrees INTEGER)")
-        many = [(f"R{number:04}", number) for number in range(1, MANY + 1)]
-        connection.executemany("INSERT INTO reading (label, degrees) VALUES (?, ?)", many)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +76,7 @@ def add_source(client: httpx.Client, name: str, **more: Any) -> str:
     source_id: str = client.post("/v1/tenant/data-sources", json=body).json()["id"]
     path = f"/v1/tenant/data-sources/{source_id}"
     assert client.post(f"{path}/schema").is_success
-    tables = {"equipment": {"synonyms": ["machine"]}, "reading": {}}
+    tables = {"equipment": {"synonyms": ["machine"]}}
     assert client.patch(path, json={"allowed_tables": tables, **more}).is_success
     return source_id
 
