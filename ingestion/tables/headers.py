@@ -39,12 +39,12 @@ def find_head(rows: Sequence[Row], spans: dict[int, Spans]) -> Head | None:
     start = next(at for at, count in enumerate(counts) if count >= min(usual, max(1, round(usual * _FULL))))
     groups: list[str] = []
     following = start + 1
-    if spans.get(start) and following < len(rows) and counts[following] > 1 and _is_head(rows[following]):
+    if spans.get(start) and following < len(rows) and counts[following] > 1 and is_head(rows[following]):
         groups = _spread(rows[start], spans[start])
         start = following
     elif start and spans.get(start - 1) and counts[start - 1] > 1:
         groups = _spread(rows[start - 1], spans[start - 1])
-    if not _is_head(rows[start]):
+    if not is_head(rows[start]):
         return Head((), start)
     names = [_write_name(cell) for cell in rows[start]]
     return Head(tuple(_join_names(names, groups)), start + 1)
@@ -58,8 +58,9 @@ def is_empty(cell: RawCell) -> bool:
 def is_total(row: Row) -> bool:
     """Whether it sums up the rows above it."""
     first = next((cell for cell in row if not is_empty(cell)), None)
-    has_numbers = any(isinstance(cell, int | float) or (isinstance(cell, str) and _has_digit(cell)) for cell in row)
-    return isinstance(first, str) and has_numbers and first.strip(" :").casefold() in _TOTALS
+    if not isinstance(first, str) or first.strip(" :").casefold() not in _TOTALS:
+        return False
+    return any(isinstance(cell, int | float) or (isinstance(cell, str) and _has_digit(cell)) for cell in row)
 
 
 def _find_usual_count(counts: Sequence[int]) -> int:
@@ -68,7 +69,7 @@ def _find_usual_count(counts: Sequence[int]) -> int:
     return max(several, key=lambda count: (several[count] * count, count)) if several else 1
 
 
-def _is_head(row: Row) -> bool:
+def is_head(row: Row) -> bool:
     """Whether all cells are names, or years beside at least one name."""
     filled = [cell for cell in row if not is_empty(cell)]
     values = [cell for cell in filled if _is_value(cell)]

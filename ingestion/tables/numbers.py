@@ -77,6 +77,11 @@ class NumberFacts:
         return bool(self.marks) and len(self.units) == 1
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether a mark in them may be that of decimals or of thousands."""
+        return len(self.marks) > 1 and bool(self.fractions) and not self.unit.startswith("Rp")
+
+    @property
     def unit(self) -> str:
         """What stands with each of them."""
         return next(iter(self.units), "")

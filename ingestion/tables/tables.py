@@ -6,14 +6,17 @@ from itertools import islice, zip_longest
 
 from ingestion.tables.columns import ColumnFacts, Converter, choose_converter
 from ingestion.tables.dates import DAY_FIRST, MONTH_FIRST
-from ingestion.tables.headers import HEAD_ROWS, Head, find_head, is_empty, is_total
+from ingestion.tables.headers import HEAD_ROWS, Head, find_head, is_empty, is_head, is_total
 from ingestion.tables.names import make_names
 from ingestion.tables.numbers import find_decisive_mark
 from ingestion.tables.shapes import ColumnRead, RawCell, Row, Sheet, TableLimits, TableRead, Value
 from utils.errors import TooLarge, UnreadableDocument
 
-BATCH_ROWS = 2_000
+BATCH_ROWS, _WIDEST = 2_000, 2_000
 _DOUBTFUL = "{} may be day/month or month/day, and no value tells: read with the day first. Be sure with 2024-12-31."
+_UNSURE = "{} may have decimals or thousands separators, and no value tells: 1{}234 is read as {}. Write plain numbers."
+_SUMS = "Rows in between sum up others, and are counted with them: remove them, and upload the file anew."
+_SEVERAL = "Several tables seem to stand below each other: put each on a sheet of its own, or into a file of its own."
 _MISFIT = "{} is kept as text, since a value in it is no number like the others: {}."
 _CUT = "Texts longer than {:,} characters are cut."
 _NAMELESS = "It has no row with names of columns; put one above its values."
@@ -30,6 +33,8 @@ class _Seen:
     cells: int = 0
     last: int = -1
     has_total: bool = False
+    has_sums: bool = False
+    has_several: bool = False
     longest: int = 0
 
 
@@ -70,6 +75,7 @@ def _look(sheet: Sheet, limits: TableLimits) -> _Seen | None:
         pass
     while batch := list(islice(rows, BATCH_ROWS)):
         if filled := [(at, row) for at, row in batch if not all(map(is_empty, row))]:
+            seen.has_several = seen.has_several or _has_names_below(seen.last, filled)
             seen.last = filled[-1][0]
             held += [row for _, row in filled]
             _take_in(seen, held[:-1], limits)
@@ -84,13 +90,24 @@ def _look(sheet: Sheet, limits: TableLimits) -> _Seen | None:
     return seen if seen.rows else None
 
 
+def _has_names_below(last: int, rows: Sequence[tuple[int, Row]]) -> bool:
+    """Whether names of columns stand below an empty row; *last* is the place of the row that was filled before."""
+    places = [last, *(at for at, _ in rows)]
+    return any(
+        0 <= above < at - 1 and len(row) > 1 and is_head(row) for above, (at, row) in zip(places, rows, strict=False)
+    )
+
+
 def _take_in(seen: _Seen, rows: Sequence[Row], limits: TableLimits) -> None:
     if not rows:
         return
     seen.rows += len(rows)
     if seen.rows > limits.rows:
         raise TooLarge(f"A table of it has more than {limits.rows:,} rows: split it, or send the sums of its rows.")
+    seen.has_sums = seen.has_sums or any(map(is_total, rows))
     seen.cells += sum(map(len, rows))
+    if max(map(len, rows)) > _WIDEST:
+        raise TooLarge(f"A table of it has more than {limits.columns} columns: leave some out.")
     if seen.cells > limits.cells:
         raise TooLarge(f"It has more than {limits.cells:,} cells: leave columns out, or send fewer rows.")
     for at, values in enumerate(zip_longest(*rows)):
@@ -121,21 +138,45 @@ def _describe(
 ) -> TableRead:
     headers = [_get_name(seen.head, at) for at in kept]
     names = _name_columns(headers, [seen.facts[at] for at in kept], [converters[at] for at in kept], kept)
-    columns, notes = [], [] if seen.head.names else [_NAMELESS]
-    notes += [_TOTAL] if seen.has_total else []
+    notes = [note for note, is_so in _list_notes(seen, limits) if is_so]
+    columns = []
     for at, header, name in zip(kept, headers, names, strict=True):
-        facts, kind = seen.facts[at], converters[at].kind
-        unit = facts.numbers.unit if facts.numbers and kind in ("INTEGER", "REAL") else ""
+        facts, converter = seen.facts[at], converters[at]
+        unit = facts.numbers.unit if facts.numbers and converter.kind in ("INTEGER", "REAL") else ""
         about = "In percent." if unit == "%" else f"In {unit}." if unit else ""
-        columns.append(ColumnRead(name, header, kind, about, at in sheet.hidden_columns))
-        orders = facts.dates.orders if facts.dates and kind in ("DATE", "DATETIME") else set()
-        if facts.dates and facts.dates.is_doubtful and len(orders) == 2 and not _tells_order(seen):
-            notes.append(_DOUBTFUL.format(header or name))
-        if kind == "TEXT" and facts.misfit:
-            notes.append(_MISFIT.format(header or name, facts.misfit[:60]))
-    if seen.longest > limits.cell_characters:
-        notes.append(_CUT.format(limits.cell_characters))
+        columns.append(ColumnRead(name, header, converter.kind, about, at in sheet.hidden_columns))
+        notes += _list_doubts(sheet, seen, facts, converter, header or name)
     return replace(table, columns=tuple(columns), notes=(*table.notes, *notes)[:10])
+
+
+def _list_notes(seen: _Seen, limits: TableLimits) -> list[tuple[str, bool]]:
+    """What is to be told of the table, and whether it is."""
+    return [
+        (_NAMELESS, not seen.head.names),
+        (_TOTAL, seen.has_total),
+        (_SUMS, seen.has_sums),
+        (_SEVERAL, seen.has_several and any(each.number_count for each in seen.facts)),
+        (_CUT.format(limits.cell_characters), seen.longest > limits.cell_characters),
+    ]
+
+
+def _list_doubts(sheet: Sheet, seen: _Seen, facts: ColumnFacts, converter: Converter, called: str) -> Iterator[str]:
+    """What may have been misread of a column."""
+    kind, dates, numbers = converter.kind, facts.dates, facts.numbers
+    if kind == "TEXT" and facts.misfit:
+        yield _MISFIT.format(called, facts.misfit[:60])
+    if (
+        kind in ("DATE", "DATETIME")
+        and dates
+        and dates.is_doubtful
+        and len(dates.orders) > 1
+        and not _tells_order(seen)
+    ):
+        yield _DOUBTFUL.format(called)
+    is_told = sheet.decimal == "," or any(each.numbers and len(each.numbers.marks) == 1 for each in seen.facts)
+    if kind in ("INTEGER", "REAL") and numbers and numbers.is_doubtful and not is_told:
+        mark = next(iter(numbers.fractions))
+        yield _UNSURE.format(called, mark, "1.234" if mark == converter.mark else "1234")
 
 
 def _tells_order(seen: _Seen) -> bool:

@@ -1,8 +1,10 @@
 """Databases as they are found: empty, locked, damaged, odd, large; and what ends a query that runs."""
 
+import os
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -74,6 +76,30 @@ def test_a_result_is_held_to_rows_and_bytes(source: DataSource) -> None:
     assert (len(run.rows), run.truncated) == (300, False)
     run = source.run("SELECT x FROM n", access, USER, QueryLimits(size_bytes=80), Stop())
     assert (len(run.rows), run.truncated) == (10, True)
+
+
+def test_a_query_ends_on_the_file_that_it_began_with(tmp_path: Path) -> None:
+    file = tmp_path / "staff.db"
+    make_sqlite_file(file)
+    source = SqliteSource(file, missing="It was replaced.")
+
+    def is_open() -> bool:
+        found = (Path(os.path.realpath(each)) for each in Path("/proc/self/fd").iterdir())
+        return file in found
+
+    def run() -> object:
+        limits = QueryLimits(seconds=60)
+        return source.run("SELECT count(*) FROM n a, n b, n c", SQLITE_ACCESS, USER, limits, Stop()).rows[0][0]
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(run)
+        while not (is_open() or answer.done()):
+            continue
+        file.unlink()
+        assert not answer.done()
+        assert answer.result() == 300**3
+    with pytest.raises(SourceUnavailable, match="replaced"):
+        run()
 
 
 def test_databases_that_cannot_be_read_say_so(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ from openpyxl.styles import numbers
 from ingestion.malware import MalwareCheck
 from ingestion.tables.reading import TableReader
 from ingestion.tables.shapes import TableLimits
+from providers.scanner.clamd import Clamd
+from tests.fakes.clamd import EICAR, SIGNATURE, FakeClamd
 from tests.reading import SANDBOX
-from utils.errors import TooLarge, UnreadableDocument
+from utils.errors import InfectedFile, ScannerUnavailable, TooLarge, UnreadableDocument
 
 Tables = dict[str, tuple[dict[str, str], list[list[Any]]]]
 
@@ -98,6 +100,13 @@ def test_what_is_doubtful_or_left_out_is_told() -> None:
         ("a,b\n" + "".join(f"x,{n}\n" for n in range(30)) + "y,unknown\n", "b is kept as text, since a value"),
         ("item,amount\nx,1\ny,2\nTotal,3\n", "last row sums up the others"),
         ("1,2\n3,4\n", "no row with names"),
+        (
+            "a,b\nx,1.234\ny,5.678\n",
+            "b may have decimals or thousands separators, and no value tells: 1.234 is read as 1.234",
+        ),
+        ('a,b\nx,"1,234"\ny,"5,678"\n', "1,234 is read as 1234"),
+        ("a,b\nx,1\nSubtotal,1\ny,2\nz,3\n", "Rows in between sum up others"),
+        ("a,b\nx,1\ny,2\n\nitem,price\nz,3\nw,4\n", "Several tables seem to stand below each other"),
         (f"a,b\nx,{'y' * 10_001}\n", "longer than 10,000 characters"),
     ):
         [(table, rows)] = read_all(text.encode())
@@ -242,6 +251,8 @@ def test_a_file_that_cannot_be_read_says_what_to_do() -> None:
     ):
         with pytest.raises(TooLarge, match=told):
             read(text, **limits)
+    with pytest.raises(TooLarge, match="columns"):
+        read("a" + "," * 3_000 + "\n" + "1" + "," * 3_000 + "\n")
     with pytest.raises(UnreadableDocument, match="Unpacked it is larger"):
         read(make_bomb(), "bomb.xlsx", unpacked_bytes=20_000_000)
 
@@ -260,6 +271,16 @@ def make_bomb() -> bytes:
                     for _ in range(21):
                         written.write(b" " * 1_000_000)
     return new.getvalue()
+
+
+def test_no_file_is_read_before_it_was_scanned() -> None:
+    with FakeClamd() as clamd:
+        reader = TableReader(SANDBOX, MalwareCheck(Clamd(clamd.address)), TableLimits(), time.monotonic() + 60)
+        with pytest.raises(InfectedFile, match=SIGNATURE):
+            list(reader.read(b"a,b\n1," + EICAR, "x.csv"))
+        assert [list(rows) for _, rows in reader.read(b"a,b\n1,2\n", "x.csv")] == [[[[1, 2]]]]
+    with pytest.raises(ScannerUnavailable):
+        list(reader.read(b"a,b\n1,2\n", "x.csv"))
 
 
 def test_no_file_of_noise_breaks_the_reader() -> None:
