@@ -131,6 +131,12 @@ def closest_passages(language: str) -> str:
     return _CLOSEST_PASSAGES.get(language, _CLOSEST_PASSAGES["en"])
 
 
+def list_own_texts() -> list[str]:
+    """What may stand between the parts of an answer, and is of no source."""
+    named = [text.format(name) for language, text in _FOUND_IN.items() for name in _LANGUAGES[language].values()]
+    return [*_CLOSEST_PASSAGES.values(), *_NOT_IN_DOCUMENTS.values(), *named, *_FOUND_IN_ANOTHER.values()]
+
+
 def found_in(language: str, quoted: str) -> str:
     """What stands before quotes in another language, *quoted*, which is named where that has a name here."""
     known = language if language in _LANGUAGES else "en"

@@ -15,13 +15,14 @@ from agents.messages import answer_message, list_said, spoken
 from agents.nodes.refuse import refusal
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
-from agents.tools.state import describe_calls, list_unsuccessful
+from agents.tools.state import describe_calls, find_search, list_unsuccessful
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from prompts.small_talk import names_heading
 from prompts.tools import tell_outcomes
 from providers.answer_limits import LONGEST_ANSWER
-from providers.chat.extractive import quote_request, standalone_question
+from providers.chat.extractive import standalone_question
+from providers.chat.quote_requests import Rest, quote_request
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
 from utils.passages import Passage
@@ -215,7 +216,9 @@ def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[Bas
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question
             query = standalone_question(spoken(state["messages"])[:-1], query)
-        return quote_request(query, passages)
+        searched = find_search(state.get("tool_state"))
+        rest = Rest(*searched, detect_any_language(state["messages"][-1].text)) if searched else None
+        return quote_request(query, passages, rest)
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
     unsuccessful = [name for _, name, _ in list_unsuccessful(state.get("tool_state"))]

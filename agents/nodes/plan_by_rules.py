@@ -1,6 +1,7 @@
 """How the next step is decided without a language model: by what tools understand and by their descriptions."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
@@ -10,9 +11,10 @@ from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
 from agents.tools.kept_questions import read_kept_question, restrict_to_kept
 from agents.tools.planner import AskedCall, Decision
+from agents.tools.question_parts import asks_something, split_parts
+from agents.tools.registry import SEARCH_DOCUMENTS
 from agents.tools.tool import AsksBack, Tool
 from agents.tools.turn import TurnTools
-from auth.principal import Principal
 from providers.chat.extractive import standalone_question
 from retrieval.search import SearchOptions
 
@@ -28,12 +30,13 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     if kept and (call := read_kept_question(newest.text, kept, [each.name for each in tools])):
         return Decision("calls", [call])
     asked, choice = find_choice(state["messages"]) or (newest.text, "")
+    read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)
     try:
-        call = await _read_question(asked, find_previous(history), choice, tools, turn.principal)
+        calls = await _read_whole_or_parts(asked, read)
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
-    if call:
-        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call])
+    if calls:
+        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call for call in calls])
     question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters)
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
@@ -47,8 +50,24 @@ def find_previous(history: Sequence[AnyMessage]) -> str:
     return next((each.text for each in reversed(history) if isinstance(each, HumanMessage)), "")
 
 
+async def _read_whole_or_parts(question: str, read: Callable[[str], Awaitable[AskedCall | None]]) -> list[AskedCall]:
+    """The call that answers *question*; or where only a part of it is understood, and the rest asks something, too, the
+    call for that part and a search of the documents for the rest.
+
+    Raises:
+        AsksBack: it may mean several things.
+    """
+    if call := await read(question):
+        return [call]
+    for parts in split_parts(question):
+        for part, rest in (parts, parts[::-1]):
+            if asks_something(rest) and (call := await read(part)):
+                return [call, AskedCall(SEARCH_DOCUMENTS, {"query": rest})]
+    return []
+
+
 async def _read_question(
-    question: str, previous: str, choice: str, tools: Sequence[Tool], principal: Principal
+    question: str, *, previous: str, choice: str, tools: Sequence[Tool], turn: TurnTools
 ) -> AskedCall | None:
     """The call of the first tool that understands all of *question*; None where none does.
 
@@ -57,7 +76,7 @@ async def _read_question(
     """
     for tool in tools:
         try:
-            arguments = await tool.read_question(principal, question, previous) if tool.read_question else None
+            arguments = await tool.read_question(turn.principal, question, previous) if tool.read_question else None
         except AsksBack as exc:
             if choice not in exc.choices:
                 raise

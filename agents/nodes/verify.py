@@ -15,17 +15,24 @@ from agents.state import AgentContext
 from agents.verification.claims import Claim, claims
 from agents.verification.verdict import SentenceSupport, report
 from agents.verification.verifier import MOST_CLAIMS
+from prompts.rag import list_own_texts
 from utils.long_texts import process_text
 from utils.passages import Hit
 
+_OWN = frozenset(each.whole for text in list_own_texts() for each in claims(text))
 _AT_ONCE = 4_000  # characters of an answer, see `process_text`: the worst take 6 µs each
 
 
 async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str, Any]:
     """The support of the sentences of *text*, as `report` gives it."""
     run.emit({"type": "status", "stage": "verify"})
-    found = _with_rest_as_one(await run.process_text(lambda: claims(text), characters=len(text), at_once=_AT_ONCE))
+    found = await run.process_text(lambda: _find_claims(text), characters=len(text), at_once=_AT_ONCE)
     return report(await run.verifier.check(found, hits, outside=run.place.outside), hits=hits)
+
+
+def _find_claims(text: str) -> Sequence[Claim]:
+    """The sentences to be checked: those that are of no source are ours."""
+    return _with_rest_as_one([each for each in claims(text) if each.whole not in _OWN])
 
 
 def _with_rest_as_one(found: Sequence[Claim]) -> Sequence[Claim]:
@@ -87,8 +94,8 @@ class SupportFilter:
         size = len(ready) + sum(len(hit.passage.text) for hit in self.hits)
         text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
-        sentences = await process_text(partial(claims, text), characters=len(text))
-        found = self._with_marks_before(_with_rest_as_one(sentences), text)
+        sentences = await process_text(partial(_find_claims, text), characters=len(text))
+        found = self._with_marks_before(sentences, text)
         checked = await self.run.verifier.check(found, self.hits)
         shown, at = "", 0
         for place, (claim, support) in enumerate(zip(found, checked, strict=True)):

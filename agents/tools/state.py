@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import asdict
 from typing import Any, Literal, NotRequired, TypedDict
 
+from agents.tools.registry import SEARCH_DOCUMENTS
 from agents.tools.tool import ToolResult, write_arguments
 from retrieval.answerability import Verdict
 from utils.language import detect_language
@@ -109,6 +110,16 @@ def judge_results(state: ToolState) -> Verdict:
     """Whether that holds an answer: what a tool was asked for counts as one."""
     evidence = 1.0 if any(call["text"] for call in state["calls"]) else state["evidence"]
     return Verdict(evidence >= 1, evidence, evidence >= 1)
+
+
+def find_search(state: ToolState | None) -> tuple[str, Verdict] | None:
+    """What the documents were searched for beside a call of another tool, and what was found; None for none."""
+    calls = state["calls"] if state else []
+    queries = [call["arguments"]["query"] for call in calls if call["name"] == SEARCH_DOCUMENTS]
+    if state is None or not queries or not any(call["text"] for call in calls):
+        return None
+    evidence = state["evidence"]
+    return queries[-1], Verdict(evidence >= 1, evidence, evidence >= 1)
 
 
 def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:

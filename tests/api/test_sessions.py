@@ -141,6 +141,31 @@ def test_of_data_sources_that_explain_a_question_equally_the_person_chooses(plan
     assert ask_plant(globex, "Staff", "choose")["data"] is None
 
 
+def test_a_question_about_figures_and_documents_is_answered_with_both(service: Service, plant: Plant) -> None:
+    acme, globex = plant.acme, plant.globex
+    dataset = globex.post("/v1/tenant/datasets", json={"name": "guides"}).json()["id"]
+    guide = {"title": "Lubrication guide", "content": "Bearings are lubricated with grease G2 every 200 hours."}
+    assert globex.post(f"/v1/tenant/datasets/{dataset}/documents", json=guide).status_code == 202
+    lubricated = "how often are bearings lubricated?"
+    service.wait_for(lambda: "G2" in ask_plant(globex, lubricated, uuid4().hex)["answer"])
+    for question, count in (
+        (f"How many machines are there, and {lubricated}", "There are 3 machines."),
+        ("How often are bearings lubricated? How many machines for each status?", "Machines for each status: 3 in all"),
+    ):
+        said = ask_plant(globex, question, uuid4().hex)
+        assert said["answer"].startswith(count), said["answer"]
+        assert [each["name"] for each in said["tool_calls"]] == ["query_data", "search_documents"]
+        assert {each["source"].partition(":")[0] for each in said["citations"]} > {"tool"}
+        assert "every 200 hours" in said["answer"]
+        assert (said["support"]["unsupported_count"], said["data"]["truncated"]) == (0, False)
+    nowhere = ask_plant(globex, "How many machines are there? Who feeds the penguins on Mars?", uuid4().hex)
+    assert nowhere["answer"].startswith("There are 3 machines.")
+    assert ("not in the documents" in nowhere["answer"], nowhere["support"]["unsupported_count"]) == (True, 0)
+    other = ask_plant(acme, f"How many machines are there, and {lubricated}", uuid4().hex, data_source_id=plant.plant)
+    assert "G2" not in other["answer"]
+    assert globex.delete(f"/v1/tenant/datasets/{dataset}").is_success
+
+
 def test_a_follow_up_is_about_the_last_result_of_its_own_conversation(plant: Plant) -> None:
     acme, globex = plant.acme, plant.globex
     first = ask_plant(acme, BY_STATUS, "follow", data_source_id=plant.plant)

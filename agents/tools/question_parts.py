@@ -1,0 +1,39 @@
+"""A question of two parts, such as one about figures and one about what documents say."""
+
+import re
+from collections.abc import Iterator
+
+from utils.facts.folding import fold
+
+_LONGEST, _MOST_CUTS, _FEWEST_WORDS = 600, 8, 3  # characters, cuts, words
+_CUT = re.compile(r"[?;.,](?= )|(?<= )(?:and|also|y|e|además|dan|serta|juga)(?= )", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+_JOINING = re.compile(r"^(?:and|also|y|e|además|dan|serta|juga)\b", re.IGNORECASE)
+_ASKS = frozenset(
+    """
+    what how when where who which why whose can may does do is are tell explain
+    que como cuando donde quien cual cuales por puedo puede cuanto cuanta cuantos cuantas hay explique
+    apa apakah bagaimana kapan dimana siapa mana mengapa kenapa berapa bolehkah jelaskan di
+    """.split()  # noqa: SIM905 - a table
+)
+
+
+def split_parts(question: str) -> Iterator[tuple[str, str]]:
+    """The two parts, for each place where *question* may be cut into two that each ask or name something."""
+    text = " ".join(question.split())
+    cuts = list(_CUT.finditer(text)) if len(text) <= _LONGEST else []
+    for cut in cuts[:_MOST_CUTS]:
+        parts = tuple(map(_trim, (text[: cut.start()], text[cut.end() :])))
+        if all(len(part.split()) >= _FEWEST_WORDS for part in parts):
+            yield parts[0], parts[1]
+
+
+def asks_something(part: str) -> bool:
+    """Whether a part is a question of its own: it has a word that asks, near its beginning."""
+    return not _ASKS.isdisjoint(_WORD.findall(fold(part))[:_FEWEST_WORDS])
+
+
+def _trim(part: str) -> str:
+    bare = part.strip(" ,;.")
+    joining = _JOINING.match(bare)
+    return bare[joining.end() :].strip(" ,;.") if joining else bare
