@@ -17,8 +17,10 @@ from domain.db import Database, open_database
 from domain.keys import list_keys, revoke_key, rotate_key
 from domain.models import ApiKey, now
 from domain.scoping import EVERYWHERE
+from tests.api.test_sessions import BY_STATUS, ROWS, add_source, make_database
 from tests.conftest import PAGE_KEY
 from tests.faults.site import QUESTION, Site, site
+from tests.service import ask
 
 pytestmark = pytest.mark.long
 
@@ -31,7 +33,9 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The service with two workers that share their stores."""
     variables = {"RATE_LIMIT_ENABLED": "true", "RATE_LIMIT_PER_HOUR": "1000000", "CHAT_PAGE_KEY": PAGE_KEY}
     variables |= {"CACHE_ENABLED": "true", "VISITOR_QUESTIONS_PER_MINUTE": "5", "ADDRESS_QUESTIONS_PER_DAY": "20"}
-    with site(tmp_path_factory.mktemp("two-workers"), **variables) as made:
+    databases = tmp_path_factory.mktemp("databases")
+    make_database(databases / "acme" / "plant.db")
+    with site(tmp_path_factory.mktemp("two-workers"), DATA_SOURCE_DIR=str(databases), **variables) as made:
         yield made
 
 
@@ -275,3 +279,38 @@ def test_tokens_of_a_visitors_turn_are_counted_and_no_address_is_kept(
     spent = [int(store.get(key)) for key in set(store.scan_iter("limit:tokens/*")) - before]
     assert min(spent) > 100, "the passages are part of it"
     assert b"192.0.2.77" not in stored(two_workers)
+
+
+@pytest.mark.performance
+def test_20_questions_at_once_have_their_files_on_every_worker_until_they_are_deleted(
+    two_workers: Site, each: list[httpx.Client]
+) -> None:
+    key = two_workers.service.new_key("acme", ["all"])
+    for client in each:
+        client.headers["X-API-Key"] = key
+    one, other = each
+    bot = {"id": "plant", "name": "Plant", "tools": ["query_data", "draw_chart"]}
+    assert one.post("/v1/tenant/bots", json=bot).is_success
+    body = {"bot_id": "plant", "data_source_id": add_source(one, "Plant")}
+    call = {"tool": "draw_chart", "arguments": {"question": BY_STATUS, "mark": "bar"}}
+    sql = "SELECT status, COUNT(*) AS n FROM equipment GROUP BY status ORDER BY status"
+    two_workers.model.configure(
+        plans={"machines": [[call], "ANSWER"]}, replies={"<table_schema>": sql, 'tool="draw_chart"': "See [1]."}
+    )
+
+    def ask_in(session: str) -> object:
+        with two_workers.service.client(key) as client:
+            return ask(client, BY_STATUS, session, **body).json()["data"]["rows"]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(ask_in, [f"files-{at}" for at in range(20)])) == [ROWS] * 20
+    sessions = {"bot_id": "plant"}
+    for at in (0, 1):
+        path = f"/v1/download/data/files-{at}"
+        assert one.get(path, params=sessions).text == other.get(path, params=sessions).text
+    assert other.get("/v1/download/image/files-0", params=sessions).content.startswith(b"\x89PNG")
+    assert other.delete("/v1/sessions/files-0", params=sessions).is_success
+    two_workers.model.reset()
+    for client in each:
+        assert client.get("/v1/download/data/files-0", params=sessions).status_code == 404
+        assert client.get("/v1/download/data/files-1", params=sessions).status_code == 200
