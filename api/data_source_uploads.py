@@ -96,7 +96,7 @@ async def upload(ctx: Principal) -> Response:
 
     def create(form: Form) -> UploadedSource:
         name = _read_text(_NAME, "name", form)
-        description = _read_text(_DESCRIPTION, "description", form) if form.texts["description"] else ""
+        description = _read_text(_DESCRIPTION, "description", form)
         return services().uploaded_tables.create(ctx, name, description, _list_files(form))
 
     return await _receive(ctx, create, 201, tuple(_TEXTS))

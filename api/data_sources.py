@@ -55,7 +55,11 @@ _Uri = Annotated[
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
 ]
-Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(check_text)]
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=2000),
+    AfterValidator(lambda text: text and check_text(text)),  # it may say nothing
+]
 _Synonyms = Annotated[
     list[
         Annotated[

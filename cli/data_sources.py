@@ -58,8 +58,8 @@ def add(name: str, files: tuple[Path, ...], tenant: str, description: str, repla
     """Add a data source, of FILES (CSV, TSV, XLSX, Parquet), or a database.
 
     Of files each table can be asked for at once. The address of a database is asked for, or the first line of the
-    input, such as postgresql://user:password@host:5432/database, or sqlite:///machines.db in the tenant's folder in
-    DATA_SOURCE_DIR. Nothing is connected to yet: see `flask data test`.
+    input, such as postgresql://user:password@host:5432/database, mysql://user:password@host:3306/database, or
+    sqlite:///machines.db in the tenant's folder in DATA_SOURCE_DIR. Nothing is connected to yet: see `flask data test`.
     """
     if not 0 < len(name.strip()) <= _LONGEST_NAME:
         raise click.ClickException(f"A name has 1 to {_LONGEST_NAME} characters.")

@@ -105,9 +105,11 @@ def test_a_source_is_added_tested_read_opened_changed_and_deleted(
         stale = acme.patch(path, json={"name": "S"}, headers={"If-Match": '"other"'})
         assert (stale.status_code, stale.json()["current"]["version"]) == (412, 2)
         without = acme.patch(
-            path, json={"allowed_tables": {"cities": None}}, headers={"If-Match": changed.headers["ETag"]}
+            path,
+            json={"allowed_tables": {"cities": None}, "description": " "},
+            headers={"If-Match": changed.headers["ETag"]},
         )
-        assert list(without.json()["allowed_tables"]) == ["employees"]
+        assert (list(without.json()["allowed_tables"]), without.json()["description"]) == (["employees"], "")
         same = acme.patch(path, json={"name": "Staff"})
         assert (same.json()["version"], same.headers["ETag"]) == (3, without.headers["ETag"])
         for method, address in (("GET", path), ("PATCH", path), ("POST", f"{path}/test"), ("GET", f"{path}/schema")):
