@@ -1,8 +1,11 @@
-"""The step that calls one tool, after the person was asked where the bot wants that."""
+"""The step that calls tools, after the person was asked where the bot wants that."""
 
+import asyncio
 import logging
 import time
-from typing import Literal
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
@@ -22,11 +25,11 @@ _LONGEST_REASON = 300  # characters
 
 
 async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["plan", "tools"]]:
-    """Make the next call.
+    """Make the next call, together with those after it that change nothing either.
 
-    Reads and writes `tool_state`. The checkpoint before it names the call, the one after it what came of it: a worker
-    that takes over between them makes the same call again, with the same idempotency key. Interrupts the run where the
-    person has to approve first. Emits `tool_start` and `tool_result`.
+    Reads and writes `tool_state`. The checkpoint before it names the calls, the one after it what came of them: a
+    worker that takes over between them makes the same calls again, with the same idempotency keys. Interrupts the run
+    where the person has to approve first. Emits `tool_start` and `tool_result`.
     """
     run = runtime.context
     turn, tool_state = run.need_tools(), load_state(state.get("tool_state"), run.run_id)
@@ -38,22 +41,44 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
     if turn.is_rejected(call):
         _reject_rest(tool_state)
         return Command(goto="plan", update={"tool_state": tool_state})
-    run.emit({"type": "tool_start", "call_id": call["call_id"], "name": call["name"]})
-    began_s = time.perf_counter()
+    calls = find_independent(tool_state["calls"], turn)
     async with run.place.outside():
-        summary = await _make(call, turn, tool_state, load_kept(state.get("kept_result")))
-    call["ms"] = round((time.perf_counter() - began_s) * 1000)
-    told = {"ok": call["status"] == "done", "duration_ms": call["ms"], "summary": summary}
-    run.emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **told})
+        results = await make_calls(calls, turn, load_kept(state.get("kept_result")), run.emit)
+    for each, result in zip(calls, results, strict=True):
+        if result is not None:
+            add_result(tool_state, each, result)
     return Command(goto="tools" if find_open_call(tool_state) else "plan", update={"tool_state": tool_state})
 
 
-async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState, kept: KeptResult | None) -> str:
-    """Make *call* and note in *tool_state* what came of it. Gives a few words about that."""
-    tool = turn.find(call["name"])
-    has_effects = tool is not None and tool.has_side_effects
+def find_independent(calls: Sequence[CallRecord], turn: TurnTools) -> list[CallRecord]:
+    """The next open call, and those behind it that can be made at the same time: none of them changes anything."""
+    first, *others = [each for each in calls if each["status"] == "open"]
+    together = takewhile(lambda each: not turn.has_side_effects(each) and not turn.waits(each), others)
+    return [first] if turn.has_side_effects(first) else [first, *together]
+
+
+async def make_calls(
+    calls: Sequence[CallRecord], turn: TurnTools, kept: KeptResult | None, emit: Callable[[dict[str, Any]], None]
+) -> list[ToolResult | None]:
+    """What each of *calls* gives, which are made at once; None where it did not work, and its record says why."""
+
+    async def make(call: CallRecord) -> ToolResult | None:
+        emit({"type": "tool_start", "call_id": call["call_id"], "name": call["name"]})
+        began_s = time.perf_counter()
+        result = await _make(call, turn, kept)
+        call["ms"] = round((time.perf_counter() - began_s) * 1000)
+        told = {"ok": result is not None, "duration_ms": call["ms"], "summary": _sum_up(result) or call["error"]}
+        emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **told})
+        return result
+
+    return await asyncio.gather(*map(make, calls))
+
+
+async def _make(call: CallRecord, turn: TurnTools, kept: KeptResult | None) -> ToolResult | None:
+    """What *call* gives; None where it did not work, which is noted in it."""
+    has_effects = turn.has_side_effects(call)
     try:
-        result = await turn.call(call, kept)
+        return await turn.call(call, kept)
     except ToolFailed as exc:
         call["status"], call["error"] = "failed", str(exc)
         call["reason"] = " ".join(str(exc).split())[:_LONGEST_REASON]
@@ -63,15 +88,12 @@ async def _make(call: CallRecord, turn: TurnTools, tool_state: ToolState, kept: 
         logger.exception("The tool %s failed.", call["name"])
         call["status"] = "unknown" if has_effects else "failed"
         call["error"] = exc.detail if isinstance(exc, ProblemError) else _BROKEN
-    else:
-        add_result(tool_state, call, result)
-        if result.rest and result.data is not None and (file := await turn.keep_rows(call, result)):
-            call["rows_file"] = file
-        return _sum_up(result)
-    return call["error"]
+    return None
 
 
-def _sum_up(result: ToolResult) -> str:
+def _sum_up(result: ToolResult | None) -> str:
+    if result is None:
+        return ""
     if result.found is not None:
         count = len(result.found.hits)
         return f"{count} passage{'' if count == 1 else 's'}"

@@ -158,6 +158,11 @@ class TurnTools:
             return f"Tools took {limits.seconds:g} s."
         return ""
 
+    def has_side_effects(self, call: CallRecord) -> bool:
+        """Whether *call* changes something."""
+        tool = self.find(call["name"])
+        return tool is not None and tool.has_side_effects
+
     def waits(self, call: CallRecord) -> bool:
         """Whether the person has to be asked about *call* first."""
         if call["name"] not in self.bot.approvals:

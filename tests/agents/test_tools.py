@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from agents.bots import BotConfig
+from agents.nodes.tools import find_independent, make_calls
 from agents.tools.registry import ToolRegistry
 from agents.tools.rule_planner import read_arguments
 from agents.tools.state import CallRecord, add_call, add_result, judge_results, list_hits, load_state
@@ -144,6 +145,32 @@ async def test_nothing_is_changed_while_it_could_not_be_kept() -> None:
     with pytest.raises(ToolFailed, match="a tool that changes something is not called"):
         await open_turn(acting, is_durable=False).call(ask_for("book"))
     assert (await open_turn(tool(), is_durable=False).call(ask_for("book"))).text == "Done."
+
+
+async def test_calls_that_change_nothing_are_made_at_once_and_others_alone() -> None:
+    both = asyncio.Barrier(2)
+
+    async def meet(call: ToolCall) -> ToolResult:
+        await both.wait()  # for the other one
+        return ToolResult(f"{call.arguments['room']}.")
+
+    reading, acting = replace(tool("look"), run=meet), replace(tool("act"), has_side_effects=True)
+    turn, work, events = open_turn(reading, acting, tool("wrong"), seconds=5), load_state(None, "run"), list[Any]()
+    for name, room in (("look", 1), ("look", 2), ("act", 3), ("look", 4)):
+        add_call(work, name, {"room": room})
+    calls = find_independent(work["calls"], turn)
+    assert [each["arguments"]["room"] for each in calls] == [1, 2]
+    results = await make_calls(calls, turn, None, events.append)
+    assert [each.text for each in results if each] == ["1.", "2."]
+    assert [each["type"] for each in events] == ["tool_start", "tool_start", "tool_result", "tool_result"]
+    for each in calls:
+        each["status"] = "done"
+    assert [each["name"] for each in find_independent(work["calls"], turn)] == ["act"]
+    gone = ask_for("gone")
+    assert await make_calls([gone], turn, None, events.append) == [None]
+    assert (gone["status"], events[-1]["ok"], events[-1]["summary"]) == ("failed", False, gone["error"])
+    careful = replace(turn, bot=replace(turn.bot, approvals=("look",)))
+    assert len(find_independent(work["calls"][3:], careful)) == 1
 
 
 def test_an_approval_is_of_the_call_that_was_shown_and_of_no_other() -> None:
