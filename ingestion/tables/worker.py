@@ -17,6 +17,7 @@ from ingestion.tables.shapes import TableLimits, TableRead, Value
 from utils.errors import TooLarge, UnreadableDocument
 
 _PARQUET = b"PAR1"
+_NO_TABLES = frozenset({".json", ".jsonl", ".ndjson", ".md", ".yaml", ".yml", ".xml", ".sql", ".eml"})
 _ENDINGS = "CSV, TSV, XLSX or Parquet"
 _Tables = Iterator[tuple[TableRead, Iterator[list[list[Value]]]]]
 
@@ -60,7 +61,7 @@ def _read(data: bytes, name: str, limits: TableLimits) -> _Tables:
         from ingestion.tables.workbook import read_sheets as read_workbook
 
         return read_tables(read_workbook(data, limits), stem, limits)
-    if content == "text":
+    if content == "text" and PurePath(name).suffix.lower() not in _NO_TABLES:
         from ingestion.tables.delimited import read_sheets as read_delimited
 
         return read_tables(read_delimited(data, limits), stem, limits)

@@ -242,6 +242,8 @@ def test_a_file_that_cannot_be_read_says_what_to_do() -> None:
             read(data, "given.file")
         assert told in refused.value.detail, refused.value.detail
         assert refused.value.detail.startswith("given.file: ")
+    with pytest.raises(UnreadableDocument, match="looks like text: save it as CSV"):
+        read(b'{"a": 1,\n "b": 2}\n', "rows.json")
     for text, limits, told in (
         ("a,b\n" + "1,2\n" * 20, {"rows": 19}, "more than 19 rows: split it"),
         (",".join(f"c{n}" for n in range(21)) + "\n" + "1," * 20 + "1\n", {"columns": 20}, "more than 20 columns"),
