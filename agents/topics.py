@@ -63,7 +63,9 @@ class TopicFinder:
         hits = await _look_around(retriever, ctx, language, looked_in)
         passages = list(_with_headings(hits, by_heading=bool(document_id)))
         if document_id:
-            passages.sort(key=lambda passage: (passage.language != language, passage.start))
+            passages.sort(key=lambda passage: passage.start)
+        # Headings that are questions say less often what they are about, and are found less surely: the others first.
+        passages.sort(key=lambda passage: (passage.language != language, passage.heading.endswith("?")))
         topics = Topics(
             tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES],
             tuple(code for code, _ in Counter(hit.passage.language for hit in hits).most_common()),

@@ -22,7 +22,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       event.preventDefault();
       openSource(mark.hash.slice(1));
     } else if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) {
-      keepDraft(data.conversation, "");
+      noteSent(data.conversation);
     } else if (event.target.closest?.(STOP)) {
       setTimeout(() => setTriggerValue("stopped", true)); // after Streamlit's own request to stop
     }
@@ -36,6 +36,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     document.addEventListener("input", keep, options);
   }
   prepareBox(data, controller.signal);
+  beginAtTop(controller.signal);
   watchMessages(controller.signal);
   watchConnection(controller.signal, data.lost);
   return () => controller.abort();
@@ -46,8 +47,7 @@ function onKey(event, conversation) {
   if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) document.querySelector(STOP)?.click();
   if (event.isComposing || !event.target.matches?.(BOX)) return;
   if (event.key === "Enter" && !event.shiftKey) {
-    keepDraft(conversation, "");
-    seen = listAnswers().length;
+    noteSent(conversation);
   }
   if (event.key !== "ArrowUp" || event.target.value) return;
   const asked = [...document.querySelectorAll('[aria-label="Chat message from user"] [data-testid="stText"]')].at(-1);
@@ -73,6 +73,14 @@ function prepareBox({ conversation, keepsDrafts }, signal) {
   const observer = new MutationObserver(() => prepare() && observer.disconnect());
   observer.observe(document.body, { childList: true, subtree: true, attributeFilter: ["disabled"] });
   signal.addEventListener("abort", () => observer.disconnect());
+}
+
+// Whoever has read further up follows the end again.
+function noteSent(conversation) {
+  keepDraft(conversation, "");
+  seen = listAnswers().length;
+  const main = document.querySelector(".stMain");
+  if (main) main.scrollTop = main.scrollHeight;
 }
 
 function putIntoBox(text) {
@@ -104,6 +112,20 @@ function readDraft(conversation) {
   } catch {
     return null;
   }
+}
+
+// Streamlit shows the end of a page with a question's box; before the first question its beginning says more.
+function beginAtTop(signal) {
+  const main = document.querySelector(".stMain");
+  const hasMoved = new AbortController();
+  signal.addEventListener("abort", () => hasMoved.abort());
+  const options = { passive: true, signal: hasMoved.signal };
+  for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+    document.addEventListener(kind, () => hasMoved.abort(), options);
+  }
+  const stay = () => document.querySelector(".st-key-beginning") && main.scrollTop && (main.scrollTop = 0);
+  main?.addEventListener("scroll", stay, options);
+  stay();
 }
 
 function listAnswers() {
@@ -161,10 +183,14 @@ function watchConnection(signal, told) {
   look();
 }
 
-function openSource(name) {
+// The answer may be there a moment before its sources.
+function openSource(name, triesLeft = 20) {
   const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
   const line = source?.querySelector("summary");
-  if (!line) return;
+  if (!line) {
+    if (triesLeft) setTimeout(openSource, 100, name, triesLeft - 1);
+    return;
+  }
   if (!source.open) line.click();
   line.focus({ preventScroll: true });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -127,7 +127,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         show_failure(health, talk, api)
     elif not talk.gone:
         settings = read_settings()
-        with st.container():  # one element, in whose place the first question comes at once
+        with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
             st.caption(say(f"history_{settings.local_history}"))

@@ -9,7 +9,7 @@ from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
-_KEPT_S, _TITLES, _FOLLOW_UPS = 60, 5, 3
+_KEPT_S, _TITLES, _FOLLOW_UPS = 60, 4, 3
 
 
 def show_topics(api: ApiClient, address: ApiAddress, title: str) -> None:
@@ -45,11 +45,12 @@ def show_follow_ups(message: Message, place: int, question: str, api: ApiClient)
     others = [each for each in topics.questions if each.heading not in cited and each.question != question]
     if not others:
         return
-    with st.container(key="follow-ups", horizontal=True):  # one element, in whose place the next question comes
+    with st.container(key="follow-ups", gap="small"):  # one element, in whose place the next question comes
         st.caption(say("more_about", title=escape_markdown(message.citations[0].title)))
+        row = st.container(horizontal=True, gap="small")
         for number, each in enumerate(others[:_FOLLOW_UPS]):
             key = f"follow-{place}-{number}"
-            st.button(escape_markdown(each.heading), key=key, on_click=_ask, args=(each.question,))
+            row.button(escape_markdown(each.heading), key=key, on_click=_ask, args=(each.question,))
 
 
 def _ask(question: str) -> None:

@@ -74,6 +74,7 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
     ask(tab)
     for _ in ("at once", "after a reload"):
         expect_answers(tab)
+        expect(tab.get_by_placeholder("Ask a question")).to_be_enabled()  # then it takes the focus back
         expect(tab.get_by_text(QUOTE).first).to_be_visible()
         expect(tab.get_by_text("samples/student-dormitory.md")).to_be_hidden()
         marks(tab).click()
@@ -528,6 +529,8 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     )
     tab.set_viewport_size({"width": 360, "height": 640})
     tab.goto(url)
+    expect(tab.get_by_text("Languages of the documents")).to_be_visible()
+    expect(tab.get_by_role("heading", name="Arsip")).to_be_in_viewport()  # Streamlit shows the end
     ask(tab, "w" * 300)
     expect_answers(tab)
     for area in ("html", ".stMain"):
@@ -539,6 +542,10 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     assert small == []
     marks(tab).click()
     expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
+    tab.get_by_role("heading", name="Arsip").scroll_into_view_if_needed()
+    ask(tab, "And then?")
+    expect(questions(tab).last).to_have_text("And then?")
+    expect(questions(tab).first).not_to_be_in_viewport()
     tab.get_by_test_id("stExpandSidebarButton").click()
     shelf(tab).click()  # leads to where the visitor is, and out of the way
     expect(tab.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
