@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _MONTHS = """
 january february march april may june july august september october november december
@@ -52,6 +53,7 @@ class WrittenDate:
     has_time: bool
 
 
+@lru_cache(10_000)  # most columns have few different ones
 def read_date(text: str) -> WrittenDate | None:
     """The date that *text* is, None where it is none. One with a zone is brought to UTC."""
     if len(text) > _LONGEST or not any(each.isdigit() for each in text):

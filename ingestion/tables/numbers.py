@@ -23,6 +23,8 @@ _NUMBER = re.compile(
     rf"(?P<body>[\d.,][\d.,{_GAPS}]{{0,40}}?)(?P<power>[eE][-+]?\d{{1,3}})?"
     rf"[{_GAPS}]?(?P<after>{_CURRENCY})?(?P<percent>%)?(?P<close>\))?"
 )  # fmt: skip
+# With three digits behind it, a point may part thousands.
+_PLAIN, _POINT_ALONE = re.compile(r"-?(?:0|[1-9][0-9]{0,11})\.(?:[0-9]{1,2}|[0-9]{4,12})"), frozenset(".")
 _LONGEST = 60
 
 
@@ -44,6 +46,8 @@ class Written:
 
 def read_number(text: str) -> Written | None:
     """The number that *text* is; None where it is none, or a code: with a zero before it, or very many digits."""
+    if _PLAIN.fullmatch(text):  # as most are, in a tenth of the time
+        return Written(text.removeprefix("-"), text[0] == "-", _POINT_ALONE, "")
     found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or bool(found["open"]) != bool(found["close"]) or (found["sign"] and found["sign_after"]):
         return None
