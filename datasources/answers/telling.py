@@ -15,14 +15,14 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "nothing": "Nothing was found.", "first": "These are the first {} of {} rows.",
         "first of more": "These are the first {} rows; there are more.",
-        "note": "Understood by rules, without a language model: {} (data source {}).",
+        "note": "Understood by rules: {} (data source {}, without a language model).",
         "sum": "{} in all, most for {} ({}), fewest for {} ({})",
         "range": "highest for {} ({}), lowest for {} ({})", "same": "{} for each of {}", "unknown": "unknown",
     },
     "es": {
         "nothing": "No se encontró nada.", "first": "Estas son las primeras {} de {} filas.",
         "first of more": "Estas son las primeras {} filas; hay más.",
-        "note": "Entendido por reglas, sin modelo de lenguaje: {} (fuente de datos {}).",
+        "note": "Entendido por reglas: {} (fuente de datos {}, sin modelo de lenguaje).",
         "sum": "{} en total, la cifra más alta es de {} ({}), la más baja de {} ({})",
         "range": "el valor más alto es de {} ({}), el más bajo de {} ({})", "same": "{} para cada uno de {}",
         "unknown": "desconocido",
@@ -30,7 +30,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "id": {
         "nothing": "Tidak ditemukan apa pun.", "first": "Ini {} baris pertama dari {}.",
         "first of more": "Ini {} baris pertama; masih ada yang lain.",
-        "note": "Dipahami dengan aturan, tanpa model bahasa: {} (sumber data {}).",
+        "note": "Dipahami dengan aturan: {} (sumber data {}, tanpa model bahasa).",
         "sum": "{} seluruhnya, terbanyak untuk {} ({}), tersedikit untuk {} ({})",
         "range": "tertinggi untuk {} ({}), terendah untuk {} ({})", "same": "{} untuk masing-masing dari {}",
         "unknown": "tidak diketahui",

@@ -139,7 +139,7 @@ async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
         told = await ask(tool, acme, "How many people are there?")
         assert told.splitlines() == [
             "There are 2 people.",
-            "Understood by rules, without a language model: number of employees (data source Staff).",
+            "Understood by rules: number of employees (data source Staff, without a language model).",
         ]
         for question, refusal in (
             (
