@@ -14,10 +14,14 @@ PLN RON RUB SAR SEK SGD THB TRY TWD UAH USD UYU VND ZAR
 _CURRENCY = (
     rf"(?:{'|'.join(_CODES.split())}|(?:US|AU|CA|NZ|HK|SG|MX|R|S/)?\$|Rp\.?|RM|S/\.?|kr\.?|zł|Kč|Fr\.?|[€£¥₹₩₽₫฿₺₪₱₦])"
 )
+# Each part is bounded: else a long text could be looked through again from each of its places.
 _POINT = re.compile(
-    rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,2}}(?:,\d\d)+,\d{{3}}|\d{{1,3}}(?:[{_GAPS}]\d{{3}})+|\d+)(?:\.\d*)?|\.\d+"
+    rf"(?:\d{{1,3}}(?:,\d{{3}}){{1,8}}|\d{{1,2}}(?:,\d\d){{1,8}},\d{{3}}|\d{{1,3}}(?:[{_GAPS}]\d{{3}}){{1,8}}|\d{{1,40}})"
+    r"(?:\.\d{0,40})?|\.\d{1,40}"
 )
-_COMMA = re.compile(rf"(?:\d{{1,3}}(?:\.\d{{3}})+|\d{{1,3}}(?:[{_GAPS}]\d{{3}})+|\d+)(?:,\d*)?|,\d+")
+_COMMA = re.compile(
+    rf"(?:\d{{1,3}}(?:\.\d{{3}}){{1,8}}|\d{{1,3}}(?:[{_GAPS}]\d{{3}}){{1,8}}|\d{{1,40}})(?:,\d{{0,40}})?|,\d{{1,40}}"
+)
 _NUMBER = re.compile(
     rf"(?P<open>\()?(?P<sign>[-+−])?[{_GAPS}]?(?P<before>{_CURRENCY})?[{_GAPS}]?(?P<sign_after>[-−])?"
     rf"(?P<body>[\d.,][\d.,{_GAPS}]{{0,40}}?)(?P<power>[eE][-+]?\d{{1,3}})?"
