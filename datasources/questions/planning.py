@@ -85,7 +85,7 @@ class _Planner(Filtering):
         for item in self._of("column"):
             candidates &= {each.table for each in item.meaning}
         if not self._of("column"):
-            candidates = set()
+            candidates = self._find_counted()
         for item in self._of("value"):
             having = {column.table for column, _ in item.meaning}
             displayed = {column.table for column, _ in item.meaning if self._is_display(column)}
@@ -93,6 +93,13 @@ class _Planner(Filtering):
         if len(candidates) != 1:
             raise QuestionRefused("It is not clear which table is meant.")
         return candidates.pop()
+
+    def _find_counted(self) -> set[TableName]:
+        """The only table whose rows are of the kinds that are counted: "how many pumps"; else none."""
+        kinds = [column for item in self._of("value") for column, _ in item.meaning]
+        tables = {column.table for column in kinds}
+        is_of_kinds = bool(self._of("count")) and not any(map(self._is_display, kinds)) and len(tables) == 1
+        return tables if is_of_kinds else set()
 
     def _refuse_chain(self) -> None:
         """Refuse what asks for a column of a column: the size of the capital of a state."""
@@ -230,10 +237,17 @@ class _Planner(Filtering):
             draft.select = [Term(columns[0], "COUNT DISTINCT")]
         elif len(columns) == 1 and any(self._is_display(each.column) for each in draft.filters):
             draft.select = [Term(columns[0])]  # how many people live in …
-        elif not columns and is_of_rows:
+        elif not columns and (is_of_rows or self._is_of_kinds(draft)):
             draft.select = [self._count_term(draft)]
         else:
             raise QuestionRefused("It is not clear what is to be counted.")
+
+    def _is_of_kinds(self, draft: Draft) -> bool:
+        """Whether the rows are named by what kind they are: "how many pumps"."""
+        own = [
+            each.column for each in draft.filters if each.operator in ("=", "IN") and each.column.table == draft.table
+        ]
+        return any(self._vocabulary.is_text(each) and not self._is_display(each) for each in own)
 
     def _list(self, draft: Draft) -> None:
         self._refuse_chain()

@@ -21,6 +21,7 @@ from datasources.questions.words import (
     THAN,
     TOP,
     UNSUPPORTED,
+    cut_plural,
     reduce_word,
     split_words,
 )
@@ -93,10 +94,15 @@ def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
         if reduced in vocabulary.column_names:
             return Item("column", vocabulary.column_names[reduced], given, place)
         is_operator = given[0] in STOP or given[0] in AGGREGATES or given[0] in SUPERLATIVES or given[0] in MOST
-        if length == 1 and given in vocabulary.values and not is_operator:
-            return Item("value", vocabulary.values[given], given, place)
+        if length == 1 and not is_operator and (value := _find_value(given[0], vocabulary)):
+            return Item("value", value, given, place)
     similar = vocabulary.column_names.get((SIMILAR.get(reduce_word(words[place]), ""),))
     return Item("column", similar, (words[place],), place) if similar else None
+
+
+def _find_value(word: str, vocabulary: Vocabulary) -> Any:
+    """The places of a value, also where *word* is its plural; None for none."""
+    return vocabulary.values.get((word,)) or vocabulary.values.get((cut_plural(word),))
 
 
 def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:

@@ -152,11 +152,12 @@ def split_name(name: str) -> tuple[str, ...]:
 
 def reduce_word(word: str) -> str:
     """*word* without the ending of a plural, and for those of another language or the same sense, one of them."""
-    singular = _cut_plural(word)
+    singular = cut_plural(word)
     return _FORMS.get(word, _FORMS.get(singular, singular))
 
 
-def _cut_plural(word: str) -> str:
+def cut_plural(word: str) -> str:
+    """*word* without the ending of a plural."""
     if len(word) > 4 and word.endswith("ies"):
         return f"{word[:-3]}y"
     if len(word) > 4 and word.endswith("es") and (word[:-2] in _FORMS or re.search(r"(ss|x|ch|sh)es$", word)):

@@ -22,7 +22,10 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> OpenPlant:
          "number of equipment where next maintenance is from 1 November 2026 to 30 November 2026"),
         ("Berapa banyak mesin jatuh tempo bulan ini?", ((2,),), None),
         ("¿Cuántas máquinas hay en Bandung?", ((2,),), "number of equipment where name of plant is Bandung"),
-        ("How many pumps are active?", None, None),
+        ("How many pumps are active?", ((2,),), "number of equipment where type is Pump and status is Active"),
+        ("How many pumps are due this month?", ((1,),), None),
+        ("How many pumps for each status?", (("Active", 2),), None),
+        ("How many in Bandung?", None, None),  # a name is no kind
         ("How many machines have the status Active?", ((3,),), "number of equipment where status is Active"),
         ("How many machines for each status?", (("Active", 3), ("Stopped", 1)), None),
         ("How many machines for each plant?", (("Bandung", 2), ("Medan", 2)), None),
