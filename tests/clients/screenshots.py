@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.clients.browser_page import ask, marks, running_page
+from tests.clients.browser_page import ask, marks, questions, running_page
 from tests.conftest import PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.service import ROOT, Service
@@ -58,6 +58,7 @@ def _with_a_browser(url: str, model: FakeModelServer, service: Service) -> None:
         tab = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]  # a dict of two numbers
         tab.goto(url)
         expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
+        expect(tab.get_by_text("Languages of the documents")).to_be_visible()
         _take(tab, "empty")
         _talk(tab, model)
         tab.set_viewport_size(NARROW)  # type: ignore[arg-type]
@@ -87,6 +88,7 @@ def _talk(tab: Page, model: FakeModelServer) -> None:
     expect(marks(tab)).to_have_count(2)
     marks(tab).first.click()
     expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
+    questions(tab).last.scroll_into_view_if_needed()
     _take(tab, "citation")
     shutil.copyfile(FOLDER / "citation.png", ROOT / "docs" / "chat.png")
     model.configure(gap_ms=150)
