@@ -158,7 +158,9 @@ async def show_artifacts(ctx: Principal, path: SessionPath, query: BotQuery) -> 
         200: {
             "description": "The newest file of this kind.",
             "content": {
-                media_type: {"schema": {"type": "string", "format": "binary"}} for _, media_type in _MEDIA.values()
+                "text/csv": {"schema": {"type": "string"}},
+                "image/png": {"schema": {"type": "string", "format": "binary"}},
+                "text/x-python": {"schema": {"type": "string"}},
             },
         },
         400: Problem,

@@ -101,7 +101,7 @@ def test_every_route_says_who_may_use_it() -> None:
     opened = {endpoint for endpoint, kind in kinds.items() if kind == "open"}
     assert opened == {
         "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",
-        "redoc_script", "docs_asset",
+        "redoc_script", "docs_asset", "welcome",
     }  # fmt: skip
     scopes = {endpoint: policy.scope for endpoint, policy in policies.items() if policy}
     by_part = {"mcp.handle_message"}  # looks at the scope of each thing that is asked for
