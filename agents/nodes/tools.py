@@ -44,6 +44,9 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
     calls = find_independent(tool_state["calls"], turn)
     async with run.place.outside():
         results = await make_calls(calls, turn, load_kept(state.get("kept_result")), run.emit)
+        for each, result in zip(calls, results, strict=True):  # one by one: of a conversation the newest file is kept
+            if result is not None and result.rest and (file := await turn.keep_rows(each, result)):
+                each["rows_file"] = file
     for each, result in zip(calls, results, strict=True):
         if result is not None:
             add_result(tool_state, each, result)
