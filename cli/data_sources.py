@@ -122,6 +122,24 @@ def test(name: str, tenant: str) -> None:
         sys.exit(1)
 
 
+@data.command("open")
+@click.argument("name")
+@_tenant
+def open_to_visitors(name: str, tenant: str) -> None:
+    """Let whoever may talk to a bot ask a data source: visitors of the chat page, and keys for one bot."""
+    _set_open(name, tenant, True)
+    click.echo(make_printable(f"Data source {name} answers visitors."))
+
+
+@data.command("close")
+@click.argument("name")
+@_tenant
+def close_to_visitors(name: str, tenant: str) -> None:
+    """Let a data source answer only keys with the scope data-sources:read."""
+    _set_open(name, tenant, False)
+    click.echo(make_printable(f"Data source {name} does not answer visitors."))
+
+
 @data.command("remove")
 @click.argument("name")
 @_tenant
@@ -134,6 +152,22 @@ def remove(name: str, tenant: str) -> None:
     if file is not None:
         file.unlink(missing_ok=True)
     click.echo(make_printable(f"Data source {name} is removed."))
+
+
+def _set_open(name: str, tenant: str, is_open: bool) -> None:
+    with write_as_operator(tenant) as (session, ctx):
+        source_id = data_sources.find_source(session, ctx, name).source_id
+        row = data_sources.get_source(session, ctx, source_id, lock=True)
+        data_sources.change_source(
+            session,
+            row,
+            name=row.name,
+            description=row.description,
+            allowed_tables=row.allowed_tables,
+            spec=None,
+            keys=make_keyring(settings()),
+            open_to_visitors=is_open,
+        )
 
 
 def _read_uri() -> str:
@@ -150,6 +184,7 @@ def _describe(row: DataSourceRow) -> dict[str, Any]:
         "type": row.type,
         "location": row.location,
         "allowed_tables": len(row.allowed_tables),
+        "open_to_visitors": row.open_to_visitors,
         "schema_read_at": read_at.isoformat() if read_at else None,
     }
 

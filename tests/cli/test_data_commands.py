@@ -64,6 +64,24 @@ def test_files_of_two_tenants_become_sources_are_replaced_and_deleted(
     assert [len(list((kept / tenant).iterdir())) for tenant in ("acme", "globex")] == [0, 1]
 
 
+def test_a_source_is_opened_to_visitors_and_closed_again_and_that_of_another_tenant_stays(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    def list_open() -> list[bool]:
+        listed = [json.loads(run("list", "--tenant", tenant, "--json").stdout) for tenant in ("acme", "globex")]
+        return [each["open_to_visitors"] for rows in listed for each in rows]
+
+    for tenant in ("acme", "globex"):
+        assert run("add", "Staff", "--tenant", tenant, given="sqlite:///staff.db\n").exit_code == 0
+    assert list_open() == [False, False]
+    assert run("open", "Staff", "--tenant", "acme").stdout == "Data source Staff answers visitors.\n"
+    assert list_open() == [True, False]
+    assert run("close", "Staff", "--tenant", "acme").stdout == "Data source Staff does not answer visitors.\n"
+    assert list_open() == [False, False]
+    missing = run("open", "Staff", "--tenant", "initech")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+
+
 def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: Callable[..., Result]) -> None:
     for tenant in ("acme", "globex"):
         added = run("add", "Staff", "--tenant", tenant, given="sqlite:///staff.db\n")
