@@ -349,6 +349,9 @@ def test_the_box_is_ready_keeps_a_draft_and_brings_the_last_question_back(tab: P
     expect(box).to_have_value("")
     tab.keyboard.press("ArrowUp")
     expect(box).to_have_value(QUESTION)
+    tab.goto(url)
+    expect(tab.get_by_text("Try asking")).to_be_visible()
+    expect(box).to_have_value("")
 
 
 def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
@@ -530,7 +533,8 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     tab.set_viewport_size({"width": 360, "height": 640})
     tab.goto(url)
     expect(tab.get_by_text("Languages of the documents")).to_be_visible()
-    expect(tab.get_by_role("heading", name="Arsip")).to_be_in_viewport()  # Streamlit shows the end
+    tab.locator(".stMain").evaluate("main => main.scrollTop = main.scrollHeight")  # as Streamlit does
+    expect(tab.get_by_role("heading", name="Arsip")).to_be_in_viewport()
     ask(tab, "w" * 300)
     expect_answers(tab)
     for area in ("html", ".stMain"):
