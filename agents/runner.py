@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -163,11 +163,13 @@ class Runner:
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
         asked = _make_question(record)
-        _check_newest(asked, messages)
-        if not any(is_same_question(message, asked) for message in messages):
+        after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, asked)), None)
+        if after is None:
             return None  # nor its answer: one of that id is of another turn
-        same = (message for message in reversed(messages) if message.id == answer_id(record.id))
+        same = (message for message in messages[after:] if message.id == answer_id(record.id))
         said = next((message for message in same if isinstance(message, AIMessage)), None)
+        if said is None and any(isinstance(message, HumanMessage) for message in messages[after:]):
+            raise Conflict("The conversation has gone on since this was asked. Ask again.")
         if said:
             emit({"type": "token", "content": said.text})
             if support := said.additional_kwargs.get("support"):
@@ -270,17 +272,6 @@ def _measure(said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str,
 
 def _make_question(record: RunRecord) -> HumanMessage:
     return question_message(record.message, record.id, record.created_at or None)
-
-
-def _check_newest(asked: HumanMessage, messages: Sequence[AnyMessage]) -> None:
-    """Return where the question of a run that goes on is the last that was asked, or was not kept yet.
-
-    Raises:
-        Conflict: it is not.
-    """
-    questions = [message for message in messages if isinstance(message, HumanMessage)]
-    if any(is_same_question(message, asked) for message in questions[:-1]):
-        raise Conflict("The conversation has gone on since this was asked. Ask again.")
 
 
 def _describe_start(record: RunRecord) -> Event:

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import product
+from uuid import uuid4
 
 import httpx
 import pytest
+from redis import Redis
 
+from agents.runs.keys import active_key, events_key, run_key
 from tests.faults.caller import Caller, Heard
 from tests.faults.site import QUESTION, Site, site
+from tests.service import ask
 
 pytestmark = pytest.mark.long
 
@@ -108,6 +112,28 @@ def test_a_turn_goes_on_without_redis_and_every_worker_has_it_afterwards(
     said = said_in(caller.await_end())
     whole.reset()
     await_told_by_all(whole, caller.talk, said)
+
+
+def test_an_answer_whose_end_redis_has_lost_stays_the_one_that_was_told(whole: Site) -> None:
+    talk = uuid4().hex
+    with closing(whole.client()) as client:
+        first, _ = (ask(client, question, talk).json() for question in (QUESTION, SECOND))
+        before = told(client, talk)
+        path = f"/v1/runs/{first['run_id']}"
+        lose_end(whole, first["run_id"])
+        assert '"type":"resumed"' in client.get(f"{path}/events").text
+        run = client.get(path).json()
+        assert run["status"] == "completed", run
+        assert [run["result"][name] for name in ("answer", "created_at")] == [first["answer"], first["created_at"]]
+        assert told(client, talk) == before
+
+
+def lose_end(site: Site, run_id: str) -> None:
+    """Leave what Redis has when a worker dies that could not tell it of the end."""
+    with closing(Redis.from_url(site.redis.url)) as redis:
+        redis.hset(run_key(run_id), mapping={"status": "running", "owner": "gone"})
+        redis.delete(events_key(run_id))
+        redis.zadd(active_key(run_id), {run_id: 1})
 
 
 def test_turns_over_a_slow_way_to_redis_are_all_kept(whole: Site) -> None:

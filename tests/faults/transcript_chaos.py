@@ -34,7 +34,14 @@ from tests.servers.postgres import PostgresServer
 TURNS_A_TALK = 5
 _LIMIT_S = 120.0  # of a turn with all its tries
 _WRITTEN_S = 120.0  # within which the last turns have to be in SQL
-WRONG = ("lost", "twice", "out of order", "of another tenant", "left of what was deleted")
+WRONG = (
+    "lost",
+    "twice",
+    "out of order",
+    "failed after an answer was told",
+    "of another tenant",
+    "left of what was deleted",
+)
 
 
 @dataclass
@@ -146,6 +153,8 @@ def _compare(site: Site, database: Database, talks: list[Talk]) -> Counter[str]:
         questions = [row.question for row in said if row.status == "completed"]
         found["twice"] += len(questions) - len(set(questions))
         runs = [row.run_id for row in said if row.run_id in wanted]
+        failed = [row for row in said if row.run_id in wanted and row.status != "completed"]
+        found["failed after an answer was told"] += len(failed)
         found["out of order"] += runs != _acknowledged(talk)
         found["of another tenant"] += any(question not in talk.questions for question in questions)
     return found
