@@ -161,7 +161,7 @@ def _read_word(words: Sequence[str], place: int, parts: _Parts, things: frozense
     number = int(word) if word.isdigit() and len(word) <= 3 else NUMBERS.get(word)
     if word in POINTING:
         parts.points = True
-    elif word in _FIRST_ROWS.split() and (after.isdigit() or after in NUMBERS):
+    elif word in _FIRST_ROWS.split() and (after.isdigit() or (after in NUMBERS and after not in POINTING)):
         parts.takes_first = True
     elif word in _LAST.split():
         parts.place = -1
@@ -223,6 +223,8 @@ def _work_out(parts: _Parts, table: QueryTable) -> Followup | None:
     if parts.end is not None or parts.sorts:
         return _order(parts, table, rows)
     if parts.counts:
+        if any(each.function for each in table.columns):  # rows of figures are not the things that are counted
+            return None
         return Followup(function="COUNT", value=len(rows), over=len(rows))
     return Followup(tuple(rows)) if rows else None
 

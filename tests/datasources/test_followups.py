@@ -34,6 +34,7 @@ TOLD = {
     "which one is due last?": f"Latest next maintenance: {B2}.",
     "And the second one?": f"{B2}.",
     "the last one": f"{C3}.",
+    "and the first one?": f"{A1}.",
     "What about the first two?": "2 of them:",
     "Which of these machines has the most hours?": f"Largest operating hours: {B2}.",
     "sum them up": "The sum of operating hours over these 3 rows is 4,200 hours.",
@@ -81,6 +82,8 @@ def test_nothing_is_said_of_rows_that_are_not_known() -> None:
     assert read_followup("sum them up", cut, PREVIOUS) is None
     assert read_followup("the last one", cut, PREVIOUS) is None
     assert read_followup("the second one", cut, PREVIOUS) is not None
+    counted = QueryTable("Plants", "SELECT", (QueryColumn("machines", function="COUNT"),), ((15,),), 1)
+    assert read_followup("how many of these are there?", counted, PREVIOUS) is None  # neither 1 nor known to be 15
     means = replace(TABLE, columns=(*COLUMNS[:2], replace(COLUMNS[2], function="AVG"), COLUMNS[3]))
     assert read_followup("sum them up", means, PREVIOUS) is None
 
