@@ -120,13 +120,13 @@ class TurnTools:
 
     async def keep_rows(self, call: CallRecord, result: ToolResult) -> str:
         """The file that now has all rows of *result*; "" where there is no room for it."""
-        files, folder = self.shared.files, name_folder(self.thread_id)
-        if files is None or result.data is None:
+        store, folder = self.shared.files, name_folder(self.thread_id)
+        if store is None or result.data is None:
             return ""
         name, data = name_rows_file(call["call_id"]), result.data
 
         def write() -> None:
-            files.put(folder, name, write_csv(data["columns"], [*data["rows"], *result.rest]))
+            store.put(folder, name, write_csv(data["columns"], [*data["rows"], *result.rest]))
 
         try:
             await asyncio.to_thread(write)

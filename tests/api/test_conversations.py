@@ -286,6 +286,7 @@ def test_a_key_needs_the_scopes_of_reading_and_writing(talking: Service) -> None
         assert client.post(f"{ALL}/x/restore").status_code == 403
 
 
+@pytest.mark.long
 def test_with_retention_off_nothing_is_kept_and_deleting_is_for_good(tmp_path: Path) -> None:
     variables = {"RATE_LIMIT_ENABLED": "false", "TRANSCRIPT_RETENTION_DAYS": "0"}
     with Service(tmp_path / "data", **one_document(tmp_path), **variables) as service:

@@ -37,6 +37,13 @@ def dataset(north: httpx.Client) -> Iterator[str]:
     north.delete(f"/v1/tenant/datasets/{made['id']}")
 
 
+@pytest.fixture(scope="module")
+def text(service: Service, north: httpx.Client) -> str:
+    """The id of a text of north, in a dataset that stays empty but for it."""
+    made = north.post("/v1/tenant/datasets", json={"name": "Texts"}).json()
+    return str(add(service, north, f"/v1/tenant/datasets/{made['id']}", "A text")["id"])
+
+
 def found(client: httpx.Client, question: str) -> list[str]:
     """The titles of the documents that a search finds."""
     answer = client.post("/v1/search", json={"query": question}).json()
@@ -137,15 +144,14 @@ def test_a_date_to_come_in_a_file_is_not_the_date_of_the_document(
     ],
 )
 def test_days_that_cannot_be_read_are_refused_everywhere(
-    service: Service, north: httpx.Client, dataset: str, metadata: dict[str, Any], said: str
+    north: httpx.Client, dataset: str, text: str, metadata: dict[str, Any], said: str
 ) -> None:
     body = {"title": "Fees", "content": "The fee is 40.", "metadata": metadata}
     sent = {"files": [("files", ("a.txt", b"The fee is 40."))], "data": {"metadata": json.dumps(metadata)}}
-    made = add(service, north, dataset, "A text")
     for refused in (
         north.post(f"{dataset}/documents", json=body),
         north.post(f"{dataset}/documents/upload", **sent),
-        north.patch(f"/v1/tenant/documents/{made['id']}", json={"metadata": metadata}),
+        north.patch(f"/v1/tenant/documents/{text}", json={"metadata": metadata}),
     ):
         assert refused.status_code == 400, refused.text
         assert said in refused.json()["errors"][0]["message"]

@@ -13,6 +13,8 @@ from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask, await_knowledge
 
+pytestmark = pytest.mark.long
+
 HALL = (
     "# Gull Hall\n\nA room in Gull Hall costs IDR 650,000 a month. Rent covers water and internet. "
     "Rent is due on the fifth day of each month. Quiet hours are from 22:00 to 06:00.\n"

@@ -249,6 +249,7 @@ def test_a_hostile_document_runs_nothing_in_the_page(
 @pytest.mark.browser
 @pytest.mark.parametrize("question", ["When does the night ferry leave?", "Di mana kantor Ombudsman Mahasiswa?"])
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1100, "dark")])
+@pytest.mark.long
 def test_the_quote_is_in_sight_without_script_and_the_page_is_no_wider_than_its_window(
     library: Library, chromium: Browser, question: str, width: int, scheme: Any
 ) -> None:

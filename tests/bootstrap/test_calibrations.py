@@ -29,6 +29,8 @@ from tests.indexing.index_site import say, until
 from tests.retrieval.handbook import HANDBOOK, TOPICS, Clock, about, note_index, put, settled
 from tests.service import Service, ask, await_knowledge
 
+pytestmark = pytest.mark.long
+
 ACMES, GLOBEXS = HANDBOOK, [about(f"{topic} of the harbour") for topic in TOPICS]
 MODEL = "never measured"
 ON_SQLITE = pytest.mark.parametrize("migrated_uri", ["sqlite"], indirect=True)
@@ -240,7 +242,6 @@ async def test_a_question_does_not_wait_while_sql_is_busy(
     assert await settled(process.calibrations, ACME) is not None
 
 
-@pytest.mark.long
 def test_a_service_goes_by_what_sql_holds_from_its_first_question_on(tmp_path: Path, server: FakeModelServer) -> None:
     server.reset()
     question = "Who wants to use the ferry registers at which counter?"

@@ -15,6 +15,8 @@ from config import Settings
 from domain.db import Database, open_database
 from domain.keys import FoundKey, find_key, read_scopes
 
+pytestmark = pytest.mark.long
+
 Run = Callable[..., Result]
 
 

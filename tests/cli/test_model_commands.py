@@ -20,6 +20,8 @@ from tests.cli.stored import NEW, OLD, ROTATING, redis_server
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.redis import RedisServer
 
+pytestmark = pytest.mark.long
+
 __all__ = ["redis_server"]
 
 Run = Callable[..., Result]

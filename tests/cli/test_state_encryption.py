@@ -26,6 +26,8 @@ from tests.cli.stored import (
 )
 from tests.servers.redis import RedisCluster, RedisServer
 
+pytestmark = pytest.mark.long
+
 __all__ = ["client", "redis_server"]
 
 WORDS = [SAID.encode(), b"HumanMessage", b"channel_versions"]

@@ -23,6 +23,8 @@ from tests.domain.records import two_tenants
 from tests.servers.redis import RedisServer
 from utils.checkpointer.cipher import Keyring
 
+pytestmark = pytest.mark.long
+
 __all__ = ["client", "redis_server"]
 
 DEFAULT, ACME = (make_operator(tenant) for tenant in (DEFAULT_TENANT, "acme"))

@@ -16,6 +16,8 @@ from datasources.charts.spec import make_spec
 from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, ELSEWHERE, FEES, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 
+pytestmark = pytest.mark.long
+
 SCRIPT = str(Path(__file__).parents[2] / "clients" / "streamlit_chat" / "script.py")
 QUESTION = "What does a room cost?"
 
@@ -93,6 +95,7 @@ ANSWER = answer_at(1)
 PART = "A single room costs"
 
 
+@pytest.mark.smoke
 def test_an_answer_comes_with_its_numbered_sources(api: ApiStub) -> None:
     page = open_page()
     ask(page)
@@ -120,6 +123,7 @@ def test_marks_are_numbered_in_the_order_in_which_they_appear(api: ApiStub) -> N
         assert [label.endswith(":gray-badge[Indonesian]") for label in labels] == [True, False]
 
 
+@pytest.mark.smoke
 def test_a_sentence_without_support_is_marked_with_the_reason_and_stays_so_after_a_reload(api: ApiStub) -> None:
     answer = "A room **costs** $40 [1]. Rent is due on the fifth working day of each month. [2]"
     sentence = {"start": 0, "end": 25, "status": "unsupported", "reason": "the number 40 is not in source [1]"}

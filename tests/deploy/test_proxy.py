@@ -21,6 +21,8 @@ from tests.fakes.listener import Listener
 from tests.programs import installed
 from tests.service import ROOT, Service, ask, free_port
 
+pytestmark = pytest.mark.long
+
 NAME = "chat.test"
 SCRIPT = ROOT / "deploy" / "compose" / "proxy.sh"
 START_LIMIT_S = 20.0

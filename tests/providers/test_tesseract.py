@@ -17,6 +17,8 @@ from utils.errors import ProviderUnavailable
 from utils.ports import Picture
 from utils.sandbox.sandbox import Sandbox
 
+pytestmark = pytest.mark.long
+
 SHORT = ("Hours on a page", "that lies on its side", "are read all the same")
 LONG = (
     "The library opens at nine in the morning",
@@ -45,7 +47,6 @@ def shown(*lines: str, turn: int = 0) -> Picture:
     return np.asarray(Image.open(io.BytesIO(picture(*lines, turn=turn))).convert("RGB"))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("lines", [SHORT[:1], SHORT, LONG])
 def test_a_page_is_read_however_it_lies(lines: tuple[str, ...], turn: int, sandbox: Sandbox) -> None:

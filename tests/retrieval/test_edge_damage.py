@@ -18,6 +18,8 @@ from tests.retrieval.corpus import ACME, DIMENSION, GLOBEX, passage, texts, vect
 from utils.disk import DiskSpace
 from utils.errors import NotEnoughSpace, StoreUnavailable
 
+pytestmark = pytest.mark.long
+
 COUNT = 30
 TEXTS = {
     tenant.tenant_id: [f"{tenant.tenant_id} keeps the key of room {number}." for number in range(COUNT)]
@@ -111,7 +113,6 @@ async def test_whatever_changed_since_it_was_closed_is_seen_and_named(
     await _assert_replaced(closed, caplog, f"{path.relative_to(closed)} has changed since it was closed")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "damage", "reason"),
     [

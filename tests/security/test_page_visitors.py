@@ -89,9 +89,10 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         asking.delete("c", permanent=False)
         asking.restore("c")
         asking.delete("c")
+        asking.topics("")
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
-    assert api.visitors == [(token, "203.0.113.9")] * 14
+    assert api.visitors == [(token, "203.0.113.9")] * 15
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - {"close", "for_visitor", "health"}
     assert calls == {
         "ask_stream",
@@ -105,6 +106,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         "rename",
         "restore",
         "resume",
+        "topics",
     }
 
 

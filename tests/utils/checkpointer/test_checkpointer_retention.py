@@ -20,6 +20,8 @@ from tests.utils.checkpointer.conftest import TTL_S, Server
 from utils.checkpointer import Connections, RedisCheckpointer, retention
 from utils.checkpointer.errors import StateUnreadable
 
+pytestmark = pytest.mark.long
+
 TENANTS = ("x", "acme.x")
 
 
@@ -277,7 +279,6 @@ def values_of(graph: Any, thread_id: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("turns", [6, 14])
 async def test_delta_channels_of_kept_checkpoints_are_whole_and_no_other_is_wrong(
     strict: RedisCheckpointer, turns: int, monkeypatch: pytest.MonkeyPatch
@@ -477,7 +478,6 @@ async def test_a_record_that_cannot_be_read_leaves_all_as_it_was(saver: RedisChe
     assert keep_last(saver, "x", 5) == 15
 
 
-@pytest.mark.long
 async def test_no_step_holds_the_server_for_long(debian_redis: Server) -> None:
     """A first sweep after 200 turns, which left 800 checkpoints and 400 messages."""
     debian_redis.client.flushall()
