@@ -106,7 +106,7 @@ def test_reading_a_conversation_keeps_it_longer(tmp_path: Path) -> None:
         assert min(store.ttl(key) for key in ("checkpoint:mine", "state:{checkpoint:mine}")) > 400
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_a_stop_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
     page = {"STREAMLIT_ENABLED": "true", "STREAMLIT_PORT": str(free_port())}
     service = Service(tmp_path / "data", **page).by_itself().start()

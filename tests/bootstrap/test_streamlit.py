@@ -77,6 +77,7 @@ def test_the_page_answers_without_showing_the_key_or_asking_anything(chat_page: 
 def test_the_page_gets_its_own_key_and_none_of_the_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-service")
     monkeypatch.setenv("PORT", "8000")  # Streamlit would listen there
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)  # OpenCV sets it where it is imported
     port = free_port()
     monkeypatch.chdir(tmp_path)
     child = StreamlitChild(page_on(port, "logo.png"), tmp_path)

@@ -178,6 +178,7 @@ def test_a_proxy_in_the_environment_does_not_mislead_the_health_check(started: i
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.soak
 def test_the_flask_commands_find_their_app_in_the_image(packed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [str(BIN / "flask"), "api-key"],

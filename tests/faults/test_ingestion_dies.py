@@ -8,7 +8,7 @@ from tests.faults import loads
 from tests.faults.loads import Load, WholeService
 from tests.service import Service
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.soak]
 
 
 async def test_documents_of_a_service_that_is_killed_at_each_stage_all_end_once_and_can_be_deleted_whole(

