@@ -19,9 +19,9 @@ from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.uploaded_tables import MOST_FILES, SentFile, UploadedSource
 from domain import data_sources
 from ingestion.tables.shapes import Kind
+from ingestion.uploaded_tables import MOST_FILES, SentFile, UploadedSource
 from server.sync_pool import sync_pool
 from utils.errors import UnreadableDocument
 from utils.validation import describe_error, refuse_field
@@ -45,7 +45,6 @@ _TEXTS = {
 }
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _DESCRIPTION: TypeAdapter[str] = TypeAdapter(Text)
-Form = uploads.Form
 
 
 def _make_body(**texts: Any) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class UploadedSourceOut(SourceOut):
 async def upload(ctx: Principal) -> Response:
     """201 once it can be asked; 409 if there is one of this name; 413 or 422 if a file cannot be read."""
 
-    def create(form: Form) -> UploadedSource:
+    def create(form: uploads.Form) -> UploadedSource:
         name = _read_text(_NAME, "name", form)
         description = _read_text(_DESCRIPTION, "description", form)
         return services().uploaded_tables.create(ctx, name, description, _list_files(form))
@@ -115,22 +114,22 @@ async def upload(ctx: Principal) -> Response:
 async def replace(ctx: Principal, path: SourcePath) -> Response:
     """A question under way ends on the former tables, or says that they were replaced. 409: it is a database."""
 
-    def put(form: Form) -> UploadedSource:
+    def put(form: uploads.Form) -> UploadedSource:
         return services().uploaded_tables.replace(ctx, path.source_id, _list_files(form))
 
     return await _receive(ctx, put, 200, ())
 
 
 async def _receive(
-    ctx: Principal, make: Callable[[Form], UploadedSource], status: int, text_fields: tuple[str, ...]
+    ctx: Principal, make: Callable[[uploads.Form], UploadedSource], status: int, text_fields: tuple[str, ...]
 ) -> Response:
     pool, limits = sync_pool(), services().settings
 
-    async def take(form: Form) -> Response:
+    async def take(form: uploads.Form) -> Response:
         async with services().uploaded_tables.turns:
             return await pool.run(lambda: _show(ctx, make(form), status))
 
-    async def take_once(form: Form) -> Response:
+    async def take_once(form: uploads.Form) -> Response:
         work: Callable[[], Awaitable[Response]] = partial(take, form)
         return await answer_once(ctx, work, partial(uploads.compute_fingerprint, form))
 
@@ -146,7 +145,7 @@ async def _receive(
     )
 
 
-def _list_files(form: Form) -> list[SentFile]:
+def _list_files(form: uploads.Form) -> list[SentFile]:
     limit = services().settings.max_file_size
     sent = []
     for file in form.files:
@@ -162,7 +161,7 @@ def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
         raise UnreadableDocument(f"{name}: {exc.detail}") from exc
 
 
-def _read_text(kind: TypeAdapter[str], name: str, form: Form) -> str:
+def _read_text(kind: TypeAdapter[str], name: str, form: uploads.Form) -> str:
     try:
         return kind.validate_python(form.texts[name])
     except ValidationError as exc:

@@ -19,7 +19,7 @@ from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.allowed_tables import MOST_TABLES, merge_tables
-from bootstrap.data_sources import DIALECTS, find_own_file, make_spec
+from bootstrap.data_sources import DIALECTS, make_spec
 from datasources.addresses import LONGEST_URI
 from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
@@ -27,6 +27,7 @@ from domain import data_sources
 from domain.data_sources import SourceType
 from domain.in_thread import read
 from domain.models import DataSourceRow
+from ingestion.uploaded_tables import find_own_file
 from utils.errors import Conflict
 from utils.validation import check_text
 
@@ -303,7 +304,7 @@ def remove(ctx: Principal, path: SourcePath) -> Response:
     """204; 404 if the caller has none of this id. A database itself stays as it is, what was uploaded is deleted."""
     with services().database.writing() as session:
         row = _lock_unchanged(session, ctx, path.source_id)
-        file = find_own_file(services().settings, row, services().state_keys)
+        file = find_own_file(services().settings.uploaded_tables_folder, row, services().state_keys)
         data_sources.remove_source(session, row)
     if file is not None:
         file.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_network
-from pathlib import Path, PurePath
 from typing import TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -45,8 +44,9 @@ from domain.data_sources import (
 )
 from domain.db import Database
 from domain.models import DataSourceRow
+from ingestion.uploaded_tables import find_uploaded_file
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, NotReady, ProblemError, ProviderError, SourceFailed
+from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
 from utils.observers import StoreObservers
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
@@ -283,28 +283,6 @@ class DataSources:
             store_schema(row, dump_schema(schema), self._keys)
 
 
-def find_uploaded_file(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> Path:
-    """The SQLite file with the tables of an uploaded data source.
-
-    Raises:
-        NotReady: its address cannot be decrypted.
-    """
-    return settings.uploaded_tables_folder / row.tenant_id / PurePath(decrypt_uri(row, keys)).name
-
-
-def find_own_file(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> Path | None:
-    """What is to be deleted with the data source: the file with its tables, None of a database.
-
-    Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
-    """
-    if row.type != UPLOAD:
-        return None
-    try:
-        return find_uploaded_file(settings, row, keys)
-    except NotReady:
-        return None
-
-
 def _make_table(asked: AskedSource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
     return make_table(
         result,
@@ -325,7 +303,7 @@ def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) ->
         SourceFailed: the operator does not allow its address any more.
     """
     if row.type == UPLOAD:
-        return SqliteSource(find_uploaded_file(settings, row, keys), missing=_REPLACED)
+        return SqliteSource(find_uploaded_file(settings.uploaded_tables_folder, row, keys), missing=_REPLACED)
     try:
         return parse_address(decrypt_uri(row, keys), make_places(settings, row.tenant_id))[2]
     except AddressInvalid as exc:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bootstrap.permissions import make_permission_check
-from bootstrap.stores import open_originals
+from bootstrap.savers import make_keyring
+from bootstrap.stores import make_disk_space, open_originals
 from config import Settings
 from domain.db import Database, open_database
 from domain.document_files import DocumentFiles
@@ -19,6 +20,7 @@ from ingestion.library import Library
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import Limits
 from ingestion.policy import ReadingPolicy
+from ingestion.uploaded_tables import UploadedTables
 from providers.scanner.clamd import Clamd
 from utils.sandbox.sandbox import Sandbox
 
@@ -116,6 +118,14 @@ def quotas_of(settings: Settings) -> Quotas:
         pages_per_day=settings.tenant_max_pages_per_day,
         queued_jobs=settings.tenant_max_queued_jobs,
     )
+
+
+def open_uploaded_tables(
+    settings: Settings, database: Database, policy: ReadingPolicy, quotas: Quotas
+) -> UploadedTables:
+    """What makes data sources of files."""
+    folder, keys, disk = settings.uploaded_tables_folder, make_keyring(settings), make_disk_space(settings)
+    return UploadedTables(folder, database, keys, policy, quotas=quotas, disk=disk)
 
 
 def open_library(settings: Settings, database: Database) -> Library:

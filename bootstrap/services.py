@@ -17,7 +17,7 @@ from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
 from bootstrap.data_sources import DataSources
-from bootstrap.ingesting import quotas_of, reading_policy
+from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
 from bootstrap.parts import open_search, open_stores
@@ -26,13 +26,13 @@ from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
 from bootstrap.stores import make_disk_space
 from bootstrap.tenant_models import TenantModels
-from bootstrap.uploaded_tables import UploadedTables
 from config import Settings
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.keys import create_first_key
 from indexing.active import ActiveIndex
 from ingestion.library import Library
+from ingestion.uploaded_tables import UploadedTables
 from providers.charts.renderer import ChartRenderer
 from providers.files.results import ResultFiles
 from retrieval.search import Retriever
@@ -121,7 +121,7 @@ async def open_services(
         agent = await open_agent(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        policy, keys = reading_policy(settings, sandbox), make_keyring(settings)
+        policy = reading_policy(settings, sandbox)
         background = await start_background(stores, search, policy, progress)
         charts = ChartRenderer(sandbox.start)
         yield Services(
@@ -140,7 +140,7 @@ async def open_services(
             tools=agent.tools,
             data_sources=agent.data_sources,
             result_files=agent.result_files,
-            uploaded_tables=UploadedTables(settings, stores.database, keys, policy),
+            uploaded_tables=open_uploaded_tables(settings, stores.database, policy, quotas_of(settings)),
             charts=charts,
             serving=search.serving,
             model=search.model,
@@ -152,7 +152,7 @@ async def open_services(
             sandbox=sandbox,
             walls=walls,
             link_key=stores.link_key,
-            state_keys=keys,
+            state_keys=make_keyring(settings),
             page_key=await asyncio.to_thread(open_page_key, settings, stores.folder),
         )
 

@@ -10,10 +10,9 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from bootstrap.data_sources import DataSources, find_own_file, make_spec
-from bootstrap.ingesting import reading_policy
+from bootstrap.data_sources import DataSources, make_spec
+from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
-from bootstrap.uploaded_tables import SentFile, UploadedTables
 from cli.allowed_tables import allow, deny, schema
 from cli.operator import (
     existing_operator,
@@ -31,6 +30,7 @@ from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
 from domain.paging import Part
 from domain.quotas import UNLIMITED
+from ingestion.uploaded_tables import SentFile, find_own_file
 from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 
@@ -79,8 +79,8 @@ def add(name: str, files: tuple[Path, ...], tenant: str, description: str, repla
 def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
     sent = [SentFile(file.name, file.read_bytes) for file in files]
     with records() as database, Sandbox(required=settings().sandbox_required) as sandbox:
-        policy, keys = reading_policy(settings(), sandbox), make_keyring(settings())
-        tables = UploadedTables(settings(), database, keys, policy, UNLIMITED)
+        policy = reading_policy(settings(), sandbox)
+        tables = open_uploaded_tables(settings(), database, policy, UNLIMITED)
         if replaces:
             ctx = existing_operator(database, tenant)
             with database.reading() as session:
@@ -147,7 +147,7 @@ def remove(name: str, tenant: str) -> None:
     """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
     with write_as_operator(tenant) as (session, ctx):
         row = data_sources.find_source(session, ctx, name)
-        file = find_own_file(settings(), row, make_keyring(settings()))
+        file = find_own_file(settings().uploaded_tables_folder, row, make_keyring(settings()))
         data_sources.remove_source(session, row)
     if file is not None:
         file.unlink(missing_ok=True)

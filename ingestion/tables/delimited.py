@@ -8,7 +8,7 @@ from ingestion.parsers.delimited import find_delimiter
 from ingestion.parsers.encoding import UNKNOWN_ENCODING, decode, is_declared_by_itself
 from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.parsed import UNWANTED
-from ingestion.tables.shapes import Row, Sheet, TableLimits
+from ingestion.tables.shapes import Row, Sheet
 from utils.errors import UnreadableDocument
 
 _SAID = re.compile(r"sep=(.)\n", re.IGNORECASE)  # for Excel, which heeds it
@@ -16,7 +16,7 @@ _LONGEST_CELL, _MOST_LINES = 100_000, 1_000
 _UNCLOSED = "Its rows cannot be told apart: a quotation mark in it may not be closed. Save it as CSV again."
 
 
-def read_sheets(data: bytes, limits: TableLimits) -> list[Sheet]:
+def read_sheets(data: bytes) -> list[Sheet]:
     """The one sheet in it.
 
     Raises:

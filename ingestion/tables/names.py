@@ -20,15 +20,16 @@ _OTHER = re.compile(r"[\W_]+")
 def make_names(texts: Iterable[str], usual: str) -> list[str]:
     """A name for each text, in small letters and digits; `usual_3` for the third where nothing is left of it."""
     taken: set[str] = set()
-    names = []
-    for place, text in enumerate(texts, 1):
-        name = base = _clean(text, usual) or f"{usual}_{place}"
-        number = 2
-        while name in taken:
-            name, number = f"{base}_{number}", number + 1
-        taken.add(name)
-        names.append(name)
-    return names
+    return [make_unique(_clean(text, usual) or f"{usual}_{place}", taken) for place, text in enumerate(texts, 1)]
+
+
+def make_unique(name: str, taken: set[str]) -> str:
+    """*name*, with a number behind it where it is *taken*, to which the result is added."""
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name}_{number}", number + 1
+    taken.add(unique)
+    return unique
 
 
 def _clean(text: str, usual: str) -> str:

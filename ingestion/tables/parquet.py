@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -95,8 +95,7 @@ def _convert(value: Any, most_characters: int) -> Value:
     if isinstance(value, float | Decimal):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, datetime):
-        plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-        return write_moment(plain, has_time=True)
+        return write_moment(value, has_time=True)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):

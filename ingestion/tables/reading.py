@@ -22,7 +22,7 @@ _DAMAGED = "Damaged or unsupported file: save or export it again."
 _SERVE = "ingestion.tables.worker:serve"
 _TABLES = ("ingestion.tables.tables",)
 _JOBS = {
-    "parquet": ("ingestion.tables.worker:prepare_parquet", ("ingestion.tables.parquet",)),
+    "parquet": ("ingestion.tables.parquet:prepare", ("ingestion.tables.parquet",)),
     "workbook": ("", (*_TABLES, "ingestion.tables.workbook")),
     "delimited": ("", (*_TABLES, "ingestion.tables.delimited")),
 }

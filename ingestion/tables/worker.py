@@ -22,13 +22,6 @@ _ENDINGS = "CSV, TSV, XLSX or Parquet"
 _Tables = Iterator[tuple[TableRead, Iterator[list[list[Value]]]]]
 
 
-def prepare_parquet() -> None:
-    """Before a Parquet file is read."""
-    from ingestion.tables import parquet
-
-    parquet.prepare()
-
-
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer with the tables of the file."""
     request = json.loads(requests.readline())
@@ -64,7 +57,7 @@ def _read(data: bytes, name: str, limits: TableLimits) -> _Tables:
     if content == "text" and PurePath(name).suffix.lower() not in _NO_TABLES:
         from ingestion.tables.delimited import read_sheets as read_delimited
 
-        return read_tables(read_delimited(data, limits), stem, limits)
+        return read_tables(read_delimited(data), stem, limits)
     raise UnreadableDocument(
         LOCKED if content == "a locked Office document" else f"It looks like {content}: save it as {_ENDINGS}."
     )

@@ -11,10 +11,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from auth.principal import Principal
-from bootstrap.data_sources import find_uploaded_file
-from bootstrap.ingesting import quotas_of
-from bootstrap.stores import make_disk_space
-from config import Settings
 from datasources.catalog import dump_schema, load_schema
 from datasources.schema import Schema, SchemaLimits
 from datasources.sqlite import SqliteSource
@@ -26,6 +22,7 @@ from domain.data_sources import (
     change_source,
     create_source,
     decrypt_schema,
+    decrypt_uri,
     get_source,
     list_uploaded,
     store_schema,
@@ -34,9 +31,11 @@ from domain.db import Database
 from domain.models import DataSourceRow
 from domain.quotas import Quotas, find_room_bytes, get_usage
 from ingestion.policy import ReadingPolicy
+from ingestion.tables.names import make_unique
 from ingestion.tables.reading import Batches, TableReader
 from ingestion.tables.shapes import ColumnRead, TableLimits, TableRead
 from utils.checkpointer.cipher import Keyring
+from utils.disk import DiskSpace
 from utils.errors import Conflict, NotReady, TooLarge, UnreadableDocument
 from utils.private_files import UNFINISHED
 
@@ -84,18 +83,23 @@ class _Written:
 
 
 class UploadedTables:
-    """Makes data sources of files. Blocking, for threads; *turns* are to be taken around each call in a service."""
+    """Makes data sources of files. Blocking, for threads; `turns` are to be taken around each call in a service.
+
+    Their tables are kept in *folder*, which is on *disk*, in a folder for each tenant.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        folder: Path,
         database: Database,
         keys: Keyring | None,
         policy: ReadingPolicy,
-        quotas: Quotas | None = None,
+        *,
+        quotas: Quotas,
+        disk: DiskSpace,
     ) -> None:
-        self._settings, self._database, self._keys, self._policy = settings, database, keys, policy
-        self._quotas, self._disk = quotas or quotas_of(settings), make_disk_space(settings)
+        self._folder, self._database, self._keys, self._policy = folder, database, keys, policy
+        self._quotas, self._disk = quotas, disk
         self.turns = asyncio.Semaphore(_AT_ONCE)
 
     def create(self, ctx: Principal, name: str, description: str, files: Sequence[SentFile]) -> UploadedSource:
@@ -135,7 +139,7 @@ class UploadedTables:
             self._database.writing() as session,
         ):
             row = get_source(session, ctx, source_id, lock=True)
-            former = find_uploaded_file(self._settings, row, self._keys)
+            former = find_uploaded_file(self._folder, row, self._keys)
             change_source(
                 session,
                 row,
@@ -164,7 +168,7 @@ class UploadedTables:
             raise UnreadableDocument("There is no file in it: send each in a part called files.")
         if len(files) > MOST_FILES:
             raise TooLarge(f"A data source is made of at most {MOST_FILES} files.")
-        folder = self._settings.uploaded_tables_folder / ctx.tenant_id
+        folder = self._folder / ctx.tenant_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(ctx, folder)))
         path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
@@ -188,14 +192,14 @@ class UploadedTables:
             path.unlink(missing_ok=True)
 
     def _write_files(self, file: TableFile, files: Sequence[SentFile]) -> list[WrittenTable]:
-        limits = TableLimits(size_bytes=self._settings.max_file_size)
+        limits = TableLimits(size_bytes=self._policy.limits.size_bytes)
         reader = TableReader(self._policy.sandbox, self._policy.malware, limits, time.monotonic() + limits.timeout_s)
         found: list[WrittenTable] = []
         names: set[str] = set()
         for sent in files:
             with closing(reader.read(sent.read(), sent.name)) as tables:
                 for table, rows in tables:
-                    own = _make_unique(table, names)
+                    own = replace(table, name=make_unique(table.name, names))
                     columns = [(each.name, each.kind) for each in own.columns]
                     count = file.add(own.name, columns, self._while_there_is_room(rows))
                     found.append(WrittenTable(sent.name, own, count))
@@ -215,15 +219,37 @@ class UploadedTables:
 
     def _remove_orphans(self, ctx: Principal) -> None:
         """Remove what processes have left that were killed between the two steps of an upload or a deletion."""
-        folder = self._settings.uploaded_tables_folder / ctx.tenant_id
+        folder = self._folder / ctx.tenant_id
         try:
             with self._database.reading() as session:
-                used = {find_uploaded_file(self._settings, row, self._keys) for row in list_uploaded(session, ctx)}
+                used = {find_uploaded_file(self._folder, row, self._keys) for row in list_uploaded(session, ctx)}
         except NotReady:  # nobody can tell what is used
             return
         for path in folder.glob("*"):
             if path not in used and path.stat().st_mtime < time.time() - _ORPHAN_S:
                 path.unlink(missing_ok=True)
+
+
+def find_uploaded_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Path:
+    """The SQLite file with the tables of an uploaded data source, *folder* being that of all tenants.
+
+    Raises:
+        NotReady: its address cannot be decrypted.
+    """
+    return folder / row.tenant_id / PurePath(decrypt_uri(row, keys)).name
+
+
+def find_own_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Path | None:
+    """What is to be deleted with the data source: the file with its tables, None of a database.
+
+    Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
+    """
+    if row.type != UPLOAD:
+        return None
+    try:
+        return find_uploaded_file(folder, row, keys)
+    except NotReady:
+        return None
 
 
 @contextmanager
@@ -236,15 +262,6 @@ def _placed(unfinished: Path) -> Iterator[Path]:
     except BaseException:
         final.unlink(missing_ok=True)
         raise
-
-
-def _make_unique(table: TableRead, taken: set[str]) -> TableRead:
-    """*table* with a name that none before it has, which is then taken."""
-    name, number = table.name, 2
-    while name in taken:
-        name, number = f"{table.name}_{number}", number + 1
-    taken.add(name)
-    return replace(table, name=name)
 
 
 def _open_tables(tables: Sequence[WrittenTable]) -> dict[str, Mapping[str, Any]]:
