@@ -10,14 +10,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from datasources.errors import SourceUnavailable
-from datasources.mysql import MysqlAddress, MysqlSource
-from datasources.postgres import PostgresAddress, PostgresSource
+from datasources.mysql import MysqlSource
+from datasources.postgres import PostgresSource
+from datasources.server_address import ServerAddress
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from utils.reach import AddressRefused, Reach
 
 LONGEST_URI = 2_000
-_ServerAddress = tuple[str, int, str, str, str, str]  # host, port, database, user, password, sslmode
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 _POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _MYSQL_SCHEMES = ("mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql")
@@ -51,16 +51,16 @@ def parse_address(uri: str, places: SourcePlaces) -> tuple[str, str, DataSource]
         url = None
     if url is not None and url.drivername in _POSTGRES_SCHEMES:
         address, location = _parse_server(url, places.reach, 5432, _POSTGRES_FORM)
-        return "postgresql", location, PostgresSource(PostgresAddress(*address), partial(_find_address, places.reach))
+        return "postgresql", location, PostgresSource(address, partial(_find_address, places.reach))
     if url is not None and url.drivername in _MYSQL_SCHEMES:
         address, location = _parse_server(url, places.reach, 3306, _MYSQL_FORM)
-        return "mysql", location, MysqlSource(MysqlAddress(*address), partial(_find_address, places.reach))
+        return "mysql", location, MysqlSource(address, partial(_find_address, places.reach))
     if url is not None and url.drivername == "sqlite":
         return _parse_sqlite(url, places.folder)
     raise AddressInvalid(f"{_POSTGRES_FORM} Or: {_MYSQL_FORM} Or: {_SQLITE_FORM}")
 
 
-def _parse_server(url: URL, reach: Reach, usual_port: int, form: str) -> tuple[_ServerAddress, str]:
+def _parse_server(url: URL, reach: Reach, usual_port: int, form: str) -> tuple[ServerAddress, str]:
     """What leads to a database on a server, and what of it people may see."""
     host, port = url.host or "", url.port or usual_port
     if not (_HOST.fullmatch(host) and 0 < port < 65_536 and url.database and url.username and url.password):
@@ -76,7 +76,7 @@ def _parse_server(url: URL, reach: Reach, usual_port: int, form: str) -> tuple[_
         except SourceUnavailable as exc:
             raise AddressInvalid(str(exc)) from None
     shown_host = f"[{host}]" if ":" in host else host
-    address = host, port, url.database, url.username, str(url.password), str(sslmode)
+    address = ServerAddress(host, port, url.database, url.username, str(url.password), str(sslmode))
     return address, f"{shown_host}:{port}/{url.database}"[:500]
 
 

@@ -3,9 +3,8 @@
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -20,6 +19,7 @@ from datasources.guard import check_query
 from datasources.mysql_schema import read_tables, sample_table
 from datasources.results import QueryLimits, Result, collect
 from datasources.schema import Schema, SchemaLimits
+from datasources.server_address import FindAddress, ServerAddress
 from datasources.stopping import Stop
 
 CONNECT_S = 5
@@ -35,28 +35,12 @@ _WRONG_LOGIN = (ER.ACCESS_DENIED_ERROR, 1698, 1251, 2054, 2059)
 _TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT, ER.QUERY_INTERRUPTED)
 
 
-@dataclass(frozen=True, slots=True)
-class MysqlAddress:
-    """Where a database is, and who opens it."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    sslmode: str = "prefer"
-
-
 class MysqlSource:
-    """A database on a server. *find_address* gives the address of a host and port that may be connected to.
-
-    Not the system's resolver: what it says may change between the check and the connection. Tables are named without
-    their database: a source is one.
-    """
+    """A database on a server. Tables are named without their database: a source is one."""
 
     dialect: Dialect = "mysql"
 
-    def __init__(self, address: MysqlAddress, find_address: Callable[[str, int], str]) -> None:
+    def __init__(self, address: ServerAddress, find_address: FindAddress) -> None:
         self._address, self._find_address = address, find_address
 
     def check(self, stop: Stop) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pymysql
 
 from datasources.guard import DEFAULT_SCHEMA
-from datasources.schema import Column, ForeignKey, SchemaLimits, Table, add_samples
+from datasources.schema import Column, ForeignKey, SchemaLimits, Table, add_samples, quote_name
 
 _SCHEMA = DEFAULT_SCHEMA["mysql"]
 _COLUMNS = """
@@ -57,12 +57,8 @@ def sample_table(connection: "pymysql.Connection[Any]", database: str, table: Ta
     names = [each.name for each in table.columns if not _UNREADABLE.match(each.type)]
     if not names:
         return add_samples(table, [], [])
-    cells = ", ".join(f"LEFT(CAST({_quote(each)} AS CHAR), 200)" for each in names)
-    query = f"SELECT {cells} FROM {_quote(database)}.{_quote(table.name[1])} LIMIT {limits.sampled_rows:d}"  # noqa: S608 # quoted
+    cells = ", ".join(f"LEFT(CAST({quote_name(each)} AS CHAR), 200)" for each in names)
+    query = f"SELECT {cells} FROM {quote_name(database)}.{quote_name(table.name[1])} LIMIT {limits.sampled_rows:d}"  # noqa: S608 # quoted
     with connection.cursor() as cursor:
         cursor.execute(query)
         return add_samples(table, cursor.fetchall(), names)
-
-
-def _quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -2,9 +2,9 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from datasources.functions import Dialect
 from datasources.guard import check_query
 from datasources.results import QueryLimits, Result, collect
 from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples
+from datasources.server_address import FindAddress, ServerAddress
 from datasources.stopping import Stop
 
 CONNECT_S = 5
@@ -49,27 +50,12 @@ WHERE c.relkind IN ('r', 'p') AND {_NOT_THERE} AND has_table_privilege(c.oid, 'I
 _SUPERUSER = "The role of this data source is a superuser's: give it one that may only read."
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresAddress:
-    """Where a database is, and who opens it."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    sslmode: str = "prefer"
-
-
 class PostgresSource:
-    """A database on a server. *find_address* gives the address of a host and port that may be connected to.
-
-    Not the system's resolver: what it says may change between the check and the connection.
-    """
+    """A database on a server."""
 
     dialect: Dialect = "postgres"
 
-    def __init__(self, address: PostgresAddress, find_address: Callable[[str, int], str]) -> None:
+    def __init__(self, address: ServerAddress, find_address: FindAddress) -> None:
         self._address, self._find_address = address, find_address
 
     def check(self, stop: Stop) -> list[str]:

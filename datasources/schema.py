@@ -60,6 +60,11 @@ class Schema:
     complete: bool
 
 
+def quote_name(name: str) -> str:
+    """A name as SQLite and MySQL take it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def add_samples(table: Table, rows: Sequence[Sequence[Any]], sampled: Iterable[str]) -> Table:
     """*table* with the most frequent values of its *sampled* columns, which *rows* hold in this order."""
     values = {name: [row[place] for row in rows if row[place] is not None] for place, name in enumerate(sampled)}

@@ -13,7 +13,7 @@ from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import FUNCTIONS, Dialect
 from datasources.guard import check_query, make_table_query, write_sql
 from datasources.results import QueryLimits, Result, collect
-from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples
+from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples, quote_name
 from datasources.stopping import Stop
 
 _BUSY_S = 1.0
@@ -201,10 +201,6 @@ def _sample_table(connection: sqlite3.Connection, table: Table, limits: SchemaLi
     names = [each.name for each in table.columns if "BLOB" not in each.type.upper()]
     if not names:
         return add_samples(table, [], [])
-    cells = ", ".join(f"substr({_quote(each)}, 1, 200)" for each in names)
-    query = f"SELECT {cells} FROM main.{_quote(table.name[1])} LIMIT {limits.sampled_rows}"  # noqa: S608 # quoted
+    cells = ", ".join(f"substr({quote_name(each)}, 1, 200)" for each in names)
+    query = f"SELECT {cells} FROM main.{quote_name(table.name[1])} LIMIT {limits.sampled_rows}"  # noqa: S608 # quoted
     return add_samples(table, connection.execute(query).fetchall(), names)
-
-
-def _quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -6,6 +6,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from datasources.schema import quote_name
+
 _PAGE_BYTES = 4096
 
 
@@ -30,11 +32,11 @@ class TableFile:
             TableFileFull: there is no more room.
             TableFileInvalid: there is such a table already, or rows have other values than numbers and texts.
         """
-        described = ", ".join(f"{_quote(column)} {kind}" for column, kind in columns)
+        described = ", ".join(f"{quote_name(column)} {kind}" for column, kind in columns)
         count = 0
         try:
-            self._connection.execute(f"CREATE TABLE {_quote(name)} ({described})")
-            insert = f"INSERT INTO {_quote(name)} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 # quoted
+            self._connection.execute(f"CREATE TABLE {quote_name(name)} ({described})")
+            insert = f"INSERT INTO {quote_name(name)} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 # quoted
             for rows in batches:
                 self._connection.executemany(insert, rows)
                 count += len(rows)
@@ -46,7 +48,7 @@ class TableFile:
 
     def rename(self, name: str, other: str) -> None:
         """Call the table *name* by another name."""
-        self._connection.execute(f"ALTER TABLE {_quote(name)} RENAME TO {_quote(other)}")
+        self._connection.execute(f"ALTER TABLE {quote_name(name)} RENAME TO {quote_name(other)}")
 
 
 @contextmanager
@@ -60,7 +62,3 @@ def write_table_file(path: Path, most_bytes: int) -> Iterator[TableFile]:
         )
         yield TableFile(connection)
         connection.execute("COMMIT")
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

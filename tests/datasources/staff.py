@@ -7,8 +7,9 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 
 from datasources.access import TableAccess
-from datasources.mysql import MysqlAddress, MysqlSource
-from datasources.postgres import PostgresAddress, PostgresSource
+from datasources.mysql import MysqlSource
+from datasources.postgres import PostgresSource
+from datasources.server_address import ServerAddress
 from tests.servers.mariadb import MariadbServer
 
 USER = {"region": "north"}
@@ -88,7 +89,7 @@ def make_postgres_database(url: str) -> PostgresSource:
         connection.execute(TABLES.encode())
         connection.execute(RIGHTS.encode())
     parts = urlsplit(url)
-    address = PostgresAddress(
+    address = ServerAddress(
         "127.0.0.1", parts.port or 0, unquote(parts.path.strip("/")), READER, READER_PASSWORD, "disable"
     )
     return PostgresSource(address, lambda host, port: host)
@@ -99,5 +100,5 @@ def make_mysql_database(server: MariadbServer) -> MysqlSource:
     name = server.new_database()
     user = name.replace("test", READER)
     server.execute(MYSQL_TABLES + MYSQL_RIGHTS.format(user=user, password=READER_PASSWORD), name)
-    address = MysqlAddress("127.0.0.1", server.port, name, user, READER_PASSWORD, "disable")
+    address = ServerAddress("127.0.0.1", server.port, name, user, READER_PASSWORD, "disable")
     return MysqlSource(address, lambda host, port: host)

@@ -16,9 +16,10 @@ from bootstrap.data_sources import DataSources, make_spec
 from config import load_settings
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.guard import check_query
-from datasources.mysql import MysqlAddress, MysqlSource, name_tables
+from datasources.mysql import MysqlSource, name_tables
 from datasources.results import QueryLimits, Result, collect
 from datasources.schema import ForeignKey, SchemaLimits
+from datasources.server_address import ServerAddress
 from datasources.stopping import Stop
 from domain.data_sources import create_source, get_source
 from domain.db import open_database
@@ -42,7 +43,7 @@ LOOKS = (
 
 
 def log_in(server: MariadbServer, database: str, user: str, password: str) -> MysqlSource:
-    return MysqlSource(MysqlAddress("127.0.0.1", server.port, database, user, password), lambda host, port: host)
+    return MysqlSource(ServerAddress("127.0.0.1", server.port, database, user, password), lambda host, port: host)
 
 
 @pytest.fixture(scope="module")
