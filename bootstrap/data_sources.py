@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,14 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.tools.data import DataAnswer
 from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood
-from agents.tools.loaded_schemas import LoadedSchemas, OpenTables
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from bootstrap.timed_source import TimedSource
 from config import Settings
+from datasources.access import Access
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
-from datasources.catalog import dump_schema, list_open_tables, load_schema, make_access
+from datasources.answers.cells import MOST_ROWS
+from datasources.catalog import OpenTable, dump_schema, list_open_tables, load_schema, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.questions.reading import QuestionRefused
@@ -47,6 +48,7 @@ from domain.models import DataSourceRow
 from ingestion.uploaded_tables import find_uploaded_file
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
+from utils.expiring import SharedExpiring
 from utils.observers import StoreObservers
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
@@ -56,16 +58,17 @@ from utils.validation import refuse_field
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_OpenTables = tuple[Access, list[OpenTable]]  # what queries are held to, and what is known of these tables
 DIALECTS: dict[SourceType, Dialect] = {
     "sqlite": "sqlite",
     "postgresql": "postgres",
     "mysql": "mysql",
     "upload": "sqlite",
 }
-_MOST_ROWS_TOLD = 30  # to people, where rules made the query
 _REPLACED = "Its files were replaced or deleted meanwhile: ask again."
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
+_MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
 _THREADS = 4  # a database that hangs takes one until its time is over
 
 
@@ -119,7 +122,8 @@ class DataSources:
         self._stores = stores or StoreObservers()
         self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
-        self._vocabularies, self._schemas = Vocabularies(), LoadedSchemas()
+        self._vocabularies = Vocabularies()
+        self._open_tables: SharedExpiring[Hashable, _OpenTables] = SharedExpiring(_MOST_KEPT, _KEPT_S)
 
     def close(self) -> None:
         """Let the threads end."""
@@ -195,8 +199,8 @@ class DataSources:
                 )
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
-        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, _MOST_ROWS_TOLD))
-        table = _make_table(asked, question, found.sql, found.result, _MOST_ROWS_TOLD)
+        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, MOST_ROWS))
+        table = _make_table(asked, question, found.sql, found.result, MOST_ROWS)
         return DataAnswer(
             table,
             found.result,
@@ -216,7 +220,7 @@ class DataSources:
         """
         return (await self._run(lambda stop: self._prepare(ctx, source_id))).stamp
 
-    async def find_understanding(self, ctx: Principal, question: str) -> list[dict[str, str]]:
+    async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
         """Those of the principal's data sources of which rules understand all of a question, see `is_understood`.
 
         As arguments of a call; without a name where it has one alone. Eight are looked at, five seconds at most.
@@ -247,11 +251,11 @@ class DataSources:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
             source = TimedSource(open_source(self._settings, row, self._keys), self._stores)
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
-            access, tables = self._schemas.load(key, lambda: self._open_tables(row, source.dialect))
+            access, tables = self._open_tables.load(key, lambda: self._load_open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
         return AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
 
-    def _open_tables(self, row: DataSourceRow, dialect: Dialect) -> OpenTables:
+    def _load_open_tables(self, row: DataSourceRow, dialect: Dialect) -> _OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""
         stored = decrypt_schema(row, self._keys)
         schema = load_schema(stored) if stored else None

@@ -6,7 +6,7 @@ from importlib import import_module
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.chart import make_chart_tool
-from agents.tools.data import AskData, DataAnswer, FindUnderstanding, ReadStamp, make_data_tool
+from agents.tools.data import AskData, DataAnswer, MatchSources, ReadStamp, make_data_tool
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
@@ -22,7 +22,7 @@ def open_tools(
     settings: Settings,
     retriever: Callable[[], Retriever],
     ask_data: AskData,
-    find_understanding: FindUnderstanding,
+    match_sources: MatchSources,
     read_stamp: ReadStamp,
 ) -> ToolRegistry:
     """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
@@ -33,8 +33,8 @@ def open_tools(
     try:
         own = [
             make_search_tool(retriever),
-            make_data_tool(ask_data, find_understanding, read_stamp),
-            make_chart_tool(ask_data, find_understanding, read_stamp),
+            make_data_tool(ask_data, match_sources, read_stamp),
+            make_chart_tool(ask_data, match_sources, read_stamp),
         ]
         return ToolRegistry([*own, *_load_modules(settings.tool_modules), *make_mcp_tools(settings)])
     except UnusableTool as exc:
@@ -56,13 +56,13 @@ def list_tools(settings: Settings) -> ToolRegistry:
     ) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
-    async def understand_nothing(ctx: Principal, question: str) -> list[dict[str, str]]:
+    async def match_none(ctx: Principal, question: str) -> list[dict[str, str]]:
         return []
 
     async def refuse_stamp(ctx: Principal, source_name: str) -> str:
         raise RuntimeError("nothing is asked here")
 
-    return open_tools(settings, refuse, refuse_to_ask, understand_nothing, refuse_stamp)
+    return open_tools(settings, refuse, refuse_to_ask, match_none, refuse_stamp)
 
 
 def tool_limits(settings: Settings) -> ToolLimits:

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -45,3 +46,21 @@ class Expiring(Generic[K, V]):
         self._kept.move_to_end(key)
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
+
+
+class SharedExpiring(Generic[K, V]):
+    """The same for all threads. Two of them may make a value at the same time."""
+
+    def __init__(self, size: int, ttl_s: float) -> None:
+        self._kept: Expiring[K, V] = Expiring(size, ttl_s)
+        self._lock = Lock()
+
+    def load(self, key: K, make: Callable[[], V]) -> V:
+        """The value under *key*, else what *make* gives, from now on."""
+        with self._lock:
+            value = self._kept.get(key)
+        if value is None:
+            value = make()
+            with self._lock:
+                self._kept.put(key, value)
+        return value

@@ -9,7 +9,7 @@ from agents.tools.data import (
     OF_LAST_RESULT,
     TIMEOUT_S,
     AskData,
-    FindUnderstanding,
+    MatchSources,
     ReadStamp,
     ask_for,
     describe_answer,
@@ -49,7 +49,7 @@ _PARAMETERS = {
 }
 
 
-def make_chart_tool(ask: AskData, find_understanding: FindUnderstanding, read_stamp: ReadStamp) -> Tool:
+def make_chart_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -69,13 +69,8 @@ def make_chart_tool(ask: AskData, find_understanding: FindUnderstanding, read_st
         return ToolResult("\n".join(lines), chart={"alt": drawn.alt, "spec": drawn.spec}, **loaded.told)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
-        words = read_chart_words(question)
-        if words is None:
-            return None
-        before = read_chart_words(previous)
-        asked = words.question or (before.question if before else previous)
-        arguments = {"question": asked, **({"mark": words.mark} if words.mark else {})}
-        return await pick_source(find_understanding, principal, arguments) if asked else None
+        arguments = read_chart_arguments(question, previous)
+        return await pick_source(match_sources, principal, arguments) if arguments and arguments["question"] else None
 
     return Tool(
         DRAW_CHART,
@@ -89,9 +84,22 @@ def make_chart_tool(ask: AskData, find_understanding: FindUnderstanding, read_st
     )
 
 
+def read_chart_arguments(question: str, previous: str) -> dict[str, Any] | None:
+    """The arguments for a chart, None where *question* has no words for one.
+
+    Words for a chart alone draw what *previous*, the question before, asked for.
+    """
+    words = read_chart_words(question)
+    if words is None:
+        return None
+    before = read_chart_words(previous)
+    asked = words.question or (before.question if before else previous)
+    return {"question": asked, **({"mark": words.mark} if words.mark else {})}
+
+
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """What is drawn, the lines about it, and what a result of the tool has of it beside."""
+    """What is drawn, the lines about it, and the members of a `ToolResult` that tell of it."""
 
     result: Result
     lines: Sequence[str]

@@ -11,19 +11,20 @@ from agents.tools.sql_writer import NoQuery
 from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
+from datasources.answers.cells import MOST_ROWS
 from datasources.answers.following import tell_followup
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.questions.followups import read_followup
 from datasources.questions.reading import QuestionRefused
 from datasources.questions.words import detect_question_language
-from datasources.results import Result
+from datasources.results import QueryLimits, Result, split
 from utils.errors import ProblemError
 from utils.query_tables import Cell, QueryColumn, QueryTable
 
 QUERY_DATA = "query_data"
 TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
-LONGEST_QUESTION, _MOST_ROWS_TOLD = 500, 30
-_MOST_DATA_BYTES = 500_000  # of the rows that an answer carries
+LONGEST_QUESTION = 500
+_SHOWN = QueryLimits(size_bytes=500_000)  # of the rows that an answer carries
 OF_LAST_RESULT = "of_last_result"
 ASK_PROPERTIES: dict[str, dict[str, Any]] = {
     "question": {
@@ -77,13 +78,13 @@ class DataAnswer:
 AskData = Callable[[Principal, str, str | None, BaseChatModel | None], Awaitable[DataAnswer]]
 """Asks a question of the principal's data source of this name; None: the only one. The model writes the query; without
 one, rules do."""
-FindUnderstanding = Callable[[Principal, str], Awaitable[Sequence[Mapping[str, str]]]]
+MatchSources = Callable[[Principal, str], Awaitable[Sequence[Mapping[str, str]]]]
 """The principal's data sources of which rules understand all of a question, as arguments that name them."""
 ReadStamp = Callable[[Principal, str], Awaitable[str]]
 """The stamp that the principal's data source of this name has now, see `KeptResult`."""
 
 
-def make_data_tool(ask: AskData, find_understanding: FindUnderstanding, read_stamp: ReadStamp) -> Tool:
+def make_data_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadStamp) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -95,7 +96,7 @@ def make_data_tool(ask: AskData, find_understanding: FindUnderstanding, read_sta
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
-        return await pick_source(find_understanding, principal, {"question": question})
+        return await pick_source(match_sources, principal, {"question": question})
 
     return Tool(
         QUERY_DATA,
@@ -110,7 +111,7 @@ def make_data_tool(ask: AskData, find_understanding: FindUnderstanding, read_sta
 
 
 async def pick_source(
-    find: FindUnderstanding, principal: Principal, arguments: Mapping[str, Any]
+    find: MatchSources, principal: Principal, arguments: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     """*arguments* with the data source whose words explain all of their question; None where none's do.
 
@@ -149,7 +150,7 @@ def _tell_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
     if asked is not None:
         return tell_followup(asked, kept.table, detect_question_language(question, kept.question))
     if call.chat is not None:
-        return list(_describe_table(replace(kept.table, rows=kept.table.rows[:_MOST_ROWS_TOLD])))
+        return list(_describe_table(replace(kept.table, rows=kept.table.rows[:MOST_ROWS])))
     names = ", ".join(each.name for each in kept.table.columns)
     raise ToolFailed(f"The last result does not tell this: its columns are {names}. Ask a question of its own.")
 
@@ -170,18 +171,13 @@ async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:
 
 def show_data(answer: DataAnswer) -> dict[str, Any]:
     """The result as the API shows it, as many rows as there is room for."""
-    rows, left_bytes = [], _MOST_DATA_BYTES
-    for row in answer.result.rows:
-        left_bytes -= sum(len(each) if isinstance(each, str) else 8 for each in row)
-        if left_bytes < 0:
-            break
-        rows.append(list(row))
+    shown = split(answer.result, _SHOWN)
     return {
         "data_source_id": answer.source_id,
         "sql": answer.table.sql,
-        "columns": list(answer.result.columns),
-        "rows": rows,
-        "truncated": answer.result.truncated or len(rows) < len(answer.result.rows),
+        "columns": list(shown.columns),
+        "rows": [list(row) for row in shown.rows],
+        "truncated": shown.truncated,
         "understood": answer.understood or None,
     }
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 from typing import Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
@@ -28,7 +27,7 @@ from datasources.schema_text import write_schema
 from datasources.source import DataSource
 from datasources.stopping import Stop
 from prompts.sql import sql_prompt
-from utils.expiring import Expiring
+from utils.expiring import SharedExpiring
 from utils.ports import Embedder
 from utils.validity import today
 
@@ -113,8 +112,7 @@ class Vocabularies:
     """The words of data sources, kept for a minute: to read the values takes 20 ms and more. For all threads."""
 
     def __init__(self) -> None:
-        self._kept: Expiring[Hashable, Vocabulary] = Expiring(_MOST_KEPT, _KEPT_S)
-        self._lock = Lock()
+        self._kept: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MOST_KEPT, _KEPT_S)
 
     def load(self, asked: AskedSource, stop: Stop) -> Vocabulary:
         """That of *asked*, with the values that its user may see.
@@ -124,14 +122,13 @@ class Vocabularies:
         """
         is_filtered = any(each.row_filter for each in asked.access.values())
         key = asked.key, tuple(sorted(asked.user.items())) if is_filtered else ()
-        with self._lock:
-            vocabulary = self._kept.get(key)
-        if vocabulary is None:
+
+        def make() -> Vocabulary:
             vocabulary = make_vocabulary(asked.tables)
             add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
-            with self._lock:
-                self._kept.put(key, vocabulary)
-        return vocabulary
+            return vocabulary
+
+        return self._kept.load(key, make)
 
 
 def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> bool:

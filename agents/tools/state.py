@@ -108,7 +108,10 @@ def list_hits(state: ToolState) -> list[Hit]:
 
 def judge_results(state: ToolState) -> Verdict:
     """Whether that holds an answer: what a tool was asked for counts as one."""
-    evidence = 1.0 if any(call["text"] for call in state["calls"]) else state["evidence"]
+    return _judge(1.0 if any(call["text"] for call in state["calls"]) else state["evidence"])
+
+
+def _judge(evidence: float) -> Verdict:
     return Verdict(evidence >= 1, evidence, evidence >= 1)
 
 
@@ -118,8 +121,7 @@ def find_search(state: ToolState | None) -> tuple[str, Verdict] | None:
     queries = [call["arguments"]["query"] for call in calls if call["name"] == SEARCH_DOCUMENTS]
     if state is None or not queries or not any(call["text"] for call in calls):
         return None
-    evidence = state["evidence"]
-    return queries[-1], Verdict(evidence >= 1, evidence, evidence >= 1)
+    return queries[-1], _judge(state["evidence"])
 
 
 def describe_calls(state: ToolState | None) -> list[dict[str, Any]]:

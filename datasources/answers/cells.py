@@ -9,6 +9,7 @@ from datasources.questions.words import read_name
 from utils.formats import format_cell
 from utils.query_tables import Cell
 
+MOST_ROWS = 30  # of a table in an answer
 _LONGEST_CELL, _LONGEST_TABLE = 80, 2_400  # characters
 _MARKS = re.compile(r"[\[\]<>`*|\\]")  # a cell is data: it makes no mark, link or cell of its own
 _NUMBERING = frozenset(("id", "year", "ano", "tahun", "code", "codigo", "kode", "zip", "phone", "telefono", "telepon"))

@@ -45,6 +45,11 @@ def humanize(name: str) -> str:
     return words if words.isupper() else words.lower()
 
 
+def capitalize(text: str) -> str:
+    """*text* with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def describe_draft(draft: Draft, language: str) -> str:
     """What *draft* gives, of which rows, in which order."""
     words = get_words(language)

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from datasources.answers.cells import write_amount, write_row, write_table
-from datasources.answers.describing import humanize
+from datasources.answers.cells import MOST_ROWS, write_amount, write_row, write_table
+from datasources.answers.describing import capitalize, humanize
 from datasources.questions.draft import Draft, Term
 from datasources.questions.followups import Followup
 from datasources.questions.vocabulary import ColumnName
 from utils.formats import format_number
 from utils.query_tables import QueryTable
 
-_MOST_ROWS, _MOST_NAMED = 30, 3
+_MOST_NAMED = 3
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "SUM": "The sum of {} over these {} rows is {}.", "AVG": "The mean of {} over these {} rows is {}.",
@@ -67,14 +67,10 @@ def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str,
         named = ", ".join(write_row(row, terms, language) for row in rows)
         if asked.end is None or asked.column is None:
             return [f"{named}."]
-        return [_capitalize(words[asked.end].format(humanize(table.columns[asked.column].name), named))]
+        return [capitalize(words[asked.end].format(humanize(table.columns[asked.column].name), named))]
     shape = Draft(("", table.source_name), select=terms)
-    lines, shown = write_table(shape, rows[:_MOST_ROWS], language)
+    lines, shown = write_table(shape, rows[:MOST_ROWS], language)
     return [words["all" if shown == table.row_count else "rows"].format(format_number(shown, language)), *lines]
-
-
-def _capitalize(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _list_terms(table: QueryTable) -> list[Term]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from datasources.answers.cells import write_amount, write_cell, write_row, write_table
+from datasources.answers.describing import capitalize
 from datasources.answers.phrases import PHRASES, Kind, Phrase, is_statement, read_plainly
 from datasources.questions.draft import Draft
 from datasources.results import Result
@@ -144,8 +145,8 @@ def _say(asked: Asked, kind: Kind, of_result: Mapping[str, str], count: int = 2)
         bare = read_plainly(asked.question)
         what = bare if bare and is_statement(bare) else asked.understood
         if kind != "rows":
-            return f"{_capitalize(what)}: {value}."
-        return f"{_capitalize(what)}:" if value in what.split() else f"{_capitalize(what)} ({value}):"
+            return f"{capitalize(what)}: {value}."
+        return f"{capitalize(what)}:" if value in what.split() else f"{capitalize(what)} ({value}):"
     phrase, own = found
     if count == 1:
         return _say_one_thing(phrase, own, asked.language)
@@ -179,9 +180,5 @@ def _find_phrase(asked: Asked, kind: Kind) -> tuple[Phrase, dict[str, str]] | No
             what = own.get("what", "")
             begins = bool(what) and bare.startswith(what) and not what.split()[0][1:].isupper()
             own["what"] = what[:1].lower() + what[1:] if begins else what  # it follows the number
-            return phrase, {**own, "What": _capitalize(what), "rest": own.get("rest", "")}
+            return phrase, {**own, "What": capitalize(what), "rest": own.get("rest", "")}
     return None
-
-
-def _capitalize(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -35,15 +35,15 @@ _ORDINALS = (
     "seventh septimo septima ketujuh", "eighth octavo octava kedelapan", "ninth noveno novena kesembilan",
     "tenth decimo decima kesepuluh",
 )  # fmt: skip
-_FIRST_ROWS = "first primeros primeras pertama top"
-_LAST = "last ultimo ultima terakhir"
+_FIRST_ROWS = frozenset(("first", "primeros", "primeras", "pertama", "top"))
+_LAST = frozenset(("last", "ultimo", "ultima", "terakhir"))
 _EARLIEST = "oldest earliest soonest antiguo antigua viejo vieja temprano temprana tertua terawal tua awal"
 _LATEST = "newest latest youngest reciente nuevo nueva tardio tardia terbaru termuda baru akhir"
 _LARGEST = "highest largest biggest greatest longest most max maximum mayor mayores alto alta grande largo larga "
 _LARGEST += "terbesar tertinggi terbanyak terlama terpanjang maksimum besar banyak tinggi lama"
 _SMALLEST = "lowest smallest shortest fewest least min minimum menor menores bajo baja pequeno pequena corto corta "
 _SMALLEST += "terkecil terendah tersedikit tersingkat terpendek kecil sedikit rendah"
-_ADDING = "add adding sumalos sumalas sumar suma jumlahkan totalnya jumlahnya"
+_ADDING = frozenset("add adding sumalos sumalas sumar suma jumlahkan totalnya jumlahnya".split())  # noqa: SIM905
 _SORTING = frozenset("sort sorted order ordered ordena ordenalos ordenalas ordenar urutkan diurutkan".split())  # noqa: SIM905
 POINTING = frozenset(_POINTING.split())
 _SURELY_POINTING = POINTING - {"that", "it", "one", "ones", "hasil", "eso", "esto"}
@@ -161,9 +161,9 @@ def _read_word(words: Sequence[str], place: int, parts: _Parts, things: frozense
     number = int(word) if word.isdigit() and len(word) <= 3 else NUMBERS.get(word)
     if word in POINTING:
         parts.points = True
-    elif word in _FIRST_ROWS.split() and (after.isdigit() or (after in NUMBERS and after not in POINTING)):
+    elif word in _FIRST_ROWS and (after.isdigit() or (after in NUMBERS and after not in POINTING)):
         parts.takes_first = True
-    elif word in _LAST.split():
+    elif word in _LAST:
         parts.place = -1
     elif word in _PLACES:
         parts.place = _PLACES[word]
@@ -173,7 +173,7 @@ def _read_word(words: Sequence[str], place: int, parts: _Parts, things: frozense
         parts.end = parts.end or _MAYBE_ENDS[word]
     elif word in AGGREGATES:
         parts.function = AGGREGATES[word]  # type: ignore[assignment] # they are functions
-    elif word in _ADDING.split():
+    elif word in _ADDING:
         parts.function = "SUM"
     elif word in _SORTING:
         parts.sorts = True

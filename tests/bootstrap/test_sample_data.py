@@ -118,7 +118,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
     follow_samples(settings, database, CTX)
     file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
     with closing(DataSources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
-        tool = make_data_tool(sources.ask, sources.find_understanding, sources.read_stamp)
+        tool = make_data_tool(sources.ask, sources.match_sources, sources.read_stamp)
         for question, sql in ASKED:
             assert tool.read_question is not None
             assert await tool.read_question(VISITOR, question, "") == {"question": question}, question
@@ -131,17 +131,17 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
                 cells = [format_cell(cell, language) for cell in row]
                 assert any(all(cell in line for cell in cells) for line in told), (question, text, row)
         for name in ("Maintenance?", "What is a machine?", "¿Qué es un componente?"):
-            assert not await sources.find_understanding(VISITOR, name), name
+            assert not await sources.match_sources(VISITOR, name), name
         documents = [each["question"] for each in QUESTIONS["questions"]]
         documents += [turn["question"] for talk in QUESTIONS["conversations"] for turn in talk["turns"]]
-        assert [each for each in documents if await sources.find_understanding(VISITOR, each)] == []
+        assert [each for each in documents if await sources.match_sources(VISITOR, each)] == []
         with database.writing() as session:
             data_sources.find_source(session, CTX, "Maintenance").open_to_visitors = False
-        assert not await sources.find_understanding(VISITOR, ASKED[0][0])
+        assert not await sources.match_sources(VISITOR, ASKED[0][0])
         with pytest.raises(ToolFailed, match="There are no data sources"):
             await tool.run(ToolCall(VISITOR, BotConfig(), {"question": ASKED[0][0]}, "key"))
-        assert await sources.find_understanding(CTX, ASKED[0][0])
-        assert not await sources.find_understanding(GLOBEX, ASKED[0][0])
+        assert await sources.match_sources(CTX, ASKED[0][0])
+        assert not await sources.match_sources(GLOBEX, ASKED[0][0])
 
 
 async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_not(
@@ -150,7 +150,7 @@ async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_n
     follow_samples(settings, database, CTX)
     question = "How many machines for each status?"
     with closing(DataSources(settings, database, None)) as sources:
-        tool = make_chart_tool(sources.ask, sources.find_understanding, sources.read_stamp)
+        tool = make_chart_tool(sources.ask, sources.match_sources, sources.read_stamp)
         assert tool.read_question is not None
 
         async def draw(ctx: Principal, **said: str) -> ToolResult:
