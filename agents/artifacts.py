@@ -4,10 +4,17 @@ An answer carries what was there before it, so that the last one tells of all. W
 that it came with: see `agents/reading.py`.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
+
+from datasources.charts.script import write_script
+from datasources.result_csv import write_csv
+from providers.charts.renderer import ChartRenderer
+from providers.files.results import ResultFiles
+from utils.errors import NotFound
 
 Kind = Literal["data", "image", "code"]
 FOLDER = "chat_docs"
@@ -77,3 +84,22 @@ def name_folder(thread_id: str) -> str:
 def name_rows_file(call_id: str) -> str:
     """The file with all rows that a call of a tool gave: the same for each try of that call."""
     return f"{hashlib.blake2b(call_id.encode(), digest_size=16).hexdigest()}.csv"
+
+
+async def make_file(found: SessionArtifacts, kind: Kind, *, files: ResultFiles, charts: ChartRenderer) -> bytes:
+    """The bytes of an artifact.
+
+    Raises:
+        NotFound: it no longer exists.
+        NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
+    """
+    if kind == "data" and found.file:
+        return await asyncio.to_thread(files.get, found.folder, found.file)
+    if kind == "data" and found.data is not None:
+        return write_csv(found.data["columns"], found.data["rows"])
+    if found.chart is None:
+        raise NotFound("The file no longer exists.")
+    if kind == "image":
+        return await charts.draw(found.chart["spec"])
+    image_file = found.names["image"].rpartition("/")[2]
+    return write_script(found.chart["spec"], data_file=found.chart_data_name, image_file=image_file).encode()

@@ -254,7 +254,7 @@ class Runner:
 
 
 def _measure(said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
-    """What the turn took, also by the names that the guide for maintenance has: seconds."""
+    """What the turn took, also by the names of the maintenance guide: seconds."""
     extra = said.additional_kwargs
     queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
     asked_s = read_micros(record.created_at or None) / 1e6

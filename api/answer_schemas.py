@@ -1,4 +1,4 @@
-"""What the guide for maintenance wants to know of an answer: what it took, and the files that it came with."""
+"""Metrics of an answer and the names of its files, as the maintenance guide has them."""
 
 from typing import Literal
 

@@ -37,7 +37,7 @@ data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[TAG])
 _ALL, _ONE = "/v1/tenant/data-sources", "/v1/tenant/data-sources/<source_id>"
 _ETAG = {RESPONSE_HEADERS: ["ETag"]}
 _MOST_COLUMNS = 200
-_UPLOADED = "It was made of files, and has no address: upload its files anew, by POST to its address with /upload."
+_UPLOADED = "This data source was made of files and has no address. To replace them, POST new files to …/{id}/upload."
 
 
 def _check_uri(uri: SecretStr) -> SecretStr:

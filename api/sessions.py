@@ -3,7 +3,6 @@
 A session is a conversation, and nothing here is kept beside it.
 """
 
-import asyncio
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from agents.artifacts import Kind, SessionArtifacts
+from agents.artifacts import Kind, SessionArtifacts, make_file
 from api.access import requires
 from api.bots import select_bot
 from api.conversations import delete_conversation
@@ -21,13 +20,11 @@ from api.schemas import BotId, BotQuery, ConversationId, Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from datasources.charts.script import write_script
-from datasources.result_csv import write_csv
 from utils.errors import NotFound, NotReady
 from utils.moments import format_moment
 from utils.validation import check_conversation_id
 
-_ABOUT = "Conversations by the names of the guide for maintenance, and the files that their answers came with."
+_ABOUT = "Conversations by the names of the maintenance guide, and the files that their answers came with."
 sessions_blueprint = APIBlueprint("sessions", __name__, abp_tags=[Tag(name="Sessions", description=_ABOUT)])
 _REFUSALS: dict[Any, Any] = {401: Problem, 404: Problem, 429: Problem, 503: Problem}
 _MEDIA: dict[Kind, tuple[Literal["csv", "png", "python"], str]] = {
@@ -175,7 +172,7 @@ async def download(ctx: Principal, path: DownloadPath, query: BotQuery) -> Respo
         raise NotFound(f"No answer of the session {session_id} came with a file of this kind ({path.file_type}).")
     name = found.names[path.file_type].rpartition("/")[2]
     headers = {"Content-Disposition": f"attachment; filename={name}"}
-    return Response(await _make(found, path.file_type), mimetype=_MEDIA[path.file_type][1], headers=headers)
+    return Response(await _make_file(found, path.file_type), mimetype=_MEDIA[path.file_type][1], headers=headers)
 
 
 async def _find(ctx: Principal, path: SessionPath, query: BotQuery) -> tuple[str, SessionArtifacts]:
@@ -186,28 +183,13 @@ async def _find(ctx: Principal, path: SessionPath, query: BotQuery) -> tuple[str
         raise NotFound(f"Session {session_id} not found.") from exc
 
 
-async def _make(found: SessionArtifacts, kind: Kind) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        NotFound: it is not there any more.
-        NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
-    """
-    if kind == "data" and found.file:
-        return await asyncio.to_thread(services().result_files.get, found.folder, found.file)
-    if kind == "data" and found.data is not None:
-        return write_csv(found.data["columns"], found.data["rows"])
-    if found.chart is None:
-        raise NotFound("The file is not there any more.")
-    if kind == "image":
-        return await services().charts.draw(found.chart["spec"])
-    image_file = found.names["image"].rpartition("/")[2]
-    return write_script(found.chart["spec"], data_file=found.chart_data_name, image_file=image_file).encode()
+async def _make_file(found: SessionArtifacts, kind: Kind) -> bytes:
+    return await make_file(found, kind, files=services().result_files, charts=services().charts)
 
 
 async def _describe_artifact(found: SessionArtifacts, kind: Kind) -> ArtifactOut:
     try:
-        size = len(await _make(found, kind))
+        size = len(await _make_file(found, kind))
     except (NotFound, NotReady):
         size = None
     return ArtifactOut(file=found.names[kind], size=size, type=_MEDIA[kind][0])

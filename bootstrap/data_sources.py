@@ -16,7 +16,6 @@ from agents.tools.data import DataAnswer
 from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
-from bootstrap.timed_source import TimedSource
 from config import Settings
 from datasources.access import Access
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
@@ -31,6 +30,7 @@ from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
+from datasources.timed import TimedSource
 from domain.data_sources import (
     UPLOAD,
     SourceSpec,
@@ -65,7 +65,7 @@ DIALECTS: dict[SourceType, Dialect] = {
     "mysql": "mysql",
     "upload": "sqlite",
 }
-_REPLACED = "Its files were replaced or deleted meanwhile: ask again."
+_REPLACED = "The files of this data source were replaced or deleted. Ask again."
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
 _MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read

@@ -131,15 +131,15 @@ async def get_kept(call: ToolCall, read_stamp: ReadStamp) -> KeptResult:
         ToolFailed: there is none, or its data source is not the one that is named, or was changed, closed or deleted.
     """
     if call.kept is None:
-        raise ToolFailed("There is no result before this question. Ask for it anew.")
+        raise ToolFailed("There is no result before this question. Ask the whole question.")
     if call.arguments.get("data_source") not in (None, call.kept.source_id, call.kept.table.source_name):
-        raise ToolFailed("The last result is of another data source. Ask for it anew.")
+        raise ToolFailed("The last result is of another data source. Ask the whole question again.")
     try:
         stamp = await read_stamp(call.principal, call.kept.source_id)
     except ProblemError as exc:
         raise ToolFailed(exc.detail) from exc
     if stamp != call.kept.stamp:
-        raise ToolFailed("The data source has changed since the last result. Ask for it anew.")
+        raise ToolFailed("The data source has changed since the last result. Ask the whole question again.")
     return call.kept
 
 
@@ -152,7 +152,7 @@ def _tell_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
     if call.chat is not None:
         return list(_describe_table(replace(kept.table, rows=kept.table.rows[:MOST_ROWS])))
     names = ", ".join(each.name for each in kept.table.columns)
-    raise ToolFailed(f"The last result does not tell this: its columns are {names}. Ask a question of its own.")
+    raise ToolFailed(f"The last result does not tell this: its columns are {names}. Ask a whole question.")
 
 
 async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:

@@ -13,7 +13,9 @@ from ingestion.tables.shapes import ColumnRead, RawCell, Row, Sheet, TableLimits
 from utils.errors import TooLarge, UnreadableDocument
 
 BATCH_ROWS, _WIDEST = 2_000, 2_000
-_DOUBTFUL = "{} may be day/month or month/day, and no value tells: read with the day first. Be sure with 2024-12-31."
+_DOUBTFUL = (
+    "{} may be day/month or month/day, and no value tells: read with the day first. Write dates such as 2024-12-31."
+)
 _UNSURE = "{} may have decimals or thousands separators, and no value tells: 1{}234 is read as {}. Write plain numbers."
 _SUMS = "Rows in between sum up others, and are counted with them: remove them, and upload the file anew."
 _SEVERAL = "Several tables seem to stand below each other: put each on a sheet of its own, or into a file of its own."

@@ -43,7 +43,7 @@ class ResultFiles:
         """What `put` has kept.
 
         Raises:
-            NotFound: it is not there any more.
+            NotFound: it no longer exists.
             NotReady: it cannot be decrypted.
             StoreUnavailable: it cannot be read.
         """
@@ -51,7 +51,7 @@ class ResultFiles:
             try:
                 stored = (self._root / folder / name).read_bytes()
             except FileNotFoundError as exc:
-                raise NotFound("The file is not there any more.") from exc
+                raise NotFound("The file no longer exists.") from exc
         if self._keys is None:
             return stored
         try:

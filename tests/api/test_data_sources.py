@@ -336,7 +336,7 @@ def test_rows_beyond_a_thousand_are_in_a_file_that_lives_with_the_session(
     ResultFiles(files, None, DiskSpace(files, 0)).delete_unused(3_600)
     assert [path.parent for path in list_files()] == [newer.parent]
     gone = acme.get("/v1/download/data/other", params=session)
-    assert (gone.status_code, "not there any more" in gone.json()["detail"]) == (404, True)
+    assert (gone.status_code, "no longer exists" in gone.json()["detail"]) == (404, True)
     assert acme.delete("/v1/sessions/many", params=session).is_success
     assert list_files() == []
     assert acme.delete(f"{SOURCES}/{source_id}").status_code == 204

@@ -133,7 +133,7 @@ def test_the_document_keeps_the_order_of_fields(document: Json) -> None:
 FOREIGN = {
     "Problem": {"status", "timestamp"},  # RFC 9457
     "HealthOut": {"version", "timestamp"},  # what monitors of the guide read
-    "MetricsOut": {"sql_attempts"},  # as the guide for maintenance has it, and so the next two
+    "MetricsOut": {"sql_attempts"},  # as the maintenance guide has it, and so the next two
     "SessionsOut": {"active_sessions"},
     "ArtifactOut": {"size"},
     "LoadedOut": {"document_id"},  # a number to callers of other services

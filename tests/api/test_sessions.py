@@ -1,4 +1,4 @@
-"""Questions to one data source, and what the guide for maintenance asks of sessions: tables, charts and scripts of
+"""Questions to one data source, and what the maintenance guide asks of sessions: tables, charts and scripts of
 answers, each tenant's and visitor's own."""
 
 import csv
