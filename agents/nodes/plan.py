@@ -122,7 +122,7 @@ def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> l
     for call in map(turn.direct, decision.calls):
         if len(tool_state["calls"]) >= turn.shared.limits.calls:
             break
-        reason, is_repeated = _find_fault(call, turn, tool_state), _is_repeated(call, tool_state)
+        reason, is_repeated = _find_fault(call, turn), _is_repeated(call, tool_state)
         if not reason and not is_repeated:
             add_call(tool_state, call.name, call.arguments)
         elif call.name not in tool_state["sent_back"]:
@@ -133,7 +133,7 @@ def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> l
     return faults
 
 
-def _find_fault(call: AskedCall, turn: TurnTools, tool_state: ToolState) -> str:
+def _find_fault(call: AskedCall, turn: TurnTools) -> str:
     tool = turn.find(call.name)
     if tool is None:
         return f"there is no tool {call.name!r}. There are: {', '.join(each.name for each in turn.offered)}."

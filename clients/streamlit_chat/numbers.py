@@ -11,10 +11,14 @@ from clients.run_events import Citation
 _MARK = re.compile(r"\[(\d{1,3})\]")
 
 
+def list_citations(citations: Iterable[Citation]) -> list[tuple[int, Citation]]:
+    """Each citation with the number that is shown; they come in the order of their first use."""
+    return list(enumerate({each.number: each for each in citations}.values(), 1))
+
+
 def number_citations(citations: Iterable[Citation]) -> Mapping[int, int]:
-    """For each citation's own number the one that is shown; citations come in the order of their first use."""
-    own = dict.fromkeys(citation.number for citation in citations)
-    return {number: shown for shown, number in enumerate(own, 1)}
+    """For each citation's own number the one that is shown."""
+    return {each.number: shown for shown, each in list_citations(citations)}
 
 
 def number_marks(text: str) -> Mapping[int, int]:

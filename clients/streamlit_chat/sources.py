@@ -8,7 +8,7 @@ import streamlit as st
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link, link_for_browser
 from clients.streamlit_chat.markdown import Mark, escape_markdown
-from clients.streamlit_chat.numbers import number_citations
+from clients.streamlit_chat.numbers import list_citations, number_citations
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -24,11 +24,11 @@ def find_marks(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
 
 def show_sources(citations: Iterable[Citation], place: int) -> None:
     """A line for each source, which opens to the words the answer rests on; nothing where there is none."""
-    listed = {citation.number: citation for citation in citations}
+    listed = list_citations(citations)
     if not listed:
         return
     st.caption(say("sources"))
-    for number, citation in enumerate(listed.values(), 1):
+    for number, citation in listed:
         # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
         with st.expander(_label(number, citation), key=_anchor(place, citation)):
             _show_quote(citation, place)

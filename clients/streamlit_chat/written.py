@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from clients.api_client import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link
-from clients.streamlit_chat.numbers import number_citations, renumber
+from clients.streamlit_chat.numbers import list_citations, number_citations, renumber
 from clients.streamlit_chat.sources import describe_place
 from clients.streamlit_chat.texts import say
 
@@ -20,14 +20,14 @@ _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 def write_answer(message: Message) -> str:
     """In Markdown, its sources below it."""
     text = renumber(message.content, number_citations(message.citations))
-    lines = [f"[{number}] {_name(citation)}" for number, citation in _number(message)]
+    lines = [f"[{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
     return "\n".join([text, "", f"{say('sources')}:", *lines]) if lines else text
 
 
 def write_answer_html(message: Message) -> str:
     """The same as HTML, with nothing of it but what the Markdown makes."""
     html = str(_PARSER.render(renumber(message.content, number_citations(message.citations))))
-    lines = [f"[{number}] {escape(_name(citation))}" for number, citation in _number(message)]
+    lines = [f"[{number}] {escape(_name(citation))}" for number, citation in list_citations(message.citations)]
     return f"{html}<p>{escape(say('sources'))}:<br>{'<br>'.join(lines)}</p>" if lines else html
 
 
@@ -55,11 +55,6 @@ def _describe(message: Message) -> dict[str, object]:
     for citation in cited:
         del citation["link"]  # opens the document for a while to whoever has it
     return {**said, "citations": cited}
-
-
-def _number(message: Message) -> list[tuple[int, Citation]]:
-    cited = {citation.number: citation for citation in message.citations}
-    return list(enumerate(cited.values(), 1))
 
 
 def _name(citation: Citation) -> str:

@@ -113,7 +113,6 @@ _OF_LANGUAGE = {
         f"{_STOP['id']} berapa jumlah banyak setiap tiap rata bulan tahun terbanyak jumlahkan urutkan".split()
     ),
 }
-_MEAN = re.compile(r"\brata[- ]rata\b")
 SIMILAR = {"state": "status"}
 """Names that may be meant where there is none of the first: "estado" is both."""
 _FORMS = {word: canonical for canonical, words in _SAME.items() for word in words.split()}
