@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from api import uploads
 from api.access import requires_before_body
-from api.data_sources import TAG, SourceOut, SourcePath, Text, compute_etag, describe
+from api.data_source_schemas import SourceOut, SourcePath, Text
+from api.data_sources import TAG, compute_etag, describe
 from api.dataset_schemas import Name
 from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS

@@ -1,26 +1,37 @@
 """`/v1/tenant/data-sources`: the databases of a tenant that questions are put to, and what of them may be read."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, WithJsonSchema
 from sqlalchemy.orm import Session
 
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
-from api.dataset_schemas import Name, Strict
+from api.data_source_schemas import (
+    ColumnOut,
+    ForeignKeyOut,
+    SchemaOut,
+    SourceIn,
+    SourceOut,
+    SourcePatch,
+    SourcePath,
+    SourcesOut,
+    SourceTestOut,
+    TableIn,
+    TableOut,
+    TableSaid,
+)
 from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
-from api.paging import PageOut, PageQuery, make_page_members, read_part_query
+from api.paging import PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.allowed_tables import MOST_TABLES, merge_tables
+from bootstrap.allowed_tables import merge_tables
 from bootstrap.data_sources import DIALECTS, make_spec
-from datasources.addresses import LONGEST_URI
 from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
 from domain import data_sources
@@ -29,190 +40,13 @@ from domain.in_thread import read
 from domain.models import DataSourceRow
 from ingestion.uploaded_tables import find_own_file
 from utils.errors import Conflict
-from utils.validation import check_text
 
 _ABOUT = "Databases of a tenant that questions are put to. They are only read."
 TAG = Tag(name="Data sources", description=_ABOUT)
 data_sources_blueprint = APIBlueprint("data_sources", __name__, abp_tags=[TAG])
 _ALL, _ONE = "/v1/tenant/data-sources", "/v1/tenant/data-sources/<source_id>"
 _ETAG = {RESPONSE_HEADERS: ["ETag"]}
-_MOST_COLUMNS = 200
 _UPLOADED = "This data source was made of files and has no address. To replace them, POST new files to …/{id}/upload."
-
-
-def _check_uri(uri: SecretStr) -> SecretStr:
-    """Checked here: a message of pydantic's could repeat it."""
-    if not 0 < len(uri.get_secret_value()) <= LONGEST_URI:
-        raise ValueError(f"Has to have 1 to {LONGEST_URI} characters")
-    return uri
-
-
-_Uri = Annotated[
-    SecretStr,
-    AfterValidator(_check_uri),
-    Field(
-        description="postgresql://user:password@host:5432/database?sslmode=require, mysql://… likewise, or "
-        "sqlite:///file.db of the folder that the operator has for the tenant. Stored encrypted, and never shown."
-    ),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
-]
-Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=2000),
-    AfterValidator(lambda text: text and check_text(text)),  # it may say nothing
-]
-_Synonyms = Annotated[
-    list[
-        Annotated[
-            str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(check_text)
-        ]
-    ],
-    Field(max_length=50, description="What people call it, in any language."),
-]
-_DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterValidator(check_text)]
-
-
-class ColumnIn(Strict):
-    """What is said of a column that may be read."""
-
-    description: Text = ""
-    synonyms: _Synonyms = Field(default_factory=list)
-
-
-class TableIn(Strict):
-    """What is said of a table that may be read."""
-
-    description: Text = ""
-    synonyms: _Synonyms = Field(default_factory=list)
-    allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MOST_COLUMNS)] | None = Field(
-        None, description="Those that may be read; left out or null: those that it has now."
-    )
-    row_filter: Text = Field(
-        "",
-        description="Which rows may be read: a condition on its columns. {user.NAME} in it stands for an attribute of "
-        "whoever asks.",
-        examples=["region = {user.region}"],
-    )
-
-
-class SourceIn(Strict):
-    """A new data source."""
-
-    name: Name = Field(examples=["Maintenance"])
-    type: Literal["postgresql", "mysql", "sqlite"]
-    uri: _Uri
-    description: Text = ""
-
-
-class SourcePatch(Strict):
-    """What to change; what is left out stays."""
-
-    name: Name = Field(default_factory=str)  # null is none
-    uri: _Uri = Field(default_factory=lambda: SecretStr(""))
-    description: Text = ""
-    open_to_visitors: bool = Field(
-        False,
-        description="Whether bots answer from it to whoever may talk to them; else only to keys with the scope "
-        "`data-sources:read`.",
-    )
-    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MOST_TABLES)] = Field(
-        default_factory=dict,
-        description="Tables that may be read, by name, with the schema before it where that is not the usual one. A "
-        "table takes the place of what was said of it; null: it may not be read any more.",
-    )
-
-
-class SourcePath(BaseModel):
-    """Which data source."""
-
-    source_id: str
-
-
-class ColumnSaid(BaseModel):
-    """What is said of a column."""
-
-    description: str
-    synonyms: list[str]
-
-
-class TableSaid(BaseModel):
-    """What is said of a table that may be read."""
-
-    description: str
-    synonyms: list[str]
-    allowed_columns: dict[str, ColumnSaid]
-    row_filter: str
-
-
-class SourceOut(BaseModel):
-    """A data source."""
-
-    id: str
-    tenant_id: str
-    version: int = Field(description="One more with each change.")
-    name: str
-    type: SourceType
-    location: str = Field(description="Of its address what is no secret.")
-    description: str
-    allowed_tables: dict[str, TableSaid] = Field(description="Those that may be read; no others are.")
-    open_to_visitors: bool = Field(description="Whether bots answer from it to whoever may talk to them.")
-    schema_read_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class SourcesOut(PageOut):
-    """A part of the data sources, oldest first."""
-
-    data_sources: list[SourceOut]
-
-
-class SourceTestOut(BaseModel):
-    """What connecting to it came to."""
-
-    source_id: str
-    answers: bool = Field(description="Whether it can be read.")
-    duration_ms: float
-    notes: list[str] = Field(description="What should be better about it.")
-    detail: str | None = Field(description="Why it cannot be read, and what to do.")
-
-
-class ColumnOut(BaseModel):
-    """A column as the database has it."""
-
-    name: str
-    type: str
-    nullable: bool
-    samples: list[str] = Field(description="Its most frequent values, shortened.")
-    distinct_count: int | None = Field(description="Of the rows that were sampled.")
-
-
-class ForeignKeyOut(BaseModel):
-    """That values of a table are those of another one."""
-
-    columns: list[str]
-    table: str
-    other_columns: list[str]
-
-
-class TableOut(BaseModel):
-    """A table as the database has it."""
-
-    name: str = Field(description="As `allowed_tables` of a data source names it.")
-    fields: list[ColumnOut] = Field(description="Its columns.")
-    primary_key: list[str]
-    foreign_keys: list[ForeignKeyOut]
-    sampled_row_count: int | None = Field(description="How many rows were looked at; null: none.")
-    may_be_read: bool
-
-
-class SchemaOut(BaseModel):
-    """What a data source held when it was read."""
-
-    source_id: str
-    read_at: datetime | None = Field(description="null: it was not read yet.")
-    complete: bool = Field(description="Whether no limit left anything out: 500 tables, 200 columns each, 30 seconds.")
-    tables: list[TableOut]
 
 
 @data_sources_blueprint.post(
