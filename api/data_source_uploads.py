@@ -1,10 +1,10 @@
 """`/v1/tenant/data-sources/upload`: files with tables that become a data source, or take the place of one's tables."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import Response, url_for
 from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -15,7 +15,6 @@ from api.data_sources import TAG, compute_etag, describe
 from api.dataset_schemas import Name
 from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
-from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
@@ -124,26 +123,11 @@ async def replace(ctx: Principal, path: SourcePath) -> Response:
 async def _receive(
     ctx: Principal, make: Callable[[uploads.Form], UploadedSource], status: int, text_fields: tuple[str, ...]
 ) -> Response:
-    pool, limits = sync_pool(), services().settings
-
     async def take(form: uploads.Form) -> Response:
         async with services().uploaded_tables.turns:
-            return await pool.run(lambda: _show(ctx, make(form), status))
+            return await sync_pool().run(lambda: _show(ctx, make(form), status))
 
-    async def take_once(form: uploads.Form) -> Response:
-        work: Callable[[], Awaitable[Response]] = partial(take, form)
-        return await answer_once(ctx, work, partial(uploads.compute_fingerprint, form))
-
-    return await uploads.receive(
-        request,
-        pool,
-        take_once,
-        tenant_id=ctx.tenant_id,
-        space=services().upload_space,
-        max_bytes=limits.max_upload_size,
-        max_file_bytes=limits.max_file_size,
-        text_fields=text_fields,
-    )
+    return await uploads.receive(ctx, take, text_fields=text_fields)
 
 
 def _list_files(form: uploads.Form) -> list[SentFile]:

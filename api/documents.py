@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request, url_for
+from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from api import uploads
@@ -31,7 +31,6 @@ from api.document_changes import DocumentPatch, take_unchanged
 from api.document_views import compute_etag, describe, members_of
 from api.multipart import UploadedFile
 from api.paging import make_page_members, read_part_query
-from api.repeats import answer_once
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
@@ -65,25 +64,13 @@ _ONE = "/v1/tenant/documents/<document_id>"
 @requires_before_body(Scope.DOCUMENTS_WRITE)
 async def upload(ctx: Principal, path: DatasetPath) -> Response:
     """202 once the files are kept: from here on none is lost. 422 if none could be taken."""
-    pool, limits = sync_pool(), services().settings
 
     async def take(form: uploads.Form) -> Response:
         status_url = url_for("documents.index", dataset_id=path.dataset_id)
-        taken = await pool.run(lambda: _take_all(ctx, path.dataset_id, form))
+        taken = await sync_pool().run(lambda: _take_all(ctx, path.dataset_id, form))
         return respond(UploadOut.model_validate({**taken, "status_url": status_url}), 202, location=status_url)
 
-    async def take_once(form: uploads.Form) -> Response:
-        return await answer_once(ctx, partial(take, form), partial(uploads.compute_fingerprint, form))
-
-    return await uploads.receive(
-        request,
-        pool,
-        take_once,
-        tenant_id=ctx.tenant_id,
-        space=services().upload_space,
-        max_bytes=limits.max_upload_size,
-        max_file_bytes=limits.max_file_size,
-    )
+    return await uploads.receive(ctx, take)
 
 
 @documents_blueprint.post(

@@ -7,20 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Request
+from flask import Request, Response, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.http import parse_options_header
 
 from api.dataset_schemas import ExternalId
 from api.metadata import MOST_METADATA_BYTES, DocumentMetadata
 from api.multipart import MOST_FILES, UploadedFile, UploadParser
+from api.repeats import answer_once
+from api.services import services
+from auth.principal import Principal
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from server.request_body import read_pieces
-from server.sync_pool import SyncPool
-from utils.disk import UploadSpace
+from server.sync_pool import sync_pool
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
 from utils.validation import describe_error, refuse_field
@@ -33,7 +35,6 @@ _UNWANTED = re.compile(
 )
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(DocumentMetadata)
 _EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
-T = TypeVar("T")
 # For the description of the API alone: `receive` reads the body, and flask-openapi3 would read all of it into memory.
 BODY: dict[str, Any] = {
     "required": True,
@@ -84,17 +85,10 @@ class Form:
 
 
 async def receive(
-    request: Request,
-    pool: SyncPool,
-    work: Callable[[Form], Awaitable[T]],
-    *,
-    tenant_id: str,
-    space: UploadSpace,
-    max_bytes: int,
-    max_file_bytes: int,
-    text_fields: Collection[str] = (),
-) -> T:
-    """What *work* makes of the files of a multipart body, which wait in one file on the disk of *space*.
+    ctx: Principal, work: Callable[[Form], Awaitable[Response]], *, text_fields: Collection[str] = ()
+) -> Response:
+    """What *work* answers to the multipart body of this request, whose files wait in one file on disk; see
+    `answer_once`.
 
     Parts that *text_fields* name are its `texts`.
 
@@ -103,21 +97,23 @@ async def receive(
         BadInput: it is damaged, its metadata is no JSON object, or its external ids do not fit its files.
         TooLarge: it has too many parts.
         NotEnoughSpace: there is no room for it, or no longer.
-        HTTPException: it is larger than *max_bytes* (413), comes too slowly (408), or all threads are busy (503).
+        HTTPException: it is larger than MAX_UPLOAD_SIZE (413), comes too slowly (408), or all threads are busy (503).
     """
-    boundary = _read_boundary(request)
+    boundary, pool, space = _read_boundary(request), sync_pool(), services().upload_space
+    max_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
     pool.check_room()
     announced_bytes = request.content_length
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
     with (
-        space.book(tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
+        space.book(ctx.tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
         await pool.run(lambda: tempfile.TemporaryFile(dir=space.disk.folder, prefix=".upload-")) as spool,
     ):
         parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes, text_fields=text_fields)
         async for pieces in _gather_pieces(request, max_bytes):
             space.check_next(booking, len(pieces))
             await pool.run(partial(parser.write, pieces))
-        return await work(await pool.run(lambda: _make_form(parser)))
+        form = await pool.run(lambda: _make_form(parser))
+        return await answer_once(ctx, partial(work, form), partial(_compute_fingerprint, form))
 
 
 async def _gather_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -130,7 +126,7 @@ async def _gather_pieces(request: Request, max_bytes: int) -> AsyncIterator[byte
     yield bytes(waiting)
 
 
-def compute_fingerprint(form: Form) -> bytes:
+def _compute_fingerprint(form: Form) -> bytes:
     """What is the same of two uploads that consist of the same; blocking."""
     digest = blake2b()
     about = [form.metadata, form.external_ids, form.texts, [(file.name, file.size_bytes) for file in form.files]]
