@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
 from typing import TypeVar, cast
@@ -253,7 +253,9 @@ class DataSources:
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
             access, tables = self._open_tables.load(key, lambda: self._load_open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
-        return AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
+        of_rows = row.type == UPLOAD  # tables of files have no primary key
+        asked = AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
+        return replace(asked, counts_rows=of_rows)
 
     def _load_open_tables(self, row: DataSourceRow, dialect: Dialect) -> _OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""

@@ -41,7 +41,8 @@ _tenant = tenant_option(help="Whose data source it is.")
 
 @click.group("data", cls=AppGroup)
 def data() -> None:
-    """Databases that questions are put to: nothing of one may be read before `flask data allow` says so."""
+    """Databases and files with tables that questions are put to: of a database nothing may be read before `flask data
+    allow` says so."""
 
 
 for command in (schema, allow, deny):

@@ -257,7 +257,9 @@ def _save(session: Session, row: DataSourceRow) -> None:
         with session.begin_nested():
             session.add(row)
     except IntegrityError as exc:
-        raise Conflict(f"There is a data source {row.name!r} already.") from exc
+        raise Conflict(
+            f"There is a data source {row.name!r} already: choose another name, or change that one."
+        ) from exc
 
 
 def _encrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:

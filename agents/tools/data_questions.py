@@ -48,7 +48,7 @@ class RunInThread(Protocol):
 class AskedSource:
     """A data source that is ready to be asked; `user` is what its row filters know of whoever asks.
 
-    `key` is another one whenever something else may be read of it.
+    `key` is another one whenever something else may be read of it. `counts_rows`: see `Vocabulary`.
     """
 
     name: str
@@ -59,6 +59,7 @@ class AskedSource:
     limits: QueryLimits = field(default_factory=QueryLimits)
     key: Hashable = field(default_factory=object)
     source_id: str = ""
+    counts_rows: bool = False
 
     @property
     def stamp(self) -> str:
@@ -124,7 +125,7 @@ class Vocabularies:
         key = asked.key, tuple(sorted(asked.user.items())) if is_filtered else ()
 
         def make() -> Vocabulary:
-            vocabulary = make_vocabulary(asked.tables)
+            vocabulary = make_vocabulary(asked.tables, counts_rows=asked.counts_rows)
             add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
             return vocabulary
 

@@ -38,7 +38,9 @@ class Filter:
 
 @dataclass(slots=True)
 class Draft:
-    """One SELECT. `extreme`: only the rows where a column has its MAX or MIN among those that the filters leave."""
+    """One SELECT. `extreme`: only the rows where a column has its MAX or MIN among those that the filters leave.
+    `keeps_repeats`: rows that are alike are different things.
+    """
 
     table: TableName
     select: list[Term] = field(default_factory=list)
@@ -48,13 +50,17 @@ class Draft:
     order: tuple[Term, str] | None = None
     extreme: Term | None = None
     limit: int | None = None
+    keeps_repeats: bool = False
 
     def write_sql(self) -> str:
         """The query, in SQL that both dialects have."""
         is_ordered_apart = self.order is not None and self.order[0] not in self.select
         is_listed = not self.group and not any(term.function for term in self.select) and not is_ordered_apart
         selected = ", ".join(map(self._write_named, self.columns))
-        parts = [f"SELECT {'DISTINCT ' if is_listed else ''}{selected}", self._write_source()]
+        parts = [
+            f"SELECT {'DISTINCT ' if is_listed and not self.keeps_repeats else ''}{selected}",
+            self._write_source(),
+        ]
         if self.extreme:
             inner = f"(SELECT {_write_term(self.extreme)} {self._write_source()})"
             begins = "AND" if self.filters else "WHERE"

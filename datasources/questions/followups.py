@@ -208,6 +208,8 @@ def _list_values(table: QueryTable) -> dict[tuple[str, ...], frozenset[int]]:
 
 def _work_out(parts: _Parts, table: QueryTable) -> Followup | None:
     """What the parts come to; None where they do not fit the result."""
+    if len(table.rows) == 1 and all(each.function for each in table.columns):  # a figure is none of what it counts
+        return None
     rows = [at for at in range(len(table.rows)) if all(at in each for each in parts.values)]
     if parts.takes_first and parts.number and parts.end is None:
         return Followup(tuple(rows[: parts.number]))

@@ -72,6 +72,10 @@ class _Planner(Filtering):
         template(draft)
         if self._left:
             raise QuestionRefused(f"It is not clear what {' '.join(self._left[0].words)!r} has to do with the rest.")
+        display = self._vocabulary.find_display(draft.table)
+        draft.keeps_repeats = (
+            self._vocabulary.counts_rows and Term(ColumnName(draft.table, str(display))) in draft.select
+        )
         return draft
 
     def _choose_table(self) -> TableName:
@@ -110,7 +114,8 @@ class _Planner(Filtering):
     def _count_term(self, draft: Draft) -> Term:
         """Rows, where each is one thing; else the different names."""
         display = self._vocabulary.find_display(draft.table)
-        if len(self._vocabulary.tables[draft.table].primary_key) == 1 or display is None:
+        has_key = self._vocabulary.counts_rows or len(self._vocabulary.tables[draft.table].primary_key) == 1
+        if has_key or display is None:
             return Term(None, "COUNT")
         return Term(ColumnName(draft.table, display), "COUNT DISTINCT")
 

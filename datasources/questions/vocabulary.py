@@ -14,6 +14,7 @@ from datasources.schema import Column, Table
 Words = tuple[str, ...]
 _LONGEST_VALUE = 50  # characters
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_NAMES = frozenset((("name",), ("title",), ("nombre",), ("titulo",), ("nama",), ("judul",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,16 @@ class ColumnName:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What can be named. Keys are words in their basic form; of `values`, the words of the value as it is."""
+    """What can be named. Keys are words in their basic form; of `values`, the words of the value as it is.
+
+    `counts_rows`: each row is one thing, also where two have the same name and no primary key tells them apart.
+    """
 
     tables: Mapping[TableName, Table]
     table_names: Mapping[Words, TableName]
     column_names: Mapping[Words, Sequence[ColumnName]]
     values: dict[Words, set[tuple[ColumnName, str]]] = field(default_factory=lambda: defaultdict(set))
+    counts_rows: bool = False
 
     def add_values(self, table: TableName, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Let questions name what *rows* hold."""
@@ -52,8 +57,8 @@ class Vocabulary:
         if ("first", "name") in names.values():  # of people, whose name is in two columns
             return None
         own = split_name(table[1])
-        exact = [name for name, words in names.items() if words in (("name",), ("title",), (*own, "name"))]
-        ending = [name for name, words in names.items() if words[-1:] in (("name",), ("title",))]
+        exact = [name for name, words in names.items() if words in _NAMES | {own, (*own, "name")}]
+        ending = [name for name, words in names.items() if words[-1:] in _NAMES]
         return next(iter(exact + ending), None)
 
     def find_join(self, table: TableName, other: TableName) -> tuple[str, str] | None:
@@ -65,7 +70,9 @@ class Vocabulary:
                     far = (key.other_columns or self.tables[another].primary_key or key.columns)[0]
                     return (key.columns[0], far) if one == table else (far, key.columns[0])
         both = {each.name for each in self.tables[table].columns} & {each.name for each in self.tables[other].columns}
-        shared = both & {self.find_display(table), self.find_display(other)} - {"name", "title"}
+        shared = both & {self.find_display(table), self.find_display(other)} - {
+            each for each in both if split_name(each) in _NAMES
+        }
         return (found, found) if len(shared) == 1 and (found := str(next(iter(shared)))) else None
 
     def is_text(self, name: ColumnName) -> bool:
@@ -80,7 +87,7 @@ class Vocabulary:
         return has_days or re.search("DATE|TIMESTAMP", column.type.upper()) is not None
 
 
-def make_vocabulary(tables: Sequence[OpenTable]) -> Vocabulary:
+def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -> Vocabulary:
     """The words for *tables*: the names themselves, and the synonyms. Without values."""
     table_names: dict[Words, TableName] = {}
     column_names: defaultdict[Words, list[ColumnName]] = defaultdict(list)
@@ -97,4 +104,5 @@ def make_vocabulary(tables: Sequence[OpenTable]) -> Vocabulary:
         {each.table.name: each.table for each in tables},
         table_names,
         {words: found for words, found in column_names.items() if found},
+        counts_rows=counts_rows,
     )

@@ -82,6 +82,18 @@ def test_a_file_is_asked_replaced_and_deleted_by_its_tenant_alone(
     assert globex.delete(f"{SOURCES}/{other.json()['id']}").status_code == 204
 
 
+def test_each_row_of_a_file_counts_and_is_known_by_its_title(tenants: list[httpx.Client]) -> None:
+    acme, _ = tenants
+    rows = "Ficciones,200\nRayuela,600\nFicciones,210\n"  # two have the same title
+    files = ("books.csv", f"Title,Pages\n{rows}"), ("libros.csv", f"Título,Páginas\n{rows}")
+    made = send(acme, "/upload", *files, name="Library")
+    assert made.status_code == 201, made.text
+    assert "There are 3 books" in say(acme, "How many books are there?")
+    assert say(acme, "Which books have more than 100 pages?").count("Ficciones") == 2
+    assert "Rayuela (600)" in say(acme, "¿Qué libro tiene más páginas?")
+    assert acme.delete(f"{SOURCES}/{made.json()['id']}").status_code == 204
+
+
 def test_an_upload_that_cannot_be_taken_leaves_nothing(service: Service, tenants: list[httpx.Client]) -> None:
     acme = tenants[0]
     assert send(acme, "/upload", ("a.csv", "a,b\n1,2\n"), name="Taken").is_success

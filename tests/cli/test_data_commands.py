@@ -89,7 +89,8 @@ def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: 
     closed = "postgresql://u:s3cret-pw@127.0.0.1:1/d"
     assert run("add", "Away", "--tenant", "acme", given=closed).exit_code == 0
     taken = run("add", "Staff", "--tenant", "acme", given="sqlite:///staff.db\n")
-    assert (taken.exit_code, taken.stderr) == (1, "Error: There is a data source 'Staff' already.\n")
+    already = "Error: There is a data source 'Staff' already: choose another name, or change that one.\n"
+    assert (taken.exit_code, taken.stderr) == (1, already)
     wrong = run("add", "Wrong", given="postgresql://u:s3cret-pw@10.0.0.1/d\n")
     assert (wrong.exit_code, "DATA_SOURCE_NETWORKS" in wrong.stderr) == (1, True)
     listed = json.loads(run("list", "--tenant", "acme", "--json").stdout)

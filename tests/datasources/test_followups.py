@@ -84,6 +84,7 @@ def test_nothing_is_said_of_rows_that_are_not_known() -> None:
     assert read_followup("the second one", cut, PREVIOUS) is not None
     counted = QueryTable("Plants", "SELECT", (QueryColumn("machines", function="COUNT"),), ((15,),), 1)
     assert read_followup("how many of these are there?", counted, PREVIOUS) is None  # neither 1 nor known to be 15
+    assert read_followup("Which of these is due first?", counted, PREVIOUS) is None  # it is not the figure
     means = replace(TABLE, columns=(*COLUMNS[:2], replace(COLUMNS[2], function="AVG"), COLUMNS[3]))
     assert read_followup("sum them up", means, PREVIOUS) is None
 
