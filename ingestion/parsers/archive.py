@@ -50,13 +50,9 @@ class Archive:
         Raises:
             UnreadableDocument: there is no such part, it is damaged or locked, or too much is unpacked already.
         """
-        part = self._parts.get(name)
-        if part is None:
-            raise self.make_damage_error()
-        self._unpacked += part.file_size
-        self._check(self._unpacked, is_locked=bool(part.flag_bits & ENCRYPTED))
         try:
-            return self._file.read(part)
+            with self.open(name) as part:
+                return part.read()
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as exc:
             raise self.make_damage_error() from exc
 
