@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -13,6 +14,7 @@ from pymysql.constants import ER
 from pymysql.cursors import SSCursor
 
 from datasources.access import Access, Attributes, TableName
+from datasources.bounded_sockets import BoundedTlsSocket, connect, receive_at_most
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.guard import check_query
@@ -32,6 +34,10 @@ _SUPERUSER = (
 )
 # 1698: it takes none by password; 1251, 2054, 2059: its way of taking one is not known here.
 _WRONG_LOGIN = (ER.ACCESS_DENIED_ERROR, 1698, 1251, 2054, 2059)
+_MOST_BYTES = 32_000_000  # that a server sends for one result, before it is looked at
+_LONGEST_MESSAGE = 300  # characters of what a server says
+# What PyMySQL raises on packets that are none of the protocol, and on one that asks for a file of ours.
+_NO_PROTOCOL = (RuntimeError, AssertionError, LookupError, struct.error)
 _TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT, ER.QUERY_INTERRUPTED)
 
 
@@ -59,7 +65,7 @@ class MysqlSource:
             found = tables[: limits.tables]
             for place, table in enumerate(found):
                 # A table that cannot be read, or for which there is no time, has no samples.
-                with suppress(pymysql.MySQLError):
+                with suppress(pymysql.MySQLError), receive_at_most(_MOST_BYTES):
                     found[place] = sample_table(connection, self._address.database, table, limits)
                 if not connection.open or stop.is_stopped:
                     break
@@ -95,20 +101,26 @@ class MysqlSource:
 
     @contextmanager
     def _open(self, seconds: float, stop: Stop) -> Iterator["pymysql.Connection[Any]"]:
-        connection, copy = self._connect(seconds)
+        connection, copy = self._connect(seconds, stop)
         try:
-            with closing(copy), stop.ending(lambda: self._end(connection.thread_id(), copy), seconds + 1):
+            with (
+                closing(copy),
+                receive_at_most(_MOST_BYTES),
+                stop.ending(lambda: self._end(connection.thread_id(), copy), seconds + 1),
+            ):
                 with _translating_all():
                     _prepare_session(connection, seconds)
                     grants = _read_grants(connection)
                 if any(map(_is_of_superuser, grants)):
                     raise SourceUnavailable(_SUPERUSER)
                 yield connection
+        except _NO_PROTOCOL as exc:
+            raise SourceUnavailable("The server does not speak MySQL's protocol.") from exc
         finally:
             with suppress(pymysql.MySQLError, OSError):
                 connection.close()
 
-    def _connect(self, seconds: float) -> tuple["pymysql.Connection[Any]", socket.socket]:
+    def _connect(self, seconds: float, stop: Stop) -> tuple["pymysql.Connection[Any]", socket.socket]:
         """A connection, and its socket once more, by which it can be cut from another thread."""
         to, where = self._address, f"{self._address.host}:{self._address.port}"
         address = self._find_address(to.host, to.port)
@@ -128,37 +140,44 @@ class MysqlSource:
             **_choose_tls(to.sslmode),
         )
         try:
-            own = socket.create_connection((address, to.port), CONNECT_S)
+            own = connect((address, to.port), CONNECT_S)
             copy = own.dup()
+            if connection.ssl:
+                connection.ctx.sslsocket_class = BoundedTlsSocket
             try:
-                own.settimeout(CONNECT_S)
-                connection.connect(own)
+                # A time limit of the socket's holds for each piece that comes.
+                with stop.ending(lambda: _cut(copy), 2 * CONNECT_S):
+                    connection.connect(own)
             except BaseException:
                 copy.close()
                 own.close()
                 raise
-        except (pymysql.MySQLError, OSError, ValueError) as exc:  # its words may hold the login
+        except (pymysql.MySQLError, OSError, ValueError, *_NO_PROTOCOL) as exc:  # its words may hold the login
             raise SourceUnavailable(f"MySQL at {where} {_describe_refusal(exc)}") from None
         return connection, copy
 
     def _end(self, thread_id: int, copy: socket.socket) -> None:
         """Cancel on the server what runs; where it does not listen, let whoever waits for it wait no more."""
         if not self._kill(thread_id):
-            with suppress(OSError):
-                copy.shutdown(socket.SHUT_RDWR)
+            _cut(copy)
 
     def _kill(self, thread_id: int) -> bool:
         """End the query of another connection of this login; whether the server was told to."""
         try:
-            connection, copy = self._connect(_GRACE_S)
+            connection, copy = self._connect(_GRACE_S, Stop())
         except SourceUnavailable:
             return False
         with closing(copy), closing(connection):
             try:
                 connection.cursor().execute(f"KILL QUERY {thread_id:d}")
-            except pymysql.MySQLError as exc:
+            except (pymysql.MySQLError, *_NO_PROTOCOL) as exc:
                 return bool(exc.args[:1] == (ER.NO_SUCH_THREAD,))
         return True
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def name_tables(access: Access, database: str) -> dict[TableName, TableName]:
@@ -239,7 +258,8 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
             raise QueryFailed("The query was cancelled.") from exc
         code = exc.args[0] if exc.args else 0
         if code in _TOO_LONG or (isinstance(exc, pymysql.OperationalError) and 2000 <= int(code) < 3000):
-            raise QueryFailed(f"The query took more than {seconds:g} seconds, or its connection ended.") from exc
+            told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            raise QueryFailed(f"The query {told}, or its connection ended.") from exc
         raise QueryFailed(f"MySQL: {_describe(exc)}.") from exc
 
 
@@ -252,4 +272,5 @@ def _translating_all() -> Iterator[None]:
 
 
 def _describe(error: Exception) -> str:
-    return str(error.args[1] if len(error.args) > 1 else type(error).__name__).rstrip(".")
+    told = str(error.args[1] if len(error.args) > 1 else type(error).__name__)
+    return told[:_LONGEST_MESSAGE].rstrip(".")

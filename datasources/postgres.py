@@ -21,6 +21,7 @@ from datasources.stopping import Stop
 
 CONNECT_S = 5
 _GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
+_LONGEST_MESSAGE = 300  # characters of what a server says
 _NOTES_LEAVERS = 140_000  # the version that can look whether its client is still there
 _NOT_THERE = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'"
 _COLUMNS = f"""
@@ -190,7 +191,7 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
             raise QueryFailed("The query was cancelled.") from exc
         if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
             raise QueryFailed(f"The query took more than {seconds:g} seconds, or its connection ended.") from exc
-        told = exc.diag.message_primary or type(exc).__name__
+        told = (exc.diag.message_primary or type(exc).__name__)[:_LONGEST_MESSAGE]
         raise QueryFailed(f"PostgreSQL: {told}.") from exc
 
 
@@ -199,7 +200,7 @@ def _translating_all() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        told = exc.diag.message_primary or "the connection ended"
+        told = (exc.diag.message_primary or "the connection ended")[:_LONGEST_MESSAGE]
         raise SourceUnavailable(f"PostgreSQL: {told}.") from exc
 
 

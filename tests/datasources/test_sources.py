@@ -12,11 +12,14 @@ import pytest
 
 from datasources.access import TableAccess
 from datasources.errors import QueryFailed, SourceUnavailable
+from datasources.mysql import MysqlSource
 from datasources.results import QueryLimits
 from datasources.schema import Column, ForeignKey, SchemaLimits
+from datasources.server_address import ServerAddress
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
+from tests.datasources.hostile_mysql import ASKS_FOR_A_FILE, WITHOUT_END, hostile_mysql, make_error
 from tests.datasources.staff import POSTGRES_ACCESS, SQLITE_ACCESS, USER, make_postgres_database, make_sqlite_file
 from tests.servers.postgres import PostgresServer
 
@@ -117,6 +120,28 @@ def test_databases_that_cannot_be_read_say_so(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="locked"):
         SqliteSource(locked).check(Stop())
     writer.close()
+
+
+def test_a_server_that_is_no_mysql_says_so_and_nothing_long() -> None:
+    for answer, told in (
+        (ASKS_FOR_A_FILE, "protocol"),
+        (b"\xfe\1", "protocol"),
+        (make_error(b"x" * 100_000), "xxx"),
+        (WITHOUT_END, "too much"),
+    ):
+        with hostile_mysql(answer) as port, pytest.raises(SourceUnavailable, match=told) as raised:
+            make_mysql_source(port).check(Stop())
+        assert len(str(raised.value)) < 400
+
+
+def test_a_server_that_greets_byte_by_byte_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasources.mysql.CONNECT_S", 0.1)
+    with hostile_mysql(b"", pause_s=0.02) as port, pytest.raises(SourceUnavailable, match="does not answer"):
+        make_mysql_source(port).check(Stop())
+
+
+def make_mysql_source(port: int) -> MysqlSource:
+    return MysqlSource(ServerAddress("127.0.0.1", port, "d", "u", "p"), lambda host, port: host)
 
 
 def test_odd_names_old_encodings_and_hundreds_of_tables(tmp_path: Path) -> None:

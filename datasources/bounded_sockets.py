@@ -1,0 +1,56 @@
+"""Sockets that receive no more than is wanted: a server could else fill the memory with one packet without end."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_UNASKED_BYTES = 1_000_000  # outside of `receive_at_most`
+_left = threading.local()
+
+
+@contextmanager
+def receive_at_most(size_bytes: int) -> Iterator[None]:
+    """Within it, this thread receives no more from all of these sockets together: then they raise OSError."""
+    before = getattr(_left, "bytes", _UNASKED_BYTES)
+    _left.bytes = size_bytes
+    try:
+        yield
+    finally:
+        _left.bytes = before
+
+
+def _count(received: int) -> int:
+    _left.bytes = getattr(_left, "bytes", _UNASKED_BYTES) - received
+    if _left.bytes < 0:
+        raise OSError("The server sends too much.")
+    return received
+
+
+class BoundedSocket(socket.socket):
+    """A connection without TLS."""
+
+    def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
+        """As `socket.recv_into`."""
+        return _count(super().recv_into(buffer, nbytes, flags))
+
+
+class BoundedTlsSocket(ssl.SSLSocket):
+    """One with TLS, as an `SSLContext` makes it that has this as its `sslsocket_class`."""
+
+    def recv_into(self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0) -> int:
+        """As `SSLSocket.recv_into`."""
+        return _count(super().recv_into(buffer, nbytes, flags))
+
+
+def connect(address: tuple[str, int], timeout_s: float) -> BoundedSocket:
+    """A connection to *address*."""
+    plain = socket.create_connection(address, timeout_s)
+    bounded = BoundedSocket(fileno=plain.detach())
+    bounded.settimeout(timeout_s)
+    return bounded
