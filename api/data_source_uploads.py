@@ -124,7 +124,7 @@ async def _receive(
     ctx: Principal, make: Callable[[uploads.Form], UploadedSource], status: int, text_fields: tuple[str, ...]
 ) -> Response:
     async def take(form: uploads.Form) -> Response:
-        async with services().uploaded_tables.turns:
+        async with services().uploaded_tables.turns.place(ctx.tenant_id):
             return await sync_pool().run(lambda: _show(ctx, make(form), status))
 
     return await uploads.receive(ctx, take, text_fields=text_fields)

@@ -1,6 +1,5 @@
 """Files that become data sources: their tables are read in the sandbox and written into an SQLite file of ours."""
 
-import asyncio
 import logging
 import secrets
 import time
@@ -35,6 +34,7 @@ from ingestion.tables.names import make_unique
 from ingestion.tables.reading import Batches, TableReader
 from ingestion.tables.shapes import ColumnRead, TableLimits, TableRead
 from utils.checkpointer.cipher import Keyring
+from utils.concurrency import ConcurrencyLimit
 from utils.disk import DiskSpace
 from utils.errors import Conflict, NotReady, TooLarge, UnreadableDocument
 from utils.private_files import UNFINISHED
@@ -43,9 +43,10 @@ logger = logging.getLogger(__name__)
 
 MOST_FILES, MOST_TABLES = 20, 100
 _MOST_BYTES = 500_000_000  # of the SQLite file
-_AT_ONCE = 2
+_AT_ONCE, _MOST_WAITING = 2, 18
 _ORPHAN_S = 3_600.0  # longer than any upload takes
 _LONGEST_LOCATION, _LONGEST_SYNONYM = 200, 80
+_BUSY = "Many files with tables are being read already. Try again in a moment."
 _OTHER_KIND = "It is a database, not files that were uploaded: change its address, or add another data source."
 
 
@@ -100,7 +101,7 @@ class UploadedTables:
     ) -> None:
         self._folder, self._database, self._keys, self._policy = folder, database, keys, policy
         self._quotas, self._disk = quotas, disk
-        self.turns = asyncio.Semaphore(_AT_ONCE)
+        self.turns = ConcurrencyLimit(_AT_ONCE, may_wait=_MOST_WAITING, refusal=_BUSY)
 
     def create(self, ctx: Principal, name: str, description: str, files: Sequence[SentFile]) -> UploadedSource:
         """A data source with the tables of *files*, which are opened to questions, but for what is hidden in a file.
