@@ -1,5 +1,6 @@
 """The charts of an answer, and the figures that they are drawn from."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,6 +8,9 @@ import streamlit as st
 
 from clients.run_events import Chart
 from clients.streamlit_chat.texts import say
+
+# What programs for tables would compute in the CSV that Streamlit saves; numbers are none.
+_FORMULA = re.compile(r"[=+\-@\t\r](?![0-9 ().,:/-]*\Z)")
 
 
 def show_charts(charts: Iterable[Chart], place: int) -> None:
@@ -19,5 +23,10 @@ def show_charts(charts: Iterable[Chart], place: int) -> None:
 
 def _name_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows that are drawn, by the titles of their axes."""
-    titles = {each["field"]: each["title"] for each in spec["encoding"].values() if "field" in each}
-    return [{titles[name]: cell for name, cell in row.items() if name in titles} for row in spec["data"]["values"]]
+    titles = {each["field"]: _make_plain(each["title"]) for each in spec["encoding"].values() if "field" in each}
+    rows = spec["data"]["values"]
+    return [{titles[name]: _make_plain(cell) for name, cell in row.items() if name in titles} for row in rows]
+
+
+def _make_plain(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -1,6 +1,7 @@
 """An answer, and a conversation, as a text that can be taken along."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from html import escape
@@ -14,14 +15,17 @@ from clients.streamlit_chat.numbers import list_citations, number_citations, ren
 from clients.streamlit_chat.sources import describe_place
 from clients.streamlit_chat.texts import say
 
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+# An image would be fetched from anywhere by whatever shows the text; it becomes a link.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+_READER = MarkdownIt("commonmark").enable("table")
+_ACTIVE = frozenset(("image", "html_inline", "html_block"))
+_LONGEST_READ = 200_000  # characters
+_OPENING = re.compile(r"(\\*)(!(?=\[)|<(?=[A-Za-z/!?]))")
 
 
 def write_answer(message: Message) -> str:
     """In Markdown, its sources below it."""
-    text = renumber(message.content, number_citations(message.citations))
-    lines = [f"[{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
-    return "\n".join([text, "", f"{say('sources')}:", *lines]) if lines else text
+    return _make_harmless(_write(message))
 
 
 def write_answer_html(message: Message) -> str:
@@ -38,13 +42,38 @@ def write_conversation(messages: Iterable[Message], title: str) -> str:
         if message.role == "user":
             parts.append(f"## {' '.join(message.content.split())}")
         else:
-            parts.append(write_answer(message))
-    return "\n\n".join(parts) + "\n"
+            parts.append(_write(message))
+    return _make_harmless("\n\n".join(parts) + "\n")  # as a whole: one may end a block of code of another
 
 
 def write_conversation_json(messages: Iterable[Message]) -> str:
     """A JSON file: `messages`, of answers with their citations; their marks are those of the service."""
     return json.dumps({"messages": [_describe(message) for message in messages]}, ensure_ascii=False, indent=2)
+
+
+def _write(message: Message) -> str:
+    text = renumber(message.content, number_citations(message.citations))
+    lines = [f"[{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
+    return "\n".join([text, "", f"{say('sources')}:", *lines]) if lines else text
+
+
+def _make_harmless(text: str) -> str:
+    """*text* with images and HTML, which documents, cells and titles may bring along, shown as the signs they are.
+
+    One that has them in blocks of code alone stays as it is.
+    """
+    if not _OPENING.search(text) or (len(text) <= _LONGEST_READ and not _is_active(text)):
+        return text
+    return _OPENING.sub(_escape, text)
+
+
+def _is_active(text: str) -> bool:
+    return any(each.type in _ACTIVE for token in _READER.parse(text) for each in (token, *(token.children or ())))
+
+
+def _escape(opening: re.Match[str]) -> str:
+    before, sign = opening.groups()
+    return opening[0] if len(before) % 2 else f"{before}\\{sign}"
 
 
 def _describe(message: Message) -> dict[str, object]:

@@ -35,7 +35,7 @@ def read_sheets(data: bytes) -> list[Sheet]:
             for row in csv.reader(_cut_into_lines(text, start), delimiter=delimiter):
                 if max(map(len, row), default=0) > _MOST_LINES and any(cell.count("\n") > _MOST_LINES for cell in row):
                     raise UnreadableDocument(_UNCLOSED)
-                yield [UNWANTED.sub("", cell) if not cell.isascii() else cell for cell in row]
+                yield [cell if cell.isascii() and cell.isprintable() else UNWANTED.sub("", cell) for cell in row]
         except csv.Error as exc:
             raise UnreadableDocument(_UNCLOSED) from exc
 

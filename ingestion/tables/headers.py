@@ -80,7 +80,8 @@ def _is_value(cell: RawCell) -> bool:
     if not isinstance(cell, str):
         return True
     text = cell.strip()
-    return text.casefold() in TRUTHS or read_number(text) is not None or read_date(text) is not None
+    is_truth = len(text) > 1 and text.casefold() in TRUTHS  # columns may be called x and y
+    return is_truth or read_number(text) is not None or read_date(text) is not None
 
 
 def _is_year(cell: RawCell) -> bool:

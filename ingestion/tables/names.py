@@ -36,6 +36,6 @@ def _clean(text: str, usual: str) -> str:
     plain = unicodedata.normalize("NFKD", text[:200].casefold().replace("%", " percent "))
     name = _OTHER.sub("_", unicodedata.normalize("NFC", _ACCENTS.sub("", plain))).strip("_")
     name = name.encode()[:_LONGEST_BYTES].decode("utf-8", "ignore").strip("_")
-    if name[:1].isdigit():
+    if name[:1].isdigit() or name.startswith("sqlite"):  # such names SQLite keeps for itself
         name = f"{usual[0]}_{name}"
-    return f"{name}_" if name in _RESERVED or name.startswith("sqlite") else name
+    return f"{name}_" if name in _RESERVED else name

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.parsers.parsed import UNWANTED
 from ingestion.tables.dates import write_moment
 from ingestion.tables.names import make_names
 from ingestion.tables.shapes import ColumnRead, Kind, TableLimits, TableRead, Value
@@ -86,8 +87,10 @@ def _without_nanoseconds(column: Any) -> Any:
 
 
 def _convert(value: Any, most_characters: int) -> Value:
-    if value is None or isinstance(value, str):
-        return value[:most_characters] if value else None
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return UNWANTED.sub("", value[:most_characters]) or None
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import orjson
 
 from ingestion.malware import MalwareCheck
+from ingestion.parsers.parsed import UNWANTED
 from ingestion.tables.shapes import ColumnRead, Kind, TableLimits, TableRead, Value
 from utils.errors import TooLarge, UnreadableDocument
 from utils.sandbox.jobs import SandboxJob
@@ -158,4 +159,4 @@ def _have_kinds(columns: Sequence[ColumnRead]) -> bool:
 def _take(text: Any, longest: int) -> str:
     if not isinstance(text, str):
         raise TypeError("It is no text.")
-    return text[:longest]
+    return UNWANTED.sub("", text[:longest])

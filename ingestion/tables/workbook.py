@@ -122,7 +122,7 @@ def _join_text(entry: etree._Element) -> str:
         if each.text and not (parent is not None and etree.QName(parent).localname == "rPh"):
             texts.append(each.text)
     text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), "".join(texts))
-    return text if text.isascii() else UNWANTED.sub("", text)
+    return text if text.isprintable() and text.isascii() else UNWANTED.sub("", text)
 
 
 def _read_styles(archive: Archive, main: str) -> list[str]:

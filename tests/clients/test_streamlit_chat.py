@@ -438,7 +438,7 @@ def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_
 
 def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: ApiStub) -> None:
     result = Result(
-        "", ("place", "kind", "number of <b>"), (("North", "a", 3), ("North", "b", 1), ("South", "a", 2)), False
+        "", ("place", "kind", "number of <b>"), (("North", "a", 3), ("North", "b", 1), ("=1+2", "-4", 2)), False
     )
     drawn = make_spec(choose_chart(result), result)
     call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
@@ -451,7 +451,7 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
         assert spec["description"].startswith("Bar chart: number of <b> / place, kind. North, a: 3")
         assert "Figures" in [box.label for box in shown_page.expander]
         [table] = shown_page.dataframe
-        assert table.value.to_dict("records")[2] == {"place": "South", "kind": "a", "number of <b>": 2}
+        assert table.value.to_dict("records")[2] == {"place": "'=1+2", "kind": "-4", "number of <b>": 2}
 
 
 def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub) -> None:

@@ -125,6 +125,9 @@ def test_names_are_safe_and_different_whatever_stands_above_the_columns() -> Non
     ]  # fmt: skip
     assert rows == [[1, 2, 3, 4, 5, 6, 7, 8, 9]]
     assert list(read("a,b\n1,2\n", "../Ünï côde 2024'; DROP.csv")) == ["uni_code_2024_drop"]
+    assert list(read("x,y\n1,2\n", "sqlite_master.csv").items()) == [
+        ("t_sqlite_master", ({"x": "INTEGER", "y": "INTEGER"}, [[1, 2]]))
+    ]
     ragged, rows = read("a,b\n1,2\n3\n4,5,6\n")["odd_file"]
     assert (list(ragged), rows) == (["a", "b", "column_3"], [[1, 2, None], [3, None, None], [4, 5, 6]])
 
@@ -292,3 +295,20 @@ def test_no_file_of_noise_breaks_the_reader() -> None:
         data = random_.choice((b"", b"PK\x03\x04", b"PAR1", b"\xff\xfe", b"a;b\n")) + random_.randbytes(size)
         with suppress(UnreadableDocument):  # and nothing else
             read(data)
+
+
+def test_no_control_characters_of_a_file_reach_names_or_cells() -> None:
+    odd = "a\x1b[31m\u202eb"
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["x", "y"])
+    workbook.active.append(["a_x001B_b_x0000_", 1])
+    parquet = io.BytesIO()
+    pq.write_table(pa.table({f"x{odd}": [odd], "y": [1]}), parquet)
+    for data, read_as in (
+        (f"x{odd},y\n{odd},1\n".encode(), "a[31mb"),
+        (save(workbook), "ab"),
+        (parquet.getvalue(), "a[31mb"),
+    ):
+        [(table, [[text, _]])] = read_all(data)
+        assert text == read_as
+        assert table.columns[0].header in ("x", "xa[31mb")

@@ -1,0 +1,31 @@
+"""Answers and conversations that are taken along: nothing of them fetches or runs anything where they are opened."""
+
+from markdown_it import MarkdownIt
+
+from clients.api_client import Message
+from clients.run_events import Citation
+from clients.streamlit_chat.written import write_answer, write_answer_html, write_conversation
+
+READER = MarkdownIt("commonmark").enable("table")  # HTML and images included
+IMAGE = "![x](http://evil.example/p.png)"
+
+
+def test_what_is_taken_along_has_no_images_and_no_html() -> None:
+    title = f"{IMAGE} <img src=http://evil.example>"
+    cited = (Citation(1, title, "a.md", "q"),)
+    for told in (
+        IMAGE,
+        f"\\\\{IMAGE}",
+        "![x][r]\n\n[r]: http://evil.example/p.png",
+        "a <img src=http://evil.example/p.png> b",
+        "<script>alert(1)</script>",
+        f"```\n{IMAGE}",  # in two answers, the second ends the first one's block
+    ):
+        answer = Message("assistant", f"{told} [1]", cited)
+        asked = Message("user", f"What is {told}?")
+        for text in (write_answer(answer), write_conversation([asked, answer, asked, answer], IMAGE)):
+            assert "<img" not in READER.render(text), text
+            assert "<script" not in READER.render(text), text
+        assert "<img" not in write_answer_html(answer)
+    for plain in (f"```\n{IMAGE}\n<b>\n```", "a < b, [a page](http://x.example), wow!", r"\!\[x\]"):
+        assert write_answer(Message("assistant", plain)) == plain
