@@ -10,7 +10,7 @@ from clients.run_events import Chart
 from clients.streamlit_chat.texts import say
 
 # What programs for tables would compute in the CSV that Streamlit saves; numbers are none.
-_FORMULA = re.compile(r"[=+\-@\t\r](?![0-9 ().,:/-]*\Z)")
+_FORMULA, _NUMBER = ("=", "+", "-", "@", "\t", "\r"), re.compile(r"[+-][0-9 ().,:/-]*")
 
 
 def show_charts(charts: Iterable[Chart], place: int) -> None:
@@ -29,4 +29,5 @@ def _name_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _make_plain(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell

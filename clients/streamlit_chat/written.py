@@ -20,7 +20,7 @@ _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("ima
 _READER = MarkdownIt("commonmark").enable("table")
 _ACTIVE = frozenset(("image", "html_inline", "html_block"))
 _LONGEST_READ = 200_000  # characters
-_OPENING = re.compile(r"(\\*)(!(?=\[)|<(?=[A-Za-z/!?]))")
+_OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?])")
 
 
 def write_answer(message: Message) -> str:
@@ -72,8 +72,9 @@ def _is_active(text: str) -> bool:
 
 
 def _escape(opening: re.Match[str]) -> str:
-    before, sign = opening.groups()
-    return opening[0] if len(before) % 2 else f"{before}\\{sign}"
+    before, signs = opening.groups()
+    done = len(before) % 2  # the first sign has a backslash already
+    return before + signs[:done] + signs[done:].replace("<", r"\<").replace("!", r"\!")
 
 
 def _describe(message: Message) -> dict[str, object]:

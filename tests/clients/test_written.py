@@ -19,6 +19,7 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
         "![x][r]\n\n[r]: http://evil.example/p.png",
         "a <img src=http://evil.example/p.png> b",
         "<script>alert(1)</script>",
+        f"<{IMAGE} <b> \\\\\\<{IMAGE}",
         f"```\n{IMAGE}",  # in two answers, the second ends the first one's block
     ):
         answer = Message("assistant", f"{told} [1]", cited)
