@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from datasources.answers.cells import MOST_ROWS, write_amount, write_row, write_table
-from datasources.answers.describing import capitalize, humanize
-from datasources.questions.draft import Draft, Term
+from datasources.answers.describing import capitalize, describe_term
+from datasources.questions.draft import Draft, Term, read_term
 from datasources.questions.followups import Followup
 from datasources.questions.vocabulary import ColumnName
 from utils.formats import format_number
@@ -55,24 +55,27 @@ def tell_followup(asked: Followup, table: QueryTable, language: str) -> list[str
 
 
 def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str, str]) -> list[str]:
-    terms = _list_terms(table)
+    shape = _read_shape(table)
+    terms = shape.select
     if asked.function == "COUNT":
         return [words["COUNT"].format(format_number(asked.value, language))]
     if asked.function is not None and asked.column is not None:
         value = write_amount(asked.value, terms[asked.column], language)
-        name = humanize(table.columns[asked.column].name)
+        name = describe_term(terms[asked.column], shape, language)
         return [words[asked.function].format(name, format_number(asked.over, language), value)]
     rows = [table.rows[at] for at in asked.rows]
     if len(rows) <= _MOST_NAMED and (len(rows) == 1 or asked.end):
         named = ", ".join(write_row(row, terms, language) for row in rows)
         if asked.end is None or asked.column is None:
             return [f"{named}."]
-        return [capitalize(words[asked.end].format(humanize(table.columns[asked.column].name), named))]
-    shape = Draft(("", table.source_name), select=terms)
+        return [capitalize(words[asked.end].format(describe_term(terms[asked.column], shape, language), named))]
     lines, shown = write_table(shape, rows[:MOST_ROWS], language)
     return [words["all" if shown == table.row_count else "rows"].format(format_number(shown, language)), *lines]
 
 
-def _list_terms(table: QueryTable) -> list[Term]:
-    """Its columns, as answers name them."""
-    return [Term(ColumnName(("", table.source_name), each.name)) for each in table.columns]
+def _read_shape(table: QueryTable) -> Draft:
+    """Its columns, and what they were computed of, as answers name them."""
+    known = [read_term(each.name) if each.function else None for each in table.columns]
+    named = ("", next((each[1] for each in known if each), table.source_name))
+    plain = [Term(ColumnName(named, each.name)) for each in table.columns]
+    return Draft(named, select=[each[0] if each else other for each, other in zip(known, plain, strict=True)])

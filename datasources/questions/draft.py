@@ -104,6 +104,15 @@ class Draft:
         return f"FROM {quote_name(*self.table)}{joins}" + (f" WHERE {filters}" if filters else "")
 
 
+def read_term(name: str) -> tuple[Term, str] | None:
+    """What a query of rules has computed under *name*, and of which table; None: nothing."""
+    for function, beginning in _COMPUTED.items():
+        column, _, table = name.removeprefix(beginning).rpartition(" of ")
+        if name.startswith(beginning) and column:
+            return Term(ColumnName(("", table), column), function), table
+    return (Term(None, "COUNT"), name.removeprefix("number of ")) if name.startswith("number of ") else None
+
+
 def quote_name(*names: str) -> str:
     """A name in SQL, with that of its schema or table before it."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)

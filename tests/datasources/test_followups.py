@@ -89,6 +89,18 @@ def test_nothing_is_said_of_rows_that_are_not_known() -> None:
     assert read_followup("sum them up", means, PREVIOUS) is None
 
 
+def test_what_was_computed_is_named_in_the_language_of_the_question() -> None:
+    columns = (QueryColumn("status"), QueryColumn("number of machines", function="COUNT"))
+    table = QueryTable("Plants", "SELECT", columns, (("Active", 3), ("Stopped", 1)), 2)
+    asked = read_followup("súmalos", table, PREVIOUS)
+    assert asked is not None
+    assert tell_followup(asked, table, "es")[0] == "La suma de número de machines en estas 2 filas es 4."
+    means = replace(table, columns=(columns[0], QueryColumn("average hours of machines", function="AVG")))
+    asked = read_followup("mana yang tertinggi?", means, PREVIOUS)
+    assert asked is not None
+    assert tell_followup(asked, means, "id")[0] == "Rata-rata hours terbesar: Active (3 jam)."
+
+
 def test_this_month_points_at_no_result() -> None:
     assert points_back("Which of these machines has the most hours?")
     assert points_back("¿Cuántas de ellas vencen este mes?")
