@@ -242,6 +242,7 @@ def open_page(nginx: NginxServer, origin: str) -> ClientConnection:
         origin=Origin(origin),
         subprotocols=[Subprotocol("streamlit")],
         proxy=None,
+        open_timeout=60,
     )
 
 
