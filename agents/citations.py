@@ -36,7 +36,7 @@ _SPELLING = str.maketrans(_OTHERS, _ALIKE)
 @dataclass(frozen=True, slots=True)
 class Citation:
     """What a mark `[number]` points at; `start` and `end` are the quote's place in the text of that version of the
-    document. `version` is None for a document that is not kept here.
+    document. `version` is None for a document that is not kept here. `query` gave what is cited, None for a document.
     """
 
     number: int
@@ -52,6 +52,7 @@ class Citation:
     score: float
     url: str | None
     language: str | None
+    query: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """The citation as the API gives it."""
@@ -153,6 +154,7 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
         score=round(hit.score, 4),
         url=passage.url,
         language=passage.language or None,
+        query=passage.table.sql if passage.table else None,
     )
 
 

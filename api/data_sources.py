@@ -31,7 +31,8 @@ from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.allowed_tables import merge_tables
-from bootstrap.data_sources import DIALECTS, make_spec
+from bootstrap.data_sources import DIALECTS
+from bootstrap.source_opening import make_spec
 from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
 from domain import data_sources

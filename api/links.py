@@ -258,6 +258,15 @@ def _name_status(status: str | None) -> dict[str, str | None]:
     return {"document_status": status, "document_state": status}  # the second is its old name
 
 
+def find_address(citation: Mapping[str, Any], run_id: str, base: str) -> str:
+    """Where a citation of the run leads, "" where to nothing: its document, or the run, which tells of its query.
+
+    *base* as `CitationLinks.base` has told it.
+    """
+    asked = f"{base}/v1/runs/{run_id}" if citation.get("query") else ""
+    return citation["link"] or citation["url"] or asked
+
+
 async def link_citations(ctx: Principal, told: Mapping[str, Any], base: str) -> dict[str, Any]:
     """An answer, or an event of a run, with its citations as they are given out."""
     links = services().links

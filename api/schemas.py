@@ -40,7 +40,7 @@ class CitationOut(BaseModel):
     number: int
     document_id: str
     version: int | None = Field(None, description="Of the document; null for one that is not kept here.")
-    title: str
+    title: str = Field(description="Of the document; the name of a data source, or of another tool.")
     source: str
     page: int | None
     heading: str | None
@@ -51,6 +51,7 @@ class CitationOut(BaseModel):
     url: str | None
     language: str | None = Field(None, description="Of the passage (ISO 639-1); null of older answers.")
     link: str | None = Field(None, description="Opens the document at the quote, without a key, until it expires.")
+    query: str | None = Field(None, description="The query that a data source was asked; null for a document.")
     document_status: Literal["current", "replaced", "deleted"] | None = Field(
         None, description="What has become of the version since; null when it is not known."
     )

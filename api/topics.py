@@ -1,11 +1,14 @@
 """`/v1/topics`: what the documents are about, and questions to begin with."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from agents.tools.chart import DRAW_CHART
+from agents.tools.data import QUERY_DATA
 from api.access import requires
 from api.bots import load_bot
 from api.responses import respond
@@ -15,6 +18,8 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from utils.errors import Conflict, NotFound
 from utils.validation import check_text
+
+_DATA_QUESTIONS = 2
 
 topics_blueprint = APIBlueprint(
     "topics", __name__, abp_tags=[Tag(name="Topics", description="What the documents are about.")]
@@ -39,6 +44,13 @@ class TopicQuestionOut(BaseModel):
     title: str = Field(description="Of the document.")
 
 
+class DataQuestionOut(BaseModel):
+    """A question that a data source answers."""
+
+    question: str = Field(examples=["How many machines are due for maintenance this month?"])
+    data_source: str = Field(description="Its name.")
+
+
 class TopicsOut(BaseModel):
     """What a bot's documents are about; lists are empty without documents."""
 
@@ -49,6 +61,9 @@ class TopicsOut(BaseModel):
         description="In which documents are written (ISO 639-1), the commonest first.", examples=[["en", "id"]]
     )
     questions: list[TopicQuestionOut] = Field(description="At most 4, each about another document.")
+    data_questions: list[DataQuestionOut] = Field(
+        [], description="At most 2, that data sources answer; none where the bot has no tool for them."
+    )
 
 
 @topics_blueprint.get(
@@ -72,6 +87,7 @@ async def show(ctx: Principal, query: TopicsQuery) -> Response:
         TopicQuestionOut(question=each.question, heading=each.heading, document_id=each.document_id, title=each.title)
         for each in found.questions
     ]
+    of_data = [] if query.document_id else await _find_data_questions(ctx, bot.tools, query.language)
     return respond(
         TopicsOut(
             bot_id=bot.bot_id,
@@ -79,5 +95,22 @@ async def show(ctx: Principal, query: TopicsQuery) -> Response:
             titles=list(found.titles),
             languages=list(found.languages),
             questions=questions,
+            data_questions=of_data,
         )
     )
+
+
+async def _find_data_questions(ctx: Principal, tools: Sequence[str], language: str) -> list[DataQuestionOut]:
+    """Such as a bot with *tools* answers, with a chart where one can be drawn."""
+    if QUERY_DATA not in tools:
+        return []
+    found = await services().data_sources.suggest(ctx, language)
+    return [
+        DataQuestionOut(
+            question=each.suggestion.ask_for_chart(language)
+            if each.suggestion.is_grouped and DRAW_CHART in tools
+            else each.suggestion.question,
+            data_source=each.source_name,
+        )
+        for each in found[:_DATA_QUESTIONS]
+    ]

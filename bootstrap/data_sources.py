@@ -7,36 +7,35 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import ip_network
-from typing import TypeVar, cast
+from itertools import chain, zip_longest
+from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.data import DataAnswer
-from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood
+from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood, suggest
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
+from bootstrap.source_opening import open_source
 from config import Settings
 from datasources.access import Access
-from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
 from datasources.answers.cells import MOST_ROWS
 from datasources.catalog import OpenTable, dump_schema, list_open_tables, load_schema, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.questions.reading import QuestionRefused
+from datasources.questions.suggestions import Suggestion
 from datasources.result_columns import make_table
 from datasources.results import QueryLimits, Result
+from datasources.sample_maintenance import SAMPLE_FILE, SAMPLE_QUESTIONS
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
-from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from datasources.timed import TimedSource
 from domain.data_sources import (
     UPLOAD,
-    SourceSpec,
     SourceType,
     decrypt_schema,
-    decrypt_uri,
     find_only_source,
     find_source,
     get_source,
@@ -45,15 +44,12 @@ from domain.data_sources import (
 )
 from domain.db import Database
 from domain.models import DataSourceRow
-from ingestion.uploaded_tables import find_uploaded_file
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
 from utils.expiring import SharedExpiring
 from utils.observers import StoreObservers
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
-from utils.reach import Reach
-from utils.validation import refuse_field
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +61,19 @@ DIALECTS: dict[SourceType, Dialect] = {
     "mysql": "mysql",
     "upload": "sqlite",
 }
-_REPLACED = "The files of this data source were replaced or deleted. Ask again."
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
+_MOST_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
 _MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
 _THREADS = 4  # a database that hangs takes one until its time is over
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSuggestion:
+    """A question that the data source of this name answers."""
+
+    source_name: str
+    suggestion: Suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +83,6 @@ class SourceCheck:
     duration_ms: float
     notes: tuple[str, ...] = ()
     detail: str = ""
-
-
-def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | None) -> SourceSpec:
-    """What is stored of a data source at *uri*; nothing is connected to.
-
-    Raises:
-        BadInput: there can be none of the tenant's there, or it is of another type.
-    """
-    try:
-        found, location, _ = parse_address(uri, make_places(settings, ctx.tenant_id))
-    except AddressInvalid as exc:
-        raise refuse_field(str(exc), "uri") from None
-    if type_ is not None and found != type_:
-        raise refuse_field(f"The address is of the type {found!r}.", "type")
-    return SourceSpec(cast(SourceType, found), uri, location)
-
-
-def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:
-    """Where databases of a tenant may be: public addresses, DATA_SOURCE_NETWORKS, its folder for SQLite files."""
-    folder = settings.data_source_folder / tenant_id if settings.data_source_folder else None
-    return SourcePlaces(Reach(tuple(map(ip_network, settings.data_source_networks)), ports=None), folder)
 
 
 class DataSources:
@@ -226,25 +209,49 @@ class DataSources:
         As arguments of a call; without a name where it has one alone. Eight are looked at, five seconds at most.
         """
 
+        def find_name(asked: AskedSource, stop: Stop) -> str:
+            return asked.name if is_understood(asked, question, self._vocabularies, stop) else ""
+
+        names = await self._look_through(ctx, find_name, _COMPARED_S)
+        return [{"data_source": name} if len(names) > 1 else {} for name in names if name]
+
+    async def suggest(self, ctx: Principal, language: str) -> list[SourceSuggestion]:
+        """Questions in *language* that one of the principal's data sources alone understands, the newest source first.
+
+        The same sources are looked at as by `match_sources`, and not for long: whoever waits has other things to show.
+        """
+
+        def read(asked: AskedSource, stop: Stop) -> list[SourceSuggestion]:
+            found = suggest(asked, language, self._vocabularies, stop)
+            return [SourceSuggestion(asked.name, each) for each in found]
+
+        read_ones = [each for each in await self._look_through(ctx, read, _SUGGESTED_S) if each]
+        in_turn = chain.from_iterable(zip_longest(*reversed(read_ones)))
+        found = [each for each in in_turn if each is not None][:_MOST_SUGGESTED]
+        if len(read_ones) < 2:
+            return found
+        matches = await asyncio.gather(*(self.match_sources(ctx, each.suggestion.question) for each in found))
+        return [each for each, matching in zip(found, matches, strict=True) if len(matching) == 1]
+
+    async def _look_through(
+        self, ctx: Principal, read: Callable[[AskedSource, Stop], T], longest_s: float
+    ) -> list[T | None]:
+        """What *read* gives of the principal's data sources, the oldest first; None of one that cannot be asked."""
+
         def list_ids(stop: Stop) -> list[str]:
             with self._database.reading() as session:
                 return list_open_ids(session, ctx, _MOST_COMPARED)
 
-        ids = await self._run(list_ids)
-        names = await asyncio.gather(*(self._find_name(ctx, question, source_id) for source_id in ids))
-        return [{"data_source": name} if len(ids) > 1 else {} for name in names if name]
+        async def look(source_id: str) -> T | None:
+            def look_in_thread(stop: Stop) -> T:
+                return read(self._prepare(ctx, source_id), stop)
 
-    async def _find_name(self, ctx: Principal, question: str, source_id: str) -> str:
-        """The name of the data source where rules understand the question, else ""."""
+            try:
+                return await asyncio.wait_for(self._run(look_in_thread), longest_s)
+            except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
+                return None
 
-        def read(stop: Stop) -> str:
-            asked = self._prepare(ctx, source_id)
-            return asked.name if is_understood(asked, question, self._vocabularies, stop) else ""
-
-        try:
-            return await asyncio.wait_for(self._run(read), _COMPARED_S)
-        except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
-            return ""
+        return await asyncio.gather(*map(look, await self._run(list_ids)))
 
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
@@ -255,7 +262,8 @@ class DataSources:
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
         of_rows = row.type == UPLOAD  # tables of files have no primary key
         asked = AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
-        return replace(asked, counts_rows=of_rows)
+        is_sample = (row.type, row.location) == ("sqlite", SAMPLE_FILE)
+        return replace(asked, counts_rows=of_rows, examples=SAMPLE_QUESTIONS if is_sample else {})
 
     def _load_open_tables(self, row: DataSourceRow, dialect: Dialect) -> _OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""
@@ -299,18 +307,3 @@ def _make_table(asked: AskedSource, question: str, sql: str, result: Result, mos
         dialect=asked.source.dialect,
         most_rows=most_rows,
     )
-
-
-def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) -> DataSource:
-    """The database of *row*, which is not connected to yet.
-
-    Raises:
-        NotReady: its address cannot be decrypted.
-        SourceFailed: the operator does not allow its address any more.
-    """
-    if row.type == UPLOAD:
-        return SqliteSource(find_uploaded_file(settings.uploaded_tables_folder, row, keys), missing=_REPLACED)
-    try:
-        return parse_address(decrypt_uri(row, keys), make_places(settings, row.tenant_id))[2]
-    except AddressInvalid as exc:
-        raise SourceFailed(str(exc)) from None

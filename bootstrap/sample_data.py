@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 from agents.tools.chart import DRAW_CHART
 from agents.tools.data import QUERY_DATA
 from auth.principal import DEFAULT_BOT, Principal
-from bootstrap.data_sources import make_spec
 from bootstrap.savers import make_keyring
+from bootstrap.source_opening import make_spec
 from config import SAMPLES, SOURCES_FOLDER, Settings
 from datasources.catalog import dump_schema
-from datasources.sample_maintenance import load_said, read_mark, write_database
+from datasources.sample_maintenance import SAMPLE_FILE, load_said, read_mark, write_database
 from datasources.schema import SchemaLimits
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
@@ -22,7 +22,6 @@ from ingestion.pipeline import has_own_documents
 from utils.errors import Conflict, NotFound
 from utils.validity import today
 
-FILE = "sample-maintenance.db"
 NAME = "Maintenance"
 _DESCRIPTION = "Sample data: the machines of an invented plant, when maintenance is due, and what was done."
 _TOOLS = (QUERY_DATA, DRAW_CHART)
@@ -51,7 +50,7 @@ def follow_samples(settings: Settings, database: Database, ctx: Principal) -> No
 
     Once there are other documents, or stores, it goes with them, unless a command has made it.
     """
-    file = _find_file(settings, ctx) or settings.data_dir / SOURCES_FOLDER / ctx.tenant_id / FILE
+    file = _find_file(settings, ctx) or settings.data_dir / SOURCES_FOLDER / ctx.tenant_id / SAMPLE_FILE
     mark = read_mark(file)
     if mark == _BY_COMMAND:
         return
@@ -69,7 +68,7 @@ def refresh_sample_data(settings: Settings, database: Database, ctx: Principal) 
     if file is None or read_mark(file) != _BY_START:
         return
     with database.reading() as session:
-        is_used = find_located(session, ctx, "sqlite", FILE) is not None
+        is_used = find_located(session, ctx, "sqlite", SAMPLE_FILE) is not None
     if is_used:
         _populate(settings, database, ctx, file, _BY_START, DEFAULT_BOT)
 
@@ -77,7 +76,7 @@ def refresh_sample_data(settings: Settings, database: Database, ctx: Principal) 
 def _retire(database: Database, ctx: Principal, file: Path) -> None:
     """Take the sample database away, and the bot's tool if nothing else is said of the bot."""
     with database.writing() as session:
-        if (row := find_located(session, ctx, "sqlite", FILE)) is not None:
+        if (row := find_located(session, ctx, "sqlite", SAMPLE_FILE)) is not None:
             remove_source(session, row)
         _take_tool(session, ctx)
     file.unlink(missing_ok=True)
@@ -85,7 +84,7 @@ def _retire(database: Database, ctx: Principal, file: Path) -> None:
 
 def _find_file(settings: Settings, ctx: Principal) -> Path | None:
     folder = settings.data_source_folder
-    return folder / ctx.tenant_id / FILE if folder else None
+    return folder / ctx.tenant_id / SAMPLE_FILE if folder else None
 
 
 def _populate(settings: Settings, database: Database, ctx: Principal, file: Path, mark: int, bot_id: str) -> str:
@@ -93,15 +92,15 @@ def _populate(settings: Settings, database: Database, ctx: Principal, file: Path
     file.parent.mkdir(parents=True, exist_ok=True)
     is_new = write_database(file, today(), mark=mark)
     with database.reading() as session:
-        row = find_located(session, ctx, "sqlite", FILE)
+        row = find_located(session, ctx, "sqlite", SAMPLE_FILE)
         if row is not None and not is_new:
             return row.name
     schema = dump_schema(SqliteSource(file).read_schema(SchemaLimits(), Stop()))
     keys = make_keyring(settings)
     with database.writing() as session:
-        row = find_located(session, ctx, "sqlite", FILE)
+        row = find_located(session, ctx, "sqlite", SAMPLE_FILE)
         if row is None:
-            spec = make_spec(settings, ctx, f"sqlite:///{FILE}", "sqlite")
+            spec = make_spec(settings, ctx, f"sqlite:///{SAMPLE_FILE}", "sqlite")
             row = create_source(session, ctx, NAME, _DESCRIPTION, spec, keys)
             change_source(
                 session,

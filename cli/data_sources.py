@@ -10,9 +10,10 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from bootstrap.data_sources import DataSources, make_spec
+from bootstrap.data_sources import DataSources
 from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
+from bootstrap.source_opening import make_spec
 from cli.allowed_tables import allow, deny, schema
 from cli.operator import (
     existing_operator,

@@ -88,12 +88,24 @@ class TopicQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class DataQuestion:
+    """A question that the data source of this name answers."""
+
+    question: str
+    data_source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Topics:
-    """Titles of documents, the languages they are in (ISO 639-1), and questions; `institution`: whose they are."""
+    """Titles of documents, the languages they are in (ISO 639-1), and questions; `institution`: whose they are.
+
+    `data_questions`: such as data sources answer.
+    """
 
     titles: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     questions: tuple[TopicQuestion, ...] = ()
+    data_questions: tuple[DataQuestion, ...] = ()
     institution: str | None = None
 
 
@@ -225,8 +237,9 @@ class ApiClient:
         body = self._call("GET", f"/v1/topics?{urlencode(asked)}", timeout_s=_TOPICS_TIMEOUT_S)
         with translate_failures():
             questions = tuple(make_from_members(TopicQuestion, each) for each in body["questions"])
+            of_data = tuple(make_from_members(DataQuestion, each) for each in body.get("data_questions", ()))
             about = {name: tuple(map(str, body[name])) for name in ("titles", "languages")}
-            return Topics(**about, questions=questions, institution=body.get("institution"))
+            return Topics(**about, questions=questions, data_questions=of_data, institution=body.get("institution"))
 
     def _call(
         self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None

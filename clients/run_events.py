@@ -16,7 +16,7 @@ class Citation:
     """What a mark `[number]` in an answer points at.
 
     `link` opens the document at the quote; `document_status` is "current", "replaced" or "deleted", None if unknown.
-    `language`: of the quote (ISO 639-1).
+    `language`: of the quote (ISO 639-1). `query`: what a data source was asked for it; None for a document.
     """
 
     number: int
@@ -31,6 +31,7 @@ class Citation:
     document_status: str | None = None
     document_id: str = ""
     language: str | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,24 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from datasources.questions.suggestions import KnownSuggestions, Suggestion
+
 DUE_THIS_MONTH = 15
+SAMPLE_FILE = "sample-maintenance.db"
+SAMPLE_QUESTIONS: KnownSuggestions = {
+    "en": (
+        Suggestion("How many machines are due for maintenance this month?"),
+        Suggestion("How many machines for each status?", is_grouped=True),
+    ),
+    "es": (
+        Suggestion("¿Cuántas máquinas necesitan mantenimiento este mes?"),
+        Suggestion("¿Cuántas máquinas hay para cada estado?", is_grouped=True),
+    ),
+    "id": (
+        Suggestion("Ada berapa mesin yang perlu perawatan bulan ini?"),
+        Suggestion("Berapa jumlah mesin untuk setiap status?", is_grouped=True),
+    ),
+}
 _SEED = 7
 _MACHINES, _CYCLES, _CYCLE_DAYS = 60, 240, 540
 _OTHER_MONTHS = (-1, 1, 2, 3, 4, 5)  # of the machines that are not due now

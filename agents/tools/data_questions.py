@@ -16,8 +16,9 @@ from datasources.answers.telling import Asked, tell_answer
 from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
-from datasources.questions.planning import plan_question, suggest_questions
+from datasources.questions.planning import plan_question
 from datasources.questions.reading import QuestionRefused, read_question
+from datasources.questions.suggestions import KnownSuggestions, Suggestion, suggest_questions
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.questions.words import detect_question_language
@@ -48,7 +49,8 @@ class RunInThread(Protocol):
 class AskedSource:
     """A data source that is ready to be asked; `user` is what its row filters know of whoever asks.
 
-    `key` is another one whenever something else may be read of it. `counts_rows`: see `Vocabulary`.
+    `key` is another one whenever something else may be read of it. `counts_rows`: see `Vocabulary`. `examples`:
+    questions that are known to suit it.
     """
 
     name: str
@@ -60,6 +62,7 @@ class AskedSource:
     key: Hashable = field(default_factory=object)
     source_id: str = ""
     counts_rows: bool = False
+    examples: KnownSuggestions = field(default_factory=dict)
 
     @property
     def stamp(self) -> str:
@@ -145,6 +148,15 @@ def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies,
     return len(kinds) > 1 and any(kind not in _NAMING for kind in kinds)
 
 
+def suggest(asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop) -> list[Suggestion]:
+    """Questions in *language* that rules understand, see `suggest_questions`.
+
+    Raises:
+        QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+    """
+    return suggest_questions(vocabularies.load(asked, stop), today(), language, asked.examples.get(language, ()))
+
+
 @dataclass(frozen=True, slots=True)
 class RuleAnswer:
     """What a query of rules gave: what was understood, in words, and the lines that answer the question."""
@@ -168,7 +180,7 @@ def ask_by_rules(
     try:
         draft = plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        examples = " ".join(suggest_questions(vocabulary, today()))
+        examples = " ".join(each.question for each in suggest_questions(vocabulary, today()))
         raise QuestionRefused(f"{exc} Questions that work: {examples}" if examples else str(exc)) from exc
     language = detect_question_language(question)
     understood, shown = describe_draft(draft, language), draft.show_reasons()

@@ -163,10 +163,11 @@ def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:
 
 def _as_hit(call: CallRecord) -> Hit:
     text, source = call["text"], f"{TOOL_PREFIX}{call['name']}"
+    table = load_table(call["table"]) if "table" in call else None
     passage = Passage(
         passage_id=call["call_id"],
         document_id=source,
-        title=call["name"],
+        title=table.source_name if table else call["name"],
         source=source,
         url=None,
         page=None,
@@ -175,7 +176,7 @@ def _as_hit(call: CallRecord) -> Hit:
         end=len(text),
         language=detect_language(text),
         text=text,
-        table=load_table(call["table"]) if "table" in call else None,
+        table=table,
     )
     return Hit(passage, 1.0, None, 0.0)
 

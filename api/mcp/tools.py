@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from agents.runs.handle import RunHandle
 from agents.runs.record import ENDS, extract_result
-from api.links import link_citations
+from api.links import find_address, link_citations
 from api.mcp.documents import LARGEST_OFFSET, LONGEST_ID, LONGEST_TEXT, DocumentText, make_uri, read_document
 from api.schemas import NON_BLANK, WHOLE, BotId, ConversationId, RunId
 from api.services import services
@@ -88,9 +88,10 @@ class Citation(BaseModel):
     number: int
     id: str = Field(description="Of the document, for fetch.")
     title: str
-    url: str
+    url: str = Field(description="Of a data source: the run, which tells of the query and its rows; with the key.")
     page: int | None
     quote: str
+    query: str | None = Field(default=None, description="The query that a data source was asked.")
 
 
 class Answer(BaseModel):
@@ -177,28 +178,30 @@ async def _wait_for_answer(ctx: Principal, run: RunHandle, conversation_id: str,
     if ENDS[last["type"]] == "waiting":
         note = f"A person has to approve a call of the tool {last['call']['name']!r}: POST /v1/runs/{run.id}/resume."
         return known.model_copy(update={"status": "waiting", "note": note})
-    told = await link_citations(ctx, extract_result(last), services().links.base())
+    base = services().links.base()
+    told = await link_citations(ctx, extract_result(last), base)
     return known.model_copy(
         update={
             "status": "completed",
             "answer": told["answer"],
             "answered": told["answered"],
             "confidence": told.get("confidence"),
-            "citations": [_describe_citation(one) for one in told["citations"]],
+            "citations": [_describe_citation(one, run.id, base) for one in told["citations"]],
             "note": None,
         }
     )
 
 
-def _describe_citation(cited: dict[str, Any]) -> Citation:
+def _describe_citation(cited: dict[str, Any], run_id: str, base: str) -> Citation:
     document_id = cited["document_id"]
     return Citation(
         number=cited["number"],
         id=document_id,
         title=cited["title"],
-        url=cited["link"] or cited["url"] or make_uri(document_id),
+        url=find_address(cited, run_id, base) or make_uri(document_id),
         page=cited["page"],
         quote=cited["quote"],
+        query=cited.get("query"),
     )
 
 

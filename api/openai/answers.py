@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from agents.verbatim import MARK
+from api.links import find_address
 from api.schemas import CitationOut
 
 _MARK, _NUMBER = re.compile(MARK), re.compile(r"\d+")
@@ -20,7 +21,10 @@ class OpenAiUrlCitation(BaseModel):
     start_index: int
     end_index: int = Field(description="Behind its last character.")
     title: str
-    url: str = Field(description="Opens the document at the quote, without a key, until it expires.")
+    url: str = Field(
+        description="Opens the document at the quote, without a key, until it expires. Of a data source: the run, "
+        "whose `support.queries` has the query and its rows; with the key."
+    )
 
 
 class OpenAiExtras(BaseModel):
@@ -32,19 +36,18 @@ class OpenAiExtras(BaseModel):
     run_id: str
 
 
-def find_annotations(text: str, citations: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """For each mark in *text* what it cites, in order; not for documents that have no address."""
-    known = {one["number"]: one for one in citations if one["link"] or one["url"]}
+def find_annotations(text: str, result: Mapping[str, Any], base: str) -> Iterator[dict[str, Any]]:
+    """For each mark in *text*, the answer of *result*, what it cites, in order; not for documents that have no address.
+
+    *base*: what addresses of the API begin with.
+    """
+    known = {one["number"]: (one["title"], find_address(one, result["run_id"], base)) for one in result["citations"]}
     for found in _MARK.finditer(text):
         for number in map(int, _NUMBER.findall(found[0])):
-            if cited := known.get(number):
-                yield {
-                    "type": "url_citation",
-                    "start_index": found.start(),
-                    "end_index": found.end(),
-                    "title": cited["title"],
-                    "url": cited["link"] or cited["url"],
-                }
+            title, url = known.get(number, ("", ""))
+            if url:
+                place = {"start_index": found.start(), "end_index": found.end()}
+                yield {"type": "url_citation", **place, "title": title, "url": url}
 
 
 def describe_extras(result: Mapping[str, Any]) -> dict[str, Any]:

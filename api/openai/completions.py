@@ -142,7 +142,8 @@ async def create_completion(ctx: Principal, body: OpenAiCompletionIn) -> Respons
     message, past = read_question(body.messages, field="messages")
     turn = await begin_turn(ctx, Question(message, None, body.model, past=past, streams=bool(body.stream)))
     if body.stream:
-        writer = CompletionWriter(turn, tells_usage=bool(body.stream_options and body.stream_options.include_usage))
+        tells_usage = bool(body.stream_options and body.stream_options.include_usage)
+        writer = CompletionWriter(turn, services().links.base(), tells_usage=tells_usage)
         response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=writer.write)
     else:
         response = await _respond(turn)
@@ -154,11 +155,12 @@ async def _respond(turn: Turn) -> Response:
     last = await turn.wait_for_end()
     if last["type"] == "waiting":
         raise make_waiting_error(turn.run.id)
-    result = await link_citations(turn.ctx, extract_result(last), services().links.base())
+    base = services().links.base()
+    result = await link_citations(turn.ctx, extract_result(last), base)
     answer = {"role": "assistant", "content": result["answer"], "refusal": None}
     choice = {
         "index": 0,
-        "message": {**answer, "annotations": _annotate(result["answer"], result)},
+        "message": {**answer, "annotations": _annotate(result["answer"], result, base)},
         "logprobs": None,
         "finish_reason": "stop",
     }
@@ -168,10 +170,10 @@ async def _respond(turn: Turn) -> Response:
 
 
 class CompletionWriter:
-    """Writes the events of a run as chunks of a completion."""
+    """Writes the events of a run as chunks of a completion. *base*: what addresses of the API begin with."""
 
-    def __init__(self, turn: Turn, *, tells_usage: bool) -> None:
-        self._tells_usage = tells_usage
+    def __init__(self, turn: Turn, base: str, *, tells_usage: bool) -> None:
+        self._base, self._tells_usage = base, tells_usage
         self._head = _describe_head(turn, "chat.completion.chunk")
         self._run_id = turn.run.id
         self._text = ""
@@ -203,7 +205,7 @@ class CompletionWriter:
 
     def _end(self, result: Mapping[str, Any]) -> bytes:
         rest = continue_text(self._text, result["answer"])
-        annotations = _annotate(self._text + rest, result)
+        annotations = _annotate(self._text + rest, result, self._base)
         last = self._chunk({"annotations": annotations}, finish_reason="stop", **describe_extras(result))
         if self._tells_usage:
             last += encode_data({**self._head, "choices": [], "usage": _describe_usage(result)})
@@ -235,9 +237,8 @@ def _describe_usage(result: Mapping[str, Any]) -> dict[str, int]:
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
-def _annotate(text: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = find_annotations(text, result["citations"])
-    return [{"type": "url_citation", "url_citation": one} for one in found]
+def _annotate(text: str, result: Mapping[str, Any], base: str) -> list[dict[str, Any]]:
+    return [{"type": "url_citation", "url_citation": one} for one in find_annotations(text, result, base)]
 
 
 def _tell_error(problem: Mapping[str, Any]) -> bytes:

@@ -151,8 +151,13 @@ def read_response_id(response_id: str) -> tuple[str, str]:
     return found[1] or found[2], found[2]
 
 
-def describe_response(run: Mapping[str, Any], sent: Sent | None = None, *, text: str | None = None) -> dict[str, Any]:
-    """The members of a response; *run* as `describe_run` tells of it, *text* the answer as it was streamed, if so."""
+def describe_response(
+    run: Mapping[str, Any], base: str, sent: Sent | None = None, *, text: str | None = None
+) -> dict[str, Any]:
+    """The members of a response; *run* as `describe_run` tells of it, *text* the answer as it was streamed, if so.
+
+    *base*: what addresses of the API begin with.
+    """
     result, problem = run["result"], run["problem"]
     extras = {"citations": [], "answered": None, "conversation_id": run["conversation_id"], "run_id": run["id"]}
     return {
@@ -164,7 +169,7 @@ def describe_response(run: Mapping[str, Any], sent: Sent | None = None, *, text:
         "status": _STATUSES.get(run["status"], run["status"]),
         **asdict(sent or Sent()),
         "model": run["bot_id"],
-        "output": [describe_message(run["id"], result, text)] if result else [],
+        "output": [describe_message(result, base, text)] if result else [],
         "error": {"code": "server_error", "message": problem["detail"]} if problem else None,
         "waiting_for": run["waiting_for"],
         "usage": _describe_usage(result) if result else None,
@@ -182,11 +187,11 @@ def _describe_usage(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def describe_message(run_id: str, result: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+def describe_message(result: Mapping[str, Any], base: str, text: str | None = None) -> dict[str, Any]:
     """The answer as an item of the output."""
     said = result["answer"] if text is None else text
-    part = describe_part(said, list(find_annotations(said, result["citations"])))
-    return {**begin_message(run_id), "status": "completed", "content": [part]}
+    part = describe_part(said, list(find_annotations(said, result, base)))
+    return {**begin_message(result["run_id"]), "status": "completed", "content": [part]}
 
 
 def begin_message(run_id: str) -> dict[str, Any]:

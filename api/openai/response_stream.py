@@ -19,10 +19,12 @@ from utils.errors import describe_problem
 class ResponseWriter:
     """Writes the events of a run as those of a response.
 
-    The text that it tells at the end is what was streamed: places of annotations are places in that.
+    The text that it tells at the end is what was streamed: places of annotations are places in that. *base*: what
+    addresses of the API begin with.
     """
 
-    def __init__(self, turn: Turn, sent: Sent) -> None:
+    def __init__(self, turn: Turn, base: str, sent: Sent) -> None:
+        self._base = base
         record = turn.record
         self._run: dict[str, Any] = {
             "id": record.id,
@@ -71,7 +73,7 @@ class ResponseWriter:
         rest = continue_text(self._text, result["answer"])
         last = self._add(rest) if rest else b""
         run = {**self._run, "status": "completed", "result": result}
-        response = describe_response(run, self._sent, text=self._text)
+        response = describe_response(run, self._base, self._sent, text=self._text)
         [item] = response["output"]
         [part] = item["content"]
         for index, annotation in enumerate(part["annotations"]):
@@ -90,7 +92,8 @@ class ResponseWriter:
         return self._tell_event("error", {name: error[name] for name in ("code", "message", "param")})
 
     def _tell_state(self, name: str, status: str, **changes: Any) -> bytes:
-        return self._tell(name, response=describe_response({**self._run, "status": status, **changes}, self._sent))
+        run = {**self._run, "status": status, **changes}
+        return self._tell(name, response=describe_response(run, self._base, self._sent))
 
     def _tell(self, name: str, **members: Any) -> bytes:
         return self._tell_event(f"response.{name}", members)

@@ -44,6 +44,7 @@ from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups
 
 _LOOK_UP_EVERY_S = 0.1
+_DATA_TOOLS = ("query_data", "draw_chart")
 _STAGES = ("plan", "retrieve", "answer", "verify")
 
 
@@ -155,7 +156,8 @@ def _draw(attempt: Attempt, place: DeltaGenerator) -> None:
     if attempt.text:
         place.markdown(answer_markdown(renumber(f"{attempt.text} ▌", number_marks(attempt.text))))
     elif attempt.tool:
-        place.caption(say("stage_tool", name=escape_markdown(attempt.tool)))
+        is_data = attempt.tool in _DATA_TOOLS
+        place.caption(say("stage_data" if is_data else "stage_tool", name=escape_markdown(attempt.tool)))
     elif attempt.stage:
         place.caption(say(f"stage_{attempt.stage if attempt.stage in _STAGES else 'working'}"))
 

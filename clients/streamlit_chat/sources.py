@@ -62,6 +62,10 @@ def describe_place(citation: Citation) -> str:
 
 
 def _show_origin(citation: Citation) -> None:
+    if citation.query is not None:
+        st.caption(say("data_query"))
+        st.code(citation.query, language="sql", wrap_lines=True)
+        return
     if citation.document_status in _STATES:
         st.caption(f"{_STATES[citation.document_status]} {say(f'document_{citation.document_status}')}")
     is_there = citation.link and citation.document_status != "deleted"

@@ -9,11 +9,12 @@ from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
-_KEPT_S, _TITLES, _FOLLOW_UPS = 60, 4, 3
+_KEPT_S, _TITLES, _QUESTIONS, _FOLLOW_UPS = 60, 4, 4, 3
 
 
 def show_topics(api: ApiClient, address: ApiAddress, title: str) -> None:
-    """Whose documents are asked, about what, in which languages, and buttons that ask; nothing where that is not known.
+    """Whose documents are asked, about what, in which languages, which data sources give figures, and buttons that ask;
+    nothing where that is not known.
 
     *title*: what the page is called.
     """
@@ -23,14 +24,16 @@ def show_topics(api: ApiClient, address: ApiAddress, title: str) -> None:
         titles = escape_markdown(" · ".join(topics.titles[:_TITLES]))
         is_named = topics.institution and topics.institution != title
         st.markdown(say("topics_of", name=named, titles=titles) if is_named else say("topics", titles=titles))
-    if topics.questions:
+    if topics.data_questions:
+        names = dict.fromkeys(each.data_source for each in topics.data_questions)
+        st.markdown(say("topics_of_data", names=escape_markdown(" · ".join(names))))
+    of_documents = topics.questions[: _QUESTIONS - len(topics.data_questions)]
+    if questions := [*(each.question for each in of_documents), *(each.question for each in topics.data_questions)]:
         st.markdown(f"**{say('try_asking')}**")
         with st.container(gap="small"):
-            for number, each in enumerate(topics.questions):
+            for number, question in enumerate(questions):
                 key = f"topic-{number}"
-                st.button(
-                    escape_markdown(each.question), key=key, width="stretch", on_click=_ask, args=(each.question,)
-                )
+                st.button(escape_markdown(question), key=key, width="stretch", on_click=_ask, args=(question,))
     if languages := [say(f"language_{code}") for code in topics.languages if code in LANGUAGES]:
         st.caption(say("document_languages", languages=escape_markdown(", ".join(languages))))
 
@@ -38,7 +41,7 @@ def show_topics(api: ApiClient, address: ApiAddress, title: str) -> None:
 def show_follow_ups(message: Message, place: int, question: str, api: ApiClient) -> None:
     """Buttons that ask about other headings of the document that the answer to *question*, at *place*, cites
     first."""
-    if not message.citations or not message.citations[0].document_id:
+    if not message.citations or not message.citations[0].document_id or message.citations[0].query is not None:
         return
     topics = _find_topics(read_settings().api, get_language(), message.citations[0].document_id, _api=api)
     cited = {(each.heading or "").rpartition(" › ")[2] for each in message.citations}

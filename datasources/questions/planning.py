@@ -10,9 +10,9 @@ from datasources.questions.draft import Draft, Term
 from datasources.questions.filters import Filtering
 from datasources.questions.reading import Item, QuestionRefused, read_question
 from datasources.questions.vocabulary import ColumnName, Vocabulary
-from datasources.questions.words import MOST, read_name, split_name
+from datasources.questions.words import MOST, split_name
 
-_MOST_LISTED, _MOST_KINDS = 200, 30
+_MOST_LISTED = 200
 _GROUPING = frozenset(("table", "column", "unit"))
 
 
@@ -24,25 +24,6 @@ def plan_question(question: str, vocabulary: Vocabulary, today: date) -> Draft:
     """
     words, items = read_question(question, vocabulary)
     return _Planner(words, items, vocabulary, today).plan()
-
-
-def suggest_questions(vocabulary: Vocabulary, today: date) -> list[str]:
-    """At most three questions that the rules understand."""
-    found: list[str] = []
-    for table in vocabulary.tables.values():
-        name, display = " ".join(read_name(table.name[1])), vocabulary.find_display(table.name)
-        candidates = [f"How many {name} are there?"]
-        for column in table.columns:
-            is_kind = vocabulary.is_text(ColumnName(table.name, column.name)) and column.name != display
-            if is_kind and 1 < (column.distinct_count or 0) < _MOST_KINDS:
-                candidates.append(f"How many {name} for each {' '.join(read_name(column.name))}?")
-        for candidate in candidates[:2]:
-            try:
-                plan_question(candidate, vocabulary, today)
-            except QuestionRefused:
-                continue
-            found.append(candidate)
-    return found[:3]
 
 
 _NAMED = re.compile(r"\b(names?|nombres?|nama) (and|y|dan|with)\b|\b(and|with) their\b")

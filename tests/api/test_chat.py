@@ -20,7 +20,7 @@ CONTRACT = {
 }  # fmt: skip
 CITATION = {
     "number", "document_id", "title", "source", "page", "heading", "start", "end", "quote", "score", "url", "version",
-    "link", "document_status", "document_state", "language",
+    "link", "document_status", "document_state", "language", "query",
 }  # fmt: skip
 QUESTIONS = json.loads((ROOT / "tests/samples/questions.json").read_text())
 

@@ -182,6 +182,50 @@ def test_a_follow_up_is_about_the_last_result_of_its_own_conversation(plant: Pla
     assert ask_plant(acme, "Which of these has the most?", "follow")["data"] is None
 
 
+def test_a_source_of_figures_is_named_as_it_is_called_with_its_query_wherever_it_is_cited(plant: Plant) -> None:
+    globex = plant.globex
+    for question in (BY_STATUS, f"{BY_STATUS[:-1]} as a bar chart?"):
+        said = ask_plant(globex, question, uuid4().hex)
+        [cited] = said["citations"]
+        sql = said["support"]["queries"][0]["sql"]
+        assert (cited["title"], cited["query"], sql[:6]) == ("Plant", sql, "SELECT")
+    completion = {"model": "plant", "messages": [{"role": "user", "content": BY_STATUS}]}
+    answers = [
+        globex.post("/v1/chat/completions", json=completion).json(),
+        globex.post("/v1/responses", json={"model": "plant", "input": BY_STATUS}).json(),
+    ]
+    streams = [globex.post("/v1/chat/completions", json={**completion, "stream": True}).text]
+    [annotated, *_], [part] = answers[0]["choices"][0]["message"]["annotations"], answers[1]["output"][0]["content"]
+    for annotation, answer in ((annotated["url_citation"], answers[0]), (part["annotations"][0], answers[1])):
+        assert annotation["title"] == answer["citations"][0]["title"] == "Plant"
+        told = globex.get(annotation["url"]).json()["result"]
+        assert told["support"]["queries"][0]["sql"] == answer["citations"][0]["query"] == sql
+        assert plant.acme.get(annotation["url"]).status_code == 404
+    assert '"title":"Plant","url":"http://127.0.0.1:' in streams[0].replace('": "', '":"').replace(', "', ',"')
+    call = {"name": "ask", "arguments": {"question": BY_STATUS, "bot_id": "plant"}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    [cited, *_] = globex.post("/v1/mcp", json=asked).json()["result"]["structuredContent"]["citations"]
+    assert (cited["title"], cited["query"]) == ("Plant", sql)
+    assert globex.get(cited["url"]).json()["result"]["support"]["queries"][0]["sql"] == sql
+
+
+def test_questions_to_begin_with_come_from_data_sources_that_answer_the_asker(service: Service, plant: Plant) -> None:
+    topics = {"bot_id": "plant"}
+    for language, draws in (("en", "as a bar chart?"), ("es", "en un gráfico de barras"), ("id", "grafik batang?")):
+        found = plant.globex.get("/v1/topics", params={**topics, "language": language}).json()["data_questions"]
+        assert [each["data_source"] for each in found] == ["Plant", "Plant"]
+        assert found[1]["question"].endswith(draws)
+        for each in found:
+            said = ask_plant(plant.globex, each["question"], uuid4().hex)
+            assert said["answered"], each
+        assert "chart" in said["tool_calls"][0]
+    # Of two sources that understand the same, none could answer.
+    assert plant.acme.get("/v1/topics", params=topics).json()["data_questions"] == []
+    assert plant.globex.get("/v1/topics").json()["data_questions"] == []  # its default bot has no such tool
+    with service.client(PAGE_KEY) as page:
+        assert page.get("/v1/topics", params=topics, headers=visitor()).json()["data_questions"]
+
+
 def test_a_visitor_asks_what_is_open_to_visitors_and_is_refused_the_rest(service: Service, plant: Plant) -> None:
     asked = (plant.open, add_source(plant.default, "Closed"))
     body = {"message": BY_STATUS, "session_id": None, "bot_id": "plant"}

@@ -45,6 +45,7 @@ def test_a_tenant_is_told_nothing_of_anothers_documents(
             "titles": [],
             "languages": [],
             "questions": [],
+            "data_questions": [],
         }
         refused = other.get("/v1/topics", params={"document_id": document_id})
         assert refused.status_code == 404

@@ -18,7 +18,8 @@ from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.operators import make_operator
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.data_sources import DataSources, make_spec
+from bootstrap.data_sources import DataSources
+from bootstrap.source_opening import make_spec
 from config import Settings, load_settings
 from domain import data_sources
 from domain.db import Database, open_database

@@ -18,10 +18,10 @@ from auth.credentials import make_page_principal, make_visitor
 from auth.operators import make_operator
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT, Principal
 from bootstrap.data_sources import DataSources
-from bootstrap.sample_data import FILE, follow_samples, populate_by_command, refresh_sample_data
+from bootstrap.sample_data import follow_samples, populate_by_command, refresh_sample_data
 from config import Settings, load_settings
 from datasources.questions.words import detect_question_language
-from datasources.sample_maintenance import DUE_THIS_MONTH, write_database
+from datasources.sample_maintenance import DUE_THIS_MONTH, SAMPLE_FILE, SAMPLE_QUESTIONS, write_database
 from domain import bots, data_sources
 from domain.db import Database
 from domain.documents import replace_document
@@ -116,7 +116,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
     database: Database, settings: Settings
 ) -> None:
     follow_samples(settings, database, CTX)
-    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
+    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / SAMPLE_FILE
     with closing(DataSources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
         tool = make_data_tool(sources.ask, sources.match_sources, sources.read_stamp)
         for question, sql in ASKED:
@@ -130,6 +130,9 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
             for row in rows if len(rows) <= 30 else []:
                 cells = [format_cell(cell, language) for cell in row]
                 assert any(all(cell in line for cell in cells) for line in told), (question, text, row)
+        for language, known in SAMPLE_QUESTIONS.items():
+            found = [each.suggestion for each in await sources.suggest(VISITOR, language)]
+            assert found[: len(known)] == list(known), language
         for name in ("Maintenance?", "What is a machine?", "¿Qué es un componente?"):
             assert not await sources.match_sources(VISITOR, name), name
         documents = [each["question"] for each in QUESTIONS["questions"]]
@@ -138,6 +141,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
         with database.writing() as session:
             data_sources.find_source(session, CTX, "Maintenance").open_to_visitors = False
         assert not await sources.match_sources(VISITOR, ASKED[0][0])
+        assert [len(await sources.suggest(each, "en")) for each in (VISITOR, GLOBEX, CTX)] == [0, 0, 3]
         with pytest.raises(ToolFailed, match="There are no data sources"):
             await tool.run(ToolCall(VISITOR, BotConfig(), {"question": ASKED[0][0]}, "key"))
         assert await sources.match_sources(CTX, ASKED[0][0])
@@ -193,7 +197,7 @@ async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_n
 
 
 def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database, settings: Settings) -> None:
-    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / FILE
+    file = settings.data_dir / "data-sources" / DEFAULT_TENANT / SAMPLE_FILE
     for _ in range(2):
         follow_samples(settings, database, CTX)
         assert list_tools(database) == TOOLS
@@ -206,7 +210,7 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
         assert write_database(file, date(2026, 1, 1), mark=1)
         bring_up_to_date(settings, database, CTX)
         assert not write_database(file, today(), mark=1)
-    assert [each.name for each in file.parent.iterdir()] == [FILE]
+    assert [each.name for each in file.parent.iterdir()] == [SAMPLE_FILE]
     elsewhere = settings.model_copy(update={"database_uri": SecretStr("sqlite://")})
     for now, tools in ((elsewhere, None), (settings, TOOLS)):
         with database.writing() as session:

@@ -14,7 +14,18 @@ from clients.streamlit_chat.settings import read_settings
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
-from tests.clients.api_stub import ACME_KEY, ELSEWHERE, FEES, GLOBEX_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
+from tests.clients.api_stub import (
+    ACME_KEY,
+    ELSEWHERE,
+    FEES,
+    GLOBEX_KEY,
+    QUOTE,
+    ROOM,
+    TOPICS,
+    ApiStub,
+    problem,
+    serve_stub,
+)
 
 pytestmark = pytest.mark.long
 
@@ -452,6 +463,32 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
         assert "Figures" in [box.label for box in shown_page.expander]
         [table] = shown_page.dataframe
         assert table.value.to_dict("records")[2] == {"place": "'=1+2", "kind": "-4", "number of <b>": 2}
+
+
+def test_a_source_of_figures_opens_to_its_query_and_offers_no_document(api: ApiStub) -> None:
+    sql = "SELECT count(*) AS `n` FROM machines -- *x*"
+    data = {"document_id": "tool:query_data", "title": "Plant <b>", "source": "tool:query_data", "heading": None}
+    api.behaviour.citations = [ROOM | data | {"quote": "15 machines are due.", "query": sql}]
+    page = open_page()
+    ask(page)
+    [box] = page.expander
+    assert box.label == r"**\[1\]** Plant \<b\>"
+    assert [text.value for text in box.text] == ["15 machines are due."]
+    assert [caption.value for caption in box.caption] == ["How this was worked out: the query to the data source"]
+    assert [(code.value, code.language) for code in box.code] == [(sql, "sql")]
+    assert "query_data" not in shown(page)
+    assert not [label for label in buttons(page) if label in ("House rules", "Deadlines", "Laundry")]
+
+
+def test_the_page_begins_with_questions_about_figures_where_there_are_some(api: ApiStub) -> None:
+    asked = "How many *machines* are due?"
+    api.behaviour.topics = TOPICS | {"data_questions": [{"question": asked, "data_source": "Plant <b>"}] * 2}
+    page = open_page()
+    assert r"Figures and charts come from the data source Plant \<b\>." in shown(page)
+    labels = [button.label for button in page.button if str(button.key).startswith("topic-")]
+    assert (len(labels), labels[2:]) == (4, [r"How many \*machines\* are due?"] * 2)
+    next(button for button in page.button if button.key == "topic-3").click().run()
+    assert said(page)[0] == ("user", asked)
 
 
 def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub) -> None:

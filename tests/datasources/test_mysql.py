@@ -12,7 +12,8 @@ import pytest
 from pymysql.cursors import SSCursor
 
 from auth.operators import make_operator
-from bootstrap.data_sources import DataSources, make_spec
+from bootstrap.data_sources import DataSources
+from bootstrap.source_opening import make_spec
 from config import load_settings
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.guard import check_query

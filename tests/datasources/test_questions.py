@@ -3,8 +3,10 @@
 import pytest
 
 from datasources.answers.describing import describe_draft
-from datasources.questions.planning import plan_question, suggest_questions
+from datasources.charts.words import read_chart_words
+from datasources.questions.planning import plan_question
 from datasources.questions.reading import QuestionRefused
+from datasources.questions.suggestions import Suggestion, suggest_questions
 from datasources.results import QueryLimits
 from datasources.stopping import Stop
 from tests.datasources.plant import TODAY, OpenPlant, open_plant
@@ -107,12 +109,16 @@ def test_a_question_that_is_not_understood_is_refused_and_the_word_named(
         plan_question(question, asked.vocabulary, TODAY)
 
 
-def test_the_questions_that_are_proposed_are_understood(
-    asked: OpenPlant,
-) -> None:
+@pytest.mark.parametrize("language", ["en", "es", "id", "fr"])
+def test_the_questions_that_are_proposed_are_understood(asked: OpenPlant, language: str) -> None:
     source, access, _, vocabulary = asked
-    proposed = suggest_questions(vocabulary, TODAY)
-    assert len(proposed) == 3
-    for question in proposed:
-        sql = plan_question(question, vocabulary, TODAY).write_sql()
+    known = (Suggestion("How many dragons are there?"), Suggestion("How many machines are active?"))
+    proposed = suggest_questions(vocabulary, TODAY, language, known)
+    assert (len(proposed), proposed[0], proposed[2].is_grouped) == (3, known[1], True)
+    assert ("¿" in proposed[1].question, "berapa" in proposed[1].question) == (language == "es", language == "id")
+    for each in proposed:
+        sql = plan_question(each.question, vocabulary, TODAY).write_sql()
         assert source.run(sql, access, {"hidden": "south"}, QueryLimits(), Stop()).rows
+    asking = read_chart_words(proposed[2].ask_for_chart(language))
+    assert asking is not None
+    assert (asking.mark, plan_question(asking.question, vocabulary, TODAY).write_sql()) == ("bar", sql)

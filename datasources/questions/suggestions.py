@@ -1,0 +1,77 @@
+"""Questions about a database that rules understand, to begin with, in English, Spanish or Indonesian."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from datasources.questions.planning import plan_question
+from datasources.questions.reading import QuestionRefused
+from datasources.questions.vocabulary import ColumnName, Vocabulary
+from datasources.questions.words import read_name
+from datasources.schema import Table
+
+_MOST, _MOST_KINDS, _OF_A_TABLE = 3, 30, 2
+_COUNTS = {
+    "en": "How many {} are there?",
+    "es": "¿Cuál es el número de {}?",
+    "id": "Ada berapa {}?",
+}
+_GROUPS = {
+    "en": "How many {} for each {}?",
+    "es": "Número de {} por {}",
+    "id": "Berapa jumlah {} untuk setiap {}?",
+}
+_CHARTS = {"en": "as a bar chart", "es": "en un gráfico de barras", "id": "sebagai grafik batang"}
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A question; `is_grouped`: its answer is a figure for each of several kinds, of which a chart can be drawn."""
+
+    question: str
+    is_grouped: bool = False
+
+    def ask_for_chart(self, language: str) -> str:
+        """The same with a chart."""
+        asked, end = self.question.rstrip("?"), "?" * self.question.endswith("?")
+        return f"{asked} {_CHARTS.get(language, _CHARTS['en'])}{end}"
+
+
+def suggest_questions(
+    vocabulary: Vocabulary, today: date, language: str = "en", known: Sequence[Suggestion] = ()
+) -> list[Suggestion]:
+    """At most three that the rules understand, those *known* of this database first."""
+    found: list[Suggestion] = []
+    for each in (*known, *_list_candidates(vocabulary, language if language in _COUNTS else "en")):
+        if len(found) < _MOST and _is_understood(each.question, vocabulary, today):
+            found.append(each)
+    return found
+
+
+def _list_candidates(vocabulary: Vocabulary, language: str) -> Iterator[Suggestion]:
+    for table in vocabulary.tables.values():
+        name = " ".join(read_name(table.name[1]))
+        kinds = [" ".join(read_name(each)) for each in _list_kinds(vocabulary, table)]
+        groups = [Suggestion(_GROUPS[language].format(name, kind), is_grouped=True) for kind in kinds]
+        yield from [Suggestion(_COUNTS[language].format(name)), *groups][:_OF_A_TABLE]
+
+
+def _list_kinds(vocabulary: Vocabulary, table: Table) -> Iterator[str]:
+    """The columns that say of what kind rows are."""
+    display = vocabulary.find_display(table.name)
+    for column in table.columns:
+        is_kind = vocabulary.is_text(ColumnName(table.name, column.name)) and column.name != display
+        if is_kind and 1 < (column.distinct_count or 0) < _MOST_KINDS:
+            yield column.name
+
+
+def _is_understood(question: str, vocabulary: Vocabulary, today: date) -> bool:
+    try:
+        plan_question(question, vocabulary, today)
+    except QuestionRefused:
+        return False
+    return True
+
+
+KnownSuggestions = Mapping[str, Sequence[Suggestion]]
+"""By language: questions that somebody has written for a database."""
