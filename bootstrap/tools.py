@@ -72,6 +72,7 @@ def tool_limits(settings: Settings) -> ToolLimits:
         calls=settings.tool_max_calls,
         tokens=settings.tool_max_tokens,
         seconds=settings.tool_max_seconds,
+        head_rows=settings.head_rows,
     )
 
 

@@ -1,5 +1,6 @@
 """The step that decides what is used for an answer: tools, the documents, or nothing, where it is small talk."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from langchain_core.messages import HumanMessage
@@ -9,13 +10,17 @@ from langgraph.types import Command
 from agents.messages import list_said, spoken
 from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
+from agents.tools.data import OF_LAST_RESULT
 from agents.tools.kept import load_kept
 from agents.tools.kept_questions import read_kept_question
 from agents.tools.planner import AskedCall, Decision, Fault
+from agents.tools.same_question import leave_out_repeated, reuse_result
 from agents.tools.source_call import make_source_call
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
+from agents.tools.table_text import describe_head
 from agents.tools.tool import write_arguments
 from agents.tools.turn import TurnTools
+from prompts.tools import kept_result_prompt
 from utils.errors import ProviderError
 from utils.token_usage import read_usage
 
@@ -79,7 +84,7 @@ async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_sta
         tool_state["tokens"] += read_usage().tokens - before
         if decision.kind != "calls":
             return decision
-        new = _take_calls(decision, turn, tool_state)
+        new = _take_calls(_ask_once(decision, state, turn, tool_state), turn, tool_state)
         if find_open_call(tool_state) or not new:
             return decision
         faults += new
@@ -95,7 +100,8 @@ async def _ask(
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
             said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
             planner = turn.shared.planner
-            decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults)
+            note = _describe_kept(state, turn, tool_state)
+            decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults, note=note)
             is_left = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
             return _ask_source(state, turn) if is_left else decision
         except ProviderError:
@@ -116,10 +122,30 @@ def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     return Decision("calls", [asked]) if asked else Decision("answer")
 
 
-def _take_calls(decision: Decision, turn: TurnTools, tool_state: ToolState) -> list[Fault]:
+def _describe_kept(state: ChatState, turn: TurnTools, tool_state: ToolState) -> str:
+    """What a language model is told of the last result; "" where there is none, or no tool may use it.
+
+    A result of this turn stands among those of its calls.
+    """
+    kept = None if "kept" in tool_state else load_kept(state.get("kept_result"))
+    is_asked = any(OF_LAST_RESULT in tool.properties for tool in turn.offered)
+    if kept is None or not is_asked or turn.data_source_id not in ("", kept.source_id):
+        return ""
+    return kept_result_prompt(kept.question, "\n".join(describe_head(kept.table, turn.shared.limits.head_rows)))
+
+
+def _ask_once(decision: Decision, state: ChatState, turn: TurnTools, tool_state: ToolState) -> list[AskedCall]:
+    """The calls of *decision*, without asking for a result that is there, or twice for the same."""
+    own = tool_state.get("kept")
+    kept = load_kept(own or state.get("kept_result"))
+    calls = [reuse_result(turn.direct(call), kept, is_of_turn=own is not None) for call in decision.calls]
+    return leave_out_repeated(calls, lambda call: not _find_fault(call, turn))
+
+
+def _take_calls(calls: Sequence[AskedCall], turn: TurnTools, tool_state: ToolState) -> list[Fault]:
     """Put the calls that can be made into *tool_state*. Gives those that are wrong for the first time."""
     faults = []
-    for call in map(turn.direct, decision.calls):
+    for call in calls:
         if len(tool_state["calls"]) >= turn.shared.limits.calls:
             break
         reason, is_repeated = _find_fault(call, turn), _is_repeated(call, tool_state)

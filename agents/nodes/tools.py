@@ -43,7 +43,8 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
         return Command(goto="plan", update={"tool_state": tool_state})
     calls = find_independent(tool_state["calls"], turn)
     async with run.place.outside():
-        results = await make_calls(calls, turn, load_kept(state.get("kept_result")), run.emit)
+        kept = load_kept(tool_state.get("kept") or state.get("kept_result"))
+        results = await make_calls(calls, turn, kept, run.emit)
         for each, result in zip(calls, results, strict=True):  # one by one: of a conversation the newest file is kept
             if result is not None and result.rest and (file := await turn.keep_rows(each, result)):
                 each["rows_file"] = file

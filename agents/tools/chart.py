@@ -13,6 +13,7 @@ from agents.tools.data import (
     ReadStamp,
     ask_for,
     describe_answer,
+    describe_kept,
     get_kept,
     pick_source,
     show_answer,
@@ -25,7 +26,7 @@ from datasources.answers.following import tell_chart, tell_followup
 from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import AGGREGATES, LONGEST_NAME, LONGEST_TITLE, MARKS, Chart, ChartRefused
 from datasources.charts.spec import DrawnChart, make_spec
-from datasources.charts.words import read_chart_words
+from datasources.charts.words import ChartWords, read_chart_words
 from datasources.questions.followups import Followup
 from datasources.questions.words import detect_question_language
 from datasources.results import Result
@@ -55,7 +56,7 @@ def make_chart_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadS
     async def run(call: ToolCall) -> ToolResult:
         said = call.arguments
         words = read_chart_words(said["question"])
-        question = words.question if words and words.question else said["question"]
+        question = _find_question(call, words)
         wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
         loaded = await _load(call, ask, read_stamp, question)
         lines = list(loaded.lines)
@@ -74,7 +75,8 @@ def make_chart_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadS
 
     return Tool(
         DRAW_CHART,
-        "Draws a chart of figures from a database of the institution, where a person wants one: bars, lines or points.",
+        "Draws a chart of figures from a database of the institution, where a person wants one: bars, lines or points. "
+        "It gives the figures, too: nothing else has to be called for them.",
         _PARAMETERS,
         run,
         scopes=frozenset({Scope.CHAT_WRITE}),
@@ -97,6 +99,15 @@ def read_chart_arguments(question: str, previous: str) -> dict[str, Any] | None:
     return {"question": asked, **({"mark": words.mark} if words.mark else {})}
 
 
+def _find_question(call: ToolCall, words: ChartWords | None) -> str:
+    """What is drawn, in words: without those for a chart; where there are no others, what the last result answered."""
+    said = call.arguments
+    if words and words.question:
+        return words.question
+    is_kept = words is not None and call.kept is not None and said.get(OF_LAST_RESULT)
+    return call.kept.question if call.kept and is_kept else str(said["question"])
+
+
 @dataclass(frozen=True, slots=True)
 class _Drawn:
     """What is drawn, the lines about it, and the members of a `ToolResult` that tell of it."""
@@ -110,6 +121,8 @@ async def _load(call: ToolCall, ask: AskData, read_stamp: ReadStamp, question: s
     """The last result, where *call* is of that, else what a query gives."""
     if call.arguments.get(OF_LAST_RESULT):
         kept = await get_kept(call, read_stamp)
+        if call.chat is not None:
+            return _Drawn(kept.result, describe_kept(kept, call.head_rows), show_kept(kept))
         all_rows, language = Followup(tuple(range(len(kept.table.rows)))), detect_question_language(question)
         return _Drawn(kept.result, tell_followup(all_rows, kept.table, language), show_kept(kept))
     answer = await ask_for(call, ask, question)

@@ -1,13 +1,14 @@
 """The tool that asks a tenant's databases: by a query of the bot's language model, or by rules where it has none."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.kept import KeptResult, keep_rows
 from agents.tools.sql_writer import NoQuery
+from agents.tools.table_text import describe_head, describe_table
 from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -19,7 +20,7 @@ from datasources.questions.reading import QuestionRefused
 from datasources.questions.words import detect_question_language
 from datasources.results import QueryLimits, Result, split
 from utils.errors import ProblemError
-from utils.query_tables import Cell, QueryColumn, QueryTable
+from utils.query_tables import QueryTable
 
 QUERY_DATA = "query_data"
 TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
@@ -50,6 +51,7 @@ _PARAMETERS = {
     "required": ["question"],
     "additionalProperties": False,
 }
+_NOT_ALL = f"What these rows do not tell takes a query: ask the whole question, without {OF_LAST_RESULT}."
 _ASKING_FAILS = (NoQuery, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable)
 
 
@@ -91,7 +93,7 @@ def make_data_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadSt
         question = call.arguments["question"]
         if call.arguments.get(OF_LAST_RESULT):
             kept = await get_kept(call, read_stamp)
-            return ToolResult("\n".join(_tell_kept(kept, call)), **show_kept(kept))
+            return ToolResult("\n".join(_answer_from_kept(kept, call)), **show_kept(kept))
         answer = await ask_for(call, ask, question)
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
@@ -143,16 +145,24 @@ async def get_kept(call: ToolCall, read_stamp: ReadStamp) -> KeptResult:
     return call.kept
 
 
-def _tell_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
-    """What the last result says to the question of *call*: worked out by rules, else the rows for a language model."""
+def _answer_from_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
+    """What the last result says to the question of *call*: worked out by rules from all of its rows, else its first
+    rows for a language model."""
     question = call.arguments["question"]
     asked = read_followup(question, kept.table, kept.question)
     if asked is not None:
-        return tell_followup(asked, kept.table, detect_question_language(question, kept.question))
+        language = detect_question_language(question, kept.question)
+        return tell_followup(asked, kept.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
     if call.chat is not None:
-        return list(_describe_table(replace(kept.table, rows=kept.table.rows[:MOST_ROWS])))
+        return describe_kept(kept, call.head_rows)
     names = ", ".join(each.name for each in kept.table.columns)
     raise ToolFailed(f"The last result does not tell this: its columns are {names}. Ask a whole question.")
+
+
+def describe_kept(kept: KeptResult, head_rows: int) -> list[str]:
+    """The first rows of the last result for a language model."""
+    lines = describe_head(kept.table, head_rows)
+    return lines if kept.table.row_count <= head_rows else [*lines, _NOT_ALL]
 
 
 async def ask_for(call: ToolCall, ask: AskData, question: str) -> DataAnswer:
@@ -197,40 +207,4 @@ def show_kept(kept: KeptResult) -> dict[str, Any]:
 
 def describe_answer(answer: DataAnswer) -> Sequence[str]:
     """What answers the question, where rules did; else the result for a language model."""
-    return answer.lines or list(_describe_table(answer.table))
-
-
-def _describe_table(table: QueryTable) -> Iterator[str]:
-    """The figures for a language model: of one row a line, in which each is named."""
-    yield f"The result of a query to the data source {table.source_name}."
-    for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
-        yield "; ".join(f"{column.name}: {_write_cell(cell)}" for column, cell in cells) + "."
-    if not table.row_count:
-        yield "There are no such rows."
-    if not table.is_whole:
-        more = "more than " if table.truncated else ""
-        yield f"These are the first {len(table.rows)} of {more}{table.row_count} rows."
-    if table.row_count > 1:
-        yield from _describe_totals(table)
-    yield f"Query: {' '.join(table.sql.split())}"
-
-
-def _describe_totals(table: QueryTable) -> Iterator[str]:
-    for column in table.columns:
-        told = _list_totals(column)
-        if told:
-            yield f"Over all {table.row_count} rows, {column.name}: {', '.join(told)}."
-
-
-def _list_totals(column: QueryColumn) -> list[str]:
-    known = (
-        ("sum", column.total), ("mean", column.mean), ("smallest", column.smallest), ("largest", column.largest),
-    )  # fmt: skip
-    return [f"{name} {value:.10g}" for name, value in known if value is not None]
-
-
-def _write_cell(cell: Cell) -> str:
-    if isinstance(cell, float):
-        return f"{cell:.12g}"
-    return "nothing" if cell is None else str(cell)
+    return answer.lines or list(describe_table(answer.table))

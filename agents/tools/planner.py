@@ -69,13 +69,16 @@ class Planner:
         tools: Sequence[Tool],
         state: ToolState,
         faults: Sequence[Fault],
+        *,
+        note: str = "",
     ) -> Decision:
-        """What to do about the last message of *talk*. *faults*: calls of this decision that were wrong.
+        """What to do about the last message of *talk*. *faults*: calls of this decision that were wrong. *note*: what
+        is told beside the rules.
 
         Raises:
             ProviderError: the model did not answer.
         """
-        told = planning_prompt(institution=bot.institution, instructions=bot.instructions)
+        told = planning_prompt(institution=bot.institution, instructions=bot.instructions) + note
         if self.is_native and id(chat) not in self._in_json:
             try:
                 return await _decide_natively(chat, told, talk, tools, state, faults)

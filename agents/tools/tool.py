@@ -46,7 +46,7 @@ class ToolCall:
     Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
     the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
     `chat` is the bot's language model; None where it has none, or that is away. `kept` is the result of the last query,
-    where the conversation was about that.
+    where the conversation was about that; of it `chat` is shown `head_rows` rows.
     """
 
     principal: Principal
@@ -55,6 +55,7 @@ class ToolCall:
     idempotency_key: str
     chat: BaseChatModel | None = None
     kept: KeptResult | None = None
+    head_rows: int = 5
 
 
 @dataclass(frozen=True, slots=True)

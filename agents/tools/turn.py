@@ -35,12 +35,14 @@ class ToolBroke(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ToolLimits:
-    """How much a turn may do with tools: decisions, calls, tokens of decisions, seconds."""
+    """How much a turn may do with tools: decisions, calls, tokens of decisions, seconds. `head_rows`: of the last
+    result of a query, that a language model is shown."""
 
     steps: int = 6
     calls: int = 8
     tokens: int = 50_000
     seconds: float = 60.0
+    head_rows: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,8 @@ class TurnTools:
         if tool.has_side_effects and not self.is_durable():
             raise ToolFailed(_NOT_KEPT)
         principal = await self._check(tool)
-        asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept)
+        head_rows = self.shared.limits.head_rows
+        asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows)
         result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
         if len(result.text) > tool.most_characters:
             raise ToolFailed(

@@ -48,13 +48,14 @@ def tell_chart(language: str) -> str:
     return _CHART.get(language, _CHART["en"])
 
 
-def tell_followup(asked: Followup, table: QueryTable, language: str) -> list[str]:
-    """The lines of the answer: a sentence, of several rows a table, and where it comes from."""
+def tell_followup(asked: Followup, table: QueryTable, language: str, *, most_rows: int = MOST_ROWS) -> list[str]:
+    """The lines of the answer: a sentence, of several rows a table of the first *most_rows*, and where it comes
+    from."""
     words = _WORDS.get(language, _WORDS["en"])
-    return [*_tell(asked, table, language, words), words["note"].format(table.source_name)]
+    return [*_tell(asked, table, language, words, most_rows), words["note"].format(table.source_name)]
 
 
-def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str, str]) -> list[str]:
+def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str, str], most_rows: int) -> list[str]:
     shape = _read_shape(table)
     terms = shape.select
     if asked.function == "COUNT":
@@ -69,7 +70,7 @@ def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str,
         if asked.end is None or asked.column is None:
             return [f"{named}."]
         return [capitalize(words[asked.end].format(describe_term(terms[asked.column], shape, language), named))]
-    lines, shown = write_table(shape, rows[:MOST_ROWS], language)
+    lines, shown = write_table(shape, rows[:most_rows], language)
     return [words["all" if shown == table.row_count else "rows"].format(format_number(shown, language)), *lines]
 
 
