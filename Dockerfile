@@ -57,6 +57,6 @@ EXPOSE 8000 8501
 # gunicorn and Streamlit both end their work in an orderly way on it.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 \
-    CMD ["sh", "-c", "curl --fail --silent --show-error --max-time 4 --noproxy '*' --output /dev/null \"http://127.0.0.1:${PORT}/health\""]
+    CMD ["sh", "-c", "curl --fail --silent --show-error --max-time 4 --noproxy '*' --output /dev/null ${SSL_CERT_PATH:+--insecure} \"http${SSL_CERT_PATH:+s}://127.0.0.1:${PORT}/health\""]
 ENTRYPOINT ["/app/deploy/compose/entrypoint.sh"]
 CMD ["gunicorn", "-c", "gunicorn.conf.py", "wsgi:application"]

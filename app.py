@@ -47,7 +47,7 @@ from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
 from bootstrap.banner import loading_bar
-from bootstrap.chat_page_process import run_with_chat_page
+from bootstrap.chat_page_process import check_tls, run_with_chat_page
 from bootstrap.observability import start_observability
 from bootstrap.services import open_services, wait_until_it_may_start
 from cli.commands import register_commands
@@ -157,6 +157,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             options = make_uvicorn_options(
                 graceful_timeout_s=settings.graceful_timeout, forwarded_allow_ips=settings.forwarded_allow_ips
             )
+            if settings.tls_files:
+                options["ssl_certfile"], options["ssl_keyfile"] = settings.tls_files
             config = uvicorn.Config(
                 make_bridge(app, settings, admission), **{**options, "lifespan": "off", "log_config": None}
             )
@@ -242,6 +244,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
+        check_tls(settings)
         fast_loop = uvicorn.Config(app="", log_config=None).get_loop_factory()  # uvloop where it is installed
         with asyncio.Runner(loop_factory=fast_loop) as runner:
             runner.run(

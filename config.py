@@ -114,6 +114,12 @@ class Settings(BaseSettings):
         description="Port of the API. Alias API_PORT.",
         validation_alias=AliasChoices("PORT", "API_PORT"),
     )
+    ssl_cert_path: Path | None = Field(
+        None,
+        description="Certificate (PEM, its chain behind it) to serve HTTPS with; unset: HTTP, for a proxy with TLS in "
+        "front. With SSL_KEY_PATH.",
+    )
+    ssl_key_path: Path | None = Field(None, description="Its private key (PEM), without a passphrase.")
     streamlit_port: int = Field(8501, ge=1, le=65535, description="Port of the chat page.")
     streamlit_enabled: bool = Field(True, description="Start the chat page beside the API.")
     workers: int | None = Field(
@@ -593,12 +599,6 @@ class Settings(BaseSettings):
     structured_logging: bool = Field(
         True, description="No effect: lines of the log are always JSON.", json_schema_extra=_NO_EFFECT
     )
-    ssl_cert_path: Path | None = Field(
-        None, description="No effect: Nginx serves TLS, see docs/deploying.md.", json_schema_extra=_NO_EFFECT
-    )
-    ssl_key_path: Path | None = Field(
-        None, description="No effect: Nginx serves TLS, see docs/deploying.md.", json_schema_extra=_NO_EFFECT
-    )
     together_api_key: SecretStr | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
     pinecone_api_key: SecretStr | None = Field(
         None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
@@ -660,7 +660,10 @@ class Settings(BaseSettings):
         is_name = value == Path(SAMPLES.name) and not Path(SAMPLES.name).exists()
         return SAMPLES if is_name else value
 
-    @field_validator("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path", "chat_docs_dir")
+    @field_validator(
+        *("data_dir", "knowledge_dir", "prometheus_multiproc_dir", "verify_model_path", "chat_docs_dir"),
+        *("ssl_cert_path", "ssl_key_path"),
+    )
     @classmethod
     def _is_whole(cls, value: Path | None) -> Path | None:
         # Of an installation, whichever folder a command is typed in.
@@ -764,6 +767,8 @@ class Settings(BaseSettings):
         missing = [name.upper() for name in needed if getattr(self, name) is None]
         if self.chat_login != "off" and missing:
             yield f"CHAT_LOGIN={self.chat_login} needs {', '.join(missing)}"
+        if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
+            yield "SSL_CERT_PATH and SSL_KEY_PATH go together: set both, or neither"
         if self.chunk_max_tokens < self.chunk_tokens:
             yield f"CHUNK_MAX_TOKENS must be at least CHUNK_TOKENS, which is {self.chunk_tokens}"
 
@@ -778,6 +783,11 @@ class Settings(BaseSettings):
         password = quote(self.redis_password.get_secret_value(), safe="") if self.redis_password else ""
         login = f"{user}:{password}@" if user or password else ""
         return f"{'rediss' if self.redis_tls else 'redis'}://{login}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """The certificate and the key to serve HTTPS with; None: HTTP."""
+        return (self.ssl_cert_path, self.ssl_key_path) if self.ssl_cert_path and self.ssl_key_path else None
 
     @property
     def is_embedded(self) -> bool:

@@ -23,6 +23,7 @@ from utils.capacity import Machine, count_affordable_workers
 from utils.logging_config import configure_logging, log_prints
 from utils.private_files import keep_files_private
 from utils.processes import StartError, hide_from_others
+from utils.tls_files import check_tls_files
 
 _log = logging.getLogger("gunicorn.error")
 
@@ -67,9 +68,11 @@ def _plan() -> tuple[Settings, int]:
 
     Raises:
         SettingsError: a value cannot be used.
-        StartError: several workers are asked for, where a store has room for one.
+        StartError: several workers are asked for, where a store has room for one; or HTTPS cannot be served.
     """
     settings = reloading.read()
+    if settings.tls_files:
+        check_tls_files(*settings.tls_files)
     if not settings.is_embedded:
         return settings, settings.workers or _affordable()
     _refuse_several(settings, settings.workers or 1)
@@ -105,6 +108,8 @@ loglevel = _settings.log_level.lower()
 proc_name = "pustaka"
 
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+if _settings.tls_files:  # each new worker reads them again: a reload takes up a renewed certificate
+    certfile, keyfile = map(str, _settings.tls_files)
 forwarded_allow_ips = ",".join(_settings.forwarded_allow_ips)
 keepalive = KEEP_ALIVE_S
 

@@ -7,6 +7,26 @@ from bootstrap.banner import describe_loaded, make_welcome
 from bootstrap.services import Services
 from bootstrap.streamlit import ChatPage, StreamlitChild
 from config import SAMPLES, Settings
+from utils.processes import StartError
+from utils.tls_files import check_tls_files
+
+_NO_PAGE = (
+    "SSL_CERT_PATH: the chat page that is started beside the API speaks HTTP to it. Set STREAMLIT_ENABLED=false, or "
+    "unset SSL_CERT_PATH and SSL_KEY_PATH and let a proxy in front serve TLS: see docs/deploying.md."
+)
+
+
+def check_tls(settings: Settings) -> None:
+    """Return if HTTPS is not asked for, or can be served.
+
+    Raises:
+        StartError: its files cannot be used, or the chat page stands in the way.
+    """
+    if settings.tls_files is None:
+        return
+    if settings.streamlit_enabled:
+        raise StartError(_NO_PAGE)
+    check_tls_files(*settings.tls_files)
 
 
 async def run_with_chat_page(serving: "asyncio.Task[None]", services: Services) -> None:
@@ -88,8 +108,8 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
 
 def _api_url(settings: Settings) -> str:
     """Where a program on this machine reaches the API."""
-    host = settings.host
+    host, scheme = settings.host, "https" if settings.tls_files else "http"
     if host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - compared, not bound
-        return f"http://localhost:{settings.port}"
+        return f"{scheme}://localhost:{settings.port}"
     name = "[::1]" if host == "::" else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{settings.port}"
+    return f"{scheme}://{name}:{settings.port}"

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER
 from types import FrameType
 from typing import Any
 
@@ -45,9 +46,11 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
     def __init__(
         self, age: int, ppid: int, sockets: list[Any], app: Any, timeout: float, cfg: Any, log: JsonLogger
     ) -> None:
-        self.CONFIG_KWARGS = make_uvicorn_options(
+        options = make_uvicorn_options(
             graceful_timeout_s=cfg.graceful_timeout - LAST_REQUESTS_S, forwarded_allow_ips=cfg.forwarded_allow_ips
         )
+        # uvicorn_worker would take gunicorn's, which is deprecated.
+        self.CONFIG_KWARGS = {**options, "ssl_version": PROTOCOL_TLS_SERVER}
         super().__init__(age, ppid, sockets, app, timeout, cfg, log)
         for name in ("uvicorn.error", "uvicorn.access"):  # it has given them handlers of gunicorn's, which has none
             logging.getLogger(name).propagate = True

@@ -27,7 +27,8 @@ _Values = tuple[dict[str, Any], set[str]]  # values by field, and the fields tha
 # During a reload old workers and new ones serve side by side, so they must have the same stores; and a listening socket
 # that is replaced would refuse connections meanwhile.
 _UNTIL_RESTART = (
-    "host", "port", "data_dir", "prometheus_multiproc_dir", "redis_url", "redis_host", "redis_port", "redis_db",
+    "host", "port", "ssl_cert_path", "ssl_key_path",
+    "data_dir", "prometheus_multiproc_dir", "redis_url", "redis_host", "redis_port", "redis_db",
     "redis_username", "redis_password", "redis_tls", "database_uri", "qdrant_url", "qdrant_collection_name",
 )  # fmt: skip
 

@@ -108,6 +108,12 @@ BROKEN: dict[str, tuple[str, dict[str, str], str, tuple[str, ...]]] = {
     "a data folder that is a file": ("Folders", {"DATA_DIR": "{file}"}, "DATA_DIR", ("file",)),
     "a data folder in a file": ("Folders", {"DATA_DIR": "{file}/data"}, "DATA_DIR", ("file",)),
     "a logo that is not there": ("Folders", {"CHAT_LOGO": "logo.svg"}, "CHAT_LOGO", ("logo.svg",)),
+    "a certificate that is not there": (
+        "Folders",
+        {"SSL_CERT_PATH": "no.crt", "SSL_KEY_PATH": "no.key"},
+        "SSL_CERT_PATH",
+        ("no.crt", "PEM"),
+    ),
     "a module of tools that is not there": (
         "Configuration",
         {"TOOL_MODULES": "nosuchtools"},

@@ -52,6 +52,7 @@ CHECKS: dict[str, dict[str, Check]] = {
         "DATA_DIR": Check(look="folders.check_data_folder", fields=("data_dir",)),
         "KNOWLEDGE_DIR": Check(look="folders.check_knowledge", fields=("knowledge_dir",)),
         "CHAT_LOGO": Check(look="folders.check_logo", fields=("chat_logo",)),
+        "HTTPS": Check(look="tls.check_tls", fields=("ssl_",)),
     },
     "Modules": {
         _APPLICATION: Check(look="sources.check_application", limit_s=60),
