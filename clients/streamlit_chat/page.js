@@ -30,7 +30,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // Before Streamlit hears of it: it makes the pressed button another one at once.
   document.addEventListener("click", onClick, options);
   document.addEventListener("pustaka-question", (event) => putIntoBox(event.detail), options);
-  document.addEventListener("keydown", (event) => onKey(event, data.conversation), options);
+  document.addEventListener("keydown", (event) => onKey(event, data.conversation, setTriggerValue), options);
   if (data.keepsDrafts) {
     const keep = (event) => event.target.matches?.(BOX) && keepDraft(data.conversation, event.target.value);
     document.addEventListener("input", keep, options);
@@ -43,8 +43,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 // Escape stops the answer; the upward arrow in an empty box brings the last question back.
-function onKey(event, conversation) {
-  if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) document.querySelector(STOP)?.click();
+function onKey(event, conversation, setTriggerValue) {
+  if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) stop(setTriggerValue);
   if (event.isComposing || !event.target.matches?.(BOX)) return;
   if (event.key === "Enter" && !event.shiftKey) {
     noteSent(conversation);
@@ -54,6 +54,13 @@ function onKey(event, conversation) {
   if (!asked) return;
   event.preventDefault();
   fill(event.target, asked.textContent);
+}
+
+// Streamlit has no button for what was asked while the page itself was still being drawn.
+function stop(setTriggerValue) {
+  const button = document.querySelector(STOP);
+  if (button) button.click();
+  else if (seen !== null) setTriggerValue("stopped", true);
 }
 
 // The box may be drawn a moment later than this runs. A phone would open its keyboard over the page.

@@ -374,7 +374,9 @@ def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
     asked = [question for _, _, question in api.asked]
     assert asked[0] == asked[1] == "What does “Student dormitory” say about “House rules”?"
     assert asked[2] == "What does “Student dormitory” say about “Laundry”?"
-    tab.get_by_role("button", name="Edit the question").last.click()
+    edit = tab.get_by_role("button", name="Edit the question")
+    expect(edit).to_have_count(3)  # they are drawn after the answers
+    edit.last.click()
     expect(tab.get_by_placeholder("Ask a question")).to_have_value(asked[2])
     expect(tab.get_by_placeholder("Ask a question")).to_be_focused()
 
