@@ -363,6 +363,12 @@ class Settings(BaseSettings):
     tenant_max_queued_jobs: int = Field(
         10_000, ge=1, description="Documents of a tenant that may wait to be read at a time."
     )
+    tenant_max_result_bytes: int = Field(
+        1_000_000_000,
+        ge=1024,
+        description="Bytes of files with the rows of large results of queries that a tenant may keep: those of "
+        "conversations that were not used for the longest time are deleted first.",
+    )
 
     # --- Documents and index
     knowledge_dir: Path | None = Field(

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 
+from agents.threads import parse_thread
 from datasources.charts.script import write_script
 from datasources.result_csv import write_csv
 from providers.charts.renderer import ChartRenderer
-from providers.files.results import ResultFiles
+from providers.files.results import ResultFiles, ResultPlace
 from utils.errors import NotFound
 
 Kind = Literal["data", "image", "code"]
@@ -38,14 +39,14 @@ class SessionArtifacts:
     """Those of a conversation: their names, the newest result of a query, and the newest chart. None: there is none.
 
     `chart_data_name` is the table that the chart is of, `file` what all rows of the result are in, "" where they are in
-    the result itself; it is in `folder`.
+    the result itself.
     """
 
     names: Mapping[Kind, str]
     data: Mapping[str, Any] | None = None
     chart: Mapping[str, Any] | None = None
     chart_data_name: str = ""
-    folder: str = ""
+    place: ResultPlace | None = None
     file: str = ""
 
 
@@ -72,13 +73,14 @@ def name_artifact(kind: Kind, artifact: Artifact) -> str:
 
 def name_all(artifacts: Artifacts, thread_id: str) -> dict[Kind, str]:
     """What each is called, with a folder that is another one for each conversation and tells nothing of it."""
-    folder = name_folder(thread_id)
+    folder = find_place(thread_id).folder
     return {kind: f"{FOLDER}/{folder}/{name_artifact(kind, each)}" for kind, each in artifacts.items()}
 
 
-def name_folder(thread_id: str) -> str:
-    """The folder with the files of a conversation."""
-    return hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()
+def find_place(thread_id: str) -> ResultPlace:
+    """Where the files of a conversation are."""
+    folder = hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()
+    return ResultPlace(parse_thread(thread_id).tenant_id, folder)
 
 
 def name_rows_file(call_id: str) -> str:
@@ -93,8 +95,8 @@ async def make_file(found: SessionArtifacts, kind: Kind, *, files: ResultFiles, 
         NotFound: it no longer exists.
         NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
     """
-    if kind == "data" and found.file:
-        return await asyncio.to_thread(files.get, found.folder, found.file)
+    if kind == "data" and found.place and found.file:
+        return await asyncio.to_thread(files.get, found.place, found.file)
     if kind == "data" and found.data is not None:
         return write_csv(found.data["columns"], found.data["rows"])
     if found.chart is None:

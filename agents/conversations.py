@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import SessionArtifacts, name_folder
+from agents.artifacts import SessionArtifacts, find_place
 from agents.leases import Leases
 from agents.messages import question_message
 from agents.reading import Answered, ConversationReader, MessageStore
@@ -117,7 +117,7 @@ class Conversations:
             was_kept = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
             )
-            await asyncio.to_thread(self._files.delete, name_folder(thread_id))
+            await asyncio.to_thread(self._files.delete, find_place(thread_id))
             count = await self._deletions.delete_runs(thread_id)
             self._worker.drop_held(thread_id)
             if has_state:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import Artifacts, SessionArtifacts, find_chart, name_all, name_artifact, name_folder
+from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_place, name_all, name_artifact
 from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
@@ -121,7 +121,7 @@ class ConversationReader:
         found = SessionArtifacts(name_all(known, thread_id))
         if "data" in known:
             data, file = extras[known["data"]["run_id"]].get("data"), known["data"].get("file", "")
-            found = replace(found, data=data, folder=name_folder(thread_id), file=file)
+            found = replace(found, data=data, place=find_place(thread_id), file=file)
         if "image" in known:
             extra = extras[known["image"]["run_id"]]
             table = name_artifact("data", extra["artifacts"]["data"]) if extra else ""

@@ -13,7 +13,7 @@ from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import name_all, name_folder
+from agents.artifacts import find_place, name_all
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, make_past, question_message
@@ -146,7 +146,7 @@ class Runner:
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
-            await asyncio.to_thread(self._tools.files.touch, name_folder(record.thread_id))
+            await asyncio.to_thread(self._tools.files.touch, find_place(record.thread_id))
         return answer
 
     async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:

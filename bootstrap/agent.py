@@ -200,7 +200,8 @@ def _start_work(stores: Stores, memory: _Memory, worker: RunWorker, runs: Runs) 
 
 def open_result_files(settings: Settings) -> ResultFiles:
     """Where the rows of large results are."""
-    return ResultFiles(settings.chat_docs_folder, make_keyring(settings), make_disk_space(settings))
+    keys, disk = make_keyring(settings), make_disk_space(settings)
+    return ResultFiles(settings.chat_docs_folder, keys, disk, most_bytes=settings.tenant_max_result_bytes)
 
 
 def make_retention(settings: Settings) -> Retention:

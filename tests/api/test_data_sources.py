@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -42,6 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_server: FakeModelSer
         "DATA_SOURCE_DIR": str(files),
         "DATA_SOURCE_NETWORKS": "127.0.0.1",
         "RATE_LIMIT_ENABLED": "false",
+        "TENANT_MAX_RESULT_BYTES": "45000",  # of two files with 1,500 rows
         **one_document(folder),
     }
     with Service(folder / "data", **variables).watched() as running:
@@ -289,29 +291,45 @@ def test_a_bot_with_the_tool_answers_from_its_tenants_data_source_alone(
     assert acme.delete(path).status_code == 204
 
 
+def open_numbers(client: httpx.Client) -> str:
+    """A data source with more than a thousand rows to ask for, and the bot `many` that asks it."""
+    source_id: str = add(client, "Numbers", "sqlite:///staff.db")["id"]
+    client.post(f"{SOURCES}/{source_id}/schema")
+    assert client.patch(f"{SOURCES}/{source_id}", json={"allowed_tables": {"n": {}}}).is_success
+    assert client.post("/v1/tenant/bots", json={"id": "many", "name": "M", "tools": ["query_data"]}).is_success
+    return source_id
+
+
+def ask_for_rows(
+    client: httpx.Client, model_server: FakeModelServer, source_id: str, talk: str, times: int
+) -> dict[str, Any]:
+    """The answer with 300 rows so many times."""
+    sql = f"SELECT a.x AS x, 'CANARY' AS y FROM n AS a, n AS b WHERE b.x <= {times} ORDER BY a.x, b.x"  # noqa: S608
+    model_server.configure(
+        plans={"numbers": ["DOCUMENTS", "ANSWER"]},
+        replies={"<table_schema>": sql, 'tool="query_data"': "Here they are [1]."},
+    )
+    said: dict[str, Any] = ask(client, "Which numbers?", talk, bot_id="many", data_source_id=source_id).json()
+    return said
+
+
+def close_numbers(client: httpx.Client, source_id: str) -> None:
+    assert client.delete(f"{SOURCES}/{source_id}").status_code == 204
+    assert client.delete("/v1/tenant/bots/many").is_success
+
+
 def test_rows_beyond_a_thousand_are_in_a_file_that_lives_with_the_session(
     service: Service, tenants: tuple[httpx.Client, httpx.Client], model_server: FakeModelServer
 ) -> None:
     acme, files, session = tenants[0], service.data_dir / "chat_docs", {"bot_id": "many"}
-    source_id = add(acme, "Numbers", "sqlite:///staff.db")["id"]
-    acme.post(f"{SOURCES}/{source_id}/schema")
-    assert acme.patch(f"{SOURCES}/{source_id}", json={"allowed_tables": {"n": {}}}).is_success
-    assert acme.post("/v1/tenant/bots", json={"id": "many", "name": "M", "tools": ["query_data"]}).is_success
+    source_id = open_numbers(acme)
     model_server.reset()
-
-    def ask_for_rows(talk: str, times: int) -> dict[str, Any]:
-        sql = f"SELECT a.x AS x, 'CANARY' AS y FROM n AS a, n AS b WHERE b.x <= {times} ORDER BY a.x, b.x"  # noqa: S608
-        model_server.configure(
-            plans={"numbers": ["DOCUMENTS", "ANSWER"]},
-            replies={"<table_schema>": sql, 'tool="query_data"': "Here they are [1]."},
-        )
-        said: dict[str, Any] = ask(acme, "Which numbers?", talk, bot_id="many", data_source_id=source_id).json()
-        return said
+    ask_rows = partial(ask_for_rows, acme, model_server, source_id)
 
     def list_files() -> list[Path]:
-        return [path for path in files.rglob("*") if path.is_file()]
+        return list(files.rglob("*.csv"))
 
-    said = ask_for_rows("many", 4)
+    said = ask_rows("many", 4)
     assert (len(said["data"]["rows"]), said["data"]["truncated"]) == (1_000, True)
     downloaded = acme.get("/v1/download/data/many", params=session)
     names, *rows = csv.reader(io.StringIO(downloaded.text))
@@ -321,22 +339,49 @@ def test_rows_beyond_a_thousand_are_in_a_file_that_lives_with_the_session(
     assert shown["size"] == len(downloaded.content)
     [file] = list_files()
     assert (b"CANARY" in file.read_bytes(), "many" in str(file), file.stat().st_mode & 0o077) == (False, False, 0)
-    ask_for_rows("many", 5)
+    ask_rows("many", 5)
     [newer] = list_files()  # the newest alone
     assert newer != file
     os.utime(newer.parent, (0, 0))
     ask(acme, "Thank you!", "many", bot_id="many")
     assert newer.parent.stat().st_mtime > 0  # the session was used
-    assert len(ask_for_rows("many", 1)["data"]["rows"]) == 300
+    assert len(ask_rows("many", 1)["data"]["rows"]) == 300
     assert acme.get("/v1/download/data/many", params=session).text.count("\r\n") == 301
-    ask_for_rows("many", 5)
-    ask_for_rows("other", 5)
+    ask_rows("many", 5)
+    ask_rows("other", 5)
     [old] = [path for path in list_files() if path.parent != newer.parent]
     os.utime(old.parent, (0, 0))
-    ResultFiles(files, None, DiskSpace(files, 0)).delete_unused(3_600)
+    ResultFiles(files, None, DiskSpace(files, 0), most_bytes=1).delete_unused(3_600)
     assert [path.parent for path in list_files()] == [newer.parent]
     gone = acme.get("/v1/download/data/other", params=session)
     assert (gone.status_code, "no longer exists" in gone.json()["detail"]) == (404, True)
     assert acme.delete("/v1/sessions/many", params=session).is_success
     assert list_files() == []
-    assert acme.delete(f"{SOURCES}/{source_id}").status_code == 204
+    close_numbers(acme, source_id)
+
+
+def test_a_tenant_keeps_the_files_of_the_sessions_that_it_used_last_and_no_other_tenant_s(
+    tenants: tuple[httpx.Client, httpx.Client], model_server: FakeModelServer
+) -> None:
+    sources = {client: open_numbers(client) for client in tenants}
+    model_server.reset()
+    acme, globex = tenants
+
+    def read(client: httpx.Client, talk: str) -> tuple[int, int | None]:
+        """The status of the file, and its size as it is listed."""
+        status = client.get(f"/v1/download/data/{talk}", params={"bot_id": "many"}).status_code
+        shown = client.get(f"/v1/sessions/{talk}/artifacts", params={"bot_id": "many"}).json()
+        return status, shown["artifacts"]["data"]["size"]
+
+    for client, talk in ((globex, "first"), (acme, "first"), (acme, "second")):
+        ask_for_rows(client, model_server, sources[client], talk, 5)
+    ask(acme, "Thank you!", "first", bot_id="many")  # the other one was not used for longer
+    said = ask_for_rows(acme, model_server, sources[acme], "third", 5)
+    assert (len(said["data"]["rows"]), read(acme, "second")) == (1_000, (404, None))
+    gone = acme.get("/v1/download/data/second", params={"bot_id": "many"}).json()["detail"]
+    assert "ask the question again" in gone
+    for client, talk in ((acme, "first"), (acme, "third"), (globex, "first")):
+        status, size = read(client, talk)
+        assert (status, size is not None) == (200, True), talk
+    for client, source_id in sources.items():
+        close_numbers(client, source_id)
