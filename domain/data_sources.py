@@ -20,6 +20,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from domain.models import DataSourceRow, now
 from domain.paging import Part, Rows, read_part
+from domain.quotas import lock_usage
 from domain.scoping import scoped, scoped_count
 from utils.checkpointer.cipher import ENCRYPTED, Keyring, make_missing_key_error, read_key_name
 from utils.checkpointer.errors import UnreadableValue
@@ -62,6 +63,7 @@ def create_source(
     Raises:
         Conflict: there is one of this name, or as many as a tenant may have, or nothing to encrypt the address with.
     """
+    lock_usage(session, ctx)  # of many at once each sees the others
     if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MOST_SOURCES:
         raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
     row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)

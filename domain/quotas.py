@@ -83,13 +83,13 @@ def require_room(session: Session, ctx: Principal, quotas: Quotas, *, documents:
         raise _make_quota_error("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
-def find_room_bytes(quotas: Quotas, used_bytes: int) -> int:
+def find_room_bytes(quotas: Quotas, used_bytes: int, *, wanted_bytes: int = 1) -> int:
     """How many bytes more the tenant may keep, which keeps *used_bytes*.
 
     Raises:
-        QuotaExceeded: none.
+        QuotaExceeded: fewer than *wanted_bytes*.
     """
-    if used_bytes >= quotas.size_bytes:
+    if used_bytes + wanted_bytes > quotas.size_bytes:
         raise _make_quota_error("bytes", quotas.size_bytes, used_bytes, _FREE_SOME)
     return quotas.size_bytes - used_bytes
 

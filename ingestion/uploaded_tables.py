@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from auth.principal import Principal
 from datasources.catalog import dump_schema, load_schema
 from datasources.schema import Schema, SchemaLimits
@@ -28,7 +30,7 @@ from domain.data_sources import (
 )
 from domain.db import Database
 from domain.models import DataSourceRow
-from domain.quotas import Quotas, find_room_bytes, get_usage
+from domain.quotas import Quotas, find_room_bytes, get_usage, lock_usage
 from ingestion.policy import ReadingPolicy
 from ingestion.tables.names import make_unique
 from ingestion.tables.reading import Batches, TableReader
@@ -115,11 +117,12 @@ class UploadedTables:
         self._remove_orphans(ctx)
         with (
             self._write(ctx, files) as written,
-            _placed(written.path) as final,
+            _deleted_on_failure(_choose_name(written.path)) as final,
             self._database.writing() as session,
         ):
             spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
             row = create_source(session, ctx, name, description, spec, self._keys, _open_tables(written.tables))
+            self._place(session, ctx, written.path, final)
             store_schema(row, dump_schema(written.schema), self._keys)
             source_id = row.source_id
         return UploadedSource(source_id, written.tables)
@@ -136,11 +139,13 @@ class UploadedTables:
             only_name = self._find_only_name(get_source(session, ctx, source_id))
         with (
             self._write(ctx, files, only_name) as written,
-            _placed(written.path) as final,
+            _deleted_on_failure(_choose_name(written.path)) as final,
             self._database.writing() as session,
         ):
+            lock_usage(session, ctx)
             row = get_source(session, ctx, source_id, lock=True)
             former = find_uploaded_file(self._folder, row, self._keys)
+            self._place(session, ctx, written.path, final, former)
             change_source(
                 session,
                 row,
@@ -171,7 +176,8 @@ class UploadedTables:
             raise TooLarge(f"A data source is made of at most {MOST_FILES} files.")
         folder = self._folder / ctx.tenant_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(ctx, folder)))
+        with self._database.reading() as session:
+            most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(session, ctx)))
         path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
         try:
             with write_table_file(path, most_bytes) as file:
@@ -213,10 +219,25 @@ class UploadedTables:
             self._disk.check_documents()
             yield batch
 
-    def _count_bytes(self, ctx: Principal, folder: Path) -> int:
-        with self._database.reading() as session:
-            documents = get_usage(session, ctx).size_bytes
-        return documents + sum(each.stat().st_size for each in folder.glob("*.db"))
+    def _place(
+        self, session: Session, ctx: Principal, unfinished: Path, final: Path, former: Path | None = None
+    ) -> None:
+        """Give the whole file its name, which takes the place of *former*. After `lock_usage`: of many uploads at once
+        each sees what the others keep.
+
+        Raises:
+            QuotaExceeded: the tenant may keep no more.
+        """
+        used_bytes = self._count_bytes(session, ctx)
+        if former is not None and former.exists():
+            used_bytes -= former.stat().st_size
+        find_room_bytes(self._quotas, used_bytes, wanted_bytes=unfinished.stat().st_size)
+        unfinished.rename(final)
+
+    def _count_bytes(self, session: Session, ctx: Principal) -> int:
+        """Of documents and of tables of files."""
+        tables = (self._folder / ctx.tenant_id).glob("*.db")
+        return get_usage(session, ctx).size_bytes + sum(each.stat().st_size for each in tables)
 
     def _remove_orphans(self, ctx: Principal) -> None:
         """Remove what processes have left that were killed between the two steps of an upload or a deletion."""
@@ -253,15 +274,18 @@ def find_own_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Pat
         return None
 
 
+def _choose_name(unfinished: Path) -> Path:
+    """The name by which the whole file is found."""
+    return unfinished.with_name(f"{secrets.token_hex(16)}.db")
+
+
 @contextmanager
-def _placed(unfinished: Path) -> Iterator[Path]:
-    """The name by which the whole file is found, for rows that are written in the block; without them it goes again."""
-    final = unfinished.with_name(f"{secrets.token_hex(16)}.db")
-    unfinished.rename(final)
+def _deleted_on_failure(path: Path) -> Iterator[Path]:
+    """*path*, for rows that name it, which are written in the block; without them it goes again."""
     try:
-        yield final
+        yield path
     except BaseException:
-        final.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
 
 

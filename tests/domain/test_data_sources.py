@@ -1,10 +1,14 @@
 """Data sources of tenants on both databases: what is encrypted comes back, and opens nowhere else."""
 
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
 from domain import data_sources
-from domain.data_sources import SourceSpec
+from domain.data_sources import MOST_SOURCES, SourceSpec
 from domain.db import Database
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
@@ -66,3 +70,28 @@ def test_a_file_is_stored_without_keys_and_encrypted_once_there_are_some(
         row.type, row.uri = "postgresql", b"postgresql://u:p4ss@h/d"  # a login is never taken as it is
         with pytest.raises(NotReady):
             data_sources.decrypt_uri(row, OLD)
+
+
+def test_data_sources_that_are_added_at_once_see_each_other(database: Database) -> None:
+    start, file = threading.Barrier(20), SourceSpec("sqlite", "sqlite:///plant.db", "plant.db")
+
+    def add(name: str) -> str:
+        start.wait(10)
+        try:
+            with database.writing() as session:
+                data_sources.create_source(session, ACME, name, "", file, None)
+        except Conflict as exc:
+            return exc.detail.partition(":")[0]
+        return "added"
+
+    with ThreadPoolExecutor(20) as pool:
+        same = Counter(pool.map(add, ["Same"] * 20))
+        assert same == {"added": 1, "There is a data source 'Same' already": 19}
+        with database.writing() as session:
+            for number in range(MOST_SOURCES - 4):
+                data_sources.create_source(session, ACME, f"Before {number}", "", file, None)
+        others = Counter(pool.map(add, map(str, range(20))))
+        assert others == {"added": 3, f"There are {MOST_SOURCES} data sources already": 17}
+    with database.writing() as session:
+        assert len(data_sources.list_source_ids(session, ACME)) == MOST_SOURCES
+        data_sources.create_source(session, GLOBEX, "Same", "", file, None)
