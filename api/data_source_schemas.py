@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstraints, WithJsonSchema
 
-from api.dataset_schemas import Name, Strict
+from api.dataset_schemas import Strict
 from api.paging import PageOut
 from bootstrap.allowed_tables import MOST_TABLES
 from datasources.addresses import LONGEST_URI
+from datasources.said import MOST_SYNONYMS, SourceName, Synonym, Text
 from domain.data_sources import SourceType
 from utils.validation import check_text
 
@@ -31,18 +32,8 @@ _Uri = Annotated[
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
 ]
-Text = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=2000),
-    AfterValidator(lambda text: text and check_text(text)),  # it may say nothing
-]
 _Synonyms = Annotated[
-    list[
-        Annotated[
-            str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(check_text)
-        ]
-    ],
-    Field(max_length=50, description="What people call it, in any language."),
+    list[Synonym], Field(max_length=MOST_SYNONYMS, description="What people call it, in any language.")
 ]
 _DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterValidator(check_text)]
 
@@ -73,7 +64,7 @@ class TableIn(Strict):
 class SourceIn(Strict):
     """A new data source."""
 
-    name: Name = Field(examples=["Maintenance"])
+    name: SourceName = Field(examples=["Maintenance"])
     type: Literal["postgresql", "mysql", "sqlite"]
     uri: _Uri
     description: Text = ""
@@ -82,7 +73,7 @@ class SourceIn(Strict):
 class SourcePatch(Strict):
     """What to change; what is left out stays."""
 
-    name: Name = Field(default_factory=str)  # null is none
+    name: SourceName = Field(default_factory=str)  # null is none
     uri: _Uri = Field(default_factory=lambda: SecretStr(""))
     description: Text = ""
     open_to_visitors: bool = Field(

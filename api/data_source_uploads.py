@@ -6,25 +6,24 @@ from typing import Any
 
 from flask import Response, url_for
 from flask_openapi3 import APIBlueprint
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from api import uploads
 from api.access import requires_before_body
-from api.data_source_schemas import SourceOut, SourcePath, Text
+from api.data_source_schemas import SourceOut, SourcePath
 from api.data_sources import TAG, compute_etag, describe
-from api.dataset_schemas import Name
 from api.datasets import answers
 from api.description_parts import RESPONSE_HEADERS
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
+from datasources.said import NAME, TEXT, read_said
 from domain import data_sources
 from ingestion.tables.shapes import Kind
 from ingestion.uploaded_tables import MOST_FILES, SentFile, UploadedSource
 from server.sync_pool import sync_pool
 from utils.errors import UnreadableDocument
-from utils.validation import describe_error, refuse_field
 
 data_source_uploads_blueprint = APIBlueprint("data_source_uploads", __name__, abp_tags=[TAG])
 _NEW, _ONE = "/v1/tenant/data-sources/upload", "/v1/tenant/data-sources/<source_id>/upload"
@@ -39,12 +38,7 @@ _FILES = {
     "maxItems": MOST_FILES,
     "items": {"type": "string", "format": "binary"},
 }
-_TEXTS = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": {"type": "string", "maxLength": 2000},
-}
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
-_DESCRIPTION: TypeAdapter[str] = TypeAdapter(Text)
+_TEXTS = {"name": NAME.json_schema(), "description": TEXT.json_schema()}
 
 
 def _make_body(**texts: Any) -> dict[str, Any]:
@@ -94,8 +88,8 @@ async def upload(ctx: Principal) -> Response:
     """201 once it can be asked; 409 if there is one of this name; 413 or 422 if a file cannot be read."""
 
     def create(form: uploads.Form) -> UploadedSource:
-        name = _read_text(_NAME, "name", form)
-        description = _read_text(_DESCRIPTION, "description", form)
+        name = read_said(NAME, form.texts["name"], "name")
+        description = read_said(TEXT, form.texts["description"], "description")
         return services().uploaded_tables.create(ctx, name, description, _list_files(form))
 
     return await _receive(ctx, create, 201, tuple(_TEXTS))
@@ -144,13 +138,6 @@ def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
         return uploads.check_size(read(), most_bytes)
     except UnreadableDocument as exc:
         raise UnreadableDocument(f"{name}: {exc.detail}") from exc
-
-
-def _read_text(kind: TypeAdapter[str], name: str, form: uploads.Form) -> str:
-    try:
-        return kind.validate_python(form.texts[name])
-    except ValidationError as exc:
-        raise refuse_field(f"{name}: {describe_error(exc.errors()[0])}.", name) from exc
 
 
 def _show(ctx: Principal, made: UploadedSource, status: int) -> Response:

@@ -13,14 +13,15 @@ from bootstrap.allowed_tables import merge_tables
 from bootstrap.data_sources import DIALECTS, DataSources
 from bootstrap.savers import make_keyring
 from cli.operator import existing_operator, json_option, records, settings, tenant_option, write_as_operator
+from cli.said import Said
 from datasources.catalog import load_schema, make_key
+from datasources.said import MOST_SYNONYMS, SYNONYM, TEXT
 from datasources.schema import Schema
 from domain import data_sources
 from domain.data_sources import SourceType
 from domain.models import DataSourceRow
 from utils.printable import make_printable
 
-_LONGEST_TEXT, _LONGEST_SYNONYM, _MOST_SYNONYMS = 2000, 80, 50
 _tenant = tenant_option(help="Whose data source it is.")
 _HEAD = ("TABLE", "MAY BE READ", "COLUMNS")
 
@@ -49,9 +50,11 @@ def schema(name: str, tenant: str, as_json: bool) -> None:
 @click.argument("table")
 @_tenant
 @click.option("--column", "columns", multiple=True, help="A column that may be read; left out: as before, or all.")
-@click.option("--filter", "row_filter", help='Which rows may be read, such as "region = {user.tenant}"; "": all.')
-@click.option("--description", help="What its rows are.")
-@click.option("--synonym", "synonyms", multiple=True, help="What people call it, in any language.")
+@click.option(
+    "--filter", "row_filter", type=Said(TEXT), help='Which rows may be read, such as "region = {user.tenant}"; "": all.'
+)
+@click.option("--description", type=Said(TEXT), help="What its rows are.")
+@click.option("--synonym", "synonyms", type=Said(SYNONYM), multiple=True, help="What people call it, in any language.")
 def allow(
     name: str,
     table: str,
@@ -62,11 +65,8 @@ def allow(
     synonyms: Sequence[str],
 ) -> None:
     """Let a table be read. What is not said stays as it was."""
-    for text in (row_filter, description):
-        if text is not None and len(text) > _LONGEST_TEXT:
-            raise click.ClickException(f"A text has at most {_LONGEST_TEXT} characters.")
-    if len(synonyms) > _MOST_SYNONYMS or any(not 0 < len(each.strip()) <= _LONGEST_SYNONYM for each in synonyms):
-        raise click.ClickException(f"At most {_MOST_SYNONYMS} synonyms of 1 to {_LONGEST_SYNONYM} characters.")
+    if len(synonyms) > MOST_SYNONYMS:
+        raise click.ClickException(f"At most {MOST_SYNONYMS} synonyms.")
 
     def make(known: Mapping[str, Any] | None) -> dict[str, Any]:
         before = known or {"description": "", "synonyms": [], "row_filter": "", "allowed_columns": None}
@@ -74,8 +74,8 @@ def allow(
         nothing = {"description": "", "synonyms": []}
         return {
             "description": before["description"] if description is None else description,
-            "synonyms": [each.strip() for each in synonyms] or before["synonyms"],
-            "row_filter": before["row_filter"] if row_filter is None else row_filter.strip(),
+            "synonyms": list(synonyms) or before["synonyms"],
+            "row_filter": before["row_filter"] if row_filter is None else row_filter,
             "allowed_columns": {each: said.get(each, nothing) for each in columns} or before["allowed_columns"],
         }
 

@@ -25,7 +25,9 @@ from cli.operator import (
     tenant_option,
     write_as_operator,
 )
+from cli.said import Said
 from datasources.addresses import LONGEST_URI
+from datasources.said import NAME, TEXT
 from domain import data_sources
 from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
@@ -36,7 +38,6 @@ from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 
 _HEAD = ("NAME", "TYPE", "WHERE", "ALLOWED TABLES", "SCHEMA READ", "ID")
-_LONGEST_NAME, _LONGEST_DESCRIPTION = 200, 5000
 _tenant = tenant_option(help="Whose data source it is.")
 
 
@@ -51,10 +52,10 @@ for command in (schema, allow, deny):
 
 
 @data.command("add")
-@click.argument("name")
+@click.argument("name", type=Said(NAME))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_tenant
-@click.option("--description", default="", help="What it holds.")
+@click.option("--description", type=Said(TEXT), default="", help="What it holds.")
 @click.option("--replace", "replaces", is_flag=True, help="Put the files in the place of those that NAME was made of.")
 def add(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
     """Add a data source, of FILES (CSV, TSV, XLSX, Parquet), or a database.
@@ -63,18 +64,15 @@ def add(name: str, files: tuple[Path, ...], tenant: str, description: str, repla
     input, such as postgresql://user:password@host:5432/database, mysql://user:password@host:3306/database, or
     sqlite:///machines.db in the tenant's folder in DATA_SOURCE_DIR. Nothing is connected to yet: see `flask data test`.
     """
-    if not 0 < len(name.strip()) <= _LONGEST_NAME:
-        raise click.ClickException(f"A name has 1 to {_LONGEST_NAME} characters.")
     if files:
-        _add_files(name.strip(), files, tenant, description[:_LONGEST_DESCRIPTION], replaces)
+        _add_files(name, files, tenant, description, replaces)
         return
     if replaces:
         raise click.UsageError("--replace takes files.")
     uri = _read_uri()
     with write_as_operator(tenant) as (session, ctx):
         spec = make_spec(settings(), ctx, uri, None)
-        keys = make_keyring(settings())
-        made = data_sources.create_source(session, ctx, name.strip(), description[:_LONGEST_DESCRIPTION], spec, keys)
+        made = data_sources.create_source(session, ctx, name, description, spec, make_keyring(settings()))
         click.echo(make_printable(f"Data source {made.name} added at {made.location}: {made.source_id}"))
 
 

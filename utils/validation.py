@@ -41,6 +41,14 @@ _MESSAGES = {
 _SHOULD = re.compile(r"^(Input|String|Value|List|Dictionary|URL) should ")
 # What `check_text` takes, as a pattern of JSON Schema: its \s leaves out some that Python takes for white space.
 NON_BLANK_PATTERN = r"[^\s\x1c-\x1f\x85]"
+# Characters that are not shown, or change how others are: controls, marks that reorder, zero-width ones but joiners.
+_HIDDEN = (
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
+)
+_HIDDEN_TAGS = "\U000e0000-\U000e007f"  # which patterns of JSON Schema cannot name everywhere
+_HIDDEN_IN_LINES, _HIDDEN_IN_LINE = (re.compile(f"[{_HIDDEN}{_HIDDEN_TAGS}{more}]") for more in ("", r"\t\n\r"))
+# What `check_lines` and `check_line` take.
+LINES_PATTERN, LINE_PATTERN = rf"^[^{_HIDDEN}]*$", rf"^[^{_HIDDEN}\t\n\r]*[^\s{_HIDDEN}][^{_HIDDEN}\t\n\r]*$"
 
 
 def check_conversation_id(value: str, *, field: str) -> str:
@@ -99,4 +107,29 @@ def check_text(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError("Holds a lone surrogate, which is not a character") from None
+    return value
+
+
+def check_line(value: str) -> str:
+    """*value* if it says something in one line, in characters that are all to be seen.
+
+    Raises:
+        ValueError: it does not.
+    """
+    return _check_shown(check_text(value), _HIDDEN_IN_LINE)
+
+
+def check_lines(value: str) -> str:
+    """*value*, which may be empty and have several lines, if all of its characters are to be seen.
+
+    Raises:
+        ValueError: they are not.
+    """
+    return _check_shown(check_text(value), _HIDDEN_IN_LINES) if value else value
+
+
+def _check_shown(value: str, hidden: re.Pattern[str]) -> str:
+    if found := hidden.search(value):
+        code = f"U+{ord(found.group()):04X}"
+        raise ValueError(f"Holds {code}, a character that is not shown or changes how others are shown: take it out")
     return value

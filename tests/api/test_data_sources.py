@@ -183,6 +183,26 @@ def test_an_address_that_may_not_be_is_refused_without_being_repeated(
     assert detail.partition(" or nothing")[0] in made.text
 
 
+@pytest.mark.parametrize("text", ["Bad\x1b[2J", "Bad\x9b2J", "Bad\u202etxt", "Bad\u2066", "Bad\ufeff", "Bad\U000e0041"])
+def test_texts_that_hide_something_are_refused_and_say_what(
+    tenants: tuple[httpx.Client, httpx.Client], text: str
+) -> None:
+    acme = tenants[0]
+    path, file = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}", {"files": ("a.csv", "a,b\n1,2\n")}
+    new = {"name": "New", "type": "sqlite", "uri": "sqlite:///staff.db"}
+    for field in ("name", "description"):
+        for refused in (
+            acme.post(SOURCES, json={**new, field: text}),
+            acme.patch(path, json={field: text}),
+            acme.post(f"{SOURCES}/upload", data={"name": "New", field: text}, files=file),
+        ):
+            assert refused.status_code == 400, refused.text
+            assert f"Holds U+{ord(text[3]):04X}, a character that is not shown" in refused.text
+    assert acme.patch(path, json={"name": "Mañana \u200d👩\u200d🔧", "description": "One\n\tTwo"}).status_code == 200
+    assert acme.patch(path, json={"name": "One\nTwo"}).status_code == 400
+    assert acme.delete(path).status_code == 204
+
+
 def test_what_cannot_be_said_of_tables_is_refused_by_name(tenants: tuple[httpx.Client, httpx.Client]) -> None:
     acme = tenants[0]
     path = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}"
@@ -193,6 +213,13 @@ def test_what_cannot_be_said_of_tables_is_refused_by_name(tenants: tuple[httpx.C
         ({"cities": {"allowed_columns": {"x": {}}}}, "allowed_tables.cities.allowed_columns.x"),
         ({"cities": {"allowed_columns": {}}}, "allowed_tables.cities.allowed_columns"),
         ({"cities": {"row_filter": "region = 'x'"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"row_filter": "name = '\u202e'"}}, "allowed_tables.cities.row_filter"),
+        ({"cities": {"description": "\x1b[2J"}}, "allowed_tables.cities.description"),
+        ({"cities": {"synonyms": ["kota", "ko\nta"]}}, "allowed_tables.cities.synonyms.1"),
+        (
+            {"cities": {"allowed_columns": {"name": {"synonyms": ["\u200b"]}}}},
+            "allowed_tables.cities.allowed_columns.name.synonyms.0",
+        ),
         ({"cities": {"row_filter": "name IN (SELECT secret FROM vault)"}}, "allowed_tables.cities.row_filter"),
         ({"cities": {"row_filter": "name = '{user.city}'"}}, "allowed_tables.cities.row_filter"),
         ({"cities": {"row_filter": "1 = 1; DROP TABLE cities"}}, "allowed_tables.cities.row_filter"),

@@ -82,6 +82,28 @@ def test_a_source_is_opened_to_visitors_and_closed_again_and_that_of_another_ten
     assert (missing.exit_code, missing.stdout) == (1, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("add", "x" * 201), "'NAME': Has to have 200 characters or fewer"),
+        (("add", " "), "'NAME': Is empty"),
+        (("add", "Bad\x1b[2J"), "'NAME': Holds U+001B"),
+        (("add", "Staff", "--description", "x" * 2_001), "'--description': Has to have 2000 characters or fewer"),
+        (("add", "Staff", "--description", "Bad\u202e"), "'--description': Holds U+202E"),
+        (("allow", "Staff", "employees", "--description", "x" * 2_001), "2000 characters or fewer"),
+        (("allow", "Staff", "employees", "--synonym", "x" * 81), "'--synonym': Has to have 80 characters or fewer"),
+        (("allow", "Staff", "employees", "--synonym", "a\nb"), "'--synonym': Holds U+000A"),
+        (("allow", "Staff", "employees", "--filter", "name = '\u2066'"), "'--filter': Holds U+2066"),
+    ],
+)
+def test_a_text_that_is_too_long_or_hides_something_is_refused_and_never_cut(
+    run: Callable[..., Result], arguments: tuple[str, ...], told: str
+) -> None:
+    refused = run(*arguments, "--tenant", "acme", given="sqlite:///staff.db\n")
+    assert (refused.exit_code, told in refused.stderr) == (2, True), refused.output
+    assert run("list", "--tenant", "acme").stdout == "No data sources.\n"
+
+
 def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: Callable[..., Result]) -> None:
     for tenant in ("acme", "globex"):
         added = run("add", "Staff", "--tenant", tenant, given="sqlite:///staff.db\n")
@@ -115,7 +137,7 @@ def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: 
         (("employees", "--column", "pay"), "no column 'pay'"),
         (("vaults",), "no table 'vaults'"),
         (("employees", "--filter", "1 = 1; DROP TABLE cities"), "Only one SELECT"),
-        (("employees", "--synonym", "x" * 81), "synonyms of 1 to 80"),
+        (("employees", *["--synonym", "x"] * 51), "50 synonyms"),
     ):
         refused = run("allow", "Staff", *arguments, "--tenant", "acme")
         assert (refused.exit_code, told in refused.stderr) == (1, True), refused.output
