@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from utils.query_tables import Cell
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what programs for tables take for the begin of one
-_NUMBER = re.compile(r"[+-][0-9 ().,:/-]*")
+# What programs for tables take for the begin of a formula, unless it is a number; also within a text, as they may part
+# cells by another mark than the comma.
+_PARTING = r"[;|\t\r\n]"
+_FORMULA = re.compile(rf'^(?=[\t\r])|(^|{_PARTING}"*)(?=[=@]|[+-](?![0-9 ().,:/-]*(?:$|{_PARTING})))')
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
@@ -22,5 +24,4 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
 def _make_plain(cell: Cell) -> Cell:
     # https://owasp.org/www-community/attacks/CSV_Injection
-    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell

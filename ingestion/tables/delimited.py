@@ -9,10 +9,11 @@ from ingestion.parsers.encoding import UNKNOWN_ENCODING, decode, is_declared_by_
 from ingestion.parsers.garbled import is_garbled
 from ingestion.parsers.parsed import UNWANTED
 from ingestion.tables.shapes import Row, Sheet
-from utils.errors import UnreadableDocument
+from utils.errors import TooLarge, UnreadableDocument
 
 _SAID = re.compile(r"sep=(.)\n", re.IGNORECASE)  # for Excel, which heeds it
 _LONGEST_CELL, _MOST_LINES = 100_000, 1_000
+_LONG_CELL = f"A cell in it has more than {_LONGEST_CELL:,} characters: shorten it, or leave the column out."
 _UNCLOSED = "Its rows cannot be told apart: a quotation mark in it may not be closed. Save it as CSV again."
 
 
@@ -20,7 +21,8 @@ def read_sheets(data: bytes) -> list[Sheet]:
     """The one sheet in it.
 
     Raises:
-        UnreadableDocument: its encoding is unknown, or its rows cannot be told apart.
+        UnreadableDocument: its encoding is unknown, or, where rows are read, they cannot be told apart.
+        TooLarge: where rows are read, a cell is too long.
     """
     text = decode(data).replace("\0", "")
     if not is_declared_by_itself(data) and is_garbled(text[:_LONGEST_CELL]):
@@ -31,12 +33,16 @@ def read_sheets(data: bytes) -> list[Sheet]:
     csv.field_size_limit(_LONGEST_CELL)
 
     def read() -> Iterator[Row]:
+        rows, line = csv.reader(_cut_into_lines(text, start), delimiter=delimiter), 0
         try:
-            for row in csv.reader(_cut_into_lines(text, start), delimiter=delimiter):
+            for row in rows:
                 if max(map(len, row), default=0) > _MOST_LINES and any(cell.count("\n") > _MOST_LINES for cell in row):
                     raise UnreadableDocument(_UNCLOSED)
+                line = rows.line_num
                 yield [cell if cell.isascii() and cell.isprintable() else UNWANTED.sub("", cell) for cell in row]
         except csv.Error as exc:
+            if rows.line_num == line + 1:  # nothing in a line of its own can be wrong but this
+                raise TooLarge(_LONG_CELL) from exc
             raise UnreadableDocument(_UNCLOSED) from exc
 
     return [Sheet("", read, decimal="," if delimiter == ";" else ".")]

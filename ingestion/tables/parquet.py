@@ -18,6 +18,7 @@ from utils.errors import TooLarge, UnreadableDocument
 
 _BATCH_ROWS = 2_000
 _LARGEST = 2**63 - 1
+_IMPOSSIBLE = "Times outside of the years 1 to 9999 are left empty."
 _DAMAGED = "It is damaged, or no Parquet file: write it again."
 
 
@@ -51,7 +52,20 @@ def read_table(data: bytes, name: str, limits: TableLimits) -> tuple[TableRead, 
     columns = tuple(
         ColumnRead(own, field.name, _choose_kind(field.type)) for own, field in zip(names, schema, strict=True)
     )
-    return TableRead(make_names([name], "table")[0], "", columns), _read_rows(file, columns, limits)
+    notes = (_IMPOSSIBLE,) if _tells_of_impossible(file.metadata) else ()
+    return TableRead(make_names([name], "table")[0], "", columns, notes=notes), _read_rows(file, limits)
+
+
+def _tells_of_impossible(metadata: Any) -> bool:
+    """Whether the file says that a time in it is none that Python has."""
+    try:
+        for group in range(metadata.num_row_groups):
+            for column in range(metadata.num_columns):
+                if found := metadata.row_group(group).column(column).statistics:
+                    _ = found.has_min_max and (found.min, found.max)
+    except (OverflowError, ValueError):
+        return True
+    return False
 
 
 def _choose_kind(kind: Any) -> Kind:
@@ -67,11 +81,11 @@ def _choose_kind(kind: Any) -> Kind:
     return "DATETIME" if types.is_timestamp(kind) else "TEXT"
 
 
-def _read_rows(file: Any, columns: tuple[ColumnRead, ...], limits: TableLimits) -> Iterator[list[list[Value]]]:
+def _read_rows(file: Any, limits: TableLimits) -> Iterator[list[list[Value]]]:
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             by_column = [
-                [_convert(value, limits.cell_characters) for value in _without_nanoseconds(each).to_pylist()]
+                [_convert(value, limits.cell_characters) for value in _list_values(_without_nanoseconds(each))]
                 for each in batch.columns
             ]
             yield [list(row) for row in zip(*by_column, strict=True)]
@@ -86,6 +100,21 @@ def _without_nanoseconds(column: Any) -> Any:
     return column
 
 
+def _list_values(column: Any) -> list[Any]:
+    """Those of *column*, None for times that Python does not have."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_read_value(each) for each in column]
+
+
+def _read_value(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return None
+
+
 def _convert(value: Any, most_characters: int) -> Value:
     if value is None:
         return None
@@ -98,7 +127,10 @@ def _convert(value: Any, most_characters: int) -> Value:
     if isinstance(value, float | Decimal):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, datetime):
-        return write_moment(value, has_time=True)
+        try:
+            return write_moment(value, has_time=True)
+        except OverflowError:  # in UTC it is
+            return None
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -288,7 +288,9 @@ def test_the_files_of_a_session_are_named_shown_downloaded_and_deleted(plant: Pl
     assert acme.get("/v1/download/image/first", params=session).status_code == 404
     assert acme.get("/v1/conversations/first", params=session).status_code == 404
     assert "first" not in list_sessions(acme)
-    assert acme.delete("/v1/sessions/first", params=session).status_code == 404
+    for method, path in (("DELETE", "first"), ("GET", "first/artifacts")):
+        again = acme.request(method, f"/v1/sessions/{path}", params=session)
+        assert (again.status_code, again.json()["detail"]) == (404, "Session first not found.")
 
 
 def list_sessions(client: httpx.Client) -> list[str]:
@@ -350,6 +352,30 @@ def test_what_the_guide_s_suite_asks_of_the_other_routes(plant: Plant) -> None:
     assert (said["response"], said["session_id"], said["metrics"]["flow"]) == (said["answer"], "suite", "good")
     for method, path in (("GET", "/v1/sessions/nothing/artifacts"), ("DELETE", "/v1/sessions/nothing")):
         assert acme.request(method, path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-cmd", "'-cmd"),
+        ("\t=1", "'\t'=1"),
+        ("a;=cmd", "a;'=cmd"),
+        ('a;"=cmd', "a;\"'=cmd"),
+        ("a|@cmd", "a|'@cmd"),
+        ("a\n+cmd", "a\n'+cmd"),
+        ("a\t-cmd", "a\t'-cmd"),
+        ("-1,5", "-1,5"),
+        ("+62 (21) 555-0100", "+62 (21) 555-0100"),
+        ("1;-2;+3", "1;-2;+3"),
+        ("a;b=c, d@e.org", "a;b=c, d@e.org"),
+        ("a, =b", "a, =b"),
+    ],
+)
+def test_no_text_is_a_formula_by_whatever_mark_a_program_parts_cells(cell: str, written: str) -> None:
+    [_, row] = csv.reader(io.StringIO(write_csv(["x", "y"], [["", cell]]).decode(), newline=""))
+    assert row[1] == written
 
 
 def test_ten_thousand_rows_as_csv_take_little_memory() -> None:

@@ -215,6 +215,24 @@ def test_parquet_says_its_types_itself() -> None:
     ]
 
 
+def test_times_that_nobody_can_write_are_empty_and_the_others_stay() -> None:
+    numbers = [0, 2**62, None, -(2**62)]
+    far = {"us": pa.array(numbers, pa.timestamp("us")), "day": pa.array([0, 2**31 - 1, None, 1], pa.date32())}
+    last = 253_402_300_799  # the last second of the year 9999
+    far["s"] = pa.array([last, last + 1, -62_135_596_800, 2 * last], pa.timestamp("s"))
+    far["zone"] = pa.array([0, last, last + 1, -62_135_596_801], pa.timestamp("s", "Asia/Jakarta"))
+    stream = io.BytesIO()
+    pq.write_table(pa.table(far), stream)
+    [(table, rows)] = read_all(stream.getvalue(), "far.parquet")
+    epoch = "1970-01-01 00:00:00"
+    assert rows[0] == [epoch, "1970-01-01", "9999-12-31 23:59:59", epoch]
+    assert [row[0] for row in rows[1:]] == [None] * 3
+    assert [row[1] for row in rows[1:]] == [None, None, "1970-01-02"]
+    assert [row[2] for row in rows[1:]] == [None, "0001-01-01 00:00:00", None]
+    assert [row[3] for row in rows[2:]] == [None, None]
+    assert table.notes == ("Times outside of the years 1 to 9999 are left empty.",)
+
+
 def test_a_file_that_cannot_be_read_says_what_to_do() -> None:
     workbook = openpyxl.Workbook()
     assert workbook.active is not None
@@ -253,6 +271,7 @@ def test_a_file_that_cannot_be_read_says_what_to_do() -> None:
         ("a,b\n" + "1,2\n" * 20, {"cells": 30}, "more than 30 cells"),
         ("a,b\n" + "1,2\n" * 20, {"size_bytes": 30}, "larger than"),
         ("a,b\n" + f"{'x' * 90_000},1\n" * 400, {"memory_bytes": 60_000_000}, "of memory"),
+        (f"a,b\n1,2\n{'x' * 100_001},3\n", {}, "more than 100,000 characters: shorten it"),
     ):
         with pytest.raises(TooLarge, match=told):
             read(text, **limits)
