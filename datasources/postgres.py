@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql as pg
 
 from datasources.access import Access, Attributes
+from datasources.bounded_relay import BoundedRelay
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.guard import check_query
@@ -20,6 +21,8 @@ from datasources.server_address import FindAddress, ServerAddress
 from datasources.stopping import Stop
 
 CONNECT_S = 5
+_CONNECT_BYTES = 100_000  # that a server may send until then: some certificates, and what it says of itself
+_MOST_BYTES = 32_000_000  # that it may send for one result, before that is looked at
 _GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
 _LONGEST_MESSAGE = 300  # characters of what a server says
 _NOTES_LEAVERS = 140_000  # the version that can look whether its client is still there
@@ -61,7 +64,7 @@ class PostgresSource:
 
     def check(self, stop: Stop) -> list[str]:
         """As `DataSource.check`."""
-        with self._open(QueryLimits().seconds, stop, {}) as connection, _translating_all():
+        with self._open(QueryLimits().seconds, stop, {}) as (connection, _), _translating_all():
             row = connection.execute(_MAY_WRITE).fetchone()
         writable = int(row[0]) if row else 0
         told = f"The role may write to {writable} tables: nothing does, but a role that may only read is safer."
@@ -69,12 +72,13 @@ class PostgresSource:
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
-        with self._open(limits.seconds, stop, {}) as connection:
+        with self._open(limits.seconds, stop, {}) as (connection, relay):
             with _translating_all():
                 tables = _read_tables(connection, limits)
             complete = len(tables) <= limits.tables
             found = tables[: limits.tables]
             for place, table in enumerate(found):
+                relay.left_bytes = _MOST_BYTES
                 # A table that cannot be read, or for which there is no time, has no samples.
                 with suppress(psycopg.Error), connection.transaction():
                     found[place] = _sample_table(connection, table, limits)
@@ -97,7 +101,7 @@ class PostgresSource:
             SourceUnavailable: the database cannot be used.
         """
         with (
-            self._open(limits.seconds, stop, user) as connection,
+            self._open(limits.seconds, stop, user) as (connection, _),
             _translating(limits.seconds, stop),
             # DECLARE takes one SELECT and nothing else, no WITH that changes something either.
             connection.cursor("query") as cursor,
@@ -107,28 +111,28 @@ class PostgresSource:
             return collect(sql, columns, cursor.fetchmany, limits)
 
     @contextmanager
-    def _open(self, seconds: float, stop: Stop, user: Attributes) -> Iterator[psycopg.Connection[Any]]:
-        connection = self._connect()
-        try:
+    def _open(
+        self, seconds: float, stop: Stop, user: Attributes
+    ) -> Iterator[tuple[psycopg.Connection[Any], BoundedRelay]]:
+        address = self._find_address(self._address.host, self._address.port)
+        relay = BoundedRelay((address, self._address.port), CONNECT_S, _CONNECT_BYTES)
+        with relay.open(), closing(self._connect(relay.port)) as connection:
+            relay.left_bytes = _MOST_BYTES
             connection.read_only = True
             with stop.ending(lambda: _end(connection), seconds + 1):
                 with _translating_all():
                     _prepare_transaction(connection, seconds, user)
                 if connection.info.parameter_status("is_superuser") == "on":
                     raise SourceUnavailable(_SUPERUSER)
-                yield connection
-        finally:
-            with suppress(psycopg.Error):
-                connection.close()
+                yield connection, relay
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self, relay_port: int) -> psycopg.Connection[Any]:
         to, where = self._address, f"{self._address.host}:{self._address.port}"
-        address = self._find_address(to.host, to.port)
         try:
             return psycopg.connect(
-                host=to.host,
-                hostaddr=address,
-                port=to.port,
+                host=to.host,  # for the name in its certificate
+                hostaddr="127.0.0.1",
+                port=relay_port,
                 dbname=to.database,
                 user=to.user,
                 password=to.password,
@@ -159,7 +163,7 @@ def _describe_refusal(error: psycopg.Error) -> str:
 
 
 def _prepare_transaction(connection: psycopg.Connection[Any], seconds: float, user: Attributes) -> None:
-    for name, value in {
+    settings = {
         "statement_timeout": str(int(seconds * 1000)),
         "lock_timeout": "2000",
         "idle_in_transaction_session_timeout": str(int(seconds * 1000) + 10_000),
@@ -169,9 +173,12 @@ def _prepare_transaction(connection: psycopg.Connection[Any], seconds: float, us
         "max_parallel_workers_per_gather": "0",
         **({"client_connection_check_interval": "2000"} if connection.info.server_version >= _NOTES_LEAVERS else {}),
         **{f"pustaka.{name}": value for name, value in user.items()},
-    }.items():
-        setting = pg.Identifier(*name.split("."))
-        connection.execute(pg.SQL("SET LOCAL {} = {}").format(setting, pg.Literal(value)))
+    }
+    set_local = pg.SQL("SET LOCAL {} = {}")
+    statements = (
+        set_local.format(pg.Identifier(*name.split(".")), pg.Literal(each)) for name, each in settings.items()
+    )
+    connection.execute(pg.SQL("; ").join(statements))
 
 
 def _end(connection: psycopg.Connection[Any]) -> None:
@@ -190,7 +197,8 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
         if stop.is_stopped:
             raise QueryFailed("The query was cancelled.") from exc
         if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
-            raise QueryFailed(f"The query took more than {seconds:g} seconds, or its connection ended.") from exc
+            told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            raise QueryFailed(f"The query {told}, or its connection ended.") from exc
         told = (exc.diag.message_primary or type(exc).__name__)[:_LONGEST_MESSAGE]
         raise QueryFailed(f"PostgreSQL: {told}.") from exc
 
@@ -200,7 +208,7 @@ def _translating_all() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        told = (exc.diag.message_primary or "the connection ended")[:_LONGEST_MESSAGE]
+        told = (exc.diag.message_primary or "the connection ended, or it sends too much")[:_LONGEST_MESSAGE]
         raise SourceUnavailable(f"PostgreSQL: {told}.") from exc
 
 

@@ -13,6 +13,7 @@ import pytest
 from datasources.access import TableAccess
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.mysql import MysqlSource
+from datasources.postgres import PostgresSource
 from datasources.results import QueryLimits
 from datasources.schema import Column, ForeignKey, SchemaLimits
 from datasources.server_address import ServerAddress
@@ -20,6 +21,7 @@ from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from tests.datasources.hostile_mysql import ASKS_FOR_A_FILE, WITHOUT_END, hostile_mysql, make_error
+from tests.datasources.hostile_postgres import LONG_NOTICE, LONG_ROW, MANY_ROWS, hostile_postgres
 from tests.datasources.staff import POSTGRES_ACCESS, SQLITE_ACCESS, USER, make_postgres_database, make_sqlite_file
 from tests.servers.postgres import PostgresServer
 
@@ -138,6 +140,23 @@ def test_a_server_that_greets_byte_by_byte_is_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("datasources.mysql.CONNECT_S", 0.1)
     with hostile_mysql(b"", pause_s=0.02) as port, pytest.raises(SourceUnavailable, match="does not answer"):
         make_mysql_source(port).check(Stop())
+
+
+@pytest.mark.parametrize("flood", [LONG_ROW, MANY_ROWS, LONG_NOTICE], ids=["a row", "rows", "a notice"])
+def test_what_a_postgresql_server_sends_is_bounded(flood: tuple[bytes, bytes]) -> None:
+    with hostile_postgres(flood) as server, pytest.raises(SourceUnavailable, match="sends too much"):
+        make_postgres_source(server.port).check(Stop())
+    assert 20_000_000 < server.sent_bytes < 50_000_000
+
+
+def test_a_postgresql_server_that_sends_much_before_it_is_asked_is_left() -> None:
+    with hostile_postgres(LONG_NOTICE, greets=False) as server, pytest.raises(SourceUnavailable, match="not answer"):
+        make_postgres_source(server.port).check(Stop())
+    assert server.sent_bytes < 20_000_000  # what fits between the two
+
+
+def make_postgres_source(port: int) -> PostgresSource:
+    return PostgresSource(ServerAddress("127.0.0.1", port, "d", "u", "p", "disable"), lambda host, port: host)
 
 
 def make_mysql_source(port: int) -> MysqlSource:
