@@ -39,7 +39,7 @@ from datasources.errors import QueryFailed, QueryRefused
 from datasources.guard import parse_query
 from datasources.linking import FEW_TABLES
 from datasources.questions.planning import plan_question
-from datasources.questions.reading import QuestionRefused
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.results import QueryLimits

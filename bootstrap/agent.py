@@ -94,9 +94,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         stores=stores.telemetry.stores,
     )
     stack.callback(data_sources.close)
-    tools = open_tools(
-        settings, search.serving.retriever, data_sources.ask, data_sources.match_sources, data_sources.read_stamp
-    )
+    tools = open_tools(settings, search.serving.retriever, data_sources)
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     files = open_result_files(settings)
     runner = Runner(

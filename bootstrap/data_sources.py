@@ -12,8 +12,17 @@ from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.tools.data import DataAnswer
-from agents.tools.data_questions import AskedSource, ModelAsker, Vocabularies, ask_by_rules, is_understood, suggest
+from agents.tools.data_port import DataAnswer
+from agents.tools.data_questions import (
+    AskedSource,
+    ModelAsker,
+    Vocabularies,
+    ask_by_rules,
+    is_continued,
+    is_understood,
+    suggest,
+)
+from agents.tools.kept import KeptResult
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from bootstrap.source_opening import open_source
@@ -23,7 +32,7 @@ from datasources.answers.cells import MOST_ROWS
 from datasources.catalog import OpenTable, dump_schema, list_open_tables, load_schema, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
-from datasources.questions.reading import QuestionRefused
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.suggestions import Suggestion
 from datasources.result_columns import make_table
 from datasources.results import QueryLimits, Result
@@ -62,6 +71,7 @@ DIALECTS: dict[SourceType, Dialect] = {
     "upload": "sqlite",
 }
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
+_MOST_EXAMPLES = 3
 _MOST_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
 _MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
@@ -161,7 +171,7 @@ class DataSources:
             NotFound: the tenant has no such data source.
             Conflict: it has several, and none was named; or nothing may be read of it.
             NoQuery: the model says that there is no query for it.
-            QuestionRefused: the rules do not understand it; the text names the word, and questions that work.
+            NotUnderstood: the rules do not understand it; the text names the word, and questions that work.
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
             NotReady, SourceFailed: it cannot be opened.
         """
@@ -182,16 +192,46 @@ class DataSources:
                 )
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
-        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, MOST_ROWS))
-        table = _make_table(asked, question, found.sql, found.result, MOST_ROWS)
+        return await self._ask_by_rules(asked, question)
+
+    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
+        """What its data source says of the rows that *kept* is about, by a query of rules with the same conditions.
+
+        Raises:
+            As `ask`.
+        """
+        asked = await self._run(lambda stop: self._prepare(ctx, kept.source_id))
+        answer = await self._ask_by_rules(asked, question, kept)
+        return replace(answer, earlier=(*kept.earlier, kept.question))
+
+    async def _ask_by_rules(self, asked: AskedSource, question: str, kept: KeptResult | None = None) -> DataAnswer:
+        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, MOST_ROWS, kept=kept))
         return DataAnswer(
-            table,
+            _make_table(asked, question, found.sql, found.result, MOST_ROWS),
             found.result,
             found.understood,
             asked.source_id,
             lines=tuple(found.lines),
             stamp=asked.stamp,
         )
+
+    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
+        """Whether rules understand *question* together with what was asked for *kept*, see `is_continued`."""
+
+        def read(asked: AskedSource, stop: Stop) -> bool:
+            return is_continued(asked, question, kept, self._vocabularies, stop)
+
+        return await self._look_at(ctx, kept.source_id, read, _COMPARED_S) or False
+
+    async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> list[str]:
+        """At most three questions in *language* that rules understand, of this data source; None: of any."""
+
+        def read(asked: AskedSource, stop: Stop) -> list[str]:
+            return [each.question for each in suggest(asked, language, self._vocabularies, stop)]
+
+        if source_name is not None:
+            return await self._look_at(ctx, source_name, read, _COMPARED_S) or []
+        return [each.suggestion.question for each in await self.suggest(ctx, language)][:_MOST_EXAMPLES]
 
     async def read_stamp(self, ctx: Principal, source_id: str) -> str:
         """What changes whenever something else may be read of the data source.
@@ -242,16 +282,21 @@ class DataSources:
             with self._database.reading() as session:
                 return list_open_ids(session, ctx, _MOST_COMPARED)
 
-        async def look(source_id: str) -> T | None:
-            def look_in_thread(stop: Stop) -> T:
-                return read(self._prepare(ctx, source_id), stop)
+        ids = await self._run(list_ids)
+        return await asyncio.gather(*(self._look_at(ctx, each, read, longest_s) for each in ids))
 
-            try:
-                return await asyncio.wait_for(self._run(look_in_thread), longest_s)
-            except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
-                return None
+    async def _look_at(
+        self, ctx: Principal, source_name: str, read: Callable[[AskedSource, Stop], T], longest_s: float
+    ) -> T | None:
+        """What *read* gives of the data source of this name or id; None where it cannot be asked."""
 
-        return await asyncio.gather(*map(look, await self._run(list_ids)))
+        def look(stop: Stop) -> T:
+            return read(self._prepare(ctx, source_name), stop)
+
+        try:
+            return await asyncio.wait_for(self._run(look), longest_s)
+        except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
+            return None
 
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:

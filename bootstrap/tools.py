@@ -6,7 +6,9 @@ from importlib import import_module
 from langchain_core.language_models import BaseChatModel
 
 from agents.tools.chart import make_chart_tool
-from agents.tools.data import AskData, DataAnswer, MatchSources, ReadStamp, make_data_tool
+from agents.tools.data import make_data_tool
+from agents.tools.data_port import DataAnswer, DataAsker
+from agents.tools.kept import KeptResult
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
@@ -18,14 +20,8 @@ from retrieval.search import Retriever
 from utils.processes import StartError
 
 
-def open_tools(
-    settings: Settings,
-    retriever: Callable[[], Retriever],
-    ask_data: AskData,
-    match_sources: MatchSources,
-    read_stamp: ReadStamp,
-) -> ToolRegistry:
-    """All of them; *retriever* gives what searches the index that serves now, *ask_data* asks data sources.
+def open_tools(settings: Settings, retriever: Callable[[], Retriever], asker: DataAsker) -> ToolRegistry:
+    """All of them; *retriever* gives what searches the index that serves now, *asker* asks data sources.
 
     Raises:
         StartError: a module of TOOL_MODULES, or what is kept of an MCP server, cannot be used; it says which, and why.
@@ -33,8 +29,8 @@ def open_tools(
     try:
         own = [
             make_search_tool(retriever),
-            make_data_tool(ask_data, match_sources, read_stamp),
-            make_chart_tool(ask_data, match_sources, read_stamp),
+            make_data_tool(asker),
+            make_chart_tool(asker),
         ]
         return ToolRegistry([*own, *_load_modules(settings.tool_modules), *make_mcp_tools(settings)])
     except UnusableTool as exc:
@@ -51,18 +47,31 @@ def list_tools(settings: Settings) -> ToolRegistry:
     def refuse() -> Retriever:
         raise RuntimeError("nothing is searched here")
 
-    async def refuse_to_ask(
-        ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None
+    return open_tools(settings, refuse, _NoSources())
+
+
+class _NoSources:
+    """Data sources that are asked nothing."""
+
+    async def ask(
+        self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
     ) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
-    async def match_none(ctx: Principal, question: str) -> list[dict[str, str]]:
-        return []
-
-    async def refuse_stamp(ctx: Principal, source_name: str) -> str:
+    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
-    return open_tools(settings, refuse, refuse_to_ask, match_none, refuse_stamp)
+    async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
+        return []
+
+    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
+        return False
+
+    async def read_stamp(self, ctx: Principal, source_id: str) -> str:
+        raise RuntimeError("nothing is asked here")
+
+    async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> list[str]:
+        return []
 
 
 def tool_limits(settings: Settings) -> ToolLimits:

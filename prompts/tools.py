@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from prompts.rag import escape_delimiters
 
@@ -33,17 +33,26 @@ _WHICH_SOURCE = {
 _TEXTS = {"failed": _FAILED, "unknown": _UNKNOWN, "rejected": _REJECTED}
 
 
-def tell_outcomes(language: str, outcomes: Iterable[tuple[str, str, str]]) -> str:
-    """What a person is told of calls that did not work; a line for each.
+class Outcome(NamedTuple):
+    """Of a call of the tool *name*; *reason*: what the tool itself said, "" for nothing, and whether that says all."""
 
-    An outcome is a status, the name of the tool, and the reason that the tool itself gave, "" for none.
-    """
-    return "\n".join(dict.fromkeys(_tell(language, *outcome) for outcome in outcomes if outcome[0] in _TEXTS))
+    status: str
+    name: str
+    reason: str = ""
+    says_all: bool = False
 
 
-def _tell(language: str, status: str, name: str, reason: str) -> str:
-    said = _TEXTS[status].get(language, _TEXTS[status]["en"]).format(name)
-    return f"{said.removesuffix('.')}: {reason}" if reason else said
+def tell_outcomes(language: str, outcomes: Iterable[Outcome]) -> str:
+    """What a person is told of calls that did not work; a line for each."""
+    return "\n".join(dict.fromkeys(_tell(language, each) for each in outcomes if each.status in _TEXTS))
+
+
+def _tell(language: str, outcome: Outcome) -> str:
+    if outcome.says_all:
+        return outcome.reason
+    texts = _TEXTS[outcome.status]
+    said = texts.get(language, texts["en"]).format(outcome.name)
+    return f"{said.removesuffix('.')}: {outcome.reason}" if outcome.reason else said
 
 
 def which_data_source(language: str) -> str:

@@ -19,7 +19,7 @@ from agents.tools.state import describe_calls, find_search, list_unsuccessful
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from prompts.small_talk import names_heading
-from prompts.tools import tell_outcomes
+from prompts.tools import Outcome, tell_outcomes
 from providers.answer_limits import LONGEST_ANSWER
 from providers.chat.extractive import standalone_question
 from providers.chat.quote_requests import Rest, quote_request
@@ -120,7 +120,7 @@ class _Output:
     run: AgentContext
     language: str
     is_uncertain: bool
-    unsuccessful: Sequence[tuple[str, str, str]] = ()  # calls of tools that did not work, see `list_unsuccessful`
+    unsuccessful: Sequence[Outcome] = ()  # calls of tools that did not work, see `list_unsuccessful`
     is_named: bool = False  # the question names the heading of its answer
     _quoted_in: str = ""
     _has_begun: bool = False
@@ -221,7 +221,7 @@ def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[Bas
         return quote_request(query, passages, rest)
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
-    unsuccessful = [name for _, name, _ in list_unsuccessful(state.get("tool_state"))]
+    unsuccessful = [each.name for each in list_unsuccessful(state.get("tool_state"))]
     system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful))
     return [system, *list_said(state["messages"])]
 

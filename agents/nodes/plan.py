@@ -12,7 +12,7 @@ from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.data import OF_LAST_RESULT
 from agents.tools.kept import load_kept
-from agents.tools.kept_questions import read_kept_question
+from agents.tools.kept_questions import continue_kept, read_kept_question
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.same_question import leave_out_repeated, reuse_result
 from agents.tools.source_call import make_source_call
@@ -68,7 +68,7 @@ def _conclude(decision: Decision, tool_state: ToolState, *, searches: bool) -> C
         return Command(goto="clarify", update={**update, "choices": list(decision.choices)})
     if hits and verdict.is_near:
         return Command(goto="answer", update=update)
-    if _is_over(tool_state) or not searches:
+    if _is_over(tool_state) or not searches or decision.kind == "refuse":
         return Command(goto="refuse", update=update)
     return Command(goto="retrieve", update={"tool_state": tool_state})
 
@@ -103,21 +103,28 @@ async def _ask(
             note = _describe_kept(state, turn, tool_state)
             decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults, note=note)
             is_left = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
-            return _ask_source(state, turn) if is_left else decision
+            return await _ask_source(state, turn) if is_left else decision
         except ProviderError:
             pass  # then as where there is no language model
     if tool_state["calls"]:
-        return Decision("answer")
-    return _ask_source(state, turn) if turn.data_source_id else await decide_by_rules(state, run, turn)
+        return Decision("refuse" if _is_of_last_result(tool_state) else "answer")
+    return await _ask_source(state, turn) if turn.data_source_id else await decide_by_rules(state, run, turn)
 
 
-def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
+def _is_of_last_result(tool_state: ToolState) -> bool:
+    """Whether all that was asked is about the last result of a query, of which documents do not tell."""
+    return all(each["arguments"].get(OF_LAST_RESULT) for each in tool_state["calls"])
+
+
+async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     """To put the newest question to the data source of the turn."""
     *history, newest = spoken(state["messages"])
     names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
     asked = None
     if kept and kept.source_id == turn.data_source_id:
-        asked = read_kept_question(newest.text, kept, names)
+        asked = read_kept_question(newest.text, kept, names) or await continue_kept(
+            newest.text, kept, turn.offered, turn.principal
+        )
     asked = asked or make_source_call(newest.text, find_previous(history), names)
     return Decision("calls", [asked]) if asked else Decision("answer")
 

@@ -9,7 +9,7 @@ from agents.messages import spoken
 from agents.nodes.clarify import find_choice
 from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
-from agents.tools.kept_questions import read_kept_question, restrict_to_kept
+from agents.tools.kept_questions import continue_kept, read_bare_chart, read_kept_question, restrict_to_kept
 from agents.tools.planner import AskedCall, Decision
 from agents.tools.question_parts import asks_something, split_parts
 from agents.tools.registry import SEARCH_DOCUMENTS
@@ -26,8 +26,8 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     *history, newest = spoken(state["messages"])
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    kept = load_kept(state.get("kept_result"))
-    if kept and (call := read_kept_question(newest.text, kept, [each.name for each in tools])):
+    kept, names = load_kept(state.get("kept_result")), [each.name for each in tools]
+    if kept and (call := read_kept_question(newest.text, kept, names)):
         return Decision("calls", [call])
     asked, choice = find_choice(state["messages"]) or (newest.text, "")
     read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)
@@ -37,6 +37,9 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         return Decision("clarify", choices=exc.choices)
     if calls:
         return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call for call in calls])
+    continued = await continue_kept(newest.text, kept, tools, turn.principal) if kept else None
+    if call := continued or read_bare_chart(newest.text, names):
+        return Decision("calls", [call])
     question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters)
     found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)

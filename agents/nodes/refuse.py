@@ -52,9 +52,7 @@ async def refusal(
         said = still_being_read(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     text = tell_outcomes(language, unsuccessful)
-    if not any(
-        status == "rejected" or reason for status, _, reason in unsuccessful
-    ):  # else that is all there is to say
+    if not any(each.status == "rejected" or each.reason for each in unsuccessful):  # else that is all there is to say
         text += ("\n\n" if text else "") + said + where_to_look(language, headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _NO_TIME = "It did not answer in time."
 _BROKEN = "It failed."
-_LONGEST_REASON = 300  # characters
+_LONGEST_REASON = 600  # characters
 
 
 async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["plan", "tools"]]:
@@ -86,6 +86,7 @@ async def _make(call: CallRecord, turn: TurnTools, kept: KeptResult | None) -> T
     except ToolFailed as exc:
         call["status"], call["error"] = "failed", str(exc)
         call["reason"] = " ".join(str(exc).split())[:_LONGEST_REASON]
+        call["says_all"] = exc.says_all
     except TimeoutError:
         call["status"], call["error"] = "unknown" if has_effects else "failed", _NO_TIME
     except Exception as exc:  # a tool is others' code: the turn goes on whatever it raises

@@ -8,9 +8,6 @@ from agents.tools.data import (
     ASK_PROPERTIES,
     OF_LAST_RESULT,
     TIMEOUT_S,
-    AskData,
-    MatchSources,
-    ReadStamp,
     ask_for,
     describe_answer,
     describe_kept,
@@ -19,6 +16,7 @@ from agents.tools.data import (
     show_answer,
     show_kept,
 )
+from agents.tools.data_port import DataAsker
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -28,6 +26,7 @@ from datasources.charts.grammar import AGGREGATES, LONGEST_NAME, LONGEST_TITLE, 
 from datasources.charts.spec import DrawnChart, make_spec
 from datasources.charts.words import ChartWords, read_chart_words
 from datasources.questions.followups import Followup
+from datasources.questions.refusals import tell_refusal
 from datasources.questions.words import detect_question_language
 from datasources.results import Result
 
@@ -50,7 +49,7 @@ _PARAMETERS = {
 }
 
 
-def make_chart_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadStamp) -> Tool:
+def make_chart_tool(asker: DataAsker) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
@@ -58,20 +57,21 @@ def make_chart_tool(ask: AskData, match_sources: MatchSources, read_stamp: ReadS
         words = read_chart_words(said["question"])
         question = _find_question(call, words)
         wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
-        loaded = await _load(call, ask, read_stamp, question)
+        loaded = await _load(call, asker, question)
         lines = list(loaded.lines)
         try:
             drawn = _draw(loaded.result, wanted, question)
         except ChartRefused as exc:
             if _COLUMNS.intersection(said):
                 raise ToolFailed(str(exc)) from exc
-            return ToolResult("\n".join([*lines, str(exc)]), **loaded.told)
+            why = tell_refusal(exc.reason, detect_question_language(question)) if exc.reason else str(exc)
+            return ToolResult("\n".join([*lines, why]), **loaded.told)
         lines.append(tell_chart(detect_question_language(question)))
         return ToolResult("\n".join(lines), chart={"alt": drawn.alt, "spec": drawn.spec}, **loaded.told)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         arguments = read_chart_arguments(question, previous)
-        return await pick_source(match_sources, principal, arguments) if arguments and arguments["question"] else None
+        return await pick_source(asker, principal, arguments) if arguments and arguments["question"] else None
 
     return Tool(
         DRAW_CHART,
@@ -117,15 +117,15 @@ class _Drawn:
     told: dict[str, Any]
 
 
-async def _load(call: ToolCall, ask: AskData, read_stamp: ReadStamp, question: str) -> _Drawn:
+async def _load(call: ToolCall, asker: DataAsker, question: str) -> _Drawn:
     """The last result, where *call* is of that, else what a query gives."""
     if call.arguments.get(OF_LAST_RESULT):
-        kept = await get_kept(call, read_stamp)
+        kept = await get_kept(call, asker, "draw")
         if call.chat is not None:
             return _Drawn(kept.result, describe_kept(kept, call.head_rows), show_kept(kept))
         all_rows, language = Followup(tuple(range(len(kept.table.rows)))), detect_question_language(question)
         return _Drawn(kept.result, tell_followup(all_rows, kept.table, language), show_kept(kept))
-    answer = await ask_for(call, ask, question)
+    answer = await ask_for(call, asker, question)
     return _Drawn(answer.result, describe_answer(answer), show_answer(answer, question))
 
 

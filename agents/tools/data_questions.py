@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
+from agents.tools.kept import KeptResult
 from agents.tools.sql_writer import WrittenQuery, write_query
 from agents.tools.table_vectors import TableVectors
 from datasources.access import Access, Attributes
@@ -16,8 +18,12 @@ from datasources.answers.telling import Asked, tell_answer
 from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
-from datasources.questions.planning import plan_question
-from datasources.questions.reading import QuestionRefused, read_question
+from datasources.questions.continuing import begins_anew, may_continue
+from datasources.questions.draft import Draft
+from datasources.questions.followup_parts import points_back
+from datasources.questions.planning import plan_followup, plan_question
+from datasources.questions.reading import read_question
+from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples
 from datasources.questions.suggestions import KnownSuggestions, Suggestion, suggest_questions
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
@@ -34,6 +40,7 @@ from utils.validity import today
 
 T = TypeVar("T")
 _MOST_KEPT, _KEPT_S = 100, 60.0
+_MOST_CONTINUED = 5  # questions of which each goes on about the one before
 _NAMING = ("value", "number", "period")
 
 
@@ -168,23 +175,60 @@ class RuleAnswer:
 
 
 def ask_by_rules(
-    asked: AskedSource, question: str, vocabularies: Vocabularies, most_rows: int, stop: Stop
+    asked: AskedSource,
+    question: str,
+    vocabularies: Vocabularies,
+    most_rows: int,
+    stop: Stop,
+    *,
+    kept: KeptResult | None = None,
 ) -> RuleAnswer:
     """Make a query of *question* by rules, run it, and tell what it gives; of rows the first *most_rows*.
 
+    *kept*: the result that it goes on about; None: it stands alone.
+
     Raises:
-        QuestionRefused: they do not understand it; the text names the word, and questions that work.
+        NotUnderstood: they do not understand it; the text names the word, and questions that work.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
     vocabulary = vocabularies.load(asked, stop)
+    language = detect_question_language(question, kept.question if kept else "")
     try:
-        draft = plan_question(question, vocabulary, today())
+        draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        examples = " ".join(each.question for each in suggest_questions(vocabulary, today()))
-        raise QuestionRefused(f"{exc} Questions that work: {examples}" if examples else str(exc)) from exc
-    language = detect_question_language(question)
+        examples = suggest_questions(vocabulary, today(), language, asked.examples.get(language, ()))
+        why = add_examples(exc.tell(language), [each.question for each in examples], language)
+        raise NotUnderstood(why) from exc
     understood, shown = describe_draft(draft, language), draft.show_reasons()
     sql = shown.write_sql()
     result = asked.run(sql, stop)
-    told = tell_answer(Asked(question, language, understood, draft, shown, result, asked.name), most_rows)
+    repeated = question if kept is None or begins_anew(question) else ""
+    told = tell_answer(Asked(repeated, language, understood, draft, shown, result, asked.name), most_rows)
     return RuleAnswer(sql, understood, result, told)
+
+
+def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:
+    """Whether rules understand *question* together with what was asked for *kept*, and not by itself.
+
+    Raises:
+        QuestionRefused: they do not understand it at all.
+        QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+    """
+    vocabulary = vocabularies.load(asked, stop)
+    with suppress(QuestionRefused):
+        if not points_back(question) and is_understood(asked, question, vocabularies, stop):
+            return False
+    _plan_kept(kept, question, vocabulary)
+    return may_continue(question)
+
+
+def _plan_kept(kept: KeptResult, question: str, vocabulary: Vocabulary) -> Draft:
+    """The query for *question*, which goes on about the rows of *kept*."""
+    first, *more = *kept.earlier, kept.question
+    if len(more) >= _MOST_CONTINUED:
+        raise QuestionRefused("asked")
+    draft, before = plan_question(first, vocabulary, today()), first
+    for each in (*more, question):
+        draft = plan_followup(each, draft, vocabulary, today(), detect_question_language(each, before))
+        before = each
+    return draft

@@ -16,7 +16,8 @@ _MOST_ROWS, _MOST_BYTES = 200, 64_000
 class KeptResult:
     """`table` has the rows that are kept, `question` is what they answered, and `understood` what rules made of that.
 
-    `stamp` is that of the data source, another one whenever something else may be read of it.
+    `stamp` is that of the data source, another one whenever something else may be read of it. `earlier`: the questions
+    that `question` goes on from, where it does not stand alone.
     """
 
     question: str
@@ -24,6 +25,7 @@ class KeptResult:
     source_id: str
     stamp: str
     understood: str = ""
+    earlier: tuple[str, ...] = ()
 
     @property
     def result(self) -> Result:
@@ -33,13 +35,16 @@ class KeptResult:
 
     def dump(self) -> dict[str, Any]:
         """It as JSON has it."""
-        plain = {name: getattr(self, name) for name in ("question", "source_id", "stamp", "understood")}
+        plain = {name: getattr(self, name) for name in ("question", "source_id", "stamp", "understood", "earlier")}
         return {**plain, "table": dump_table(self.table)}
 
 
 def load_kept(dumped: Mapping[str, Any] | None) -> KeptResult | None:
     """What `KeptResult.dump` has made this of; None of nothing."""
-    return KeptResult(**{**dumped, "table": load_table(dumped["table"])}) if dumped else None
+    if not dumped:
+        return None
+    earlier = tuple(dumped.get("earlier", ()))
+    return KeptResult(**{**dumped, "table": load_table(dumped["table"]), "earlier": earlier})
 
 
 def keep_rows(kept: KeptResult, rows: Sequence[Sequence[Cell]]) -> KeptResult | None:

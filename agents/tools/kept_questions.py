@@ -1,14 +1,17 @@
 """Questions that go on about the last result of a query, as rules read them where there is no language model."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from agents.tools.chart import DRAW_CHART
 from agents.tools.data import OF_LAST_RESULT, QUERY_DATA
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall
+from agents.tools.tool import Tool
+from auth.principal import Principal
 from datasources.charts.words import read_chart_words
-from datasources.questions.followups import points_back, read_followup
+from datasources.questions.followup_parts import points_back
+from datasources.questions.followups import read_followup
 
 _LONGEST = 300  # characters
 
@@ -26,6 +29,23 @@ def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -
     if QUERY_DATA not in tools or read_followup(question, kept.table, kept.question) is None:
         return None
     return AskedCall(QUERY_DATA, {"question": question, OF_LAST_RESULT: True})
+
+
+def read_bare_chart(question: str, tools: Container[str]) -> AskedCall | None:
+    """The call for a chart of nothing but the last result, also where there is none; None for any other question."""
+    words = read_chart_words(question) if len(question) <= _LONGEST and DRAW_CHART in tools else None
+    return AskedCall(DRAW_CHART, {"question": question, OF_LAST_RESULT: True}) if words and not words.question else None
+
+
+async def continue_kept(
+    question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal
+) -> AskedCall | None:
+    """The call of the first of *tools* for which *question* goes on about *kept*; None where it does for none."""
+    for tool in tools:
+        arguments = await tool.read_followup(principal, question, kept) if tool.read_followup else None
+        if arguments is not None:
+            return AskedCall(tool.name, arguments)
+    return None
 
 
 def restrict_to_kept(call: AskedCall, question: str) -> AskedCall:

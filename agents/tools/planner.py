@@ -20,7 +20,7 @@ from utils.strict_json import read_storable
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["calls", "documents", "talk", "answer", "clarify"]
+Kind = Literal["calls", "documents", "talk", "answer", "clarify", "refuse"]
 _KINDS: Mapping[str, Kind] = {DOCUMENTS: "documents", TALK: "talk", ANSWER: "answer"}
 _MOST_SHOWN = 4_000  # characters of a passage's text that was found, for a decision
 _NO_NATIVE = "The chat model %s refuses calls of tools: it is asked for decisions in JSON from now on"
@@ -36,8 +36,8 @@ class AskedCall:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is done next: `calls`; the `documents` are searched; it is small `talk`; there is enough to `answer`; or the
-    person has to choose one of `choices`."""
+    """What is done next: `calls`; the `documents` are searched; it is small `talk`; there is enough to `answer`; the
+    person has to choose one of `choices`; or only documents are left, which do not tell of it: `refuse`."""
 
     kind: Kind
     calls: Sequence[AskedCall] = ()

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from agents.tools.chart import DRAW_CHART, read_chart_arguments
 from agents.tools.data import LONGEST_QUESTION, QUERY_DATA
+from agents.tools.kept_questions import read_bare_chart
 from agents.tools.planner import AskedCall
 
 
@@ -12,6 +13,8 @@ def make_source_call(question: str, previous: str, offered: Collection[str]) -> 
 
     Words for a chart alone draw what *previous*, the question before, asked for.
     """
+    if bare := read_bare_chart(question, offered) if not previous else None:
+        return bare
     drawn = read_chart_arguments(question, previous)
     if drawn is not None and DRAW_CHART in offered:
         return AskedCall(DRAW_CHART, {**drawn, "question": (drawn["question"] or question)[:LONGEST_QUESTION]})

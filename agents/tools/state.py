@@ -8,6 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from agents.tools.registry import SEARCH_DOCUMENTS
 from agents.tools.tool import ToolResult, write_arguments
+from prompts.tools import Outcome
 from retrieval.answerability import Verdict
 from utils.language import detect_language
 from utils.passages import TOOL_PREFIX, Hit, Passage
@@ -27,6 +28,7 @@ class CallRecord(TypedDict):
     text: str
     error: str
     reason: NotRequired[str]  # of its failure, as the tool gave it for people
+    says_all: NotRequired[bool]  # see `ToolFailed`
     table: NotRequired[dict[str, Any]]  # what a query gave
     chart: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]  # its result, as the API shows it
@@ -150,12 +152,12 @@ def summarize_queries(state: ToolState | None) -> dict[str, Any]:
     return {"data": calls[-1]["data"], "queries": {"attempt_count": attempts, "duration_ms": ms}, **file}
 
 
-def list_unsuccessful(state: ToolState | None) -> list[tuple[str, str, str]]:
-    """The calls that did not work and were not made good by another: status, tool, and the reason it gave, if any."""
+def list_unsuccessful(state: ToolState | None) -> list[Outcome]:
+    """The calls that did not work and were not made good by another."""
     calls: Sequence[CallRecord] = state["calls"] if state else ()
     worked = {call["name"] for call in calls if call["status"] == "done"}
     return [
-        (call["status"], call["name"], call.get("reason", ""))
+        Outcome(call["status"], call["name"], call.get("reason", ""), call.get("says_all", False))
         for call in calls
         if call["status"] in ("rejected", "unknown") or (call["status"] == "failed" and call["name"] not in worked)
     ]

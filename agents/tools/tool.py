@@ -27,7 +27,14 @@ class UnusableTool(Exception):
 
 
 class ToolFailed(Exception):
-    """A call did not work; the message is for the model and for whoever asked: short, and without secrets."""
+    """A call did not work; the message is for the model and for whoever asked: short, and without secrets.
+
+    *says_all*: it is in the language of the question, and answers it by itself, without the name of the tool.
+    """
+
+    def __init__(self, message: str, *, says_all: bool = False) -> None:
+        super().__init__(message)
+        self.says_all = says_all
 
 
 class AsksBack(Exception):
@@ -95,6 +102,7 @@ class Tool:
         read_question: the arguments for a question that it understands as a whole, None for any other; it is also given
             the question before, "" without one. Where there is no language model, it is asked before the documents are
             searched. Raises `AsksBack` where the person has to choose.
+        read_followup: the same for a question that goes on about the last result of a query.
     """
 
     name: str
@@ -106,6 +114,9 @@ class Tool:
     timeout_s: float = 20.0
     most_characters: int = 20_000
     read_question: Callable[[Principal, str, str], Awaitable[Mapping[str, Any] | None]] | None = field(
+        default=None, repr=False
+    )
+    read_followup: Callable[[Principal, str, KeptResult], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )
 

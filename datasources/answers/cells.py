@@ -1,9 +1,10 @@
 """The cells of a result as an answer shows them, alone and in a table."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from datasources.answers.describing import describe_term
+from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft, Term
 from datasources.questions.words import read_name
 from utils.formats import format_cell
@@ -13,12 +14,6 @@ MOST_ROWS = 30  # of a table in an answer
 _LONGEST_CELL, _LONGEST_TABLE = 80, 2_400  # characters
 _MARKS = re.compile(r"[\[\]<>`*|\\]")  # a cell is data: it makes no mark, link or cell of its own
 _NUMBERING = frozenset(("id", "year", "ano", "tahun", "code", "codigo", "kode", "zip", "phone", "telefono", "telepon"))
-_UNITS: Mapping[str, Mapping[str, str]] = {
-    "seconds": {"en": "seconds", "es": "segundos", "id": "detik"},
-    "minutes": {"en": "minutes", "es": "minutos", "id": "menit"},
-    "hours": {"en": "hours", "es": "horas", "id": "jam"},
-    "days": {"en": "days", "es": "días", "id": "hari"},
-}
 
 
 def write_cell(cell: Cell, term: Term, language: str) -> str:
@@ -35,8 +30,8 @@ def write_amount(cell: Cell, term: Term, language: str) -> str:
     written = write_cell(cell, term, language)
     if term.column is None or term.function.startswith("COUNT") or isinstance(cell, str | None):
         return written
-    unit = _UNITS.get((read_name(term.column.column) or [""])[-1])
-    return f"{written} {unit.get(language, unit['en'])}" if unit else written
+    unit = get_sentences("units", language).get((read_name(term.column.column) or [""])[-1])
+    return f"{written} {unit}" if unit else written
 
 
 def write_row(row: Sequence[Cell], terms: Sequence[Term], language: str) -> str:

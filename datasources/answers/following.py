@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from datasources.answers.cells import MOST_ROWS, write_amount, write_row, write_table
 from datasources.answers.describing import capitalize, describe_term
+from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft, Term, read_term
 from datasources.questions.followups import Followup
 from datasources.questions.vocabulary import ColumnName
@@ -11,47 +12,17 @@ from utils.formats import format_number
 from utils.query_tables import QueryTable
 
 _MOST_NAMED = 3
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "SUM": "The sum of {} over these {} rows is {}.", "AVG": "The mean of {} over these {} rows is {}.",
-        "MAX": "The largest {} of these {} rows is {}.", "MIN": "The smallest {} of these {} rows is {}.",
-        "earliest": "Earliest {}: {}.", "latest": "Latest {}: {}.", "most": "Largest {}: {}.",
-        "least": "Smallest {}: {}.", "COUNT": "There are {}.", "rows": "{} of them:", "all": "The {} rows:",
-        "note": "Worked out from the result before, without a new query (data source {}).",
-    },
-    "es": {
-        "SUM": "La suma de {} en estas {} filas es {}.", "AVG": "La media de {} en estas {} filas es {}.",
-        "MAX": "El mayor valor de {} en estas {} filas es {}.", "MIN": "El menor valor de {} en estas {} filas es {}.",
-        "earliest": "{} más temprano: {}.", "latest": "{} más tarde: {}.", "most": "Mayor {}: {}.",
-        "least": "Menor {}: {}.", "COUNT": "Hay {}.", "rows": "{} de ellas:", "all": "Las {} filas:",
-        "note": "Calculado con el resultado anterior, sin una consulta nueva (fuente de datos {}).",
-    },
-    "id": {
-        "SUM": "Jumlah {} dari {} baris ini adalah {}.", "AVG": "Rata-rata {} dari {} baris ini adalah {}.",
-        "MAX": "Nilai {} terbesar dari {} baris ini: {}.", "MIN": "Nilai {} terkecil dari {} baris ini: {}.",
-        "earliest": "{} paling awal: {}.", "latest": "{} paling akhir: {}.", "most": "{} terbesar: {}.",
-        "least": "{} terkecil: {}.", "COUNT": "Ada {}.", "rows": "{} di antaranya:", "all": "{} baris:",
-        "note": "Dihitung dari hasil sebelumnya, tanpa kueri baru (sumber data {}).",
-    },
-}  # fmt: skip
-
-
-_CHART = {
-    "en": "A chart of this is shown with the answer.",
-    "es": "Con la respuesta se muestra un gráfico de esto.",
-    "id": "Grafiknya ditampilkan bersama jawaban ini.",
-}
 
 
 def tell_chart(language: str) -> str:
     """That a chart is shown."""
-    return _CHART.get(language, _CHART["en"])
+    return get_sentences("followup", language)["chart"]
 
 
 def tell_followup(asked: Followup, table: QueryTable, language: str, *, most_rows: int = MOST_ROWS) -> list[str]:
     """The lines of the answer: a sentence, of several rows a table of the first *most_rows*, and where it comes
     from."""
-    words = _WORDS.get(language, _WORDS["en"])
+    words = get_sentences("followup", language)
     return [*_tell(asked, table, language, words, most_rows), words["note"].format(table.source_name)]
 
 
@@ -65,6 +36,8 @@ def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str,
         name = describe_term(terms[asked.column], shape, language)
         return [words[asked.function].format(name, format_number(asked.over, language), value)]
     rows = [table.rows[at] for at in asked.rows]
+    if not rows:
+        return [words["none"]]
     if len(rows) <= _MOST_NAMED and (len(rows) == 1 or asked.end):
         named = ", ".join(write_row(row, terms, language) for row in rows)
         if asked.end is None or asked.column is None:

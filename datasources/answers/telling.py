@@ -6,37 +6,13 @@ from operator import itemgetter
 
 from datasources.answers.cells import write_amount, write_cell, write_row, write_table
 from datasources.answers.describing import capitalize
-from datasources.answers.phrases import PHRASES, Kind, Phrase, is_statement, read_plainly
+from datasources.answers.phrases import Kind, Phrase, get_phrases, is_statement, read_plainly
+from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft
 from datasources.results import Result
 from utils.formats import format_number
 
 _MOST_NAMED = 3
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "nothing": "Nothing was found.", "first": "These are the first {} of {} rows.",
-        "first of more": "These are the first {} rows; there are more.",
-        "note": "Understood by rules: {} (data source {}, without a language model).",
-        "sum": "{} in all, most for {} ({}), fewest for {} ({})",
-        "range": "highest for {} ({}), lowest for {} ({})", "same": "{} for each of {}", "unknown": "unknown",
-    },
-    "es": {
-        "nothing": "No se encontró nada.", "first": "Estas son las primeras {} de {} filas.",
-        "first of more": "Estas son las primeras {} filas; hay más.",
-        "note": "Entendido por reglas: {} (fuente de datos {}, sin modelo de lenguaje).",
-        "sum": "{} en total, la cifra más alta es de {} ({}), la más baja de {} ({})",
-        "range": "el valor más alto es de {} ({}), el más bajo de {} ({})", "same": "{} para cada uno de {}",
-        "unknown": "desconocido",
-    },
-    "id": {
-        "nothing": "Tidak ditemukan apa pun.", "first": "Ini {} baris pertama dari {}.",
-        "first of more": "Ini {} baris pertama; masih ada yang lain.",
-        "note": "Dipahami dengan aturan: {} (sumber data {}, tanpa model bahasa).",
-        "sum": "{} seluruhnya, terbanyak untuk {} ({}), tersedikit untuk {} ({})",
-        "range": "tertinggi untuk {} ({}), terendah untuk {} ({})", "same": "{} untuk masing-masing dari {}",
-        "unknown": "tidak diketahui",
-    },
-}  # fmt: skip
 _BE_ONE = {"are": "is", "were": "was", "have": "has"}
 
 
@@ -55,7 +31,7 @@ class Asked:
 
 def tell_answer(asked: Asked, most_rows: int) -> list[str]:
     """The lines of the answer: a sentence, then of several rows a table of the first *most_rows*, then a note."""
-    words, count = _get_words(asked.language), len(asked.result.rows)
+    words, count = get_sentences("answer", asked.language), len(asked.result.rows)
     lines = [_write_sentence(asked)]
     if count > 1:
         table, shown = write_table(asked.run, asked.result.rows[:most_rows], asked.language)
@@ -67,17 +43,17 @@ def tell_answer(asked: Asked, most_rows: int) -> list[str]:
     return [*lines, words["note"].format(asked.understood, asked.source_name)]
 
 
-def _get_words(language: str) -> Mapping[str, str]:
-    return _WORDS.get(language, _WORDS["en"])
-
-
 def _write_sentence(asked: Asked) -> str:
     draft, rows = asked.draft, asked.result.rows
     is_empty = not rows or (not draft.group and any(each.function for each in draft.select) and rows[0][-1] is None)
     if draft.group and draft.select and draft.limit is None:
-        return _say(asked, "groups", {"summary": _sum_up(asked)}) if rows else _get_words(asked.language)["nothing"]
+        return (
+            _say(asked, "groups", {"summary": _sum_up(asked)})
+            if rows
+            else get_sentences("answer", asked.language)["nothing"]
+        )
     if (draft.order and draft.limit) or draft.extreme:
-        return _name(asked) if rows else _get_words(asked.language)["nothing"]
+        return _name(asked) if rows else get_sentences("answer", asked.language)["nothing"]
     if is_empty:
         return _say_none(asked, "rows")
     if any(each.function.startswith("COUNT") for each in draft.select):
@@ -119,7 +95,7 @@ def _say_one(asked: Asked) -> str:
 
 def _sum_up(asked: Asked) -> str:
     """The largest and the smallest of the groups, and of numbers of rows all together."""
-    words, draft, language = _get_words(asked.language), asked.draft, asked.language
+    words, draft, language = get_sentences("answer", asked.language), asked.draft, asked.language
     known = [(row, float(row[-1])) for row in asked.result.rows if isinstance(row[-1], int | float)]
     if not known:
         return words["unknown"]
@@ -155,7 +131,7 @@ def _say(asked: Asked, kind: Kind, of_result: Mapping[str, str], count: int = 2)
 
 def _say_none(asked: Asked, kind: Kind) -> str:
     found = _find_phrase(asked, kind)
-    nothing = _get_words(asked.language)["nothing"]
+    nothing = get_sentences("answer", asked.language)["nothing"]
     return found[0].none.format(**found[1]) if found and found[0].none else nothing
 
 
@@ -174,7 +150,7 @@ def _say_one_thing(phrase: Phrase, own: Mapping[str, str], language: str) -> str
 def _find_phrase(asked: Asked, kind: Kind) -> tuple[Phrase, dict[str, str]] | None:
     """The first that the question has the form of, and its own words in it."""
     bare = read_plainly(asked.question)
-    for phrase in PHRASES.get(asked.language, PHRASES["en"])[kind] if bare else ():
+    for phrase in get_phrases(kind, asked.language) if bare else ():
         if found := phrase.asked.fullmatch(bare):
             own = {name: text or "" for name, text in found.groupdict().items()}
             what = own.get("what", "")

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from datasources.charts.columns import ChartColumn, read_columns
 from datasources.charts.grammar import Chart, ChartRefused, Mark
+from datasources.questions.refusals import tell_refusal
 from datasources.results import Result
 
 _FEWEST_ROWS, _MOST_COLOURS = 2, 12
-_NO_FIGURE = "There is no chart of this: the result has no column of figures. Ask for a number for each of something."
-_ONE_FIGURE = "There is no chart of one figure alone. Ask for it for each of something, such as each month or type."
 
 
 def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -> Chart:
@@ -24,9 +23,9 @@ def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -
     times = [each for each in columns if each.kind == "time"]
     categories = [each for each in columns if each.kind == "category"]
     if not numbers:
-        raise ChartRefused(_NO_FIGURE)
+        raise _refuse("no figure")
     if len(result.rows) < _FEWEST_ROWS:
-        raise ChartRefused(_ONE_FIGURE)
+        raise _refuse("one figure")
     if (not times and not categories) or (mark == "point" and len(numbers) > 1):
         return _choose_points(numbers, categories, title)
     x = (times or categories)[0]
@@ -42,9 +41,13 @@ def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -
 
 def _choose_points(numbers: Sequence[ChartColumn], categories: Sequence[ChartColumn], title: str) -> Chart:
     if len(numbers) == 1:
-        raise ChartRefused(_ONE_FIGURE)
+        raise _refuse("one figure")
     colour = next((each.name for each in categories if each.distinct <= _MOST_COLOURS), None)
     return Chart(mark="point", x=numbers[0].name, y=numbers[1].name, colour=colour, title=title)
+
+
+def _refuse(reason: str) -> ChartRefused:
+    return ChartRefused(tell_refusal(reason, "en"), reason)
 
 
 def _repeats(x: ChartColumn, others: Sequence[ChartColumn]) -> bool:

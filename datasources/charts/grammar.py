@@ -28,4 +28,9 @@ class Chart(BaseModel):
 
 
 class ChartRefused(Exception):
-    """There is no such chart of this result; the text says why, and what to do."""
+    """There is no such chart of this result; the text says why, and what to do. *reason*: as in `QuestionRefused`, ""
+    where only a language model asks so."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason

@@ -10,6 +10,7 @@ from typing import Any
 
 from datasources.charts.columns import ChartColumn, read_columns
 from datasources.charts.grammar import Chart, ChartRefused
+from datasources.charts.words import TABLES
 from datasources.results import Result
 from utils.query_tables import Cell
 
@@ -18,16 +19,8 @@ MOST_BARS, MOST_POINTS = 50, 500
 _LONGEST_TEXT, _MOST_TOLD, _FEW_BARS, _SHORT_LABEL = 60, 10, 8, 12
 _WIDTH, _HEIGHT, _BAR = 560, 320, 24  # pixels
 _TYPES = {"number": "quantitative", "time": "temporal", "category": "nominal"}
-_NAMES = {
-    "en": {"bar": "Bar chart", "line": "Line chart", "area": "Area chart", "point": "Scatter chart",
-           "rect": "Heat map"},
-    "es": {"bar": "Gráfico de barras", "line": "Gráfico de líneas", "area": "Gráfico de áreas",
-           "point": "Gráfico de puntos", "rect": "Mapa de calor"},
-    "id": {"bar": "Grafik batang", "line": "Grafik garis", "area": "Grafik area", "point": "Grafik titik",
-           "rect": "Peta panas"},
-}  # fmt: skip
+_NAMES: Mapping[str, Mapping[str, str]] = TABLES["names"]
 _CLOCK = re.compile(r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?")
-_MORE = {"en": "and {} more", "es": "y {} más", "id": "dan {} lagi"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +128,7 @@ def _describe(
         place = ", ".join(str(each[channel]) for channel in columns if channel != figure)
         told.append(f"{place}: {_write(each[figure])}")
     if rows > len(told):
-        told.append(_MORE[words].format(rows - len(told)))
+        told.append(_NAMES[words]["more"].format(rows - len(told)))
     return f"{_NAMES[words][chart.mark]}: {measured} / {by}. {'; '.join(told)}."
 
 

@@ -1,37 +1,34 @@
 """The words of a question that ask for a chart, in English, Spanish and Indonesian, and the question without them."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
 from datasources.charts.grammar import Mark
 from datasources.questions.words import STOP, split_words
 
-_POINT = "scatter|scatterplot|points?|puntos?|dispersi[oó]n|titik|sebar"
-_AREA = "areas?|áreas?"
-_LINE = "lines?|líneas?|lineas?|garis|trend|tendencia|tren"
+TABLES: dict[str, Any] = json.loads((files("datasources.charts") / "words.json").read_text("utf-8"))
 # A share of a whole is read off bars: angles are hard to compare.
-_BAR = "bars?|columns?|barras?|columnas?|batang|pie|circular|pastel|tarta|lingkaran"
-_KIND = f"{_POINT}|{_AREA}|{_LINE}|{_BAR}"
-_MARKS: tuple[tuple[Mark, re.Pattern[str]], ...] = (
-    ("point", re.compile(rf"\b(?:{_POINT})\b", re.IGNORECASE)),
-    ("area", re.compile(rf"\b(?:{_AREA})\b", re.IGNORECASE)),
-    ("line", re.compile(rf"\b(?:{_LINE})\b", re.IGNORECASE)),
-    ("bar", re.compile(rf"\b(?:{_BAR})\b", re.IGNORECASE)),
-)
-_CHART = r"(?:charts?|graphs?|plots?|diagrams?|gr[aá]fic[oa]s?|diagramas?|grafik|bagan)"
+_MARKS: Mapping[Mark, re.Pattern[str]] = {
+    mark: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for mark, words in TABLES["marks"].items()
+}
+_KIND = "|".join(TABLES["marks"].values())
+_CHART = f"(?:{TABLES['chart']})"
 _ASKING = re.compile(
-    r"^\W*(?:please |por favor,? |tolong )?(?:draw|plot|show|make|create|give|dibuja|muestra|mu[eé]strame|haz|crea|"
-    r"gambar(?:kan)?|buat(?:kan)?|tampilkan)(?: me| it| that| this|me)?\b",
+    rf"^\W*(?:{TABLES['please']})?(?:{TABLES['asking']})(?:{TABLES['it']})?\b",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(
-    r"\b(?=[a-zá])(?:(?:as|in|with|como|en|con|sebagai|dalam|dengan) )?+(?:(?:a|an|the|un|una|el|la|sebuah|bentuk) )?+"
-    rf"(?:(?:{_KIND}) )?+{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:of|for|showing|de|del|con|untuk|dari)\b)?",
+    rf"\b(?=[a-zá])(?:(?:{TABLES['before']}) )?+(?:(?:{TABLES['article']}) )?+"
+    rf"(?:(?:{_KIND}) )?+{_CHART}\b(?: (?:de )?(?:{_KIND})\b)?(?: (?:{TABLES['after']})\b)?",
     re.IGNORECASE,
 )
 _BEFORE_MARK = re.compile(r" (?=[?.!,])")
 _HAS_CHART = re.compile(rf"\b{_CHART}\b", re.IGNORECASE)
-_POINTING = frozenset(("same", "mismo", "misma", "eso", "esto", "tersebut", "itu", "now", "ahora", "sekarang", "draw"))
+_POINTING = frozenset(TABLES["pointing"].split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +57,4 @@ def _points_back(rest: str) -> bool:
 
 
 def _find_mark(named: str) -> Mark | None:
-    return next((mark for mark, words in _MARKS if words.search(named)), None)
+    return next((mark for mark, words in _MARKS.items() if words.search(named)), None)

@@ -16,7 +16,7 @@ _COMPUTED = {
     "YEAR": "year of ",
 }
 _CUT_TO = {"MONTH": 7, "YEAR": 4}  # characters of 2026-12-31
-_COMPARING = frozenset((">", "<", ">="))
+_COMPARING = frozenset((">", "<", ">=", "<="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,13 @@ class Draft:
             parts.append(f"{begins} {_write_term(Term(self.extreme.column))} = {inner}")
         if self.group:
             parts.append(f"GROUP BY {_write_term(self.group)}")
-        if self.order:
-            parts.append(f"ORDER BY {_write_term(self.order[0])} {self.order[1]}")
-        return " ".join([*parts, f"LIMIT {self.limit}"] if self.limit else parts)
+        ordered = [f"ORDER BY {_write_term(self.order[0])} {self.order[1]}"] if self.order else []
+        limited = [*ordered, f"LIMIT {self.limit}"] if self.limit else ordered
+        if self.group and self.order and self.limit == 1:  # of several that have most, all
+            figure = _write_term(self.order[0])
+            first = f"SELECT {figure} {self._write_source()} GROUP BY {_write_term(self.group)} {' '.join(limited)}"
+            return " ".join([*parts, f"HAVING {figure} = ({first})"])
+        return " ".join([*parts, *limited])
 
     @property
     def columns(self) -> list[Term]:

@@ -4,7 +4,8 @@ from datetime import date
 
 from datasources.questions.draft import Draft, Filter
 from datasources.questions.parts import Parts
-from datasources.questions.reading import Item, QuestionRefused
+from datasources.questions.reading import Item
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName
 from datasources.questions.words import COURSES
 
@@ -20,7 +21,13 @@ class Filtering(Parts):
         Raises:
             QuestionRefused: it is not clear what one of them is about.
         """
-        for step in (self._add_values, self._add_comparison, self._add_period, self._add_year):
+        for step in (
+            self._add_values,
+            self._add_comparison,
+            self._add_equal,
+            self._add_period,
+            self._add_year,
+        ):
             step(draft)
 
     def _add_values(self, draft: Draft) -> None:
@@ -29,11 +36,11 @@ class Filtering(Parts):
             found = own or [pair for pair in item.meaning if self._is_linked(draft, pair[0])]
             columns = self._narrow(item, sorted({column for column, _ in found}, key=str))
             if len(columns) != 1:
-                raise QuestionRefused(f"It is not clear what {' '.join(item.words)!r} is.")
+                raise QuestionRefused("value", " ".join(item.words))
             if not own:
                 self._join(draft, columns[0].table)
             if self._is_display(columns[0]) and COURSES & set(self._words):
-                raise QuestionRefused(f"It is not clear what {' '.join(item.words)!r} is.")
+                raise QuestionRefused("value", " ".join(item.words))
             values = tuple(sorted(value for column, value in found if column == columns[0]))
             draft.filters.append(Filter(columns[0], "=" if len(values) == 1 else "IN", values))
             self._use(item)
@@ -69,10 +76,38 @@ class Filtering(Parts):
             near = min(columns, key=lambda each: abs(each.place - than.place), default=None)
             column = self._column_in(near, draft.table) if near else None
             if number is None or near is None or column is None or self._vocabulary.is_text(column):
-                raise QuestionRefused("It is not clear what is compared with what.")
+                raise QuestionRefused("compared")
             draft.filters.append(Filter(column, than.meaning, (number.meaning,)))
             for item in (than, number, near):
                 self._use(item)
+
+    def _add_equal(self, draft: Draft) -> None:
+        """That a number is what stands right before it: "angkatan 2022", "room 203"."""
+        for number in self._of("number"):
+            before = next((each for each in self._items if each.place + len(each.words) == number.place), None)
+            column = self._find_numbered(before, draft) if before else None
+            if column is not None and self._may_hold(column, number.meaning):
+                draft.filters.append(Filter(column, "=", (number.meaning,)))
+                self._use(number)
+                if before in self._left:
+                    self._use(before)
+
+    def _find_numbered(self, item: Item, draft: Draft) -> ColumnName | None:
+        """The column of figures that *item* names, or by whose figures the rows are known that it names."""
+        column = self._column_in(item, draft.table) if item.kind == "column" else None
+        display = self._vocabulary.find_display(draft.table)
+        if item.kind == "table" and item.meaning == draft.table and display:
+            column = ColumnName(draft.table, display)
+        if column is None or self._vocabulary.is_text(column) or self._vocabulary.is_date(column):
+            return None
+        return column
+
+    def _may_hold(self, column: ColumnName, number: float) -> bool:
+        """Whether *number* is none of a day beside it: of what may be a year the column has others."""
+        if not _FIRST_YEAR < number < _LAST_YEAR:
+            return True
+        samples = self._vocabulary.find_column(column.table, column.column).samples
+        return any(str(each).isdigit() and _FIRST_YEAR < int(str(each)) < _LAST_YEAR for each in samples)
 
     def _add_period(self, draft: Draft) -> None:
         for item in self._of("period"):
@@ -100,5 +135,5 @@ class Filtering(Parts):
             meant = self._column_in(self._use(named[0]), draft.table)
             dates = [each for each in dates if each == meant]
         if len(dates) != 1:
-            raise QuestionRefused("It is not clear which date is meant.")
+            raise QuestionRefused("date")
         return dates[0]

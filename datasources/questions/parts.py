@@ -4,16 +4,26 @@ from datetime import date
 
 from datasources.access import TableName
 from datasources.questions.draft import Draft
-from datasources.questions.reading import Item, Kind, QuestionRefused
+from datasources.questions.reading import Item, Kind
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 
 
 class Parts:
-    """Those of one question; `_left` are the ones that are not used yet."""
+    """Those of one question; `_left` are the ones that are not used yet.
 
-    def __init__(self, words: list[str], items: list[Item], vocabulary: Vocabulary, today: date) -> None:
+    *before*: what the question goes on about; None: it stands alone.
+    """
+
+    def __init__(
+        self, words: list[str], items: list[Item], vocabulary: Vocabulary, today: date, before: Draft | None = None
+    ) -> None:
         self._words, self._items, self._vocabulary, self._today = words, items, vocabulary, today
-        self._left = list(items)
+        self._left, self._before = list(items), before
+
+    @property
+    def _continues(self) -> bool:
+        return self._before is not None
 
     def _of(self, kind: Kind) -> list[Item]:
         return [each for each in self._left if each.kind == kind]
@@ -42,8 +52,10 @@ class Parts:
 
     def _join(self, draft: Draft, table: TableName) -> None:
         columns = self._vocabulary.find_join(draft.table, table)
-        if columns is None or any(far.table == table for _, far in draft.joins):
-            raise QuestionRefused(f"{draft.table[1]} and {table[1]} cannot be linked in one way.")
-        draft.joins.append((ColumnName(draft.table, columns[0]), ColumnName(table, columns[1])))
+        is_joined = any(far.table == table for _, far in draft.joins)
+        if columns is None or (is_joined and not self._continues):
+            raise QuestionRefused("link", draft.table[1], table[1])
+        if not is_joined:
+            draft.joins.append((ColumnName(draft.table, columns[0]), ColumnName(table, columns[1])))
         for item in [each for each in self._of("table") if each.meaning == table]:
             self._use(item)

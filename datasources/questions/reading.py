@@ -1,29 +1,29 @@
 """What the words of a question stand for."""
 
-import re
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.times import UNITS, read_span
 from datasources.questions.vocabulary import Vocabulary
 from datasources.questions.words import (
     AGGREGATES,
     COUNTS,
     EACH,
-    LESS,
     MAYBE_EACH,
-    MORE,
     MOST,
     NUMBERS,
     SIMILAR,
     STOP,
     SUPERLATIVES,
-    THAN,
     TOP,
     UNSUPPORTED,
-    cut_plural,
+    detect_question_language,
+    is_number,
+    read_comparison,
     reduce_word,
-    split_words,
+    split_question,
 )
 
 Kind = Literal[
@@ -32,10 +32,6 @@ Kind = Literal[
 ]  # fmt: skip
 _LONGEST_NAME = 4  # words
 MOST_WORDS = 60
-
-
-class QuestionRefused(Exception):
-    """The rules do not understand the question; the text names the word, or says what does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +44,25 @@ class Item:
     place: int
 
 
-def read_question(question: str, vocabulary: Vocabulary) -> tuple[list[str], list[Item]]:
-    """Its words, and its parts, without the words that say nothing.
+def read_question(
+    question: str, vocabulary: Vocabulary, language: str = "", ignored: Container[str] = ()
+) -> tuple[list[str], list[Item]]:
+    """Its words, and its parts, without the words that say nothing, and those that are *ignored*.
+
+    *language*: "" for that of its words.
 
     Raises:
         QuestionRefused: there is a word that is not explained, or that rules do not know how to ask.
     """
-    words, items, place = split_words(question), list[Item](), 0
+    words, items, place = split_question(question, language or detect_question_language(question)), list[Item](), 0
     if not 0 < len(words) <= MOST_WORDS:
-        raise QuestionRefused(f"A question has 1 to {MOST_WORDS} words.")
+        raise QuestionRefused("length", str(MOST_WORDS))
     while place < len(words):
-        item = _read_name(words, place, vocabulary) or _read_word(words, place, vocabulary)
+        item = (
+            _read_comparison(words, place)
+            or _read_name(words, place, vocabulary)
+            or (None if words[place] in ignored else _read_word(words, place, vocabulary))
+        )
         if item is not None:
             items.append(item)
         place += len(item.words) if item else 1
@@ -82,43 +86,33 @@ def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
     span = read_span(words, place)
     for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
         given = tuple(words[place : place + length])
-        reduced = tuple(map(reduce_word, given))
         if given in COUNTS:
             return Item("count", None, given, place)
         if span is not None and length == span[1] and given[:1] not in vocabulary.column_names:
             return Item("period", span[0], given, place)
         if length > 1 and given in vocabulary.values:
             return Item("value", vocabulary.values[given], given, place)
-        if reduced in vocabulary.table_names:
-            return Item("table", vocabulary.table_names[reduced], given, place)
-        if reduced in vocabulary.column_names:
-            return Item("column", vocabulary.column_names[reduced], given, place)
+        if table := vocabulary.find_table(given):
+            return Item("table", table, given, place)
+        if columns := vocabulary.find_columns(given):
+            return Item("column", columns, given, place)
         is_operator = given[0] in STOP or given[0] in AGGREGATES or given[0] in SUPERLATIVES or given[0] in MOST
-        if length == 1 and not is_operator and (value := _find_value(given[0], vocabulary)):
+        if length == 1 and not is_operator and (value := vocabulary.find_values(given[0])):
             return Item("value", value, given, place)
     similar = vocabulary.column_names.get((SIMILAR.get(reduce_word(words[place]), ""),))
     return Item("column", similar, (words[place],), place) if similar else None
-
-
-def _find_value(word: str, vocabulary: Vocabulary) -> Any:
-    """The places of a value, also where *word* is its plural; None for none."""
-    return vocabulary.values.get((word,)) or vocabulary.values.get((cut_plural(word),))
 
 
 def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | None:
     """A word that says how to ask; None for one that says nothing."""
     word, before = words[place], words[place - 1] if place else ""
     if word in UNSUPPORTED:
-        raise QuestionRefused(f"Rules cannot do what {word!r} asks for.")
-    if _is_compared(words, place):
-        return None
+        raise QuestionRefused("unsupported", word)
     for kind, table in (("superlative", SUPERLATIVES), ("most", MOST), ("aggregate", AGGREGATES), ("number", NUMBERS)):
         if word in table:
             return Item(kind, table[word], (word,), place)  # type: ignore[arg-type] # each is a kind
-    if re.fullmatch(r"\d+(\.\d+)?", word):
+    if is_number(word):
         return Item("number", float(word) if "." in word else int(word), (word,), place)
-    if before in MORE | LESS and _is_compared(words, place - 1):
-        return Item("than", ">" if before in MORE else "<", (word,), place)
     if word in EACH or (word in MAYBE_EACH and _names_kind(words, place + 1, vocabulary)):
         return Item("each", None, (word,), place)
     if before in EACH | MAYBE_EACH and word in UNITS:
@@ -130,11 +124,9 @@ def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
     return _read_part_of_name(word, place, vocabulary)
 
 
-def _is_compared(words: list[str], place: int) -> bool:
-    """Whether "more" goes on as in "more than 3", or in "más de 3"."""
-    if place < 0 or words[place] not in MORE | LESS or place + 2 >= len(words) or words[place + 1] not in THAN:
-        return False
-    return words[place + 1] != "de" or words[place + 2].isdigit()
+def _read_comparison(words: list[str], place: int) -> Item | None:
+    compared = read_comparison(words, place)
+    return Item("than", compared[0], tuple(words[place : place + compared[1]]), place) if compared else None
 
 
 def _names_kind(words: list[str], place: int, vocabulary: Vocabulary) -> bool:
@@ -151,4 +143,4 @@ def _read_part_of_name(word: str, place: int, vocabulary: Vocabulary) -> Item:
     found = [each for key, named in vocabulary.column_names.items() if reduced in key for each in named]
     if len(reduced) > 3 and len({each.column for each in found}) == 1:
         return Item("column", found, (word,), place)
-    raise QuestionRefused(f"The word {word!r} is not understood.")
+    raise QuestionRefused("word", word)

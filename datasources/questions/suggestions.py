@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from datasources.questions.planning import plan_question
-from datasources.questions.reading import QuestionRefused
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import read_name
 from datasources.schema import Table

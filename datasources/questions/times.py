@@ -1,33 +1,28 @@
 """Spans of time that a question names, in English, Spanish and Indonesian: this month, next week, March 2026."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from importlib.resources import files
+from typing import Any, Literal
 
+from datasources.questions.words import invert
 from utils.facts.words import MONTHS
 
 Unit = Literal["day", "week", "month", "year"]
-UNITS = {"month": "MONTH", "mes": "MONTH", "bulan": "MONTH", "year": "YEAR", "ano": "YEAR", "tahun": "YEAR"}
+_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "times.json").read_text("utf-8"))
+UNITS = invert(_TABLES["units"])
 _LONGEST = 4  # words
-_SPANS: dict[tuple[Unit, int], str] = {
-    ("day", -1): "yesterday, ayer, kemarin",
-    ("day", 0): "today, hoy, hari ini",
-    ("day", 1): "tomorrow, manana, besok",
-    ("week", -1): "last week, semana pasada, la semana anterior, minggu lalu, pekan lalu",
-    ("week", 0): "this week, esta semana, minggu ini, pekan ini",
-    ("week", 1): "next week, proxima semana, semana que viene, semana proxima, minggu depan, pekan depan",
-    ("month", -1): "last month, mes pasado, mes anterior, bulan lalu",
-    ("month", 0): "this month, current month, este mes, mes actual, bulan ini",
-    ("month", 1): "next month, proximo mes, mes que viene, mes proximo, mes siguiente, bulan depan",
-    ("year", -1): "last year, ano pasado, ano anterior, tahun lalu",
-    ("year", 0): "this year, current year, este ano, ano actual, tahun ini",
-    ("year", 1): "next year, proximo ano, ano que viene, ano proximo, tahun depan",
+_PERIODS: dict[tuple[str, ...], tuple[Unit, int]] = {
+    tuple(phrase.split()): (unit, int(offset))
+    for unit, spans in _TABLES["spans"].items()
+    for offset, phrases in spans.items()
+    for phrase in phrases.split(", ")
 }
-_PERIODS = {tuple(phrase.split()): span for span, phrases in _SPANS.items() for phrase in phrases.split(", ")}
-_SHORT_MONTHS = frozenset(("mei",))  # of the others with three letters none is a month alone: may, mar, dec
-_BEFORE_MONTH = frozenset(("in", "of", "during", "en", "de", "mes", "bulan", "pada", "selama", "month"))
-_BEFORE_YEAR = frozenset(("of", "de", "del", "tahun"))
+_SHORT_MONTHS = frozenset(_TABLES["short_months"].split())  # of three letters no other is a month alone: may, mar, dec
+_BEFORE_MONTH = frozenset(_TABLES["before_month"].split())
+_BEFORE_YEAR = frozenset(_TABLES["before_year"].split())
 _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasources.access import TableName
 from datasources.catalog import OpenTable
-from datasources.questions.words import STOP, split_name, split_words
+from datasources.questions.words import STOP, list_bases, list_values, read_name, split_name, split_words
 from datasources.schema import Column, Table
 
 Words = tuple[str, ...]
@@ -47,6 +47,18 @@ class Vocabulary:
                 if words and not is_common:
                     self.values[words].add((ColumnName(table, column), str(value)))
 
+    def find_table(self, words: Sequence[str]) -> TableName | None:
+        """The table that *words* name."""
+        return next((self.table_names[each] for each in list_bases(words) if each in self.table_names), None)
+
+    def find_columns(self, words: Sequence[str]) -> Sequence[ColumnName]:
+        """The columns that *words* name."""
+        return next((self.column_names[each] for each in list_bases(words) if each in self.column_names), ())
+
+    def find_values(self, word: str) -> set[tuple[ColumnName, str]]:
+        """The places of the value that *word* is, or of which it is the plural or a translation."""
+        return next((self.values[each,] for each in list_values(word) if (each,) in self.values), set())
+
     def find_column(self, table: TableName, name: str) -> Column:
         """A column of the table."""
         return next(each for each in self.tables[table].columns if each.name == name)
@@ -56,8 +68,9 @@ class Vocabulary:
         names = {each.name: split_name(each.name) for each in self.tables[table].columns}
         if ("first", "name") in names.values():  # of people, whose name is in two columns
             return None
-        own = split_name(table[1])
-        exact = [name for name, words in names.items() if words in _NAMES | {own, (*own, "name")}]
+        own = set(list_bases(read_name(table[1])))
+        known = _NAMES | own | {(*each, "name") for each in own}
+        exact = [name for name, words in names.items() if words in known]
         ending = [name for name, words in names.items() if words[-1:] in _NAMES]
         return next(iter(exact + ending), None)
 
@@ -100,6 +113,10 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
                 named = ColumnName(table.name, column.name)
                 if split_name(name) and named not in column_names[split_name(name)]:
                     column_names[split_name(name)].append(named)
+    for opened in tables:  # "habitaciones" is also known by its singular, where nothing else is called so
+        for name in (opened.table.name[1], *opened.said["synonyms"]):
+            for words in list_bases(read_name(name)):
+                table_names.setdefault(words, opened.table.name)
     return Vocabulary(
         {each.table.name: each.table for each in tables},
         table_names,

@@ -1,130 +1,101 @@
-"""Words of questions in English, Spanish and Indonesian: what says nothing, what says how to ask, and other forms."""
+"""Words of questions in English, Spanish and Indonesian: what says nothing, what says how to ask, and other forms.
 
+The words themselves are in `words.json`, without accents.
+"""
+
+import json
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from itertools import product
+from typing import Any
 
 from utils.language import detect_language
 
-_STOP = {
-    "en": """
-a an the of in on at for to from is are was were be been do does did has have had there that which what whats who whose
-please give me show tell list find return get name names all any every and with by it its their they we our you i can
-could would s this these those as located lie lies live lives found contain contains exist exists called named within
-recorded many much rows entries records more greater less fewer higher lower when how
-""",
-    "es": """
-un una el la los las lo del de en al por para con es son esta estan hay que cual cuales quien quienes tiene tienen
-muestra muestrame dime dame enumera lista y se nuestro nuestros tenemos su sus todos todas nombre nombres como encuentra
-mayor cuando hubo favor fue fueron era eran sera seran ser
-""",
-    "id": """
-yang di ke dari untuk dan adalah apa mana siapa ada apakah sebutkan tampilkan daftar nama semua oleh pada dengan
-dimiliki memiliki kita itu kami dalam lebih kurang kapan saja paling
-""",
-}
-_UNSUPPORTED = """
-not no never without except neither sin nunca ningun tidak belum tanpa or versus vs ratio percent percentage proportion
-median previous last ago difference between compared respectively or o atau where donde
-"""
-_SAME = {
-    "track": "song cancion lagu tema",
-    "customer": "client cliente pelanggan",
-    "employee": "staff empleado karyawan pegawai",
-    "country": "pais negara nation",
-    "city": "ciudad kota town",
-    "invoice": "factura faktur",
-    "state": "estado provinsi",
-    "river": "rio sungai",
-    "lake": "lago danau",
-    "mountain": "montana gunung",
-    "population": "poblacion populasi penduduk inhabitant habitante people citizen resident persona",
-    "density": "densidad kepadatan",
-    "capital": "capitale ibukota",
-    "length": "longitud durasi duracion long largo",
-    "company": "empresa perusahaan",
-    "genre": "genero",
-    "area": "superficie luas size tamano",
-    "elevation": "elevacion ketinggian",
-    "altitude": "altura altitud tall",
-    "order": "pedido pesanan",
-    "product": "producto produk",
-    "equipment": "equipo peralatan machine maquina mesin",
-    "status": "estatus",
-    "price": "precio harga",
-    "date": "fecha tanggal",
-    "type": "tipo jenis",
-    "revenue": "ingreso pendapatan sale venta penjualan",
-}
-_AGGREGATES = {
-    "AVG": "average avg mean promedio promedios medio media rata rerata",
-    "SUM": "sum total suma combined",
-    "MAX": "maximum max maximo maxima maksimum",
-    "MIN": "minimum min minimo minima",
-}
-_SIZE = ("area", "population", "size", "length", "total", "amount")
-_LENGTH = ("length", "milliseconds", "duration")
-_HEIGHT = ("altitude", "elevation", "height", "amount", "price", "population", "density", "rating", "total")
-_PRICE = ("unit price", "price", "cost")
-_SUPERLATIVES = (
-    ("longest larga largo terpanjang", _LENGTH, "MAX"),
-    ("shortest corta corto terpendek", _LENGTH, "MIN"),
-    ("largest biggest greatest grande terbesar", _SIZE, "MAX"),
-    ("smallest tiniest pequeno pequena menor terkecil", _SIZE, "MIN"),
-    ("highest tallest alto alta tertinggi", _HEIGHT, "MAX"),
-    ("lowest bajo baja terendah", _HEIGHT, "MIN"),
-    ("oldest viejo antiguo tertua", ("birth date", "date of birth"), "MIN"),
-    ("youngest joven termuda", ("birth date", "date of birth"), "MAX"),
-    ("populous populated poblado", ("population",), "MAX"),
-    ("expensive caro termahal", _PRICE, "MAX"),
-    ("cheapest barato termurah", _PRICE, "MIN"),
-)
-_NUMBERS = (
-    "one two three four five six seven eight nine ten",
-    "uno dos tres cuatro cinco seis siete ocho nueve diez",
-    "satu dua tiga empat lima enam tujuh delapan sembilan sepuluh",
-)
-_COURSES = "run runs running flow flows through cross crosses traverse traverses corre pasa"
-STOP = frozenset(word for words in (*_STOP.values(), _COURSES) for word in words.split())
-COURSES = frozenset(_COURSES.split())
+_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "words.json").read_text("utf-8"))
+_LONGEST_COMPARISON = 3  # words
+
+
+def invert(table: Mapping[str, str]) -> dict[str, str]:
+    """The name of its row for each word of *table*."""
+    return {word: name for name, words in table.items() for word in words.split()}
+
+
+COURSES = frozenset(_TABLES["courses"].split())
 """Verbs of what has a course, such as a river: whatever it is about, it is not the name of the thing itself."""
-UNSUPPORTED = frozenset(_UNSUPPORTED.split())
-AGGREGATES = {word: function for function, words in _AGGREGATES.items() for word in words.split()}
-SUPERLATIVES = {word: (columns, end) for words, columns, end in _SUPERLATIVES for word in words.split()}
-MOST = {
-    "most": "DESC", "mas": "DESC", "terbanyak": "DESC", "fewest": "ASC", "least": "ASC", "menos": "ASC",
-    "tersedikit": "ASC",
-}  # fmt: skip
-EACH = frozenset("each per every by cada segun setiap tiap menurut berdasarkan".split())  # noqa: SIM905 - a table
-MAYBE_EACH = frozenset(("por",))
-"""Words that group where a name follows them, and else say nothing: "por estado", "por favor"."""
-TOP = frozenset(("top", "teratas"))
-NUMBERS = {word: number for words in _NUMBERS for number, word in enumerate(words.split(), 1)}
-MORE = frozenset("more greater higher larger over mas mayor lebih".split())  # noqa: SIM905 - as above
-LESS = frozenset("less fewer lower smaller under menos menor kurang".split())  # noqa: SIM905 - as above
-THAN = frozenset(("than", "que", "dari", "de"))
-COUNTS = (
-    ("how", "many"), ("number", "of"), ("numero", "de"), ("berapa", "banyak"), ("berapa", "jumlah"), ("cuantos",),
-    ("cuantas",), ("berapa",), ("berapakah",), ("jumlah",),
-)  # fmt: skip
-_OF_LANGUAGE = {
-    "en": frozenset(f"{_STOP['en']} average top each".split()),
-    "es": frozenset(f"{_STOP['es']} cuantos cuantas cuanto cada promedio este mas segun sumalas sumalos".split()),
-    "id": frozenset(
-        f"{_STOP['id']} berapa jumlah banyak setiap tiap rata bulan tahun terbanyak jumlahkan urutkan".split()
-    ),
+STOP = COURSES.union(*(words.split() for words in _TABLES["says_nothing"].values()))
+UNSUPPORTED = frozenset(_TABLES["unsupported"].split())
+AGGREGATES = invert(_TABLES["aggregates"])
+SUPERLATIVES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    word: (tuple(_TABLES["measures"][each["measures"]]), each["end"])
+    for each in _TABLES["superlatives"]
+    for word in each["words"].split()
 }
-SIMILAR = {"state": "status"}
+MOST = invert(_TABLES["most"])
+EACH = frozenset(_TABLES["each"].split())
+MAYBE_EACH = frozenset(_TABLES["maybe_each"].split())
+"""Words that group where a name follows them, and else say nothing: "por estado", "por favor"."""
+TOP = frozenset(_TABLES["top"].split())
+NUMBERS = {word: number for words in _TABLES["numbers"] for number, word in enumerate(words.split(), 1)}
+COUNTS = frozenset(tuple(each.split()) for each in _TABLES["counts"])
+SIMILAR: Mapping[str, str] = _TABLES["similar"]
 """Names that may be meant where there is none of the first: "estado" is both."""
-_FORMS = {word: canonical for canonical, words in _SAME.items() for word in words.split()}
+LISTING = frozenset(_TABLES["listing"].split())
+"""Words that ask for rows, where others ask for a figure."""
+CURRENCIES = invert(_TABLES["currencies"])
+_COMPARISONS = {tuple(words.split()): sign for sign, phrases in _TABLES["than"].items() for words in phrases}
+_OF_LANGUAGE: dict[str, frozenset[str]] = {
+    language: frozenset(f"{_TABLES['says_nothing'][language]} {words}".split())
+    for language, words in _TABLES["tells_language"].items()
+}
+_FORMS, _VALUE_FORMS = invert(_TABLES["same"]), invert(_TABLES["same_values"])
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_REPEATED = re.compile(r"\b([^\W\d_]{3,})-\1(?=\b|nya\b)")  # of several, in Indonesian
+_GROUPED = {"en": re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])"),
+            "": re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d.])")}  # fmt: skip
+_WITH_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d{1,2}|\d{4,})(?![\d.,])")
 
 
 def split_words(text: str) -> list[str]:
     """The words of *text* in small letters without accents."""
     plain = unicodedata.normalize("NFD", text.lower())
     letters = "".join(each for each in plain if unicodedata.category(each) != "Mn")
-    return re.findall(
-        r"[a-z0-9]+(?:\.[0-9]+)?", letters.replace("'s ", " ").replace("rata-rata", "rata").replace("rata rata", "rata")
-    )
+    joined = _REPEATED.sub(r"\1", letters.replace("'s ", " ").replace("-nya", "nya")).replace("rata rata", "rata")
+    return re.findall(r"[a-z0-9]+(?:\.[0-9]+)?", joined)
+
+
+def split_question(question: str, language: str) -> list[str]:
+    """The words of *question*, its numbers read as *language* writes them: "15.000" and "3,5" are none of English.
+
+    A comma before three digits is left where it may part decimals or, in Mexico, thousands: that makes two numbers.
+    """
+    grouping = _GROUPED["" if language in ("es", "id") else "en"]
+    plain = grouping.sub(lambda found: re.sub(r"\D", "", found[0]), question)
+    words = split_words(_WITH_COMMA.sub(r"\1.\2", plain) if language in ("es", "id") else plain)
+    for at in range(len(words) - 2, -1, -1):  # "paling tinggi" is "tertinggi"
+        if words[at] == "paling" and (joined := f"ter{words[at + 1]}") in SUPERLATIVES.keys() | MOST.keys():
+            words[at : at + 2] = [joined]
+    return words
+
+
+def is_number(word: str) -> bool:
+    """Whether it is one in digits."""
+    return _NUMBER.fullmatch(word) is not None
+
+
+def read_comparison(words: Sequence[str], place: int) -> tuple[str, int] | None:
+    """The sign of the comparison with a number that begins there, and how many words say it: "por encima de 5".
+
+    Also where no number follows "more than": that is none of another sense.
+    """
+    for length in range(min(_LONGEST_COMPARISON, len(words) - place - 1), 0, -1):
+        phrase, after = tuple(words[place : place + length]), words[place + length]
+        sign = _COMPARISONS.get(phrase)
+        if sign and (is_number(after) or after in NUMBERS or phrase[-1] in ("than", "que", "dari")):
+            return sign, length
+    return None
 
 
 def detect_question_language(question: str, previous: str = "") -> str:
@@ -162,3 +133,27 @@ def cut_plural(word: str) -> str:
     if len(word) > 4 and word.endswith("es") and (word[:-2] in _FORMS or re.search(r"(ss|x|ch|sh)es$", word)):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def list_bases(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """The basic forms that *words* may have together, the likeliest first."""
+    return list(product(*map(_list_forms, words)))
+
+
+def list_values(word: str) -> list[str]:
+    """The values that *word* may mean: as it is, one of several, or in another language."""
+    singulars = dict.fromkeys((word, cut_plural(word), *_cut_endings(word)))
+    return list(dict.fromkeys((*singulars, *(_VALUE_FORMS[each] for each in singulars if each in _VALUE_FORMS))))
+
+
+@lru_cache(4096)
+def _list_forms(word: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((reduce_word(word), *map(reduce_word, _cut_endings(word)))))
+
+
+def _cut_endings(word: str) -> list[str]:
+    """*word* without those of Spanish plurals after a consonant, and the Indonesian "-nya"."""
+    found = [word[:-3]] if len(word) > 5 and word.endswith("nya") else []
+    if len(word) > 5 and word.endswith("ces"):
+        return [*found, f"{word[:-3]}z"]
+    return [*found, word[:-2]] if len(word) > 4 and re.search(r"[dlnrsyj]es$", word) else found

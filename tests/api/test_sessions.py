@@ -226,6 +226,69 @@ def test_questions_to_begin_with_come_from_data_sources_that_answer_the_asker(se
         assert page.get("/v1/topics", params=topics, headers=visitor()).json()["data_questions"]
 
 
+def test_what_goes_on_about_figures_and_is_not_understood_is_refused_and_not_looked_up_in_documents(
+    service: Service, plant: Plant
+) -> None:
+    globex = plant.globex
+    dataset = globex.post("/v1/tenant/datasets", json={"name": "rules"}).json()["id"]
+    rule = {"title": "Rules", "content": "Kites above 5 metres need a permit. Purple ones are for guests."}
+    assert globex.post(f"/v1/tenant/datasets/{dataset}/documents", json=rule).status_code == 202
+    asked = "Which kites need a permit?"
+    service.wait_for(lambda: "5 metres" in ask_plant(globex, asked, uuid4().hex)["answer"])
+    for number, (before, question, named, works) in enumerate(
+        (
+            ("Which machines are active?", "and the ones above 5 metres?", "'metres'", "How many equipment are there?"),
+            ("Which machines are active?", "Which of them are purple ones?", "'purple'", "How many equipment"),
+            ("¿Cuántas máquinas hay?", "¿y las de más de 5 metros?", "«metros»", "Número de equipment por status."),
+            ("Ada berapa mesin?", "dan yang di atas 5 meter?", "“meter”", "untuk setiap status?"),
+        )
+    ):
+        talk = f"refused-{number}"
+        assert ask_plant(globex, before, talk)["data"], before
+        said = ask_plant(globex, question, talk)
+        assert (said["answered"], said["citations"], said["data"]) == (False, [], None), question
+        assert named in said["answer"], said["answer"]
+        assert works in said["answer"]
+        assert "permit" not in said["answer"]
+    assert "permit" in ask_plant(globex, "And when do kites need a permit?", "refused-0")["answer"]
+    for drawn, told in (
+        ("as a bar chart", "There is nothing to draw yet: ask for figures first. Questions that work: How many"),
+        ("Muéstralo como gráfico de líneas", "Todavía no hay nada que dibujar: pida primero cifras. Preguntas que"),
+        ("tampilkan sebagai grafik batang", "Belum ada yang dapat digambar: tanyakan angka terlebih dahulu."),
+    ):
+        said = ask_plant(globex, drawn, uuid4().hex)
+        assert said["answer"].startswith(told), said["answer"]
+        assert not said["answered"]
+    assert globex.delete(f"/v1/tenant/datasets/{dataset}").is_success
+
+
+def test_a_refusal_of_the_named_data_source_is_in_one_language(plant: Plant) -> None:
+    for question, told in (
+        (
+            "¿Cuántas máquinas moradas hay?",
+            "No se entiende la palabra «moradas». Preguntas que funcionan: ¿Cuál es",
+        ),
+        ("Ada berapa mesin ungu?", "Kata “ungu” tidak dipahami. Pertanyaan yang bisa dijawab: Ada berapa equipment?"),
+        ("How many purple machines are there?", "The word 'purple' is not understood. Questions that work: How many"),
+        ("como gráfico de barras", "Todavía no hay nada que dibujar"),
+    ):
+        said = ask_plant(plant.acme, question, uuid4().hex, data_source_id=plant.plant)
+        assert said["answer"].startswith(told), said["answer"]
+
+
+def test_a_follow_up_asks_anew_with_the_former_conditions_where_the_result_does_not_tell(plant: Plant) -> None:
+    acme, globex = plant.acme, plant.globex
+    assert ask_plant(acme, "Which machines are active?", "anew", data_source_id=plant.plant)["data"]["rows"]
+    for question, rows in (
+        ("Which of them have more than 60 hours?", [["Valve C3", 70]]),  # of active ones, hours were not shown
+        ("and how many for each status?", [["Active", 1]]),
+    ):
+        said = ask_plant(acme, question, "anew")
+        assert said["data"]["rows"] == rows, said["answer"]
+        assert "status is Active" in said["data"]["understood"]
+    assert ask_plant(globex, "Which of them have more than 60 hours?", "anew")["data"] is None
+
+
 def test_a_visitor_asks_what_is_open_to_visitors_and_is_refused_the_rest(service: Service, plant: Plant) -> None:
     asked = (plant.open, add_source(plant.default, "Closed"))
     body = {"message": BY_STATUS, "session_id": None, "bot_id": "plant"}

@@ -118,7 +118,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
     follow_samples(settings, database, CTX)
     file = settings.data_dir / "data-sources" / DEFAULT_TENANT / SAMPLE_FILE
     with closing(DataSources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
-        tool = make_data_tool(sources.ask, sources.match_sources, sources.read_stamp)
+        tool = make_data_tool(sources)
         for question, sql in ASKED:
             assert tool.read_question is not None
             assert await tool.read_question(VISITOR, question, "") == {"question": question}, question
@@ -154,7 +154,7 @@ async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_n
     follow_samples(settings, database, CTX)
     question = "How many machines for each status?"
     with closing(DataSources(settings, database, None)) as sources:
-        tool = make_chart_tool(sources.ask, sources.match_sources, sources.read_stamp)
+        tool = make_chart_tool(sources)
         assert tool.read_question is not None
 
         async def draw(ctx: Principal, **said: str) -> ToolResult:

@@ -6,7 +6,9 @@ import pytest
 
 from agents.tools.kept import KeptResult, keep_rows, load_kept
 from datasources.answers.following import tell_followup
-from datasources.questions.followups import points_back, read_followup
+from datasources.questions.continuing import continues_result
+from datasources.questions.followup_parts import points_back
+from datasources.questions.followups import read_followup
 from datasources.questions.words import detect_question_language
 from utils.query_tables import QueryColumn, QueryTable
 
@@ -42,11 +44,20 @@ TOLD = {
     "How many of these are active?": "There are 2.",
     "sort them by hours": "The 3 rows:",
     "the two newest": "2 of them:",
+    "And the ones above 1,000?": "2 of them:",
+    "and with at least 2,400 hours?": f"{B2}.",
+    "the ones over 9000": "None of them.",
+    "How many of them have less than 1200 hours?": "There are 1.",
+    "How much do they add up to?": "The sum of operating hours over these 3 rows is 4,200 hours.",
+    "¿Cuánto suman?": "La suma de operating hours en estas 3 filas es 4200 horas.",
+    "¿y los de más de 1.199,5?": "2 de ellas:",
+    "Berapa totalnya?": "Total operating hours dari 3 baris ini adalah 4.200 jam.",
+    "dan yang di bawah 1.200": "Fan C3 (12 November 2026, 600 jam, Active).",
     "¿Y el segundo?": f"{B2_ES}.",
     "¿Cuál de estas tiene más horas?": f"Mayor operating hours: {B2_ES}.",
     "súmalas": "La suma de operating hours en estas 3 filas es 4200 horas.",
     "Yang kedua?": "Motor B2 (30 November 2026, 2.400 jam, Stopped).",
-    "jumlahkan": "Jumlah operating hours dari 3 baris ini adalah 4.200 jam.",
+    "jumlahkan": "Total operating hours dari 3 baris ini adalah 4.200 jam.",
     "mana yang jamnya terbanyak?": "Operating hours terbesar: Motor B2 (30 November 2026, 2.400 jam, Stopped).",
 }  # fmt: skip
 
@@ -75,6 +86,32 @@ def test_what_is_asked_of_the_last_result_is_worked_out_from_its_rows(question: 
 )
 def test_what_the_result_does_not_explain_is_left_to_others(question: str) -> None:
     assert read_followup(question, TABLE, PREVIOUS) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "is_one"),
+    [
+        ("and the ones above 5 kilos?", True),
+        ("Which of these is purple?", True),
+        ("¿Cuáles de ellas son moradas?", True),
+        ("¿y en Jakarta?", True),
+        ("kalau di Bandung?", True),
+        ("the fourth one", True),
+        ("sum up the names of them", True),
+        ("What are these for?", False),
+        ("And how many credits do I need?", False),
+        ("What is the second campus?", False),
+        ("How much does a dormitory room cost?", False),
+        ("and the library?", False),
+        ("y la biblioteca?", False),
+        ("Bagaimana cara mendaftar?", False),
+        ("thanks", False),
+        ("", False),
+        ("these " * 31, False),
+    ],
+)
+def test_what_reads_as_a_follow_up_of_figures_is_told_from_a_question_to_documents(question: str, is_one: bool) -> None:
+    assert continues_result(question, TABLE, PREVIOUS) == is_one
 
 
 def test_nothing_is_said_of_rows_that_are_not_known() -> None:

@@ -5,7 +5,7 @@ import pytest
 from datasources.answers.describing import describe_draft
 from datasources.charts.words import read_chart_words
 from datasources.questions.planning import plan_question
-from datasources.questions.reading import QuestionRefused
+from datasources.questions.refusals import QuestionRefused
 from datasources.questions.suggestions import Suggestion, suggest_questions
 from datasources.results import QueryLimits
 from datasources.stopping import Stop
@@ -61,6 +61,27 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> OpenPlant:
         ("How many machines were due last year?", ((1,),), None),
         ("¿Qué máquinas tienen más de 150 horas?", (("Motor B2",), ("Pump D4",)), None),
         ("mesin dengan jam lebih dari 150", (("Motor B2",), ("Pump D4",)), None),
+        ("Which machines have over 99.5 hours?", (("Motor B2",), ("Pump A1",), ("Pump D4",)), None),
+        ("mesin dengan jam di atas 199,5", (("Motor B2",), ("Pump D4",)), None),
+        ("máquinas con menos de 1.000 horas y más de 150,5", None, None),  # of one column two comparisons
+        ("¿Qué máquinas tienen menos de 100,5 horas?", (("Pump A1",), ("Valve C3",)), None),
+        ("máquinas con al menos 200 horas", (("Motor B2",), ("Pump D4",)),
+         "name of equipment where hours is at least 200"),
+        ("Which machines have under 1,000 hours?", (("Motor B2",), ("Pump A1",), ("Pump D4",), ("Valve C3",)), None),
+        ("máquinas con más de 1.000 horas", (), "name of equipment where hours is more than 1,000"),
+        ("máquinas con más de 1,000 horas", None, None),  # 1, or a thousand
+        ("Which status has the most?", (("Active",),), "status with the largest number of equipment"),
+        ("Which status has the fewest machines?", (("Stopped",),), None),
+        ("¿Qué estado tiene más máquinas?", (("Active",),), None),
+        ("Status mana yang paling banyak mesinnya?", (("Active",),), None),
+        ("Which type has the fewest machines?", (("Motor",), ("Valve",)), None),  # both
+        ("¿Cuántas bombas hay?", ((2,),), "number of equipment where type is Pump"),
+        ("¿Cuántos motores hay?", ((1,),), None),
+        ("Ada berapa pompa?", ((2,),), None),
+        ("¿Cuántas bombas están paradas?", ((0,),), None),
+        ("Mesin mana yang jamnya paling tinggi?", (("Motor B2",),), None),
+        ("Berapa mesin-mesin yang statusnya Active?", ((3,),), None),
+        ("machines with hours 300", (("Motor B2",),), None),
     ],
 )  # fmt: skip
 def test_a_question_becomes_a_query_with_all_its_words(

@@ -1,0 +1,65 @@
+"""The port to a tenant's data sources: what tools ask of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from langchain_core.language_models import BaseChatModel
+
+from agents.tools.kept import KeptResult, keep_rows
+from auth.principal import Principal
+from datasources.results import Result
+from utils.query_tables import QueryTable
+
+
+@dataclass(frozen=True, slots=True)
+class DataAnswer:
+    """What a question to a database gave: `table` is what of `result` an answer may rest on. `understood`: what it asks
+    for in words, and `lines`, which answer it; both empty where a language model wrote the query. `stamp` and
+    `earlier`: as in `KeptResult`."""
+
+    table: QueryTable
+    result: Result
+    understood: str = ""
+    source_id: str = ""
+    attempts: int = 1
+    lines: tuple[str, ...] = ()
+    stamp: str = ""
+    earlier: tuple[str, ...] = ()
+
+    def keep(self, question: str) -> KeptResult | None:
+        """What the next question may be about."""
+        if not self.stamp:
+            return None
+        kept = KeptResult(question, self.table, self.source_id, self.stamp, self.understood, self.earlier)
+        return keep_rows(kept, self.result.rows)
+
+
+class DataAsker(Protocol):
+    """Asks the data sources that a principal may ask."""
+
+    async def ask(
+        self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
+    ) -> DataAnswer:
+        """What the data source of this name says, None: the only one. The model writes the query; without, rules do."""
+        ...
+
+    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
+        """What its data source says of the rows that *kept* is about, by a query of rules with the same conditions."""
+        ...
+
+    async def match_sources(self, ctx: Principal, question: str) -> Sequence[Mapping[str, str]]:
+        """The data sources of which rules understand all of a question, as arguments that name them."""
+        ...
+
+    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
+        """Whether rules understand *question* together with what was asked for *kept*, and not by itself."""
+        ...
+
+    async def read_stamp(self, ctx: Principal, source_id: str) -> str:
+        """The stamp that the data source has now, see `KeptResult`."""
+        ...
+
+    async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> Sequence[str]:
+        """At most three questions in *language* that rules understand; None: of any data source."""
+        ...
