@@ -30,16 +30,16 @@ from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.allowed_tables import merge_tables
 from bootstrap.data_sources import DIALECTS
 from bootstrap.source_opening import make_spec
+from datasources.allowed_tables import merge_tables
 from datasources.catalog import load_schema, make_key
 from datasources.schema import Schema
 from domain import data_sources
 from domain.data_sources import SourceType
 from domain.in_thread import read
 from domain.models import DataSourceRow
-from ingestion.uploaded_tables import find_own_file
+from ingestion.uploaded_tables import delete_source
 from utils.errors import Conflict
 
 _ABOUT = "Databases of a tenant that questions are put to. They are only read."
@@ -137,12 +137,8 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
 @checks_if_match
 def remove(ctx: Principal, path: SourcePath) -> Response:
     """204; 404 if the caller has none of this id. A database itself stays as it is, what was uploaded is deleted."""
-    with services().database.writing() as session:
-        row = _lock_unchanged(session, ctx, path.source_id)
-        file = find_own_file(services().settings.uploaded_tables_folder, row, services().state_keys)
-        data_sources.remove_source(session, row)
-    if file is not None:
-        file.unlink(missing_ok=True)
+    folder, keys = services().settings.uploaded_tables_folder, services().state_keys
+    delete_source(services().database, folder, keys, lambda session: _lock_unchanged(session, ctx, path.source_id))
     return Response(status=204)
 
 

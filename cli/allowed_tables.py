@@ -9,11 +9,11 @@ from typing import Any, cast
 import click
 from flask.cli import with_appcontext
 
-from bootstrap.allowed_tables import merge_tables
 from bootstrap.data_sources import DIALECTS, DataSources
 from bootstrap.savers import make_keyring
 from cli.operator import existing_operator, json_option, records, settings, tenant_option, write_as_operator
 from cli.said import Said
+from datasources.allowed_tables import merge_tables
 from datasources.catalog import load_schema, make_key
 from datasources.said import MOST_SYNONYMS, SYNONYM, TEXT
 from datasources.schema import Schema

@@ -33,7 +33,7 @@ from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
 from domain.paging import Part
 from domain.quotas import UNLIMITED
-from ingestion.uploaded_tables import SentFile, find_own_file
+from ingestion.uploaded_tables import SentFile, delete_source
 from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 
@@ -145,12 +145,9 @@ def close_to_visitors(name: str, tenant: str) -> None:
 @_tenant
 def remove(name: str, tenant: str) -> None:
     """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
-    with write_as_operator(tenant) as (session, ctx):
-        row = data_sources.find_source(session, ctx, name)
-        file = find_own_file(settings().uploaded_tables_folder, row, make_keyring(settings()))
-        data_sources.remove_source(session, row)
-    if file is not None:
-        file.unlink(missing_ok=True)
+    with records() as database:
+        ctx, folder, keys = operator(database, tenant), settings().uploaded_tables_folder, make_keyring(settings())
+        delete_source(database, folder, keys, lambda session: data_sources.find_source(session, ctx, name))
     click.echo(make_printable(f"Data source {name} is removed."))
 
 

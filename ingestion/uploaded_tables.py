@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -26,6 +26,7 @@ from domain.data_sources import (
     decrypt_uri,
     get_source,
     list_uploaded,
+    remove_source,
     store_schema,
 )
 from domain.db import Database
@@ -261,17 +262,22 @@ def find_uploaded_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -
     return folder / row.tenant_id / PurePath(decrypt_uri(row, keys)).name
 
 
-def find_own_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Path | None:
-    """What is to be deleted with the data source: the file with its tables, None of a database.
+def delete_source(
+    database: Database, folder: Path, keys: Keyring | None, find_row: Callable[[Session], DataSourceRow]
+) -> None:
+    """Forget the data source that *find_row* finds, and delete the file with its tables; a database stays as it is.
 
     Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
     """
-    if row.type != UPLOAD:
-        return None
-    try:
-        return find_uploaded_file(folder, row, keys)
-    except NotReady:
-        return None
+    file: Path | None = None
+    with database.writing() as session:
+        row = find_row(session)
+        if row.type == UPLOAD:
+            with suppress(NotReady):
+                file = find_uploaded_file(folder, row, keys)
+        remove_source(session, row)
+    if file is not None:
+        file.unlink(missing_ok=True)
 
 
 def _choose_name(unfinished: Path) -> Path:
