@@ -36,8 +36,8 @@ from config import Settings
 from datasources.access import Access, TableAccess
 from datasources.catalog import list_open_tables
 from datasources.errors import QueryFailed, QueryRefused
-from datasources.guard import parse_query
 from datasources.linking import FEW_TABLES
+from datasources.parsing import parse_query
 from datasources.questions.planning import plan_question
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.values import add_stored_values

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from datasources.functions import Dialect
+
 TableName = tuple[str, str]
 """Schema and table, as the database writes them: ("main", "machines") on SQLite."""
 
@@ -23,3 +25,4 @@ Access = Mapping[TableName, TableAccess]
 """The tables that may be read, and no others."""
 Attributes = Mapping[str, str]
 """What is known of whoever asks, for row filters: {"region": "north"}."""
+DEFAULT_SCHEMA: dict[Dialect, str] = {"sqlite": "main", "postgres": "public", "mysql": "main"}

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from datasources.access import Access, TableAccess, TableName
+from datasources.access import DEFAULT_SCHEMA, Access, TableAccess, TableName
 from datasources.functions import Dialect
-from datasources.guard import DEFAULT_SCHEMA, check_row_filter
+from datasources.row_filters import check_row_filter
 from datasources.schema import Column, ForeignKey, Schema, Table
 
 _MOST_STORED_SAMPLES = 20_000  # of all columns: beyond it none is kept, so that a schema has a few megabytes at most

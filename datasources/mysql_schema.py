@@ -7,7 +7,7 @@ from typing import Any
 
 import pymysql
 
-from datasources.guard import DEFAULT_SCHEMA
+from datasources.access import DEFAULT_SCHEMA
 from datasources.schema import Column, ForeignKey, SchemaLimits, Table, add_samples, quote_name
 
 _SCHEMA = DEFAULT_SCHEMA["mysql"]

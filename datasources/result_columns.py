@@ -8,7 +8,7 @@ from sqlglot import exp
 from datasources.catalog import OpenTable
 from datasources.errors import QueryRefused
 from datasources.functions import Dialect
-from datasources.guard import parse_query
+from datasources.parsing import parse_query
 from datasources.results import Result
 from utils.query_tables import Cell, QueryColumn, QueryTable
 

@@ -5,10 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasources.access import TableName
+from datasources.access import DEFAULT_SCHEMA, TableName
 from datasources.catalog import OpenTable
 from datasources.functions import KEYWORDS, Dialect
-from datasources.guard import DEFAULT_SCHEMA
 from datasources.questions.draft import quote_name
 from datasources.questions.words import read_name, reduce_word, split_words
 from datasources.schema import Column, Table

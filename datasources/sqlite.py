@@ -11,8 +11,10 @@ from urllib.parse import quote
 from datasources.access import Access, Attributes, TableName
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.functions import FUNCTIONS, Dialect
-from datasources.guard import check_query, make_table_query, write_sql
+from datasources.guard import check_query
+from datasources.parsing import write_sql
 from datasources.results import QueryLimits, Result, collect
+from datasources.row_filters import make_table_query
 from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples, quote_name
 from datasources.stopping import Stop
 

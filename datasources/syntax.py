@@ -1,8 +1,17 @@
-"""The parts of SQL that a query may be made of; for functions, the name by which `functions.py` lists them."""
+"""The parts of SQL that a query may be made of, and the check that it has no others."""
+
+import re
 
 from sqlglot import exp
 
-NODES: dict[type[exp.Expr], str] = {
+from datasources.errors import QueryRefused
+from datasources.functions import FUNCTIONS, Dialect
+
+_MOST_NODES, _MOST_GROWING = 4_000, 8
+_LONGEST_NAME = 63  # bytes: PostgreSQL cuts longer ones
+_PLAIN_WORDS = re.compile(r"[A-Za-z_ ]{0,40}")
+# For functions, the name by which `functions.py` lists them.
+_NODES: dict[type[exp.Expr], str] = {
     **dict.fromkeys(
         (
             exp.Select, exp.Union, exp.Intersect, exp.Except, exp.Subquery, exp.With, exp.CTE, exp.From, exp.Join,
@@ -39,17 +48,94 @@ NODES: dict[type[exp.Expr], str] = {
     exp.Mode: "mode", exp.Corr: "corr", exp.LogicalAnd: "bool_and", exp.LogicalOr: "bool_or", exp.Trunc: "trunc",
 }  # fmt: skip
 """What is not here is refused."""
-GROWING = (exp.DPipe, exp.Concat, exp.Replace)
+_GROWING = (exp.DPipe, exp.Concat, exp.Replace)
 """These make longer texts: in a few steps, each of which doubles one, a short one fills the memory."""
-_SELECT_ARGS = """
+_SELECT_WORDS = """
 with_ this expression expressions distinct from_ joins where group having windows order limit offset alias by_name
 """
-SELECT_ARGS = frozenset(_SELECT_ARGS.split())
-TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
+_SELECT_ARGS = frozenset(_SELECT_WORDS.split())
+_TABLE_ARGS = frozenset({"this", "db", "catalog", "alias", "joins"})
 _T = exp.DataType.Type
-CASTS = frozenset(
+_CASTS = frozenset(
     {
         _T.BIGINT, _T.INT, _T.SMALLINT, _T.TINYINT, _T.DECIMAL, _T.DOUBLE, _T.FLOAT, _T.TEXT, _T.VARCHAR, _T.CHAR,
         _T.BOOLEAN, _T.DATE, _T.TIME, _T.TIMESTAMP, _T.TIMESTAMPTZ, _T.DATETIME, _T.INTERVAL,
     }
 )  # fmt: skip
+
+
+def check_nodes(statement: exp.Expr, dialect: Dialect) -> None:
+    """Return if *statement* has allowed parts alone, and not too many.
+
+    Raises:
+        QueryRefused: it has others.
+    """
+    count = growing = 0
+    for node in statement.walk():
+        count, growing = count + 1, growing + isinstance(node, _GROWING)
+        if count > _MOST_NODES or growing > _MOST_GROWING:
+            raise QueryRefused("The query is too large, or joins too many texts.")
+        _check_node(node, dialect)
+
+
+def _check_node(node: exp.Expr, dialect: Dialect) -> None:
+    kind = type(node)
+    if isinstance(node, exp.Anonymous):
+        _check_function(str(node.this), dialect)
+    elif kind not in _NODES:
+        raise QueryRefused(f"{_name(node)} is not allowed.")
+    elif isinstance(node, exp.Func) and _NODES[kind]:
+        _check_function(_NODES[kind], dialect)
+    if isinstance(node, exp.DataType) and (node.this not in _CASTS or node.args.get("nested")):
+        raise QueryRefused("A value can be cast to a number, a text, a truth value, a date or a time only.")
+    if isinstance(node, exp.With) and node.args.get("recursive"):
+        raise QueryRefused("WITH RECURSIVE is not allowed.")
+    _check_args(node)
+
+
+def _check_args(node: exp.Expr) -> None:
+    known = _SELECT_ARGS if isinstance(node, exp.Query) else _TABLE_ARGS if isinstance(node, exp.Table) else None
+    for key, value in node.args.items():
+        if value in (None, False, []):
+            continue
+        if known is not None and key not in known:
+            raise QueryRefused(f"{key.strip('_').upper()} is not allowed.")
+        is_word = isinstance(value, str) and not isinstance(node, exp.Identifier | exp.Literal | exp.Anonymous)
+        if is_word and not _PLAIN_WORDS.fullmatch(value):
+            raise QueryRefused(f"{value[:40]!r} is not allowed.")
+        if isinstance(node, exp.Limit | exp.Offset) and key != "expression":
+            raise QueryRefused("LIMIT and OFFSET take a number.")
+
+
+def _check_function(name: str, dialect: Dialect) -> None:
+    if name.lower() not in FUNCTIONS[dialect]:
+        raise QueryRefused(f"The function {name.lower()[:60]!r} is not allowed.")
+
+
+def _name(node: exp.Expr) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).upper()
+
+
+def fold_names(statement: exp.Expr, dialect: Dialect) -> None:
+    """Write each name as the database reads it.
+
+    Raises:
+        QueryRefused: one is too long.
+    """
+    for name in statement.find_all(exp.Identifier):
+        text = str(name.this)
+        if "\0" in text or not text or len(text.encode("utf-8", "replace")) > _LONGEST_NAME:
+            raise QueryRefused(f"A name has 1 to {_LONGEST_NAME} bytes.")
+        if dialect == "postgres" and not name.args.get("quoted"):
+            name.set("this", lower(text))
+            name.set("quoted", True)
+
+
+def lower(text: str) -> str:
+    """In small letters, as databases do it: those of ASCII alone."""
+    return text.translate({code: code + 32 for code in range(65, 91)})
+
+
+def quote(name: str) -> exp.Identifier:
+    """A name, in quotation marks."""
+    return exp.Identifier(this=name, quoted=True)

@@ -1,0 +1,82 @@
+"""Which rows of a table may be read: a condition on its columns, in which `{user.NAME}` stands for who asks."""
+
+import re
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from datasources.access import Attributes, TableAccess, TableName
+from datasources.errors import QueryRefused
+from datasources.functions import Dialect
+from datasources.parsing import parse_query
+from datasources.syntax import check_nodes, fold_names, lower, quote
+
+_ATTRIBUTE = re.compile(r"\{user\.([a-z][a-z0-9_]{0,39})\}")
+
+
+def make_table_query(
+    table: TableName, allowed: TableAccess, user: Attributes, dialect: Dialect, *, stored_as: TableName | None = None
+) -> exp.Select:
+    """The SELECT that gives the allowed columns and rows of a table.
+
+    Raises:
+        QueryRefused: its row filter cannot be used, or needs what is not known of the user.
+    """
+    schema, name = stored_as or table
+    source = exp.Table(this=quote(name), db=quote(schema))
+    query = exp.Select(
+        expressions=[exp.Column(this=quote(each)) for each in allowed.columns], from_=exp.From(this=source)
+    )
+    if allowed.row_filter:
+        query.set("where", exp.Where(this=exp.Paren(this=parse_row_filter(allowed.row_filter, user, dialect))))
+        # Kept apart from the query around it, whose conditions else could be tried on the rows that are filtered out,
+        # and tell of them by failing.
+        if dialect == "sqlite":
+            query.set("limit", exp.Limit(expression=exp.Neg(this=exp.Literal.number(1))))
+        elif dialect == "mysql":
+            query.set("limit", exp.Limit(expression=exp.Literal.number(2**64 - 1)))
+        query.set("offset", exp.Offset(expression=exp.Literal.number(0)))
+    return query
+
+
+def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect) -> exp.Expr:
+    """The condition with what is known of the *user* put in as texts; None only checks it.
+
+    Raises:
+        QueryRefused: it is no condition on the columns of one table, or needs an attribute that is not known.
+    """
+    wanted = _ATTRIBUTE.findall(row_filter)
+    statement = parse_query("SELECT 1 WHERE " + _ATTRIBUTE.sub(r":user_\1", row_filter), dialect)
+    condition = (
+        statement.args["where"].this if isinstance(statement, exp.Select) and "where" in statement.args else None
+    )
+    used = [each for key, each in statement.args.items() if each and key not in ("expressions", "where")]
+    found = list(statement.find_all(exp.Placeholder))
+    if condition is None or used or condition.find(exp.Query):
+        raise QueryRefused("A row filter is one condition on the columns of its table, without subqueries.")
+    if len(found) != len(wanted) or "{" in _ATTRIBUTE.sub("", row_filter):
+        raise QueryRefused("{user.NAME} in a row filter stands by itself, without quotation marks around it.")
+    for placeholder in found:
+        name = str(placeholder.this).removeprefix("user_")
+        value = "" if user is None else user.get(name)
+        if value is None or "\0" in value or (dialect == "mysql" and "\\" in value):
+            raise QueryRefused(f"The rows you may see depend on your {name!r}, which is not known.")
+        placeholder.replace(exp.Literal.string(value))
+    check_nodes(statement, dialect)
+    fold_names(statement, dialect)
+    checked: exp.Expr = statement.args["where"].this
+    return checked
+
+
+def check_row_filter(row_filter: str, dialect: Dialect, columns: Sequence[str]) -> None:
+    """Return if the condition can be one on a table with these *columns*.
+
+    Raises:
+        QueryRefused: it cannot; the text says why.
+    """
+    fold = str if dialect == "postgres" else lower
+    known = {fold(each) for each in columns}
+    condition = parse_row_filter(row_filter, None, dialect)
+    for column in condition.find_all(exp.Column):
+        if isinstance(column.this, exp.Star) or column.table or fold(column.name) not in known:
+            raise QueryRefused(f"The table has no column {column.name[:60]!r}, which its row filter names.")
