@@ -46,6 +46,7 @@ from api.topics import topics_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
+from api.websites import websites_blueprint
 from bootstrap.banner import loading_bar
 from bootstrap.chat_page_process import check_tls, run_with_chat_page
 from bootstrap.observability import start_observability
@@ -117,7 +118,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
-        topics_blueprint, health_blueprint,
+        topics_blueprint, websites_blueprint, health_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

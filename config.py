@@ -226,17 +226,18 @@ class Settings(BaseSettings):
     link_key: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Signs links to documents; the same for all machines that serve. Unset: one is made in DATA_DIR.",
+        description="Signs links to documents, and tokens of visitors of websites; the same for all machines that "
+        "serve. Unset: one is made in DATA_DIR.",
     )
 
     # --- Limits
     rate_limit_enabled: bool = Field(True, description="Limit requests per key.")
     rate_limit_per_hour: int = Field(100, ge=1, le=10_000_000, description="Requests a key may make in an hour.")
     visitor_questions_per_minute: int = Field(
-        10, ge=1, description="Questions a visitor of the chat page may ask in a minute."
+        10, ge=1, description="Questions a visitor of the chat page or a website may ask in a minute."
     )
     visitor_questions_per_day: int = Field(
-        200, ge=1, description="Questions a visitor of the chat page may ask in a day."
+        200, ge=1, description="Questions a visitor of the chat page or a website may ask in a day."
     )
     visitor_tokens_per_day: int = Field(
         300_000, ge=1, description="Tokens that answers to one visitor may cost in a day; the last answer is finished."

@@ -18,6 +18,7 @@ class BotConfig:
     `top_k`: passages an answer rests on at most. `model_id`, in `model_version`: its language model; "" is the
     service's own. `unsupported_sentences`: what becomes of sentences without support.
     `tools`: names of those it may use beside its search; `approvals`: those of them that wait for the person's word.
+    `allowed_origins`: websites whose visitors may ask it; empty: none.
     """
 
     bot_id: str = DEFAULT_BOT
@@ -32,6 +33,7 @@ class BotConfig:
     unsupported_sentences: Policy = "mark"
     tools: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
     @property
     def filters(self) -> Filters:

@@ -34,6 +34,7 @@ Decorator = Callable[[View], AsyncView]
 Repeating = Literal["kept", "own", "none"]
 _CONDITIONAL = "conditional"
 PRINCIPAL = "pustaka.principal"  # where in a request's environ stands what logs tell of its principal
+_MOST_OPEN_BODY_BYTES = 8192  # of whoever has no key
 MOST_BODY_BYTES = 1_048_576  # more than the fields of any request take, but those that hold a document
 
 
@@ -223,6 +224,20 @@ def open_to_all(view: View) -> AsyncView:
     validated = _read_arguments(view)
     validated.__dict__["policy"] = Policy("open")
     return expect_no_body(validated)
+
+
+def open_with_body(view: View) -> AsyncView:
+    """Mark a coroutine view that needs no key, and takes a small body; it limits its callers itself."""
+    validated = _read_arguments(view)
+
+    @wraps(validated)
+    async def answer(**kwargs: Any) -> Response:
+        refuse_unread_condition()
+        await load_body(request, max_bytes=_MOST_OPEN_BODY_BYTES)
+        return await validated(**kwargs)
+
+    answer.__dict__["policy"] = Policy("open")
+    return reads_body_itself(answer)
 
 
 def _read_arguments(view: View) -> AsyncView:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.visitor_tokens import ORIGIN_REFUSED, PREFIX, VisitorSigner
 from api.visitors import VISITOR_HEADER, verify_visitor
-from auth.credentials import make_visitor
+from auth.credentials import make_visitor, make_website_visitor
 from auth.principal import Principal, PrincipalKind
 from domain.db import Database
 from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_principal
 from domain.models import now
-from utils.errors import StoreUnavailable, Unauthorized
+from utils.errors import OriginRefused, StoreUnavailable, Unauthorized, VisitorRefused
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,12 @@ class Authenticator:
     Args:
         fixed: secret → who it stands for.
         database: where other keys are; asked in a thread, its answers remembered for some seconds.
+        visitors: knows tokens of visitors of websites, which are sent in place of a key.
     """
 
     fixed: Mapping[str, Principal]
     database: Database
+    visitors: VisitorSigner
     _seen: "dict[str, _Known]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))
@@ -61,15 +64,32 @@ class Authenticator:
         Raises:
             Unauthorized: there is no key, or it is not valid.
             VisitorRefused: the visitor's token is not valid.
+            OriginRefused: it is for pages of another website.
         """
         presented = _list_credentials(request)
         if not presented:
             raise _refuse("Send your API key in the X-API-Key header, or as Authorization: Bearer <key>.")
+        refused: VisitorRefused | None = None
         for key in presented:
+            if key.startswith(PREFIX):
+                try:
+                    return self._admit_visitor(key, request)
+                except VisitorRefused as exc:
+                    refused = exc
+                    continue
             found = self._find_fixed(key) or await self._find_stored(key)
             if found is not None:
                 return _act_for_visitor(found, key, request)
-        raise _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
+        raise refused or _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
+
+    def _admit_visitor(self, token: str, request: Request) -> Principal:
+        visitor = self.visitors.verify(token)
+        try:
+            visitor.check_origin(request.headers.get("Origin"))
+        except OriginRefused:
+            request.environ[ORIGIN_REFUSED] = True
+            raise
+        return make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
 
     def _find_fixed(self, presented: str) -> Principal | None:
         found = None

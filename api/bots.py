@@ -24,7 +24,7 @@ from auth.scopes import Scope
 from domain import bots
 from domain.bots import BotAnswers
 from domain.models import Bot
-from utils.validation import check_text
+from utils.validation import ORIGIN, check_text
 
 bots_blueprint = APIBlueprint("bots", __name__, abp_tags=[Tag(name="Bots", description="Assistants of a tenant.")])
 _ALL, _ONE = "/v1/tenant/bots", "/v1/tenant/bots/<bot_id>"
@@ -56,6 +56,14 @@ _Model = Annotated[BotId, Field(description="The model that it answers by; null:
 _ToolNames = Annotated[list[Annotated[str, Field(pattern=f"^{NAME.pattern}$")]], Field(max_length=32)]
 _Tools = Annotated[_ToolNames, Field(description="Tools it may use beside the search of its documents; empty: none.")]
 _Approvals = Annotated[_ToolNames, Field(description="Those of its tools that wait until the person has approved.")]
+_Origins = Annotated[
+    list[Annotated[str, Field(pattern=f"^(?:{ORIGIN.pattern})$")]],
+    Field(
+        max_length=50,
+        description="Websites whose visitors may ask it without a key, as https://www.example.org or "
+        "https://*.example.org; `*`: all. Empty: none.",
+    ),
+]
 _Unsupported = Annotated[
     Literal["mark", "drop", "refuse"], Field(description="What becomes of sentences that nothing supports.")
 ]
@@ -75,6 +83,7 @@ class BotPatch(Strict):
     unsupported_sentences: _Unsupported | None = None
     tools: _Tools | None = None
     approvals: _Approvals | None = None
+    allowed_origins: _Origins | None = None
 
     def merge(self, former: BotAnswers) -> BotAnswers:
         """How the bot answers after it.
@@ -121,6 +130,8 @@ class BotOut(BaseModel):
     unsupported_sentences: Literal["mark", "drop", "refuse"] | None
     tools: list[str] | None
     approvals: list[str] | None
+    allowed_origins: list[str] | None
+    public_id: str = Field(description="Names it on websites; no secret.", examples=["acme/admissions"])
     created_at: datetime
     updated_at: datetime
 
@@ -256,6 +267,7 @@ def _describe(bot: Bot, said: BotAnswers) -> BotOut:
         "id": bot.bot_id,
         "name": bot.name,
         "tenant_id": bot.tenant_id,
+        "public_id": f"{bot.tenant_id}/{bot.bot_id}",
         "enabled": bot.is_enabled,
         "version": bot.version,
         "created_at": bot.created_at,

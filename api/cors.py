@@ -2,6 +2,7 @@
 
 Credentials that browsers attach by themselves are never allowed, so a page can only use keys that it was given. With
 `*` no origin is repeated either: an answer is the same for all, so no cache can give one site what another was told.
+A bot is open to fewer: what says that it is not open to the page's website, no page may read.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 from flask import Flask, Response
 from flask.globals import request_ctx
+
+from api.visitor_tokens import ORIGIN_REFUSED
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
@@ -54,6 +57,8 @@ def _make_adder(origins: AllowedOrigins) -> Callable[[Response], Response]:
     def add(response: Response) -> Response:
         asked = request_ctx.request
         origin = asked.headers.get("Origin", "")
+        if ORIGIN_REFUSED in asked.environ:
+            return response
         if not origins.are_all:
             response.vary.add("Origin")
             if not origins.allow(origin):

@@ -8,6 +8,7 @@ _MOMENT = "2026-11-23T01:21:19.042Z"
 _ID = "0b9f1c52-6d1e-4f0a-9a57-2d1f4d1f7a10"
 # One name means one thing everywhere, so one example does for each.
 _BY_NAME: Json = {
+    "allowed_origins": "https://www.example.org",
     "answer": "A room costs IDR 850,000 a month [1].",
     "approvals": "search_documents",
     "base_url": "https://api.example.org/v1",
@@ -25,6 +26,7 @@ _BY_NAME: Json = {
     "model": "extractive",
     "name": "Handbook",
     "persistence": "redis",
+    "public_id": "acme/admissions",
     "query": "dormitory rent",
     "quote": "A dormitory room costs IDR 850,000 a month.",
     "redis": "ok",

@@ -14,6 +14,7 @@ from api.metering import look_at_requests
 from api.repeats import Repeats
 from api.services import ApiServices, attach_services
 from api.visitor_limits import QuestionLimits, VisitorLimits
+from api.visitor_tokens import VisitorSigner
 from auth.credentials import make_configured_key_principal, make_page_principal
 from bootstrap.services import Services
 from config import Settings
@@ -49,7 +50,7 @@ def _open_api_services(stack: AsyncExitStack, services: Services, admission: Adm
     fixed = {services.page_key: make_page_principal()}
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
-    authenticator = Authenticator(fixed, services.database)
+    authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key))
     stack.callback(authenticator.close)
     signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
     return ApiServices.around(

@@ -8,12 +8,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from api.answer_schemas import ArtifactNamesOut, MetricsOut
 from api.figure_schemas import DataOut, FigureOut, QueryOut
 from utils.ports import FallbackReason
-from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, REQUEST_ID
+from utils.validation import BOT_ID, CONVERSATION_ID, NON_BLANK_PATTERN, PUBLIC_ID, REQUEST_ID
 
 # As `utils/validation.py` checks them, for the description of the API.
 ConversationId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{CONVERSATION_ID.pattern}$"})]
 SourceId = Annotated[str, Field(min_length=1, max_length=64, pattern="^[0-9A-Za-z-]+$")]
 BotId = Annotated[str, Field(pattern=f"^{BOT_ID.pattern}$")]
+PublicId = Annotated[
+    str,
+    Field(pattern=f"^{PUBLIC_ID.pattern}$", examples=["acme/admissions"], description="Names the bot on websites."),
+]
 RunId = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"})]
 
 

@@ -1,4 +1,4 @@
-"""How much visitors of the chat page may ask: each of them, and all together who come from one address."""
+"""How much visitors may ask, of the chat page and of websites: each of them, and all together from one address."""
 
 import asyncio
 import hmac
@@ -9,11 +9,13 @@ from flask import Request
 
 from api.limits import MINUTE_S, RateLimits, RemainingRequests, make_refusal
 from api.token_budgets import DAY_S, TokenBudgets
-from api.visitors import VISITOR_HEADER, find_visitor_network
+from api.visitors import VISITOR_HEADER, find_client_network, find_visitor_network
+from auth.credentials import is_website_visitor
 from auth.principal import Principal
 from utils.ports import StoreObserver
 
 _DIGEST_BYTES = 16
+_OF_ALL = "all"  # stands where a tenant does: what is asked for is not known to be of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ class VisitorLimits:
 
     def find_visit(self, ctx: Principal, request: Request) -> Visit:
         """Who sends the request. Where the page names no visitor, all from one address count as one."""
+        if is_website_visitor(ctx):
+            network = self._hash_name(find_client_network(request))
+            return Visit(ctx.tenant_id, self._hash_name(ctx.subject_id), network)
         network = self._hash_name(find_visitor_network(request))
         visitor = self._hash_name(ctx.subject_id) if VISITOR_HEADER in request.headers else f"unnamed-{network}"
         return Visit(ctx.tenant_id, visitor, network)
@@ -79,6 +84,14 @@ class VisitorLimits:
             RateLimited: too many came from the address.
         """
         return await self._requests.spend(visit.tenant_id, f"requests:{visit.network}")
+
+    async def spend_visit(self, network: str) -> RemainingRequests:
+        """Count one visit from *network* to a website.
+
+        Raises:
+            RateLimited: too many came from the address.
+        """
+        return await self._requests.spend(_OF_ALL, f"visits:{self._hash_name(network)}")
 
     async def spend_question(self, visit: Visit) -> list[RemainingRequests]:
         """Count one question.

@@ -6,7 +6,8 @@ from dataclasses import replace
 from auth.principal import CONFIGURED_KEY, DEFAULT_TENANT, Principal, PrincipalKind
 from auth.scopes import ALL_SCOPES, BOT_KEY_SCOPES, VISITOR_SCOPES, Scope
 
-_VISITOR = "v-"  # begins the subject of a visitor; a dash stands in no key's id
+# Begin the subjects of visitors of the chat page, and of websites; a dash stands in no key's id.
+_VISITOR, _WEBSITE_VISITOR = "v-", "w-"
 
 
 def make_key_principal(
@@ -31,6 +32,17 @@ def make_page_principal() -> Principal:
 def make_visitor(page: Principal, visitor_id: str) -> Principal:
     """The visitor *visitor_id* of the chat page, whose principal is *page*."""
     return replace(page, subject_id=f"{_VISITOR}{visitor_id}")
+
+
+def make_website_visitor(tenant_id: str, bot_id: str, visitor_id: str) -> Principal:
+    """A visitor of the bot on a website; it may talk to that bot and nothing else."""
+    subject_id = f"{_WEBSITE_VISITOR}{visitor_id}"
+    return Principal(tenant_id, subject_id, PrincipalKind.VISITOR, VISITOR_SCOPES, bot_id)
+
+
+def is_website_visitor(ctx: Principal) -> bool:
+    """Whether *ctx* is one, for whose address no page vouches."""
+    return ctx.kind is PrincipalKind.VISITOR and ctx.subject_id.startswith(_WEBSITE_VISITOR)
 
 
 def make_link_bearer(tenant_id: str) -> Principal:

@@ -16,7 +16,7 @@ class PrincipalKind(StrEnum):
     OPERATOR = "operator"  # a command on the server
     USER = "user"  # a person who has signed in
     API_KEY = "api_key"
-    VISITOR = "visitor"  # of the chat page, which vouches for it
+    VISITOR = "visitor"  # of the chat page, which vouches for it, or of a website, by a token of ours
     LINK = "link"  # whoever has a link to a document
     SYSTEM = "system"  # work of the service itself
 

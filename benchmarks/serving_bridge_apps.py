@@ -25,6 +25,7 @@ from api.limits import RateLimits
 from api.middleware import register_middleware
 from api.problems import register_problems
 from api.services import ApiServices, attach_services
+from api.visitor_tokens import VisitorSigner
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES, Scope
@@ -149,7 +150,7 @@ def add_edge(app: Flask, admission: Admission, redis_url: str | None) -> None:
     keys = {API_KEY: make_key_principal("default", "bench", scopes=ALL_SCOPES)}
     used = SimpleNamespace(
         admission=admission,
-        authenticator=Authenticator(keys, open_database("sqlite://")),
+        authenticator=Authenticator(keys, open_database("sqlite://"), VisitorSigner(b"")),
         rate_limits=RateLimits(redis_url, limit=1_000_000, reason="") if redis_url else None,
     )
     attach_services(app, cast(ApiServices, used))

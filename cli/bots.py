@@ -31,6 +31,9 @@ def _answer_options(command: Any) -> Any:
         click.option(
             "--approve", "approvals", multiple=True, help="A tool of it that waits for approval; may be repeated."
         ),
+        click.option(
+            "--origin", "allowed_origins", multiple=True, help="A website whose visitors may ask it; may be repeated."
+        ),
     ):
         command = option(command)
     return command

@@ -15,7 +15,7 @@ from domain.models import ApiKey, Bot, BotVersion, Dataset, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import prepare, scoped, scoped_count
 from utils.errors import Conflict, NotFound
-from utils.validation import BOT_ID, refuse_field
+from utils.validation import BOT_ID, ORIGIN, refuse_field
 
 MOST_BOTS = 1_000  # of a tenant
 _IS_PRESENT = Bot.removed_at.is_(None)
@@ -34,6 +34,7 @@ class BotAnswers(TypedDict, total=False):
     unsupported_sentences: Literal["mark", "drop", "refuse"]
     tools: list[str]
     approvals: list[str]
+    allowed_origins: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers
         lock_model(session, ctx, answers["model_id"])  # or it could be removed before this is committed
     if unused := [name for name in answers.get("approvals", []) if name not in answers.get("tools", [])]:
         raise refuse_field(f"The bot does not use the tool {unused[0]!r}: add it to tools, too.", "approvals")
+    if wrong := [origin for origin in answers.get("allowed_origins", []) if not ORIGIN.fullmatch(origin)]:
+        raise refuse_field(f"{wrong[0][:100]!r} is not like https://www.example.org, in lower case.", "allowed_origins")
     bot.version += 1
     config: dict[str, Any] = {**answers}
     session.add(BotVersion(tenant_id=ctx.tenant_id, bot_id=bot.bot_id, version=bot.version, config=config))

@@ -28,7 +28,7 @@ class Unauthorized(ProblemError):
 
 
 class VisitorRefused(ProblemError):
-    """The chat page's key is valid, but the visitor that it speaks for is not."""
+    """The chat page's key is valid, but the visitor that it speaks for is not; or a visitor's own token is not."""
 
     slug, title, status = "visitor-refused", "Invalid visitor token", 401
 
@@ -37,6 +37,12 @@ class Forbidden(ProblemError):
     """The key is valid, but not for this; `members["required_scope"]` is what it lacks."""
 
     slug, title, status = "forbidden", "Forbidden", 403
+
+
+class OriginRefused(ProblemError):
+    """The bot is not open to visitors of the website whose page asks."""
+
+    slug, title, status = "origin-refused", "Not open to this website", 403
 
 
 class LinkRefused(ProblemError):

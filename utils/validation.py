@@ -8,6 +8,9 @@ from utils.errors import BadInput
 
 CONVERSATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 BOT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
+PUBLIC_ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,62}}/{BOT_ID.pattern}", re.ASCII)  # of a bot: its tenant, and its id
+# Of a website, or of all below a name, as CORS_ORIGINS has it.
+ORIGIN = re.compile(r"\*|https?://(\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?", re.ASCII)
 API_KEY = re.compile(r"[\x21-\x7e]{1,500}", re.ASCII)  # of a provider; it goes into a header
 _FIELD_NAME = re.compile(r"(?!sk-|ak_)[\w-]{1,40}", re.IGNORECASE)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
