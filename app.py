@@ -47,6 +47,7 @@ from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
 from api.websites import websites_blueprint
+from api.widget import register_widget
 from bootstrap.banner import loading_bar
 from bootstrap.chat_page_process import check_tls, run_with_chat_page
 from bootstrap.observability import start_observability
@@ -123,6 +124,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     for blueprint in blueprints:
         app.register_api(blueprint)
     register_docs(app)
+    register_widget(app)
     register_deprecations(app, app.deprecating())
     register_commands(app)
     return app

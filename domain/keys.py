@@ -30,7 +30,7 @@ LETTERS = string.ascii_letters + string.digits
 LONGEST_NAME = 80
 # The first parts of paths that are no tenant's: other services' clients put the tenant's name there.
 RESERVED = frozenset(
-    ["api", "v1", "admin", "docs", "redoc", "health", "ready", "metrics", "external_login", "load-document"]
+    ["api", "v1", "admin", "chat", "docs", "redoc", "health", "ready", "metrics", "external_login", "load-document"]
 )
 ALL = "all"
 # Conversations of one's own: who is to share those of other keys says so.

@@ -102,6 +102,7 @@ def test_every_route_says_who_may_use_it() -> None:
     assert opened == {
         "health.health", "health.ready", "openapi_document", "docs", "redoc", "docs_start", "redoc_start",
         "redoc_script", "docs_asset", "welcome", "websites.open_visit",
+        "widget_script", "widget_style", "widget_page",
     }  # fmt: skip
     scopes = {endpoint: policy.scope for endpoint, policy in policies.items() if policy}
     by_part = {"mcp.handle_message"}  # looks at the scope of each thing that is asked for

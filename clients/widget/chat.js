@@ -1,0 +1,180 @@
+// A conversation: what is asked, what of it comes back, and what is said where something does not.
+
+const LANGUAGES = Object.keys(TEXTS);
+
+function chooseLanguage(given) {
+  const wanted = [given, ...(navigator.languages || [])].filter(Boolean).map((each) => each.toLowerCase().split("-")[0]);
+  return wanted.find((each) => LANGUAGES.includes(each)) || "en";
+}
+
+class Chat {
+  constructor(options) {
+    options.language = chooseLanguage(options.language);
+    this.options = options;
+    this.texts = TEXTS[options.language];
+    this.memory = new Memory(options.publicId);
+    this.service = new Service(options.base, options.publicId, this.memory);
+    const on = { ask: (text) => this.ask(text), stop: () => this.stop(), anew: () => this.begin(), open: () => this.open(), close: () => this.memory.write({ isOpen: false }) };
+    this.panel = new Panel(this.texts, options, on);
+    document.body.append(this.panel.host);
+    if (options.page) this.panel.open();
+    else if (this.memory.read().isOpen) this.panel.open({ takesFocus: false });
+  }
+
+  async open() {
+    this.memory.write({ isOpen: true });
+    if (this.hasBegun) return;
+    this.hasBegun = true;
+    try {
+      await this.welcome();
+      await this.restore();
+    } catch (error) {
+      this.hasBegun = false;
+      this.panel.tell(this.explain(error));
+      console.warn("pustaka: the chat cannot begin. Is this website among the bot's allowed_origins?", error);
+    }
+  }
+
+  async welcome() {
+    this.panel.showWelcome([this.texts.machine], []);
+    const visit = await this.service.visit();
+    if (visit.institution && !this.options.title) this.panel.title.textContent = visit.institution;
+    const lines = [this.texts.machine, fill(this.texts.kept, { time: this.tellTime(visit.kept_s) })];
+    this.panel.showWelcome(lines, []);
+    this.panel.tell("");
+    const topics = await this.service.get(`v1/topics?language=${this.options.language}`).catch(() => ({ questions: [] }));
+    this.panel.showWelcome(lines, topics.questions.map((each) => each.question));
+  }
+
+  /** Show what was said in this tab before, and go on with an answer that was under way. */
+  async restore() {
+    const { conversationId } = this.memory.read();
+    if (!conversationId || this.conversationId) return;
+    const kept = await this.service.get(`v1/conversations/${conversationId}`).catch(() => null);
+    if (!kept) return this.memory.write({ conversationId: null });
+    this.conversationId = conversationId;
+    for (const message of kept.messages) {
+      if (message.role === "user") this.panel.showQuestion(message.content);
+      else this.finish(this.startAnswer(), message);
+    }
+    if (kept.running && kept.run_id) await this.answer({ runId: kept.run_id });
+  }
+
+  begin() {
+    this.stop();
+    this.conversationId = null;
+    this.memory.write({ conversationId: null });
+    this.panel.clear();
+    this.panel.tell("");
+    this.hasBegun = false;
+    this.panel.input.focus();
+    this.open();
+  }
+
+  async ask(message) {
+    if (this.panel.isAnswering) return;
+    this.panel.showQuestion(message);
+    await this.answer({ message, conversationId: this.conversationId });
+  }
+
+  startAnswer() {
+    const answer = new Answer(this.texts);
+    this.panel.show(answer.element);
+    return answer;
+  }
+
+  async answer(question) {
+    const answer = this.startAnswer();
+    const turn = (this.turn = { controller: new AbortController(), runId: question.runId, answer });
+    this.panel.setAnswering(true);
+    answer.say(this.texts.working);
+    this.panel.announce(this.texts.working);
+    try {
+      for await (const event of this.service.follow(question, turn.controller.signal)) await this.take(event, turn);
+    } catch (error) {
+      if (!turn.isStopped) this.fail(answer, error, question);
+    }
+    if (turn === this.turn) this.panel.setAnswering(false), (this.turn = null), this.panel.tell("");
+  }
+
+  async take(event, turn) {
+    const { answer } = turn;
+    if (event.run_id) turn.runId = event.run_id;
+    if (turn.isStopped) return this.cancel(turn);
+    this.panel.tell(event.type === "lost" ? this.texts.lost : "");
+    this.panel.following(() => this.show(event, answer));
+    if (event.type === "start") {
+      this.conversationId = event.conversation_id;
+      this.memory.write({ conversationId: event.conversation_id });
+    } else if (event.type === "error") {
+      throw new Refused(event.problem.status, event.problem, 0);
+    } else if (event.type === "waiting") {
+      await this.goOnWithout(event, turn);
+    }
+  }
+
+  show(event, answer) {
+    const { type } = event;
+    if (type === "token") answer.say(""), answer.add(event.content);
+    else if (type === "citation") answer.cite(event);
+    else if (type === "fallback") answer.clear();
+    else if (type === "resumed") answer.clear(), answer.say(this.texts.anew);
+    else if (type === "cancelled") answer.draw(), answer.say(this.texts.stopped);
+    else if (type === "done") this.finish(answer, event), this.panel.announce(`${this.texts.answer_done} ${answer.read()}`);
+  }
+
+  finish(answer, told) {
+    answer.finish(told);
+    answer.offer(told.clarification?.choices || [], (choice) => this.ask(choice));
+  }
+
+  /** A call of a tool would need somebody's approval, which a visitor of a website cannot give. */
+  async goOnWithout(event, turn) {
+    turn.answer.say(fill(this.texts.not_done_here, { name: event.call.name }));
+    const body = { call_id: event.call.call_id, decision: "reject" };
+    await this.service.send(`v1/runs/${event.run_id}/resume`, { method: "POST", body });
+    turn.answer.clear();
+    for await (const next of this.service.follow({ runId: event.run_id }, turn.controller.signal)) if (next.type !== "waiting") await this.take(next, turn);
+  }
+
+  stop() {
+    const { turn } = this;
+    if (!turn || turn.isStopped) return;
+    turn.isStopped = true;
+    turn.answer.draw();
+    turn.answer.say(this.texts.stopped);
+    this.panel.announce(this.texts.stopped);
+    this.panel.setAnswering(false);
+    this.turn = null;
+    if (turn.runId) this.cancel(turn);
+  }
+
+  async cancel(turn) {
+    turn.controller.abort();
+    await this.service.send(`v1/runs/${turn.runId}/cancel`, { method: "POST" }).catch(() => {});
+  }
+
+  fail(answer, error, question) {
+    const text = this.explain(error);
+    answer.draw();
+    answer.say(text);
+    this.panel.announce(text);
+    if (question.message) answer.offer([this.texts.try_again], () => (answer.element.remove(), this.answer(question)));
+  }
+
+  explain(error) {
+    const { texts } = this;
+    if (!(error instanceof Refused)) return texts.away;
+    if (error.status === 429) return fill(texts.too_many, { time: this.tellTime(error.waitS || 60) });
+    const byKind = { conflict: texts.busy, "request-under-way": texts.busy, "origin-refused": texts.closed, "not-found": texts.expired, gone: texts.expired };
+    return byKind[error.kind] || (error.passes ? texts.away : texts.wrong);
+  }
+
+  tellTime(seconds) {
+    const { texts } = this;
+    if (seconds < 120) return fill(texts.seconds, { number: Math.ceil(seconds) });
+    for (const [unit, one, many] of [[86_400, texts.day, texts.days], [3600, texts.hour, texts.hours]])
+      if (seconds >= unit) return Math.round(seconds / unit) === 1 ? one : fill(many, { number: Math.round(seconds / unit) });
+    return fill(texts.minutes, { number: Math.ceil(seconds / 60) });
+  }
+}

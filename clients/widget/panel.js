@@ -1,0 +1,177 @@
+// What is seen: a round button, and the dialog it opens, in a shadow tree of their own.
+
+const NARROW = "(max-width: 480px)";
+const LONGEST_MESSAGE = 5000;
+const SVG = "http://www.w3.org/2000/svg";
+const SHAPES = {
+  chat: "M4 4h16v12H9l-5 4z",
+  close: "M6 6l12 12M18 6L6 18",
+  send: "M4 12h14M12 5l7 7-7 7",
+  stop: "M7 7h10v10H7z",
+  anew: "M12 5v14M5 12h14",
+};
+
+function makeIcon(name) {
+  const icon = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  icon.setAttribute("viewBox", "0 0 24 24");
+  icon.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", SHAPES[name]);
+  icon.append(path);
+  return icon;
+}
+
+class Panel {
+  /** `on`: what becomes of a question (`ask`), and of the buttons (`stop`, `anew`, `open`). */
+  constructor(texts, options, on) {
+    Object.assign(this, { texts, options, on, isAnswering: false });
+    this.host = document.createElement("pustaka-chat");
+    const root = this.host.attachShadow({ mode: "open" });
+    this.addStyles(root);
+    this.makeDialog();
+    this.bubble = options.page ? null : this.makeButton("chat", texts.open_chat, () => (this.isOpen ? this.close() : this.open()), "bubble");
+    this.bubble?.setAttribute("aria-expanded", "false");
+    this.frame = make("div", { class: "frame", lang: options.language, "data-theme": options.theme, "data-position": options.position, "data-page": Boolean(options.page) }, this.dialog, ...(this.bubble ? [this.bubble] : []));
+    root.append(this.frame);
+    if (options.colour) this.paint(options.colour);
+  }
+
+  get isOpen() {
+    return !this.dialog.hidden;
+  }
+
+  addStyles(root) {
+    try {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(STYLES);
+      root.adoptedStyleSheets = [sheet];
+    } catch {
+      root.append(make("link", { rel: "stylesheet", href: `${this.options.base}widget.css` }));
+    }
+  }
+
+  paint(colour) {
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.fillStyle = colour;
+    const [red, green, blue] = (/^#(..)(..)(..)$/.exec(pen.fillStyle) || [0, "1a", "5f", "b4"]).slice(1).map((hex) => (parseInt(hex, 16) / 255) ** 2.2);
+    this.frame.style.setProperty("--accent", pen.fillStyle);
+    this.frame.style.setProperty("--on-accent", 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#000" : "#fff");
+  }
+
+  makeButton(icon, label, onclick, kind) {
+    return make("button", { type: "button", class: kind, "aria-label": label, title: label, onclick }, makeIcon(icon));
+  }
+
+  makeDialog() {
+    const { texts, options, on } = this;
+    this.title = make("h2", { id: "title" }, options.title || texts.title);
+    const buttons = [this.makeButton("anew", texts.new_chat, () => on.anew(), "plain"), ...(options.page ? [] : [this.makeButton("close", texts.close_chat, () => this.close(), "plain")])];
+    this.log = make("div", { class: "log", tabindex: "0", role: "region", "aria-labelledby": "title" });
+    this.status = make("p", { class: "status", role: "status" });
+    this.said = make("div", { class: "hidden", role: "log", "aria-live": "polite" });
+    this.input = make("textarea", { rows: "1", dir: "auto", maxlength: LONGEST_MESSAGE, placeholder: texts.ask, "aria-label": texts.ask, enterkeyhint: "send", oninput: () => this.grow(), onkeydown: (event) => this.pressInBox(event) });
+    this.button = this.makeButton("send", texts.send, () => this.press(), "send");
+    const form = make("form", { onsubmit: (event) => event.preventDefault() }, this.input, this.button);
+    this.dialog = make("section", { role: options.page ? "main" : "dialog", "aria-labelledby": "title", class: "dialog", hidden: !options.page, onkeydown: (event) => this.pressInDialog(event) }, make("header", {}, this.title, ...buttons), this.log, this.status, form, this.said);
+  }
+
+  open({ takesFocus = true } = {}) {
+    this.dialog.hidden = false;
+    this.bubble?.setAttribute("aria-expanded", "true");
+    this.bubble?.setAttribute("aria-label", this.texts.close_chat);
+    this.dialog.toggleAttribute("data-modal", this.isModal);
+    if (this.isModal) this.dialog.setAttribute("aria-modal", "true");
+    if (takesFocus) this.input.focus();
+    this.on.open();
+  }
+
+  close() {
+    this.dialog.hidden = true;
+    this.bubble.setAttribute("aria-expanded", "false");
+    this.bubble.setAttribute("aria-label", this.texts.open_chat);
+    this.bubble.focus();
+    this.on.close();
+  }
+
+  get isModal() {
+    return !this.options.page && matchMedia(NARROW).matches;
+  }
+
+  pressInDialog(event) {
+    event.stopPropagation(); // keys that mean something to the page around it
+    if (event.key === "Escape" && this.bubble) this.close();
+    if (event.key !== "Tab" || !this.isModal) return;
+    const places = [...this.dialog.querySelectorAll("button, a, textarea, summary, [tabindex='0']")].filter((each) => !each.disabled && each.getClientRects().length);
+    const [from, to] = event.shiftKey ? [places[0], places.at(-1)] : [places.at(-1), places[0]];
+    if (this.host.shadowRoot.activeElement === from) event.preventDefault(), to.focus();
+  }
+
+  pressInBox(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!this.isAnswering) this.press();
+  }
+
+  press() {
+    if (this.isAnswering) return this.on.stop();
+    const question = this.input.value.trim();
+    if (!question) return this.input.focus();
+    this.input.value = "";
+    this.grow();
+    this.on.ask(question);
+  }
+
+  grow() {
+    this.input.style.height = "auto";
+    this.input.style.height = `${Math.min(this.input.scrollHeight + 2, 140)}px`;
+  }
+
+  /** Whether an answer comes now: the button to send stops it then. */
+  setAnswering(isAnswering) {
+    this.isAnswering = isAnswering;
+    const [icon, label] = isAnswering ? ["stop", this.texts.stop] : ["send", this.texts.send];
+    this.button.replaceChildren(makeIcon(icon));
+    this.button.setAttribute("aria-label", label);
+    this.button.title = label;
+  }
+
+  /** Show a line about the connection; "" takes it away. */
+  tell(text) {
+    if (this.status.textContent !== text) this.status.textContent = text;
+  }
+
+  /** Have a screen reader say something. */
+  announce(text) {
+    this.said.append(make("p", {}, text));
+    while (this.said.children.length > 2) this.said.firstChild.remove();
+  }
+
+  showWelcome(lines, questions) {
+    const choices = questions.map((each) => make("button", { type: "button", class: "choice", dir: "auto", onclick: () => this.on.ask(each) }, each));
+    const offered = choices.length ? [make("h3", {}, this.texts.try_asking), make("div", { class: "choices" }, ...choices)] : [];
+    this.welcome?.remove();
+    this.welcome = make("div", { class: "welcome" }, ...lines.map((line) => make("p", {}, line)), ...offered);
+    this.log.prepend(this.welcome);
+  }
+
+  showQuestion(text) {
+    this.log.append(make("article", { class: "question" }, make("h3", { class: "hidden" }, this.texts.you), make("p", { dir: "auto" }, text)));
+  }
+
+  show(element) {
+    this.log.append(element);
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  /** Do something that makes the log longer, and keep its end in sight if it was. */
+  following(change) {
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    const wasAtEnd = scrollHeight - scrollTop - clientHeight < 60;
+    change();
+    if (wasAtEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  clear() {
+    this.log.replaceChildren();
+  }
+}

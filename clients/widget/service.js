@@ -1,0 +1,155 @@
+// The service over HTTP: visitors' tokens, questions, and the events of their answers, whatever happens to the network.
+
+const LAST_EVENTS = new Set(["done", "error", "cancelled", "waiting"]);
+const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
+const LONGEST_AWAY_MS = 300_000;
+const EARLY_MS = 60_000; // a token is renewed so long before its end
+
+/** The service refused: `problem` is its RFC 9457 document, `waitS` what it said of when to come back. */
+class Refused extends Error {
+  constructor(status, problem, waitS) {
+    super(problem.detail || `HTTP ${status}`);
+    Object.assign(this, { status, problem, waitS });
+  }
+
+  get kind() {
+    return String(this.problem.type || "").replace("urn:pustaka:problem:", "");
+  }
+
+  /** Whether the same request may work in a moment. */
+  get passes() {
+    return this.status >= 502 || (this.status === 503 && this.kind !== "store-refused");
+  }
+}
+
+const makeId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const pause = (ms, signal) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    for (const [target, name] of [[window, "online"], [signal, "abort"]])
+      target?.addEventListener(name, () => (clearTimeout(timer), resolve()), { once: true });
+  });
+
+/** What this tab remembers, gone when the tab is closed; where a page may store nothing, until it is left. */
+class Memory {
+  constructor(name) {
+    this.name = `pustaka:${name}`;
+    this.own = {};
+  }
+
+  read() {
+    try {
+      return { ...JSON.parse(sessionStorage.getItem(this.name) || "{}"), ...this.own };
+    } catch {
+      return this.own;
+    }
+  }
+
+  write(values) {
+    this.own = { ...this.read(), ...values };
+    try {
+      sessionStorage.setItem(this.name, JSON.stringify(this.own));
+    } catch {
+      // the page lets nothing be stored
+    }
+  }
+}
+
+/** Asks one bot as a visitor of this page. */
+class Service {
+  constructor(base, publicId, memory) {
+    Object.assign(this, { base, publicId, memory });
+  }
+
+  /** What the service tells visitors; makes them one, or renews what they have. */
+  async visit({ anew = false } = {}) {
+    const { visit } = this.memory.read();
+    if (visit && !anew && Date.parse(visit.expires_at) - Date.now() > EARLY_MS) return visit;
+    const body = { public_id: this.publicId, ...(visit ? { token: visit.token } : {}) };
+    const answer = await this.send("v1/visitors", { method: "POST", body, open: true });
+    const made = await answer.json();
+    this.memory.write({ visit: made });
+    return made;
+  }
+
+  /** One request; the response, if it is a success. */
+  async send(path, { method = "GET", body, headers = {}, signal, open = false, again = true } = {}) {
+    const sent = { ...headers };
+    if (!open) sent.Authorization = `Bearer ${(await this.visit()).token}`;
+    if (body) sent["Content-Type"] = "application/json";
+    const answer = await fetch(this.base + path, {
+      method, signal, headers: sent, body: body && JSON.stringify(body), credentials: "omit", referrerPolicy: "no-referrer",
+    });
+    if (answer.ok) return answer;
+    if (answer.status === 401 && !open && again) {
+      await this.visit({ anew: true });
+      return this.send(path, { method, body, headers, signal, again: false });
+    }
+    const problem = await answer.json().catch(() => ({}));
+    throw new Refused(answer.status, problem, Number(answer.headers.get("Retry-After")) || 0);
+  }
+
+  async get(path) {
+    return (await this.send(path)).json();
+  }
+
+  /**
+   * Every event of the answer to a question, or of a run that is under way; {type: "lost"} while there is no connection.
+   * A question is sent again under its key until the service has taken it, and its run followed to its end.
+   */
+  async *follow({ message, conversationId, runId }, signal) {
+    const key = makeId();
+    let last = "";
+    let failures = 0;
+    let lostAt = 0;
+    while (!signal.aborted) {
+      try {
+        const answer = runId
+          ? await this.send(`v1/runs/${runId}/events`, { headers: last ? { "Last-Event-ID": last } : {}, signal })
+          : await this.ask(message, conversationId, key, signal);
+        runId = answer.headers.get("X-Run-Id") || runId;
+        for await (const { id, data } of readEvents(answer.body)) {
+          failures = lostAt = 0;
+          last = id || last;
+          runId = data.run_id || runId;
+          yield data;
+          if (LAST_EVENTS.has(data.type)) return;
+        }
+      } catch (error) {
+        if (error instanceof Refused && !error.passes) throw error;
+      }
+      if (signal.aborted) return;
+      lostAt ||= Date.now();
+      if (Date.now() - lostAt > LONGEST_AWAY_MS) throw new Refused(503, {}, 0);
+      if (failures) yield { type: "lost" };
+      await pause(PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)], signal);
+    }
+  }
+
+  ask(message, conversationId, key, signal) {
+    const body = { message, session_id: conversationId || null, on_disconnect: "continue" };
+    return this.send("v1/chat/stream", { method: "POST", body, headers: { "Idempotency-Key": key }, signal });
+  }
+}
+
+/** The events of a stream, as https://html.spec.whatwg.org/multipage/server-sent-events.html has them. */
+async function* readEvents(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      for (const text of events) {
+        const fields = Object.fromEntries(
+          text.split("\n").filter((line) => !line.startsWith(":")).map((line) => /^([^:]*):? ?(.*)$/.exec(line).slice(1)),
+        );
+        if (fields.data) yield { id: fields.id, data: JSON.parse(fields.data) };
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

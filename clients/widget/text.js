@@ -1,0 +1,88 @@
+// Texts of answers as elements. Nothing of a text is ever read as HTML: each word becomes a text node.
+
+const INLINE = /\[(\d{1,3})\]|`([^`]+)`|\*\*(?=\S)([^*]+?)\*\*|\*(?=\S)([^*\n]+?)\*|\[([^\]\n]+)\]\(((?:https?:|mailto:|tel:)[^\s)]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
+const ITEM = /^(\s*)([-*+]|\d{1,4}[.)])\s+(.*)$/;
+
+/** An element with properties (`class`, `on…`, attributes) and children, which are elements or texts. */
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** The blocks of an answer; `makeMark(number)` gives the element of a mark, or null where it is none. */
+function renderBlocks(text, makeMark) {
+  const lines = text.replaceAll("\r", "").split("\n");
+  const blocks = [];
+  while (lines.length) blocks.push(...takeBlock(lines, makeMark));
+  return blocks;
+}
+
+function takeBlock(lines, makeMark) {
+  const line = lines[0];
+  const inline = (words) => renderInline(words, makeMark);
+  const take = (fits) => {
+    const taken = [];
+    while (lines.length && fits(lines[0])) taken.push(lines.shift());
+    return taken;
+  };
+  if (!line.trim()) return lines.shift(), [];
+  if (/^\s*```/.test(line)) {
+    lines.shift();
+    const code = take((each) => !/^\s*```/.test(each));
+    lines.shift();
+    return [make("pre", { dir: "auto", tabindex: "0" }, make("code", {}, code.join("\n")))];
+  }
+  const heading = /^#{1,6}\s+(.*)$/.exec(line);
+  if (heading) return lines.shift(), [make("p", { class: "heading", dir: "auto" }, make("strong", {}, ...inline(heading[1])))];
+  if (/^\s*>/.test(line)) {
+    const quoted = take((each) => /^\s*>/.test(each)).map((each) => each.replace(/^\s*> ?/, ""));
+    return [make("blockquote", { dir: "auto" }, ...renderBlocks(quoted.join("\n"), makeMark))];
+  }
+  if (/^\s*\|.*\|\s*$/.test(line) && /^[\s|:-]+$/.test(lines[1] || "")) return [takeTable(take((each) => /^\s*\|/.test(each)), inline)];
+  if (ITEM.test(line)) return [makeList(take((each) => ITEM.test(each) || (/^\s+\S/.test(each) && each.trim())), inline)];
+  const words = take((each) => each.trim() && !ITEM.test(each) && !/^(#{1,6}\s|\s*(>|```))/.test(each));
+  if (!words.length) words.push(lines.shift());
+  return [make("p", { dir: "auto" }, ...words.flatMap((each, place) => [...(place ? [make("br")] : []), ...inline(each)]))];
+}
+
+function makeList(lines, inline) {
+  const ordered = /^\s*\d/.test(lines[0]);
+  const list = make(ordered ? "ol" : "ul", { dir: "auto", ...(ordered ? { start: parseInt(lines[0], 10) } : {}) });
+  for (const line of lines) {
+    const item = ITEM.exec(line);
+    if (item) list.append(make("li", { dir: "auto", class: item[1].length > 1 ? "deeper" : null }, ...inline(item[3])));
+    else list.lastChild.append(" ", ...inline(line.trim()));
+  }
+  return list;
+}
+
+function takeTable(lines, inline) {
+  const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+  const row = (line, tag) => make("tr", {}, ...cells(line).map((cell) => make(tag, { dir: "auto" }, ...inline(cell))));
+  const table = make("table", {}, make("thead", {}, row(lines[0], "th")), make("tbody", {}, ...lines.slice(2).map((line) => row(line, "td"))));
+  return make("div", { class: "table", tabindex: "0" }, table);
+}
+
+function renderInline(text, makeMark) {
+  const parts = [];
+  let place = 0;
+  for (const found of text.matchAll(INLINE)) {
+    const [all, mark, code, strong, emphasis, words, address, bare] = found;
+    const element = mark ? makeMark(Number(mark))
+      : code ? make("code", {}, code)
+      : strong ? make("strong", {}, ...renderInline(strong, makeMark))
+      : emphasis ? make("em", {}, ...renderInline(emphasis, makeMark))
+      : makeLink(address || bare, words || bare);
+    if (!element) continue;
+    parts.push(text.slice(place, found.index), element);
+    place = found.index + all.length;
+  }
+  return [...parts, text.slice(place)].filter((part) => part !== "");
+}
+
+const makeLink = (href, ...words) => make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, ...words);

@@ -1,0 +1,375 @@
+"""The chat on a website of an institution, in a real browser, with the whole service behind it."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+
+from api.widget import FOLDER
+from bootstrap.valkey import find_valkey
+from config import SAMPLES
+from tests.clients.website import Website, serve_website
+from tests.conftest import FAKE_MODEL
+from tests.fakes.model_server import FakeModelServer
+from tests.servers.redis import RedisServer
+from tests.service import Service
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+QUESTION, MORE = "How much does a dormitory room cost?", "Do I have to pay a deposit for my room?"
+REPLIES = {
+    MORE: "Yes, residents pay a deposit of **IDR 1,000,000** [1].",
+    QUESTION: "A dormitory room costs IDR 650,000 a month in a shared double and IDR 950,000 as a single [1].",
+}
+ABSENT = "Who won the chess championship of Iceland in 1987?"
+WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=780)
+PUBLIC_ID = "default/helper"
+TEXTS: dict[str, dict[str, str]] = json.loads((FOLDER / "texts.json").read_text("utf-8"))
+EN = TEXTS["en"]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Website]:
+    with serve_website() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(
+    model_server: FakeModelServer, tmp_path_factory: pytest.TempPathFactory, site: Website
+) -> Iterator[Service]:
+    """A service whose bot is open to visitors of the website, and of its own page."""
+    folder = tmp_path_factory.mktemp("service")
+    documents = folder / "documents"
+    documents.mkdir()
+    shutil.copy(SAMPLES / "student-dormitory.md", documents)
+    variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "KNOWLEDGE_DIR": str(documents), "RUN_LEASE": "1"}
+    with (
+        RedisServer(folder / "redis", binary=find_valkey()) as redis,  # which outlives the service
+        Service(folder / "data", REDIS_URL=redis.url, INSTITUTION="Acme College", **variables) as running,
+    ):
+        bot = {"id": "helper", "name": "Helper", "allowed_origins": [site.url, running.url]}
+        with running.client() as owner:
+            assert owner.post("/v1/tenant/bots", json=bot).status_code == 201
+            assert owner.post("/v1/tenant/bots", json={"id": "closed", "name": "Closed"}).status_code == 201
+        site.api = running.url
+        yield running
+
+
+@pytest.fixture
+def model(model_server: FakeModelServer, service: Service, site: Website) -> Iterator[FakeModelServer]:
+    """The model endpoint; and the website as it is if a test says nothing else."""
+    model_server.reset()
+    model_server.configure(replies=REPLIES)
+    site.attributes = f'data-bot="{PUBLIC_ID}"'
+    yield model_server
+    model_server.reset()
+
+
+@pytest.fixture
+def visitor(chromium: Browser, model: FakeModelServer, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """A new visitor's browser. What its pages ask of other hosts, what a policy forbids, and what goes wrong in a
+    script of a page, fails the test."""
+    options: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", **getattr(request, "param", {})}
+    context = chromium.new_context(**options)
+    asked: list[str] = []
+    wrong: list[str] = []
+    context.on("request", lambda asking: asked.append(asking.url))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    yield context
+    context.close()
+    assert {urlsplit(address).hostname for address in asked} <= {"localhost", "127.0.0.1", None}
+    assert not any("pv1." in address for address in asked)
+    assert wrong == []
+
+
+@pytest.fixture
+def tab(visitor: BrowserContext) -> Page:
+    return visitor.new_page()
+
+
+def bubble(tab: Page) -> Locator:
+    return tab.locator("pustaka-chat button.bubble")
+
+
+def box(tab: Page) -> Locator:
+    return tab.locator("pustaka-chat textarea")
+
+
+def answers(tab: Page) -> Locator:
+    return tab.locator("pustaka-chat article.answer")
+
+
+def marks(tab: Page) -> Locator:
+    return tab.locator("pustaka-chat .mark")
+
+
+def note(tab: Page) -> Locator:
+    return answers(tab).last.locator(".note")
+
+
+def ask(tab: Page, question: str = QUESTION) -> None:
+    """Open the chat if it is closed, and ask."""
+    if not box(tab).is_visible():
+        bubble(tab).click()
+    box(tab).fill(question)
+    box(tab).press("Enter")
+
+
+def expect_whole(tab: Page, count: int = 1) -> None:
+    """Wait until *count* answers have come and none is under way."""
+    expect(answers(tab).locator("details").first).to_be_visible()
+    expect(answers(tab)).to_have_count(count)
+    expect(tab.locator("pustaka-chat").get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "visitor",
+    [
+        pytest.param({"viewport": WIDE, "color_scheme": "light"}, marks=pytest.mark.smoke),
+        {"viewport": WIDE, "color_scheme": "dark"},
+        {"viewport": NARROW, "color_scheme": "light", "has_touch": True},
+        {"viewport": NARROW, "color_scheme": "dark", "has_touch": True},
+    ],
+    indirect=True,
+    ids=["wide, light", "wide, dark", "narrow, light", "narrow, dark"],
+)
+def test_a_question_gets_an_answer_whose_mark_opens_its_source_and_that_the_document(
+    visitor: BrowserContext, tab: Page, site: Website
+) -> None:
+    tab.goto(site.url)
+    bubble(tab).click()
+    chat = tab.get_by_role("dialog", name="Acme College")
+    expect(chat.get_by_text(EN["machine"])).to_be_visible()
+    expect(chat.get_by_text("Your conversation is stored for 1 day after its last use.")).to_be_visible()
+    expect(chat.get_by_text(EN["try_asking"])).to_be_visible()
+    expect(box(tab)).to_be_focused()
+    assert_fits_fingers(tab)
+    ask(tab)
+    expect_whole(tab)
+    expect(answers(tab)).to_contain_text("A dormitory room costs IDR 650,000 a month")
+    expect(marks(tab)).to_have_text(["1"])
+    marks(tab).click()
+    source = answers(tab).locator("details[open]")
+    expect(source).to_contain_text("Student Dormitory › Rooms and rent")
+    expect(source.locator("blockquote")).to_be_visible()
+    assert_fits_fingers(tab)
+    with visitor.expect_page() as opened:
+        source.get_by_role("link", name=EN["open_document"]).click()
+    expect(opened.value.locator("mark").first).to_be_visible()
+    assert opened.value.evaluate("window.opener") is None
+    assert tab.evaluate("document.documentElement.scrollWidth") <= tab.evaluate("innerWidth")
+
+
+def assert_fits_fingers(tab: Page) -> None:
+    """What is pressed is 44 pixels wide and high, but for marks in a text; letters that are typed are 16 high."""
+    for each in tab.locator("pustaka-chat").locator("button:visible:not(.mark), summary:visible, a.link:visible").all():
+        size = each.bounding_box()
+        assert size
+        assert min(size["width"], size["height"]) >= 43.9, each.inner_text()
+    for each in marks(tab).all():
+        touched = each.evaluate("e => { const s = getComputedStyle(e, '::after'); return [s.width, s.height] }")
+        assert min(float(length.removesuffix("px")) for length in touched) >= 43, touched
+    assert box(tab).evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 16
+
+
+def test_all_can_be_done_with_the_keyboard_and_the_focus_comes_back(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    tab.get_by_role("link", name="Another page").focus()
+    tab.keyboard.press("Tab")
+    expect(bubble(tab)).to_be_focused()
+    expect(bubble(tab)).to_have_attribute("aria-expanded", "false")
+    tab.keyboard.press("Enter")
+    expect(box(tab)).to_be_focused()
+    tab.keyboard.type(QUESTION)
+    tab.keyboard.press("Shift+Enter")
+    tab.keyboard.press("Enter")
+    expect_whole(tab)
+    for _ in range(3):  # the last source, the log's mark before it
+        tab.keyboard.press("Shift+Tab")
+        if marks(tab).evaluate("e => e.getRootNode().activeElement === e"):
+            break
+    expect(marks(tab)).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(answers(tab).locator("summary")).to_be_focused()
+    tab.keyboard.press("Tab")
+    expect(answers(tab).locator("a.link")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_role("dialog")).to_have_count(0)
+    expect(bubble(tab)).to_be_focused()
+
+
+def test_a_screen_reader_is_told_what_is_done_and_the_whole_answer_once(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+    said = tab.locator("pustaka-chat [role=log][aria-live=polite] p")
+    expect(said).to_have_text([EN["working"], re.compile(f"^{EN['answer_done']} A dormitory room costs .* single")])
+    expect(marks(tab)).to_have_attribute("aria-label", "Source 1: Student Dormitory")
+
+
+def test_a_service_that_goes_away_in_mid_answer_and_comes_back_is_told_and_made_good(
+    tab: Page, site: Website, service: Service, model: FakeModelServer
+) -> None:
+    model.configure(gap_ms=150, tokens=60)
+    tab.goto(site.url)
+    ask(tab)
+    expect(answers(tab)).to_contain_text("A dormitory room")
+    service.process.kill()
+    service.process.wait(10)
+    expect(tab.get_by_text(EN["lost"])).to_be_visible()
+    model.configure(gap_ms=0)
+    service.start()
+    expect_whole(tab)
+    expect(tab.get_by_text(EN["lost"])).to_have_count(0)
+    expect(marks(tab)).to_have_text(["1"])
+    expect(tab.locator("pustaka-chat article.question")).to_have_count(1)
+
+
+def test_a_question_asked_while_the_service_is_away_is_answered_when_it_is_back(
+    tab: Page, site: Website, service: Service
+) -> None:
+    tab.goto(site.url)
+    bubble(tab).click()
+    expect(tab.get_by_role("dialog", name="Acme College")).to_be_visible()
+    service.stop()
+    ask(tab)
+    expect(tab.get_by_text(EN["lost"])).to_be_visible()
+    service.start()
+    expect_whole(tab)
+    expect(marks(tab)).to_have_text(["1"])
+
+
+def test_an_answer_is_stopped_and_what_has_come_of_it_stays(
+    tab: Page, site: Website, service: Service, model: FakeModelServer
+) -> None:
+    model.configure(gap_ms=300, tokens=60)
+    tab.goto(site.url)
+    ask(tab)
+    expect(answers(tab)).to_contain_text("A dormitory")
+    tab.get_by_role("button", name=EN["stop"]).click()
+    expect(note(tab)).to_have_text(EN["stopped"])
+    expect(answers(tab)).to_contain_text("A dormitory")
+    service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)
+    model.configure(gap_ms=0)
+    ask(tab, MORE)
+    expect_whole(tab, 2)
+
+
+def test_small_talk_has_no_sources_and_what_the_documents_do_not_say_has_the_closest_passages(
+    tab: Page, site: Website
+) -> None:
+    tab.goto(site.url)
+    ask(tab, "Hello!")
+    expect(answers(tab).locator(".text p").first).to_be_visible()
+    expect(answers(tab).locator("details")).to_have_count(0)
+    ask(tab, ABSENT)
+    expect(answers(tab)).to_have_count(2)
+    expect(tab.get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
+    expect(answers(tab).last.locator(".text p").first).to_be_visible()
+    for heading in answers(tab).last.locator("h4").all_inner_texts():
+        assert heading == EN["closest"]
+
+
+def test_a_reload_and_another_page_of_the_site_go_on_where_it_was(
+    tab: Page, site: Website, model: FakeModelServer
+) -> None:
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+    model.configure(gap_ms=150, tokens=40)
+    ask(tab, MORE)
+    expect(answers(tab).last).to_contain_text("Yes, residents")
+    tab.get_by_role("link", name="Another page").click()
+    expect(tab).to_have_url(f"{site.url}/other")
+    expect(answers(tab)).to_have_count(2)
+    expect(tab.get_by_role("button", name=EN["stop"])).to_be_visible()
+    model.configure(gap_ms=0)
+    expect_whole(tab, 2)
+    expect(marks(tab)).to_have_count(2)
+    tab.get_by_role("button", name=EN["new_chat"]).click()
+    expect(answers(tab)).to_have_count(0)
+    tab.reload()
+    expect(tab.get_by_text(EN["machine"])).to_be_visible()
+    expect(answers(tab)).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("visitor", "attributes", "language"),
+    [
+        ({"locale": "es-MX"}, "", "es"),
+        ({"locale": "id-ID"}, "", "id"),
+        ({"locale": "fr-FR"}, "", "en"),
+        ({"locale": "es-MX"}, 'data-language="id"', "id"),
+    ],
+    indirect=["visitor"],
+)
+def test_it_speaks_the_browsers_language_or_the_one_that_the_page_names(
+    tab: Page, site: Website, attributes: str, language: str
+) -> None:
+    site.attributes += f" {attributes}"
+    tab.goto(site.url)
+    tab.get_by_role("button", name=TEXTS[language]["open_chat"]).click()
+    expect(tab.get_by_text(TEXTS[language]["machine"])).to_be_visible()
+    kept = TEXTS[language]["kept"].replace("{time}", TEXTS[language]["day"])
+    expect(tab.get_by_text(kept)).to_be_visible()
+    expect(tab.locator("pustaka-chat [lang]").first).to_have_attribute("lang", language)
+
+
+def test_it_has_the_pages_theme_colour_and_side_and_not_its_style(tab: Page, site: Website) -> None:
+    site.attributes += ' data-theme="dark" data-color="#ffcc00" data-position="left" data-title="Ask Acme"'
+    tab.goto(site.url)
+    ask(tab, "متى تبدأ الدراسة؟")
+    look = "(e, name) => getComputedStyle(e)[name]"
+    expect(tab.get_by_role("dialog", name="Ask Acme")).to_be_visible()
+    assert tab.get_by_role("dialog").evaluate(look, "backgroundColor") == "rgb(22, 25, 29)"
+    assert bubble(tab).evaluate(look, "backgroundColor") == "rgb(255, 204, 0)"
+    assert bubble(tab).evaluate(look, "color") == "rgb(0, 0, 0)"
+    place = bubble(tab).bounding_box()
+    assert place
+    assert place["x"] < 100
+    question = tab.locator("pustaka-chat article.question p")
+    expect(question).to_be_visible()
+    assert question.evaluate(look, "direction") == "rtl"
+    assert question.evaluate(look, "letterSpacing") == "normal"
+
+
+def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is(tab: Page, site: Website) -> None:
+    site.attributes = 'data-bot="default/closed"'
+    tab.goto(site.url)
+    bubble(tab).click()
+    expect(tab.get_by_text(EN["away"])).to_be_visible()
+    expect(tab.get_by_role("heading", name="Acme College")).to_be_visible()
+    tab.get_by_role("link", name="Another page").click()
+    expect(tab).to_have_url(f"{site.url}/other")
+
+
+def test_the_page_of_its_own_is_the_same_chat(tab: Page, service: Service) -> None:
+    tab.goto(f"{service.url}/chat?bot={PUBLIC_ID}")
+    expect(box(tab)).to_be_focused()
+    expect(bubble(tab)).to_have_count(0)
+    ask(tab)
+    expect_whole(tab)
+    marks(tab).click()
+    expect(answers(tab).locator("details[open] blockquote")).to_be_visible()
+    tab.reload()
+    expect(marks(tab)).to_have_text(["1"])
+
+
+def test_the_class_of_the_guide_asks_with_a_key_and_as_a_visitor(tab: Page, site: Website, service: Service) -> None:
+    tab.goto(site.url)
+    ask_twice = """async ([bot, key, first, second]) => {
+        const chat = new ProductionChatBot(bot, key);
+        const before = [chat.botId, chat.sessionId, chat.baseUrl];
+        const one = await chat.sendMessage(first), two = await chat.sendMessage(second);
+        return [...before, one.session_id === two.session_id && two.session_id === chat.sessionId, two.answer];
+    }"""
+    for bot, key in (("helper", service.key), (PUBLIC_ID, None)):
+        told = tab.evaluate(ask_twice, [bot, key, QUESTION, MORE])
+        assert told[:4] == [bot, None, service.url, True]
+        assert "1,000,000" in told[4]
