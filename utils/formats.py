@@ -24,16 +24,17 @@ def format_day(day: str, language: str) -> str:
     return _DAY[known].format(moment.day, _MONTHS[known].split()[moment.month - 1], moment.year)
 
 
-def format_number(value: float, language: str) -> str:
-    """A figure with its thousands parted, to two decimals; one below 1 to four digits."""
+def format_number(value: float, language: str, *, decimals: int = 0) -> str:
+    """A figure with its thousands parted, to two decimals; one below 1 to four digits. It has at least *decimals*."""
     rounded = round(value, _DECIMALS) if abs(value) >= 1 else float(f"{value:.4g}")
-    whole, _, decimals = f"{rounded:,.6f}".rstrip("0").partition(".")
+    whole, _, rest = f"{rounded:,.6f}".rstrip("0").partition(".")
+    rest = rest.ljust(decimals, "0")
     if abs(rounded) < _FEWEST_GROUPED.get(language, 1_000):
         whole = whole.replace(",", "")
     if language not in ("es", "id"):
-        return f"{whole}.{decimals}" if decimals else whole
+        return f"{whole}.{rest}" if rest else whole
     whole = whole.replace(",", ".")
-    return f"{whole},{decimals}" if decimals else whole
+    return f"{whole},{rest}" if rest else whole
 
 
 def format_cell(cell: str | float | bool | None, language: str) -> str:

@@ -203,7 +203,9 @@ def ask_by_rules(
     sql = shown.write_sql()
     result = asked.run(sql, stop)
     repeated = question if kept is None or begins_anew(question) else ""
-    told = tell_answer(Asked(repeated, language, understood, draft, shown, result, asked.name), most_rows)
+    told = tell_answer(
+        Asked(repeated, language, understood, draft, shown, result, asked.name, vocabulary.units), most_rows
+    )
     return RuleAnswer(sql, understood, result, told)
 
 

@@ -113,6 +113,8 @@ def _describe_days(name: str, first: date, last: date, language: str) -> str:
 
 def _describe_filter(one: Filter, name: str, language: str) -> str:
     words = get_sentences("description", language)
-    values = words["or"].join(format_cell(each, language) for each in one.values)
+    written = (str(each) if isinstance(each, int) else format_cell(each, language) for each in one.values)
+    is_amount = one.operator not in ("=", "IN")  # else it is a year, a floor or a number of a room
+    values = words["or"].join((format_cell(each, language) for each in one.values) if is_amount else written)
     is_figure = one.operator == ">=" and not isinstance(one.values[0], str)
     return words["=" if one.operator == "IN" else "at least" if is_figure else one.operator].format(name, values)

@@ -7,6 +7,7 @@ from datasources.answers.describing import capitalize, describe_term
 from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft, Term, read_term
 from datasources.questions.followups import Followup
+from datasources.questions.units import find_unit
 from datasources.questions.vocabulary import ColumnName
 from utils.formats import format_number
 from utils.query_tables import QueryTable
@@ -28,18 +29,18 @@ def tell_followup(asked: Followup, table: QueryTable, language: str, *, most_row
 
 def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str, str], most_rows: int) -> list[str]:
     shape = _read_shape(table)
-    terms = shape.select
+    terms, units = shape.select, _read_units(table, shape)
     if asked.function == "COUNT":
         return [words["COUNT"].format(format_number(asked.value, language))]
     if asked.function is not None and asked.column is not None:
-        value = write_amount(asked.value, terms[asked.column], language)
+        value = write_amount(asked.value, terms[asked.column], language, units)
         name = describe_term(terms[asked.column], shape, language)
         return [words[asked.function].format(name, format_number(asked.over, language), value)]
     rows = [table.rows[at] for at in asked.rows]
     if not rows:
         return [words["none"]]
     if len(rows) <= _MOST_NAMED and (len(rows) == 1 or asked.end):
-        named = ", ".join(write_row(row, terms, language) for row in rows)
+        named = ", ".join(write_row(row, terms, language, units) for row in rows)
         if asked.end is None or asked.column is None:
             return [f"{named}."]
         return [capitalize(words[asked.end].format(describe_term(terms[asked.column], shape, language), named))]
@@ -53,3 +54,10 @@ def _read_shape(table: QueryTable) -> Draft:
     named = ("", next((each[1] for each in known if each), table.source_name))
     plain = [Term(ColumnName(named, each.name)) for each in table.columns]
     return Draft(named, select=[each[0] if each else other for each, other in zip(known, plain, strict=True)])
+
+
+def _read_units(table: QueryTable, shape: Draft) -> dict[ColumnName, str]:
+    """The units of its columns, by what is said of those that they were computed of."""
+    known = zip(shape.select, table.columns, strict=True)
+    found = {term.column: find_unit(term.column.column, each.words.split("; ")) for term, each in known if term.column}
+    return {column: unit for column, unit in found.items() if unit}

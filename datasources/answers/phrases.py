@@ -61,3 +61,9 @@ def read_plainly(question: str) -> str:
 def is_statement(bare: str) -> bool:
     """Whether it asks by what it names alone: "machines by status"."""
     return not _ASKS.match(bare) and "mana" not in bare.split()
+
+
+def speak_of_several(rest: str, language: str) -> str:
+    """*rest* of a sentence, which begins with its verb, where several things are what it speaks of."""
+    verb, blank, more = rest.partition(" ")
+    return f"{_TABLES['several'].get(language, {}).get(verb, verb)}{blank}{more}"

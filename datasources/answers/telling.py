@@ -1,12 +1,12 @@
 """An answer in a person's words to a question that rules have understood: a sentence, a table, what was understood."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 
-from datasources.answers.cells import write_amount, write_cell, write_row, write_table
+from datasources.answers.cells import Units, write_amount, write_cell, write_label, write_row, write_table
 from datasources.answers.describing import capitalize
-from datasources.answers.phrases import Kind, Phrase, get_phrases, is_statement, read_plainly
+from datasources.answers.phrases import Kind, Phrase, get_phrases, is_statement, read_plainly, speak_of_several
 from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft
 from datasources.results import Result
@@ -18,7 +18,8 @@ _BE_ONE = {"are": "is", "were": "was", "have": "has"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that was understood, and what its query gave; `run` is the draft with all that was selected."""
+    """A question that was understood, and what its query gave; `run` is the draft with all that was selected, `units`
+    those of columns."""
 
     question: str
     language: str
@@ -27,6 +28,7 @@ class Asked:
     run: Draft
     result: Result
     source_name: str
+    units: Units = field(default_factory=dict)
 
 
 def tell_answer(asked: Asked, most_rows: int) -> list[str]:
@@ -76,7 +78,8 @@ def _name(asked: Asked) -> str:
     rows = asked.result.rows
     if len(rows) > _MOST_NAMED:
         return _say(asked, "rows", {"n": format_number(len(rows), asked.language)})
-    return _say(asked, "named", {"names": ", ".join(write_row(row, asked.run.columns, asked.language) for row in rows)})
+    named = [write_row(row, asked.run.columns, asked.language, asked.units) for row in rows]
+    return _say(asked, "named", {"names": ", ".join(named)})
 
 
 def _say_one(asked: Asked) -> str:
@@ -84,13 +87,13 @@ def _say_one(asked: Asked) -> str:
     [row] = asked.result.rows
     found = _find_phrase(asked, "value") if len(row) == 1 else None
     if found is not None:
-        value = write_amount(row[0], asked.run.select[0], asked.language)
+        value = write_amount(row[0], asked.run.select[0], asked.language, asked.units)
         if value.split()[-1] in asked.question.split():  # the unit was asked for
             value = write_cell(row[0], asked.run.select[0], asked.language)
         is_day = value != row[0] and isinstance(row[0], str) and value[:1].isdigit()
         has_article = is_day and asked.language == "es" and "{verb}" in found[0].said
         return _say(asked, "value", {"value": f"el {value}" if has_article else value})
-    return f"{write_row(row, asked.run.columns, asked.language)}."
+    return f"{write_row(row, asked.run.columns, asked.language, asked.units)}."
 
 
 def _sum_up(asked: Asked) -> str:
@@ -102,11 +105,13 @@ def _sum_up(asked: Asked) -> str:
     measure, by = draft.select[-1], draft.columns[0]
     largest, smallest = (end(known, key=itemgetter(1))[0] for end in (max, min))
     if largest[-1] == smallest[-1]:
-        return words["same"].format(write_amount(largest[-1], measure, language), format_number(len(known), language))
+        return words["same"].format(
+            write_amount(largest[-1], measure, language, asked.units), format_number(len(known), language)
+        )
     ends = [
         text
         for row in (largest, smallest)
-        for text in (write_cell(row[0], by, language), write_amount(row[-1], measure, language))
+        for text in (write_label(row[0], by, language), write_amount(row[-1], measure, language, asked.units))
     ]
     if measure.function == "COUNT" and not asked.result.truncated:
         return words["sum"].format(format_number(sum(figure for _, figure in known), language), *ends)
@@ -124,7 +129,10 @@ def _say(asked: Asked, kind: Kind, of_result: Mapping[str, str], count: int = 2)
             return f"{capitalize(what)}: {value}."
         return f"{capitalize(what)}:" if value in what.split() else f"{capitalize(what)} ({value}):"
     phrase, own = found
+    if kind == "named" and len(asked.result.rows) > 1:
+        own["rest"] = speak_of_several(own["rest"], asked.language)
     if count == 1:
+        own["Understood"] = capitalize(asked.understood)
         return _say_one_thing(phrase, own, asked.language)
     return phrase.said.format(**own, **of_result)
 

@@ -7,7 +7,7 @@ from datasources.questions.parts import Parts
 from datasources.questions.reading import Item
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName
-from datasources.questions.words import COURSES
+from datasources.questions.words import COURSES, CURRENCIES
 
 _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 
@@ -78,8 +78,13 @@ class Filtering(Parts):
             if number is None or near is None or column is None or self._vocabulary.is_text(column):
                 raise QuestionRefused("compared")
             draft.filters.append(Filter(column, than.meaning, (number.meaning,)))
-            for item in (than, number, near):
+            for item in (than, number, near, *self._find_currency(number, near, column)):
                 self._use(item)
+
+    def _find_currency(self, number: Item, near: Item, column: ColumnName) -> list[Item]:
+        """The currency of *column* behind the number: "below 400 euros"."""
+        behind = [each for each in self._of("column") if each.place == number.place + 1 and each is not near]
+        return [each for each in behind if each.words[0] in CURRENCIES and column in each.meaning]
 
     def _add_equal(self, draft: Draft) -> None:
         """That a number is what stands right before it: "angkatan 2022", "room 203"."""

@@ -10,6 +10,7 @@ from datasources.questions.vocabulary import Vocabulary
 from datasources.questions.words import (
     AGGREGATES,
     COUNTS,
+    CURRENCIES,
     EACH,
     MAYBE_EACH,
     MOST,
@@ -121,6 +122,9 @@ def _read_word(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
         return Item("top", None, (word,), place)
     if word in STOP:
         return None
+    in_currency = [column for column, unit in vocabulary.units.items() if unit == CURRENCIES.get(word)]
+    if in_currency:
+        return Item("column", in_currency, (word,), place)
     return _read_part_of_name(word, place, vocabulary)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasources.access import TableName
 from datasources.catalog import OpenTable
+from datasources.questions.units import find_unit
 from datasources.questions.words import STOP, list_bases, list_values, read_name, split_name, split_words
 from datasources.schema import Column, Table
 
@@ -29,12 +30,14 @@ class ColumnName:
 class Vocabulary:
     """What can be named. Keys are words in their basic form; of `values`, the words of the value as it is.
 
-    `counts_rows`: each row is one thing, also where two have the same name and no primary key tells them apart.
+    `units` are those of columns of figures, see `find_unit`. `counts_rows`: each row is one thing, also where two have
+    the same name and no primary key tells them apart.
     """
 
     tables: Mapping[TableName, Table]
     table_names: Mapping[Words, TableName]
     column_names: Mapping[Words, Sequence[ColumnName]]
+    units: Mapping[ColumnName, str] = field(default_factory=dict)
     values: dict[Words, set[tuple[ColumnName, str]]] = field(default_factory=lambda: defaultdict(set))
     counts_rows: bool = False
 
@@ -121,5 +124,17 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
         {each.table.name: each.table for each in tables},
         table_names,
         {words: found for words, found in column_names.items() if found},
+        _read_units(tables),
         counts_rows=counts_rows,
     )
+
+
+def _read_units(tables: Sequence[OpenTable]) -> dict[ColumnName, str]:
+    found: dict[ColumnName, str] = {}
+    for opened in tables:
+        for column in opened.table.columns:
+            said = opened.said["allowed_columns"][column.name]
+            unit = find_unit(column.name, (*said["synonyms"], str(said.get("description") or "")))
+            if unit:
+                found[ColumnName(opened.table.name, column.name)] = unit
+    return found

@@ -1,6 +1,8 @@
 """A small database of plants and machines, opened with synonyms, and a row that nobody may see."""
 
 import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -69,3 +71,27 @@ def open_plant(file: Path) -> OpenPlant:
     vocabulary = make_vocabulary(tables)
     add_stored_values(vocabulary, source, access, {"hidden": "south"}, Stop())
     return OpenPlant(source, access, tables, vocabulary)
+
+
+def open_file(file: Path, tables: str, synonyms: Mapping[str, str]) -> OpenPlant:
+    """A database of *tables* as if it had been uploaded: all is open, *synonyms* are of columns, each row counts."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(tables)
+    source = SqliteSource(file)
+    schema = source.read_schema(SchemaLimits(), Stop())
+    access = {table.name: TableAccess(tuple(each.name for each in table.columns)) for table in schema.tables}
+    said = {
+        table.name[1]: {
+            "description": "",
+            "synonyms": [],
+            "allowed_columns": {
+                each.name: {"synonyms": [synonyms[each.name]] if each.name in synonyms else []}
+                for each in table.columns
+            },
+        }
+        for table in schema.tables
+    }
+    opened = list_open_tables(schema, said, access, "sqlite")
+    vocabulary = make_vocabulary(opened, counts_rows=True)
+    add_stored_values(vocabulary, source, access, {}, Stop())
+    return OpenPlant(source, access, opened, vocabulary)

