@@ -1,10 +1,7 @@
 """MySQL and MariaDB: attacks on a real server, what is read of it, and what ends a query that runs there."""
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -200,46 +197,3 @@ async def test_each_of_two_tenants_is_answered_from_its_own_database(
                 get_source(session, ctx, source_id).allowed_tables = {"employees": said}
             answer = await sources.ask(ctx, "How many employees are there?", None)
             assert answer.result.rows == ((count,),)
-
-
-def test_a_result_is_held_to_rows_and_bytes(source: MysqlSource) -> None:
-    run = source.run("SELECT a.x, b.x FROM n a, n b", MYSQL_ACCESS, USER, QueryLimits(rows=250), Stop())
-    assert (len(run.rows), run.truncated, run.columns) == (250, True, ("x", "x"))
-    run = source.run("SELECT x FROM n ORDER BY x", MYSQL_ACCESS, USER, QueryLimits(rows=300), Stop())
-    assert (len(run.rows), run.truncated) == (300, False)
-    run = source.run("SELECT x FROM n", MYSQL_ACCESS, USER, QueryLimits(size_bytes=80), Stop())
-    assert (len(run.rows), run.truncated) == (10, True)
-
-
-def test_a_query_ends_on_the_server_when_its_asker_leaves(source: MysqlSource, mariadb: MariadbServer) -> None:
-    endless = "SELECT count(*) FROM n a, n b, n c, n d, n e, n f"
-    stop = Stop()
-    timer = threading.Timer(0.2, stop.stop)
-    timer.start()
-    began_s = time.monotonic()
-    with pytest.raises(QueryFailed, match="cancelled"):
-        source.run(endless, MYSQL_ACCESS, USER, QueryLimits(seconds=25), stop)
-    assert time.monotonic() - began_s < 20  # it would take years
-    timer.join()
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT info FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE 'SEL%'"
-        )
-        assert cursor.fetchall() == ()
-    with pytest.raises(QueryFailed, match=r"0\.1 seconds"):
-        source.run(endless, MYSQL_ACCESS, USER, QueryLimits(seconds=0.1), Stop())
-
-
-def test_an_unknown_password_or_host_is_told_without_the_login(source: MysqlSource) -> None:
-    address = source._address
-    for wrong in (
-        replace(address, password="pass-w0rd-x"),
-        replace(address, port=1),
-        replace(address, database="n0ne"),
-        replace(address, sslmode="verify-full"),
-    ):
-        with pytest.raises(SourceUnavailable) as caught:
-            MysqlSource(wrong, lambda host, port: host).check(Stop())
-        chain = f"{caught.value!r} {caught.value.__cause__!r} {wrong!r}"
-        assert "pass-w0rd-x" not in chain
-        assert address.password not in chain

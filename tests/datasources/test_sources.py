@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -22,22 +23,35 @@ from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from tests.datasources.hostile_mysql import ASKS_FOR_A_FILE, WITHOUT_END, hostile_mysql, make_error
 from tests.datasources.hostile_postgres import LONG_NOTICE, LONG_ROW, MANY_ROWS, hostile_postgres
-from tests.datasources.staff import POSTGRES_ACCESS, SQLITE_ACCESS, USER, make_postgres_database, make_sqlite_file
+from tests.datasources.staff import (
+    MYSQL_ACCESS,
+    POSTGRES_ACCESS,
+    SQLITE_ACCESS,
+    USER,
+    make_mysql_database,
+    make_postgres_database,
+    make_sqlite_file,
+)
 from tests.servers.postgres import PostgresServer
 
+ACCESS = {"sqlite": SQLITE_ACCESS, "postgres": POSTGRES_ACCESS, "mysql": MYSQL_ACCESS}
+RUNNING = "SELECT info FROM information_schema.processlist WHERE info LIKE 'SEL%' AND id <> CONNECTION_ID()"
 ENDLESS = "SELECT count(*) FROM n a, n b, n c, n d, n e, n f"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres", pytest.param("mysql", marks=pytest.mark.long)])
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     if request.param == "sqlite":
         file = tmp_path_factory.mktemp("staff") / "staff.db"
         make_sqlite_file(file)
         return SqliteSource(file)
+    if request.param == "mysql":
+        return make_mysql_database(request.getfixturevalue("mariadb"))
     postgres: PostgresServer = request.getfixturevalue("postgres")
     return make_postgres_database(postgres.new_database())
 
 
+@pytest.mark.parametrize("source", ["sqlite", "postgres"], indirect=True)
 def test_a_schema_tells_tables_columns_keys_and_samples(source: DataSource) -> None:
     schema = source.read_schema(SchemaLimits(), Stop())
     is_sqlite = source.dialect == "sqlite"
@@ -57,8 +71,10 @@ def test_a_schema_tells_tables_columns_keys_and_samples(source: DataSource) -> N
     assert source.check(Stop()) == []
 
 
-def test_a_query_ends_when_its_asker_leaves_and_the_server_is_free(source: DataSource) -> None:
-    access = SQLITE_ACCESS if source.dialect == "sqlite" else POSTGRES_ACCESS
+def test_a_query_ends_when_its_asker_leaves_and_the_server_is_free(
+    source: DataSource, request: pytest.FixtureRequest
+) -> None:
+    access = ACCESS[source.dialect]
     stop = Stop()
     timer = threading.Timer(0.2, stop.stop)
     timer.start()
@@ -67,6 +83,10 @@ def test_a_query_ends_when_its_asker_leaves_and_the_server_is_free(source: DataS
         source.run(ENDLESS, access, USER, QueryLimits(seconds=25), stop)
     assert time.monotonic() - began_s < 20  # it would take years
     timer.join()
+    if source.dialect == "mysql":  # which does not look whether its client is still there
+        with request.getfixturevalue("mariadb").connect() as connection, connection.cursor() as cursor:
+            while cursor.execute(RUNNING):
+                assert time.monotonic() - began_s < 20
     with pytest.raises(QueryFailed, match="cancelled"):
         source.run(ENDLESS, access, USER, QueryLimits(seconds=60), stop)  # it was left before it began
     with pytest.raises(QueryFailed, match=r"0\.1 seconds"):
@@ -74,13 +94,29 @@ def test_a_query_ends_when_its_asker_leaves_and_the_server_is_free(source: DataS
 
 
 def test_a_result_is_held_to_rows_and_bytes(source: DataSource) -> None:
-    access = SQLITE_ACCESS if source.dialect == "sqlite" else POSTGRES_ACCESS
+    access = ACCESS[source.dialect]
     run = source.run("SELECT a.x, b.x FROM n a, n b", access, USER, QueryLimits(rows=250), Stop())
     assert (len(run.rows), run.truncated, run.columns) == (250, True, ("x", "x"))
     run = source.run("SELECT x FROM n ORDER BY x", access, USER, QueryLimits(rows=300), Stop())
     assert (len(run.rows), run.truncated) == (300, False)
     run = source.run("SELECT x FROM n", access, USER, QueryLimits(size_bytes=80), Stop())
     assert (len(run.rows), run.truncated) == (10, True)
+
+
+@pytest.mark.parametrize("source", ["postgres", pytest.param("mysql", marks=pytest.mark.long)], indirect=True)
+def test_an_unknown_password_or_host_is_told_without_the_login(source: PostgresSource | MysqlSource) -> None:
+    address = source._address
+    for wrong in (
+        replace(address, password="pass-w0rd-x"),
+        replace(address, port=1),
+        replace(address, database="n0ne"),
+        replace(address, sslmode="verify-full"),
+    ):
+        with pytest.raises(SourceUnavailable) as caught:
+            type(source)(wrong, lambda host, port: host).check(Stop())
+        chain = f"{caught.value!r} {caught.value.__cause__!r} {wrong!r}"
+        assert "pass-w0rd-x" not in chain
+        assert address.password not in chain
 
 
 def test_a_query_ends_on_the_file_that_it_began_with(tmp_path: Path) -> None:
