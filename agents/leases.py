@@ -192,7 +192,7 @@ class Leases:
         """Get the lease from Redis, waiting for it; False if Redis does not answer.
 
         Raises:
-            Conflict: it is held, and was not let go of in time.
+            Conflict: it is held, and was not released in time.
         """
         while self._circuit.may_try():
             try:
@@ -266,23 +266,23 @@ class Leases:
             return
         try:
             if self._circuit.may_try():
-                await self._let_go(lease)
+                await self._release_in_redis(lease)
                 self._circuit.note_success()
                 return
         except RedisError as exc:
             self._circuit.note_failure(exc)
         self._unreleased[lease.token] = time.monotonic() + self.hold_s, lease
 
-    async def _let_go(self, lease: Lease) -> None:
+    async def _release_in_redis(self, lease: Lease) -> None:
         keys = make_lease_key(lease.thread_id), make_deleted_key(lease.thread_id)
         if not await self._redis.eval(_RELEASE, len(keys), *keys, lease.token):
             logger.info("The conversation lease had expired when its run ended")
 
     async def _release_former(self) -> None:
-        """Let go of what we could not while Redis was away, as far as it has not ended by itself meanwhile."""
+        """Release the leases that we could not release while Redis was away, unless they have expired since."""
         for until, lease in list(self._unreleased.values()):
             if time.monotonic() < until:
-                await self._let_go(lease)
+                await self._release_in_redis(lease)
             self._unreleased.pop(lease.token, None)
 
 

@@ -1,4 +1,4 @@
-"""The lease of a job of any kind: given, renewed, let go of, and the job's end. The table is the truth, whoever works.
+"""The lease of a job of any kind: given, renewed, released, and the job's end. The table is the truth, whoever works.
 
 A row is locked before any of these changes it; what belongs to it, a document or a web source, is locked first.
 """

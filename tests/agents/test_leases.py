@@ -257,7 +257,7 @@ async def test_a_lease_that_redis_has_lost_is_taken_again(valkey: RedisServer, w
         assert await workers[1].leases().is_held("a")
 
 
-async def test_a_lease_that_could_not_be_let_go_of_holds_nobody_up(
+async def test_a_lease_that_could_not_be_released_holds_nobody_up(
     valkey: RedisServer, workers: tuple[Worker, Worker]
 ) -> None:
     leases = workers[0].leases()
@@ -270,7 +270,7 @@ async def test_a_lease_that_could_not_be_let_go_of_holds_nobody_up(
         pass
 
 
-async def test_a_lease_that_could_not_be_let_go_of_stops_no_later_run_of_the_same_worker(
+async def test_a_lease_that_could_not_be_released_stops_no_later_run_of_the_same_worker(
     valkey: RedisServer, workers: tuple[Worker, Worker]
 ) -> None:
     leases = workers[0].leases(hold_s=8)  # seconds: renewed after two, when the first one's would hold for six more
