@@ -19,6 +19,7 @@ from agents.runs.worker import RunWorker
 from agents.threads import thread_of
 from agents.transcripts import ListedConversation, Transcripts
 from auth.principal import Principal
+from domain.transcript import make_missing_error
 from providers.files.results import ResultFiles
 from utils.checkpointer.errors import StateUnreadable
 from utils.errors import Conflict, NotFound, StoreUnavailable
@@ -123,7 +124,7 @@ class Conversations:
             if has_state:
                 await self._store.adelete_thread(thread_id)
             elif not (was_kept or count):
-                raise NotFound("Conversation not found or expired.")
+                raise make_missing_error()
 
     async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:
         """See `Transcripts.rename`; also of a conversation whose first turn has ended just now.

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_place, name_all, name_artifact
 from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
+from domain.transcript import make_missing_error
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
 
@@ -101,7 +102,7 @@ class ConversationReader:
         start = place - len(before)
         asked = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
         if not asked:
-            raise _no_answer()
+            raise make_no_answer_error()
         question = before[asked[-1] - start]
         alone = await self._is_alone(thread_id, question, asked[-1])
         return Answered(to_json(question), to_json(answer), alone)
@@ -151,7 +152,7 @@ class ConversationReader:
                 if _is_answer([message], run_id):
                     return place
             before = part.start
-        raise _no_answer()
+        raise make_no_answer_error()
 
     async def _is_alone(self, thread_id: str, question: AnyMessage, place: int) -> bool:
         """Whether nothing was said before the question but the same one, asked again as it failed."""
@@ -168,12 +169,13 @@ class ConversationReader:
             return found
         if self._store.persistence == "memory":
             raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
-        raise NotFound("Conversation not found or expired.")
+        raise make_missing_error()
 
 
 def _is_answer(messages: Sequence[AnyMessage], run_id: str) -> bool:
     return bool(messages) and isinstance(messages[-1], AIMessage) and messages[-1].id == answer_id(run_id)
 
 
-def _no_answer() -> NotFound:
+def make_no_answer_error() -> NotFound:
+    """That the conversation has no answer of the run."""
     return NotFound("This conversation has no answer of this run.")

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from sqlalchemy.orm import Session
 
 from agents.messages import answer_id, is_same_question, question_message, tell_apart, to_json
-from agents.reading import Answered
+from agents.reading import Answered, make_no_answer_error
 from auth.principal import Principal
 from domain.db import Database
 from domain.in_thread import read, write
@@ -23,6 +23,7 @@ from domain.transcript import (
     find_conversation,
     find_keep_s,
     list_conversations,
+    make_missing_error,
     may_have_conversation,
     note_use,
     read_turns,
@@ -33,7 +34,7 @@ from domain.transcript_retention import Retention
 from domain.transcript_search import search_conversations, show_title
 from domain.transcript_writing import FinishedTurn, write_turns
 from utils.checkpointer.cipher import Keyring
-from utils.errors import NotFound, ProblemError
+from utils.errors import ProblemError
 from utils.moments import format_moment
 
 logger = logging.getLogger(__name__)
@@ -177,7 +178,7 @@ class Transcripts:
         """
         found, turns, keep_s = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
         if found is None:
-            raise _make_missing_error()
+            raise make_missing_error()
         messages = _list_messages(turns)
         if asked is not None and not any(is_same_question(message, asked) for message in messages):
             messages.append(asked)
@@ -201,7 +202,7 @@ class Transcripts:
         messages = await self.messages(ctx, conversation_id)
         place = next((at for at, message in enumerate(messages) if message.id == answer_id(run_id)), None)
         if place is None:
-            raise NotFound("This conversation has no answer of this run.")
+            raise make_no_answer_error()
         question = messages[place - 1]
         is_alone = all(message.text == question.text for message in messages[: place - 1])
         return Answered(to_json(question), to_json(messages[place]), is_alone)
@@ -215,7 +216,7 @@ class Transcripts:
         find = partial(find_conversation, ctx=ctx, conversation_id=conversation_id, retention=self.retention)
         found = await read(self._database, find)
         if found is None or not found.turn_count:
-            raise _make_missing_error()
+            raise make_missing_error()
 
     async def recall(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:
         """See `messages`; none either where they cannot be read now: a turn goes on without them."""
@@ -259,7 +260,3 @@ def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
         return [question]
     extra = {**texts["details"], **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
     return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=extra)]
-
-
-def _make_missing_error() -> NotFound:
-    return NotFound("Conversation not found or expired.")

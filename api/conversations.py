@@ -26,6 +26,7 @@ from api.schemas import BotQuery, ConversationOut, Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
+from domain.transcript import make_missing_error
 from utils.errors import NotFound, StoreUnavailable
 from utils.validation import check_conversation_id
 
@@ -98,7 +99,7 @@ async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
         return respond(describe_listed(await services().conversations.rename(ctx, conversation_id, body.title)))
     found = await services().transcripts.note_reading(ctx, conversation_id)
     if found is None:
-        raise NotFound("Conversation not found or expired.")
+        raise make_missing_error()
     return respond(describe_listed(found))
 
 

@@ -76,7 +76,7 @@ def rename(
     """
     row = _lock(session, ctx, conversation_id)
     if row is None or find_conversation(session, ctx, conversation_id, retention) is None:
-        raise _make_missing_error()
+        raise make_missing_error()
     row.is_title_given = title is not None
     if title is None:
         first = session.scalar(_select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id).limit(1))
@@ -219,5 +219,6 @@ def _make_note(ctx: Principal, conversation_id: str) -> Conversation:
     )
 
 
-def _make_missing_error() -> NotFound:
+def make_missing_error() -> NotFound:
+    """That the caller has no such conversation."""
     return NotFound("Conversation not found or expired.")
