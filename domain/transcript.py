@@ -74,12 +74,12 @@ def rename(
         NotFound: there is none of this id.
         TranscriptUnreadable: its first question cannot be read.
     """
-    row = _lock(session, ctx, conversation_id)
+    row = lock_conversation(session, ctx, conversation_id)
     if row is None or find_conversation(session, ctx, conversation_id, retention) is None:
         raise make_missing_error()
     row.is_title_given = title is not None
     if title is None:
-        first = session.scalar(_select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id).limit(1))
+        first = session.scalar(select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id).limit(1))
         title = make_title(read_texts(first, keys)["question"]) if first else ""
     set_columns(row, make_title_columns(key_of(row), title, keys))
     session.flush()
@@ -94,7 +94,7 @@ def delete_conversation(
     *erases*: erase it at once, also one that was deleted before; else it can be restored for a while. *is_known*:
     there is such a conversation, whether there are turns of it here or not: none that ended before now may come later.
     """
-    row = _lock(session, ctx, conversation_id)
+    row = lock_conversation(session, ctx, conversation_id)
     if row is None:
         if is_known and session.get(Tenant, ctx.tenant_id) is not None:
             session.add(_make_note(ctx, conversation_id))
@@ -117,7 +117,7 @@ def restore(session: Session, ctx: Principal, conversation_id: str, *, undo_s: f
     Raises:
         NotFound: none of this id was, or it is erased.
     """
-    row = _lock(session, ctx, conversation_id)
+    row = lock_conversation(session, ctx, conversation_id)
     since = now() - timedelta(seconds=undo_s)
     if row is None or row.deleted_at is None or not row.turn_count or row.deleted_at <= since:
         raise NotFound("There is no deleted conversation of this id that can be restored.")
@@ -152,7 +152,7 @@ def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Key
     Raises:
         TranscriptUnreadable: one of them cannot be read.
     """
-    rows = session.scalars(_select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id))
+    rows = session.scalars(select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id))
     return [StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys)) for row in rows]
 
 
@@ -187,11 +187,13 @@ def _find_start(session: Session, ctx: Principal, retention: Retention) -> datet
     return now() - timedelta(seconds=find_keep_s(session, ctx, retention))
 
 
-def _select_turns(ctx: Principal, conversation_id: str) -> Select[Turn]:
+def select_turns(ctx: Principal, conversation_id: str) -> Select[Turn]:
+    """The turns of the caller's conversation."""
     return scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id == conversation_id)
 
 
-def _lock(session: Session, ctx: Principal, conversation_id: str) -> Conversation | None:
+def lock_conversation(session: Session, ctx: Principal, conversation_id: str) -> Conversation | None:
+    """The caller's conversation, deleted or not, locked until the commit; None where there is none."""
     return session.scalar(scoped(ctx, Conversation).where(*_match(ctx, conversation_id)).with_for_update())
 
 

@@ -3,8 +3,9 @@
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.models import Conversation, Turn
+from domain.models import Conversation
 from domain.scoping import scoped
+from domain.transcript import lock_conversation, select_turns
 from domain.transcript_texts import (
     is_current,
     key_of,
@@ -32,15 +33,11 @@ def rekey_conversation(
     Raises:
         TranscriptUnreadable: the key of one is missing, or what is stored was changed or moved; all are as they were.
     """
-    row = session.scalar(
-        scoped(ctx, Conversation)
-        .where(Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id)
-        .with_for_update()
-    )
+    row = lock_conversation(session, ctx, conversation_id)
     if row is None:
         return "absent"
-    turns = scoped(ctx, Turn).where(Turn.owner_id == ctx.owner_id, Turn.conversation_id == conversation_id)
-    stale = [turn for turn in session.scalars(turns) if not is_current(turn.sealed, new)]
+    turns = session.scalars(select_turns(ctx, conversation_id))
+    stale = [turn for turn in turns if not is_current(turn.sealed, new)]
     is_title_stale = bool(row.turn_count) and not is_current(row.sealed_title, new)
     for turn in stale:
         set_columns(turn, make_text_columns(key_of(turn), turn.run_id, read_texts(turn, old), new))
