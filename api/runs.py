@@ -19,7 +19,7 @@ from api.run_views import accept_run, describe_run
 from api.schemas import AcceptedRunOut, Problem, RunId, RunOut
 from api.services import services
 from api.sse import LAST_EVENT, number_after
-from api.turns import CONVERSATION_HEADER, RUN_HEADER, find_charge
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, make_end
 from auth.principal import Principal
 from auth.scopes import Scope
 from utils.errors import Conflict, Forbidden, NotFound
@@ -144,13 +144,7 @@ async def resume_run(ctx: Principal, path: RunPath, body: ResumeIn) -> Response:
     if approval.approved:
         await _check_bot(record, await run.end())
     permit = await services().admission.admit_turn(ctx)
-    charge = find_charge(ctx)
-
-    def end(tokens: int) -> None:
-        permit.release()
-        charge(tokens)
-
-    run = await services().runs.resume(record, approval, on_end=end)
+    run = await services().runs.resume(record, approval, on_end=make_end(ctx, permit))
     return accept_run(await describe_run(ctx, replace(record, status="running"), await run.end()))
 
 

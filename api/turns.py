@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from flask import request
@@ -21,6 +20,7 @@ from api.visitor_limits import join_headers
 from auth.principal import Principal, PrincipalKind
 from domain.data_sources import check_may_ask
 from domain.in_thread import read
+from server.admission import AdmissionPermit
 from utils.errors import Conflict, ProblemError
 from utils.logging_config import request_id
 from utils.moments import format_now
@@ -129,33 +129,33 @@ async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str
         services().disk.check_turns()
     permit = await services().admission.admit_turn(ctx)
     try:
-        charge, headers = await _count_question(ctx)
+        headers = await _count_question(ctx)
     except BaseException:
         permit.release()
         raise
+    return await services().runs.start(record, on_end=make_end(ctx, permit)), headers
+
+
+def make_end(ctx: Principal, permit: AdmissionPermit) -> Callable[[int], None]:
+    """What to call with the tokens of a turn when it has ended: it releases *permit* and charges a visitor."""
+    limits = services().visitor_limits
+    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
+        return lambda tokens: permit.release()
+    visit = limits.find_visit(ctx, request)
 
     def end(tokens: int) -> None:
         permit.release()
-        charge(tokens)
+        limits.charge(visit, tokens)
 
-    return await services().runs.start(record, on_end=end), headers
+    return end
 
 
-def find_charge(ctx: Principal) -> Callable[[int], None]:
-    """What takes the tokens of a visitor's turn."""
+async def _count_question(ctx: Principal) -> dict[str, str]:
+    """Count a visitor's question; the headers that tell how many are left."""
     limits = services().visitor_limits
     if ctx.kind is not PrincipalKind.VISITOR or limits is None:
-        return lambda tokens: None
-    return partial(limits.charge, limits.find_visit(ctx, request))
-
-
-async def _count_question(ctx: Principal) -> tuple[Callable[[int], None], dict[str, str]]:
-    """Count a visitor's question: what takes the tokens of its turn, and what is to be said in headers."""
-    limits = services().visitor_limits
-    if ctx.kind is not PrincipalKind.VISITOR or limits is None:
-        return lambda tokens: None, {}
-    visit = limits.find_visit(ctx, request)
-    return partial(limits.charge, visit), join_headers(await limits.spend_question(visit))
+        return {}
+    return join_headers(await limits.spend_question(limits.find_visit(ctx, request)))
 
 
 def _read_trace_parent() -> str:
