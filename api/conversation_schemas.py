@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from agents.transcripts import ListedConversation
 from api.dataset_schemas import Strict
 from api.paging import PageOut, PageQuery
-from api.schemas import NON_BLANK, BotId, BotQuery, ConversationId
+from api.schemas import NON_BLANK, BotQuery, ConversationId
 from utils.validation import check_text
 
 LONGEST_QUERY = 200
@@ -33,10 +33,9 @@ class DeletionQuery(BotQuery):
     permanent: bool = Field(False, description="Erase its texts at once: then it cannot be restored.")
 
 
-class ConversationsQuery(PageQuery):
+class ConversationsQuery(PageQuery, BotQuery):
     """Which of them, a part at a time."""
 
-    bot_id: BotId | None = Field(None, description="Left out: the key's, or the default one.")
     q: Annotated[str, AfterValidator(lambda text: text and check_text(text))] = Field(
         "",
         max_length=LONGEST_QUERY,

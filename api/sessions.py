@@ -18,7 +18,7 @@ from api.bots import select_bot
 from api.conversations import delete_conversation
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import BotId, BotQuery, ConversationId, Problem
+from api.schemas import BotQuery, ConversationId, Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -48,10 +48,8 @@ class DownloadPath(SessionPath):
     file_type: Kind
 
 
-class SessionsQuery(PageQuery):
+class SessionsQuery(PageQuery, BotQuery):
     """Which of them, a part at a time."""
-
-    bot_id: BotId | None = Field(None, description="Left out: the key's, or the default one.")
 
 
 class SessionOut(BaseModel):
