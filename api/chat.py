@@ -12,8 +12,9 @@ from agents.runs.record import extract_result
 from api.access import requires
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
+from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import NON_BLANK, AcceptedRunOut, BotId, ChatOut, ConversationId, Problem, SourceId
+from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem, SourceId
 from api.services import services
 from api.sse import Write, encode_event, encode_events
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn

@@ -7,7 +7,7 @@ from flask import Response, url_for
 from agents.runs.record import Event, RunRecord, extract_result
 from api.links import link_citations
 from api.responses import respond
-from api.schemas import AcceptedRunOut
+from api.run_schemas import AcceptedRunOut
 from api.services import services
 from auth.principal import DEFAULT_BOT, Principal
 
