@@ -9,7 +9,7 @@ from api.schemas import ChatOut, Problem, WaitingCallOut
 
 
 class RunOut(BaseModel):
-    """A run: `result` once it has completed, `problem` once it has failed, `waiting_for` while it waits for a word."""
+    """A run: `result` when it has completed, `problem` when it failed, `waiting_for` while it waits for approval."""
 
     id: str
     run_id: str = Field("", description="id, as it was called before.", deprecated=True)

@@ -15,7 +15,7 @@ from auth.principal import DEFAULT_BOT, Principal
 async def describe_run(ctx: Principal, record: RunRecord, last: Event | None) -> dict[str, Any]:
     """The members of a run; *last* is its last event, where that was an end."""
     if last and last["type"] == "waiting" and record.status == "running":
-        last = None  # it has been told since, and goes on
+        last = None  # the decision was made since, and it goes on
     status = record.with_end(last).status if last else record.status
     view = {
         "id": record.id,

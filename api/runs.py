@@ -31,7 +31,7 @@ _REFUSALS: dict[Any, Any] = {400: Problem, 401: Problem, 404: Problem, 429: Prob
 
 
 class ResumeIn(Strict):
-    """What the person says of the call that a run waits with."""
+    """The decision about the call that a run waits with."""
 
     call_id: str = Field(min_length=1, max_length=200, description="As `waiting_for` and the event `waiting` name it.")
     decision: Literal["approve", "reject"]
@@ -54,7 +54,7 @@ class ChartPath(RunPath):
 )
 @requires(Scope.CHAT_WRITE)
 async def show_run(ctx: Principal, path: RunPath) -> Response:
-    """Its state, and what it came to. Runs are kept for a while after their end."""
+    """Its status and its result. It expires RUN_TTL seconds after its last event, with an Idempotency-Key a day."""
     record, run = await _find(ctx, path)
     return respond(RunOut.model_validate(await describe_run(ctx, record, await run.end())))
 
@@ -120,7 +120,7 @@ async def show_chart(ctx: Principal, path: ChartPath) -> Response:
 )
 @requires(Scope.CHAT_WRITE)
 async def cancel_run(ctx: Principal, path: RunPath) -> Response:
-    """Stop the model, on whichever worker it is. What was asked stays in the conversation; an end stays an end."""
+    """Stop the model, on whichever worker. The question stays in the conversation. A run that has ended stays so."""
     record, run = await _find(ctx, path)
     await services().runs.cancel(record)
     return accept_run(await describe_run(ctx, record, await run.end()))
@@ -130,9 +130,9 @@ async def cancel_run(ctx: Principal, path: RunPath) -> Response:
     "/v1/runs/<run_id>/resume",
     operation_id="resumeRun",
     summary="Approve or reject a call of a tool",
-    description="A run with the status `waiting` goes on: with the call, or without. Only who asked may say so. 409: "
-    "it does not wait for this call, or has been told already; or it is approved, and the bot is switched off or does "
-    "not use the tool any more. Its events go on at `GET /v1/runs/{run_id}/events`.",
+    description="A run with the status `waiting` goes on: with the call, or without. Only whoever asked may decide. "
+    "409: it does not wait for this call, or the decision was already made; or the call is approved, but the bot is "
+    "switched off or no longer uses the tool. Its events go on at `GET /v1/runs/{run_id}/events`.",
     responses={202: AcceptedRunOut, 403: Problem, 409: Problem, **_REFUSALS},
 )
 @requires(Scope.CHAT_WRITE)
@@ -140,7 +140,7 @@ async def resume_run(ctx: Principal, path: RunPath, body: ResumeIn) -> Response:
     """Go on with a run that waits, on this worker, whichever it was on before."""
     record, run = await _find(ctx, path)
     if record.ctx.subject != ctx.subject:
-        raise Forbidden("Only who asked may approve or reject this call.")
+        raise Forbidden("Only whoever asked may approve or reject this call.")
     approval = Approval(body.call_id, body.decision == "approve")
     if approval.approved:
         await _check_bot(record, await run.end())
@@ -159,7 +159,7 @@ async def _check_bot(record: RunRecord, last: Event | None) -> None:
     bot = await services().bots.get(record.ctx)
     if last is not None and last["type"] == "waiting" and last["call"]["name"] not in bot.tools:
         name = last["call"]["name"]
-        raise Conflict(f"The bot does not use the tool {name!r} any more. Reject this call, or ask again.")
+        raise Conflict(f"The bot no longer uses the tool {name!r}. Reject this call, or ask again.")
 
 
 async def _find(ctx: Principal, path: RunPath) -> tuple[RunRecord, RunHandle]:

@@ -152,7 +152,7 @@ class ToolCallOut(BaseModel):
 
 
 class WaitingCallOut(BaseModel):
-    """A call of a tool that waits for the word of the person who asked."""
+    """A call of a tool that waits until the person who asked has approved it."""
 
     call_id: str
     name: str = Field(examples=["book_room"])
