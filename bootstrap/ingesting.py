@@ -60,7 +60,7 @@ class Ingesting:
         return JobWorkerPool(make, self.tidy, is_any_open=open_jobs, count=count)
 
     def tidy(self) -> None:
-        """Give on what dead workers hold, and end the jobs whose documents are in the index."""
+        """Give the jobs of dead workers to others, and end those whose documents are in the index."""
         tidy(self.database)
 
 

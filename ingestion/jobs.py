@@ -245,7 +245,7 @@ def _name_pool(pid: int) -> str:
 
 
 def tidy(database: Database) -> None:
-    """Give on what dead workers hold, and end the jobs whose documents are in the index. Blocking.
+    """Give the jobs of dead workers to others, and end those whose documents are in the index. Blocking.
 
     Raises:
         StoreUnavailable: the database is away.

@@ -98,7 +98,7 @@ class _Process:
                 pass
 
     def tidy(self) -> None:
-        """Give on what dead workers hold, end the jobs whose documents are in the index, and say that we live."""
+        """Give the jobs of dead workers to others, end those whose documents are in the index, and say that we live."""
         with self._telling_once():
             self._stores().tidy()
             ALIVE.touch()
