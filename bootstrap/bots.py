@@ -70,7 +70,9 @@ class StoredBots:
             return replace(await self._get_version(ctx, bot_id, version), model_version=model_version)
         outcome = await self._find_outcome(ctx, bot_id)
         if outcome == "off":
-            raise Conflict(f"The bot {bot_id!r} is switched off. Ask another one, or its administrator.")
+            raise Conflict(
+                f"The bot {bot_id!r} is switched off. Use another one, or ask an administrator to switch it on."
+            )
         if outcome == "missing":
             if bot_id != DEFAULT_BOT:
                 raise make_missing_error(bot_id)

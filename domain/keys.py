@@ -226,7 +226,7 @@ def _check_scopes(scopes: Collection[str] | None, bot_id: str | None) -> list[st
         raise BadInput(f"Scopes are {', '.join(sorted(Scope))}, or {ALL}.")
     if bot_id is not None and not BOT_KEY_SCOPES.issuperset(scopes):
         usual = ", ".join(sorted(BOT_KEY_SCOPES))
-        raise BadInput(f"A key for one bot has {usual}, or some of them. Name no other scope, or no bot.")
+        raise BadInput(f"A key for one bot has {usual}, or some of them. Leave out other scopes, or the bot.")
     return [ALL] if ALL in scopes else sorted(set(map(str, scopes)))
 
 

@@ -132,7 +132,7 @@ def test_a_rotated_key_keeps_its_id_and_its_former_secret_for_a_while(run: Run, 
         (["create", "acme", "--expires-in-days", "0"], "1<=x<=3650"),
         (["create", "No Such"], "A tenant's name"),
         (["create", "acme", "--name", "x" * 81], "80 characters"),
-        (["create", "acme", "--bot", "default", "--scope", "search"], "Name no other scope, or no bot"),
+        (["create", "acme", "--bot", "default", "--scope", "search"], "Leave out other scopes, or the bot"),
         (
             ["create", "acme", "--bot", "default", "--scope", "all"],
             "A key for one bot has chat:write, conversations:read",
