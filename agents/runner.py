@@ -183,7 +183,7 @@ class Runner:
         judge = model.chat if self._is_judged and model.is_language_model else None
         return AgentContext(
             run_id=record.id,
-            tenant=record.ctx,
+            principal=record.ctx,
             emit=emit,
             retriever=retriever,
             model=model,

@@ -111,7 +111,7 @@ class AgentContext:
     """
 
     run_id: str
-    tenant: Principal
+    principal: Principal
     emit: Callable[[dict[str, Any]], None]
     retriever: Retriever
     model: AnswerModel

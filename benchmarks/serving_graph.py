@@ -136,7 +136,7 @@ async def measure(settings: Settings) -> None:
                         "run_id": name,
                         "emit": lambda event: None,
                         "cache_session": AnswerCacheSession(),
-                        "tenant": make_key_principal("default", "benchmark"),
+                        "principal": make_key_principal("default", "benchmark"),
                         "retriever": retriever,
                         "model": model,
                         "bot": make_default_bot(settings),

@@ -42,7 +42,7 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         return Decision("calls", [call])
     question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters)
-    found = await run.retriever.search(run.tenant, question, limit=_FEW, options=options)
+    found = await run.retriever.search(run.principal, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
         question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
     )

@@ -75,7 +75,7 @@ async def _find_contact(document_id: str, run: AgentContext) -> str:
     """The first sentence of the document with an e-mail address or a telephone number, "" if it has none."""
     only = SearchOptions(filters=Filters(document_ids=(document_id,)))
     async with run.place.outside():
-        found = await run.retriever.search(run.tenant, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
+        found = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
     texts = [hit.passage.text[:_LOOKED_AT] for hit in found.hits]
     return await run.process_text(lambda: _first_contact(texts), characters=sum(map(len, texts)))
 

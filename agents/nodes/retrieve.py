@@ -34,7 +34,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     continued = frozenset[str]() if run.model.is_language_model else _find_continued(state["messages"])
     options = SearchOptions(run.bot.filters, context=_topic(state["messages"]), continued=continued)
     async with run.place.outside():
-        found = await run.retriever.search(run.tenant, query, limit=run.bot.top_k, options=options)
+        found = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})

@@ -28,7 +28,7 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     topics = Topics()
     if not is_brief(said.intent):
         async with run.place.outside():
-            topics = await run.topics.find(run.retriever, run.tenant, run.bot, language)
+            topics = await run.topics.find(run.retriever, run.principal, run.bot, language)
     owner = run.bot.institution
     examples = [each.question for each in topics.questions[:_EXAMPLES]]
     text = reply(said.intent, language, institution=owner, titles=topics.titles[:_TITLES], examples=examples)

@@ -110,7 +110,7 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
     async with TurnLimiter(1).inside() as place:
         run = AgentContext(
             run_id="run",
-            tenant=ACME,
+            principal=ACME,
             emit=told.append,
             retriever=_Finds(hits),  # type: ignore[arg-type] # all that is asked of it
             model=AnswerModel(chat, is_language_model=not isinstance(chat, ExtractiveChatModel)),
