@@ -101,11 +101,20 @@ class ToolService:
             offered = [tool for tool in offered if _SOURCE in tool.properties]
         until_s = time.monotonic() + self.limits.seconds
         return TurnTools(
-            self, principal, bot, offered, approval, is_durable, until_s, get_chat, data_source_id, thread_id
+            shared=self,
+            principal=principal,
+            bot=bot,
+            offered=offered,
+            approval=approval,
+            is_durable=is_durable,
+            until_s=until_s,
+            get_chat=get_chat,
+            data_source_id=data_source_id,
+            thread_id=thread_id,
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnTools:
     """The tools of one turn."""
 
@@ -116,9 +125,9 @@ class TurnTools:
     approval: Approval | None
     is_durable: Callable[[], bool]
     until_s: float  # of the monotonic clock
-    get_chat: Callable[[], BaseChatModel | None] = lambda: None
-    data_source_id: str = ""
-    thread_id: str = ""
+    get_chat: Callable[[], BaseChatModel | None]
+    data_source_id: str
+    thread_id: str
 
     async def keep_rows(self, call: CallRecord, result: ToolResult) -> str:
         """The file that now has all rows of *result*; "" where there is no room for it."""
