@@ -28,7 +28,7 @@ from utils.moments import read_micros
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 80_000
+_MOST_WAITING = 80_000
 _MOST_OWN = 500
 _HOLD_MS = 5_000  # after which another worker may try a turn
 _CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
@@ -73,11 +73,10 @@ class Outbox:
         *,
         default_s: float,
         keys: Keyring | None = None,
-        most: int = MOST_WAITING,
         hold_ms: int = _HOLD_MS,
     ) -> None:
         self._hold_ms = hold_ms
-        self._redis, self._default_s, self._keys, self._most = redis, default_s, keys, most
+        self._redis, self._default_s, self._keys = redis, default_s, keys
         folder = files("agents.runs") / "lua"
         self._take_script, self._remove_script = (
             (folder / f"{name}_turns.lua").read_text() for name in ("take", "remove")
@@ -96,7 +95,7 @@ class Outbox:
         return WaitingTurn(
             sealed,
             keep_ms=round(keep_s * 1000),
-            most_in_shard=-(-self._most // SHARDS),
+            most_in_shard=-(-_MOST_WAITING // SHARDS),
             note_dropped=self._note_dropped,
             asked_at=turn.asked_at,
             hold_ms=self._hold_ms,
@@ -173,7 +172,7 @@ class Outbox:
         if self.dropped == 1 or self.dropped % 1000 == 0:
             logger.error(
                 "%s turns wait for the database, which is the limit: %s turns so far are missing from the transcript.",
-                self._most,
+                _MOST_WAITING,
                 self.dropped,
             )
 
