@@ -108,7 +108,7 @@ class RunStore:
         told = {**record.fields(), "owner": self._worker}
         flat = [part for pair in told.items() for part in pair]
         message = self._codec.seal(record.pack_question().encode(), record.id)
-        reply = await self._call(
+        reply = await self._run_script(
             "begin",
             (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),
             (record.keep_s * 1000, self._hold_ms, record.id, uuid4().hex, *flat, "message", message),
@@ -131,7 +131,7 @@ class RunStore:
         run, shard = record.id, shard_of(record.id)
         keys = (run_key(run), events_key(run), active_key(run), turns_key(run), waiting_key(shard))
         waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
-        state: int | None = await self._call(
+        state: int | None = await self._run_script(
             "append", keys, (record.keep_s * 1000, run, self._worker, last, told, status, after, *waiting)
         )
         if state == _TOO_MANY_WAIT and turn:
@@ -146,17 +146,19 @@ class RunStore:
             shards.setdefault((shard_of(record.id), record.keep_s), []).append(record.id)
         for (_, keep_s), ids in shards.items():
             keys = [active_key(ids[0]), *(key for run_id in ids for key in (run_key(run_id), events_key(run_id)))]
-            reply = await self._call("beat", keys, (keep_s * 1000, self._hold_ms, self._worker, *ids))
+            reply = await self._run_script("beat", keys, (keep_s * 1000, self._hold_ms, self._worker, *ids))
             states |= dict(zip(ids, reply or (), strict=False))
         return states
 
     async def leave(self, run_id: str) -> None:
         """Let another worker go on with a run of ours at once."""
-        await self._call("leave", (run_key(run_id), active_key(run_id)), (run_id, self._worker))
+        await self._run_script("leave", (run_key(run_id), active_key(run_id)), (run_id, self._worker))
 
     async def forget(self, run_id: str) -> None:
         """Remove a run of ours that could not begin."""
-        await self._call("forget", (run_key(run_id), events_key(run_id), active_key(run_id)), (run_id, self._worker))
+        await self._run_script(
+            "forget", (run_key(run_id), events_key(run_id), active_key(run_id)), (run_id, self._worker)
+        )
 
     async def resume(self, run_id: str, approval: str) -> bool:
         """Make a run that waits for a person ours; False if it does not wait (any more).
@@ -165,7 +167,7 @@ class RunStore:
             StoreUnavailable: Redis is away.
         """
         keys, asked = (run_key(run_id), active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
-        return bool(await self._surely("EVAL", self._scripts["resume"], len(keys), *keys, *asked))
+        return bool(await self._ask("EVAL", self._scripts["resume"], len(keys), *keys, *asked))
 
     # ---- what any worker does
 
@@ -175,7 +177,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        fields = await self._surely("HGETALL", run_key(run_id))
+        fields = await self._ask("HGETALL", run_key(run_id))
         return self._codec.read_record(run_id, fields) if fields and b"deleted" not in fields else None
 
     async def is_deleted(self, run_id: str) -> bool:
@@ -184,7 +186,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return bool(await self._surely("HEXISTS", run_key(run_id), "deleted"))
+        return bool(await self._ask("HEXISTS", run_key(run_id), "deleted"))
 
     async def events_after(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
@@ -192,7 +194,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._surely("XRANGE", events_key(run_id), f"{number + 1}-0", "+")
+        entries = await self._ask("XRANGE", events_key(run_id), f"{number + 1}-0", "+")
         return self._codec.read_after(run_id, entries, number)
 
     async def last_event(self, run_id: str) -> tuple[int, Event] | None:
@@ -201,7 +203,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._surely("XREVRANGE", events_key(run_id), "+", "-", "COUNT", 1)
+        entries = await self._ask("XREVRANGE", events_key(run_id), "+", "-", "COUNT", 1)
         return self._codec.read_batch(run_id, entries[0])[-1] if entries else None
 
     async def news(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
@@ -212,7 +214,7 @@ class RunStore:
             shards.setdefault(shard_of(run_id), []).append(index)
         for indexes in shards.values():
             keys = [events_key(places[index][0]) for index in indexes]
-            reply = await self._call("news", keys, [places[index][1] for index in indexes])
+            reply = await self._run_script("news", keys, [places[index][1] for index in indexes])
             if reply is None:
                 return None
             for index, entries in zip(indexes, reply, strict=True):
@@ -226,9 +228,9 @@ class RunStore:
         Raises:
             StoreUnavailable: nobody can be told now.
         """
-        if await self._surely("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
-            await self._surely("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
-            await self._surely("EXPIRE", CONTROL, CONTROL_KEPT_S)
+        if await self._ask("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
+            await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
+            await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
 
     async def read_control(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
         """What all workers are told; waits for the first one."""
@@ -260,7 +262,7 @@ class RunStore:
         """
         claimed: list[Claimed] = []
         for shard in range(SHARDS):
-            due = await self._call("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,))
+            due = await self._run_script("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,))
             if time.monotonic() < self._claims_from_s:  # maybe since this very call, which found it back
                 break
             for run_id in due or ():
@@ -270,11 +272,9 @@ class RunStore:
                 break
         return claimed
 
-    # ----
-
     async def _claim(self, run_id: str) -> Claimed | None:
         keys = (run_key(run_id), events_key(run_id), active_key(run_id))
-        reply = await self._call("claim", keys, (self._hold_ms, run_id, self._worker))
+        reply = await self._run_script("claim", keys, (self._hold_ms, run_id, self._worker))
         if not reply:
             return None
         flat, last = reply
@@ -292,10 +292,11 @@ class RunStore:
         if persistence == "redis":
             self._claims_from_s = time.monotonic() + self._hold_ms / 1000 + _RETRY_S
 
-    async def _call(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def _run_script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._try("EVAL", self._scripts[name], len(keys), *keys, *args)
 
     async def _try(self, *command: Any) -> Any:
+        """The reply; None where there is none."""
         if not self._circuit.may_try():
             return None
         began_s, reply = time.perf_counter(), None
@@ -308,7 +309,12 @@ class RunStore:
         self._stores.note_duration("redis", "runs", time.perf_counter() - began_s, succeeded=reply is not None)
         return reply
 
-    async def _surely(self, *command: Any) -> Any:
+    async def _ask(self, *command: Any) -> Any:
+        """The reply.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
         reply = await self._try(*command)
         if reply is None:
             raise StoreUnavailable("Redis is away, and runs of other workers cannot be known. Try again later.")
