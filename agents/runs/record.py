@@ -151,6 +151,28 @@ class RunRecord:
         return replace(self, status=ENDS[last["type"]])
 
 
+@dataclass(frozen=True, slots=True)
+class ControlMessage:
+    """What all workers are told: to `cancel` a run, or that a conversation was `deleted`; and where in the stream."""
+
+    place: str
+    name: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that has become ours, the number of its last event (0: none), and whether it is wanted no more.
+
+    `is_readable`: without the key of its message it can only be ended.
+    """
+
+    record: RunRecord
+    last: int
+    cancelled: bool
+    is_readable: bool = True
+
+
 def _unpack_question(stored: str) -> tuple[str, Past]:
     if not stored.startswith(_WITH_PAST):
         return stored, ()

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 from uuid import uuid4
@@ -26,7 +25,7 @@ from agents.runs.keys import (
     waiting_key,
 )
 from agents.runs.outbox import WaitingTurn
-from agents.runs.record import ENDS, Event, RunRecord
+from agents.runs.record import ENDS, Claimed, ControlMessage, Event, RunRecord
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
@@ -45,28 +44,6 @@ _RETRY_S = 2.0
 # events of it.
 ADDED, UNWANTED, TAKEN, LOST, EVENTS_MISSING = 1, 0, -1, -2, -3
 _TOO_MANY_WAIT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ControlMessage:
-    """What all workers are told: to `cancel` a run, or that a conversation was `deleted`; and where in the stream."""
-
-    place: str
-    name: str
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A run that has become ours, the number of its last event (0: none), and whether it is wanted no more.
-
-    `is_readable`: without the key of its message it can only be ended.
-    """
-
-    record: RunRecord
-    last: int
-    cancelled: bool
-    is_readable: bool = True
 
 
 class RunStore:

@@ -11,6 +11,7 @@ from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
 from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.record import (
+    Claimed,
     Event,
     RunRecord,
     make_approval_event,
@@ -18,7 +19,7 @@ from agents.runs.record import (
     make_error_event,
     make_resumed_event,
 )
-from agents.runs.run_store import LOST, Claimed, RunStore
+from agents.runs.run_store import LOST, RunStore
 from agents.runs.worker import RunWorker
 from agents.tools.turn import Approval
 from auth.principal import Principal

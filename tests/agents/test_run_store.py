@@ -16,8 +16,8 @@ from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import active_key, events_key, places_key, run_key
 from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.outbox import Outbox
-from agents.runs.record import RunRecord
-from agents.runs.run_store import UNWANTED, Claimed, RunStore
+from agents.runs.record import Claimed, RunRecord
+from agents.runs.run_store import UNWANTED, RunStore
 from agents.runs.transcript_writer import TranscriptWriter
 from auth.credentials import make_key_principal
 from bootstrap.valkey import find_valkey
