@@ -1,8 +1,5 @@
 """The step that answers small talk, from what the documents are about and without a search for an answer."""
 
-from typing import cast
-
-from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
@@ -21,7 +18,7 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     Reads `messages`; adds the answer to them, marked `small_talk`, without citations. Streams one `token`.
     """
     run = runtime.context
-    message = cast(HumanMessage, state["messages"][-1]).text
+    message = state["messages"][-1].text
     # What a model took for small talk may be none by our phrases.
     said = recognise(message) or SmallTalk("help", detect_language(message))
     language = said.language or "en"
@@ -29,9 +26,10 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     if not is_brief(said.intent):
         async with run.place.outside():
             topics = await run.topics.find(run.retriever, run.principal, run.bot, language)
-    owner = run.bot.institution
     examples = [each.question for each in topics.questions[:_EXAMPLES]]
-    text = reply(said.intent, language, institution=owner, titles=topics.titles[:_TITLES], examples=examples)
+    text = reply(
+        said.intent, language, institution=run.bot.institution, titles=topics.titles[:_TITLES], examples=examples
+    )
     run.emit({"type": "token", "content": text})
-    answer = answer_message(text, run.run_id, citations=[], model="", language_model=False, small_talk=True)
+    answer = answer_message(text, run.run_id, small_talk=True)
     return end_turn(state, answer)
