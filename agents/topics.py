@@ -95,7 +95,7 @@ async def _find_questions(
 ) -> tuple[TopicQuestion, ...]:
     questions = []
     for passage in passages[:_TRIED]:
-        heading = _last_heading(passage)
+        heading = passage.last_heading
         question = example_question(passage.title, heading, language)
         if await _is_found(retriever, ctx, question, passage, options, limit):
             questions.append(TopicQuestion(question, heading, passage.document_id, passage.title))
@@ -108,15 +108,11 @@ def _with_headings(hits: Sequence[Hit], *, by_heading: bool) -> Iterator[Passage
     """One passage of each document, or of each heading, of those under a heading of their own."""
     seen: set[str] = set()
     for passage in (hit.passage for hit in hits):
-        heading = _last_heading(passage)
+        heading = passage.last_heading
         kept = heading if by_heading else passage.document_id
         if heading and heading != passage.title and len(heading) <= _LONGEST and kept not in seen:
             seen.add(kept)
             yield passage
-
-
-def _last_heading(passage: Passage) -> str:
-    return passage.heading.rpartition(" › ")[2]
 
 
 async def _is_found(

@@ -19,9 +19,9 @@ class Passage:
     passage was cut from; None for one that is not kept here. `dataset_id` is empty for documents of no dataset.
     `labels` are what else a search can be limited to, each as `key=value`. `dated`, `valid_from` and `valid_until` are
     days of the document such as `2026-12-31`, None where there is none, and of two documents that say different things
-    the one of higher `precedence` wins. `seams` are where neighbours were joined for
-    a reader: each is the place in `text` of a blank line for which the document may have other white space. `table`:
-    what a query gave, of which `text` tells.
+    the one of higher `precedence` wins. `seams` are where neighbours were joined for a reader: each is the place in
+    `text` of a blank line for which the document may have other white space. `table`: what a query gave, of which
+    `text` tells.
     """
 
     passage_id: str  # a UUID, the same for the same text at the same place of the same document version
@@ -49,6 +49,11 @@ class Passage:
     def tool(self) -> str:
         """The name of the tool whose result it is, "" for a passage of a document."""
         return self.document_id.removeprefix(TOOL_PREFIX) if self.document_id.startswith(TOOL_PREFIX) else ""
+
+    @property
+    def last_heading(self) -> str:
+        """The innermost of its headings, "" without one."""
+        return self.heading.rpartition(" › ")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ async def _write(
     is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
     question = state["messages"][-1].text
     # What stands under the very heading that is asked for is its answer, whatever single sentences say.
-    is_named = any(names_heading(question, each.title, each.heading.rpartition(" › ")[2]) for each in _first(state))
+    is_named = any(names_heading(question, each.title, each.last_heading) for each in _first(state))
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     output = _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
     shown = sum(len(hit.passage.text) for hit in state["passages"])

@@ -66,7 +66,7 @@ def headings(hits: Sequence[Hit], most: int) -> list[str]:
     """The first headings with the titles of their documents, *most* of them."""
     named = []
     for passage in (hit.passage for hit in hits):
-        heading = passage.heading.rpartition(" › ")[2]
+        heading = passage.last_heading
         named.append(f"{passage.title} › {heading}" if heading and heading != passage.title else passage.title)
     return list(dict.fromkeys(named))[:most]
 
