@@ -123,7 +123,7 @@ async def _decide_in_json(
     faults: Sequence[Fault],
 ) -> Decision:
     system = SystemMessage(told + json_prompt([_describe(tool)["function"] for tool in tools]))
-    results = [render_call(name, arguments, told) for _, name, arguments, told in _list_results(state, faults)]
+    results = [render_call(name, arguments, result) for _, name, arguments, result in _list_results(state, faults)]
     *earlier, newest = talk
     asked = HumanMessage("\n\n".join([newest.text, *results]))
     reply = await chat.ainvoke([system, *earlier, asked])
