@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from agents.citations import bind_citations
 from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, list_said, spoken
-from agents.nodes.refuse import refusal
+from agents.nodes.refuse import refuse_answer
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
 from agents.tools.state import describe_calls, find_search, list_unsuccessful
@@ -75,14 +75,14 @@ async def _write(
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     output = _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
     shown = sum(len(hit.passage.text) for hit in state["passages"])
-    prompt = await run.process_text(lambda: _prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
+    prompt = await run.process_text(lambda: _make_prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
         _hold_back_refusal(_ask_model(model, prompt, run.streams)), output, support_filter
     )
     if not text.strip():
-        return await refusal(state, run, fallback_reason=fallback_reason)
+        return await refuse_answer(state, run, fallback_reason=fallback_reason)
     if support_filter is not None and support_filter.refuses:
-        return await refusal(state, run, support_filter.support, fallback_reason=fallback_reason)
+        return await refuse_answer(state, run, support_filter.support, fallback_reason=fallback_reason)
     said = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
         lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
@@ -210,7 +210,7 @@ async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool)
         yield await chat.ainvoke(prompt)
 
 
-def _prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
+def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
     if not model.is_language_model:
         query = state["query"]

@@ -4,7 +4,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from agents.messages import answer_message, spoken
-from agents.nodes.refuse import headings
+from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState, end_turn
 from prompts.rag import what_do_you_mean
 from prompts.tools import which_data_source
@@ -54,7 +54,7 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     sources = state.get("choices")
     question = which_data_source(language) if sources else what_do_you_mean(language)
-    choices = sources or headings(hits, MOST_CHOICES)
+    choices = sources or list_headings(hits, MOST_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})
     return end_turn(state, answer_message(text, run.run_id, clarification={"question": question, "choices": choices}))

@@ -31,10 +31,10 @@ async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
 
     Reads `messages` and `passages`; adds the refusal to `messages`, with `answered` false and no citations.
     """
-    return await refusal(state, runtime.context)
+    return await refuse_answer(state, runtime.context)
 
 
-async def refusal(
+async def refuse_answer(
     state: ChatState,
     run: AgentContext,
     support: dict[str, Any] | None = None,
@@ -53,7 +53,7 @@ async def refusal(
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     text = tell_outcomes(language, unsuccessful)
     if not any(each.status == "rejected" or each.reason for each in unsuccessful):  # else that is all there is to say
-        text += ("\n\n" if text else "") + said + where_to_look(language, headings(hits, _HEADINGS), contact)
+        text += ("\n\n" if text else "") + said + where_to_look(language, list_headings(hits, _HEADINGS), contact)
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
@@ -62,7 +62,7 @@ async def refusal(
     return end_turn(state, answer)
 
 
-def headings(hits: Sequence[Hit], most: int) -> list[str]:
+def list_headings(hits: Sequence[Hit], most: int) -> list[str]:
     """The first headings with the titles of their documents, *most* of them."""
     named = []
     for passage in (hit.passage for hit in hits):

@@ -11,7 +11,7 @@ from langgraph.types import Command
 from agents.citations import without_marks
 from agents.messages import spoken
 from agents.nodes.clarify import MOST_CHOICES, is_underspecified
-from agents.nodes.refuse import headings
+from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState
 from providers.chat.followups import standalone_question
 from retrieval.conversation import choose_topic_words
@@ -23,23 +23,22 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
     Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty), `verdict` and
-    `is_index_whole`. An empty
-    list is a result, not an error: the run goes on to `refuse`, as it does where nothing speaks for an answer in them.
-    Where little does, they are shown as the closest ones. A question that does not say what it is about is asked back
-    about, where the passages leave a choice.
+    `is_index_whole`. An empty list is a result, not an error: the run goes on to `refuse`, as it does where nothing
+    speaks for an answer in them. Where little does, they are shown as the closest ones. Where a question does not say
+    what it is about, and the passages leave a choice, the run goes on to `clarify`.
     """
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
     # A language model chooses among documents by itself, and loses those that it is not shown.
     continued = frozenset[str]() if run.model.is_language_model else _find_continued(state["messages"])
-    options = SearchOptions(run.bot.filters, context=_topic(state["messages"]), continued=continued)
+    options = SearchOptions(run.bot.filters, context=_choose_topic_words(state["messages"]), continued=continued)
     async with run.place.outside():
         found = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
     update = {"passages": found.hits, "verdict": found.verdict, "is_index_whole": found.is_index_whole}
-    if is_underspecified(state["messages"]) and len(headings(found.hits, MOST_CHOICES)) > 1:
+    if is_underspecified(state["messages"]) and len(list_headings(found.hits, MOST_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
     return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
 
@@ -53,7 +52,7 @@ def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
     return frozenset(citation["document_id"] for citation in cited)
 
 
-def _topic(messages: Sequence[AnyMessage]) -> str:
+def _choose_topic_words(messages: Sequence[AnyMessage]) -> str:
     """What the conversation is about by its last question and answer, "" where there is none; small talk is neither."""
     *history, newest = spoken(messages)
     for before, message in pairwise(reversed(history)):
