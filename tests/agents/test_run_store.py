@@ -1,4 +1,4 @@
-"""The run store of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
+"""The store of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
