@@ -229,7 +229,7 @@ def show(ctx: Principal, path: BotPath) -> Response:
 def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
     """The bot as it is now, which holds from its next answer on; answers under way go on as they began."""
     with services().database.writing() as session:
-        former = _check_unchanged(session, ctx, path.bot_id)
+        former = _lock_unchanged(session, ctx, path.bot_id)
         sent = body.model_fields_set
         stored = bots.change_bot(
             session,
@@ -249,12 +249,12 @@ def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
 def remove(ctx: Principal, path: BotPath) -> Response:
     """204; 404 if the caller has none of this id, 409 where keys are for it alone. `"enabled": false` can be undone."""
     with services().database.writing() as session:
-        _check_unchanged(session, ctx, path.bot_id)
+        _lock_unchanged(session, ctx, path.bot_id)
         bots.remove_bot(session, ctx, path.bot_id)
     return Response(status=204)
 
 
-def _check_unchanged(session: Session, ctx: Principal, bot_id: str) -> BotAnswers:
+def _lock_unchanged(session: Session, ctx: Principal, bot_id: str) -> BotAnswers:
     """How the bot answers, which is locked, if `If-Match` lets it be changed."""
     stored = bots.lock_bot(session, ctx, bot_id)
     shown = _describe(stored.bot, stored.answers)
