@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AnyMessage
 from redis.exceptions import RedisError
 
-from agents.messages import run_of
+from agents.messages import find_answer_run
 from agents.runs.keys import places_key
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
@@ -41,7 +41,7 @@ class AnswerPlaces:
         if len(messages) < _EVERY or len(messages) % _EVERY >= _SLACK:
             return
         first = max(0, len(messages) - _EVERY - 2 * _SLACK)
-        runs = [(run_of(message.id), place) for place, message in enumerate(messages[first:], first)]
+        runs = [(find_answer_run(message.id), place) for place, message in enumerate(messages[first:], first)]
         flat = [part for run_id, place in runs if run_id for part in (run_id, place)]
         if flat:
             await self._try("HSET", places_key(thread_id), *flat)

@@ -63,7 +63,7 @@ def _free_ids(messages: list[AnyMessage], asked: HumanMessage) -> list[AnyMessag
     """*messages*, of which none of a former turn has the ids that *asked* and its answer have."""
     if not any(message.id == asked.id and not is_same_question(message, asked) for message in messages):
         return messages
-    ids = (asked.id, answer_id(asked_in(asked) or ""))
+    ids = (asked.id, answer_id(find_question_run(asked) or ""))
     return [_rename(message, place) if message.id in ids else message for place, message in enumerate(messages)]
 
 
@@ -122,8 +122,8 @@ def repeat_answer(answer: AIMessage, run_id: str) -> AIMessage:
     return AIMessage(answer.text, id=answer_id(run_id), additional_kwargs=extra)
 
 
-def spoken(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
-    """What was said: without calls of tools and their results.
+def drop_tool_messages(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
+    """*messages* without calls of tools and their results.
 
     Models refuse a conversation in which a call has no result, and one stays so for good when its worker dies between
     the two.
@@ -142,7 +142,7 @@ def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
     Two questions in a row stand where a model failed to answer the first; they become one.
     """
     talk: list[BaseMessage] = []
-    for message in map(_as_said, spoken(messages[-MESSAGES_REMEMBERED:])):
+    for message in map(_as_said, drop_tool_messages(messages[-MESSAGES_REMEMBERED:])):
         if talk and type(talk[-1]) is type(message):
             talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
         elif talk or isinstance(message, HumanMessage):
@@ -166,18 +166,18 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
         view |= {"fallback_reason": extra.get("fallback_reason"), "clarification": extra.get("clarification")}
-        view |= {"support": extra.get("support"), "run_id": run_of(message.id)}
+        view |= {"support": extra.get("support"), "run_id": find_answer_run(message.id)}
         view |= {"conflicts": extra.get("conflicts", []), "tool_calls": extra.get("tool_calls", [])}
     return view
 
 
-def asked_in(message: AnyMessage) -> str | None:
+def find_question_run(message: AnyMessage) -> str | None:
     """The run that a question was asked in; None where it is none of ours, or no question."""
     run_id = (message.id or "").removesuffix("-q")
     return run_id if message.id == question_id(run_id) and isinstance(message, HumanMessage) else None
 
 
-def run_of(message_id: str | None) -> str | None:
+def find_answer_run(message_id: str | None) -> str | None:
     """The run whose answer it is, if one of ours gave it; see `answer_id`."""
     run_id = (message_id or "").removesuffix("-a")
     return run_id if message_id and answer_id(run_id) == message_id else None

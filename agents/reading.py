@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_place, name_all, name_artifact
-from agents.messages import answer_id, asked_in, is_same_question, spoken, to_json
+from agents.messages import answer_id, drop_tool_messages, find_question_run, is_same_question, to_json
 from domain.transcript import make_missing_error
 from utils.checkpointer.reading import ListPart
 from utils.errors import NotFound, StoreUnavailable
@@ -81,8 +81,8 @@ class ConversationReader:
         if asked is not None and before is None and not any(is_same_question(message, asked) for message in messages):
             messages, total = [*messages, asked], total + 1
         return {
-            "messages": [to_json(message) for message in spoken(messages)],
-            "unanswered": asked_in(messages[-1]) if messages and before is None else None,
+            "messages": [to_json(message) for message in drop_tool_messages(messages)],
+            "unanswered": find_question_run(messages[-1]) if messages and before is None else None,
             "total": total,
             "limit": limit,
             "offset": part.start,
@@ -158,7 +158,7 @@ class ConversationReader:
         """Whether nothing was said before the question but the same one, asked again as it failed."""
         for start in range(0, place, _AT_ONCE):
             stop = min(start + _AT_ONCE, place)
-            said = spoken((await self._part(thread_id, limit=stop - start, before=stop)).items)
+            said = drop_tool_messages((await self._part(thread_id, limit=stop - start, before=stop)).items)
             if any(message.text != question.text for message in said):
                 return False
         return True

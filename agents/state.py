@@ -12,7 +12,7 @@ from langgraph.channels import UntrackedValue
 from agents.answer_cache import AnswerCacheSession
 from agents.artifacts import add_artifacts
 from agents.bots import BotConfig
-from agents.messages import add_said, run_of
+from agents.messages import add_said, find_answer_run
 from agents.tools.state import ToolState, summarize_queries
 from agents.tools.turn import TurnTools
 from agents.topics import TopicFinder
@@ -56,7 +56,7 @@ def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
     answer.additional_kwargs |= summarize_queries(state.get("tool_state"))
     former = next((each for each in reversed(state["messages"]) if isinstance(each, AIMessage)), None)
     known = former.additional_kwargs.get("artifacts", {}) if former else {}
-    if artifacts := add_artifacts(known, run_of(answer.id) or "", answer.additional_kwargs):
+    if artifacts := add_artifacts(known, find_answer_run(answer.id) or "", answer.additional_kwargs):
         answer.additional_kwargs["artifacts"] = artifacts
     tool_state, changed = state.get("tool_state"), dict[str, object]()
     if tool_state:

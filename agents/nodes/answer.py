@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 
 from agents.citations import bind_citations
 from agents.conflicts.notes import note_conflicts
-from agents.messages import answer_message, list_said, spoken
+from agents.messages import answer_message, drop_tool_messages, list_said
 from agents.nodes.refuse import refuse_answer
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
@@ -215,7 +215,7 @@ def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> lis
     if not model.is_language_model:
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question
-            query = standalone_question(spoken(state["messages"])[:-1], query)
+            query = standalone_question(drop_tool_messages(state["messages"])[:-1], query)
         searched = find_search(state.get("tool_state"))
         rest = Rest(*searched, detect_any_language(state["messages"][-1].text)) if searched else None
         return quote_request(query, passages, rest)

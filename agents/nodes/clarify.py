@@ -3,7 +3,7 @@
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from agents.messages import answer_message, spoken
+from agents.messages import answer_message, drop_tool_messages
 from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState, end_turn
 from prompts.rag import what_do_you_mean
@@ -18,7 +18,7 @@ _LONGEST_REPLY = 100  # characters of what answers a question of ours; what is l
 
 def is_underspecified(messages: list[AnyMessage]) -> bool:
     """Whether the newest question leans on something that was never named: only a first one can, after small talk."""
-    *history, newest = spoken(messages)
+    *history, newest = drop_tool_messages(messages)
     said = [message for message in history if isinstance(message, AIMessage)]
     is_first = all(message.additional_kwargs.get("small_talk") for message in said) and 2 * len(said) == len(history)
     return is_first and names_no_topic(newest.text)
@@ -26,7 +26,7 @@ def is_underspecified(messages: list[AnyMessage]) -> bool:
 
 def join_reply(messages: list[AnyMessage]) -> str:
     """The question that was asked back about, with the reply to that before it; "" where the newest is none."""
-    *history, newest = spoken(messages)
+    *history, newest = drop_tool_messages(messages)
     if len(history) < 2 or not isinstance(history[-2], HumanMessage):
         return ""
     asked = history[-1].additional_kwargs.get("clarification")
@@ -36,7 +36,7 @@ def join_reply(messages: list[AnyMessage]) -> str:
 
 def find_choice(messages: list[AnyMessage]) -> tuple[str, str] | None:
     """The question that was asked back about, and which of the choices the newest message names; None for none."""
-    *history, newest = spoken(messages)
+    *history, newest = drop_tool_messages(messages)
     asked = history[-1].additional_kwargs.get("clarification") if len(history) > 1 else None
     said = fold(newest.text).strip(" .!?\"'")
     choice = next((each for each in (asked or {}).get("choices", ()) if fold(each) == said), None)

@@ -6,7 +6,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from agents.messages import repeat_answer, spoken
+from agents.messages import drop_tool_messages, repeat_answer
 from agents.nodes.clarify import join_reply
 from agents.small_talk import recognise
 from agents.state import AgentContext, ChatState
@@ -25,7 +25,7 @@ async def contextualize(
     replies to a question of ours is, with the question that it was about. Where the bot has tools it is decided next
     whether to search at all.
     """
-    *history, newest = spoken(state["messages"])
+    *history, newest = drop_tool_messages(state["messages"])
     following: Literal["plan", "retrieve"] = "plan" if runtime.context.tools else "retrieve"
     if recognise(newest.text):
         return Command(goto="talk")

@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from agents.messages import list_said, spoken
+from agents.messages import drop_tool_messages, list_said
 from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.data import OF_LAST_RESULT
@@ -118,7 +118,7 @@ def _is_of_last_result(tool_state: ToolState) -> bool:
 
 async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     """To put the newest question to the data source of the turn."""
-    *history, newest = spoken(state["messages"])
+    *history, newest = drop_tool_messages(state["messages"])
     names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
     asked = None
     if kept and kept.source_id == turn.data_source_id:

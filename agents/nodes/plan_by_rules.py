@@ -5,7 +5,7 @@ from functools import partial
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
-from agents.messages import spoken
+from agents.messages import drop_tool_messages
 from agents.nodes.clarify import find_choice
 from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
@@ -23,7 +23,7 @@ _FEW = 3  # passages by which the documents are compared with a tool
 
 async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) -> Decision:
     """A call of a tool that understands the whole question, or whose description fits it best; else the documents."""
-    *history, newest = spoken(state["messages"])
+    *history, newest = drop_tool_messages(state["messages"])
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
     kept, names = load_kept(state.get("kept_result")), [each.name for each in tools]

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.citations import without_marks
-from agents.messages import spoken
+from agents.messages import drop_tool_messages
 from agents.nodes.clarify import MOST_CHOICES, is_underspecified
 from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState
@@ -45,7 +45,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
 
 def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
     """The documents that the last answer rests on, where the newest question leans on what was said before it."""
-    *history, newest = spoken(messages)
+    *history, newest = drop_tool_messages(messages)
     if not history or standalone_question(history, newest.text) == newest.text:
         return frozenset()
     cited = history[-1].additional_kwargs.get("citations") or ()
@@ -54,7 +54,7 @@ def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
 
 def _choose_topic_words(messages: Sequence[AnyMessage]) -> str:
     """What the conversation is about by its last question and answer, "" where there is none; small talk is neither."""
-    *history, newest = spoken(messages)
+    *history, newest = drop_tool_messages(messages)
     for before, message in pairwise(reversed(history)):
         is_answer = isinstance(before, AIMessage) and not before.additional_kwargs.get("small_talk")
         if is_answer and isinstance(message, HumanMessage):
