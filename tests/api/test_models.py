@@ -19,7 +19,7 @@ from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.vendor_server import Format, serve_vendor
 from tests.service import Service, assert_nothing_held_the_loop, free_port, one_document
-from tests.service import ask as put
+from tests.service import ask as ask_in
 
 MODELS, BOTS = "/v1/tenant/models", "/v1/tenant/bots"
 KEY = "sk-a-key-of-a-tenant-7f3a"
@@ -103,7 +103,7 @@ def clear(client: httpx.Client) -> None:
 
 def ask(client: httpx.Client, message: str, bot_id: str | None = None, conversation_id: str = "") -> httpx.Response:
     """One question, in a conversation of its own."""
-    return put(client, message, conversation_id or uuid4().hex, bot_id=bot_id)
+    return ask_in(client, message, conversation_id or uuid4().hex, bot_id=bot_id)
 
 
 def add_model(client: httpx.Client, model_id: str, server: FakeModelServer, **said: Any) -> dict[str, Any]:
