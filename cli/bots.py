@@ -5,13 +5,16 @@ from typing import Any, cast
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.orm import Session
 
+from auth.principal import DEFAULT_BOT, Principal
 from bootstrap.tools import list_tools
 from cli.operator import json_option, read_as_operator, settings, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import bots
 from domain.bots import MOST_BOTS, BotAnswers, StoredBot
 from domain.paging import Part
+from utils.errors import NotFound
 
 _HEAD = ("BOT", "STATUS", "VERSION", "NAME", "ANSWERS")
 _tenant = tenant_option(help="Whose bot it is.")
@@ -82,7 +85,7 @@ def change(
 ) -> None:
     """Change a bot, from its next answer on, on every worker. What is not named stays."""
     with write_as_operator(tenant) as (session, ctx):
-        former = bots.lock_bot(session, ctx, bot_id).answers
+        former = _lock(session, ctx, bot_id).answers
         merged = {key: value for key, value in {**former, **_read(said)}.items() if key not in clear}
         changed = bots.change_bot(
             session, ctx, bot_id, name=name, is_enabled=is_enabled, answers=cast(BotAnswers, merged)
@@ -99,6 +102,16 @@ def remove(bot_id: str, tenant: str) -> None:
     with write_as_operator(tenant) as (session, ctx):
         bots.remove_bot(session, ctx, bot_id)
     click.echo(f"Bot {bot_id} is removed. Its conversations stay until they expire.")
+
+
+def _lock(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
+    """The bot, also the default one of which nothing has been said yet."""
+    try:
+        return bots.lock_bot(session, ctx, bot_id)
+    except NotFound:
+        if bot_id != DEFAULT_BOT:
+            raise
+        return bots.create_bot(session, ctx, bot_id, "Default", BotAnswers())
 
 
 def _read(said: dict[str, Any]) -> BotAnswers:

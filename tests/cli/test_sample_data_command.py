@@ -41,6 +41,15 @@ def test_the_sample_database_is_made_for_the_tenant_and_bot_that_are_named(tmp_p
     with database.reading() as session:
         answers = bots.get_bot(session, make_operator("acme"), "plant").answers
     assert answers == {"top_k": 3, "tools": ["query_data", "draw_chart"]}
+    for tools, version in (
+        (["query_data"], 2),
+        (["query_data", "draw_chart"], 3),
+    ):  # nothing was said of it
+        said = run(settings, "bot", "set", "default", "--tenant", "acme", *(f"--tool={name}" for name in tools))
+        assert said.stdout == f"Bot default is on, version {version}.\n", said.output
+    assert run(settings, "bot", "set", "none", "--tenant", "acme", "--tool", "query_data").exit_code == 1
+    with database.reading() as session:
+        assert bots.get_bot(session, make_operator("acme"), "default").answers == {"tools": tools}
     database.close()
     for arguments, why in ((("--tenant", "globex"), "globex"), (("--tenant", "acme", "--bot", "none"), "none")):
         refused = run(settings, "populate-sample-db", *arguments)
