@@ -15,6 +15,12 @@ _FAILED = {
     "es": "La herramienta «{}» no se pudo usar para esta respuesta.",
     "id": "Alat “{}” tidak dapat dipakai untuk jawaban ini.",
 }
+_DATA_TOOLS = ("query_data", "draw_chart")  # as they are registered
+_DATA_FAILED = {
+    "en": "The data source could not answer this.",
+    "es": "La fuente de datos no pudo responder a esto.",
+    "id": "Sumber data tidak dapat menjawab ini.",
+}
 _UNKNOWN = {
     "en": "“{}” did not answer: whether it was done is not known. Check before you ask for it again.",
     "es": "«{}» no respondió: no se sabe si se hizo. Compruébelo antes de pedirlo otra vez.",
@@ -50,7 +56,8 @@ def tell_outcomes(language: str, outcomes: Iterable[Outcome]) -> str:
 def _tell(language: str, outcome: Outcome) -> str:
     if outcome.says_all:
         return outcome.reason
-    texts = _TEXTS[outcome.status]
+    is_of_data = outcome.status == "failed" and outcome.name in _DATA_TOOLS
+    texts = _DATA_FAILED if is_of_data else _TEXTS[outcome.status]
     said = texts.get(language, texts["en"]).format(outcome.name)
     return f"{said.removesuffix('.')}: {outcome.reason}" if outcome.reason else said
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from clients.streamlit_chat.markdown import Mark, escape_markdown
 from clients.streamlit_chat.numbers import list_citations, number_citations
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
+_SHOWN_OTHERWISE = ("|", "Query: ")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _STATES = {"replaced": ":material/history:", "deleted": ":material/delete:"}
 
@@ -31,7 +33,7 @@ def show_sources(citations: Iterable[Citation], place: int) -> None:
     for number, citation in listed:
         # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
         with st.expander(_label(number, citation), key=_anchor(place, citation)):
-            _show_quote(citation, place)
+            _show_quote(_without_table(citation), place)
             _show_origin(citation)
 
 
@@ -41,6 +43,12 @@ def _show_quote(citation: Citation, place: int) -> None:
         st.container(key=f"lang-{citation.language}-{place}-{citation.number}").text(citation.quote)
     else:
         st.text(citation.quote)
+
+
+def _without_table(citation: Citation) -> Citation:
+    """Of figures the words alone: their table, and their query, are shown as such."""
+    lines = [line for line in citation.quote.splitlines() if not line.startswith(_SHOWN_OTHERWISE)]
+    return citation if citation.query is None else replace(citation, quote="\n".join(lines))
 
 
 def _anchor(place: int, citation: Citation) -> str:
@@ -64,7 +72,7 @@ def describe_place(citation: Citation) -> str:
 def _show_origin(citation: Citation) -> None:
     if citation.query is not None:
         st.caption(say("data_query"))
-        st.code(citation.query, language="sql", wrap_lines=True)
+        st.code(citation.query, language=None, wrap_lines=True)  # the colours of SQL are too pale
         return
     if citation.document_status in _STATES:
         st.caption(f"{_STATES[citation.document_status]} {say(f'document_{citation.document_status}')}")

@@ -59,23 +59,23 @@ def _with_a_browser(url: str, model: FakeModelServer, service: Service) -> None:
         tab.goto(url)
         expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
         expect(tab.get_by_text("Languages of the documents")).to_be_visible()
-        _take(tab, "empty")
+        take(tab, FOLDER / "empty.png")
         _talk(tab, model)
         tab.set_viewport_size(NARROW)  # type: ignore[arg-type]
         tab.reload()
         expect(marks(tab)).to_have_count(4)
         tab.get_by_text(DEPOSIT).scroll_into_view_if_needed()
-        _take(tab, "narrow")
+        take(tab, FOLDER / "narrow.png")
         tab.set_viewport_size(WIDE)  # type: ignore[arg-type]
         tab.emulate_media(color_scheme="dark")
         tab.reload()
         expect(marks(tab)).to_have_count(4)
-        _take(tab, "dark")
+        take(tab, FOLDER / "dark.png")
         tab.emulate_media(color_scheme="light")
         service.stop()
         tab.reload()
         expect(tab.get_by_text("The page goes on by itself")).to_be_visible()
-        _take(tab, "away")
+        take(tab, FOLDER / "away.png")
         browser.close()
 
 
@@ -89,28 +89,27 @@ def _talk(tab: Page, model: FakeModelServer) -> None:
     marks(tab).first.click()
     expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
     questions(tab).last.scroll_into_view_if_needed()
-    _take(tab, "citation")
+    take(tab, FOLDER / "citation.png")
     shutil.copyfile(FOLDER / "citation.png", ROOT / "docs" / "chat.png")
     model.configure(gap_ms=150)
     ask(tab, DEPOSIT)
     expect(tab.get_by_text("is paid back")).to_be_visible(timeout=15_000)
-    _take(tab, "streaming")
+    take(tab, FOLDER / "streaming.png")
     model.configure(gap_ms=0)
     expect(marks(tab)).to_have_count(4, timeout=30_000)
 
 
-def _take(tab: Page, name: str) -> None:
+def take(tab: Page, path: Path) -> None:
     """Write the picture with a palette, which makes it a third as large."""
-    _wait_until_still(tab)
+    wait_until_still(tab)
     picture = Image.open(io.BytesIO(tab.screenshot(animations="disabled")))
-    path = FOLDER / f"{name}.png"
     picture.convert("RGB").quantize(256).save(path, optimize=True)
     size_bytes = path.stat().st_size
     assert size_bytes <= LARGEST_BYTES, f"{path.name} has {size_bytes} bytes"
-    print(f"{path.relative_to(ROOT)}  {size_bytes // 1000} kB")
+    print(f"{path}  {size_bytes // 1000} kB")
 
 
-def _wait_until_still(tab: Page) -> None:
+def wait_until_still(tab: Page) -> None:
     """Asked from here: the page's content security policy lets no text be run as a script within it."""
     for _ in range(200):
         if not tab.evaluate("document.getAnimations().some(animation => animation.playState === 'running')"):

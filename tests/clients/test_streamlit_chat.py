@@ -451,7 +451,7 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
     result = Result(
         "", ("place", "kind", "number of <b>"), (("North", "a", 3), ("North", "b", 1), ("=1+2", "-4", 2)), False
     )
-    drawn = make_spec(choose_chart(result), result)
+    drawn = make_spec(choose_chart(result, title="How *many*?"), result)
     call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
     api.behaviour.tool_calls = [call, {**call, "chart": {"alt": drawn.alt, "spec": drawn.spec}}]
     page = open_page()
@@ -460,6 +460,8 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
         [chart] = shown_page.get("vega_lite_chart")
         spec = json.loads(chart.proto.spec)
         assert spec["description"].startswith("Bar chart: number of <b> / place, kind. North, a: 3")
+        assert "title" not in spec
+        assert r"**How \*many\*?**" in shown(shown_page)
         assert "Figures" in [box.label for box in shown_page.expander]
         [table] = shown_page.dataframe
         assert table.value.to_dict("records")[2] == {"place": "'=1+2", "kind": "-4", "number of <b>": 2}
@@ -468,14 +470,14 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
 def test_a_source_of_figures_opens_to_its_query_and_offers_no_document(api: ApiStub) -> None:
     sql = "SELECT count(*) AS `n` FROM machines -- *x*"
     data = {"document_id": "tool:query_data", "title": "Plant <b>", "source": "tool:query_data", "heading": None}
-    api.behaviour.citations = [ROOM | data | {"quote": "15 machines are due.", "query": sql}]
+    api.behaviour.citations = [ROOM | data | {"quote": "15 machines are due.\n| a | b |\nQuery: x", "query": sql}]
     page = open_page()
     ask(page)
     [box] = page.expander
     assert box.label == r"**\[1\]** Plant \<b\>"
     assert [text.value for text in box.text] == ["15 machines are due."]
     assert [caption.value for caption in box.caption] == ["How this was worked out: the query to the data source"]
-    assert [(code.value, code.language) for code in box.code] == [(sql, "sql")]
+    assert [code.value for code in box.code] == [sql]
     assert "query_data" not in shown(page)
     assert not [label for label in buttons(page) if label in ("House rules", "Deadlines", "Laundry")]
 

@@ -61,7 +61,7 @@ async def test_what_may_become_large_is_refused_before_a_process_is_started(larg
                 {"lookup": "x", "from": {"data": {"url": "http://127.0.0.1:{port}/"}, "key": "x", "fields": ["y"]}}
             ]
         },
-        {"transform": [{"sample": 1}, {"calculate": "repeat('x', 1073741824)", "as": "y"}]},
+        {"transform": [{"sample": 1}, {"calculate": "pad('x', 400000000, 'x')", "as": "y"}]},
         {"transform": [{"calculate": "test(/^(a+)+$/, 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!')", "as": "y"}]},
     ],
     ids=["picture", "lookup", "memory", "time"],
