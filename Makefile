@@ -58,6 +58,7 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.grounding $(DATA)/../grounding
 	$(BIN)/python -m benchmarks.followups $(DATA)/../multiturn
 	$(BIN)/python -m benchmarks.sql $(DATA)/../sql
+	$(BIN)/python -m benchmarks.data_questions --save
 	$(BIN)/python -m benchmarks.ingestion --mode celery
 	$(BIN)/python -m benchmarks.fair_queue
 	$(BIN)/python -m benchmarks.index_switch --change model --save
