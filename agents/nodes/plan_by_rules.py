@@ -36,7 +36,7 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
     if calls:
-        return Decision("calls", [restrict_to_kept(call, newest.text) if kept else call for call in calls])
+        return Decision("calls", [restrict_to_kept(call, newest.text, kept) if kept else call for call in calls])
     continued = await continue_kept(newest.text, kept, tools, turn.principal) if kept else None
     if call := continued or read_bare_chart(newest.text, names):
         return Decision("calls", [call])

@@ -21,7 +21,7 @@ from datasources.linking import FEW_TABLES, choose_tables, describe_table
 from datasources.questions.continuing import begins_anew, may_continue
 from datasources.questions.draft import Draft
 from datasources.questions.followup_parts import points_back
-from datasources.questions.planning import plan_followup, plan_question
+from datasources.questions.planning import plan_followup, plan_question, read_followup_words
 from datasources.questions.reading import read_question
 from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples
 from datasources.questions.suggestions import KnownSuggestions, Suggestion, suggest_questions
@@ -218,9 +218,14 @@ def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabulari
     """
     vocabulary = vocabularies.load(asked, stop)
     with suppress(QuestionRefused):
-        if not points_back(question) and is_understood(asked, question, vocabularies, stop):
+        if not points_back(question, kept.question) and is_understood(asked, question, vocabularies, stop):
             return False
-    _plan_kept(kept, question, vocabulary)
+    try:
+        _plan_kept(kept, question, vocabulary)
+    except QuestionRefused as exc:
+        if exc.reason != "some rows":
+            raise
+        read_followup_words(question, vocabulary, detect_question_language(question, kept.question))
     return may_continue(question)
 
 

@@ -48,8 +48,8 @@ async def continue_kept(
     return None
 
 
-def restrict_to_kept(call: AskedCall, question: str) -> AskedCall:
-    """*call*, of the last result alone where *question* speaks of its rows: all others are not meant."""
-    if call.name not in (QUERY_DATA, DRAW_CHART) or not points_back(question):
+def restrict_to_kept(call: AskedCall, question: str, kept: KeptResult) -> AskedCall:
+    """*call*, of *kept* alone where *question* speaks of its rows: all others are not meant."""
+    if call.name not in (QUERY_DATA, DRAW_CHART) or not points_back(question, kept.question):
         return call
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})

@@ -35,10 +35,10 @@ def _tell(asked: Followup, table: QueryTable, language: str, words: Mapping[str,
     if asked.function is not None and asked.column is not None:
         value = write_amount(asked.value, terms[asked.column], language, units)
         name = describe_term(terms[asked.column], shape, language)
+        if asked.over == 1:
+            return [f"{capitalize(name)}: {value}."]
         return [words[asked.function].format(name, format_number(asked.over, language), value)]
     rows = [table.rows[at] for at in asked.rows]
-    if not rows:
-        return [words["none"]]
     if len(rows) <= _MOST_NAMED and (len(rows) == 1 or asked.end):
         named = ", ".join(write_row(row, terms, language, units) for row in rows)
         if asked.end is None or asked.column is None:

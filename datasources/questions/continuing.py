@@ -4,8 +4,17 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from datasources.questions.followup_parts import POINTING, points_back, read_parts
-from datasources.questions.words import AGGREGATES, COUNTS, MOST, SUPERLATIVES, detect_question_language, split_question
+from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, points_back, read_parts
+from datasources.questions.times import read_span
+from datasources.questions.words import (
+    AGGREGATES,
+    COUNTS,
+    MOST,
+    STOP,
+    SUPERLATIVES,
+    detect_question_language,
+    split_question,
+)
 from utils.query_tables import QueryTable
 
 _TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "followups.json").read_text("utf-8"))[
@@ -14,6 +23,7 @@ _TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "followup
 _FIRST = [tuple(each.split()) for each in _TABLES["first"]]
 _OF_ROWS, _ASKING = frozenset(_TABLES["of_rows"].split()), frozenset(_TABLES["asking"].split())
 _COUNTING = frozenset(word for words in COUNTS for word in words[:1]) - {"how"} | {"many"}
+_COMMANDS = frozenset(_TABLES["commands"].split())
 _PARTS = [f" {each} " for each in _TABLES["parts"]]
 _MOST_WORDS, _FEW_WORDS, _MOST_UNKNOWN = 12, 6, 2
 
@@ -30,13 +40,16 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     parts = read_parts(words, table, previous)
     unknown = [each for each in parts.unknown if each not in SUPERLATIVES]
     asks = parts.asks or parts.number is not None or len(unknown) < len(parts.unknown)
-    if points_back(question):
+    periods = sum(span[1] for at in range(len(words)) if (span := read_span(words, at)))
+    if points_back(question, previous) or not _COMMANDS.isdisjoint(words):
         is_of_them = any(each in f" {' '.join(words)} " for each in _PARTS)
         return (asks or is_of_them) and len(unknown) <= _MOST_UNKNOWN
     if begun := _count_first(words):
         is_fragment = _ASKING.isdisjoint(words[begun:])
         is_of_rows = begun < len(words) and words[begun] in _OF_ROWS
-        return is_fragment and len(unknown) < _MOST_UNKNOWN and (asks or bool(parts.columns) or is_of_rows)
+        asks = asks or not RELATIVE.isdisjoint(words)  # "and the next?"
+        is_short = periods > 0 or len(unknown) < _MOST_UNKNOWN
+        return is_fragment and is_short and (asks or bool(parts.columns) or is_of_rows or periods > 0)
     return asks and not unknown and not parts.names_things and len(words) <= _FEW_WORDS
 
 
@@ -49,8 +62,9 @@ def may_continue(question: str) -> bool:
 
 
 def begins_anew(question: str) -> bool:
-    """Whether it is a sentence of its own, which does not go on from the one before: "and the pumps?" is none."""
-    return not _count_first(split_question(question, detect_question_language(question)))
+    """Whether it is a sentence that names what it is about: "and the pumps?" and "which are they?" are none."""
+    words = split_question(question, detect_question_language(question))
+    return not _count_first(words) and not all(each in STOP | POINTING | SAYS_NOTHING for each in words)
 
 
 def _count_first(words: list[str]) -> int:

@@ -16,7 +16,7 @@ _COMPUTED = {
     "YEAR": "year of ",
 }
 _CUT_TO = {"MONTH": 7, "YEAR": 4}  # characters of 2026-12-31
-_COMPARING = frozenset((">", "<", ">=", "<="))
+COMPARING = frozenset((">", "<", ">=", "<="))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Draft:
         if self.extreme:
             deciding.append(Term(self.extreme.column))
         if not self.group and not any(term.function for term in self.select):
-            deciding += [Term(each.column) for each in self.filters if each.operator in _COMPARING]
+            deciding += [Term(each.column) for each in self.filters if each.operator in COMPARING]
         more = [each for each in dict.fromkeys(deciding) if each not in self.columns]
         is_unordered = bool(more) and self.order is None and self.extreme is None
         return replace(self, select=[*self.select, *more], order=(more[0], "ASC") if is_unordered else self.order)

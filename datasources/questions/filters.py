@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from datasources.questions.draft import Draft, Filter
+from datasources.questions.draft import COMPARING, Draft, Filter
 from datasources.questions.parts import Parts
 from datasources.questions.reading import Item
 from datasources.questions.refusals import QuestionRefused
@@ -75,13 +75,20 @@ class Filtering(Parts):
             columns = [each for each in self._of("column") if self._column_in(each, draft.table)]
             near = min(columns, key=lambda each: abs(each.place - than.place), default=None)
             column = self._column_in(near, draft.table) if near else None
-            if number is None or near is None or column is None or self._vocabulary.is_text(column):
+            column = self._find_compared() if near is None else column
+            if number is None or column is None or self._vocabulary.is_text(column):
                 raise QuestionRefused("compared")
             draft.filters.append(Filter(column, than.meaning, (number.meaning,)))
-            for item in (than, number, near, *self._find_currency(number, near, column)):
+            for item in (than, number, *([near] if near else []), *self._find_currency(number, near, column)):
                 self._use(item)
 
-    def _find_currency(self, number: Item, near: Item, column: ColumnName) -> list[Item]:
+    def _find_compared(self) -> ColumnName | None:
+        """What was compared with a number in the question before: "and below 3?"."""
+        filters = self._before.filters if self._before else []
+        found = {each.column for each in filters if each.operator in COMPARING and not isinstance(each.values[0], str)}
+        return found.pop() if len(found) == 1 else None
+
+    def _find_currency(self, number: Item, near: Item | None, column: ColumnName) -> list[Item]:
         """The currency of *column* behind the number: "below 400 euros"."""
         behind = [each for each in self._of("column") if each.place == number.place + 1 and each is not near]
         return [each for each in behind if each.words[0] in CURRENCIES and column in each.meaning]
@@ -139,6 +146,9 @@ class Filtering(Parts):
         if len(named) == 1:
             meant = self._column_in(self._use(named[0]), draft.table)
             dates = [each for each in dates if each == meant]
+        if len(dates) > 1 and self._before:  # "and next month?"
+            asked = {each.column for each in self._before.filters}
+            dates = [each for each in dates if each in asked] or dates
         if len(dates) != 1:
             raise QuestionRefused("date")
         return dates[0]

@@ -30,6 +30,10 @@ POINTING = frozenset(_TABLES["pointing"].split())
 _SURELY_POINTING = POINTING - set(_TABLES["maybe_pointing"].split())
 SAYS_NOTHING = frozenset(_TABLES["says_nothing"].split())
 _SAYS_NOTHING = (STOP | SAYS_NOTHING | set(_TABLES["says_little"].split())) - POINTING
+WHICH = frozenset(_TABLES["continuing"]["which"].split())
+RELATIVE = frozenset(_TABLES["relative"].split())
+"""Words that stand before a time, and in names such as "next maintenance"."""
+_NO_REFERENCE = frozenset(_TABLES["no_reference"].split())
 _PLACES = {word: place for place, words in enumerate(_TABLES["ordinals"]) for word in words.split()}
 _FIRST_ROWS = frozenset(_TABLES["first_rows"].split())
 _LAST = frozenset(_TABLES["last"].split())
@@ -71,9 +75,15 @@ class FollowupParts:
         return self.counts or self.sorts or any(each is not None for each in (self.place, self.function, self.end))
 
 
-def points_back(question: str) -> bool:
-    """Whether it surely speaks of things that were just given: "these machines", not "this month"."""
+def points_back(question: str, previous: str = "") -> bool:
+    """Whether it surely speaks of things that were just given: "these machines", not "this month".
+
+    In Indonesian also "rata-rata jamnya", where it does not name anew what *previous* was about.
+    """
     words = split_words(question)
+    of_them = [each for each in words if len(each) > 5 and each.endswith("nya") and each not in _NO_REFERENCE]
+    if previous and of_them and (set(words) - STOP).isdisjoint(set(split_words(previous)) - STOP):
+        return True
     named = {place for at in range(len(words)) if (span := read_span(words, at)) for place in range(at, at + span[1])}
     return any(word in _SURELY_POINTING and at not in named for at, word in enumerate(words))
 

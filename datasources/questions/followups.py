@@ -56,6 +56,8 @@ def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
         if column is None or not table.is_whole:
             return None
         rows = [at for at in rows if _compares(table.rows[at][column], *parts.comparison)]
+        if not rows:  # other rows may be meant, of the same condition with another number
+            return None
         if not parts.asks_more:
             return Followup(tuple(rows))
     if parts.takes_first and parts.number and parts.end is None:

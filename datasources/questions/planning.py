@@ -7,9 +7,9 @@ from datetime import date
 
 from datasources.access import TableName
 from datasources.questions.draft import Draft, Term
-from datasources.questions.followup_parts import POINTING, SAYS_NOTHING
+from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, WHICH
 from datasources.questions.ranking import Ranking
-from datasources.questions.reading import read_question
+from datasources.questions.reading import Item, read_question
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import LISTING
@@ -28,6 +28,11 @@ def plan_question(question: str, vocabulary: Vocabulary, today: date) -> Draft:
     return _Planner(words, items, vocabulary, today).plan()
 
 
+def read_followup_words(question: str, vocabulary: Vocabulary, language: str) -> tuple[list[str], list[Item]]:
+    """As `read_question`, of one that goes on: words that only point at what was given say nothing."""
+    return read_question(question, vocabulary, language, SAYS_NOTHING | POINTING)
+
+
 def plan_followup(question: str, before: Draft, vocabulary: Vocabulary, today: date, language: str) -> Draft:
     """The query that *question* asks for where it goes on about the rows of *before*: with the same conditions, but for
     those on columns that it names values of.
@@ -37,9 +42,13 @@ def plan_followup(question: str, before: Draft, vocabulary: Vocabulary, today: d
     """
     if before.extreme or (before.order and before.limit):
         raise QuestionRefused("some rows")
-    words, items = read_question(question, vocabulary, language, SAYS_NOTHING | POINTING)
-    if all(each.kind == "table" for each in items):
+    words, items = read_followup_words(question, vocabulary, language)
+    is_list = not WHICH.isdisjoint(words) and not POINTING.isdisjoint(words)  # "which ones are they?"
+    if all(each.kind == "table" for each in items) and not is_list:
         raise QuestionRefused("asked")
+    for each in items:
+        if each.kind == "column" and each.words[0] in RELATIVE and len(each.words) == 1:  # "and the next?"
+            raise QuestionRefused("value", each.words[0])
     return _Planner(words, items, vocabulary, today, before).plan()
 
 

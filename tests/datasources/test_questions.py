@@ -4,7 +4,7 @@ import pytest
 
 from datasources.answers.describing import describe_draft
 from datasources.charts.words import read_chart_words
-from datasources.questions.planning import plan_question
+from datasources.questions.planning import plan_followup, plan_question
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.suggestions import Suggestion, suggest_questions
 from datasources.results import QueryLimits
@@ -143,3 +143,53 @@ def test_the_questions_that_are_proposed_are_understood(asked: OpenPlant, langua
     asking = read_chart_words(proposed[2].ask_for_chart(language))
     assert asking is not None
     assert (asking.mark, plan_question(asking.question, vocabulary, TODAY).write_sql()) == ("bar", sql)
+
+
+DUE, FAST = "How many machines are due this month?", "Which machines have more than 150 hours?"
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "rows"),
+    [
+        (DUE, "and next month?", ((1,),)),
+        (DUE, "and the pumps?", ((1,),)),
+        (DUE, "Which ones are they?", (("Motor B2",), ("Pump A1",))),
+        (DUE, "Which of them are stopped?", (("Motor B2",),)),
+        (DUE, "by status", (("Active", 1), ("Stopped", 1))),
+        (DUE, "¿y las bombas?", ((1,),)),
+        (DUE, "kalau bulan depan?", ((1,),)),
+        (DUE, "what is their average hours?", ((200.0,),)),
+        (FAST, "and those under 60?", (("Valve C3",),)),  # in place of the former condition
+        (FAST, "dari itu, mana yang hours terbanyak?", (("Motor B2",),)),
+        ("How many machines are in Bandung?", "and in Medan?", ((2,),)),
+        ("How many machines are in Bandung?", "which of them are pumps?", (("Pump A1",),)),
+        ("How many machines for each status?", "only the pumps", (("Active", 2),)),
+    ],
+)
+def test_a_question_that_goes_on_keeps_the_conditions_that_it_does_not_replace(
+    asked: OpenPlant, before: str, question: str, rows: tuple[tuple[object, ...], ...]
+) -> None:
+    source, access, _, vocabulary = asked
+    draft = plan_followup(question, plan_question(before, vocabulary, TODAY), vocabulary, TODAY, "en")
+    found = source.run(draft.write_sql(), access, {"hidden": "south"}, QueryLimits(), Stop()).rows
+    assert tuple(sorted(found, key=str)) == rows
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "why"),
+    [
+        (DUE, "and the purple ones?", "'purple'"),
+        (DUE, "and the next?", "'next'"),
+        (DUE, "and the ones above 5?", "what is compared"),
+        (DUE, "ok", "asked for"),
+        (DUE, "What is a machine?", "asked for"),
+        ("Top 2 machines by hours", "only the pumps", "only some of the rows"),
+        ("Which machine has the most hours?", "only the pumps", "only some of the rows"),
+    ],
+)
+def test_a_question_that_goes_on_and_is_not_understood_is_refused(
+    asked: OpenPlant, before: str, question: str, why: str
+) -> None:
+    vocabulary = asked.vocabulary
+    with pytest.raises(QuestionRefused, match=why):
+        plan_followup(question, plan_question(before, vocabulary, TODAY), vocabulary, TODAY, "en")
