@@ -1,45 +1,31 @@
 """A PostgreSQL server of our own: the real program on a free port, with a password, gone after the tests."""
 
 import os
-import pwd
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 from urllib.parse import quote, urlsplit
 
 import psycopg
 from psycopg import sql
 
 from tests.programs import not_installed
-from tests.service import free_port
+from tests.servers.database_program import DatabaseProgram
 
 USER = "pustaka"
 PASSWORD = "p@ss/w%rd:of#records"  # everything in it has to be written differently in a URL
-START_LIMIT_S = 30.0
 
 
-class PostgresServer:
-    """`postgres` on a port of 127.0.0.1; what it logs is in *folder*. The same port and data after `stop` and `start`.
+class PostgresServer(DatabaseProgram):
+    """`postgres`, with a password. The same port and data after `stop` and `start`."""
 
-    Its data is in a folder of its own, since a root's tests must run it as another user, who cannot look into theirs.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        self._log = folder / "postgres.log"
-        self._binaries = _binaries()
-        self._user = _unprivileged_user()
-        self._data = Path(tempfile.mkdtemp(prefix="pustaka-postgres-"))
-        self._process: subprocess.Popen[bytes] | None = None
+    name, account, end_signal = "PostgreSQL", "postgres", "INT"
 
     @property
     def url(self) -> str:
@@ -78,7 +64,9 @@ class PostgresServer:
             connection.execute(query)
 
     def launch(self) -> None:
-        """Start it without waiting until it answers."""
+        """As `DatabaseProgram.launch`."""
+        if not (self._data / "db").exists():
+            self._initialise()
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -89,20 +77,7 @@ class PostgresServer:
             "shared_buffers": "32MB",
         }
         switches = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        self._process = self._run("postgres", "-D", str(self._data / "db"), *switches)
-
-    def start(self) -> Self:
-        """Start it and wait until it answers."""
-        if not (self._data / "db").exists():
-            self._initialise()
-        self.launch()
-        deadline = time.monotonic() + START_LIMIT_S
-        while not self._answers():
-            assert self._process is not None
-            assert self._process.poll() is None, f"PostgreSQL ended:\n{self.logged()[-2000:]}"
-            assert time.monotonic() < deadline, f"PostgreSQL does not answer:\n{self.logged()[-2000:]}"
-            time.sleep(0.02)  # between two looks
-        return self
+        self._process = self._run_own("postgres", "-D", str(self._data / "db"), *switches)
 
     def stop(self) -> None:
         """End it in order; clients are cut off."""
@@ -127,53 +102,27 @@ class PostgresServer:
         """Go on after `freeze`."""
         self._signal_all(signal.SIGCONT)
 
-    def logged(self) -> str:
-        """What it wrote to its log, over all its lives."""
-        return self._log.read_text(errors="replace")
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *failure: object) -> None:
-        self.kill()
-        shutil.rmtree(self._data, ignore_errors=True)
-
-    def _initialise(self) -> None:
-        password = self._data / "password"
-        password.write_text(PASSWORD)
-        if self._user is not None:
-            account = pwd.getpwnam(self._user)
-            for path in (self._data, password):
-                os.chown(path, account.pw_uid, account.pw_gid)
-        made = self._run(
-            *("initdb", "-D", str(self._data / "db"), "--no-sync", "--encoding=UTF8", "--locale=C"),
-            *(f"--username={USER}", f"--pwfile={password}", "--auth=scram-sha-256"),
-        )
-        assert made.wait(60) == 0, self.logged()[-2000:]
-
-    def _run(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [*_ending_with_us(), str(self._binaries / program), *arguments],
-                user=self._user,
-                cwd="/",
-                env={"PATH": str(self._binaries), "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the tests is not for it
-            )
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """As `DatabaseProgram.answers`."""
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
+
+    def _initialise(self) -> None:
+        password = self._data / "password"
+        password.write_text(PASSWORD)
+        self._hand_over(self._data, password)
+        made = self._run_own(
+            *("initdb", "-D", str(self._data / "db"), "--no-sync", "--encoding=UTF8", "--locale=C"),
+            *(f"--username={USER}", f"--pwfile={password}", "--auth=scram-sha-256"),
+        )
+        assert made.wait(60) == 0, self.logged()[-2000:]
+
+    def _run_own(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        binaries = _binaries()
+        return self._run([str(binaries / program), *arguments], {"PATH": str(binaries), "LC_ALL": "C"})
 
     def _processes(self) -> list[int]:
         assert self._process is not None
@@ -217,20 +166,6 @@ def _binaries() -> Path:
     installed = _installed()
     assert installed, "PostgreSQL is not installed: apt install postgresql"
     return installed[-1]
-
-
-def _ending_with_us() -> list[str]:
-    """On Linux the server ends with the thread that started it, also when the tests are killed."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "INT"] if setpriv else []
-
-
-def _unprivileged_user() -> str | None:
-    """Whom to run it as: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return None
-    known = {account.pw_name for account in pwd.getpwall()}
-    return "postgres" if "postgres" in known else "nobody"
 
 
 def _await_end(pids: list[int]) -> None:
