@@ -4,8 +4,9 @@ const DOUBT_BEGINS = "\ue000";
 const DOUBT_ENDS = "\ue001";
 
 class Answer {
-  constructor(texts) {
-    this.texts = texts;
+  /** `follow` does what makes the answer longer, and keeps its end in sight. */
+  constructor(texts, follow) {
+    Object.assign(this, { texts, follow });
     this.text = "";
     this.citations = new Map();
     this.body = make("div", { class: "text" });
@@ -28,7 +29,7 @@ class Answer {
 
   add(piece) {
     this.text += piece;
-    this.drawing ||= requestAnimationFrame(() => this.draw());
+    this.drawing ||= requestAnimationFrame(() => this.follow(() => this.draw()));
   }
 
   cite(citation) {

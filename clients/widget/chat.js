@@ -78,7 +78,7 @@ class Chat {
   }
 
   startAnswer() {
-    const answer = new Answer(this.texts);
+    const answer = new Answer(this.texts, (change) => this.panel.following(change));
     this.panel.show(answer.element);
     return answer;
   }
@@ -87,7 +87,7 @@ class Chat {
     const answer = this.startAnswer();
     const turn = (this.turn = { controller: new AbortController(), runId: question.runId, answer });
     this.panel.setAnswering(true);
-    answer.say(this.texts.working);
+    this.panel.following(() => answer.say(this.texts.working));
     this.panel.announce(this.texts.working);
     try {
       for await (const event of this.service.follow(question, turn.controller.signal)) await this.take(event, turn);

@@ -77,8 +77,7 @@ class Panel {
 
   open({ takesFocus = true } = {}) {
     this.dialog.hidden = false;
-    this.bubble?.setAttribute("aria-expanded", "true");
-    this.bubble?.setAttribute("aria-label", this.texts.close_chat);
+    this.labelBubble(this.texts.close_chat);
     this.dialog.toggleAttribute("data-modal", this.isModal);
     if (this.isModal) this.dialog.setAttribute("aria-modal", "true");
     if (takesFocus) this.input.focus();
@@ -87,10 +86,14 @@ class Panel {
 
   close() {
     this.dialog.hidden = true;
-    this.bubble.setAttribute("aria-expanded", "false");
-    this.bubble.setAttribute("aria-label", this.texts.open_chat);
+    this.labelBubble(this.texts.open_chat);
     this.bubble.focus();
     this.on.close();
+  }
+
+  labelBubble(label) {
+    const said = { "aria-expanded": this.isOpen, "aria-label": label, title: label };
+    for (const [name, value] of Object.entries(said)) this.bubble?.setAttribute(name, value);
   }
 
   get isModal() {
