@@ -30,10 +30,10 @@ from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.data_sources import DIALECTS
 from bootstrap.source_opening import make_spec
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import load_schema, make_key
+from datasources.functions import DIALECTS
 from datasources.schema import Schema
 from domain import data_sources
 from domain.data_sources import SourceType
@@ -196,7 +196,7 @@ def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[s
     """What is said of the tables after it; see `merge_tables`."""
     dumped = {name: None if said is None else said.model_dump() for name, said in sent.items()}
     schema = _load_schema(row) if any(dumped.values()) else None
-    return merge_tables(row.allowed_tables, dumped, schema, DIALECTS[_type_of(row)])
+    return merge_tables(row.allowed_tables, dumped, schema, DIALECTS[row.type])
 
 
 def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSourceRow:
@@ -236,7 +236,7 @@ def describe(row: DataSourceRow) -> SourceOut:
 
 
 def _describe_schema(row: DataSourceRow) -> SchemaOut:
-    schema, dialect = _load_schema(row), DIALECTS[_type_of(row)]
+    schema, dialect = _load_schema(row), DIALECTS[row.type]
     tables = [
         TableOut(
             name=make_key(table.name, dialect),

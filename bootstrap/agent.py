@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
 from agents.conversations import Conversations
+from agents.data_sources import DataSources
 from agents.leases import Leases
 from agents.runner import Runner
 from agents.runs.deletions import Deletions
@@ -23,12 +24,12 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
 from bootstrap.bots import StoredBots, make_default_bot
-from bootstrap.data_sources import DataSources
 from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import make_quotes, open_answers, open_entailment
 from bootstrap.parts import Search, Stores, run_until_closed
 from bootstrap.permissions import check_in_thread, make_permission_check
 from bootstrap.savers import make_keyring, open_saver
+from bootstrap.source_opening import open_data_sources
 from bootstrap.stores import make_disk_space, open_deletions
 from bootstrap.tenant_models import TenantModels
 from bootstrap.tools import open_tools, tool_limits
@@ -86,7 +87,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     tenant_models = _open_tenant_models(stores, search)
     models = ModelRegistry(search.model, tenant_models.open)
     stack.push_async_callback(models.aclose)
-    data_sources = DataSources(
+    data_sources = open_data_sources(
         settings,
         stores.database,
         make_keyring(settings),

@@ -1,18 +1,23 @@
 """Where databases of tenants may be, what is stored of one, and how it is opened."""
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import cast
 
+from agents.data_sources import AskingLimits, DataSources
 from auth.principal import Principal
 from config import Settings
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from domain.data_sources import UPLOAD, SourceSpec, SourceType, decrypt_uri
+from domain.db import Database
 from domain.models import DataSourceRow
 from ingestion.uploaded_tables import find_uploaded_file
 from utils.checkpointer.cipher import Keyring
 from utils.errors import SourceFailed
+from utils.observers import StoreObservers
+from utils.ports import Embedder, StoreObserver
 from utils.reach import Reach
 from utils.validation import refuse_field
 
@@ -53,3 +58,22 @@ def open_source(settings: Settings, row: DataSourceRow, keys: Keyring | None) ->
         return parse_address(decrypt_uri(row, keys), make_places(settings, row.tenant_id))[2]
     except AddressInvalid as exc:
         raise SourceFailed(str(exc)) from None
+
+
+def open_data_sources(
+    settings: Settings,
+    database: Database,
+    keys: Keyring | None,
+    embedder: Callable[[], Embedder] | None = None,
+    *,
+    stores: StoreObserver | None = None,
+) -> DataSources:
+    """What asks the data sources of all tenants; the caller closes it."""
+    return DataSources(
+        database,
+        keys,
+        lambda row: open_source(settings, row, keys),
+        embedder,
+        stores=stores or StoreObservers(),
+        limits=AskingLimits(settings.max_sql_retries, settings.head_rows),
+    )

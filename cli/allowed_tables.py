@@ -4,21 +4,21 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
-from bootstrap.data_sources import DIALECTS, DataSources
 from bootstrap.savers import make_keyring
+from bootstrap.source_opening import open_data_sources
 from cli.operator import existing_operator, json_option, records, settings, tenant_option, write_as_operator
 from cli.said import Said
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import load_schema, make_key
+from datasources.functions import DIALECTS
 from datasources.said import MOST_SYNONYMS, SYNONYM, TEXT
 from datasources.schema import Schema
 from domain import data_sources
-from domain.data_sources import SourceType
 from domain.models import DataSourceRow
 from utils.printable import make_printable
 
@@ -37,7 +37,7 @@ def schema(name: str, tenant: str, as_json: bool) -> None:
         ctx = existing_operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
-        with closing(DataSources(settings(), database, make_keyring(settings()))) as sources:
+        with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:
             asyncio.run(sources.read_schema(ctx, source_id))
         with database.reading() as session:
             rows = _describe(data_sources.get_source(session, ctx, source_id))
@@ -103,7 +103,7 @@ def _change(
     with write_as_operator(tenant) as (session, ctx):
         source_id = data_sources.find_source(session, ctx, name).source_id
         row = data_sources.get_source(session, ctx, source_id, lock=True)
-        dialect = DIALECTS[cast(SourceType, row.type)]
+        dialect = DIALECTS[row.type]
         tables = merge_tables(row.allowed_tables, {table: make(row.allowed_tables.get(table))}, _load(row), dialect)
         data_sources.change_source(
             session, row, name=row.name, description=row.description, allowed_tables=tables, spec=None, keys=keys
@@ -117,7 +117,7 @@ def _load(row: DataSourceRow) -> Schema | None:
 
 
 def _describe(row: DataSourceRow) -> list[dict[str, Any]]:
-    found, dialect = _load(row), DIALECTS[cast(SourceType, row.type)]
+    found, dialect = _load(row), DIALECTS[row.type]
     return [
         {
             "table": (key := make_key(table.name, dialect)),

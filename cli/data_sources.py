@@ -10,10 +10,9 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from bootstrap.data_sources import DataSources
 from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
-from bootstrap.source_opening import make_spec
+from bootstrap.source_opening import make_spec, open_data_sources
 from cli.allowed_tables import allow, deny, schema
 from cli.operator import (
     existing_operator,
@@ -114,7 +113,7 @@ def test(name: str, tenant: str) -> None:
         ctx = existing_operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
-        with closing(DataSources(settings(), database, make_keyring(settings()))) as sources:
+        with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:
             checked = asyncio.run(sources.check(ctx, source_id))
     for told in (checked.detail or "It can be read.", *checked.notes):
         click.echo(make_printable(told))

@@ -7,6 +7,8 @@ out of short ones (`repeat`, `printf`, `lpad`, `group_concat`) is left out: no t
 from typing import Literal
 
 Dialect = Literal["sqlite", "postgres", "mysql"]
+DIALECTS: dict[str, Dialect] = {"sqlite": "sqlite", "postgresql": "postgres", "mysql": "mysql", "upload": "sqlite"}
+"""By the types of data sources."""
 
 _COMMON = """
 abs avg cast coalesce count cume_dist dense_rank first_value lag last_value lead length lower ltrim max min nth_value

@@ -18,8 +18,7 @@ from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.operators import make_operator
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.data_sources import DataSources
-from bootstrap.source_opening import make_spec
+from bootstrap.source_opening import make_spec, open_data_sources
 from config import Settings, load_settings
 from domain import data_sources
 from domain.db import Database, open_database
@@ -97,7 +96,7 @@ async def test_a_schema_is_decrypted_once_and_again_after_each_change(database: 
 
     question = "How many people have the region north?"
     told = {1: "People have the region north: 1.", 2: "2 people have the region north."}
-    with closing(DataSources(settings, database, KEYS)) as sources:
+    with closing(open_data_sources(settings, database, KEYS)) as sources:
         tool = make_data_tool(sources)
         added = {ctx: add_source(database, settings, ctx, "Staff") for ctx in (acme, globex)}
         for ctx, row_filter in ((acme, ""), (globex, "name = 'Ana'")):
@@ -129,7 +128,7 @@ async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
     database: Database, settings: Settings
 ) -> None:
     acme, globex = make_operator("acme"), make_operator("globex")
-    with closing(DataSources(settings, database, KEYS)) as sources:
+    with closing(open_data_sources(settings, database, KEYS)) as sources:
         tool = make_data_tool(sources)
         assert tool.scopes == {Scope.CHAT_WRITE}
         staff = add_source(database, settings, acme, "Staff")
@@ -173,7 +172,7 @@ async def test_a_model_writes_the_query_and_repairs_it_by_what_the_database_says
     database: Database, settings: Settings, model_server: FakeModelServer, chat: BaseChatModel
 ) -> None:
     acme, globex = make_operator("acme"), make_operator("globex")
-    with closing(DataSources(settings, database, KEYS)) as sources:
+    with closing(open_data_sources(settings, database, KEYS)) as sources:
         tool = make_data_tool(sources)
         staff = add_source(database, settings, acme, "Staff")
         await sources.read_schema(acme, staff)
@@ -229,7 +228,7 @@ async def test_a_model_is_shown_the_head_of_a_large_result_and_what_holds_for_al
     database: Database, settings: Settings, model_server: FakeModelServer, chat: BaseChatModel
 ) -> None:
     acme = make_operator("acme")
-    with closing(DataSources(settings.model_copy(update={"head_rows": 2}), database, KEYS)) as sources:
+    with closing(open_data_sources(settings.model_copy(update={"head_rows": 2}), database, KEYS)) as sources:
         staff = add_source(database, settings, acme, "Staff")
         await sources.read_schema(acme, staff)
         open_tables(database, acme, staff, "")
@@ -251,7 +250,7 @@ async def test_a_follow_up_is_answered_from_the_kept_result_as_long_as_that_may_
     database: Database, settings: Settings
 ) -> None:
     acme, globex = make_operator("acme"), make_operator("globex")
-    with closing(DataSources(settings, database, KEYS)) as sources:
+    with closing(open_data_sources(settings, database, KEYS)) as sources:
         query, chart = make_data_tool(sources), make_chart_tool(sources)
         staff = add_source(database, settings, acme, "Staff")
         await sources.read_schema(acme, staff)
@@ -293,7 +292,7 @@ async def test_of_several_data_sources_the_one_is_asked_whose_words_explain_the_
     database: Database, settings: Settings
 ) -> None:
     acme, globex = make_operator("acme"), make_operator("globex")
-    with closing(DataSources(settings, database, KEYS)) as sources:
+    with closing(open_data_sources(settings, database, KEYS)) as sources:
         tool = make_data_tool(sources)
         assert tool.read_question is not None
         for name in ("Staff", "Other", "Unread"):

@@ -17,8 +17,8 @@ from agents.tools.tool import ToolCall, ToolFailed, ToolResult
 from auth.credentials import make_page_principal, make_visitor
 from auth.operators import make_operator
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT, Principal
-from bootstrap.data_sources import DataSources
 from bootstrap.sample_data import follow_samples, populate_by_command, refresh_sample_data
+from bootstrap.source_opening import open_data_sources
 from config import Settings, load_settings
 from datasources.questions.words import detect_question_language
 from datasources.sample_maintenance import DUE_THIS_MONTH, SAMPLE_FILE, SAMPLE_QUESTIONS, write_database
@@ -117,7 +117,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
 ) -> None:
     follow_samples(settings, database, CTX)
     file = settings.data_dir / "data-sources" / DEFAULT_TENANT / SAMPLE_FILE
-    with closing(DataSources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
+    with closing(open_data_sources(settings, database, None)) as sources, closing(sqlite3.connect(file)) as connection:
         tool = make_data_tool(sources)
         for question, sql in ASKED:
             assert tool.read_question is not None
@@ -153,7 +153,7 @@ async def test_the_chart_tool_draws_what_is_named_or_fits_and_says_why_it_does_n
 ) -> None:
     follow_samples(settings, database, CTX)
     question = "How many machines for each status?"
-    with closing(DataSources(settings, database, None)) as sources:
+    with closing(open_data_sources(settings, database, None)) as sources:
         tool = make_chart_tool(sources)
         assert tool.read_question is not None
 

@@ -9,8 +9,7 @@ import pytest
 from pymysql.cursors import SSCursor
 
 from auth.operators import make_operator
-from bootstrap.data_sources import DataSources
-from bootstrap.source_opening import make_spec
+from bootstrap.source_opening import make_spec, open_data_sources
 from config import load_settings
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.guard import check_query
@@ -178,7 +177,7 @@ async def test_each_of_two_tenants_is_answered_from_its_own_database(
     mariadb.execute("DELETE FROM employees WHERE id > 1", other)
     with (
         closing(open_database(f"sqlite:///{tmp_path / 'records.db'}")) as database,
-        closing(DataSources(settings, database, keys)) as sources,
+        closing(open_data_sources(settings, database, keys)) as sources,
     ):
         database.migrate()
         for tenant, name, count in (("acme", everything, 3), ("globex", other, 1)):

@@ -25,8 +25,6 @@ from agents.tools.data_questions import (
 from agents.tools.kept import KeptResult
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
-from bootstrap.source_opening import open_source
-from config import Settings
 from datasources.access import Access
 from datasources.answers.cells import MOST_ROWS
 from datasources.catalog import OpenTable, dump_schema, list_open_tables, load_schema, make_access
@@ -43,7 +41,6 @@ from datasources.stopping import Stop
 from datasources.timed import TimedSource
 from domain.data_sources import (
     UPLOAD,
-    SourceType,
     decrypt_schema,
     find_only_source,
     find_source,
@@ -56,7 +53,6 @@ from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
 from utils.expiring import SharedExpiring
-from utils.observers import StoreObservers
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
 
@@ -64,12 +60,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _OpenTables = tuple[Access, list[OpenTable]]  # what queries are held to, and what is known of these tables
-DIALECTS: dict[SourceType, Dialect] = {
-    "sqlite": "sqlite",
-    "postgresql": "postgres",
-    "mysql": "mysql",
-    "upload": "sqlite",
-}
 _MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
 _MOST_EXAMPLES = 3
 _MOST_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
@@ -95,8 +85,16 @@ class SourceCheck:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AskingLimits:
+    """How often a language model may repair its query, and how many rows of a result it is shown."""
+
+    retries: int
+    head_rows: int
+
+
 class DataSources:
-    """Opens data sources of tenants. *keys* are what their addresses are encrypted under.
+    """Asks data sources of tenants. *keys* are what their schemas are encrypted under, *open_source* gives a database.
 
     *embedder* gives the model by which tables are chosen where a source has many; None: words alone choose. *stores*
     hears how long queries take.
@@ -104,15 +102,16 @@ class DataSources:
 
     def __init__(
         self,
-        settings: Settings,
         database: Database,
         keys: Keyring | None,
-        embedder: Callable[[], Embedder] | None = None,
+        open_source: Callable[[DataSourceRow], DataSource],
+        embedder: Callable[[], Embedder] | None,
         *,
-        stores: StoreObserver | None = None,
+        stores: StoreObserver,
+        limits: AskingLimits,
     ) -> None:
-        self._settings, self._database, self._keys = settings, database, keys
-        self._stores = stores or StoreObservers()
+        self._database, self._keys, self._open_source = database, keys, open_source
+        self._stores, self._limits = stores, limits
         self._embedder, self._vectors = embedder, TableVectors()
         self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
         self._vocabularies = Vocabularies()
@@ -178,10 +177,10 @@ class DataSources:
         asked = await self._run(lambda stop: self._prepare(ctx, source_name))
         if chat is not None:
             embedder = self._embedder() if self._embedder else None
-            asker = ModelAsker(self._run, self._vectors, embedder, self._settings.max_sql_retries)
+            asker = ModelAsker(self._run, self._vectors, embedder, self._limits.retries)
             try:
                 written = await asker.ask(asked, question, chat)
-                most_rows = self._settings.head_rows
+                most_rows = self._limits.head_rows
                 table = _make_table(asked, question, written.sql, written.result, most_rows)
                 return DataAnswer(
                     table,
@@ -301,7 +300,7 @@ class DataSources:
     def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
         with self._database.reading() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
-            source = TimedSource(open_source(self._settings, row, self._keys), self._stores)
+            source = TimedSource(self._open_source(row), self._stores)
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
             access, tables = self._open_tables.load(key, lambda: self._load_open_tables(row, source.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
@@ -332,7 +331,7 @@ class DataSources:
         """The database, and the version of what says where it is."""
         with self._database.reading() as session:
             row = get_source(session, ctx, source_id)
-            return open_source(self._settings, row, self._keys), row.version
+            return self._open_source(row), row.version
 
     def _store(self, ctx: Principal, source_id: str, version: int, schema: Schema) -> None:
         with self._database.writing() as session:
