@@ -107,13 +107,17 @@ async def _ask(
         except ProviderError:
             pass  # then as where there is no language model
     if tool_state["calls"]:
-        return Decision("refuse" if _is_of_last_result(tool_state) else "answer")
+        return _conclude_rules(state, tool_state)
     return await _ask_source(state, turn) if turn.data_source_id else await decide_by_rules(state, run, turn)
 
 
-def _is_of_last_result(tool_state: ToolState) -> bool:
-    """Whether all that was asked is about the last result of a query, of which documents do not tell."""
-    return all(each["arguments"].get(OF_LAST_RESULT) for each in tool_state["calls"])
+def _conclude_rules(state: ChatState, tool_state: ToolState) -> Decision:
+    """What follows the calls of rules: of the last result of a query documents do not tell, and it stays the last."""
+    if not all(each["arguments"].get(OF_LAST_RESULT) for each in tool_state["calls"]):
+        return Decision("answer")
+    if former := state.get("kept_result"):
+        tool_state.setdefault("kept", former)
+    return Decision("refuse")
 
 
 async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:

@@ -41,7 +41,7 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     unknown = [each for each in parts.unknown if each not in SUPERLATIVES]
     asks = parts.asks or parts.number is not None or len(unknown) < len(parts.unknown)
     periods = sum(span[1] for at in range(len(words)) if (span := read_span(words, at)))
-    if points_back(question, previous) or not _COMMANDS.isdisjoint(words):
+    if points_back(question) or not _COMMANDS.isdisjoint(words):
         is_of_them = any(each in f" {' '.join(words)} " for each in _PARTS)
         return (asks or is_of_them) and len(unknown) <= _MOST_UNKNOWN
     if begun := _count_first(words):

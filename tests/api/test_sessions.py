@@ -250,6 +250,8 @@ def test_what_goes_on_about_figures_and_is_not_understood_is_refused_and_not_loo
         assert named in said["answer"], said["answer"]
         assert works in said["answer"]
         assert "permit" not in said["answer"]
+        again = ask_plant(globex, "Which of them are active?", talk)
+        assert "status is Active" in again["data"]["understood"], again["answer"]
     assert "permit" in ask_plant(globex, "And when do kites need a permit?", "refused-0")["answer"]
     for drawn, told in (
         ("as a bar chart", "There is nothing to draw yet: ask for figures first. Questions that work: How many"),

@@ -107,6 +107,7 @@ def test_what_the_result_does_not_explain_is_left_to_others(question: str) -> No
         ("and the library?", False),
         ("y la biblioteca?", False),
         ("Bagaimana cara mendaftar?", False),
+        ("Berapa biayanya?", False),
         ("thanks", False),
         ("", False),
         ("these " * 31, False),
