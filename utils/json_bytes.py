@@ -1,6 +1,7 @@
 """JSON as bytes, by orjson where it can."""
 
 import json
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import orjson
@@ -11,4 +12,11 @@ def dump_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value).encode()
+        return json.dumps(value, default=_make_plain).encode()
+
+
+def _make_plain(value: Any) -> Any:
+    """A dataclass as a mapping, as orjson has it."""
+    if not is_dataclass(value):
+        raise TypeError(f"{type(value).__name__} is no JSON")
+    return {each.name: getattr(value, each.name) for each in fields(value)}

@@ -131,6 +131,11 @@ def check_lines(value: str) -> str:
     return _check_shown(check_text(value), _HIDDEN_IN_LINES) if value else value
 
 
+def remove_hidden(value: str) -> str:
+    """*value*, which may have several lines, without characters that are not shown or cannot be stored."""
+    return _HIDDEN_IN_LINES.sub("", value).encode("utf-8", "replace").decode()
+
+
 def _check_shown(value: str, hidden: re.Pattern[str]) -> str:
     if found := hidden.search(value):
         code = f"U+{ord(found.group()):04X}"

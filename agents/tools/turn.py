@@ -13,6 +13,7 @@ from agents.bots import BotConfig
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall, Planner
 from agents.tools.registry import ToolRegistry
+from agents.tools.results import ToolBroke, check_result, clean_failure
 from agents.tools.rule_planner import RulePlanner
 from agents.tools.state import CallRecord, ToolState
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
@@ -27,10 +28,6 @@ CheckPermission = Callable[..., Awaitable[Principal]]
 """Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
 _SOURCE = "data_source"  # the argument by which tools are told which one to ask
 _NOT_KEPT = "The conversation store is not available, so a tool that changes something is not called."
-
-
-class ToolBroke(Exception):
-    """A tool did what no tool may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +186,7 @@ class TurnTools:
 
         Raises:
             ToolFailed: it did not work, or may not be called.
+            ToolBroke: what it gave cannot be used.
             TimeoutError: it did not end in time.
         """
         tool = self.find(call["name"])
@@ -199,12 +197,12 @@ class TurnTools:
         principal = await self._check(tool)
         head_rows = self.shared.limits.head_rows
         asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows)
-        result = await _limit(tool.run(asked), min(tool.timeout_s, max(0.0, self.until_s - time.monotonic())))
-        if len(result.text) > tool.most_characters:
-            raise ToolFailed(
-                f"Its result has {len(result.text):,} characters, more than the limit of {tool.most_characters:,}."
-            )
-        return result
+        seconds = min(tool.timeout_s, max(0.0, self.until_s - time.monotonic()))
+        try:
+            result = await _limit(tool.run(asked), seconds)
+        except ToolFailed as exc:
+            raise clean_failure(exc) from exc
+        return check_result(result, tool.most_characters)
 
     async def _check(self, tool: Tool) -> Principal:
         """The principal as it is now: a scope may have been taken away since the turn began."""
@@ -238,10 +236,13 @@ async def _limit(work: Awaitable[ToolResult], seconds: float) -> ToolResult:
 
 
 async def _contain(work: Awaitable[ToolResult]) -> ToolResult:
-    """What *work* gives. In a task, what ends a program would end the service, and then each worker that takes over."""
+    """What *work* gives. What ends a program or a task would end the service or the run, and then each worker that
+    takes over."""
     try:
         return await work
-    except (SystemExit, KeyboardInterrupt) as exc:
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as exc:
         raise ToolBroke(f"It raised {type(exc).__name__}.") from exc
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -224,3 +225,65 @@ def test_what_was_found_survives_being_kept_as_plain_values() -> None:
     assert list_hits(load_state(kept, "run")) == [hit, hit][:1]
     assert judge_results(kept).answerable
     assert load_state(kept, "another run")["calls"] == []
+
+
+def gives(result: Any) -> Tool:
+    async def give(call: ToolCall) -> Any:
+        return result
+
+    return replace(tool(), run=give, has_side_effects=True)
+
+
+def fails(failure: BaseException) -> Tool:
+    async def fail(call: ToolCall) -> ToolResult:
+        raise failure
+
+    return replace(tool(), run=fail, has_side_effects=True)
+
+
+DEEP = reduce(lambda inner, _: {"in": inner}, range(5_000), dict[str, Any]())
+
+
+@pytest.mark.parametrize(
+    "acting",
+    [
+        gives(ToolResult(text=b"bytes")),  # type: ignore[arg-type]
+        gives(ToolResult(text=["a", "list"])),  # type: ignore[arg-type]
+        gives(ToolResult("Text.", data={"value": object()})),
+        gives(ToolResult("Text.", data=DEEP)),
+        gives(ToolResult("Text.", data={"value": float("nan")})),
+        gives(ToolResult("Text.", table={})),  # type: ignore[arg-type]
+        gives(ToolResult("Text.", chart={"spec": object()})),
+        gives(ToolResult("Text.", rest=[["row"]])),
+        gives(None),
+        fails(BaseException("of a library")),
+        fails(BaseExceptionGroup("of several", [SystemExit(3)])),
+        fails(GeneratorExit()),
+        fails(SystemExit(1)),
+        fails(KeyboardInterrupt()),
+        fails(asyncio.CancelledError()),
+    ],
+)
+async def test_of_a_tool_that_breaks_nobody_knows_what_it_changed(acting: Tool) -> None:
+    call, events = ask_for("book"), list[Any]()
+    assert await make_calls([call], open_turn(acting), None, events.append) == [None]
+    assert (call["status"], call["error"], events[-1]["ok"]) == ("unknown", "It failed.", False)
+
+
+async def test_what_a_tool_says_can_be_stored_and_shown() -> None:
+    hostile = "Booked\ud800\x00\x1b\u202e 7.\n\tYes 👨‍👩‍👧"
+    call, events = ask_for("book"), list[Any]()
+    [result] = await make_calls([call], open_turn(gives(ToolResult(hostile))), None, events.append)
+    assert result is not None
+    assert result.text == "Booked? 7.\n\tYes 👨‍👩‍👧"
+    await make_calls([call], open_turn(fails(ToolFailed(hostile * 10**5))), None, events.append)
+    assert (call["status"], call["error"][:10]) == ("failed", "Booked? 7.")
+    assert 500 < len(call["error"]) <= 600
+    assert events[-1]["summary"] == call["error"]
+
+
+async def test_what_a_tool_gives_beside_its_text_has_a_limit() -> None:
+    call = ask_for("book")
+    large = gives(ToolResult("Text.", data={"value": "x" * 2_000_001}))
+    assert await make_calls([call], open_turn(large), None, lambda event: None) == [None]
+    assert (call["status"], "more than the limit of 2,000,000" in call["error"]) == ("failed", True)

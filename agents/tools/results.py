@@ -1,0 +1,62 @@
+"""What a tool gives, taken with care: tools are others' code, and repeat what others' services say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agents.tools.kept import KeptResult
+from agents.tools.tool import ToolFailed, ToolResult
+from retrieval.search import SearchResult
+from utils.query_tables import QueryTable, dump_table
+from utils.validation import remove_hidden
+
+_LONGEST_FAILURE = 600  # characters
+_MOST_BYTES = 2_000_000  # of what is no text; it is kept in the conversation
+_TYPES = {
+    "text": str,
+    "found": SearchResult | None,
+    "table": QueryTable | None,
+    "chart": Mapping | None,
+    "data": Mapping | None,
+    "kept": KeptResult | None,
+}
+
+
+class ToolBroke(Exception):
+    """A tool did what no tool may."""
+
+
+def clean_failure(failure: ToolFailed) -> ToolFailed:
+    """*failure* with a message that can be stored and shown, cut where it is too long."""
+    return ToolFailed(remove_hidden(str(failure)[:_LONGEST_FAILURE]), says_all=failure.says_all)
+
+
+def check_result(result: ToolResult, most_characters: int) -> ToolResult:
+    """*result* with a text that can be stored and shown.
+
+    Raises:
+        ToolFailed: its text is too long.
+        ToolBroke: it is none, or has what cannot be kept.
+    """
+    if not isinstance(result, ToolResult):
+        raise ToolBroke(f"Its result is {type(result).__name__}, and no ToolResult.")
+    for name, kind in _TYPES.items():
+        if not isinstance(getattr(result, name), kind):
+            raise ToolBroke(f"Its result has a {name} that is {type(getattr(result, name)).__name__}.")
+    if len(result.text) > most_characters:
+        raise ToolFailed(f"Its result has {len(result.text):,} characters, more than the limit of {most_characters:,}.")
+    if result.rest and not {"columns", "rows"} <= set(result.data or {}):
+        raise ToolBroke("Its result has more rows, and no data that they belong to.")
+    _check_size(result)
+    return replace(result, text=remove_hidden(result.text))
+
+
+def _check_size(result: ToolResult) -> None:
+    kept = {"chart": result.chart, "data": result.data, "table": result.table and dump_table(result.table)}
+    for name, value in kept.items():
+        try:
+            size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode()) if value else 0
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise ToolBroke(f"Its result has a {name} that is no JSON.") from exc
+        if size > _MOST_BYTES:
+            raise ToolFailed(f"Its {name} has {size:,} bytes, more than the limit of {_MOST_BYTES:,}.")
