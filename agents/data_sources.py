@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, zip_longest
@@ -12,6 +10,7 @@ from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
+from agents.opened_sources import OpenedSources
 from agents.tools.data_port import DataAnswer
 from agents.tools.data_questions import (
     AskedSource,
@@ -27,7 +26,7 @@ from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from datasources.access import Access
 from datasources.answers.cells import MOST_ROWS
-from datasources.catalog import OpenTable, dump_schema, list_open_tables, load_schema, make_access
+from datasources.catalog import OpenTable, list_open_tables, load_schema, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.questions.refusals import QuestionRefused
@@ -35,7 +34,6 @@ from datasources.questions.suggestions import Suggestion
 from datasources.result_columns import make_table
 from datasources.results import QueryLimits, Result
 from datasources.sample_maintenance import SAMPLE_FILE, SAMPLE_QUESTIONS
-from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
 from datasources.timed import TimedSource
@@ -44,14 +42,12 @@ from domain.data_sources import (
     decrypt_schema,
     find_only_source,
     find_source,
-    get_source,
     list_open_ids,
-    store_schema,
 )
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, ProblemError, ProviderError, SourceFailed
+from utils.errors import Conflict, ProblemError, ProviderError
 from utils.expiring import SharedExpiring
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
@@ -65,7 +61,6 @@ _MOST_EXAMPLES = 3
 _MOST_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
 _MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
-_THREADS = 4  # a database that hangs takes one until its time is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +72,6 @@ class SourceSuggestion:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceCheck:
-    """How a data source was connected to: `detail` is why it was not, `notes` are what should be better about it."""
-
-    duration_ms: float
-    notes: tuple[str, ...] = ()
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AskingLimits:
     """How often a language model may repair its query, and how many rows of a result it is shown."""
 
@@ -93,7 +79,7 @@ class AskingLimits:
     head_rows: int
 
 
-class DataSources:
+class DataSources(OpenedSources):
     """Asks data sources of tenants. *keys* are what their schemas are encrypted under, *open_source* gives a database.
 
     *embedder* gives the model by which tables are chosen where a source has many; None: words alone choose. *stores*
@@ -110,54 +96,11 @@ class DataSources:
         stores: StoreObserver,
         limits: AskingLimits,
     ) -> None:
-        self._database, self._keys, self._open_source = database, keys, open_source
+        super().__init__(database, keys, open_source)
         self._stores, self._limits = stores, limits
         self._embedder, self._vectors = embedder, TableVectors()
-        self._threads = ThreadPoolExecutor(_THREADS, "data-sources")
         self._vocabularies = Vocabularies()
         self._open_tables: SharedExpiring[Hashable, _OpenTables] = SharedExpiring(_MOST_KEPT, _KEPT_S)
-
-    def close(self) -> None:
-        """Let the threads end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def check(self, ctx: Principal, source_id: str) -> SourceCheck:
-        """Connect to it. Whoever leaves ends it.
-
-        Raises:
-            NotFound: the tenant has none of this id.
-            NotReady: its address cannot be decrypted.
-        """
-
-        def check(stop: Stop) -> SourceCheck:
-            (source, _), began_s = self._open(ctx, source_id), time.perf_counter()
-            try:
-                notes, detail = tuple(source.check(stop)), ""
-            except (SourceUnavailable, QueryFailed) as exc:
-                notes, detail = (), str(exc)
-            return SourceCheck(round((time.perf_counter() - began_s) * 1000, 1), notes, detail)
-
-        return await self._run(check)
-
-    async def read_schema(self, ctx: Principal, source_id: str) -> None:
-        """Read what it holds, and store that. Whoever leaves ends it.
-
-        Raises:
-            NotFound: the tenant has none of this id.
-            NotReady: its address cannot be decrypted.
-            SourceFailed: it cannot be read.
-            Conflict: it was changed while it was read.
-        """
-
-        def read(stop: Stop) -> None:
-            source, version = self._open(ctx, source_id)
-            try:
-                schema = source.read_schema(SchemaLimits(), stop)
-            except (SourceUnavailable, QueryFailed) as exc:
-                raise SourceFailed(str(exc)) from exc
-            self._store(ctx, source_id, version, schema)
-
-        await self._run(read)
 
     async def ask(
         self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
@@ -317,28 +260,6 @@ class DataSources:
         if schema is None or not access:
             raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
         return access, list_open_tables(schema, row.allowed_tables, access, dialect)
-
-    async def _run(self, work: Callable[[Stop], T]) -> T:
-        stop = Stop()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, stop)
-        except asyncio.CancelledError:
-            # In a thread: to cancel a query is to connect to its server.
-            await asyncio.shield(asyncio.to_thread(stop.stop))
-            raise
-
-    def _open(self, ctx: Principal, source_id: str) -> tuple[DataSource, int]:
-        """The database, and the version of what says where it is."""
-        with self._database.reading() as session:
-            row = get_source(session, ctx, source_id)
-            return self._open_source(row), row.version
-
-    def _store(self, ctx: Principal, source_id: str, version: int, schema: Schema) -> None:
-        with self._database.writing() as session:
-            row = get_source(session, ctx, source_id, lock=True)
-            if row.version != version:
-                raise Conflict("The data source was changed while its schema was read: read it again.")
-            store_schema(row, dump_schema(schema), self._keys)
 
 
 def _make_table(asked: AskedSource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
