@@ -1,6 +1,6 @@
 // Texts of answers as elements. Nothing of a text is ever read as HTML: each word becomes a text node.
 
-const INLINE = /\[(\d{1,3})\]|`([^`]+)`|\*\*(?=\S)([^*]+?)\*\*|\*(?=\S)([^*\n]+?)\*|\[([^\]\n]+)\]\(((?:https?:|mailto:|tel:)[^\s)]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
+const INLINE = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]|`([^`]+)`|\*\*(?=\S)([^*]+?)\*\*|\*(?=\S)([^*\n]+?)\*|\[([^\]\n]+)\]\(((?:https?:|mailto:|tel:)[^\s)]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
 const ITEM = /^(\s*)([-*+]|\d{1,4}[.)])\s+(.*)$/;
 
 /** An element with properties (`class`, `on…`, attributes) and children, which are elements or texts. */
@@ -72,17 +72,21 @@ function renderInline(text, makeMark) {
   const parts = [];
   let place = 0;
   for (const found of text.matchAll(INLINE)) {
-    const [all, mark, code, strong, emphasis, words, address, bare] = found;
-    const element = mark ? makeMark(Number(mark))
-      : code ? make("code", {}, code)
-      : strong ? make("strong", {}, ...renderInline(strong, makeMark))
-      : emphasis ? make("em", {}, ...renderInline(emphasis, makeMark))
-      : makeLink(address || bare, words || bare);
-    if (!element) continue;
-    parts.push(text.slice(place, found.index), element);
-    place = found.index + all.length;
+    const elements = makeInline(found, makeMark);
+    if (!elements.length) continue;
+    parts.push(text.slice(place, found.index), ...elements);
+    place = found.index + found[0].length;
   }
   return [...parts, text.slice(place)].filter((part) => part !== "");
+}
+
+/** What stands for a place that `INLINE` has found; nothing for marks of which there is no source. */
+function makeInline([, marks, code, strong, emphasis, words, address, bare], makeMark) {
+  if (marks) return marks.split(",").map((number) => makeMark(Number(number))).filter(Boolean);
+  if (code) return [make("code", {}, code)];
+  if (strong) return [make("strong", {}, ...renderInline(strong, makeMark))];
+  if (emphasis) return [make("em", {}, ...renderInline(emphasis, makeMark))];
+  return [makeLink(address || bare, words || bare)];
 }
 
 const makeLink = (href, ...words) => make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, ...words);

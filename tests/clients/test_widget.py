@@ -21,7 +21,9 @@ from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 QUESTION, MORE = "How much does a dormitory room cost?", "Do I have to pay a deposit for my room?"
+BOTH = "Which rules hold for rooms and for guests?"
 REPLIES = {
+    BOTH: "# Rules\n\n- Guests may stay for **two** nights [2, 1].\n- Rooms cost IDR 650,000 [1].",
     MORE: "Yes, residents pay a deposit of **IDR 1,000,000** [1].",
     QUESTION: "A dormitory room costs IDR 650,000 a month in a shared double and IDR 950,000 as a single [1].",
 }
@@ -276,6 +278,15 @@ def test_small_talk_and_what_the_documents_do_not_say_have_no_sources_and_stay_i
     expect(tab.get_by_role("button", name=EN["send"], exact=True)).to_be_visible()
     expect(answers(tab).last.locator(".text p").last).to_be_in_viewport(ratio=1)
     expect(answers(tab).last.locator("details")).to_have_count(0)
+
+
+def test_marks_are_numbered_in_the_order_in_which_they_stand_also_two_in_one(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    ask(tab, BOTH)
+    expect_whole(tab)
+    expect(marks(tab)).to_have_text(["1", "2", "2"])
+    expect(answers(tab).locator("li")).to_have_count(2)
+    expect(answers(tab).locator("summary .number")).to_have_text(["1", "2"])
 
 
 def test_a_reload_and_another_page_of_the_site_go_on_where_it_was(
