@@ -72,6 +72,7 @@ class Runner:
         entailment: reads sentences with their passages, None where no such model is configured.
         tools: those that bots may name.
         is_run_deleted: whether the conversation of a run was deleted since the run was registered.
+        is_run_unwanted: whether it was, or the run was cancelled.
     """
 
     def __init__(
@@ -89,13 +90,14 @@ class Runner:
         entailment: Entailment | None,
         tools: ToolService,
         is_run_deleted: Callable[[str], Awaitable[bool]],
+        is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._store: ConversationStore = saver
         self._places = places
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
         self._is_judged, self._entailment, self._tools = is_judged, entailment, tools
-        self._topics, self._is_run_deleted = TopicFinder(), is_run_deleted
+        self._topics, self._is_run_deleted, self._is_run_unwanted = TopicFinder(), is_run_deleted, is_run_unwanted
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
 
@@ -198,6 +200,7 @@ class Runner:
                 bot,
                 Approval.read(record.approval),
                 partial(self._is_durable, record.thread_id),
+                partial(self._is_run_unwanted, record.id),
                 model.find_language_model,
                 data_source_id=record.data_source_id,
                 thread_id=record.thread_id,

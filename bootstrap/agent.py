@@ -111,6 +111,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         entailment=await open_entailment(stack, settings),
         tools=ToolService(tools, check_permission, tool_limits(settings), files=files),
         is_run_deleted=memory.run_store.is_deleted,
+        is_run_unwanted=memory.run_store.is_unwanted,
     )
     worker = RunWorker(
         runner,

@@ -98,5 +98,6 @@ class RunHandle:
 
         While this worker stops it is not cancelled: then it is the worker that hangs up.
         """
-        if self._live is not None and not self._live.followers and not self._following.is_draining:
-            self._live.cancel()
+        live = self._live
+        if live is not None and not live.followers and not live.has_ended and not self._following.is_draining:
+            live.cancel()

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from agents.runs.codec import Batch
 from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
-from agents.runs.record import ENDS, Event, RunRecord
+from agents.runs.record import ENDS, Event, RunRecord, make_cancelled_event
 from agents.runs.run_store import ADDED, EVENTS_MISSING, LOST, TAKEN, UNWANTED, RunStore
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
@@ -104,10 +104,16 @@ class LiveRun:
         if self._outbox is not None and events[-1]["type"] != "waiting":  # that is no end of the turn
             self.turn = make_finished_turn(self.record, events[-1], self.usage.tokens)
             self._waiting = self._outbox.make_waiting(self.turn)
-        await self.flush()
+        await self.write_end()
         if self.is_ours:
-            self.record = self.record.with_end(events[-1])
+            self.record = self.record.with_end(self._events[-1])
             self._tell()
+
+    async def write_end(self) -> None:
+        """Store the last events; one that was to wait for a person, and was cancelled meanwhile, is ended."""
+        await self.flush()
+        if self.is_ours and self.is_cancelled and self._events[-1]["type"] == "waiting":
+            await self.end(make_cancelled_event(self.record.id))
 
     def refuse(self, event: Event) -> None:
         """End a run that could not begin: told here only."""
@@ -120,10 +126,10 @@ class LiveRun:
         self._watch.note_end(outcome, problem=problem)
 
     def cancel(self) -> None:
-        """Stop working on it, and tell that this was its end; an end that is being told already stays."""
-        if not self.is_ending:
-            self.is_cancelled = True
-            self._stop()
+        """Stop working on it, and tell that this was its end; an end that is being told already stays, unless it is
+        that it waits."""
+        self.is_cancelled = True
+        self._stop()
 
     def drop(self) -> None:
         """Stop working on it, and tell nothing: it is another worker's from now on."""

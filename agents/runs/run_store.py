@@ -138,7 +138,9 @@ class RunStore:
         )
 
     async def resume(self, run_id: str, approval: str) -> bool:
-        """Make a run that waits for a person ours; False if it does not wait (any more).
+        """Make a run that waits for a person ours; False if it does not wait (any more), or is wanted no more.
+
+        Without an *approval* it is to be ended.
 
         Raises:
             StoreUnavailable: Redis is away.
@@ -164,6 +166,14 @@ class RunStore:
             StoreUnavailable: it cannot be known now.
         """
         return bool(await self._ask("HEXISTS", run_key(run_id), "deleted"))
+
+    async def is_unwanted(self, run_id: str) -> bool:
+        """Whether the run was cancelled, or its conversation deleted.
+
+        Raises:
+            StoreUnavailable: it cannot be known now.
+        """
+        return any(await self._ask("HMGET", run_key(run_id), "cancelled", "deleted"))
 
     async def events_after(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
@@ -199,15 +209,17 @@ class RunStore:
                 found[index] = self._codec.read_after(run_id, entries, last)
         return [found[index] for index in range(len(places))]
 
-    async def cancel(self, run_id: str) -> None:
-        """Let whoever works on the run end it.
+    async def cancel(self, run_id: str) -> str:
+        """Let whoever works on the run end it. Gives its status; one that is not `running` stays as it is.
 
         Raises:
             StoreUnavailable: nobody can be told now.
         """
-        if await self._ask("EVAL", self._scripts["cancel"], 1, run_key(run_id)) == b"running":
+        status: bytes = await self._ask("EVAL", self._scripts["cancel"], 1, run_key(run_id))
+        if status == b"running":
             await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
             await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
+        return status.decode()
 
     async def read_control(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
         """What all workers are told; waits for the first one."""

@@ -139,19 +139,24 @@ class Runs:
         Raises:
             StoreUnavailable: it is another worker's, and Redis is away.
         """
-        live = self._worker.find(record.id)
-        if live is not None:
-            live.cancel()
-        elif record.status == "waiting":
-            await self._end_waiting(record)
-        else:
-            await self._run_store.cancel(record.id)
+        is_cancelled = False
+        while not is_cancelled:  # it may begin to wait, or be gone on with, between two looks
+            live = self._worker.find(record.id)
+            if live is not None and (live.is_unwritten or not live.has_ended):
+                return live.cancel()
+            is_waiting = await self._run_store.cancel(record.id) == "waiting"
+            is_cancelled = not is_waiting or await self._end_waiting(record)
 
-    async def _end_waiting(self, record: RunRecord) -> None:
+    async def _end_waiting(self, record: RunRecord) -> bool:
+        """End a run that waits for a person; False if it does not wait any more."""
         last = await self._run_store.last_event(record.id)
-        if last is not None and await self._run_store.resume(record.id, ""):
-            live = self._worker.open(replace(record, status="running"), last[0] + 1)
-            await _end(live, make_cancelled_event(record.id))
+        if last is None:
+            return True  # it has expired
+        if not await self._run_store.resume(record.id, ""):
+            return False
+        live = self._worker.open(replace(record, status="running"), last[0] + 1)
+        await _end(live, make_cancelled_event(record.id))
+        return True
 
     async def drain(self, within_s: float) -> None:
         """Take no runs over any more, let those under way end, and leave the rest to other workers."""

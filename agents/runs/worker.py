@@ -82,7 +82,7 @@ class RunWorker:
     async def write_ends(self) -> None:
         """Tell the run store of ends that it could not take, so that nobody takes those runs over."""
         for run_id, live in list(self._unwritten.items()):
-            await live.flush()
+            await live.write_end()
             if live.is_unwritten:
                 return  # Redis is still away
             self._unwritten.pop(run_id, None)
@@ -119,6 +119,8 @@ class RunWorker:
     async def _run_to_end(self, live: LiveRun, is_resumed: bool) -> list[Event]:
         """Its last events, whatever happens; none where another worker goes on with it."""
         try:
+            if is_resumed:
+                await live.flush()  # whoever cancelled it just before could not tell this worker
             live.begin_work()
             return await self._run(live, is_resumed=is_resumed)
         except asyncio.CancelledError:

@@ -20,7 +20,7 @@ from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from datasources.result_csv import write_csv
 from providers.files.results import ResultFiles
-from utils.errors import ProblemError
+from utils.errors import ProblemError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ CheckPermission = Callable[..., Awaitable[Principal]]
 """Gives a principal with the scopes that it still has; raises Forbidden where it lacks one of those that follow it."""
 _SOURCE = "data_source"  # the argument by which tools are told which one to ask
 _NOT_KEPT = "The conversation store is not available, so a tool that changes something is not called."
+_CANCELLED = "The turn was cancelled."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,14 @@ class ToolService:
         bot: BotConfig,
         approval: Approval | None,
         is_durable: Callable[[], bool],
+        is_unwanted: Callable[[], Awaitable[bool]],
         get_chat: Callable[[], BaseChatModel | None] = lambda: None,
         *,
         data_source_id: str = "",
         thread_id: str = "",
     ) -> "TurnTools | None":
         """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
+        *is_unwanted*: whether the turn was cancelled, on whichever worker.
 
         *get_chat*: the bot's language model, None while there is none. *data_source_id*: only tools that ask a data
         source are offered, and they ask this one. *thread_id*: the conversation.
@@ -104,6 +107,7 @@ class ToolService:
             offered=offered,
             approval=approval,
             is_durable=is_durable,
+            is_unwanted=is_unwanted,
             until_s=until_s,
             get_chat=get_chat,
             data_source_id=data_source_id,
@@ -121,6 +125,7 @@ class TurnTools:
     offered: Sequence[Tool]
     approval: Approval | None
     is_durable: Callable[[], bool]
+    is_unwanted: Callable[[], Awaitable[bool]]
     until_s: float  # of the monotonic clock
     get_chat: Callable[[], BaseChatModel | None]
     data_source_id: str
@@ -195,6 +200,8 @@ class TurnTools:
         if tool.has_side_effects and not self.is_durable():
             raise ToolFailed(_NOT_KEPT)
         principal = await self._check(tool)
+        if tool.has_side_effects:
+            await self._check_wanted()
         head_rows = self.shared.limits.head_rows
         asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows)
         seconds = min(tool.timeout_s, max(0.0, self.until_s - time.monotonic()))
@@ -203,6 +210,13 @@ class TurnTools:
         except ToolFailed as exc:
             raise clean_failure(exc) from exc
         return check_result(result, tool.most_characters)
+
+    async def _check_wanted(self) -> None:
+        try:
+            if await self.is_unwanted():
+                raise ToolFailed(_CANCELLED)
+        except StoreUnavailable as exc:
+            raise ToolFailed(_NOT_KEPT) from exc
 
     async def _check(self, tool: Tool) -> Principal:
         """The principal as it is now: a scope may have been taken away since the turn began."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
@@ -22,7 +23,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from retrieval.answerability import Verdict
 from retrieval.search import SearchResult
-from utils.errors import BadInput
+from utils.errors import BadInput, StoreUnavailable
 from utils.passages import Hit, Passage
 
 
@@ -126,10 +127,27 @@ async def allow(principal: Principal, *needed: Scope) -> Principal:
     return principal
 
 
-def open_turn(*tools: Tool, is_durable: bool = True, seconds: float = 60.0) -> TurnTools:
+async def is_wanted() -> bool:
+    return False
+
+
+async def is_cancelled() -> bool:
+    return True
+
+
+async def cannot_be_known() -> bool:
+    raise StoreUnavailable("Redis is away.")
+
+
+def open_turn(
+    *tools: Tool,
+    is_durable: bool = True,
+    is_unwanted: Callable[[], Awaitable[bool]] = is_wanted,
+    seconds: float = 60.0,
+) -> TurnTools:
     service = ToolService(ToolRegistry(tools), allow, ToolLimits(seconds=seconds))
     bot = BotConfig(tools=tuple(each.name for each in tools))
-    turn = service.open_turn(make_operator("default"), bot, None, lambda: is_durable)
+    turn = service.open_turn(make_operator("default"), bot, None, lambda: is_durable, is_unwanted)
     assert turn is not None
     return turn
 
@@ -146,6 +164,18 @@ async def test_nothing_is_changed_while_it_could_not_be_kept() -> None:
     with pytest.raises(ToolFailed, match="a tool that changes something is not called"):
         await open_turn(acting, is_durable=False).call(ask_for("book"))
     assert (await open_turn(tool(), is_durable=False).call(ask_for("book"))).text == "Done."
+
+
+@pytest.mark.parametrize(
+    ("is_unwanted", "reason"), [(is_cancelled, "was cancelled"), (cannot_be_known, "is not available")]
+)
+async def test_nothing_is_changed_once_the_turn_was_cancelled(
+    is_unwanted: Callable[[], Awaitable[bool]], reason: str
+) -> None:
+    acting = replace(tool(), has_side_effects=True)
+    with pytest.raises(ToolFailed, match=reason):
+        await open_turn(acting, is_unwanted=is_unwanted).call(ask_for("book"))
+    assert (await open_turn(tool(), is_unwanted=is_unwanted).call(ask_for("book"))).text == "Done."
 
 
 async def test_calls_that_change_nothing_are_made_at_once_and_others_alone() -> None:
@@ -181,7 +211,7 @@ def test_an_approval_is_of_the_call_that_was_shown_and_of_no_other() -> None:
     add_call(shown, "book", {"room": 7})
     add_call(other, "book", {"room": 8})
     said = Approval.read(Approval(shown["calls"][0]["call_id"], True).store())
-    turn = service.open_turn(make_operator("default"), bot, said, lambda: True)
+    turn = service.open_turn(make_operator("default"), bot, said, lambda: True, is_wanted)
     assert turn is not None
     assert not turn.waits(shown["calls"][0])
     assert turn.waits(other["calls"][0])
