@@ -112,7 +112,8 @@ def running(folder: Path, postgres: PostgresServer, **model: str) -> Iterator[Si
             **model,
         }
         service = GunicornService(folder / "data", **variables)  # type: ignore[arg-type]  # none is named like an argument
-        stack.enter_context(service)
+        stack.callback(lambda: service.is_running and service.stop())  # also where it did not become ready
+        service.start()
         await_knowledge(service, RENT)
         redis_pid = int(redis.client.info("server")["process_id"])
         yield Site(service, {"redis": redis_pid, "qdrant": children[0].pid, "postgres": find_postmaster(postgres)})
