@@ -33,23 +33,30 @@ _PLAIN = re.compile(r"[\w\s',.’\"“”«»&/%+-]+")
 _ASKS = re.compile(rf"^(?:{_TABLES['asks']})\b", re.IGNORECASE)
 
 
-@cache
-def get_phrases(kind: Kind, language: str) -> Sequence[Phrase]:
-    """Those of *language* in the order in which they are tried, else the English ones."""
-    known = language if language in _TABLES["phrases"] else "en"
-    return [
-        Phrase(
-            _compile(each["asked"], _TABLES["parts"][known]), each["said"], each.get("none", ""), each.get("one", "")
-        )
-        for each in _TABLES["phrases"][known][kind]
-    ]
-
-
-def _compile(form: str, parts: Mapping[str, str]) -> re.Pattern[str]:
+def _fill(form: str, parts: Mapping[str, str]) -> str:
     """A form of questions, in which `<name>` stands for what several have."""
     for name, part in parts.items():
         form = form.replace(f"<{name}>", part)
-    return re.compile(form, re.IGNORECASE)
+    return form
+
+
+_ASKED = {
+    language: {
+        kind: [re.compile(_fill(each["asked"], _TABLES["parts"][language]), re.IGNORECASE) for each in forms]
+        for kind, forms in kinds.items()
+    }
+    for language, kinds in _TABLES["phrases"].items()
+}
+
+
+@cache
+def get_phrases(kind: Kind, language: str) -> Sequence[Phrase]:
+    """Those of *language* in the order in which they are tried, else the English ones."""
+    known = language if language in _ASKED else "en"
+    return [
+        Phrase(asked, each["said"], each.get("none", ""), each.get("one", ""))
+        for asked, each in zip(_ASKED[known][kind], _TABLES["phrases"][known][kind], strict=True)
+    ]
 
 
 def read_plainly(question: str) -> str:
