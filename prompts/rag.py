@@ -62,7 +62,7 @@ _WHAT_DO_YOU_MEAN = {
 
 # A document may contain our own delimiter; this makes it harmless.
 # Also where it is spelled loosely, and the markers by which chat models tell who speaks: <|im_start|>.
-_DELIMITING = r"(?:\s*+/?+\s*+(?:passage|tool_result|table_schema|query_error)|\|)"
+_DELIMITING = r"(?:\s*+/?+\s*+(?:passage|tool_result|table_schema|query_error|last_result)|\|)"
 _DELIMITER = re.compile(rf"<(?={_DELIMITING})|&(?=(?:amp;)*+lt;{_DELIMITING})", re.IGNORECASE)
 
 

@@ -47,7 +47,7 @@ async def write_query(
     for attempt in range(1, most_retries + 2):
         reply = (await chat.ainvoke(messages)).text[:_LONGEST_REPLY]
         if (reason := read_refusal(reply)) is not None:
-            raise NoQuery(f"The data source does not answer this: {reason}" if reason else "It does not answer this.")
+            raise NoQuery(reason or "The data source does not answer this.")
         sql = read_query(reply)
         try:
             if not sql:

@@ -204,7 +204,7 @@ async def test_a_model_writes_the_query_and_repairs_it_by_what_the_database_says
         assert "no column 'town'" in second[3]
         assert "name: Budi." in await ask(tool, acme, "Who works with whom?", chat)  # what SQLite itself refused
         assert "There are no such rows." in await ask(tool, acme, "Who is Nobody?", chat)
-        with pytest.raises(ToolFailed, match="does not answer this: Nothing can be deleted"):
+        with pytest.raises(ToolFailed, match=r"^Nothing can be deleted\.$"):
             await ask(tool, acme, "Delete everybody", chat)
         model_server.configure(faults=[])
         asked = len(model_server.requests())
