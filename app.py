@@ -25,6 +25,7 @@ from api.description import DescribedApi
 from api.docs import register_docs
 from api.document_links import document_links_blueprint
 from api.documents import documents_blueprint
+from api.glossary_proposals import glossary_proposals_blueprint
 from api.health import health_blueprint
 from api.json_provider import OrjsonProvider
 from api.mcp.route import mcp_blueprint
@@ -119,7 +120,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
-        topics_blueprint, websites_blueprint, health_blueprint,
+        topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

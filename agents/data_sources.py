@@ -34,6 +34,7 @@ from datasources.questions.suggestions import Suggestion
 from datasources.result_columns import make_table
 from datasources.results import QueryLimits, Result
 from datasources.sample_maintenance import SAMPLE_FILE, SAMPLE_QUESTIONS
+from datasources.samples import hide_filtered_samples
 from datasources.source import DataSource
 from datasources.stopping import Stop
 from datasources.timed import TimedSource
@@ -184,6 +185,17 @@ class DataSources(OpenedSources):
             NotReady, SourceFailed: it cannot be opened.
         """
         return (await self._run(lambda stop: self._prepare(ctx, source_id))).stamp
+
+    async def list_open_tables(self, ctx: Principal, source_id: str) -> list[OpenTable]:
+        """The tables of which something may be read; without samples where a row filter may hide them from somebody.
+
+        Raises:
+            NotFound: the principal has no such data source.
+            Conflict: nothing may be read of it.
+            NotReady, SourceFailed: it cannot be opened.
+        """
+        asked = await self._run(lambda stop: self._prepare(ctx, source_id))
+        return hide_filtered_samples(asked.tables, asked.access)
 
     async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
         """Those of the principal's data sources of which rules understand all of a question, see `is_understood`.

@@ -59,6 +59,9 @@ class TableIn(Strict):
         "whoever asks.",
         examples=["region = {user.region}"],
     )
+    name_column: _DbName | None = Field(
+        None, description="The column that people know its rows by; null: one that is called name, or like the table."
+    )
 
 
 class SourceIn(Strict):
@@ -108,6 +111,7 @@ class TableSaid(BaseModel):
     synonyms: list[str]
     allowed_columns: dict[str, ColumnSaid]
     row_filter: str
+    name_column: str | None
 
 
 class SourceOut(BaseModel):
@@ -179,3 +183,23 @@ class SchemaOut(BaseModel):
     read_at: datetime | None = Field(description="null: it was not read yet.")
     complete: bool = Field(description="Whether no limit left anything out: 500 tables, 200 columns each, 30 seconds.")
     tables: list[TableOut]
+
+
+class GlossaryIn(Strict):
+    """What a glossary is to be proposed for."""
+
+    table_names: Annotated[list[_DbName], Field(min_length=1, max_length=MOST_TABLES)] | None = Field(
+        None, description="Tables that may be read; left out or null: all of them."
+    )
+
+
+class GlossaryProposalOut(BaseModel):
+    """What a language model proposes. Nothing of it is stored."""
+
+    source_id: str
+    allowed_tables: dict[str, TableSaid] = Field(
+        description="What is said of tables with what is proposed for them, to be looked at and sent by PATCH. What "
+        "people have said stays, and what may be read, too."
+    )
+    notes: list[str] = Field(description="What of the model's replies was left out, and why.")
+    remaining_table_names: list[str] = Field(description="Those for the next request; empty: all were looked at.")

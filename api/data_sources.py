@@ -1,5 +1,6 @@
 """`/v1/tenant/data-sources`: the databases of a tenant that questions are put to, and what of them may be read."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -227,12 +228,17 @@ def describe(row: DataSourceRow) -> SourceOut:
         type=_type_of(row),
         location=row.location,
         description=row.description,
-        allowed_tables={name: TableSaid(**said) for name, said in row.allowed_tables.items()},
+        allowed_tables=describe_tables(row.allowed_tables),
         open_to_visitors=row.open_to_visitors,
         schema_read_at=row.schema_read_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def describe_tables(allowed_tables: Mapping[str, Any]) -> dict[str, TableSaid]:
+    """What is said of tables as callers see it; what was stored by an older version has no `name_column`."""
+    return {name: TableSaid(**{"name_column": None, **said}) for name, said in allowed_tables.items()}
 
 
 def _describe_schema(row: DataSourceRow) -> SchemaOut:

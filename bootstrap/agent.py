@@ -24,6 +24,7 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
 from bootstrap.bots import StoredBots, make_default_bot
+from bootstrap.glossary_proposals import GlossaryProposer
 from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import make_quotes, open_answers, open_entailment
 from bootstrap.parts import Search, Stores, run_until_closed
@@ -60,6 +61,7 @@ class Agent:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    glossary: GlossaryProposer
     result_files: ResultFiles
 
 
@@ -144,6 +146,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         tenant_models,
         tools,
         data_sources,
+        GlossaryProposer(bots, models, data_sources),
         files,
     )
 

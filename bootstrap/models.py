@@ -40,7 +40,7 @@ _IN_A_SECOND: dict[str, Any] = {"compared": 8, "comparing_s": 0.6, "comparing_at
 
 
 async def open_answer_model(
-    stack: AsyncExitStack, settings: Settings, embedder: Embedder, observer: ModelObserver
+    stack: AsyncExitStack, settings: Settings, embedder: Embedder | None, observer: ModelObserver
 ) -> AnswerModel:
     """The chat model, closed with *stack*. Nothing is asked of its endpoint yet.
 
@@ -68,7 +68,7 @@ async def open_answer_model(
     return AnswerModel(chat, is_language_model=True, quotes=make_quotes(embedder), circuit=chat.circuit)
 
 
-def make_quotes(embedder: Embedder) -> ExtractiveChatModel:
+def make_quotes(embedder: Embedder | None) -> ExtractiveChatModel:
     """What answers in place of a language model that fails."""
     return ExtractiveChatModel(embedder=embedder, **_IN_A_SECOND)
 

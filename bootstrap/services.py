@@ -17,6 +17,7 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
+from bootstrap.glossary_proposals import GlossaryProposer
 from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
@@ -66,6 +67,7 @@ class Services:
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
+    glossary: GlossaryProposer
     result_files: ResultFiles
     uploaded_tables: UploadedTables
     charts: ChartRenderer
@@ -139,6 +141,7 @@ async def open_services(
             tenant_models=agent.tenant_models,
             tools=agent.tools,
             data_sources=agent.data_sources,
+            glossary=agent.glossary,
             result_files=agent.result_files,
             uploaded_tables=open_uploaded_tables(settings, stores.database, policy, quotas_of(settings)),
             charts=charts,

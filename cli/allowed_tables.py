@@ -55,6 +55,7 @@ def schema(name: str, tenant: str, as_json: bool) -> None:
 )
 @click.option("--description", type=Said(TEXT), help="What its rows are.")
 @click.option("--synonym", "synonyms", type=Said(SYNONYM), multiple=True, help="What people call it, in any language.")
+@click.option("--name-column", help='The column that people know its rows by; "": none in particular.')
 def allow(
     name: str,
     table: str,
@@ -63,6 +64,7 @@ def allow(
     row_filter: str | None,
     description: str | None,
     synonyms: Sequence[str],
+    name_column: str | None,
 ) -> None:
     """Let a table be read. What is not said stays as it was."""
     if len(synonyms) > MOST_SYNONYMS:
@@ -77,6 +79,7 @@ def allow(
             "synonyms": list(synonyms) or before["synonyms"],
             "row_filter": before["row_filter"] if row_filter is None else row_filter,
             "allowed_columns": {each: said.get(each, nothing) for each in columns} or before["allowed_columns"],
+            "name_column": (before.get("name_column") if name_column is None else name_column) or None,
         }
 
     opened = _change(tenant, name, table, make)[table]

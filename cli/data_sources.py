@@ -14,6 +14,7 @@ from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec, open_data_sources
 from cli.allowed_tables import allow, deny, schema
+from cli.glossary import propose_glossary
 from cli.operator import (
     existing_operator,
     json_option,
@@ -46,7 +47,7 @@ def data() -> None:
     allow` says so."""
 
 
-for command in (schema, allow, deny):
+for command in (schema, allow, deny, propose_glossary):
     data.add_command(command)
 
 

@@ -50,4 +50,7 @@ def merge_tables(
             raise refuse_field(f"The table has no column {exc.args[0][:60]!r}.", where) from None
         except QueryRefused as exc:
             raise refuse_field(str(exc), f"allowed_tables.{name}.row_filter") from None
+        if said.get("name_column") not in (None, *tables[name]["allowed_columns"]):
+            where = f"allowed_tables.{name}.name_column"
+            raise refuse_field("It is none of the columns that may be read.", where)
     return tables

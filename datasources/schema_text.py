@@ -35,7 +35,8 @@ def write_schema(question: str, tables: Sequence[OpenTable], dialect: Dialect) -
 def _write_table(question: str, opened: OpenTable, known: set[TableName], dialect: Dialect) -> str:
     table, said = opened.table, opened.said
     name = _write_name(table.name, dialect)
-    lines = [f"{name}{_write_said(said)}"]
+    known_by = said.get("name_column")
+    lines = [f"{name}{_write_said(said)}{f'; its rows are known by {_write_names((known_by,))}' if known_by else ''}"]
     columns = _choose_columns(question, opened)
     lines += [f"  {_write_column(each, table, said, known, dialect)}" for each in columns]
     if len(columns) < len(table.columns):

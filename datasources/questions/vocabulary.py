@@ -32,6 +32,7 @@ class Vocabulary:
 
     `units` are those of columns of figures, see `find_unit`. `counts_rows`: each row is one thing, also where two have
     the same name and no primary key tells them apart.
+    `name_columns`: what people know rows by, where somebody has said so.
     """
 
     tables: Mapping[TableName, Table]
@@ -40,6 +41,7 @@ class Vocabulary:
     units: Mapping[ColumnName, str] = field(default_factory=dict)
     values: dict[Words, set[tuple[ColumnName, str]]] = field(default_factory=lambda: defaultdict(set))
     counts_rows: bool = False
+    name_columns: Mapping[TableName, str] = field(default_factory=dict)
 
     def add_values(self, table: TableName, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Let questions name what *rows* hold."""
@@ -68,6 +70,8 @@ class Vocabulary:
 
     def find_display(self, table: TableName) -> str | None:
         """The column by which people know the rows of the table."""
+        if table in self.name_columns:
+            return self.name_columns[table]
         names = {each.name: split_name(each.name) for each in self.tables[table].columns}
         if ("first", "name") in names.values():  # of people, whose name is in two columns
             return None
@@ -126,6 +130,7 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
         {words: found for words, found in column_names.items() if found},
         _read_units(tables),
         counts_rows=counts_rows,
+        name_columns={each.table.name: each.said["name_column"] for each in tables if each.said.get("name_column")},
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -231,6 +232,61 @@ def test_what_cannot_be_said_of_tables_is_refused_by_name(tenants: tuple[httpx.C
         assert refused.status_code == 400, said
         assert refused.json()["errors"][0]["field"].startswith(where), refused.text
     assert acme.get(path).json()["allowed_tables"] == {}
+    assert acme.delete(path).status_code == 204
+
+
+def test_a_glossary_is_proposed_for_what_may_be_read_and_accepted_by_patch(
+    tenants: tuple[httpx.Client, httpx.Client], model_server: FakeModelServer
+) -> None:
+    acme, globex = tenants
+    path = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}"
+    proposals = f"{path}/glossary-proposals"
+    acme.post(f"{path}/schema")
+    unopened = acme.post(proposals, json={})
+    assert (unopened.status_code, "allowed_tables" in unopened.json()["detail"]) == (409, True)
+    names = {"name": {"synonyms": ["nama"]}, "region": {}}
+    opened = {"employees": {"allowed_columns": names, "row_filter": "region = 'north'"}, "cities": {}}
+    assert acme.patch(path, json={"allowed_tables": opened}).is_success
+    said = {
+        "employees": {
+            "description": "One row for each person",
+            "synonyms": ["karyawan", "empleados"],
+            "name_column": "name",
+            "columns": {"name": {"synonyms": ["nama", "apellido"]}, "salary": {"synonyms": ["gaji"]}},
+            "row_filter": "",
+        },
+        "vault": {"description": "Secrets"},
+    }
+    model_server.reset()
+    model_server.configure(replies={"You describe the tables": f"```json\n{json.dumps({'tables': said})}\n```"})
+    proposed = acme.post(proposals, json={})
+    assert proposed.status_code == 200, proposed.text
+    found = proposed.json()
+    assert (list(found["allowed_tables"]), found["remaining_table_names"]) == (["employees"], [])
+    assert found["notes"] == [
+        "The table 'employees' has no column 'salary' that may be read: left out.",
+        "There is no table 'vault' that may be read: left out.",
+    ]
+    [asked] = [json.dumps(each["body"]) for each in model_server.requests()]
+    assert "Bandung" in asked
+    for hidden in ("salary", "vault", "secret", "CANARY", "Ana", "987654"):  # also of rows that a filter may hide
+        assert hidden not in asked
+    assert acme.get(path).json()["allowed_tables"]["employees"]["synonyms"] == []  # nothing is stored
+    accepted = acme.patch(path, json={"allowed_tables": found["allowed_tables"]}).json()["allowed_tables"]
+    assert accepted["employees"] == found["allowed_tables"]["employees"]
+    assert (accepted["employees"]["row_filter"], accepted["employees"]["name_column"]) == ("region = 'north'", "name")
+    assert accepted["employees"]["allowed_columns"]["name"]["synonyms"] == ["nama", "apellido"]
+    assert acme.post(proposals, json={"table_names": ["cities"]}).json()["allowed_tables"] == {}
+    for client, body, status in (
+        (globex, {}, 404),
+        (acme, {"table_names": ["vault"]}, 400),
+        (acme, {"table_names": []}, 400),
+    ):
+        assert client.post(proposals, json=body).status_code == status, body
+    wrong = acme.patch(path, json={"allowed_tables": {"cities": {"name_column": "region"}}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (400, "allowed_tables.cities.name_column")
+    model_server.configure(faults=[{"kind": "status", "times": -1}])
+    assert acme.post(proposals, json={}).status_code in (502, 503)
     assert acme.delete(path).status_code == 204
 
 

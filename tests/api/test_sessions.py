@@ -130,6 +130,11 @@ def test_a_data_source_that_is_named_answers_alone_and_gives_its_rows(service: S
     assert acme.post("/v1/chat", json={**body, "data_source_id": plant.staff}, headers=once).status_code == 422
 
 
+def test_without_a_language_model_no_glossary_is_proposed(plant: Plant) -> None:
+    refused = plant.acme.post(f"/v1/tenant/data-sources/{plant.plant}/glossary-proposals", json={})
+    assert (refused.status_code, "LLM_BASE_URL" in refused.json()["detail"]) == (409, True)
+
+
 def test_of_data_sources_that_explain_a_question_equally_the_person_chooses(plant: Plant) -> None:
     acme, globex = plant.acme, plant.globex
     asked = ask_plant(acme, BY_STATUS, "choose")

@@ -1,8 +1,11 @@
 """`flask data`: data sources of two tenants, whose addresses are read from the input and shown to nobody."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -14,11 +17,20 @@ from config import load_settings
 from domain.db import open_database
 from tests.cli.stored import OLD
 from tests.datasources.staff import make_sqlite_file
+from tests.fakes.model_server import FakeModelServer
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Result]:
     """`flask data`, with what it is given as input."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "databases" / "acme").mkdir(parents=True)
+    make_sqlite_file(tmp_path / "databases" / "acme" / "staff.db")
+    return make_run(tmp_path)
+
+
+def make_run(tmp_path: Path, **more: Any) -> Callable[..., Result]:
+    """The same with *more* settings, on the data that is there."""
     app = Flask("pustaka")
     settings = load_settings(
         _env_file=None,
@@ -26,10 +38,8 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         state_encryption_keys=OLD,
         data_source_dir=tmp_path / "databases",
         data_source_networks=["127.0.0.1"],
+        **more,
     )
-    settings.data_dir.mkdir()
-    (tmp_path / "databases" / "acme").mkdir(parents=True)
-    make_sqlite_file(tmp_path / "databases" / "acme" / "staff.db")
     configure(app, settings, lambda: open_database(settings.database_address))
     register_commands(app)
 
@@ -148,3 +158,38 @@ def test_sources_of_two_tenants_are_added_listed_tested_opened_and_removed(run: 
     assert run("remove", "Staff", "--tenant", "globex").stdout == "Data source Staff is removed.\n"
     assert run("list", "--tenant", "globex").stdout == "No data sources.\n"
     assert run("remove", "Staff", "--tenant", "globex").exit_code == 1
+
+
+def test_a_glossary_is_proposed_part_by_part_shown_and_accepted(
+    run: Callable[..., Result], model_server: FakeModelServer, tmp_path: Path
+) -> None:
+    tables = [f"t{number}" for number in range(8)]
+    with closing(sqlite3.connect(tmp_path / "databases" / "acme" / "wide.db")) as connection, connection:
+        for name in tables:
+            connection.execute(f"CREATE TABLE {name} ({', '.join(f'c{number} TEXT' for number in range(40))})")
+    run("add", "Wide", "--tenant", "acme", given="sqlite:///wide.db\n")
+    run("schema", "Wide", "--tenant", "acme")
+    for name in tables:
+        assert run("allow", "Wide", name, "--tenant", "acme").exit_code == 0
+    propose = "propose-glossary", "Wide", "--tenant", "acme"
+    refused = run(*propose)
+    assert (refused.exit_code, "No language model is configured" in refused.stderr) == (1, True), refused.output
+    columns = {"c0": {"description": "A place", "synonyms": ["kota"]}, "c1": {"synonyms": ["a\u202eb"]}}
+    said = {"t7": {"synonyms": ["lugares"], "name_column": "c0", "columns": columns}}
+    model_server.reset()
+    model_server.configure(replies={'"table": "t7"': json.dumps({"tables": said})}, tokens=3)
+    with_model = make_run(tmp_path, llm_base_url=model_server.base_url, llm_max_retries=0)
+    shown = with_model(*propose)
+    lines = ["t7: – (lugares)", "  rows are known by c0", "  c0: A place (kota)"]
+    assert shown.stdout.splitlines() == [*lines, "Proposed for 1 table; --accept stores it."], shown.output
+    assert "6 of 8 tables\n8 of 8 tables\n" in shown.stderr
+    assert "hidden characters: left out" in shown.stderr
+    assert len(model_server.requests()) == len(tables)
+    assert with_model(*propose, "--table", "t7", "--accept").stdout.splitlines()[-1] == "Stored for 1 table."
+    again = with_model(*propose, "--table", "t7", "--json")
+    assert (again.exit_code, json.loads(again.stdout)) == (0, {})
+    wrong = with_model(*propose, "--table", "none")
+    assert (wrong.exit_code, "no table 'none'" in wrong.stderr) == (1, True)
+    assert with_model("propose-glossary", "Wide", "--tenant", "globex").exit_code == 1
+    model_server.configure(faults=[{"kind": "status", "times": -1}])
+    assert with_model(*propose).exit_code == 1

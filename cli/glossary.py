@@ -1,0 +1,126 @@
+"""`flask data propose-glossary`: what a language model proposes to say of the tables of a data source."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+
+from auth.principal import Principal
+from bootstrap.glossary_proposals import open_proposer
+from bootstrap.savers import make_keyring
+from cli.operator import existing_operator, json_option, records, settings, tenant_option
+from datasources.allowed_tables import merge_tables
+from datasources.catalog import OpenTable, list_open_tables, load_schema, make_access
+from datasources.functions import DIALECTS
+from datasources.glossary import Proposal, merge_proposal
+from datasources.schema import Schema
+from domain import data_sources
+from domain.db import Database
+from domain.models import DataSourceRow
+from utils.errors import Conflict, ProviderError
+from utils.printable import make_printable
+
+
+@click.command("propose-glossary")
+@with_appcontext
+@click.argument("name")
+@tenant_option(help="Whose data source it is.")
+@click.option("--table", "tables", multiple=True, help="Look at this table; left out: at all that may be read.")
+@click.option("--accept", "is_accepted", is_flag=True, help="Store what is proposed; else it is shown alone.")
+@json_option
+def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted: bool, as_json: bool) -> None:
+    """Have the language model propose synonyms, descriptions, and the columns that rows are known by.
+
+    It is shown names, types and three samples of each column that may be read, and nothing else. What people have said
+    stays, and what may be read, too.
+    """
+    with records() as database:
+        ctx = existing_operator(database, tenant)
+        with database.reading() as session:
+            source_id = data_sources.find_source(session, ctx, name).source_id
+        proposal = asyncio.run(_propose(database, ctx, source_id, tables))
+        proposed = _merge(database, ctx, source_id, proposal, is_accepted=is_accepted)
+    for note in proposal.notes:
+        click.echo(make_printable(note), err=True)
+    if as_json:
+        click.echo(json.dumps(proposed, ensure_ascii=False))
+        return
+    for line in (line for key, said in proposed.items() for line in _describe(key, said)):
+        click.echo(make_printable(line))
+    click.echo(_sum_up(len(proposed), is_accepted=is_accepted))
+
+
+async def _propose(database: Database, ctx: Principal, source_id: str, tables: Sequence[str]) -> Proposal:
+    """What is proposed for all of *tables*, none for those that there are; part by part, of which standard error
+    tells. Where the model fails at a later one, what was proposed before."""
+    found, names = Proposal(), list(tables) or None
+    count = 0
+    async with open_proposer(settings(), database) as proposer:
+        while names is None or names:
+            try:
+                part = await proposer.propose(ctx, source_id, names)
+            except ProviderError as exc:
+                if not found.tables:
+                    raise
+                found.note(f"{exc.detail} {len(names or ())} tables are left: run this again.")
+                break
+            found.add(part.proposal)
+            count, names = count + part.table_count, part.remaining
+            click.echo(f"{count} of {count + len(names)} tables", err=True)
+    return found
+
+
+def _merge(
+    database: Database, ctx: Principal, source_id: str, proposal: Proposal, *, is_accepted: bool
+) -> Mapping[str, Any]:
+    """What is said of tables with *proposal*, of those that it changes; stored where that is wanted."""
+    keys = make_keyring(settings())
+    with database.writing() as session:
+        row = data_sources.get_source(session, ctx, source_id, lock=True)
+        stored, dialect = data_sources.decrypt_schema(row, keys), DIALECTS[row.type]
+        if stored is None:
+            raise Conflict("The data source was changed meanwhile: read its schema, and run this again.")
+        schema = load_schema(stored)
+        proposed = merge_proposal(proposal, _list_tables(row, schema))
+        if is_accepted:
+            tables = merge_tables(row.allowed_tables, proposed, schema, dialect)
+            data_sources.change_source(
+                session,
+                row,
+                name=row.name,
+                description=row.description,
+                allowed_tables=tables,
+                spec=None,
+                keys=keys,
+            )
+    return proposed
+
+
+def _list_tables(row: DataSourceRow, schema: Schema) -> list[OpenTable]:
+    dialect = DIALECTS[row.type]
+    access = make_access(row.allowed_tables, schema, dialect)
+    return list_open_tables(schema, row.allowed_tables, access, dialect)
+
+
+def _describe(key: str, said: Mapping[str, Any]) -> Iterator[str]:
+    yield _describe_one(key, said)
+    if said.get("name_column"):
+        yield f"  rows are known by {said['name_column']}"
+    for name, column in said["allowed_columns"].items():
+        if column["description"] or column["synonyms"]:
+            yield f"  {_describe_one(name, column)}"
+
+
+def _describe_one(name: str, said: Mapping[str, Any]) -> str:
+    synonyms = f" ({', '.join(said['synonyms'])})" if said["synonyms"] else ""
+    return f"{name}: {said['description'] or '–'}{synonyms}"
+
+
+def _sum_up(count: int, *, is_accepted: bool) -> str:
+    if not count:
+        return "Nothing new is proposed."
+    tables = f"{count} table{'' if count == 1 else 's'}"
+    return f"Stored for {tables}." if is_accepted else f"Proposed for {tables}; --accept stores it."

@@ -1,0 +1,224 @@
+"""A glossary that a language model proposes for tables: what it is shown of them, and what of its reply may be used.
+
+Texts alone come of it: which tables, columns and rows may be read is never for a model to say.
+"""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from datasources.catalog import OpenTable
+from datasources.questions.words import STOP, split_name
+from datasources.said import MOST_SYNONYMS
+from datasources.schema import Column
+from utils.printable import make_printable
+
+_MOST_COLUMNS, _LONGEST_PORTION = 40, 8_000  # of what is shown at once; characters
+_LONGEST_NAME, _LONGEST_TYPE, _MOST_SAMPLES, _LONGEST_SAMPLE = 200, 40, 3, 40
+_LONGEST_SAID, _MOST_SAID = 100, 4  # of what is known already
+_MOST_PROPOSED = 12  # synonyms of one thing
+_LONGEST_DESCRIPTION, _LONGEST_SYNONYM = 300, 80  # characters
+_MOST_NOTES = 50
+
+Portion = Sequence[OpenTable]
+"""Tables that are shown to a model at once, each with some of its columns."""
+
+
+@dataclass(slots=True)
+class Words:
+    """What is proposed for a table or a column."""
+
+    description: str = ""
+    synonyms: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class TableWords:
+    """What is proposed for a table and for its columns; `name_column`: the one that people know its rows by."""
+
+    own: Words = field(default_factory=Words)
+    name_column: str | None = None
+    columns: dict[str, Words] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What is proposed, by table, and `notes`: what of the reply was left out, and why."""
+
+    tables: dict[str, TableWords] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Tell of something that was left out; of many the first."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+
+    def add(self, other: "Proposal") -> None:
+        """Take in what was proposed for another portion."""
+        for key, words in other.tables.items():
+            known = self.tables.setdefault(key, TableWords())
+            known.own = known.own if known.own.synonyms or known.own.description else words.own
+            known.name_column = known.name_column or words.name_column
+            known.columns |= words.columns
+        for text in other.notes:
+            self.note(text)
+
+
+def cut_portions(tables: Sequence[OpenTable]) -> list[Portion]:
+    """*tables* in portions that a model is shown, one after another; a wide table is in several."""
+    portions, left, columns = list[list[OpenTable]](), 0, 0
+    for opened in tables:
+        begun: OpenTable | None = None
+        for column in opened.table.columns:
+            size = len(json.dumps(_describe_column(column, opened), ensure_ascii=False))
+            if not portions or size > left or columns >= _MOST_COLUMNS:
+                portions.append([])
+                left, columns, begun = _LONGEST_PORTION, 0, None
+            known = begun.table.columns if begun else ()
+            begun = replace(opened, table=replace(opened.table, columns=(*known, column)))
+            portions[-1][len(portions[-1]) - (1 if known else 0) :] = [begun]
+            left, columns = left - size, columns + 1
+    return list(portions)
+
+
+def write_portion(portion: Portion) -> str:
+    """What a model is shown: of each table a line of JSON."""
+    return "\n".join(json.dumps(_describe(each), ensure_ascii=False) for each in portion)
+
+
+def _describe(opened: OpenTable) -> dict[str, Any]:
+    columns = [_describe_column(each, opened) for each in opened.table.columns]
+    return {"table": opened.key[:_LONGEST_NAME], **_describe_said(opened.said), "columns": columns}
+
+
+def _describe_column(column: Column, opened: OpenTable) -> dict[str, Any]:
+    samples = [str(each)[:_LONGEST_SAMPLE] for each in column.samples[:_MOST_SAMPLES]]
+    said = _describe_said(opened.said["allowed_columns"].get(column.name, {}))
+    shown = {"name": column.name[:_LONGEST_NAME], "type": column.type[:_LONGEST_TYPE]}
+    return {**shown, **({"samples": samples} if samples else {}), **said}
+
+
+def _describe_said(said: Mapping[str, Any]) -> dict[str, Any]:
+    known = {
+        "description": str(said.get("description") or "")[:_LONGEST_SAID],
+        "synonyms": list(said.get("synonyms") or ())[:_MOST_SAID],
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def read_proposal(reply: Mapping[str, Any] | None, portion: Portion) -> Proposal:
+    """What of *reply* can be used for *portion*; of the rest the notes tell."""
+    found, known = Proposal(), {each.key: each for each in portion}
+    tables = reply.get("tables") if reply else None
+    if not isinstance(tables, dict):
+        found.note(f"No proposal could be read for {', '.join(known)[:_LONGEST_NAME]}.")
+        return found
+    for key, said in tables.items():
+        if key not in known or not isinstance(said, dict):
+            found.note(f"There is no table {_shorten(key)} that may be read: left out.")
+        else:
+            found.tables[key] = _read_table(said, known[key], found.note)
+    return found
+
+
+def _read_table(said: Mapping[str, Any], opened: OpenTable, note: Callable[[str], None]) -> TableWords:
+    names = {each.name for each in opened.table.columns}
+    made = TableWords(_read_words(said, opened.key, note))
+    if said.get("name_column") in names:
+        made.name_column = said["name_column"]
+    columns = said.get("columns")
+    for name, words in columns.items() if isinstance(columns, dict) else ():
+        if name in names and isinstance(words, dict):
+            made.columns[name] = _read_words(words, f"{opened.key}.{name}", note)
+        else:
+            note(f"The table {_shorten(opened.key)} has no column {_shorten(name)} that may be read: left out.")
+    return made
+
+
+def _read_words(said: Mapping[str, Any], where: str, note: Callable[[str], None]) -> Words:
+    given = said.get("description")
+    plain = textwrap.shorten(given, _LONGEST_DESCRIPTION, placeholder="…") if isinstance(given, str) else ""
+    listed = said.get("synonyms")
+    synonyms = listed[:_MOST_PROPOSED] if isinstance(listed, list) else []
+    description, *_ = [*_read_texts([plain] if plain else [], _LONGEST_DESCRIPTION, where, note), ""]
+    return Words(description, list(_read_texts(synonyms, _LONGEST_SYNONYM, where, note)))
+
+
+def _read_texts(values: Iterable[object], longest: int, where: str, note: Callable[[str], None]) -> Iterator[str]:
+    """Those of *values* that are texts of one line, in characters that are all to be seen."""
+    for value in values:
+        text = " ".join(value.split()) if isinstance(value, str) else ""
+        if 0 < len(text) <= longest and make_printable(text) == text:
+            yield text
+        else:
+            note(f"What is proposed for {_shorten(where)} is no text, too long or has hidden characters: left out.")
+
+
+def merge_proposal(proposal: Proposal, tables: Sequence[OpenTable]) -> dict[str, dict[str, Any]]:
+    """What is said of *tables* with what *proposal* adds to it, as `allowed_tables` takes it; those that it changes.
+
+    What people have said stays, and what may be read, too. A word that would name two things names neither.
+    """
+    changed = {}
+    taken = _count_names((each.key.rpartition(".")[2], each.said, proposal.tables.get(each.key)) for each in tables)
+    for opened in tables:
+        words = proposal.tables.get(opened.key)
+        if words is None:
+            continue
+        said = {**opened.said, **_merge(opened.said, words.own, opened.table.name[1], taken, proposal)}
+        if words.name_column in opened.said["allowed_columns"]:
+            said["name_column"] = opened.said.get("name_column") or words.name_column
+        said["allowed_columns"] = _merge_columns(opened, words, proposal)
+        if said != opened.said:
+            changed[opened.key] = said
+    return changed
+
+
+def _merge_columns(opened: OpenTable, words: TableWords, proposal: Proposal) -> dict[str, Any]:
+    known: Mapping[str, Mapping[str, Any]] = opened.said["allowed_columns"]
+    taken = _count_names((name, said, words.columns.get(name)) for name, said in known.items())
+    return {
+        name: {**said, **_merge(said, words.columns.get(name, Words()), name, taken, proposal)}
+        for name, said in known.items()
+    }
+
+
+def _merge(
+    said: Mapping[str, Any], words: Words, name: str, taken: Mapping[tuple[str, ...], int], proposal: Proposal
+) -> dict[str, Any]:
+    synonyms: list[str] = list(said["synonyms"])
+    known = {_normalize(each) for each in (name, *synonyms)}
+    for each in words.synonyms:
+        key = _normalize(each)
+        if key in known or not key:
+            continue
+        known.add(key)
+        if taken[key] > 1:
+            proposal.note(f"{_shorten(each)} would name {_shorten(name)} and something else: left out.")
+        elif len(synonyms) < MOST_SYNONYMS:
+            synonyms.append(each)
+    return {"description": said.get("description") or words.description, "synonyms": synonyms}
+
+
+def _count_names(
+    things: Iterable[tuple[str, Mapping[str, Any], TableWords | Words | None]],
+) -> Counter[tuple[str, ...]]:
+    """How many things each name is of, those that are proposed among them."""
+    counted: Counter[tuple[str, ...]] = Counter()
+    for name, said, words in things:
+        own = words.own if isinstance(words, TableWords) else words
+        counted.update({_normalize(each) for each in (name, *said["synonyms"], *(own.synonyms if own else ()))})
+    return counted
+
+
+def _normalize(name: str) -> tuple[str, ...]:
+    """The words of *name* in their basic forms; empty where they say nothing, such as "the"."""
+    words = split_name(name) or (name.casefold(),)
+    return () if all(word in STOP for word in words) else words
+
+
+def _shorten(name: object) -> str:
+    return repr(str(name)[:60])
