@@ -86,8 +86,10 @@ def answer_message(
     fallback_reason: FallbackReason | None = None,
     clarification: dict[str, Any] | None = None,
     tool_calls: Sequence[dict[str, Any]] = (),
+    is_done: bool = False,
 ) -> AIMessage:
-    """An answer given now; one without citations counts as not answered from the documents, unless it is small talk.
+    """An answer given now; one without citations counts as not answered, unless it is small talk, or what was asked for
+    *is_done*.
 
     *is_uncertain*: it gives the closest passages, which may not answer the question.
     *conflicts*: sentences of two documents that differ, as `agents.conflicts.notes` gives them.
@@ -102,7 +104,7 @@ def answer_message(
         additional_kwargs={
             "created_at": format_now(),
             "citations": [citation.as_dict() for citation in citations],
-            "answered": bool(citations) or small_talk,
+            "answered": bool(citations) or small_talk or is_done,
             "confidence": ("low" if is_uncertain else "high") if citations else None,
             "small_talk": small_talk,
             "model": model,

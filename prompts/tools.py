@@ -1,4 +1,4 @@
-"""What models are told about tools, and people about calls that did not work."""
+"""What models are told about tools, and people about what became of calls."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +31,11 @@ _REJECTED = {
     "es": "Rechazó «{}»: no se ha hecho.",
     "id": "Anda menolak “{}”: tidak dilakukan.",
 }
+_DONE = {
+    "en": "“{}” was done.",
+    "es": "«{}» se ha hecho.",
+    "id": "“{}” sudah dilakukan.",
+}
 _WHICH_SOURCE = {
     "en": "Several data sources can answer this. Which one do you mean?",
     "es": "Varias fuentes de datos pueden responder a esto. ¿Cuál quiere decir?",
@@ -60,6 +65,12 @@ def _tell(language: str, outcome: Outcome) -> str:
     texts = _DATA_FAILED if is_of_data else _TEXTS[outcome.status]
     said = texts.get(language, texts["en"]).format(outcome.name)
     return f"{said.removesuffix('.')}: {outcome.reason}" if outcome.reason else said
+
+
+def tell_done(language: str, name: str, quote: str) -> str:
+    """What a person is told of a call of the tool *name* that was done; *quote*: what it said, "" for nothing."""
+    said = _DONE.get(language, _DONE["en"]).format(name)
+    return f"{said.removesuffix('.')}: {quote}" if quote else said
 
 
 def which_data_source(language: str) -> str:

@@ -4,14 +4,16 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.runtime import Runtime
 
-from agents.citations import bind_citations
+from agents.citations import Citation, bind_citations
 from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, drop_tool_messages, list_said
+from agents.nodes.done_calls import list_told, note_done_calls
 from agents.nodes.refuse import refuse_answer
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
@@ -94,12 +96,14 @@ async def _write(
         characters=shown,
         at_once=_NOTED_AT_ONCE,
     )
-    output.tell(note.text)
+    done = note_done_calls(state, run, output.language, list_told(citations, support))
+    ending = note.text + (f"\n\n{done.text}" if done.text else "")
+    output.tell(ending)
     run.emit({"type": "support", **support})
     message = answer_message(
-        output.introduction + text + note.text,
+        output.introduction + text + ending,
         run.run_id,
-        citations=[*citations, *note.citations],
+        citations=_join_citations(citations, note.citations, done.citations),
         model=name,
         language_model=model.is_language_model,
         fallback_reason=fallback_reason,
@@ -107,10 +111,19 @@ async def _write(
         is_uncertain=output.is_uncertain,
         conflicts=note.conflicts,
         tool_calls=describe_calls(state.get("tool_state")),
+        is_done=bool(done.text),
     )
     if citations:
         run.cache_session.keep(message)
     return end_turn(state, message)
+
+
+def _join_citations(*parts: Sequence[Citation]) -> list[Citation]:
+    """The first of each number."""
+    known: dict[int, Citation] = {}
+    for citation in chain.from_iterable(parts):
+        known.setdefault(citation.number, citation)
+    return list(known.values())
 
 
 @dataclass(slots=True)

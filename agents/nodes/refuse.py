@@ -7,6 +7,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
+from agents.nodes.done_calls import note_done_calls
 from agents.state import AgentContext, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
 from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
@@ -29,7 +30,8 @@ _LOOKED_AT = 1500  # characters of a passage
 async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Say that the answer is not in the documents.
 
-    Reads `messages` and `passages`; adds the refusal to `messages`, with `answered` false and no citations.
+    Reads `messages` and `passages`; adds the refusal to `messages`, with `answered` false and no citations. Where a
+    call changed something, it says that instead, and counts as answered.
     """
     return await refuse_answer(state, runtime.context)
 
@@ -44,21 +46,33 @@ async def refuse_answer(
     """A refusal; *support* tells of sentences that were left out because nothing supports them, *fallback_reason* why
     the language model was not heard."""
     language = detect_any_language(state["messages"][-1].text)
-    hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
+    of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
+    hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
     if state.get("is_index_whole", True):
         said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
     else:
         said = still_being_read(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
-    text = tell_outcomes(language, unsuccessful)
-    if not any(each.status == "rejected" or each.reason for each in unsuccessful):  # else that is all there is to say
-        text += ("\n\n" if text else "") + said + where_to_look(language, list_headings(hits, _HEADINGS), contact)
+    done = note_done_calls(state, run, language)
+    parts = [tell_outcomes(language, unsuccessful), done.text]
+    # Else that is all there is to say.
+    if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):
+        parts.append(said + where_to_look(language, list_headings(hits, _HEADINGS), contact))
+    text = "\n\n".join(filter(None, parts))
     run.emit({"type": "token", "content": text})
     if support is not None:
         run.emit({"type": "support", **support})
     calls = describe_calls(state.get("tool_state"))
-    answer = answer_message(text, run.run_id, support=support, fallback_reason=fallback_reason, tool_calls=calls)
+    answer = answer_message(
+        text,
+        run.run_id,
+        citations=done.citations,
+        support=support,
+        fallback_reason=fallback_reason,
+        tool_calls=calls,
+        is_done=bool(done.text),
+    )
     return end_turn(state, answer)
 
 

@@ -347,6 +347,60 @@ def test_a_rejected_call_is_not_made(client: httpx.Client, model: FakeModelServe
     assert sum(booking.tries.values()) == before
 
 
+def decide(client: httpx.Client, waiting: dict[str, Any], decision: str) -> dict[str, Any]:
+    """The last event of a run after a decision about the call that it waits with."""
+    body = {"call_id": waiting["waiting_for"]["call_id"], "decision": decision}
+    assert client.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 202
+    return followed(client, waiting["id"])[-1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "reply"),
+    [
+        ("mark", "NOT_IN_DOCUMENTS"),
+        ("drop", "NOT_IN_DOCUMENTS"),
+        ("drop", "Room 9 is booked on 2026-11-11 [1]."),
+        ("refuse", "Room 9 is booked on 2026-11-11 [1]."),
+    ],
+)
+def test_a_call_that_was_done_is_told_whatever_becomes_of_the_models_words(
+    client: httpx.Client, model: FakeModelServer, policy: str, reply: str
+) -> None:
+    search = {"tool": "search_documents", "arguments": {"query": "How much does a dormitory room cost?"}}
+    model.configure(plans={"book": [[search], BOOK, "ANSWER"]}, replies={'tool="book_room"': reply})
+    bot_id = f"b-{uuid4().hex[:8]}"
+    add_bot(client, bot_id, tools=ALL, approvals=["book_room"], unsupported_sentences=policy)
+    said = decide(client, ask(client, QUESTION, uuid4().hex, bot_id=bot_id).json(), "approve")
+    assert said["answered"]
+    number = said["citations"][0]["number"]
+    assert said["answer"] == f"“book_room” was done: Room 7 is booked on 2026-12-24 [{number}]."
+    assert [(each["source"], each["quote"]) for each in said["citations"]] == [
+        ("tool:book_room", "Room 7 is booked on 2026-12-24.")
+    ]
+
+
+def test_a_call_that_was_done_is_told_behind_an_answer_that_does_not(
+    client: httpx.Client, model: FakeModelServer
+) -> None:
+    wrong = "Room 9 is booked on 2026-11-11 [1]."
+    model.configure(plans={"book": [BOOK, "ANSWER"]}, replies={'tool="book_room"': wrong})
+    events = stream(client, QUESTION)
+    said = events[-1]
+    assert said["answer"] == f"{wrong}\n\n“book_room” was done: Room 7 is booked on 2026-12-24 [1]."
+    assert "".join(event["content"] for event in events if event["type"] == "token") == said["answer"]
+    assert [each["number"] for each in said["citations"]] == [1]
+
+
+def test_the_headings_of_a_refusal_are_of_documents(client: httpx.Client, model: FakeModelServer) -> None:
+    model.configure(
+        plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]},
+        replies={'tool="weather"': "NOT_IN_DOCUMENTS"},
+    )
+    said = talk(client, "What is the weather in Bandung?")
+    assert (said["answered"], "not in the documents" in said["answer"]) == (False, True)
+    assert "weather" not in said["answer"]
+
+
 def test_only_who_asked_may_approve(service: Service, client: httpx.Client, model: FakeModelServer) -> None:
     model.configure(plans={"book": [BOOK, "ANSWER"]})
     tenant = client.get(f"{BOTS}/careful").json()["tenant_id"]
