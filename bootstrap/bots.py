@@ -71,7 +71,8 @@ class StoredBots:
         outcome = await self._find_outcome(ctx, bot_id)
         if outcome == "off":
             raise Conflict(
-                f"The bot {bot_id!r} is switched off. Use another one, or ask an administrator to switch it on."
+                f"The bot {bot_id!r} is switched off. Use another one, or ask an administrator to switch it on.",
+                members={"bot_id": bot_id},
             )
         if outcome == "missing":
             if bot_id != DEFAULT_BOT:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from clients.answer_stream import AnswerStream
-from clients.api_errors import check, translate_failures
+from clients.api_errors import check, ignore_missing, translate_failures
 from clients.run_events import Chart, Citation, Clarification, Doubt, make_from_members, parse_answer
 from clients.visitors import Visitor
 
@@ -185,6 +185,14 @@ class ApiClient:
     def resume(self, run_id: str, call_id: str, decision: str) -> None:
         """Let a run that waits go on: "approve" or "reject" its call; refused with 409 where it does not wait."""
         self._call("POST", f"{_run_path(run_id)}/resume", body={"call_id": call_id, "decision": decision})
+
+    def is_waiting(self, run_id: str, call_id: str) -> bool:
+        """Whether a run still waits for a decision about a call; not where there is no such run any more."""
+        waiting_for = None
+        with ignore_missing():
+            waiting_for = self._call("GET", _run_path(run_id)).get("waiting_for")
+        with translate_failures():
+            return waiting_for is not None and waiting_for["call_id"] == call_id
 
     def conversation(self, conversation_id: str, *, before: int | None = None) -> Conversation:
         """The last messages of the conversation, or those before the one at *before*.

@@ -24,7 +24,7 @@ from clients.run_events import (
     WaitingCall,
 )
 from clients.streamlit_chat.actions import show_answer_actions
-from clients.streamlit_chat.approvals import show_request
+from clients.streamlit_chat.approvals import show_refused_decision, show_request
 from clients.streamlit_chat.history import show_history
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.messages import open_bubble, show_answer
@@ -64,6 +64,8 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         try:
             if attempt.decision:
                 tell_decision(api, attempt)
+            if attempt.refused:
+                st.rerun()
             last = _follow(talk, api, attempt, place, notice)
         except ApiError as failure:
             fail_attempt(talk, attempt, failure)
@@ -105,6 +107,8 @@ def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: Waiti
         st.rerun()
     show_history(talk, api)
     show_request(request, on_decision=decide)
+    if attempt.refused:
+        show_refused_decision(attempt.refused)
 
 
 def _follow(

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from clients.api_errors import ApiRefused
 from clients.run_events import WaitingCall
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.wording import explain_refused_decision
 
 _LONG = 1_000  # characters of arguments that are shown in a part of the page that scrolls
 
@@ -26,6 +28,12 @@ def show_request(call: WaitingCall, *, on_decision: Callable[[str], None]) -> No
         say("reject"), key=f"reject-{call.call_id}", icon=":material/close:", on_click=on_decision, args=("reject",)
     )
     st.caption(say("approval_first"))
+
+
+def show_refused_decision(refused: ApiRefused) -> None:
+    """Why the service did not take what the visitor said of the call."""
+    title, detail = explain_refused_decision(refused)
+    st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
 
 
 def _write(value: object) -> str:

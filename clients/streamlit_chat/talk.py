@@ -16,7 +16,7 @@ from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _PARAMETER = "c"
 _TALK, _VISITOR = "talk", "visitor"
-_NOT_FOUND, _CONFLICT, _COMPLETED = 404, 409, "completed"
+_FORBIDDEN, _NOT_FOUND, _CONFLICT, _COMPLETED = 403, 404, 409, "completed"
 # Conversations of other users of the key may have ids that can be guessed; the page opens only such as it makes.
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
 
@@ -27,7 +27,8 @@ class Attempt:
 
     `run_id` is None until the service has taken the question. `after`: the number of the last event of the run that is
     in `text` and the rest. `is_anew`: another worker has begun the answer again. `tool`: what is being used. `request`:
-    a call that the visitor is asked about, which the event `request_number` told of; `decision`: "approve" or "reject".
+    a call that the visitor is asked about, which the event `request_number` told of; `decision`: "approve" or "reject";
+    `refused`: why the service did not take that.
     """
 
     question: str
@@ -41,6 +42,7 @@ class Attempt:
     request: WaitingCall | None = None
     request_number: int = 0
     decision: str = ""
+    refused: ApiRefused | None = None
 
 
 @dataclass(slots=True)
@@ -165,11 +167,12 @@ def decide(decision: str) -> None:
     """Note what the visitor says of the call that the answer under way waits with."""
     attempt = current_talk().attempt
     if attempt is not None:
-        attempt.decision = decision
+        attempt.decision, attempt.refused = decision, None
 
 
 def tell_decision(api: ApiClient, attempt: Attempt) -> None:
-    """Tell the service of it. Where it has been told already, by another tab, the answer goes on as well.
+    """Tell the service of it. Where it has been told already, by another tab, the answer goes on as well; where it
+    refuses and still waits, the request stays.
 
     Raises:
         ApiError: the API is away or refuses.
@@ -180,6 +183,12 @@ def tell_decision(api: ApiClient, attempt: Attempt) -> None:
     try:
         api.resume(attempt.run_id, request.call_id, decision)
     except ApiRefused as refused:
+        if refused.status not in (_FORBIDDEN, _NOT_FOUND, _CONFLICT):
+            raise
+        if api.is_waiting(attempt.run_id, request.call_id):
+            log_failure(refused)
+            attempt.refused = refused
+            return
         if refused.status != _CONFLICT:
             raise
     attempt.request, attempt.after = None, attempt.request_number

@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 _TOO_MANY = 429
 # Names of texts: what is wrong, and what to do.
 _WRONG = ("wrong", "wrong_advice")
+_BOT_OFF = ("bot_off", "bot_off_advice")
 _BY_TYPE: Mapping[str, tuple[str, str]] = {
     "visitor-refused": ("expired_visit", "expired_visit_advice"),
     "not-found": ("not_found", "not_found_advice"),
@@ -37,11 +38,18 @@ def explain_to_visitor(failure: ApiError) -> tuple[str, str]:
     return say(title), say(advice)
 
 
+def explain_refused_decision(refused: ApiRefused) -> tuple[str, str]:
+    """The same for a call of a tool that cannot be approved: only the service knows why."""
+    return explain_to_visitor(refused) if refused.bot_id else (say("not_approved"), refused.detail)
+
+
 def _name_texts(failure: ApiError) -> tuple[str, str]:
     if isinstance(failure, ApiAway):
         return failure.kind, f"{failure.kind}_advice"
     if not isinstance(failure, ApiRefused):
         return _WRONG
+    if failure.bot_id:
+        return _BOT_OFF
     return _BY_TYPE.get(failure.kind) or _BY_STATUS.get(failure.status) or _WRONG
 
 

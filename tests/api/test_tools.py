@@ -436,6 +436,7 @@ def test_what_was_taken_from_a_bot_cannot_be_approved_any_more(
     body = {"call_id": waiting["waiting_for"]["call_id"], "decision": "approve"}
     refused = client.post(f"/v1/runs/{waiting['id']}/resume", json=body)
     assert refused.status_code == (404 if change is None else 409), refused.text
+    assert refused.json().get("bot_id") == (bot_id if change == {"enabled": False} else None)
     rejected = client.post(f"/v1/runs/{waiting['id']}/resume", json={**body, "decision": "reject"})
     assert rejected.status_code == 202
     assert followed(client, waiting["id"])[-1]["type"] == "done"

@@ -70,6 +70,7 @@ class Behaviour:
     clarification: dict[str, Any] | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     waiting_call: dict[str, Any] | None = None  # that the visitor has to approve first
+    approving_problem: dict[str, Any] | None = None
     held: bool = False
     held_until_followed: bool = False  # by another connection than the one that asked
     cancelled_when_followed: bool = False
@@ -191,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/events"):
             self._follow(self._run())
+            return
+        if self.path.startswith("/v1/runs/"):
+            self._tell_run(self._run())
             return
         if self.path.startswith("/v1/topics?"):
             self._json(200, self.api.behaviour.topics)
@@ -344,9 +348,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(202, {"status": run.status})
         run.cancelled.set()
 
+    def _tell_run(self, run: StubRun | None) -> None:
+        if run is None:
+            self._problem(problem(404, "Not found", "Run not found or expired."))
+            return
+        waiting_for = self.api.behaviour.waiting_call if run.status == "waiting" else None
+        self._json(200, {"id": run.run_id, "status": run.status, "waiting_for": waiting_for})
+
     def _resume(self, run: StubRun | None, body: dict[str, Any]) -> None:
         if run is None or run.status != "waiting":
             self._problem(problem(409, "Conflict", "This run does not wait."))
+            return
+        if body["decision"] == "approve" and self.api.behaviour.approving_problem:
+            self._problem(self.api.behaviour.approving_problem)
             return
         run.decision = body["decision"]
         run.tell("approval", run_id=run.run_id, call_id=body["call_id"], approved=body["decision"] == "approve")

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -542,6 +543,37 @@ def test_a_rejected_call_is_answered_without_it(api: ApiStub) -> None:
     press(page, "Reject")
     assert said(page)[-1] == ("assistant", "It was not done\\.")
     assert api.runs["run-1"].decision == "reject"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ({**problem(409, "Conflict", "Off."), "bot_id": "default"}, "**The assistant is switched off**"),
+        (problem(409, "Conflict", "The bot no longer uses it."), "This cannot be approved now**\n\nThe bot no longer"),
+        (problem(404, "Not found", "The bot was removed."), "The bot was removed"),
+    ],
+)
+def test_a_call_that_may_not_be_approved_says_why_and_can_be_rejected(
+    api: ApiStub, refusal: dict[str, Any], told: str
+) -> None:
+    api.behaviour.waiting_call, api.behaviour.approving_problem = CALL, refusal
+    page = open_page()
+    ask(page)
+    press(page, "Approve")
+    assert told in page.error[0].value
+    assert "connection is lost" not in shown(page)
+    press(page, "Reject")
+    assert said(page)[-1] == ("assistant", "It was not done\\.")
+    assert not page.error
+    assert api.runs["run-1"].decision == "reject"
+
+
+def test_a_bot_that_is_switched_off_is_not_said_to_be_busy(api: ApiStub) -> None:
+    api.behaviour.problem = {**problem(409, "Conflict", "Off."), "bot_id": "default"}
+    page = open_page()
+    ask(page)
+    assert "**The assistant is switched off**" in page.error[0].value
+    assert "busy" not in shown(page)
 
 
 def test_another_question_leaves_a_call_undone(api: ApiStub) -> None:
