@@ -25,6 +25,7 @@ from datasources.questions.words import (
     read_comparison,
     reduce_word,
     split_question,
+    split_words,
 )
 
 Kind = Literal[
@@ -67,11 +68,12 @@ def read_question(
         if item is not None:
             items.append(item)
         place += len(item.words) if item else 1
-    return words, [each for each in items if not _is_first_half(each, items)]
+    listed = {part[-1] for part in map(split_words, question.split(",")[:-1]) if part}
+    return words, [each for each in items if each.words[-1] in listed or not _is_first_half(each, items)]
 
 
 def _is_first_half(item: Item, items: list[Item]) -> bool:
-    """Whether it only says more of the next one: `population density`, `más grande`."""
+    """Whether it only says more of the next one, without a comma between: `population density`, `más grande`."""
     following = [each for each in items if each.place == item.place + len(item.words)]
     if item.kind == "most":
         return any(each.kind == "superlative" for each in following)

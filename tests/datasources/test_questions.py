@@ -82,6 +82,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> OpenPlant:
         ("Mesin mana yang jamnya paling tinggi?", (("Motor B2",),), None),
         ("Berapa mesin-mesin yang statusnya Active?", ((3,),), None),
         ("machines with hours 300", (("Motor B2",),), None),
+        ("status, hours and type of the pumps", (("Active", 100, "Pump"), ("Active", 200, "Pump")),
+         "status, hours, type of equipment where type is Pump"),
     ],
 )  # fmt: skip
 def test_a_question_becomes_a_query_with_all_its_words(
