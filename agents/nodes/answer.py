@@ -69,13 +69,7 @@ async def _write(
 ) -> dict[str, object]:
     """The answer of *model*; *fallback_reason* tells why it is not the language model's."""
     support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
-    # A language model says by itself when passages do not answer; quotes cannot.
-    is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
-    question = state["messages"][-1].text
-    # What stands under the very heading that is asked for is its answer, whatever single sentences say.
-    is_named = any(names_heading(question, each.title, each.last_heading) for each in _first(state))
-    unsuccessful = list_unsuccessful(state.get("tool_state"))
-    output = _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
+    output = _begin_output(state, run, model)
     shown = sum(len(hit.passage.text) for hit in state["passages"])
     prompt = await run.process_text(lambda: _make_prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
@@ -160,6 +154,17 @@ class _Output:
         if text:
             self.run.emit({"type": "token", "content": text if self._has_begun else self.introduction + text})
             self._has_begun = True
+
+
+def _begin_output(state: ChatState, run: AgentContext, model: AnswerModel) -> _Output:
+    """What tells the answer of *model*, before it says anything."""
+    # A language model says by itself when passages do not answer; quotes cannot.
+    is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
+    question = state["messages"][-1].text
+    # What stands under the very heading that is asked for is its answer, whatever single sentences say.
+    is_named = any(names_heading(question, each.title, each.last_heading) for each in _first(state))
+    unsuccessful = list_unsuccessful(state.get("tool_state"))
+    return _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
 
 
 def _first(state: ChatState) -> list[Passage]:
