@@ -219,13 +219,13 @@ def test_calls_that_need_nothing_of_each_other_are_made_at_once(plant: Plant, mo
             "¿Qué máquina tiene más horas?",
             "SELECT name AS nombre, hours AS horas FROM equipment ORDER BY hours DESC LIMIT 1",
             "La máquina con más horas es Motor, con 2.400 horas [1].",
-            "La herramienta «query_data» no se pudo usar para esta respuesta: No hay salarios.",
+            "La fuente de datos no pudo responder a esto: No hay salarios.",
         ),
         (
             "Mesin mana yang memiliki jam terbanyak?",
             "SELECT name AS nama, hours AS jam FROM equipment ORDER BY hours DESC LIMIT 1",
             "Mesin dengan jam terbanyak adalah Motor, yaitu 2.400 jam [1].",
-            "Alat “query_data” tidak dapat dipakai untuk jawaban ini: Tidak ada gaji.",
+            "Sumber data tidak dapat menjawab ini: Tidak ada gaji.",
         ),
     ],
 )
@@ -261,8 +261,6 @@ def test_a_tenant_has_no_last_result_of_another_one(plant: Plant, model: FakeMod
     say(model, MOTOR, [call("query_data", QUESTION)])
     talk(plant.acme, QUESTION, conversation)
     say(model, "The sum is 4,275 hours [1].", [call("query_data", "What is the sum?", of_last_result=True)])
-    before = plant.count_queries()
     said = talk(plant.globex, "What is the sum?", conversation)
     assert (said["tool_calls"][0]["status"], said["answered"]) == ("failed", False)
     assert "<last_result>" not in json.dumps(decisions(model)[-2:])
-    assert plant.count_queries() == before
