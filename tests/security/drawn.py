@@ -29,7 +29,7 @@ page_title page_icon menu_items
 _TEXTS = frozenset(_NAMES.split())
 _UNDRAWN = {("text_input", "value"), ("download_button", "data")}  # what stands in a field or a file is no Markdown
 # What draws its text as it is, or none at all.
-_AS_IT_IS = frozenset({"text", "set_page_config", "dataframe"})
+_AS_IT_IS = frozenset({"text", "set_page_config", "dataframe", "code"})
 
 
 def _parameters() -> dict[str, tuple[str, ...]]:

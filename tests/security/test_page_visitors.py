@@ -80,6 +80,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         asking.cancel(run_id)
         with pytest.raises(ApiRefused):  # nothing waits
             asking.resume(run_id, "call-1", "approve")
+        asking.is_waiting(run_id, "call-1")
         asking.conversation("c")
         api.behaviour.lists = True
         asking.conversations()
@@ -92,7 +93,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         asking.topics("")
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
-    assert api.visitors == [(token, "203.0.113.9")] * 15
+    assert api.visitors == [(token, "203.0.113.9")] * 16
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - {"close", "for_visitor", "health"}
     assert calls == {
         "ask_stream",
@@ -106,6 +107,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         "rename",
         "restore",
         "resume",
+        "is_waiting",
         "topics",
     }
 

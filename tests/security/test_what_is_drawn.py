@@ -16,7 +16,8 @@ pydeck_chart dataframe data_editor table echo help exception file_uploader camer
 """
 TOO_MUCH = frozenset(NAMES.split())
 # A chart that the service has described in a small grammar, and its figures in cells that show texts as they are.
-ALLOWED = {"charts": frozenset({"vega_lite_chart", "dataframe"})}
+# A query that stands as it is.
+ALLOWED = {"charts": frozenset({"vega_lite_chart", "dataframe"}), "sources": frozenset({"code"})}
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.path.stem)
