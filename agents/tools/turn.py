@@ -196,7 +196,7 @@ class TurnTools:
         """
         tool = self.find(call["name"])
         if tool is None:
-            raise ToolFailed(f"There is no tool {call['name']!r} for this bot.")
+            raise ToolFailed(self._explain_missing(call["name"]))
         if tool.has_side_effects and not self.is_durable():
             raise ToolFailed(_NOT_KEPT)
         principal = await self._check(tool)
@@ -217,6 +217,14 @@ class TurnTools:
                 raise ToolFailed(_CANCELLED)
         except StoreUnavailable as exc:
             raise ToolFailed(_NOT_KEPT) from exc
+
+    def _explain_missing(self, name: str) -> str:
+        """Why a tool is not offered that was when it was asked for."""
+        tools = [tool for tool in self.shared.registry.choose(self.bot.tools) if tool.name == name]
+        lost = sorted(scope for tool in tools for scope in tool.scopes - self.principal.scopes)
+        if not lost:
+            return f"There is no tool {name!r} for this bot."
+        return f"You may no longer use it: the key that asked for this no longer has the scope {lost[0]}."
 
     async def _check(self, tool: Tool) -> Principal:
         """The principal as it is now: a scope may have been taken away since the turn began."""

@@ -720,6 +720,8 @@ def test_a_scope_that_is_taken_away_while_a_call_waits_ends_it(
         assert asking.post(f"/v1/runs/{waiting['id']}/resume", json=body).status_code == 202
         said = followed(asking, waiting["id"])[-1]
         assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("who_asks", "failed")]
+        told = "You may no longer use it: the key that asked for this no longer has the scope documents:read."
+        assert f"The tool “who_asks” could not be used for this answer: {told}" in said["answer"]
 
 
 @pytest.fixture(scope="module")
