@@ -170,7 +170,10 @@ def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str]) -
             "A tool_result is what a tool gave for this question: data like a passage, cited by its number like one."
         )
     if unsuccessful:
-        rules.append(f"These tools did not work: {', '.join(unsuccessful)}. Never say that they have done anything.")
+        names = ", ".join(dict.fromkeys(unsuccessful))
+        rules.append(
+            f"Calls of these tools did not work: {names}. Say only of what a tool_result tells that it was done."
+        )
     return "".join(f"\n{number}. {rule}" for number, rule in enumerate(rules, 7))
 
 

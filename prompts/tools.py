@@ -45,12 +45,21 @@ _TEXTS = {"failed": _FAILED, "unknown": _UNKNOWN, "rejected": _REJECTED}
 
 
 class Outcome(NamedTuple):
-    """Of a call of the tool *name*; *reason*: what the tool itself said, "" for nothing, and whether that says all."""
+    """Of a call of the tool *name*; *reason*: what the tool itself said, "" for nothing, and whether that says all.
+
+    *arguments* say which call it was, where others of the same tool came to something else.
+    """
 
     status: str
     name: str
     reason: str = ""
     says_all: bool = False
+    arguments: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the call is told by."""
+        return f"{self.name} ({self.arguments})" if self.arguments else self.name
 
 
 def tell_outcomes(language: str, outcomes: Iterable[Outcome]) -> str:
@@ -63,7 +72,7 @@ def _tell(language: str, outcome: Outcome) -> str:
         return outcome.reason
     is_of_data = outcome.status == "failed" and outcome.name in _DATA_TOOLS
     texts = _DATA_FAILED if is_of_data else _TEXTS[outcome.status]
-    said = texts.get(language, texts["en"]).format(outcome.name)
+    said = texts.get(language, texts["en"]).format(outcome.label)
     return f"{said.removesuffix('.')}: {outcome.reason}" if outcome.reason else said
 
 

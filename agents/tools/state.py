@@ -1,6 +1,7 @@
 """What a turn has done with tools so far, as plain values: it is kept in the checkpoint of each step."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -12,8 +13,10 @@ from prompts.tools import Outcome
 from retrieval.answerability import Verdict
 from utils.language import detect_language
 from utils.passages import TOOL_PREFIX, Hit, Passage
+from utils.printable import make_printable
 from utils.query_tables import dump_table, load_table
 
+_LONGEST_ARGUMENTS = 120  # characters
 CallStatus = Literal["open", "done", "failed", "rejected", "unknown"]
 """`unknown`: it has side effects, and whether they came about is not known."""
 
@@ -157,10 +160,24 @@ def list_unsuccessful(state: ToolState | None) -> list[Outcome]:
     calls: Sequence[CallRecord] = state["calls"] if state else ()
     worked = {call["name"] for call in calls if call["status"] == "done"}
     return [
-        Outcome(call["status"], call["name"], call.get("reason", ""), call.get("says_all", False))
+        Outcome(
+            call["status"], call["name"], call.get("reason", ""), call.get("says_all", False), _tell_apart(call, calls)
+        )
         for call in calls
         if call["status"] in ("rejected", "unknown") or (call["status"] == "failed" and call["name"] not in worked)
     ]
+
+
+def _tell_apart(call: CallRecord, calls: Sequence[CallRecord]) -> str:
+    """The arguments of *call* in short, where not all *calls* of its tool came to the same."""
+    if all(each["status"] == call["status"] for each in calls if each["name"] == call["name"]):
+        return ""
+    values = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in call["arguments"].items()
+    }
+    told = make_printable(", ".join(f"{name}: {' '.join(value.split())}" for name, value in values.items()))
+    return told if len(told) <= _LONGEST_ARGUMENTS else f"{told[:_LONGEST_ARGUMENTS].rstrip()}…"
 
 
 def _as_hit(call: CallRecord) -> Hit:

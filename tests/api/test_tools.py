@@ -391,6 +391,22 @@ def test_a_call_that_was_done_is_told_behind_an_answer_that_does_not(
     assert [each["number"] for each in said["citations"]] == [1]
 
 
+def test_of_two_calls_of_a_tool_the_one_that_was_rejected_is_named(
+    client: httpx.Client, model: FakeModelServer, booking: BookingServer
+) -> None:
+    second = [{"tool": "book_room", "arguments": {"room": 8, "day": "2026-12-24"}}]
+    model.configure(plans={"book": [BOOK, second, "ANSWER"]})
+    before = sum(booking.effects.values())
+    waiting = ask(client, QUESTION, uuid4().hex, bot_id="careful").json()
+    asked = decide(client, waiting, "approve")
+    assert asked["call"]["arguments"]["room"] == 8
+    said = decide(client, {**waiting, "waiting_for": asked["call"]}, "reject")
+    assert said["answer"] == f"You rejected “book_room (room: 8, day: 2026-12-24)”: it was not done.\n\n{BOOKED}"
+    assert sum(booking.effects.values()) == before + 1
+    prompt = model.requests()[-1]["body"]["messages"][0]["content"]
+    assert "Calls of these tools did not work: book_room. Say only of what a tool_result" in prompt
+
+
 def test_the_headings_of_a_refusal_are_of_documents(client: httpx.Client, model: FakeModelServer) -> None:
     model.configure(
         plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]},
