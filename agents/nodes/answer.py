@@ -35,7 +35,12 @@ logger = logging.getLogger(__name__)
 _CUT = f"The model's answer is cut after {LONGEST_ANSWER:,} characters."
 _NOT_WHOLE = "The model's answer is incomplete: its endpoint stopped it at a token limit or by a content filter."
 _CUT_SHORT = ("length", "content_filter")  # reasons to finish
-MODEL_IS_AWAY = "The language model is not available. These are quotes from the documents."
+_MODEL_IS_AWAY = "The language model is not available. These are quotes from {}."
+_QUOTED = {
+    (False,): "the documents",
+    (True,): "what tools said",
+    (False, True): "the documents and from what tools said",
+}
 _REASONS: Mapping[type[ProviderError], FallbackReason] = {ProviderTimeout: "model-timeout", ProviderBusy: "model-busy"}
 _SHOWN_AT_ONCE, _BOUND_AT_ONCE, _NOTED_AT_ONCE = 64_000, 16_000, 4_000  # characters of passages, see `process_text`
 
@@ -59,7 +64,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
         reason = _REASONS.get(type(error), "model-unavailable")
     run.cache_session.forget()
     run.emit({"type": "fallback", "reason": reason})
-    run.emit({"type": "status", "stage": "answer", "degraded": MODEL_IS_AWAY})
+    run.emit({"type": "status", "stage": "answer", "degraded": _tell_quoted(state)})
     await run.place.retake()
     return await _write(state, run, AnswerModel(run.model.quotes, is_language_model=False), reason)
 
@@ -165,6 +170,12 @@ def _begin_output(state: ChatState, run: AgentContext, model: AnswerModel) -> _O
     is_named = any(names_heading(question, each.title, each.last_heading) for each in _first(state))
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     return _Output(run, detect_any_language(question), not (is_sure or is_named), unsuccessful, is_named)
+
+
+def _tell_quoted(state: ChatState) -> str:
+    """What is told of an answer in quotes, which are of documents, of what tools said, or of both."""
+    kinds = tuple(sorted({bool(hit.passage.tool) for hit in state["passages"]}))
+    return _MODEL_IS_AWAY.format(_QUOTED.get(kinds, _QUOTED[False,]))
 
 
 def _first(state: ChatState) -> list[Passage]:

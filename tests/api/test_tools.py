@@ -407,6 +407,19 @@ def test_of_two_calls_of_a_tool_the_one_that_was_rejected_is_named(
     assert "Calls of these tools did not work: book_room. Say only of what a tool_result" in prompt
 
 
+@pytest.mark.parametrize(
+    ("also", "quoted"), [([], "what tools said"), (["search"], "the documents and from what tools said")]
+)
+def test_a_model_that_fails_is_told_with_what_is_quoted(
+    client: httpx.Client, model: FakeModelServer, also: list[str], quoted: str
+) -> None:
+    search = [{"tool": "search_documents", "arguments": {"query": "How much does a dormitory room cost?"}}]
+    model.configure(plans={"book": [*[search for _ in also], BOOK, "ANSWER"]}, replies={'tool="book_room"': ""})
+    said = talk(client, QUESTION)
+    assert said["degraded"] == f"The language model is not available. These are quotes from {quoted}."
+    assert "Room 7 is booked on 2026-12-24" in said["answer"]
+
+
 def test_the_headings_of_a_refusal_are_of_documents(client: httpx.Client, model: FakeModelServer) -> None:
     model.configure(
         plans={"weather": [[{"tool": "weather", "arguments": {"city": "Bandung"}}], "ANSWER"]},

@@ -435,7 +435,7 @@ def test_an_answer_that_begins_anew_is_not_shown_twice(api: ApiStub) -> None:
 
 
 def test_quotes_in_place_of_a_language_models_answer_say_so_and_show_nothing_of_it(api: ApiStub) -> None:
-    told = "The language model is not available. These are quotes from the documents."
+    told = "The language model is not available. These are quotes from the sources."
     api.behaviour.fallback_reason = "model-unavailable"
     page = open_page()
     ask(page)
