@@ -121,8 +121,8 @@ async def show_chart(ctx: Principal, path: ChartPath) -> Response:
 @requires(Scope.CHAT_WRITE)
 async def cancel_run(ctx: Principal, path: RunPath) -> Response:
     """Stop the model, on whichever worker. The question stays in the conversation. A run that has ended stays so."""
-    record, run = await _find(ctx, path)
-    await services().runs.cancel(record)
+    record, _ = await _find(ctx, path)
+    record, run = await services().runs.cancel(record)
     return accept_run(await describe_run(ctx, record, await run.end()))
 
 

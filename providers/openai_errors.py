@@ -19,12 +19,22 @@ from utils.reach import AddressRefused
 class StatusError(Exception):
     """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name.
 
-    `unwanted`: a parameter of the request that it does not take.
+    `unwanted`: a parameter of the request that it does not take. `is_of_question`: it says that what was asked is too
+    long, or stopped by a filter.
     """
 
-    def __init__(self, status: int, code: str = "", retry_after: str | None = None, unwanted: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str = "",
+        retry_after: str | None = None,
+        unwanted: str = "",
+        *,
+        is_of_question: bool = False,
+    ) -> None:
         super().__init__(f"status {status}")
         self.status, self.code, self.retry_after, self.unwanted = status, code, retry_after, unwanted
+        self.is_of_question = is_of_question
 
 
 class EndpointError(Exception):
@@ -33,6 +43,14 @@ class EndpointError(Exception):
 
 class AnswerCut(ConnectionError):
     """The endpoint ended its answer in good order, but before the end."""
+
+
+class AnswerEmpty(AnswerCut):
+    """The endpoint gave no answer at all, as some do where a filter of theirs stops it."""
+
+
+class AnswerEndless(TimeoutError):
+    """The endpoint goes on answering for longer than is listened."""
 
 
 CALL_ERRORS = (
@@ -65,6 +83,11 @@ _UNWANTED = re.compile(
 _OUT_OF_BOUNDS = re.compile(
     r"context length|too (large|long|high|low)|at (most|least)|maximum|less than|greater than", re.IGNORECASE
 )
+_OF_QUESTION = re.compile(
+    r"flagged|moderation|content[ _-]?(filter|policy|management)|context[ _-]?(length|size|window)"
+    r"|(request|prompt|input|message)s?( is| length is| are)? too (large|long)|input length exceeds",
+    re.IGNORECASE,
+)
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
@@ -82,6 +105,7 @@ class CallFailure:
 
     `retry_after_s` is what the endpoint asked us to wait, None if it did not. `replaceable` means another model may do
     better; a refused key is not, so that it is noticed. `cause` is for the operator, where `problem` must not tell it.
+    `is_of_question`: what was asked may be why, so that it tells nothing of other calls.
     """
 
     problem: ProviderError
@@ -90,6 +114,7 @@ class CallFailure:
     retry_after_s: float | None = None
     replaceable: bool = True
     cause: str = ""
+    is_of_question: bool = False
 
     @property
     def is_lasting(self) -> bool:
@@ -129,16 +154,18 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
         return CallFailure(ProviderUnavailable(detail), "unreachable", passing=True, cause=_find_cause(exc))
     if isinstance(exc, TimeoutError):
         detail = f"{who} did not answer in time: check that it is well, or raise {side.name_setting('TIMEOUT')}."
-        return CallFailure(ProviderTimeout(detail), "timeout", passing=False)
+        is_endless = isinstance(exc, AnswerEndless)
+        return CallFailure(ProviderTimeout(detail), "timeout", passing=False, is_of_question=is_endless)
     if isinstance(exc, EndpointError):
         return CallFailure(
             ProviderUnavailable(f"{who} reported an error inside its answer."), "server_error", passing=True
         )
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
-        return CallFailure(ProviderUnavailable(f"{who} broke the connection off."), "disconnected", passing=True)
+        problem, is_empty = ProviderUnavailable(f"{who} broke the connection off."), isinstance(exc, AnswerEmpty)
+        return CallFailure(problem, "disconnected", passing=True, is_of_question=is_empty)
     if isinstance(exc, AnswerTooLarge):
         detail = f"{who} sends more than is read of an answer ({exc}): check {side.name_setting('BASE_URL')}."
-        return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
+        return CallFailure(ProviderUnavailable(detail), "malformed", passing=False, is_of_question=True)
     detail = (
         f"{who} does not speak the {side.format} format: check that {side.name_setting('BASE_URL')} is right"
         f"{', often it ends in /v1' if side.format == 'OpenAI' else ''}."
@@ -162,6 +189,8 @@ def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
             f"{who} redirects ({shown}), and redirects are not followed: set {setting('BASE_URL')} to the new address."
         )
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
+    if exc.is_of_question:
+        return _describe_refused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits.")
     if status in (401, 403):
         detail = f"{who} refused the API key ({shown}): check {setting('API_KEY')}."
         return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
@@ -175,11 +204,11 @@ def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
         detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
-    return CallFailure(
-        ProviderRefused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits."),
-        "refused",
-        passing=False,
-    )
+    return _describe_refused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits.")
+
+
+def _describe_refused(detail: str) -> CallFailure:
+    return CallFailure(ProviderRefused(detail), "refused", passing=False, is_of_question=True)
 
 
 def _describe_passing(exc: StatusError, what: str, shown: str) -> CallFailure:
@@ -187,6 +216,14 @@ def _describe_passing(exc: StatusError, what: str, shown: str) -> CallFailure:
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
     problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)
     return CallFailure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
+
+
+def is_of_question(status: int, code: str, refusal: str) -> bool:
+    """Whether a *refusal* with *status* and *code* is about what was asked: too long, or stopped by a filter.
+
+    Sources: what OpenAI, Azure, OpenRouter, llama.cpp and Ollama say, some with 403, 429 or 500.
+    """
+    return status >= 400 and status not in (401, 402, 404) and bool(_OF_QUESTION.search(f"{code} {refusal}"))
 
 
 def find_unwanted(status: int, code: str, refusal: str) -> str:

@@ -18,7 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from providers.answer_limits import CHAT, LARGEST_EVENT, LARGEST_STREAM, MOST_EVENTS, AnswerLimits, parse_answer
-from providers.openai_errors import EndpointError, StatusError, find_unwanted
+from providers.openai_errors import EndpointError, StatusError, find_unwanted, is_of_question
 from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
@@ -230,8 +230,9 @@ async def read_refusal(response: aiohttp.ClientResponse) -> StatusError:
     """
     body = await read_at_most(response, _LARGEST_REFUSAL)
     code = _read_code(body)
-    unwanted = find_unwanted(response.status, code, body.decode(errors="replace"))
-    return StatusError(response.status, code, response.headers.get("Retry-After"), unwanted)
+    told = response.status, code, body.decode(errors="replace")
+    wait = response.headers.get("Retry-After")
+    return StatusError(response.status, code, wait, find_unwanted(*told), is_of_question=is_of_question(*told))
 
 
 def _read_code(refusal: bytes) -> str:

@@ -61,12 +61,17 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
     except ProviderError as error:
         if run.model.quotes is None:
             raise
-        reason = _REASONS.get(type(error), "model-unavailable")
+        reason = find_fallback_reason(error)
     run.cache_session.forget()
     run.emit({"type": "fallback", "reason": reason})
     run.emit({"type": "status", "stage": "answer", "degraded": _tell_quoted(state)})
     await run.place.retake()
     return await _write(state, run, AnswerModel(run.model.quotes, is_language_model=False), reason)
+
+
+def find_fallback_reason(error: ProviderError) -> FallbackReason:
+    """Why a language model that failed with *error* is not heard."""
+    return _REASONS.get(type(error), "model-unavailable")
 
 
 async def _write(

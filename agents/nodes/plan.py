@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from agents.messages import drop_tool_messages, list_said
+from agents.nodes.answer import find_fallback_reason
 from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.data import OF_LAST_RESULT
@@ -95,17 +96,18 @@ async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_sta
 async def _ask(
     state: ChatState, run: AgentContext, turn: TurnTools, tool_state: ToolState, faults: list[Fault]
 ) -> Decision:
-    if run.model.is_language_model and not run.model.is_away:
+    if run.model.is_language_model:  # one that is away says so at once, and is tried again when it is time
         try:
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
             said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
             planner = turn.shared.planner
             note = _describe_kept(state, turn, tool_state)
             decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults, note=note)
+            tool_state.pop("fallback_reason", None)
             is_left = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
             return await _ask_source(state, turn) if is_left else decision
-        except ProviderError:
-            pass  # then as where there is no language model
+        except ProviderError as error:  # then as where there is no language model
+            tool_state["fallback_reason"] = find_fallback_reason(error)
     if tool_state["calls"]:
         return _conclude_rules(state, tool_state)
     return await _ask_source(state, turn) if turn.data_source_id else await decide_by_rules(state, run, turn)

@@ -30,10 +30,12 @@ _LOOKED_AT = 1500  # characters of a passage
 async def refuse(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, object]:
     """Say that the answer is not in the documents.
 
-    Reads `messages` and `passages`; adds the refusal to `messages`, with `answered` false and no citations. Where a
-    call changed something, it says that instead, and counts as answered.
+    Reads `messages`, `passages` and `tool_state`; adds the refusal to `messages`, with `answered` false and no
+    citations. Where a call changed something, it says that instead, and counts as answered.
     """
-    return await refuse_answer(state, runtime.context)
+    tool_state = state.get("tool_state")
+    reason = tool_state.get("fallback_reason") if tool_state else None
+    return await refuse_answer(state, runtime.context, fallback_reason=reason)
 
 
 async def refuse_answer(

@@ -133,19 +133,24 @@ class Runs:
             raise NotFound("Run not found or expired.")
         return record, RunHandle(run_id, live, self._following)
 
-    async def cancel(self, record: RunRecord) -> None:
-        """End a run wherever it is, also one that waits for a person; one that has ended stays as it is.
+    async def cancel(self, record: RunRecord) -> tuple[RunRecord, RunHandle]:
+        """End a run wherever it is, also one that waits for a person; one that has ended stays as it is. Gives what is
+        known of it then.
 
         Raises:
+            NotFound: it has expired.
             StoreUnavailable: it is another worker's, and Redis is away.
         """
-        is_cancelled = False
-        while not is_cancelled:  # it may begin to wait, or be gone on with, between two looks
-            live = self._worker.find(record.id)
-            if live is not None and (live.is_unwritten or not live.has_ended):
-                return live.cancel()
-            is_waiting = await self._run_store.cancel(record.id) == "waiting"
-            is_cancelled = not is_waiting or await self._end_waiting(record)
+        while not await self._try_to_cancel(record):
+            pass  # it began to wait, or was gone on with, in between
+        return await self.find(record.ctx, record.id)
+
+    async def _try_to_cancel(self, record: RunRecord) -> bool:
+        live = self._worker.find(record.id)
+        if live is not None and (live.is_unwritten or not live.has_ended):
+            live.cancel()
+            return True
+        return await self._run_store.cancel(record.id) != "waiting" or await self._end_waiting(record)
 
     async def _end_waiting(self, record: RunRecord) -> bool:
         """End a run that waits for a person; False if it does not wait any more."""

@@ -13,6 +13,7 @@ from prompts.tools import Outcome
 from retrieval.answerability import Verdict
 from utils.language import detect_language
 from utils.passages import TOOL_PREFIX, Hit, Passage
+from utils.ports import FallbackReason
 from utils.printable import make_printable
 from utils.query_tables import dump_table, load_table
 
@@ -42,7 +43,7 @@ class CallRecord(TypedDict):
 
 class ToolState(TypedDict):
     """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once; `kept`: the result of
-    a query, see `KeptResult`."""
+    a query, see `KeptResult`; `fallback_reason`: why rules made the last decision in place of the language model."""
 
     run_id: str
     steps: int
@@ -53,6 +54,7 @@ class ToolState(TypedDict):
     is_index_whole: bool
     sent_back: list[str]
     kept: NotRequired[dict[str, Any]]
+    fallback_reason: NotRequired[FallbackReason]
 
 
 def load_state(known: ToolState | None, run_id: str) -> ToolState:

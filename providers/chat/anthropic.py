@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import anthropic
 import httpx2
-import orjson
 from langchain_anthropic import ChatAnthropic
 from langchain_core.outputs import ChatGeneration
 from pydantic import SecretStr
@@ -56,8 +55,8 @@ class AnthropicFormat:
         """See `AnswerFormat.make_answer`."""
         content: list[Json] = [{"type": "text", "text": piece.text}] if piece.text else []
         for at, call in enumerate(piece.calls):
-            block = {"type": "tool_use", "id": f"call-{at}", "name": call.name, "input": orjson.loads(call.arguments)}
-            content.append(block)
+            name, arguments = call.read()
+            content.append({"type": "tool_use", "id": f"call-{at}", "name": name, "input": arguments})
         return {
             "id": "answer", "type": "message", "role": "assistant", "model": "", "content": content,
             "stop_reason": piece.reason or None, "stop_sequence": None, "usage": _fill(piece.usage),

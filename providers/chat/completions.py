@@ -86,7 +86,7 @@ def make_plain(answer: Json) -> Json:
     """What is used of a whole *answer*.
 
     Raises:
-        AnswerTooLarge: it calls too many tools; KeyError, TypeError, AttributeError: it is in another format.
+        KeyError, TypeError, AttributeError: it is in another format.
     """
     choices = [_make_plain_choice(choice) for choice in answer["choices"][:1]]  # one was asked for
     return {"choices": choices, "usage": _read_usage(answer) or None}

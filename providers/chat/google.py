@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import orjson
 from langchain_core.outputs import ChatGeneration
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import SecretStr
@@ -42,7 +41,8 @@ class GoogleFormat:
             text = read_text([part for part in parts if not part.get("thought")])
             reason = read_word(candidate.get("finishReason"), "STOP")
             return Piece(text, reason, usage, read_calls((call.get("name"), call.get("args") or {}) for call in calls))
-        return Piece(usage=usage)
+        blocked = (answer.get("promptFeedback") or {}).get("blockReason")  # by a filter: then there is no candidate
+        return Piece(reason=read_word(blocked, "SAFETY"), usage=usage)
 
     read_event = read_answer
 
@@ -50,7 +50,8 @@ class GoogleFormat:
         """See `AnswerFormat.make_answer`."""
         parts: list[Json] = [{"text": piece.text}] if piece.text or not piece.calls else []
         for call in piece.calls:
-            parts.append({"functionCall": {"name": call.name, "args": orjson.loads(call.arguments)}})
+            name, arguments = call.read()
+            parts.append({"functionCall": {"name": name, "args": arguments}})
         end = {"finishReason": piece.reason} if piece.reason else {}
         candidate = {"content": {"parts": parts, "role": "model"}, "index": 0, **end}
         return {"candidates": [candidate], "usageMetadata": piece.usage}

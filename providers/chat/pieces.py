@@ -7,6 +7,7 @@ as high as it likes, and fail in ways of their own where something is of another
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,7 +15,6 @@ import orjson
 from providers.answer_limits import LONGEST_ARGUMENTS, MOST_CALLS, is_count
 from providers.openai_wire import EventStream, Json
 from utils.errors import BadInput
-from utils.outbound import AnswerTooLarge
 from utils.strict_json import read_storable
 
 Usage = dict[str, int]
@@ -29,10 +29,14 @@ _LONGEST_WORD = 64  # characters of what a vendor calls something
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool; `arguments` are JSON of an object, `BROKEN` where they were none."""
+    """A call of a tool; `arguments` are JSON of an object, `BROKEN` where they were none, or too long."""
 
     name: str
     arguments: str
+
+    def read(self) -> tuple[str, dict[str, Any]]:
+        """The name and the arguments as an object; no name where these are `BROKEN`: there is nothing to call then."""
+        return ("", {}) if self.arguments == BROKEN else (self.name, orjson.loads(self.arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +100,28 @@ def read_word(value: object, default: str = "stop") -> str:
 
 
 def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
-    """The calls with these names and arguments; whatever is no name is none.
+    """The first calls with these names and arguments; whatever is no name is none, and arguments too long are `BROKEN`.
 
-    Raises:
-        AnswerTooLarge: there are too many, or their arguments are too long.
-        TypeError: arguments are nested more than 250 times.
+    A person may have asked for them: that is no failure of the endpoint.
     """
     found: list[Call] = []
     size = 0
-    for name, arguments in calls:
-        said = arguments or "" if isinstance(arguments, str | None) else orjson.dumps(arguments).decode()
+    for name, arguments in islice(calls, MOST_CALLS):
+        said = _write_arguments(arguments)
         size += len(said)
-        if len(found) == MOST_CALLS or size > LONGEST_ARGUMENTS:
-            raise AnswerTooLarge(f"more than {MOST_CALLS} calls of tools or {LONGEST_ARGUMENTS:,} characters of them")
-        found.append(Call(name if isinstance(name, str) else "", _read_arguments(said)))
+        read = _read_arguments(said) if size <= LONGEST_ARGUMENTS else BROKEN
+        found.append(Call(name if isinstance(name, str) else "", read))
     return tuple(found)
+
+
+def _write_arguments(arguments: object) -> str:
+    """Their JSON; `BROKEN` where they are nested more than 250 times."""
+    if isinstance(arguments, str | None):
+        return arguments or ""
+    try:
+        return orjson.dumps(arguments).decode()
+    except TypeError:
+        return BROKEN
 
 
 def _read_arguments(said: str) -> str:

@@ -16,7 +16,16 @@ from pydantic import Field, SkipValidation
 
 from providers.answer_limits import is_count
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, AnswerCut, CallFailure, EndpointInfo, StatusError, describe_failure
+from providers.openai_errors import (
+    CALL_ERRORS,
+    AnswerCut,
+    AnswerEmpty,
+    AnswerEndless,
+    CallFailure,
+    EndpointInfo,
+    StatusError,
+    describe_failure,
+)
 from providers.retries import CallFailed, CallLimits, retry
 from utils.checkpointer.circuit import Circuit
 from utils.errors import ProviderError, ProviderUnavailable
@@ -81,7 +90,7 @@ class RemoteModel(AskedModel):
         async def ask(model: AskedModel) -> ChatResult:
             result = await model.ask_once(messages, {"stop": stop, **kwargs})
             if not result.generations:
-                raise AnswerCut
+                raise AnswerEmpty
             return result
 
         async with self._inside():
@@ -139,12 +148,12 @@ class RemoteModel(AskedModel):
             self.circuit.note_success()
 
     def _note(self, failure: CallFailure) -> None:
-        """Remember that a call has failed; a request that is refused tells nothing of others."""
+        """Remember that a call has failed, unless what was asked may be why: that tells nothing of other calls."""
         cause = {"cause": failure.cause} if failure.cause else {}
         logger.warning("The %s failed: %s", self.side.name, failure.problem.detail, extra=cause)
         if failure.is_lasting:
             self.circuit.open(failure.problem)
-        elif failure.reason != "refused":
+        elif not failure.is_of_question:
             self.circuit.note_failure(failure.problem)
 
     async def _ask_in_turn(self, ask: Callable[[AskedModel], Awaitable[T]]) -> tuple[T, AskedModel]:
@@ -174,19 +183,21 @@ class RemoteModel(AskedModel):
         now = asyncio.get_running_loop().time
         deadline = now() + self.limits.total_timeout_s
         finished = _is_last(first)
-        while chunk := await self._next(rest, model, min(now() + self.limits.gap_timeout_s, deadline)):
+        while chunk := await self._next(rest, model, deadline):
             finished = finished or _is_last(chunk)
             yield chunk
         if not finished:
             raise self._failed(AnswerCut(), model)
 
-    async def _next(self, stream: Stream, model: AskedModel, until: float) -> ChatGenerationChunk | None:
-        """The next chunk, None at the end; *until* is a time of the event loop."""
+    async def _next(self, stream: Stream, model: AskedModel, deadline: float) -> ChatGenerationChunk | None:
+        """The next chunk, None at the end; *deadline* of the whole stream is a time of the event loop."""
+        silent_until = asyncio.get_running_loop().time() + self.limits.gap_timeout_s
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(min(silent_until, deadline)):
                 return await anext(stream, None)
         except CALL_ERRORS as exc:
-            raise self._failed(exc, model) from exc
+            is_endless = isinstance(exc, TimeoutError) and deadline < silent_until
+            raise self._failed(AnswerEndless() if is_endless else exc, model) from exc
 
     def _failed(self, exc: Exception, model: AskedModel) -> ProviderError:
         failure = describe_failure(exc, model.side)

@@ -793,10 +793,28 @@ def test_without_a_language_model_nothing_is_changed_unless_the_person_approves(
 
 
 def test_while_the_language_model_is_away_rules_decide(
-    service: Service, client: httpx.Client, model: FakeModelServer
+    service: Service, client: httpx.Client, globex: httpx.Client, model: FakeModelServer
 ) -> None:
     model.configure(faults=[{"kind": "status", "status": 401, "times": -1}])
+    nothing = talk(globex, "Please book a room.")
+    assert (nothing["answered"], nothing["fallback_reason"]) == (False, "model-unavailable")
     said = talk(client, "What is the weather in Bandung?")
     assert said["fallback_reason"] == "model-unavailable"
     assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "done")]
     assert said["answer"] == "It is 31 degrees in Bandung now. [1]"
+
+
+def test_calls_that_one_tenant_asked_to_be_too_long_are_refused_and_keep_the_model_from_nobody(
+    client: httpx.Client, globex: httpx.Client, model: FakeModelServer
+) -> None:
+    huge = [{"tool": "weather", "arguments": json.dumps({"city": "x" * 100_001})}]
+    model.configure(plans={"far": [huge, huge], "Bandung": [[{"tool": "weather", "arguments": {"city": "Bandung"}}]]})
+    for _ in range(3):
+        refused = talk(client, "What is the weather far away?")
+        assert [(call["name"], call["status"]) for call in refused["tool_calls"]] == [("weather", "failed")]
+    said = talk(globex, "What is the weather in Bandung?")
+    assert (said["language_model"], said["fallback_reason"], said["answer"]) == (
+        True,
+        None,
+        "It is 31 degrees in Bandung now [1].",
+    )

@@ -28,6 +28,8 @@ class Vendor:
     words: tuple[str, ...] = ("It ", "opens ", "at eight [1].")
     reason: str = ""
     tool: str = ""  # that a whole answer calls, in place of words
+    city: str = "Bandung"  # that it is called with
+    blocks: str = ""  # why a question is not answered at all; of Google alone
     faults: list[tuple[int, str] | Literal["hang", "cut", "early", "error"]] = field(default_factory=list)
     requests: list[Json] = field(default_factory=list)
     end: threading.Event = field(default_factory=threading.Event)
@@ -114,7 +116,7 @@ def _say_whole_as_anthropic(vendor: Vendor) -> Json:
     return {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "as-told", "stop_sequence": None,
         "content": [
-            {"type": "tool_use", "id": "toolu_1", "name": vendor.tool, "input": {"city": "Bandung"}}
+            {"type": "tool_use", "id": "toolu_1", "name": vendor.tool, "input": {"city": vendor.city}}
             if vendor.tool
             else {"type": "text", "text": "".join(vendor.words)}
         ],
@@ -134,15 +136,25 @@ def _stream_as_anthropic(vendor: Vendor) -> Iterator[Json]:
     yield {"type": "message_stop"}
 
 
-def _say_as_google(text: str, reason: str | None, tool: str = "") -> Json:
-    part: Json = {"functionCall": {"name": tool, "args": {"city": "Bandung"}}} if tool else {"text": text}
+def _say_as_google(text: str, reason: str | None, call: Json | None = None) -> Json:
+    part: Json = {"functionCall": call} if call else {"text": text}
     candidate: Json = {"content": {"parts": [part], "role": "model"}, "index": 0}
     usage = {"promptTokenCount": 11, "candidatesTokenCount": 5, "totalTokenCount": 16}
     ended = {"finishReason": reason} if reason else {}
     return {"candidates": [candidate | ended], "usageMetadata": usage, "modelVersion": "as-told"}
 
 
+def _say_whole_as_google(vendor: Vendor) -> Json:
+    if vendor.blocks:
+        return {"promptFeedback": {"blockReason": vendor.blocks}, "usageMetadata": {"promptTokenCount": 11}}
+    call = {"name": vendor.tool, "args": {"city": vendor.city}} if vendor.tool else None
+    return _say_as_google("".join(vendor.words), vendor.reason or "STOP", call)
+
+
 def _stream_as_google(vendor: Vendor) -> Iterator[Json]:
+    if vendor.blocks:
+        yield _say_whole_as_google(vendor)
+        return
     *words, last = vendor.words
     for word in words:
         yield _say_as_google(word, None)
@@ -151,7 +163,7 @@ def _stream_as_google(vendor: Vendor) -> Iterator[Json]:
 
 _WHOLE: dict[Format, Callable[[Vendor], Json]] = {
     "anthropic": _say_whole_as_anthropic,
-    "google": lambda vendor: _say_as_google("".join(vendor.words), vendor.reason or "STOP", vendor.tool),
+    "google": _say_whole_as_google,
 }
 _EVENTS: dict[Format, Callable[[Vendor], Iterator[Json]]] = {
     "anthropic": _stream_as_anthropic,

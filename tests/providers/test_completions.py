@@ -82,11 +82,19 @@ async def test_an_answer_is_kept_whose_usage_alone_is_nonsense(server: FakeModel
         ('{"x": ' * 900 + "1" + "}" * 900, BROKEN),
         (f'{{"x": [{"0," * 20_000}0]}}', BROKEN),
         (f'{{"a": [{"[1]," * 20_000}!', BROKEN),
+        (f'{{"x": "{"x" * 100_000}"}}', BROKEN),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_arguments_of_tools_are_json_that_can_be_checked_shown_and_stored(said: object, read: str) -> None:
     call = {"function": {"name": "weather", "arguments": said}}
     plain = make_plain({"choices": [{"message": {"tool_calls": [call]}}]})
     [told] = plain["choices"][0]["message"]["tool_calls"]
     assert told["function"] == {"name": "weather", "arguments": read}
+
+
+def test_the_first_calls_of_tools_are_read_however_many_there_are() -> None:
+    calls = [{"function": {"name": f"tool-{number}", "arguments": "{}"}} for number in range(70)]
+    plain = make_plain({"choices": [{"message": {"tool_calls": calls}}]})
+    names = [call["function"]["name"] for call in plain["choices"][0]["message"]["tool_calls"]]
+    assert names == [f"tool-{number}" for number in range(64)]

@@ -413,6 +413,45 @@ async def test_questions_that_the_endpoint_refuses_do_not_keep_others_from_it(se
         assert (await whole(model)).text
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 403, "message": "Your input was flagged by moderation."},
+        {"kind": "status", "status": 429, "message": "Request too large for main on tokens per min (TPM)."},
+        {"kind": "status", "status": 500, "message": "the request exceeds the available context size"},
+        {"kind": "status", "status": 400, "code": "content_filter"},
+        {"kind": "empty"},
+    ],
+)
+async def test_a_question_that_is_too_long_or_stopped_by_a_filter_does_not_keep_others_from_the_endpoint(
+    server: FakeModelServer, fault: dict[str, Any]
+) -> None:
+    server.configure(faults=[{**fault, "times": 4}])
+    async with opened(server.base_url, CallLimits(max_retries=0), retry_after_s=60) as model:
+        for _ in range(4):
+            await fail(model)
+        assert (await whole(model)).text
+
+
+async def test_an_answer_that_is_too_large_does_not_keep_others_from_the_endpoint(server: FakeModelServer) -> None:
+    server.configure(replies={"office": "," * 100_001})
+    async with opened(server.base_url, retry_after_s=60) as model:
+        for _ in range(4):
+            await fail(model)
+        server.reset()
+        assert (await whole(model)).text
+
+
+async def test_an_answer_without_end_does_not_keep_others_from_the_endpoint(server: FakeModelServer) -> None:
+    server.configure(tokens=10_000, gap_ms=20)
+    async with opened(server.base_url, CallLimits(total_timeout_s=0.2), retry_after_s=60) as model:
+        for _ in range(4):
+            with pytest.raises(ProviderTimeout):
+                await streamed(model)
+        server.reset()
+        assert (await whole(model)).text
+
+
 async def test_streams_that_always_break_off_count_as_failures(server: FakeModelServer) -> None:
     server.configure(tokens=20, faults=[{"kind": "truncate", "after_tokens": 3, "times": -1}])
     async with opened(server.base_url, retry_after_s=60) as model:

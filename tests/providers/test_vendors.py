@@ -121,6 +121,21 @@ async def test_why_an_answer_ended_is_said_in_the_same_words(
     assert (await ask(model)).response_metadata["finish_reason"] == told
 
 
+@both_ways
+@pytest.mark.parametrize("vendor", ["google"], indirect=True)
+async def test_a_question_that_a_filter_stops_has_an_answer_without_words(vendor: Vendor, model: Any, ask: Any) -> None:
+    vendor.blocks = "PROHIBITED_CONTENT"
+    answer = await ask(model)
+    assert (answer.text, answer.response_metadata["finish_reason"]) == ("", "content_filter")
+    assert len(vendor.requests) == 1
+
+
+async def test_a_call_with_too_long_arguments_is_none(vendor: Vendor, model: Any) -> None:
+    vendor.tool, vendor.city = "weather", "x" * 100_001
+    [call] = (await model.ainvoke(QUESTION)).tool_calls
+    assert (call["name"], call["args"]) == ("", {})
+
+
 REFUSALS = {
     401: r"The endpoint of the model 'own' refused the API key \(401(, SOME_ERROR)?\): check api_key\.",
     403: r"refused the API key \(403(, SOME_ERROR)?\): check api_key",
