@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
-from cli.operator import existing_operator, json_option, records, settings, tenant_option, write_as_operator
+from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
 from cli.said import Said
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import load_schema, make_key
@@ -34,7 +34,7 @@ _HEAD = ("TABLE", "MAY BE READ", "COLUMNS")
 def schema(name: str, tenant: str, as_json: bool) -> None:
     """Read what a data source holds now, and list its tables with what of them may be read."""
     with records(to_look=False) as database:
-        ctx = existing_operator(database, tenant)
+        ctx = operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:

@@ -16,7 +16,6 @@ from bootstrap.source_opening import make_spec, open_data_sources
 from cli.allowed_tables import allow, deny, schema
 from cli.glossary import propose_glossary
 from cli.operator import (
-    existing_operator,
     json_option,
     operator,
     read_as_operator,
@@ -82,7 +81,7 @@ def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str
         policy = reading_policy(settings(), sandbox)
         tables = open_uploaded_tables(settings(), database, policy, UNLIMITED)
         if replaces:
-            ctx = existing_operator(database, tenant)
+            ctx = operator(database, tenant)
             with database.reading() as session:
                 source_id = data_sources.find_source(session, ctx, name).source_id
             made = tables.replace(ctx, source_id, sent)
@@ -111,7 +110,7 @@ def list_all(tenant: str, as_json: bool) -> None:
 def test(name: str, tenant: str) -> None:
     """Connect to a data source, and say how it went."""
     with records(to_look=True) as database:
-        ctx = existing_operator(database, tenant)
+        ctx = operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:

@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from auth.principal import Principal
 from bootstrap.glossary_proposals import open_proposer
 from bootstrap.savers import make_keyring
-from cli.operator import existing_operator, json_option, records, settings, tenant_option
+from cli.operator import json_option, operator, records, settings, tenant_option
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import OpenTable, list_open_tables, load_schema, make_access
 from datasources.functions import DIALECTS
@@ -38,7 +38,7 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
     stays, and what may be read, too.
     """
     with records() as database:
-        ctx = existing_operator(database, tenant)
+        ctx = operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         proposal = asyncio.run(_propose(database, ctx, source_id, tables))

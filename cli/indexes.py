@@ -12,9 +12,8 @@ from flask.cli import AppGroup
 
 from bootstrap.index_orders import carry_out
 from cli.index_status import IndexStatus, look_at_indexes
-from cli.operator import json_option, records, settings, tenant_option
+from cli.operator import json_option, operator, records, settings, tenant_option
 from domain.indexes import drop_index, find_former_index, get_index, switch_to
-from domain.keys import ensure_tenant, get_tenant
 from domain.models import IndexState
 from ingestion.chunking import ChunkSizes
 from utils.processes import StartError
@@ -88,8 +87,8 @@ def scan(repair: bool, as_json: bool) -> None:
 @json_option
 def export(file: Path, tenant: str, as_json: bool) -> None:
     """Write a tenant's documents, with their vectors, to FILE."""
-    with records() as database, database.reading() as session:
-        get_tenant(session, tenant)
+    with records() as database:
+        operator(database, tenant)
     _move("export", file, tenant, as_json, "{documents} documents, {chunks} chunks, {vectors} vectors of {model}")
 
 
@@ -99,8 +98,8 @@ def export(file: Path, tenant: str, as_json: bool) -> None:
 @json_option
 def import_(file: Path, tenant: str, as_json: bool) -> None:
     """Add the documents in FILE to a tenant's; vectors are used where the embedding model is the same."""
-    with records() as database, database.writing() as session:
-        ensure_tenant(session, tenant)
+    with records() as database:
+        operator(database, tenant)
     outcome = "{added} added, {changed} changed, {unchanged} unchanged; {reused} vectors from the file, "
     _move("import", file, tenant, as_json, outcome + "{to_embed} to be computed by the running service")
 

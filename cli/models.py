@@ -15,8 +15,8 @@ from flask.cli import AppGroup
 from bootstrap.savers import make_keyring
 from bootstrap.tenant_models import TenantModels, check_provider, make_reach
 from cli.operator import (
-    existing_operator,
     json_option,
+    operator,
     read_as_operator,
     records,
     settings,
@@ -113,7 +113,7 @@ def remove(model_id: str, tenant: str) -> None:
 def check(model_id: str, tenant: str) -> None:
     """Ask a model for one word, and say how it went."""
     with records(to_look=True) as database:
-        ctx = existing_operator(database, tenant)
+        ctx = operator(database, tenant)
         opened = closing(TenantModels(settings(), database, make_keyring(settings())))
         with _without_log(), opened as models:
             checked = asyncio.run(models.check(ctx, model_id))

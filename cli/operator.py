@@ -22,7 +22,7 @@ from domain.db import Database
 from domain.db import open_database as open_database_at
 from domain.db_errors import DISK_FAILS
 from domain.keys import ensure_tenant, get_tenant
-from utils.errors import NotEnoughSpace, ProblemError
+from utils.errors import NotEnoughSpace, NotFound, ProblemError
 from utils.printable import make_printable
 from utils.processes import StartError
 
@@ -128,26 +128,30 @@ def counted(number: int, noun: str) -> str:
 
 
 def operator(database: Database, tenant: str) -> Principal:
-    """A context of *tenant*, which is made if it is new."""
-    with database.writing() as session:
-        return make_operator(ensure_tenant(session, tenant).tenant_id)
-
-
-def existing_operator(database: Database, tenant: str) -> Principal:
     """A context of *tenant*; the default one is made with the first command, any other has to be there.
 
     Raises:
         NotFound: there is none.
     """
     if tenant == DEFAULT_TENANT:
-        return operator(database, tenant)
+        return make_tenant(database, tenant)
     with database.reading() as session:
-        return make_operator(get_tenant(session, tenant).tenant_id)
+        try:
+            return make_operator(get_tenant(session, tenant).tenant_id)
+        except NotFound as exc:
+            told = f"There is no tenant {tenant!r}. `flask api-key create NAME` makes one, with its first key."
+            raise NotFound(told) from exc
+
+
+def make_tenant(database: Database, tenant: str) -> Principal:
+    """A context of *tenant*, which is made if it is new."""
+    with database.writing() as session:
+        return make_operator(ensure_tenant(session, tenant).tenant_id)
 
 
 @contextmanager
 def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
-    """A session that reads, and a context of *tenant*, which is made if it is new; no database is."""
+    """A session that reads, and a context of *tenant*, which has to be there; no database is made."""
     with records(to_look=True) as database:
         ctx = operator(database, tenant)
         with database.reading() as session:
@@ -156,7 +160,7 @@ def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
 
 @contextmanager
 def write_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
-    """A session that writes, and a context of *tenant*, which is made if it is new; committed at the end."""
+    """A session that writes, and a context of *tenant*, which has to be there; committed at the end."""
     with records() as database:
         ctx = operator(database, tenant)
         with database.writing() as session:

@@ -5,7 +5,7 @@ from flask.cli import with_appcontext
 
 from auth.principal import DEFAULT_BOT
 from bootstrap.sample_data import populate_by_command
-from cli.operator import existing_operator, records, settings, tenant_option
+from cli.operator import operator, records, settings, tenant_option
 from utils.printable import make_printable
 
 
@@ -19,6 +19,6 @@ def populate_sample_db(tenant: str, bot_id: str) -> None:
     Again: the dates become those of today.
     """
     with records() as database:
-        name = populate_by_command(settings(), database, existing_operator(database, tenant), bot_id)
+        name = populate_by_command(settings(), database, operator(database, tenant), bot_id)
     told = f"Data source {name} is there. Ask the bot {bot_id}: How many machines are due for maintenance this month?"
     click.echo(make_printable(told))

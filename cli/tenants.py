@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.agent import make_retention
-from cli.operator import existing_operator, records, settings
+from cli.operator import operator, records, settings
 from domain.keys import get_tenant
 from domain.transcript_retention import DAY_S, set_retention_days
 
@@ -21,7 +21,7 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
     if days is not None and is_default:
         raise click.UsageError("Give --days or --default, not both.")
     with records() as database:
-        ctx = existing_operator(database, name)
+        ctx = operator(database, name)
         if days is not None or is_default:
             with database.writing() as session:
                 set_retention_days(session, ctx, days)

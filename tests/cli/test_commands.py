@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from cli import commands
 from cli.commands import register_commands
 from config import Settings
 from domain.db import open_database
+from domain.models import Tenant
 from tests.domain.records import two_tenants
 from tests.small_disk import small_disk
 
@@ -104,6 +106,29 @@ def test_load_gives_json_for_programs(run: Run, handbook: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("load", "HANDBOOK"),
+        ("documents",),
+        ("bot", "create", "y", "--name", "Y"),
+        ("datasets", "create", "Rules"),
+        ("api-key", "list", "globexx"),
+    ],
+)
+def test_a_tenant_that_is_not_there_is_not_made_and_it_is_said_how_one_is(
+    run: Run, uri: str, handbook: Path, command: tuple[str, ...]
+) -> None:
+    words = [handbook if word == "HANDBOOK" else word for word in command]
+    done = run(*words, *([] if "globexx" in words else ["--tenant", "globexx"]))
+    told = "There is no tenant 'globexx'. `flask api-key create NAME` makes one, with its first key."
+    assert (done.exit_code, done.stderr.splitlines()[-1], done.stdout) == (1, f"Error: {told}", "")
+    with closing(open_database(uri)) as database, database.reading() as session:
+        assert session.get(Tenant, "globexx") is None
+    assert run("api-key", "create", "globexx").exit_code == 0
+    assert run("documents", "--tenant", "globexx").stdout == "No documents.\n"
+
+
 def test_a_path_that_is_not_there_is_one_line_and_exit_code_1(run: Run, tmp_path: Path) -> None:
     result = run("load", tmp_path / "nowhere")
     assert result.exit_code == 1
@@ -177,7 +202,7 @@ def test_a_command_on_a_full_disk_says_so(tmp_path: Path, request: pytest.Fixtur
             "open_database": lambda: open_database(f"sqlite:///{file}"),
         }
         register_commands(app)
-        done = app.test_cli_runner().invoke(args=["documents", "--tenant", "new"])
+        done = app.test_cli_runner().invoke(args=["documents"])
     assert done.stderr.startswith(f"Error: Not enough disk space: 0 MB are free where {disk.folder} is, "), done.stderr
 
 

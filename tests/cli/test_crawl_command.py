@@ -11,6 +11,7 @@ from flask import Flask
 from cli.commands import register_commands
 from config import Settings
 from domain.db import open_database
+from tests.domain.records import two_tenants
 from tests.fakes.website import Page, Website, html
 
 Run = Callable[..., Result]
@@ -28,8 +29,9 @@ def site() -> Iterator[Website]:
 
 @pytest.fixture
 def run(tmp_path: Path, site: Website, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `flask <arguments>`; the database is new and empty, and the site's address may be crawled."""
+    """Runs `flask <arguments>`; the database is empty, and the site's address may be crawled."""
     monkeypatch.chdir(tmp_path)
+    two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}").close()
     settings = Settings(data_dir=tmp_path, crawl_networks=["127.0.0.1"], crawl_ports=[80, site.port], crawl_delay=0)
     app = Flask("pustaka")
     app.extensions |= {"settings": settings, "open_database": lambda: open_database(settings.database_address)}

@@ -17,6 +17,7 @@ from config import load_settings
 from domain.db import open_database
 from tests.cli.stored import OLD
 from tests.datasources.staff import make_sqlite_file
+from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer
 
 
@@ -26,6 +27,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
     (tmp_path / "data").mkdir()
     (tmp_path / "databases" / "acme").mkdir(parents=True)
     make_sqlite_file(tmp_path / "databases" / "acme" / "staff.db")
+    two_tenants(f"sqlite:///{tmp_path / 'data' / 'pustaka.db'}").close()
     return make_run(tmp_path)
 
 

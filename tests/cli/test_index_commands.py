@@ -12,8 +12,7 @@ from click.testing import Result
 
 from app import create_app
 from config import Settings, load_settings
-from domain.db import open_database
-from domain.keys import create_key
+from domain.keys import ensure_tenant
 from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.indexing.index_site import add_rules, fill, settings_for
@@ -76,14 +75,6 @@ def refusal(service: Service, *arguments: str) -> str:
     return line
 
 
-def new_key(service: Service, tenant: str) -> str:
-    database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
-    with database.writing() as session:
-        key = create_key(session, tenant, "test")[1]
-    database.close()
-    return key
-
-
 def test_status_tells_model_share_and_size(service: Service) -> None:
     [index] = status(service)
     assert (index["number"], index["state"], index["model"], index["dimension"]) == (1, "serving", "one", 384)
@@ -98,17 +89,19 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(service: Service, tmp_p
     assert "serves already" in refusal(service, "switch", "1", "--force")
     assert "answers the questions" in refusal(service, "drop", "1")
     assert "no former index to go back to" in refusal(service, "rollback")
-    assert "Tenant 'nobody' not found" in refusal(service, "export", str(tmp_path / "f.zip"), "--tenant", "nobody")
-    assert "cannot be read" in refusal(service, "import", str(tmp_path / "f.zip"), "--tenant", "acme")
+    assert "There is no tenant 'nobody'" in refusal(service, "export", str(tmp_path / "f.zip"), "--tenant", "nobody")
+    assert "cannot be read" in refusal(service, "import", str(tmp_path / "f.zip"))
 
 
 def test_documents_go_to_another_tenant_by_the_service_that_has_the_engine(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "documents.zip"
+    assert "There is no tenant 'globex'" in refusal(service, "import", str(path), "--tenant", "globex")
+    key = service.new_key("globex")
     assert told(service, "export", str(path))["vectors"] == 3
     assert told(service, "import", str(path), "--tenant", "globex") == {
         **{"added": 3, "changed": 0, "unchanged": 0, "reused": 3, "to_embed": 0}
     }
-    with service.client(new_key(service, "globex")) as client:
+    with service.client(key) as client:
         answer = ask(client, "How much does a room in hall 2 cost?").json()
     assert "250 euros" in answer["answer"]
     with service.client() as client:
@@ -136,6 +129,8 @@ def at_rest(model: FakeModelServer, tmp_path: Path) -> Settings:
     """An installation of two tenants with six passages each that is not running."""
     settings = settings_for(tmp_path, model, "one")
     database = two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}")
+    with database.writing() as session:
+        ensure_tenant(session, "third")
     add_rules(database)
     asyncio.run(fill(settings, database))
     database.close()

@@ -9,7 +9,7 @@ from click.testing import Result
 
 from app import create_app
 from config import load_settings
-from tests.domain.records import ACME, GLOBEX
+from tests.domain.records import ACME, GLOBEX, two_tenants
 from tests.domain.uploaded import new_dataset
 from tests.reading import job_worker
 from tests.upload_store import UploadStore, open_upload_store
@@ -20,6 +20,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """The command line of an installation in *tmp_path*."""
+    two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}").close()
     app = create_app(load_settings(_env_file=None, data_dir=tmp_path))
     return lambda *words: app.test_cli_runner().invoke(args=list(words))
 

@@ -13,7 +13,7 @@ from auth.scopes import BOT_KEY_SCOPES, Scope
 from cli.commands import register_commands
 from config import Settings
 from domain.db import Database, open_database
-from domain.keys import FoundKey, find_key, read_scopes
+from domain.keys import FoundKey, ensure_tenant, find_key, read_scopes
 
 pytestmark = pytest.mark.long
 
@@ -97,6 +97,8 @@ def test_a_list_shows_the_keys_of_one_tenant_and_never_a_secret(run: Run, databa
     for secret in (*ours, theirs):
         assert secret[17:] not in told + json.dumps(rows)
     assert rows[0]["last_used_at"] is None
+    with database.writing() as session:
+        ensure_tenant(session, "empty")
     assert run("list", "empty").output == "No keys.\n"
 
 

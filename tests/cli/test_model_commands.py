@@ -17,6 +17,7 @@ from cli.operator import configure
 from config import load_settings
 from domain.db import open_database
 from tests.cli.stored import NEW, OLD, ROTATING, redis_server
+from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer
 from tests.servers.redis import RedisServer
 
@@ -40,6 +41,7 @@ def flask_on(tmp_path: Path, *, keys: str = OLD, redis_url: str | None = None) -
         llm_max_retries=0,
     )
     settings.data_dir.mkdir(exist_ok=True)
+    two_tenants(settings.database_address).close()
     configure(app, settings, lambda: open_database(settings.database_address))
     register_commands(app)
     return lambda *arguments, **more: app.test_cli_runner().invoke(args=[*map(str, arguments)], **more)

@@ -193,6 +193,7 @@ def test_revoked_links_open_nothing_from_then_on_and_new_ones_do(shelf: Shelf, t
         assert (done.exit_code, done.output) == (0, "Revoked.\n")
         assert_revoked(link)
     assert opened(theirs).status_code == 200
+    shelf.service.new_key("acme")
     for options in (["--document", document_id], ["--dataset", dataset_id]):
         assert flask.invoke(args=["links", "revoke", "--tenant", "acme", *options]).exit_code == 1
 
