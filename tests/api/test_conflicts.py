@@ -125,7 +125,7 @@ def test_conflicts_are_found_by_themselves_listed_dismissed_and_gone_with_their_
     assert service.flask("conflicts", "--tenant", "south").stdout == "No open conflicts.\n"
     nobody = service.flask("conflicts", "--tenant", "nobody")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert "Tenant 'nobody' not found." in nobody.stderr
+    assert "There is no tenant 'nobody'." in nobody.stderr
 
     assert north.delete(f"/v1/tenant/documents/{old}").status_code == 204
     assert listed(north) == []
