@@ -10,7 +10,7 @@ import httpx
 
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, ignore_missing, translate_failures
-from clients.run_events import Chart, Citation, Clarification, Doubt, make_from_members, parse_answer
+from clients.run_events import Chart, Citation, Clarification, Doubt, ResultTable, make_from_members, parse_answer
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 40  # 20 turns
@@ -37,6 +37,7 @@ class Message:
     fallback_reason: str | None = None
     clarification: Clarification | None = None
     charts: tuple[Chart, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,14 @@ class ApiClient:
             of_data = tuple(make_from_members(DataQuestion, each) for each in body.get("data_questions", ()))
             about = {name: tuple(map(str, body[name])) for name in ("titles", "languages")}
             return Topics(**about, questions=questions, data_questions=of_data, institution=body.get("institution"))
+
+    def download_rows(self, conversation_id: str) -> bytes:
+        """All rows of the newest result of a data source in the conversation, as CSV."""
+        with translate_failures():
+            address = f"/v1/download/data/{quote(conversation_id, safe='')}"
+            response = self._http.get(address, headers=self.visitor_headers)
+            check(response)
+            return response.content
 
     def _call(
         self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None

@@ -1,7 +1,7 @@
 """The events of a run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -135,6 +135,15 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultTable:
+    """The first rows of `row_count` that a data source gave for an answer."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The whole answer; the last event. `fallback_reason`: why it is quotes in place of a language model's words."""
 
@@ -146,6 +155,7 @@ class Answer:
     fallback_reason: str | None = None
     clarification: Clarification | None = None
     charts: tuple[Chart, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None
@@ -206,6 +216,9 @@ def parse_answer(body: Mapping[str, Any]) -> dict[str, Any]:
         "clarification": _parse_clarification(body),
         "charts": tuple(
             make_from_members(Chart, call["chart"]) for call in body.get("tool_calls") or () if call.get("chart")
+        ),
+        "tables": tuple(
+            make_from_members(ResultTable, query) for query in (body.get("support") or {}).get("queries") or ()
         ),
     }
 

@@ -5,6 +5,7 @@ import streamlit as st
 from clients.api_client import ApiClient, Message
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.ratings import show_rating
+from clients.streamlit_chat.tables import show_rows_button
 from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.written import write_answer, write_answer_html
@@ -22,6 +23,8 @@ def show_answer_actions(
         data["retry"] = {"label": say("ask_again")}
     with st.container(horizontal=True, vertical_alignment="center"):
         show_rating(message, conversation_id, api)
+        if question:
+            show_rows_button(message.tables, conversation_id, api)
         mount_actions(f"actions-{place}", data, on_retried_change=lambda: ask(current_talk(), question or ""))
 
 

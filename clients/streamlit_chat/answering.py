@@ -85,6 +85,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             fallback_reason=last.fallback_reason,
             clarification=last.clarification,
             charts=last.charts,
+            tables=last.tables,
         )
         notice.empty()
         control.empty()

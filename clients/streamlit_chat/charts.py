@@ -1,6 +1,5 @@
 """The charts of an answer, and the figures that they are drawn from."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,11 +7,10 @@ import streamlit as st
 
 from clients.run_events import Chart
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.tables import make_plain, show_rows
 from clients.streamlit_chat.texts import say
 
 _INK = "#33302b"
-# What programs for tables would compute in the CSV that Streamlit saves; numbers are none.
-_FORMULA, _NUMBER = ("=", "+", "-", "@", "\t", "\r"), re.compile(r"[+-][0-9 ().,:/-]*")
 
 
 def show_charts(charts: Iterable[Chart], place: int) -> None:
@@ -25,7 +23,7 @@ def show_charts(charts: Iterable[Chart], place: int) -> None:
             st.markdown(f"**{escape_markdown(title)}**")
         st.vega_lite_chart(None, _fit_page(chart.spec), width="stretch", key=f"chart-{place}-{number}")
         with st.expander(say("figures"), key=f"figures-{place}-{number}"):
-            st.dataframe(_name_columns(chart.spec), hide_index=True, width="stretch")
+            show_rows(_name_columns(chart.spec))
 
 
 def _fit_page(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,11 +37,6 @@ def _fit_page(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _name_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows that are drawn, by the titles of their axes."""
-    titles = {each["field"]: _make_plain(each["title"]) for each in spec["encoding"].values() if "field" in each}
+    titles = {each["field"]: make_plain(each["title"]) for each in spec["encoding"].values() if "field" in each}
     rows = spec["data"]["values"]
-    return [{titles[name]: _make_plain(cell) for name, cell in row.items() if name in titles} for row in rows]
-
-
-def _make_plain(cell: Any) -> Any:
-    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    return [{titles[name]: cell for name, cell in row.items() if name in titles} for row in rows]

@@ -15,6 +15,7 @@ from clients.streamlit_chat.doubts import mark_doubts, show_doubts
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.numbers import number_marks, renumber
 from clients.streamlit_chat.sources import find_marks, show_sources
+from clients.streamlit_chat.tables import show_tables
 from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.unanswered import Unanswered, find_reason, list_not_taken
@@ -100,6 +101,8 @@ def show_answer(message: Message, place: int) -> None:
     st.markdown(answer_markdown(text, find_marks(message.citations, place)))
     show_doubts(message, place)
     show_charts(message.charts, place)
+    if not message.charts:  # which have tables of their own
+        show_tables(message.tables, place)
     show_sources(message.citations, place)
 
 

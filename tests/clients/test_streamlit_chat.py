@@ -468,6 +468,27 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
         assert table.value.to_dict("records")[2] == {"place": "'=1+2", "kind": "-4", "number of <b>": 2}
 
 
+def test_figures_stand_in_a_table_and_all_rows_of_the_newest_can_be_saved(api: ApiStub) -> None:
+    rows = [["=1+2", 3, None], ["<b>", 1, -4]]
+    part = {"columns": ["place", "n", "n"], "rows": rows, "row_count": 412}
+    whole = part | {"row_count": 2}
+    single = {"columns": ["n"], "rows": [[15]], "row_count": 1}
+    api.behaviour.support = {"sentences": [], "queries": [single, whole]}
+    page = open_page()
+    ask(page)
+    [table] = page.dataframe
+    assert table.value.columns.tolist() == ["place (1)", "n (2)", "n (3)"]
+    assert table.value["place (1)"].tolist() == ["'=1+2", "<b>"]
+    assert [button.label for button in page.get("download_button")] == ["Markdown", "JSON"]
+    api.behaviour.support = {"sentences": [], "queries": [part]}
+    for _ in range(2):
+        ask(page)
+    for shown_page in (page, open_page(address(page))):
+        assert len(shown_page.dataframe) == 3
+        assert "The first 2 of 412 rows." in [caption.value for caption in shown_page.caption]
+        assert [button.label for button in shown_page.get("download_button")] == ["Markdown", "JSON", "All rows (CSV)"]
+
+
 def test_a_source_of_figures_opens_to_its_query_and_offers_no_document(api: ApiStub) -> None:
     sql = "SELECT count(*) AS `n` FROM machines -- *x*"
     data = {"document_id": "tool:query_data", "title": "Plant <b>", "source": "tool:query_data", "heading": None}

@@ -91,9 +91,10 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         asking.restore("c")
         asking.delete("c")
         asking.topics("")
+        asking.download_rows("c")
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
-    assert api.visitors == [(token, "203.0.113.9")] * 16
+    assert api.visitors == [(token, "203.0.113.9")] * 17
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - {"close", "for_visitor", "health"}
     assert calls == {
         "ask_stream",
@@ -103,6 +104,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         "rate",
         "take_rating_back",
         "delete",
+        "download_rows",
         "conversations",
         "rename",
         "restore",

@@ -15,9 +15,13 @@ write write_stream html iframe image audio video latex graphviz_chart vega_lite_
 pydeck_chart dataframe data_editor table echo help exception file_uploader camera_input audio_input code
 """
 TOO_MUCH = frozenset(NAMES.split())
-# A chart that the service has described in a small grammar, and its figures in cells that show texts as they are.
-# A query that stands as it is.
-ALLOWED = {"charts": frozenset({"vega_lite_chart", "dataframe"}), "sources": frozenset({"code"})}
+# A chart that the service has described in a small grammar, a query that stands as it is, and figures in cells that
+# show texts as they are.
+ALLOWED = {
+    "charts": frozenset({"vega_lite_chart"}),
+    "sources": frozenset({"code"}),
+    "tables": frozenset({"dataframe"}),
+}
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.path.stem)
