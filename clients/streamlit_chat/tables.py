@@ -9,6 +9,7 @@ import streamlit as st
 
 from clients.api_client import ApiClient
 from clients.run_events import ResultTable
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.texts import say
 
 # What programs for tables would compute in the CSV that Streamlit saves; numbers are none.
@@ -22,7 +23,7 @@ def show_tables(tables: Iterable[ResultTable], place: int) -> None:
             with st.expander(say("figures"), key=f"table-{place}-{number}"):
                 show_rows(_name_cells(table))
                 if _has_more(table):
-                    st.caption(say("first_rows", shown=len(table.rows), count=table.row_count))
+                    st.caption(escape_markdown(say("first_rows", shown=len(table.rows), count=table.row_count)))
 
 
 def show_rows_button(tables: Sequence[ResultTable], conversation_id: str, api: ApiClient) -> None:
