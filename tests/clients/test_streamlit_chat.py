@@ -485,7 +485,7 @@ def test_figures_stand_in_a_table_and_all_rows_of_the_newest_can_be_saved(api: A
         ask(page)
     for shown_page in (page, open_page(address(page))):
         assert len(shown_page.dataframe) == 3
-        assert "The first 2 of 412 rows." in [caption.value for caption in shown_page.caption]
+        assert r"The first 2 of 412 rows\." in [caption.value for caption in shown_page.caption]
         assert [button.label for button in shown_page.get("download_button")] == ["Markdown", "JSON", "All rows (CSV)"]
 
 
