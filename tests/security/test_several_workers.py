@@ -206,7 +206,12 @@ def test_runs_whose_conversation_has_expired_are_deleted_too(two_workers: Site, 
     store = two_workers.redis.client
     assert store.delete(*store.scan_iter(f"*checkpoint:*{talk}*")) >= 2
     headers = {"X-API-Key": key}
-    assert each[0].get(f"/v1/conversations/{talk}", headers=headers).status_code == 404
+
+    def is_in_transcript() -> bool:
+        read = each[0].get(f"/v1/conversations/{talk}", headers=headers)
+        return read.status_code == 200 and read.json()["persistence"] == "database"
+
+    two_workers.service.wait_for(is_in_transcript)
     assert each[0].delete(f"/v1/conversations/{talk}", headers=headers).status_code == 204
     assert words.encode() not in stored(two_workers)
     assert {client.get(f"/v1/runs/{run}", headers=headers).status_code for client in each for run in runs} == {404}
