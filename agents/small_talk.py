@@ -5,16 +5,15 @@ messages of public sets none that asks for something was taken for small talk. C
 fewer (88 % of 94 messages, words 94 %) and cost a start of seven seconds.
 """
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal, get_args
 
+from utils.data_files import load_json
 from utils.facts.folding import fold
 
 Intent = Literal["greeting", "thanks", "identity", "abilities", "help", "goodbye"]
@@ -96,7 +95,7 @@ def _phrases() -> _Phrases:
 @cache
 def _load() -> dict[str, Any]:
     """The phrases by what is wanted and language, short forms with what they mean, and words that mean nothing."""
-    return dict(json.loads((files("agents") / "small_talk.json").read_text("utf-8")))
+    return dict(load_json("agents", "small_talk.json"))
 
 
 def _words(text: str) -> list[str]:

@@ -1,10 +1,9 @@
 """How people type on a phone, in the words that documents use: "brp org yg boleh masuk" asks "berapa orang …"."""
 
-import json
 import re
 from functools import cache
-from importlib.resources import files
 
+from utils.data_files import load_json
 from utils.language import detect_language
 
 _WORD = re.compile(r"[^\W_]+")
@@ -34,4 +33,4 @@ def spell_out(text: str) -> str:
 @cache
 def _load_short_forms() -> dict[str, dict[str, str]]:
     """By language, lower case. Those that are words of their own in it are left out: "no", "sin", "sale"."""
-    return dict(json.loads((files("utils") / "shorthand.json").read_text("utf-8")))
+    return dict(load_json("utils", "shorthand.json"))

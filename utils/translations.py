@@ -5,11 +5,10 @@ dictionary: it holds what visitors of institutions ask about, so that a question
 words too. Words are compared by their stems.
 """
 
-import json
 from collections import defaultdict
 from functools import cache, lru_cache
-from importlib.resources import files
 
+from utils.data_files import load_json
 from utils.words import hash_content_words
 
 _LANGUAGES = ("en", "es", "id")  # the columns of the table
@@ -31,7 +30,7 @@ def find_translations(word: str, source: str, target: str) -> frozenset[int]:
 @cache
 def _load_table() -> tuple[dict[str, list[frozenset[int]]], dict[str, dict[int, list[int]]]]:
     """By language the stems of each row, and the rows of each stem."""
-    table = json.loads((files("utils") / "translations.json").read_text("utf-8"))
+    table = load_json("utils", "translations.json")
     stems = {
         language: [hash_content_words(row[column], language) for row in table]
         for column, language in enumerate(_LANGUAGES)

@@ -1,15 +1,14 @@
 """The words that tell what a sentence is about and for whom it holds, in three languages: the tables of words.json."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any
 
+from utils.data_files import load_json
 from utils.facts.folding import fold
 from utils.words import hash_content_words
 
-_TABLES: dict[str, Any] = json.loads((files("agents.conflicts") / "words.json").read_text("utf-8"))
+_TABLES: dict[str, Any] = load_json("agents.conflicts", "words.json")
 _LANGUAGES = ("en", "id", "es")
 
 

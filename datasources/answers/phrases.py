@@ -5,13 +5,13 @@ are due this month?", "15 machines are due this month." A phrase has the questio
 `{rest}` are its own words (`{What}` with a capital), the others are of the result.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
+
+from utils.data_files import load_json
 
 Kind = Literal["count", "value", "named", "rows", "groups"]
 """A number of rows; one cell; the names of rows that have most of something; rows; figures for each of something."""
@@ -28,7 +28,7 @@ class Phrase:
     one: str = ""
 
 
-_TABLES: dict[str, Any] = json.loads((files("datasources.answers") / "phrases.json").read_text("utf-8"))
+_TABLES: dict[str, Any] = load_json("datasources.answers", "phrases.json")
 _PLAIN = re.compile(r"[\w\s',.’\"“”«»&/%+-]+")
 _ASKS = re.compile(rf"^(?:{_TABLES['asks']})\b", re.IGNORECASE)
 

@@ -1,12 +1,12 @@
 """The sentences of answers in English, Spanish and Indonesian, by what they tell of: those of `sentences.json`."""
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any, Literal
 
+from utils.data_files import load_json
+
 Kind = Literal["answer", "followup", "description", "units"]
-_SENTENCES: dict[str, Any] = json.loads((files("datasources.answers") / "sentences.json").read_text("utf-8"))
+_SENTENCES: dict[str, Any] = load_json("datasources.answers", "sentences.json")
 
 
 def get_sentences(kind: Kind, language: str) -> Mapping[str, str]:

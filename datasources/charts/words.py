@@ -1,16 +1,15 @@
 """The words of a question that ask for a chart, in English, Spanish and Indonesian, and the question without them."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from datasources.charts.grammar import Mark
 from datasources.questions.words import STOP, split_words
+from utils.data_files import load_json
 
-TABLES: dict[str, Any] = json.loads((files("datasources.charts") / "words.json").read_text("utf-8"))
+TABLES: dict[str, Any] = load_json("datasources.charts", "words.json")
 # A share of a whole is read off bars: angles are hard to compare.
 _MARKS: Mapping[Mark, re.Pattern[str]] = {
     mark: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for mark, words in TABLES["marks"].items()

@@ -1,10 +1,8 @@
 """Whether a message goes on about a result that was just given, also where it is not understood."""
 
-import json
-from importlib.resources import files
 from typing import Any
 
-from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, points_back, read_parts
+from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, TABLES, points_back, read_parts
 from datasources.questions.times import read_span
 from datasources.questions.words import (
     AGGREGATES,
@@ -17,9 +15,7 @@ from datasources.questions.words import (
 )
 from utils.query_tables import QueryTable
 
-_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "followups.json").read_text("utf-8"))[
-    "continuing"
-]
+_TABLES: dict[str, Any] = TABLES["continuing"]
 _FIRST = [tuple(each.split()) for each in _TABLES["first"]]
 _OF_ROWS, _ASKING = frozenset(_TABLES["of_rows"].split()), frozenset(_TABLES["asking"].split())
 _COUNTING = frozenset(word for words in COUNTS for word in words[:1]) - {"how"} | {"many"}

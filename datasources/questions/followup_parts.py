@@ -1,10 +1,8 @@
 """What the words of a question are to a result that was just given."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, Literal
 
 from datasources.questions.times import read_span
@@ -19,28 +17,29 @@ from datasources.questions.words import (
     reduce_word,
     split_words,
 )
+from utils.data_files import load_json
 from utils.query_tables import QueryTable
 
 Function = Literal["SUM", "AVG", "MAX", "MIN", "COUNT"]
 End = Literal["earliest", "latest", "most", "least"]
 DAY = re.compile(r"\d{4}-\d\d(-\d\d.*)?")
 _LONGEST_NAME = 5  # words
-_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "followups.json").read_text("utf-8"))
-POINTING = frozenset(_TABLES["pointing"].split())
-_SURELY_POINTING = POINTING - set(_TABLES["maybe_pointing"].split())
-SAYS_NOTHING = frozenset(_TABLES["says_nothing"].split())
-_SAYS_NOTHING = (STOP | SAYS_NOTHING | set(_TABLES["says_little"].split())) - POINTING
-WHICH = frozenset(_TABLES["continuing"]["which"].split())
-RELATIVE = frozenset(_TABLES["relative"].split())
+TABLES: dict[str, Any] = load_json("datasources.questions", "followups.json")
+POINTING = frozenset(TABLES["pointing"].split())
+_SURELY_POINTING = POINTING - set(TABLES["maybe_pointing"].split())
+SAYS_NOTHING = frozenset(TABLES["says_nothing"].split())
+_SAYS_NOTHING = (STOP | SAYS_NOTHING | set(TABLES["says_little"].split())) - POINTING
+WHICH = frozenset(TABLES["continuing"]["which"].split())
+RELATIVE = frozenset(TABLES["relative"].split())
 """Words that stand before a time, and in names such as "next maintenance"."""
-_NO_REFERENCE = frozenset(_TABLES["no_reference"].split())
-_PLACES = {word: place for place, words in enumerate(_TABLES["ordinals"]) for word in words.split()}
-_FIRST_ROWS = frozenset(_TABLES["first_rows"].split())
-_LAST = frozenset(_TABLES["last"].split())
-_ENDS: Mapping[str, End] = invert(_TABLES["ends"])  # type: ignore[assignment] # they are ends
-_MAYBE_ENDS: Mapping[str, End] = invert(_TABLES["maybe_ends"])  # type: ignore[assignment] # "más antigua" is no number
-_ADDING = frozenset(_TABLES["adding"].split())
-_SORTING = frozenset(_TABLES["sorting"].split())
+_NO_REFERENCE = frozenset(TABLES["no_reference"].split())
+_PLACES = {word: place for place, words in enumerate(TABLES["ordinals"]) for word in words.split()}
+_FIRST_ROWS = frozenset(TABLES["first_rows"].split())
+_LAST = frozenset(TABLES["last"].split())
+_ENDS: Mapping[str, End] = invert(TABLES["ends"])  # type: ignore[assignment] # they are ends
+_MAYBE_ENDS: Mapping[str, End] = invert(TABLES["maybe_ends"])  # type: ignore[assignment] # "más antigua" is no number
+_ADDING = frozenset(TABLES["adding"].split())
+_SORTING = frozenset(TABLES["sorting"].split())
 
 
 @dataclass(slots=True)

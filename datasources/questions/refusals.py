@@ -1,11 +1,11 @@
 """What is said where a question to data is not answered, in English, Spanish and Indonesian: `refusals.json`."""
 
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
-_TEXTS: dict[str, Any] = json.loads((files("datasources.questions") / "refusals.json").read_text("utf-8"))
+from utils.data_files import load_json
+
+_TEXTS: dict[str, Any] = load_json("datasources.questions", "refusals.json")
 
 
 class QuestionRefused(Exception):

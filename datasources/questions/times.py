@@ -1,17 +1,16 @@
 """Spans of time that a question names, in English, Spanish and Indonesian: this month, next week, March 2026."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from importlib.resources import files
 from typing import Any, Literal
 
 from datasources.questions.words import invert
+from utils.data_files import load_json
 from utils.facts.words import MONTHS
 
 Unit = Literal["day", "week", "month", "year"]
-_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "times.json").read_text("utf-8"))
+_TABLES: dict[str, Any] = load_json("datasources.questions", "times.json")
 UNITS = invert(_TABLES["units"])
 _LONGEST = 4  # words
 _PERIODS: dict[tuple[str, ...], tuple[Unit, int]] = {

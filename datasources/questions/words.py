@@ -3,18 +3,17 @@
 The words themselves are in `words.json`, without accents.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from itertools import product
 from typing import Any
 
+from utils.data_files import load_json
 from utils.language import detect_language
 
-_TABLES: dict[str, Any] = json.loads((files("datasources.questions") / "words.json").read_text("utf-8"))
+_TABLES: dict[str, Any] = load_json("datasources.questions", "words.json")
 _LONGEST_COMPARISON = 3  # words
 
 

@@ -1,19 +1,18 @@
 """Follow-up questions made understandable by themselves, by rule, where no language model does it."""
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from utils.data_files import load_json
 from utils.language import LANGUAGES, detect_language
 from utils.shorthand import spell_out
 from utils.words import hash_content_words
 
 # Words that ask for a property of something, or introduce it, without naming it: alone they make no topic.
-_GENERIC: dict[str, list[str]] = json.loads((files("providers.chat") / "generic_words.json").read_text("utf-8"))
+_GENERIC: dict[str, list[str]] = load_json("providers.chat", "generic_words.json")
 _STARTS_OPEN = re.compile(
     r"(?<![¿¡\s])[¿¡\s]*+(?:and|or|but|also|then|so|what about|how about|dan|atau|tapi|tetapi|lalu|terus|kalau"
     r"|bagaimana (?:dengan|kalau)|y|e|o|pero|entonces|también|qué tal)\b",

@@ -1,13 +1,13 @@
 """The words that facts are made of, in English, Spanish and Indonesian, folded: the tables of `words.json`."""
 
-import json
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any, TypeVar
+
+from utils.data_files import load_json
 
 V = TypeVar("V")
 
-_TABLES: dict[str, Any] = json.loads((files("utils.facts") / "words.json").read_text("utf-8"))
+_TABLES: dict[str, Any] = load_json("utils.facts", "words.json")
 
 
 def _invert(table: str, value_of: Callable[[str], V]) -> dict[str, V]:
