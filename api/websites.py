@@ -18,9 +18,8 @@ from api.visitor_tokens import ORIGIN_REFUSED, WebsiteVisitor
 from api.visitors import find_client_network
 from auth.credentials import make_website_visitor
 from auth.principal import Principal
-from bootstrap.agent import make_retention
 from domain.in_thread import read
-from domain.models import Tenant
+from domain.transcript import find_keep_s
 from utils.errors import Conflict, NotFound, OriginRefused
 
 websites_blueprint = APIBlueprint(
@@ -106,8 +105,6 @@ async def _find_open_bot(ctx: Principal) -> BotConfig:
 
 
 async def _find_keep_s(ctx: Principal) -> int:
-    retention = make_retention(services().settings)
-    in_sql_s = await read(
-        services().database, lambda session: retention.find_keep_s(session.get(Tenant, ctx.tenant_id))
-    )
+    retention = services().transcripts.retention
+    in_sql_s = await read(services().database, lambda session: find_keep_s(session, ctx, retention))
     return max(services().settings.conversation_ttl, int(in_sql_s))
