@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.opened_sources import OpenedSources
+from agents.opened_sources import OpenedSources, load_source_schema
 from agents.tools.data_port import DataAnswer
 from agents.tools.data_questions import (
     AskedSource,
@@ -26,7 +26,7 @@ from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from datasources.access import Access
 from datasources.answers.cells import MOST_ROWS
-from datasources.catalog import OpenTable, list_open_tables, load_schema, make_access
+from datasources.catalog import OpenTable, list_open_tables, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
 from datasources.questions.refusals import QuestionRefused
@@ -40,7 +40,6 @@ from datasources.stopping import Stop
 from datasources.timed import TimedSource
 from domain.data_sources import (
     UPLOAD,
-    decrypt_schema,
     find_only_source,
     find_source,
     list_open_ids,
@@ -266,8 +265,7 @@ class DataSources(OpenedSources):
 
     def _load_open_tables(self, row: DataSourceRow, dialect: Dialect) -> _OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""
-        stored = decrypt_schema(row, self._keys)
-        schema = load_schema(stored) if stored else None
+        schema = load_source_schema(row, self._keys)
         access = make_access(row.allowed_tables, schema, dialect) if schema else {}
         if schema is None or not access:
             raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")

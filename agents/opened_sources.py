@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from auth.principal import Principal
-from datasources.catalog import dump_schema
+from datasources.catalog import dump_schema, load_schema
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
-from domain.data_sources import get_source, store_schema
+from domain.data_sources import decrypt_schema, get_source, store_schema
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
@@ -104,3 +104,13 @@ class OpenedSources:
             if row.version != version:
                 raise Conflict("The data source was changed while its schema was read: read it again.")
             store_schema(row, dump_schema(schema), self._keys)
+
+
+def load_source_schema(row: DataSourceRow, keys: Keyring | None) -> Schema | None:
+    """What is stored of what the data source holds; None where it was not read yet.
+
+    Raises:
+        NotReady: it cannot be decrypted.
+    """
+    stored = decrypt_schema(row, keys)
+    return load_schema(stored) if stored else None

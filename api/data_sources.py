@@ -8,6 +8,7 @@ from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from sqlalchemy.orm import Session
 
+from agents.opened_sources import load_source_schema
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.data_source_schemas import (
@@ -33,7 +34,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.source_opening import make_spec
 from datasources.allowed_tables import merge_tables
-from datasources.catalog import load_schema, make_key
+from datasources.catalog import make_key
 from datasources.functions import DIALECTS
 from datasources.schema import Schema
 from domain import data_sources
@@ -214,8 +215,7 @@ def _type_of(row: DataSourceRow) -> SourceType:
 
 
 def _load_schema(row: DataSourceRow) -> Schema | None:
-    stored = data_sources.decrypt_schema(row, services().state_keys)
-    return None if stored is None else load_schema(stored)
+    return load_source_schema(row, services().state_keys)
 
 
 def describe(row: DataSourceRow) -> SourceOut:

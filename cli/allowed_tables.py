@@ -9,12 +9,13 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from agents.opened_sources import load_source_schema
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
 from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
 from cli.said import Said
 from datasources.allowed_tables import merge_tables
-from datasources.catalog import load_schema, make_key
+from datasources.catalog import make_key
 from datasources.functions import DIALECTS
 from datasources.said import MOST_SYNONYMS, SYNONYM, TEXT
 from datasources.schema import Schema
@@ -115,8 +116,7 @@ def _change(
 
 
 def _load(row: DataSourceRow) -> Schema | None:
-    stored = data_sources.decrypt_schema(row, make_keyring(settings()))
-    return None if stored is None else load_schema(stored)
+    return load_source_schema(row, make_keyring(settings()))
 
 
 def _describe(row: DataSourceRow) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
+from agents.opened_sources import load_source_schema
 from auth.principal import Principal
 from bootstrap.glossary_proposals import open_proposer
 from bootstrap.savers import make_keyring
 from cli.operator import json_option, operator, records, settings, tenant_option
 from datasources.allowed_tables import merge_tables
-from datasources.catalog import OpenTable, list_open_tables, load_schema, make_access
+from datasources.catalog import OpenTable, list_open_tables, make_access
 from datasources.functions import DIALECTS
 from datasources.glossary import Proposal, merge_proposal
 from datasources.schema import Schema
@@ -80,10 +81,9 @@ def _merge(
     keys = make_keyring(settings())
     with database.writing() as session:
         row = data_sources.get_source(session, ctx, source_id, lock=True)
-        stored, dialect = data_sources.decrypt_schema(row, keys), DIALECTS[row.type]
-        if stored is None:
+        schema, dialect = load_source_schema(row, keys), DIALECTS[row.type]
+        if schema is None:
             raise Conflict("The data source was changed meanwhile: read its schema, and run this again.")
-        schema = load_schema(stored)
         proposed = merge_proposal(proposal, _list_tables(row, schema))
         if is_accepted:
             tables = merge_tables(row.allowed_tables, proposed, schema, dialect)
