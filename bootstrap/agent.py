@@ -12,6 +12,7 @@ from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
 from agents.conversations import Conversations
 from agents.data_sources import DataSources
+from agents.glossary_proposals import GlossaryProposer
 from agents.leases import Leases
 from agents.runner import Runner
 from agents.runs.deletions import Deletions
@@ -24,7 +25,6 @@ from agents.tools.registry import ToolRegistry
 from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
 from bootstrap.bots import StoredBots, make_default_bot
-from bootstrap.glossary_proposals import GlossaryProposer
 from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import make_quotes, open_answers, open_entailment
 from bootstrap.parts import Search, Stores, run_until_closed

@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.bots import BotDirectory
 from agents.conversations import Conversations
 from agents.data_sources import DataSources
+from agents.glossary_proposals import GlossaryProposer
 from agents.runs.runs import Runs
 from agents.state import AnswerModel
 from agents.tools.registry import ToolRegistry
@@ -17,7 +18,6 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
-from bootstrap.glossary_proposals import GlossaryProposer
 from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
