@@ -9,12 +9,21 @@ from utils.strict_json import read_storable
 
 def find_json_object(text: str) -> dict[str, Any] | None:
     """The first JSON object in *text*; None where there is none that can be stored."""
+    found, is_storable = find_any_object(text) or ({}, False)
+    return found if is_storable else None
+
+
+def find_any_object(text: str) -> tuple[dict[str, Any], bool] | None:
+    """The first JSON object in *text*, and whether it can be stored as it is; None where there is none."""
     start = text.find("{")
     if start < 0:
         return None
     try:
-        _, end = json.JSONDecoder().raw_decode(text, start)
-        found = read_storable(text[start:end].encode())
-    except (ValueError, RecursionError, BadInput):
+        found, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
         return None
-    return dict(found)
+    try:
+        read_storable(text[start:end].encode())
+    except (ValueError, BadInput):
+        return found, False
+    return found, True

@@ -1,6 +1,5 @@
 """Asks a language model whether to use a tool: by native calls where it has them, else by a decision in JSON."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from agents.bots import BotConfig
 from agents.tools.state import ToolState
 from agents.tools.tool import Tool
 from prompts.tools import ANSWER, DOCUMENTS, TALK, json_prompt, planning_prompt, render_call
-from utils.errors import BadInput, ProviderRefused
-from utils.strict_json import read_storable
+from utils.errors import ProviderRefused
+from utils.model_json import find_any_object
 
 logger = logging.getLogger(__name__)
 
@@ -127,13 +126,13 @@ async def _decide_in_json(
     *earlier, newest = talk
     asked = HumanMessage("\n\n".join([newest.text, *results]))
     reply = await chat.ainvoke([system, *earlier, asked])
-    decided = _find_object(reply.text)
-    name = decided.get("tool") if decided else None
+    decided, is_storable = find_any_object(reply.text) or ({}, True)
+    name = decided.get("tool")
     if not isinstance(name, str):
         return _read_word(reply.text, state)
     if name.strip() in _KINDS:
         return _read_word(name, state)
-    return Decision("calls", [AskedCall(name, decided.get("arguments", {}) if decided else None)])
+    return Decision("calls", [AskedCall(name, decided.get("arguments", {}) if is_storable else None)])
 
 
 def _list_results(state: ToolState, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
@@ -168,22 +167,3 @@ def _read_word(text: str, state: ToolState) -> Decision:
     if kind == "talk" and not state["calls"]:
         return Decision("talk")
     return Decision("answer" if state["calls"] else "documents")
-
-
-def _find_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object in *text*: models like to say something before it, or put it in a block of code.
-
-    Without `arguments` where it cannot be stored as it is.
-    """
-    start = text.find("{")
-    if start < 0:
-        return None
-    try:
-        found, end = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return None
-    try:
-        read_storable(text[start:end].encode())
-    except (ValueError, BadInput):
-        found["arguments"] = None
-    return dict(found)
