@@ -12,7 +12,7 @@ from typing import Any
 
 from datasources.catalog import OpenTable
 from datasources.questions.words import STOP, split_name
-from datasources.said import MOST_SYNONYMS
+from datasources.said import LONGEST_SYNONYM, MOST_SYNONYMS
 from datasources.schema import Column
 from utils.printable import make_printable
 
@@ -20,7 +20,7 @@ _MOST_COLUMNS, _LONGEST_PORTION = 40, 8_000  # of what is shown at once; charact
 _LONGEST_NAME, _LONGEST_TYPE, _MOST_SAMPLES, _LONGEST_SAMPLE = 200, 40, 3, 40
 _LONGEST_SAID, _MOST_SAID = 100, 4  # of what is known already
 _MOST_PROPOSED = 12  # synonyms of one thing
-_LONGEST_DESCRIPTION, _LONGEST_SYNONYM = 300, 80  # characters
+_LONGEST_DESCRIPTION = 300  # characters
 _MOST_NOTES = 50
 
 Portion = Sequence[OpenTable]
@@ -144,7 +144,7 @@ def _read_words(said: Mapping[str, Any], where: str, note: Callable[[str], None]
     listed = said.get("synonyms")
     synonyms = listed[:_MOST_PROPOSED] if isinstance(listed, list) else []
     description, *_ = [*_read_texts([plain] if plain else [], _LONGEST_DESCRIPTION, where, note), ""]
-    return Words(description, list(_read_texts(synonyms, _LONGEST_SYNONYM, where, note)))
+    return Words(description, list(_read_texts(synonyms, LONGEST_SYNONYM, where, note)))
 
 
 def _read_texts(values: Iterable[object], longest: int, where: str, note: Callable[[str], None]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from agents.tools.chart import DRAW_CHART
-from agents.tools.data import OF_LAST_RESULT, QUERY_DATA
+from agents.tools.data import LONGEST_FOLLOWUP, OF_LAST_RESULT, QUERY_DATA
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall
 from agents.tools.tool import Tool
@@ -13,12 +13,10 @@ from datasources.charts.words import read_chart_words
 from datasources.questions.followup_parts import points_back
 from datasources.questions.followups import read_followup
 
-_LONGEST = 300  # characters
-
 
 def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -> AskedCall | None:
     """The call that answers *question* from *kept*, by one of *tools*; None where it is about something else."""
-    if len(question) > _LONGEST:
+    if len(question) > LONGEST_FOLLOWUP:
         return None
     words = read_chart_words(question)
     if words is not None:
@@ -33,7 +31,7 @@ def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -
 
 def read_bare_chart(question: str, tools: Container[str]) -> AskedCall | None:
     """The call for a chart of nothing but the last result, also where there is none; None for any other question."""
-    words = read_chart_words(question) if len(question) <= _LONGEST and DRAW_CHART in tools else None
+    words = read_chart_words(question) if len(question) <= LONGEST_FOLLOWUP and DRAW_CHART in tools else None
     return AskedCall(DRAW_CHART, {"question": question, OF_LAST_RESULT: True}) if words and not words.question else None
 
 
