@@ -12,11 +12,15 @@ def dump_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, default=_make_plain).encode()
+        return json.dumps(value, default=make_plain).encode()
 
 
-def _make_plain(value: Any) -> Any:
-    """A dataclass as a mapping, as orjson has it."""
+def make_plain(value: Any) -> Any:
+    """A dataclass as a mapping, as orjson has it; for `default` of `json.dumps`.
+
+    Raises:
+        TypeError: *value* is none.
+    """
     if not is_dataclass(value):
         raise TypeError(f"{type(value).__name__} is no JSON")
     return {each.name: getattr(value, each.name) for each in fields(value)}

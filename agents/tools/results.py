@@ -7,7 +7,8 @@ from dataclasses import replace
 from agents.tools.kept import KeptResult
 from agents.tools.tool import ToolFailed, ToolResult
 from retrieval.search import SearchResult
-from utils.query_tables import QueryTable, dump_table
+from utils.json_bytes import make_plain
+from utils.query_tables import QueryTable
 from utils.validation import remove_hidden
 
 _LONGEST_FAILURE = 600  # characters
@@ -52,10 +53,10 @@ def check_result(result: ToolResult, most_characters: int) -> ToolResult:
 
 
 def _check_size(result: ToolResult) -> None:
-    kept = {"chart": result.chart, "data": result.data, "table": result.table and dump_table(result.table)}
-    for name, value in kept.items():
+    kept = {"chart": (result.chart, None), "data": (result.data, None), "table": (result.table, make_plain)}
+    for name, (value, default) in kept.items():
         try:
-            size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode()) if value else 0
+            size = len(json.dumps(value, allow_nan=False, ensure_ascii=False, default=default).encode())
         except (TypeError, ValueError, RecursionError) as exc:
             raise ToolBroke(f"Its result has a {name} that is no JSON.") from exc
         if size > _MOST_BYTES:
