@@ -47,8 +47,10 @@ def _show_quote(citation: Citation, place: int) -> None:
 
 def _without_table(citation: Citation) -> Citation:
     """Of figures the words alone: their table, and their query, are shown as such."""
+    if citation.query is None:
+        return citation
     lines = [line for line in citation.quote.splitlines() if not line.startswith(_SHOWN_OTHERWISE)]
-    return citation if citation.query is None else replace(citation, quote="\n".join(lines))
+    return replace(citation, quote="\n".join(lines))
 
 
 def _anchor(place: int, citation: Citation) -> str:

@@ -104,17 +104,16 @@ def _read_days(filters: Sequence[Filter]) -> tuple[date, date] | None:
 
 
 def _describe_days(name: str, first: date, last: date, language: str) -> str:
-    words, days = (
-        get_sentences("description", language),
-        [format_day(each.isoformat(), language) for each in (first, last)],
-    )
+    words = get_sentences("description", language)
+    days = [format_day(each.isoformat(), language) for each in (first, last)]
     return words["="].format(name, days[0]) if first == last else words["days"].format(name, *days)
 
 
 def _describe_filter(one: Filter, name: str, language: str) -> str:
     words = get_sentences("description", language)
-    written = (str(each) if isinstance(each, int) else format_cell(each, language) for each in one.values)
     is_amount = one.operator not in ("=", "IN")  # else it is a year, a floor or a number of a room
-    values = words["or"].join((format_cell(each, language) for each in one.values) if is_amount else written)
+    values = words["or"].join(
+        str(each) if isinstance(each, int) and not is_amount else format_cell(each, language) for each in one.values
+    )
     is_figure = one.operator == ">=" and not isinstance(one.values[0], str)
     return words["=" if one.operator == "IN" else "at least" if is_figure else one.operator].format(name, values)

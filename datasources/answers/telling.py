@@ -47,15 +47,12 @@ def tell_answer(asked: Asked, most_rows: int) -> list[str]:
 
 def _write_sentence(asked: Asked) -> str:
     draft, rows = asked.draft, asked.result.rows
+    nothing = get_sentences("answer", asked.language)["nothing"]
     is_empty = not rows or (not draft.group and any(each.function for each in draft.select) and rows[0][-1] is None)
     if draft.group and draft.select and draft.limit is None:
-        return (
-            _say(asked, "groups", {"summary": _sum_up(asked)})
-            if rows
-            else get_sentences("answer", asked.language)["nothing"]
-        )
+        return _say(asked, "groups", {"summary": _sum_up(asked)}) if rows else nothing
     if (draft.order and draft.limit) or draft.extreme:
-        return _name(asked) if rows else get_sentences("answer", asked.language)["nothing"]
+        return _name(asked) if rows else nothing
     if is_empty:
         return _say_none(asked, "rows")
     if any(each.function.startswith("COUNT") for each in draft.select):
