@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from agents.tools.data_questions import (
     ask_by_rules,
     is_continued,
     is_understood,
+    list_understood,
     suggest,
 )
 from agents.tools.kept import KeptResult
@@ -223,8 +225,14 @@ class DataSources(OpenedSources):
         found = [each for each in in_turn if each is not None][:_MOST_SUGGESTED]
         if len(read_ones) < 2:
             return found
-        matches = await asyncio.gather(*(self.match_sources(ctx, each.suggestion.question) for each in found))
-        return [each for each, matching in zip(found, matches, strict=True) if len(matching) == 1]
+        questions = list(dict.fromkeys(each.suggestion.question for each in found))
+
+        def match(asked: AskedSource, stop: Stop) -> list[str]:
+            return list_understood(asked, questions, self._vocabularies, stop)
+
+        matches = await self._look_through(ctx, match, _COMPARED_S)
+        understood = Counter(chain.from_iterable(each for each in matches if each))
+        return [each for each in found if understood[each.suggestion.question] == 1]
 
     async def _look_through(
         self, ctx: Principal, read: Callable[[AskedSource, Stop], T], longest_s: float

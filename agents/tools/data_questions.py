@@ -1,7 +1,7 @@
 """Questions in words to one database: a language model writes the query, or rules do."""
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -153,6 +153,20 @@ def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies,
     plan_question(question, vocabulary, today())
     kinds = [each.kind for each in read_question(question, vocabulary)[1]]
     return len(kinds) > 1 and any(kind not in _NAMING for kind in kinds)
+
+
+def list_understood(asked: AskedSource, questions: Sequence[str], vocabularies: Vocabularies, stop: Stop) -> list[str]:
+    """Those of *questions* that rules understand, see `is_understood`.
+
+    Raises:
+        QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+    """
+    found = []
+    for each in questions:
+        with suppress(QuestionRefused):
+            if is_understood(asked, each, vocabularies, stop):
+                found.append(each)
+    return found
 
 
 def suggest(asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop) -> list[Suggestion]:
