@@ -1,6 +1,7 @@
 """Files that become data sources: their tables are read in the sandbox and written into an SQLite file of ours."""
 
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,8 +238,8 @@ class UploadedTables:
 
     def _count_bytes(self, session: Session, ctx: Principal) -> int:
         """Of documents and of tables of files."""
-        tables = (self._folder / ctx.tenant_id).glob("*.db")
-        return get_usage(session, ctx).size_bytes + sum(each.stat().st_size for each in tables)
+        tables = _look_at_files(self._folder / ctx.tenant_id, "*.db")
+        return get_usage(session, ctx).size_bytes + sum(found.st_size for _, found in tables)
 
     def _remove_orphans(self, ctx: Principal) -> None:
         """Remove what processes have left that were killed between the two steps of an upload or a deletion."""
@@ -248,9 +249,16 @@ class UploadedTables:
                 used = {find_uploaded_file(self._folder, row, self._keys) for row in list_uploaded(session, ctx)}
         except NotReady:  # nobody can tell what is used
             return
-        for path in folder.glob("*"):
-            if path not in used and path.stat().st_mtime < time.time() - _ORPHAN_S:
+        for path, found in _look_at_files(folder, "*"):
+            if path not in used and found.st_mtime < time.time() - _ORPHAN_S:
                 path.unlink(missing_ok=True)
+
+
+def _look_at_files(folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files in *folder* but for those that another upload places or deletes meanwhile."""
+    for path in folder.glob(pattern):
+        with suppress(FileNotFoundError):
+            yield path, path.stat()
 
 
 def find_uploaded_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Path:

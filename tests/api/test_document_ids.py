@@ -186,6 +186,7 @@ def test_a_file_in_base64_is_replaced_by_its_external_id(service: Service, other
     named = send(f"{word} closes at eight.", external_id=word)
     changed = send(f"{word} closes at seven.", external_id=word)
     assert (changed["id"], changed["replaced"]) == (named["id"], True)
+    service.wait_for(lambda: send(f"{word} closes at ten.")["status"] not in ("pending", "processing"))
     assert send(f"{word} closes at ten.") == {
         **first,
         "unchanged": True,

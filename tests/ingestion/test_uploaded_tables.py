@@ -37,6 +37,19 @@ async def test_no_tenant_has_all_turns_for_its_files(tmp_path: Path) -> None:
     await asyncio.wait_for(second, 5)
 
 
+def test_files_that_are_gone_once_they_are_looked_at_stand_in_no_upload_s_way(
+    database: Database, tmp_path: Path
+) -> None:
+    tables = UploadedTables(
+        tmp_path, database, None, policy_with(SANDBOX), quotas=UNLIMITED, disk=DiskSpace(tmp_path, 0)
+    )
+    folder = tmp_path / ACME.tenant_id
+    folder.mkdir()
+    for name in (".new-1", "1.db"):  # of other uploads, listed and then placed or deleted
+        (folder / name).symlink_to(folder / "gone")
+    assert tables.create(ACME, "First", "", [SentFile("a.csv", lambda: b"a,b\n1,2\n")]).tables
+
+
 def test_uploads_at_once_never_exceed_what_a_tenant_may_keep(database: Database, tmp_path: Path) -> None:
     policy, disk = policy_with(SANDBOX), DiskSpace(tmp_path, 0)
 
