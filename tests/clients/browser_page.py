@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from bootstrap.streamlit import ChatPage, StreamlitChild
 from tests.clients.api_stub import ACME_KEY
@@ -28,6 +29,24 @@ def running_page(
         yield child.url
     finally:
         child.stop()
+
+
+@contextmanager
+def watched_browser(chromium: Browser, secret: str, **options: Any) -> Iterator[BrowserContext]:
+    """A new visitor's browser, with *options* of Playwright. At its end fails what its pages have asked of other
+    machines or sent of *secret* in an address, what a policy forbade, and what went wrong in a script."""
+    context = chromium.new_context(**options)
+    asked: list[str] = []
+    wrong: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    yield context
+    context.close()
+    elsewhere = [address for address in asked if urlsplit(address).hostname not in ("localhost", "127.0.0.1", None)]
+    assert elsewhere == []
+    assert wrong == []
+    assert not any(secret in address for address in asked)
 
 
 def ask(tab: Page, question: str = QUESTION) -> None:

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -15,7 +14,17 @@ from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
-from tests.clients.browser_page import QUESTION, ask, expect_answers, marks, questions, running_page, shelf, stop
+from tests.clients.browser_page import (
+    QUESTION,
+    ask,
+    expect_answers,
+    marks,
+    questions,
+    running_page,
+    shelf,
+    stop,
+    watched_browser,
+)
 from tests.clients.shared_stub import api, shared_api
 from tests.service import free_port
 
@@ -40,18 +49,8 @@ def url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     """A new visitor's browser; what it asks of other machines, and what goes wrong in its scripts, fails the test."""
-    context = chromium.new_context()
-    asked: list[str] = []
-    wrong: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-    yield context
-    context.close()
-    elsewhere = [address for address in asked if urlsplit(address).hostname not in ("localhost", "127.0.0.1", None)]
-    assert elsewhere == []
-    assert wrong == []
-    assert not any(ACME_KEY in address for address in asked)
+    with watched_browser(chromium, ACME_KEY) as context:
+        yield context
 
 
 @pytest.fixture

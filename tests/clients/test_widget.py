@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Viewport
 from api.widget import FOLDER
 from bootstrap.valkey import find_valkey
 from config import SAMPLES
+from tests.clients.browser_page import watched_browser
 from tests.clients.website import Website, serve_website
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
@@ -77,17 +77,8 @@ def visitor(chromium: Browser, model: FakeModelServer, request: pytest.FixtureRe
     """A new visitor's browser. What its pages ask of other hosts, what a policy forbids, and what goes wrong in a
     script of a page, fails the test."""
     options: dict[str, Any] = {"viewport": WIDE, "locale": "en-GB", **getattr(request, "param", {})}
-    context = chromium.new_context(**options)
-    asked: list[str] = []
-    wrong: list[str] = []
-    context.on("request", lambda asking: asked.append(asking.url))
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-    yield context
-    context.close()
-    assert {urlsplit(address).hostname for address in asked} <= {"localhost", "127.0.0.1", None}
-    assert not any("pv1." in address for address in asked)
-    assert wrong == []
+    with watched_browser(chromium, "pv1.", **options) as context:
+        yield context
 
 
 @pytest.fixture
