@@ -26,8 +26,8 @@ class Chat {
     if (this.hasBegun) return;
     this.hasBegun = true;
     try {
-      await this.welcome();
-      await this.restore();
+      const lines = await this.welcome();
+      await Promise.all([this.offerQuestions(lines), this.restore()]);
     } catch (error) {
       this.hasBegun = false;
       this.panel.tell(this.explain(error));
@@ -42,6 +42,10 @@ class Chat {
     const lines = [this.texts.machine, fill(this.texts.kept, { time: this.tellTime(visit.kept_s) })];
     this.panel.showWelcome(lines, []);
     this.panel.tell("");
+    return lines;
+  }
+
+  async offerQuestions(lines) {
     const topics = await this.service.get(`v1/topics?language=${this.options.language}`).catch(() => ({ questions: [] }));
     this.panel.showWelcome(lines, topics.questions.map((each) => each.question));
   }
@@ -50,14 +54,18 @@ class Chat {
   async restore() {
     const { conversationId } = this.memory.read();
     if (!conversationId || this.conversationId) return;
-    const kept = await this.service.get(`v1/conversations/${conversationId}`).catch(() => null);
+    const kept = await this.service.get(`v1/conversations/${conversationId}`).catch((error) => {
+      if (error.status === 404) return null; // it has expired
+      throw error;
+    });
     if (!kept) return this.memory.write({ conversationId: null });
     this.conversationId = conversationId;
     for (const message of kept.messages) {
       if (message.role === "user") this.panel.showQuestion(message.content);
       else this.finish(this.startAnswer(), message);
     }
-    if (kept.running && kept.run_id) await this.answer({ runId: kept.run_id });
+    const isAnswered = kept.messages.at(-1)?.role !== "user"; // just now
+    if (kept.running && kept.run_id && !isAnswered) await this.answer({ runId: kept.run_id });
   }
 
   begin() {

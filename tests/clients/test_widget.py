@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, ViewportSize, expect
 
 from api.widget import FOLDER
 from bootstrap.valkey import find_valkey
@@ -301,6 +301,34 @@ def test_a_reload_and_another_page_of_the_site_go_on_where_it_was(
     tab.reload()
     expect(tab.get_by_text(EN["machine"])).to_be_visible()
     expect(answers(tab)).to_have_count(0)
+
+
+def test_an_answer_that_has_just_come_is_shown_once(tab: Page, site: Website) -> None:
+    def still_running(route: Route) -> None:
+        body = route.fetch().json()
+        route.fulfill(json={**body, "running": True, "run_id": body["messages"][-1]["run_id"]})
+
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+    tab.route("**/v1/conversations/*", still_running)
+    tab.reload()
+    expect_whole(tab)
+    expect(tab.get_by_text(EN["try_asking"])).to_be_visible()
+    expect(answers(tab)).to_have_count(1)
+
+
+def test_a_conversation_that_cannot_be_read_for_a_moment_is_not_forgotten(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+    tab.route("**/v1/topics*", lambda route: None)  # which never come: they hold up nothing
+    tab.route("**/v1/conversations/*", lambda route: route.abort(), times=1)
+    tab.reload()
+    expect(tab.get_by_text(EN["away"])).to_be_visible()
+    tab.reload()
+    expect_whole(tab)
+    tab.unroute_all(behavior="ignoreErrors")
 
 
 @pytest.mark.parametrize(
