@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.clients.browser_page import ask, marks, running_page
@@ -60,7 +61,6 @@ def test_a_figure_a_table_a_chart_and_their_query_are_seen_and_reached_by_keys(t
 
 
 def test_axe_finds_nothing_wrong_with_an_answer_in_light_and_dark(tab: Page, url: str) -> None:
-    pytest.importorskip("axe_playwright_python")
     begin(tab, url)
     assert_accessible(tab)
     ask_for_chart(tab)
@@ -99,8 +99,6 @@ def assert_fits(tab: Page, shown: Locator) -> None:
 
 def assert_accessible(tab: Page) -> None:
     """Fail with what axe-core finds wrong by WCAG 2.1, A and AA, once the page has its own styles and is still."""
-    from axe_playwright_python.sync_playwright import Axe
-
     expect(tab.get_by_test_id("stCaptionContainer").first).to_have_css("opacity", "0.8")
     wait_until_still(tab)
     found: list[dict[str, Any]] = Axe().run(tab, options=_RULES).response["violations"]
