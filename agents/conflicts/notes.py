@@ -1,6 +1,6 @@
 """What is told with an answer where another document shown for it says something else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,14 +40,18 @@ class Note:
 NOTHING = Note("", (), ())
 
 
-def note_conflicts(citations: Sequence[Citation], hits: Sequence[Hit], language: str, *, question: str = "") -> Note:
-    """Where another of *hits* says something else than what an answer in *language* cites; passage n is `hits[n - 1]`.
+def note_conflicts(
+    citations: Sequence[Citation], hits: Sequence[Hit], find_language: Callable[[], str], *, question: str = ""
+) -> Note:
+    """Where another of *hits* says something else than what an answer cites; passage n is `hits[n - 1]`.
 
+    *find_language* gives the language to say it in; it is asked only where there is something to say.
     Each pair of passages once; at most `MOST_NOTED`. Of what is cited beside the answer to *question* nothing is said.
     """
     found = list(_differences(citations, hits, question))[:MOST_NOTED]
     if not found:
         return NOTHING
+    language = find_language()
     paragraphs, conflicts = [], []
     known = {citation.number for citation in citations}
     added: dict[int, Citation] = {}

@@ -1,6 +1,6 @@
 """Calls that changed something: an answer says that they were done, whatever becomes of the words of a model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from agents.citations import Citation, bind_citations, without_marks
@@ -20,10 +20,12 @@ class DoneNote(NamedTuple):
     citations: Sequence[Citation] = ()
 
 
-def note_done_calls(state: ChatState, run: AgentContext, language: str, told: Collection[int] = ()) -> DoneNote:
-    """What is still to be said in *language* of the calls that changed something, or that the person approved.
+def note_done_calls(
+    state: ChatState, run: AgentContext, find_language: Callable[[], str], told: Collection[int] = ()
+) -> DoneNote:
+    """What is still to be said of the calls that changed something, or that the person approved.
 
-    *told*: numbers of the passages that the answer tells of already.
+    *find_language* gives the language to say it in. *told*: numbers of the passages that the answer tells of already.
     """
     hits, tool_state = state["passages"], state.get("tool_state")
     if run.tools is None or not tool_state:
@@ -34,7 +36,7 @@ def note_done_calls(state: ChatState, run: AgentContext, language: str, told: Co
         number = numbers.get(call["call_id"])
         if call["status"] == "done" and number not in told and _is_told(call, run.tools):
             quote = _quote(call["text"], number)
-            lines.append(tell_done(language, call["name"], quote))
+            lines.append(tell_done(find_language(), call["name"], quote))
             quotes.append(quote)
     return DoneNote("\n".join(dict.fromkeys(lines)), _cite(quotes, hits))
 

@@ -56,7 +56,7 @@ async def refuse_answer(
     else:
         said = still_being_read(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
-    done = note_done_calls(state, run, language)
+    done = note_done_calls(state, run, lambda: language)
     parts = [tell_outcomes(language, unsuccessful), done.text]
     # Else that is all there is to say.
     if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):

@@ -19,7 +19,7 @@ def passage(number: int, text: str, **told: Any) -> Hit:
 
 def note(*hits: Hit, question: str = "") -> Note:
     _, citations = bind_citations(f"{hits[0].passage.text} [1]", hits)
-    return note_conflicts(citations[:1], hits, "en", question=question)
+    return note_conflicts(citations[:1], hits, lambda: "en", question=question)
 
 
 def test_marks_of_a_document_are_not_taken_for_marks_of_the_answer() -> None:
