@@ -24,7 +24,7 @@ def write_cell(cell: Cell, term: Term, language: str) -> str:
     """A cell of the column *term*; numbers of rows and years are no amounts."""
     if isinstance(cell, str):
         text = " ".join(_MARKS.sub(" ", format_cell(cell, language)).split())
-        return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+        return text or format_cell(None, language) if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
     is_number_of_row = not term.function and term.column and _NUMBERING & set(read_name(term.column.column)[-1:])
     return str(cell) if is_number_of_row and cell is not None else format_cell(cell, language)
 

@@ -102,7 +102,7 @@ def test_an_answer_is_a_sentence_and_each_of_its_figures_stands_in_a_cell(plant:
 PRICES = """
 CREATE TABLE rooms (room INTEGER, hall TEXT, price REAL, size INTEGER, built INTEGER);
 INSERT INTO rooms VALUES (101, 'Goya', 420.5, 14, 1998), (102, 'Goya', 310, 20, 1998), (203, 'Lorca', 655, 30, 2004),
-  (204, 'Lorca', 655, 16, 2004);
+  (204, 'Lorca', 655, 16, 2004), (305, '', NULL, NULL, 1998), (306, '*', NULL, NULL, 1998);
 """
 PRICED = {
     "What is the price of room 101?": ("The price of room 101 is €420.50.", "price of rooms where room is 101"),
@@ -117,6 +117,8 @@ PRICED = {
         "Average size for each built: highest for 2004 (23 m²), lowest for 1998 (17 m²).",
         "average size of rooms for each built",
     ),
+    "What is the hall of room 305?": ("The hall of room 305 is –.", "hall of rooms where room is 305"),
+    "What is the hall of room 306?": ("The hall of room 306 is –.", "hall of rooms where room is 306"),
     "What is the cheapest room?": ("The cheapest room is 102 (€310).", "rooms with the smallest price"),
     "Which rooms have the most price?": ("203 (€655), 204 (€655) have the most price.", "rooms with the largest price"),
 }
