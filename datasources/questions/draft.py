@@ -104,8 +104,14 @@ class Draft:
             f" JOIN {quote_name(*far.table)} ON {_write_column(near)} = {_write_column(far)}"
             for near, far in self.joins
         )
-        filters = " AND ".join(map(_write_filter, self.filters))
+        filters = " AND ".join([*map(_write_filter, self.filters), *self._write_known()])
         return f"FROM {quote_name(*self.table)}{joins}" + (f" WHERE {filters}" if filters else "")
+
+    def _write_known(self) -> list[str]:
+        """Of the first rows by a column, that it is known: some databases put rows without a value first."""
+        if self.order is None or self.limit is None or self.group:
+            return []
+        return [f"{_write_term(self.order[0])} IS NOT NULL"]
 
 
 def read_term(name: str) -> tuple[Term, str] | None:

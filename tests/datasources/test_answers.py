@@ -119,6 +119,10 @@ PRICED = {
     ),
     "What is the hall of room 305?": ("The hall of room 305 is –.", "hall of rooms where room is 305"),
     "What is the hall of room 306?": ("The hall of room 306 is –.", "hall of rooms where room is 306"),
+    "What are the 2 cheapest rooms?": (
+        "The 2 cheapest rooms are 102 (€310), 101 (€420.50).",
+        "rooms by price, smallest first",
+    ),
     "What is the cheapest room?": ("The cheapest room is 102 (€310).", "rooms with the smallest price"),
     "Which rooms have the most price?": ("203 (€655), 204 (€655) have the most price.", "rooms with the largest price"),
 }
