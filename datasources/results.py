@@ -11,6 +11,7 @@ from utils.query_tables import Cell
 
 _LONGEST_CELL = 10_000  # characters
 _LARGEST_EXACT = 2**53  # beyond it, readers of JSON round whole numbers
+_ROUNDED = Decimal("0.0001")  # means of PostgreSQL's have 16 digits and more, of which nobody reads the last ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def _measure(row: Iterable[Cell]) -> int:
 
 
 def _convert(value: Any) -> Cell:
-    """*value* as JSON has it: exact numbers that it has not, and all that has no type there, become texts."""
+    """*value* as JSON has it: numbers that it would round so that it shows, and all without a type there, become
+    texts."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -76,7 +78,8 @@ def _convert(value: Any) -> Cell:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Decimal):
-        return float(value) if value.is_finite() and Decimal(repr(float(value))) == value else str(value)
+        is_rounded_little = value.is_finite() and abs(Decimal(repr(float(value))) - value) < _ROUNDED
+        return float(value) if is_rounded_little else str(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, bytes | memoryview):

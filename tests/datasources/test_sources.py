@@ -103,6 +103,15 @@ def test_a_result_is_held_to_rows_and_bytes(source: DataSource) -> None:
     assert (len(run.rows), run.truncated) == (10, True)
 
 
+def test_a_mean_is_a_figure_and_an_amount_that_is_not_exact_as_one_a_text(source: DataSource) -> None:
+    access = ACCESS[source.dialect]
+    [[mean]] = source.run("SELECT avg(x) FROM n WHERE x IN (1, 2, 4)", access, USER, QueryLimits(), Stop()).rows
+    assert mean == pytest.approx(7 / 3, abs=1e-4)
+    if source.dialect != "sqlite":  # which has no such numbers
+        sql = "SELECT CAST(99999999999999.99 AS DECIMAL(20, 2))"
+        assert source.run(sql, access, USER, QueryLimits(), Stop()).rows == (("99999999999999.99",),)
+
+
 @pytest.mark.parametrize("source", ["postgres", pytest.param("mysql", marks=pytest.mark.long)], indirect=True)
 def test_an_unknown_password_or_host_is_told_without_the_login(source: PostgresSource | MysqlSource) -> None:
     address = source._address
