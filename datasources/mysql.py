@@ -61,8 +61,7 @@ class MysqlSource:
         with self._open(limits.seconds, stop) as connection:
             with _translating_all():
                 tables = read_tables(connection, limits)
-            complete = len(tables) <= limits.tables
-            found = tables[: limits.tables]
+            found, complete = limits.cut(tables)
             for place, table in enumerate(found):
                 # A table that cannot be read, or for which there is no time, has no samples.
                 with suppress(pymysql.MySQLError), receive_at_most(_MOST_BYTES):

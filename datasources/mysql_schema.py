@@ -39,7 +39,7 @@ def read_tables(connection: "pymysql.Connection[Any]", limits: SchemaLimits) -> 
         cursor.execute(_KEYS)
         for name, constraint, *key in cursor.fetchall():
             keys.setdefault((name, constraint), []).append(key)
-    tables = {name: Table((_SCHEMA, name), tuple(each[: limits.columns])) for name, each in columns.items()}
+    tables = {name: Table((_SCHEMA, name), tuple(each)) for name, each in columns.items()}
     for (name, _), parts in keys.items():
         if (table := tables.get(name)) is None:
             continue

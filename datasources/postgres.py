@@ -75,8 +75,7 @@ class PostgresSource:
         with self._open(limits.seconds, stop, {}) as (connection, relay):
             with _translating_all():
                 tables = _read_tables(connection, limits)
-            complete = len(tables) <= limits.tables
-            found = tables[: limits.tables]
+            found, complete = limits.cut(tables)
             for place, table in enumerate(found):
                 relay.left_bytes = _MOST_BYTES
                 # A table that cannot be read, or for which there is no time, has no samples.
@@ -218,7 +217,7 @@ def _read_tables(connection: psycopg.Connection[Any], limits: SchemaLimits) -> l
     for schema, name, column, kind, is_nullable, is_readable in connection.execute(_COLUMNS, (limits.tables + 1,)):
         if is_readable:
             columns.setdefault((schema, name), []).append(Column(column, kind, is_nullable))
-    tables = {name: Table(name, tuple(each[: limits.columns])) for name, each in columns.items()}
+    tables = {name: Table(name, tuple(each)) for name, each in columns.items()}
     for schema, name, kind, other_schema, other, own_columns, other_columns in connection.execute(_KEYS):
         table = tables.get((schema, name))
         if table is None:

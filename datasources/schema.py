@@ -20,6 +20,11 @@ class SchemaLimits:
     sampled_rows: int = 1_000  # of a table
     seconds: float = 30.0
 
+    def cut(self, tables: Sequence["Table"]) -> tuple[list["Table"], bool]:
+        """*tables* and their columns as far as there may be so many, and whether that is all."""
+        cut = [replace(each, columns=each.columns[: self.columns]) for each in tables[: self.tables]]
+        return cut, cut == list(tables)
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -55,18 +55,18 @@ class SqliteSource:
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
-        tables: list[Table] = []
+        found: list[Table] = []
+        complete = False
         with self._open(limits.seconds, stop) as connection:
             names = [name for name, sql in connection.execute(_TABLES) if not _is_virtual(sql)]
             try:
-                tables.extend(_read_table(connection, name, limits) for name in names[: limits.tables])
-                for place, table in enumerate(tables):
-                    tables[place] = _sample_table(connection, table, limits)
+                found, complete = limits.cut([_read_table(connection, each) for each in names[: limits.tables + 1]])
+                for place, table in enumerate(found):
+                    found[place] = _sample_table(connection, table, limits)
             except sqlite3.OperationalError as exc:
                 if not _is_interrupted(exc) or stop.is_stopped:
                     raise
-        is_sampled = all(each.sampled_rows is not None for each in tables)
-        return Schema(tuple(tables), is_sampled and len(tables) == len(names))
+        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """As `DataSource.run`."""
@@ -182,14 +182,14 @@ def _is_virtual(sql: str | None) -> bool:
     return (sql or "").lstrip().upper().startswith("CREATE VIRTUAL")
 
 
-def _read_table(connection: sqlite3.Connection, name: str, limits: SchemaLimits) -> Table:
+def _read_table(connection: sqlite3.Connection, name: str) -> Table:
     found = connection.execute(_COLUMNS, (name,)).fetchall()
     keys: dict[int, list[tuple[str, str, str | None]]] = {}
     for number, *key in connection.execute(_FOREIGN_KEYS, (name,)):
         keys.setdefault(number, []).append((key[0], key[1], key[2]))
     return Table(
         ("main", name),
-        tuple(Column(column, kind, not required) for column, kind, required, _ in found[: limits.columns]),
+        tuple(Column(column, kind, not required) for column, kind, required, _ in found),
         tuple(column for column, _, _, place in sorted(found, key=lambda each: int(each[3])) if place),
         tuple(
             # Without names of its own, a key refers to the primary key of the other table.

@@ -132,7 +132,8 @@ def test_a_schema_tells_tables_columns_keys_and_samples(
     assert (set(city.samples), city.distinct_count, city.type) == ({"Bandung", "Concepción"}, 2, "varchar(100)")
     assert [each.name for each in tables["main", "employees"].columns] == ["id", "name", "region"]
     assert schema.complete
-    assert not source.read_schema(SchemaLimits(tables=2), Stop()).complete
+    for limits in (SchemaLimits(tables=2), SchemaLimits(columns=2)):
+        assert not source.read_schema(limits, Stop()).complete
     assert source.check(Stop()) == []
     mariadb.execute(f"GRANT SELECT, INSERT ON {everything}.* TO writer@127.0.0.1 IDENTIFIED BY 'w'")
     writer = log_in(mariadb, everything, "writer", "w")

@@ -68,6 +68,8 @@ def test_a_schema_tells_tables_columns_keys_and_samples(source: DataSource) -> N
     if is_sqlite:
         assert tables["vault"].foreign_keys == (ForeignKey(("city",), ("main", "cities"), ("name",)),)
     assert not source.read_schema(SchemaLimits(tables=2), Stop()).complete
+    narrow = source.read_schema(SchemaLimits(columns=2), Stop())
+    assert ({len(table.columns) for table in narrow.tables}, narrow.complete) == ({1, 2}, False)
     assert source.check(Stop()) == []
 
 
