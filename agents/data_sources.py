@@ -18,6 +18,7 @@ from agents.tools.data_questions import (
     ModelAsker,
     Vocabularies,
     ask_by_rules,
+    explain_refusal,
     is_continued,
     is_understood,
     list_understood,
@@ -40,12 +41,7 @@ from datasources.samples import hide_filtered_samples
 from datasources.source import DataSource
 from datasources.stopping import Stop
 from datasources.timed import TimedSource
-from domain.data_sources import (
-    UPLOAD,
-    find_only_source,
-    find_source,
-    list_open_ids,
-)
+from domain.data_sources import UPLOAD, find_only_source, find_source, list_open_ids
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
@@ -209,6 +205,14 @@ class DataSources(OpenedSources):
 
         names = await self._look_through(ctx, find_name, _COMPARED_S)
         return [{"data_source": name} if len(names) > 1 else {} for name in names if name]
+
+    async def explain_refusal(self, ctx: Principal, question: str) -> str:
+        """What the first data source says that nearly understands *question*, see `explain_refusal`; "" of none."""
+
+        def read(asked: AskedSource, stop: Stop) -> str:
+            return explain_refusal(asked, question, self._vocabularies, stop)
+
+        return next(filter(None, await self._look_through(ctx, read, _COMPARED_S)), "")
 
     async def suggest(self, ctx: Principal, language: str) -> list[SourceSuggestion]:
         """Questions in *language* that one of the principal's data sources alone understands, the newest source first.

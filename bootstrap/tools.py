@@ -64,6 +64,9 @@ class _NoSources:
     async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
         return []
 
+    async def explain_refusal(self, ctx: Principal, question: str) -> str:
+        return ""
+
     async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
         return False
 

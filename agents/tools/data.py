@@ -81,6 +81,9 @@ def make_data_tool(asker: DataAsker) -> Tool:
             return {"question": question, OF_LAST_RESULT: True}
         return None
 
+    async def explain_refusal(principal: Principal, question: str) -> str:
+        return await asker.explain_refusal(principal, question) if len(question) <= LONGEST_QUESTION else ""
+
     return Tool(
         QUERY_DATA,
         "Asks a database of the institution: how many, how much, which is the largest, lists of rows.",
@@ -91,6 +94,7 @@ def make_data_tool(asker: DataAsker) -> Tool:
         most_characters=60_000,
         read_question=read_question,
         read_followup=read_followup,
+        explain_refusal=explain_refusal,
     )
 
 

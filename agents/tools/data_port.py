@@ -52,6 +52,10 @@ class DataAsker(Protocol):
         """The data sources of which rules understand all of a question, as arguments that name them."""
         ...
 
+    async def explain_refusal(self, ctx: Principal, question: str) -> str:
+        """Why rules do not understand a question that they nearly do, with questions that work; "" of any other."""
+        ...
+
     async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
         """Whether rules understand *question* together with what was asked for *kept*, and not by itself."""
         ...

@@ -23,7 +23,7 @@ from datasources.questions.draft import Draft
 from datasources.questions.followup_parts import points_back
 from datasources.questions.planning import plan_followup, plan_question, read_followup_words
 from datasources.questions.reading import read_question
-from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples
+from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples, tell_refusal
 from datasources.questions.suggestions import KnownSuggestions, Suggestion, suggest_questions
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
@@ -42,6 +42,8 @@ T = TypeVar("T")
 _MOST_KEPT, _KEPT_S = 100, 60.0
 _MOST_CONTINUED = 5  # questions of which each goes on about the one before
 _NAMING = ("value", "number", "period")
+_ASKING = {"count", "aggregate", "superlative", "most", "each", "top", "than"}
+_NAMED = {"table", "column", "value"}
 
 
 class RunInThread(Protocol):
@@ -210,9 +212,7 @@ def ask_by_rules(
     try:
         draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        examples = suggest_questions(vocabulary, today(), language, asked.examples.get(language, ()))
-        why = add_examples(exc.tell(language), [each.question for each in examples], language)
-        raise NotUnderstood(why) from exc
+        raise NotUnderstood(_tell_refusal(exc, asked, vocabulary, language)) from exc
     understood, shown = describe_draft(draft, language), draft.show_reasons()
     sql = shown.write_sql()
     result = asked.run(sql, stop)
@@ -221,6 +221,30 @@ def ask_by_rules(
         Asked(repeated, language, understood, draft, shown, result, asked.name, vocabulary.units), most_rows
     )
     return RuleAnswer(sql, understood, result, told)
+
+
+def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> str:
+    """Why rules do not understand a question that asks for figures, all but one word known; "" of any other.
+
+    Raises:
+        QuestionRefused: more than a word is not understood.
+        QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
+    """
+    vocabulary = vocabularies.load(asked, stop)
+    try:
+        plan_question(question, vocabulary, today())
+    except QuestionRefused as exc:
+        unknown = exc.about if exc.reason == "word" else ()
+        kinds = {each.kind for each in read_question(question, vocabulary, ignored=unknown)[1]}
+        if not kinds.isdisjoint(_ASKING) and not kinds.isdisjoint(_NAMED):
+            language = detect_question_language(question)
+            return tell_refusal("source", language, asked.name, _tell_refusal(exc, asked, vocabulary, language))
+    return ""
+
+
+def _tell_refusal(refusal: QuestionRefused, asked: AskedSource, vocabulary: Vocabulary, language: str) -> str:
+    examples = suggest_questions(vocabulary, today(), language, asked.examples.get(language, ()))
+    return add_examples(refusal.tell(language), [each.question for each in examples], language)
 
 
 def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:

@@ -103,6 +103,8 @@ class Tool:
             the question before, "" without one. Where there is no language model, it is asked before the documents are
             searched. Raises `AsksBack` where the person has to choose.
         read_followup: the same for a question that goes on about the last result of a query.
+        explain_refusal: what to say of a question that it nearly understands, "" of any other. Where there is no
+            language model, it is asked when the documents hold no answer either.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Tool:
     read_followup: Callable[[Principal, str, KeptResult], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )
+    explain_refusal: Callable[[Principal, str], Awaitable[str]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Raises `UnusableTool` where the name or the schema is none."""

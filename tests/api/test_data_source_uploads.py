@@ -94,6 +94,37 @@ def test_each_row_of_a_file_counts_and_is_known_by_its_title(tenants: list[httpx
     assert acme.delete(f"{SOURCES}/{made.json()['id']}").status_code == 204
 
 
+NAMES = [("books", "Title,Pages"), ("libros", "Título,Páginas"), ("buku", "Judul,Halaman")]
+NEAR = [
+    (
+        "How many green books are there?",
+        "Data source Library: The word 'green' is not understood. Questions that work:",
+    ),
+    ("¿Cuántos libros verdes hay?", "Fuente de datos Library: No se entiende la palabra «verdes». Preguntas que"),
+    ("Ada berapa buku hijau?", "Sumber data Library: Kata “hijau” tidak dipahami. Pertanyaan yang bisa dijawab:"),
+]
+
+
+@pytest.mark.parametrize(("question", "told"), NEAR)
+def test_a_refusal_names_the_word_that_a_data_source_does_not_know_and_questions_that_work(
+    tenants: list[httpx.Client], question: str, told: str
+) -> None:
+    acme, globex = tenants
+    rows = "Ficciones,200\nRayuela,600\n"
+    files = [(f"{name}.csv", f"{columns}\n{rows}") for name, columns in NAMES]
+    made = send(acme, "/upload", *files, name="Library")
+    assert made.status_code == 201, made.text
+    try:
+        said = ask(acme, question, uuid4().hex, bot_id="d").json()
+        assert (said["answered"], told in said["answer"]) == (False, True), said["answer"]
+        assert "Library" not in say(globex, question)
+        # Nothing is said of questions that are not about its figures.
+        for other in ("How many green elephants are there?", "Who paints green books by hand?"):
+            assert "Library" not in say(acme, other)
+    finally:
+        assert acme.delete(f"{SOURCES}/{made.json()['id']}").status_code == 204
+
+
 def test_an_upload_that_cannot_be_taken_leaves_nothing(service: Service, tenants: list[httpx.Client]) -> None:
     acme = tenants[0]
     assert send(acme, "/upload", ("a.csv", "a,b\n1,2\n"), name="Taken").is_success
