@@ -15,6 +15,7 @@ from datasources.schema import Column, Table
 Words = tuple[str, ...]
 _LONGEST_VALUE = 50  # characters
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TEXTS = re.compile("CHAR|TEXT|CLOB|^ENUM$|^SET$")
 _NAMES = frozenset((("name",), ("title",), ("nombre",), ("titulo",), ("nama",), ("judul",)))
 
 
@@ -97,14 +98,19 @@ class Vocabulary:
 
     def is_text(self, name: ColumnName) -> bool:
         """Whether it holds texts, dates not among them."""
-        kind = self.find_column(name.table, name.column).type.upper()
-        return not self.is_date(name) and (not kind or re.search("CHAR|TEXT|CLOB", kind) is not None)
+        column = self.find_column(name.table, name.column)
+        return not self.is_date(name) and (not column.type or _TEXTS.search(_name_type(column)) is not None)
 
     def is_date(self, name: ColumnName) -> bool:
         """Whether it holds dates, also as texts."""
         column = self.find_column(name.table, name.column)
         has_days = bool(column.samples) and all(_DAY.match(str(each)) for each in column.samples)
-        return has_days or re.search("DATE|TIMESTAMP", column.type.upper()) is not None
+        return has_days or re.search("DATE|TIMESTAMP", _name_type(column)) is not None
+
+
+def _name_type(column: Column) -> str:
+    """Its type without what stands in parentheses: ENUM, whatever its values are."""
+    return column.type.upper().partition("(")[0]
 
 
 def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -> Vocabulary:

@@ -12,6 +12,7 @@ from datasources.catalog import OpenTable, list_open_tables
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
 from datasources.schema import SchemaLimits
+from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 
@@ -44,7 +45,7 @@ SAID = {
 class OpenPlant(NamedTuple):
     """The database, and what may be read and asked of it."""
 
-    source: SqliteSource
+    source: DataSource
     access: dict[tuple[str, str], TableAccess]
     tables: list[OpenTable]
     vocabulary: Vocabulary
@@ -77,7 +78,11 @@ def open_file(file: Path, tables: str, synonyms: Mapping[str, str]) -> OpenPlant
     """A database of *tables* as if it had been uploaded: all is open, *synonyms* are of columns, each row counts."""
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(tables)
-    source = SqliteSource(file)
+    return open_all(SqliteSource(file), synonyms)
+
+
+def open_all(source: DataSource, synonyms: Mapping[str, str]) -> OpenPlant:
+    """All of *source*, as if it had been uploaded."""
     schema = source.read_schema(SchemaLimits(), Stop())
     access = {table.name: TableAccess(tuple(each.name for each in table.columns)) for table in schema.tables}
     said = {
@@ -91,7 +96,7 @@ def open_file(file: Path, tables: str, synonyms: Mapping[str, str]) -> OpenPlant
         }
         for table in schema.tables
     }
-    opened = list_open_tables(schema, said, access, "sqlite")
+    opened = list_open_tables(schema, said, access, source.dialect)
     vocabulary = make_vocabulary(opened, counts_rows=True)
     add_stored_values(vocabulary, source, access, {}, Stop())
     return OpenPlant(source, access, opened, vocabulary)

@@ -14,6 +14,8 @@ from config import load_settings
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.guard import check_query
 from datasources.mysql import MysqlSource, name_tables
+from datasources.questions.planning import plan_question
+from datasources.questions.refusals import QuestionRefused
 from datasources.results import QueryLimits, Result, collect
 from datasources.schema import ForeignKey, SchemaLimits
 from datasources.server_address import ServerAddress
@@ -23,6 +25,7 @@ from domain.db import open_database
 from domain.keys import ensure_tenant
 from tests.datasources.attacks import BOTH, read_queries
 from tests.datasources.mysql_attacks import MYSQL, MYSQL_BOMBS
+from tests.datasources.plant import TODAY, open_all
 from tests.datasources.staff import MYSQL_ACCESS, MYSQL_TABLES, USER, make_mysql_database
 from tests.datasources.test_attacks import LIMITS, OWNED, Run, try_all
 from tests.servers.mariadb import ROOT_PASSWORD, MariadbServer
@@ -166,6 +169,25 @@ def test_queries_of_people_are_answered(source: MysqlSource) -> None:
         source.run("SELECT 'O\\'Brien'", MYSQL_ACCESS, USER, QueryLimits(), Stop())
     with pytest.raises(QueryRefused, match="region"):
         source.run("SELECT name FROM employees", MYSQL_ACCESS, {"region": "a\\"}, QueryLimits(), Stop())
+
+
+def test_a_column_of_an_enumeration_holds_texts_whatever_their_names(mariadb: MariadbServer) -> None:
+    name = mariadb.new_database()
+    mariadb.execute(
+        "CREATE TABLE machines (name VARCHAR(9), state ENUM('active', 'updated'), size DECIMAL(5, 2));\n"
+        "INSERT INTO machines VALUES ('A', 'active', 1), ('B', 'updated', 2), ('C', 'active', 3)",
+        name,
+    )
+    mariadb.execute(f"GRANT SELECT ON {name}.* TO counter@127.0.0.1 IDENTIFIED BY 'c'")
+    machines = open_all(log_in(mariadb, name, "counter", "c"), {})
+    for question, rows in (
+        ("How many machines are active?", ((2,),)),
+        ("machines by state", (("active", 2), ("updated", 1))),
+    ):
+        sql = plan_question(question, machines.vocabulary, TODAY).write_sql()
+        assert machines.source.run(sql, machines.access, {}, QueryLimits(), Stop()).rows == rows
+    with pytest.raises(QuestionRefused, match="which number"):
+        plan_question("average state of machines", machines.vocabulary, TODAY)
 
 
 async def test_each_of_two_tenants_is_answered_from_its_own_database(
