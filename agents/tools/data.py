@@ -1,5 +1,6 @@
 """The tool that asks a tenant's databases: by a query of the bot's language model, or by rules where it has none."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,9 @@ from datasources.questions.followups import read_followup
 from datasources.questions.refusals import NotUnderstood, add_examples, tell_refusal
 from datasources.questions.words import detect_question_language
 from datasources.results import QueryLimits, split
-from utils.errors import ProblemError
+from utils.errors import Conflict, NotFound, NotReady, ProblemError, SourceFailed
+
+logger = logging.getLogger(__name__)
 
 QUERY_DATA = "query_data"
 TIMEOUT_S = 60.0  # a query and its repairs, each of which a model is asked for
@@ -51,7 +54,7 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _NOT_ALL = f"What these rows do not tell takes a query: ask the whole question, without {OF_LAST_RESULT}."
-_ASKING_FAILS = (NoQuery, QueryRefused, QueryFailed, SourceUnavailable)
+_ASKING_FAILS = (NoQuery, QueryRefused, QueryFailed)
 
 
 def make_data_tool(asker: DataAsker) -> Tool:
@@ -65,7 +68,7 @@ def make_data_tool(asker: DataAsker) -> Tool:
         kept = await get_kept(call, asker)
         if lines := _answer_from_kept(kept, call):
             return ToolResult("\n".join(lines), **show_kept(kept))
-        with _failing():
+        with _failing(detect_question_language(question, kept.question)):
             answer = await asker.ask_followup(call.principal, question, kept)
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
@@ -124,10 +127,11 @@ async def get_kept(call: ToolCall, asker: DataAsker, reason: str = "none") -> Ke
         raise ToolFailed(add_examples(tell_refusal(reason, language), examples, language), says_all=True)
     if named not in (None, kept.source_id, kept.table.source_name):
         raise ToolFailed(tell_refusal("other", language), says_all=True)
-    try:
-        stamp = await asker.read_stamp(call.principal, kept.source_id)
-    except ProblemError as exc:
-        raise ToolFailed(exc.detail) from exc
+    with _failing(language):
+        try:
+            stamp = await asker.read_stamp(call.principal, kept.source_id)
+        except (NotFound, Conflict):  # it is deleted, or nothing of it is open any more
+            stamp = ""
     if stamp != kept.stamp:
         raise ToolFailed(tell_refusal("changed", language), says_all=True)
     return kept
@@ -158,17 +162,21 @@ async def ask_for(call: ToolCall, asker: DataAsker, question: str) -> DataAnswer
     Raises:
         ToolFailed: there is no answer; it says why.
     """
-    with _failing():
+    with _failing(detect_question_language(question)):
         return await asker.ask(call.principal, question, call.arguments.get("data_source"), call.chat)
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
-    """What asking a data source raises becomes a `ToolFailed`."""
+def _failing(language: str) -> Iterator[None]:
+    """What asking a data source raises becomes a `ToolFailed`. Why one cannot be read is for the operator alone: it
+    names hosts and files."""
     try:
         yield
     except NotUnderstood as exc:
         raise ToolFailed(str(exc), says_all=True) from exc
+    except (SourceUnavailable, SourceFailed, NotReady) as exc:
+        logger.warning("A data source cannot be read: %s", exc)
+        raise ToolFailed(tell_refusal("unavailable", language), says_all=True) from exc
     except ProblemError as exc:
         raise ToolFailed(exc.detail) from exc
     except _ASKING_FAILS as exc:

@@ -125,7 +125,7 @@ def list_prompts(model_server: FakeModelServer) -> list[list[str]]:
 
 
 async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     acme, globex = make_operator("acme"), make_operator("globex")
     with closing(open_data_sources(settings, database, KEYS)) as sources:
@@ -164,8 +164,18 @@ async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
             await ask(tool, acme, "How many people are there?", data_source="Staff")
         open_tables(database, acme, staff, "")
         (settings.data_source_dir or Path()).joinpath("acme", "staff.db").unlink()
-        with pytest.raises(ToolFailed, match="missing"):
-            await ask(tool, acme, "How many people are there?", data_source="Staff")
+        for question, refusal in (
+            ("How many people are there?", "The data source cannot be read at present. Ask again later."),
+            (
+                "¿Cuántos people hay?",
+                "La fuente de datos no se puede leer en este momento. Pregunte de nuevo más tarde.",
+            ),
+            ("Ada berapa people?", "Sumber data saat ini tidak dapat dibaca. Tanyakan lagi nanti."),
+        ):
+            with pytest.raises(ToolFailed) as failed:
+                await ask(tool, acme, question, data_source="Staff")
+            assert (str(failed.value), failed.value.says_all) == (refusal, True)
+        assert caplog.text.count("The file of this data source is missing") == 3  # for the operator
 
 
 async def test_a_model_writes_the_query_and_repairs_it_by_what_the_database_says(
@@ -273,7 +283,7 @@ async def test_a_follow_up_is_answered_from_the_kept_result_as_long_as_that_may_
             await follow(acme, query, "Which of these earns more?")
         moved.rename(file)
         for other in (globex, replace(acme, subject_id="somebody-else")):
-            with pytest.raises(ToolFailed, match=r"not found|has changed since"):
+            with pytest.raises(ToolFailed, match="has changed since the last result"):
                 await follow(other, query, "Which of these has the most?")
         assert "no chart of one figure" in (await follow(acme, chart, question)).text
         open_tables(database, acme, staff, "region = 'south'")
@@ -282,8 +292,8 @@ async def test_a_follow_up_is_answered_from_the_kept_result_as_long_as_that_may_
                 await follow(acme, tool, "Which of these has the most?")
         with database.writing() as session:
             data_sources.remove_source(session, data_sources.get_source(session, acme, staff, lock=True))
-        with pytest.raises(ToolFailed, match="not found"):
-            await follow(acme, query, "Which of these has the most?")
+        with pytest.raises(ToolFailed, match="ha cambiado desde el último resultado"):
+            await follow(acme, query, "¿Cuál de estos es el mayor?")
         with pytest.raises(ToolFailed, match="no result that this could be about"):
             await query.run(ToolCall(acme, BotConfig(), {"question": "sum", "of_last_result": True}, "key"))
 
