@@ -1,4 +1,4 @@
-"""`GET /v1/models`: the bots that a key may talk to."""
+"""`GET /v1/models` and one of them: the bots that a key may talk to."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,7 +13,7 @@ from api.responses import respond
 from api.services import services
 from auth.principal import DEFAULT_BOT, Principal
 from auth.scopes import Scope
-from domain.bots import list_all_bots
+from domain.bots import list_all_bots, make_missing_error
 from domain.models import Bot
 
 
@@ -34,6 +34,12 @@ class OpenAiModelsOut(BaseModel):
     data: list[OpenAiModelOut]
 
 
+class ModelNamePath(BaseModel):
+    """Which bot."""
+
+    model_id: str = Field(description="The id of the bot.")
+
+
 @openai_blueprint.get(
     "/v1/models",
     operation_id="getModelNames",
@@ -44,9 +50,28 @@ class OpenAiModelsOut(BaseModel):
 @requires(Scope.CHAT_WRITE)
 def list_models(ctx: Principal) -> Response:
     """Those that are switched on, all at once; of a key for one bot, that one."""
+    return respond(OpenAiModelsOut(object="list", data=_list(ctx)))
+
+
+@openai_blueprint.get(
+    "/v1/models/<model_id>",
+    operation_id="getModelName",
+    summary="Read one bot",
+    responses={200: OpenAiModelOut},
+    openapi_extensions={OPENAI_ERRORS: True},
+)
+@requires(Scope.CHAT_WRITE)
+def get_model(ctx: Principal, path: ModelNamePath) -> Response:
+    """One of those that `GET /v1/models` lists."""
+    for model in _list(ctx):
+        if model.id == path.model_id:
+            return respond(model)
+    raise make_missing_error(path.model_id)
+
+
+def _list(ctx: Principal) -> list[OpenAiModelOut]:
     with services().database.reading() as session:
-        rows = list_all_bots(session, ctx)
-        return respond(OpenAiModelsOut(object="list", data=_describe(ctx, rows)))
+        return _describe(ctx, list_all_bots(session, ctx))
 
 
 def _describe(ctx: Principal, rows: Sequence[Bot]) -> list[OpenAiModelOut]:

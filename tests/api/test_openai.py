@@ -34,13 +34,18 @@ def test_the_models_are_the_bots_that_the_key_may_talk_to(
     named = {model.id: model for model in caller.models.list()}
     assert named["default"].owned_by == named[bot].owned_by == "default"
     assert abs(named[bot].created - time.time()) < 60
+    assert caller.models.retrieve(bot) == named[bot]
     theirs = {model.id: model.owned_by for model in stranger.models.list()}
     assert theirs["default"] == "acme"
     assert bot not in theirs
+    with pytest.raises(openai.NotFoundError, match=bot):
+        stranger.models.retrieve(bot)
     with make_former_key(service, "default", bot) as key, connect(service, key) as bound:
         assert [model.id for model in bound.models.list()] == [bot]
         with pytest.raises(openai.NotFoundError):
             bound.chat.completions.create(model="default", messages=ASKED)
+        with pytest.raises(openai.NotFoundError):
+            bound.models.retrieve("default")
     client.patch(f"/v1/tenant/bots/{bot}", json={"enabled": False}, headers={"If-Match": "*"})
     assert bot not in {model.id for model in caller.models.list()}
 
