@@ -121,12 +121,12 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
         changed = data_sources.change_source(
             session,
             row,
-            name=body.name if "name" in sent else row.name,
-            description=body.description if "description" in sent else row.description,
+            name=body.name if "name" in sent else None,
+            description=body.description if "description" in sent else None,
             allowed_tables=_merge_tables(row, body.allowed_tables),
+            open_to_visitors=body.open_to_visitors if "open_to_visitors" in sent else None,
             spec=spec,
             keys=services().state_keys,
-            open_to_visitors=body.open_to_visitors if "open_to_visitors" in sent else None,
         )
         shown = describe(changed)
     return respond(shown, etag=compute_etag(shown))

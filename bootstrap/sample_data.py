@@ -102,16 +102,7 @@ def _populate(settings: Settings, database: Database, ctx: Principal, file: Path
         if row is None:
             spec = make_spec(settings, ctx, f"sqlite:///{SAMPLE_FILE}", "sqlite")
             row = create_source(session, ctx, NAME, _DESCRIPTION, spec, keys)
-            change_source(
-                session,
-                row,
-                name=NAME,
-                description=_DESCRIPTION,
-                allowed_tables=load_said(),
-                spec=None,
-                keys=keys,
-                open_to_visitors=True,
-            )
+            change_source(session, row, allowed_tables=load_said(), open_to_visitors=True)
             _give_tool(session, ctx, bot_id)
         store_schema(row, schema, keys)
         return row.name

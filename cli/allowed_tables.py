@@ -14,6 +14,7 @@ from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
 from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
 from cli.said import Said
+from cli.tables import align_columns
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import make_key
 from datasources.functions import DIALECTS
@@ -103,15 +104,12 @@ def _change(
     tenant: str, name: str, table: str, make: Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
 ) -> Mapping[str, Any]:
     """Put what *make* makes of what was said of *table* in its place; what is said of all tables then."""
-    keys = make_keyring(settings())
     with write_as_operator(tenant) as (session, ctx):
         source_id = data_sources.find_source(session, ctx, name).source_id
         row = data_sources.get_source(session, ctx, source_id, lock=True)
         dialect = DIALECTS[row.type]
         tables = merge_tables(row.allowed_tables, {table: make(row.allowed_tables.get(table))}, _load(row), dialect)
-        data_sources.change_source(
-            session, row, name=row.name, description=row.description, allowed_tables=tables, spec=None, keys=keys
-        )
+        data_sources.change_source(session, row, allowed_tables=tables)
     return tables
 
 
@@ -138,5 +136,4 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         count = f"{len(row['allowed_columns'])} of {len(row['columns'])}" if row["allowed_columns"] else "no"
         lines.append((make_printable(row["table"]), count, make_printable(", ".join(row["columns"]))))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(align_columns(lines))

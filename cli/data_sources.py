@@ -25,6 +25,7 @@ from cli.operator import (
     write_as_operator,
 )
 from cli.said import Said
+from cli.tables import align_columns
 from datasources.addresses import LONGEST_URI
 from datasources.said import NAME, TEXT
 from domain import data_sources
@@ -154,16 +155,7 @@ def _set_open(name: str, tenant: str, is_open: bool) -> None:
     with write_as_operator(tenant) as (session, ctx):
         source_id = data_sources.find_source(session, ctx, name).source_id
         row = data_sources.get_source(session, ctx, source_id, lock=True)
-        data_sources.change_source(
-            session,
-            row,
-            name=row.name,
-            description=row.description,
-            allowed_tables=row.allowed_tables,
-            spec=None,
-            keys=make_keyring(settings()),
-            open_to_visitors=is_open,
-        )
+        data_sources.change_source(session, row, open_to_visitors=is_open)
 
 
 def _read_uri() -> str:
@@ -193,5 +185,4 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
         name, location = make_printable(row["name"]), make_printable(row["location"])
         read_at = (row["schema_read_at"] or "never")[:16]
         lines.append((name, row["type"], location, str(row["allowed_tables"]), read_at, row["id"]))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join(align_columns(lines))

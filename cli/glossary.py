@@ -87,15 +87,7 @@ def _merge(
         proposed = merge_proposal(proposal, _list_tables(row, schema))
         if is_accepted:
             tables = merge_tables(row.allowed_tables, proposed, schema, dialect)
-            data_sources.change_source(
-                session,
-                row,
-                name=row.name,
-                description=row.description,
-                allowed_tables=tables,
-                spec=None,
-                keys=keys,
-            )
+            data_sources.change_source(session, row, allowed_tables=tables)
     return proposed
 
 

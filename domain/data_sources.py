@@ -151,21 +151,26 @@ def change_source(
     session: Session,
     row: DataSourceRow,
     *,
-    name: str,
-    description: str,
-    allowed_tables: Mapping[str, Any],
-    spec: SourceSpec | None,
-    keys: Keyring | None,
+    name: str | None = None,
+    description: str | None = None,
+    allowed_tables: Mapping[str, Any] | None = None,
     open_to_visitors: bool | None = None,
+    spec: SourceSpec | None = None,
+    keys: Keyring | None = None,
 ) -> DataSourceRow:
-    """Make the data source so, which is locked; None leaves it as it is. Flushed, not committed.
+    """Change what is not None of the data source, which is locked. Flushed, not committed.
 
-    Of another address the schema has to be read anew; what may be read of it stays.
+    *keys* encrypt the address of *spec*, of which the schema has to be read anew; what may be read of it stays.
 
     Raises:
         Conflict: there is another one of this name, or nothing to encrypt the address with.
     """
-    row.name, row.description, row.allowed_tables = name, description, dict(allowed_tables)
+    if name is not None:
+        row.name = name
+    if description is not None:
+        row.description = description
+    if allowed_tables is not None:
+        row.allowed_tables = dict(allowed_tables)
     if open_to_visitors is not None:
         row.open_to_visitors = open_to_visitors
     if spec is not None:

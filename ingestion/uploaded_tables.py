@@ -148,15 +148,8 @@ class UploadedTables:
             row = get_source(session, ctx, source_id, lock=True)
             former = find_uploaded_file(self._folder, row, self._keys)
             self._place(session, ctx, written.path, final, former)
-            change_source(
-                session,
-                row,
-                name=row.name,
-                description=row.description,
-                allowed_tables=row.allowed_tables,
-                spec=SourceSpec(UPLOAD, f"upload:///{final.name}", written.location),
-                keys=self._keys,
-            )
+            spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
+            change_source(session, row, spec=spec, keys=self._keys)
             store_schema(row, dump_schema(written.schema), self._keys)
         former.unlink(missing_ok=True)  # a query under way has it open
         return UploadedSource(source_id, written.tables)

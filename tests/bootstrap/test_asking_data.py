@@ -71,15 +71,8 @@ def open_tables(
     columns = {name: {"description": "", "synonyms": []} for name in ("name", "region")}
     with database.writing() as session:
         row = data_sources.get_source(session, ctx, source_id, lock=True)
-        data_sources.change_source(
-            session,
-            row,
-            name=row.name,
-            description="",
-            allowed_tables={"employees": {**said, "allowed_columns": columns}},
-            spec=None,
-            keys=KEYS,
-        )
+        tables = {"employees": {**said, "allowed_columns": columns}}
+        data_sources.change_source(session, row, allowed_tables=tables)
 
 
 async def ask(tool: Tool, ctx: Principal, question: str, chat: BaseChatModel | None = None, **more: str) -> str:
