@@ -4,7 +4,6 @@ The same seed gives the same machines. All dates are relative to the day on whic
 maintenance in the month of that day.
 """
 
-import json
 import secrets
 import sqlite3
 from calendar import monthrange
@@ -17,22 +16,13 @@ from random import Random
 from typing import Any
 
 from datasources.questions.suggestions import KnownSuggestions, Suggestion
+from utils.data_files import load_json
 
 DUE_THIS_MONTH = 15
 SAMPLE_FILE = "sample-maintenance.db"
 SAMPLE_QUESTIONS: KnownSuggestions = {
-    "en": (
-        Suggestion("How many machines are due for maintenance this month?"),
-        Suggestion("How many machines for each status?", is_grouped=True),
-    ),
-    "es": (
-        Suggestion("¿Cuántas máquinas necesitan mantenimiento este mes?"),
-        Suggestion("¿Cuántas máquinas hay para cada estado?", is_grouped=True),
-    ),
-    "id": (
-        Suggestion("Ada berapa mesin yang perlu perawatan bulan ini?"),
-        Suggestion("Berapa jumlah mesin untuk setiap status?", is_grouped=True),
-    ),
+    language: [Suggestion(**each) for each in written]
+    for language, written in load_json("datasources", "sample_questions.json").items()
 }
 _SEED = 7
 _MACHINES, _CYCLES, _CYCLE_DAYS = 60, 240, 540
@@ -111,7 +101,7 @@ def read_mark(file: Path) -> int | None:
 
 def load_said() -> dict[str, Any]:
     """What may be read of it, with descriptions and synonyms in three languages, as `allowed_tables` has it."""
-    written = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    written = load_json("datasources", "sample_maintenance.json")
     return {
         table: {
             "description": said["description"],

@@ -9,19 +9,10 @@ from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import read_name
 from datasources.schema import Table
+from utils.data_files import load_json
 
 _MOST, _MOST_KINDS, _OF_A_TABLE = 3, 30, 2
-_COUNTS = {
-    "en": "How many {} are there?",
-    "es": "¿Cuál es el número de {}?",
-    "id": "Ada berapa {}?",
-}
-_GROUPS = {
-    "en": "How many {} for each {}?",
-    "es": "Número de {} por {}",
-    "id": "Berapa jumlah {} untuk setiap {}?",
-}
-_CHARTS = {"en": "as a bar chart", "es": "en un gráfico de barras", "id": "sebagai grafik batang"}
+_TEXTS: Mapping[str, Mapping[str, str]] = load_json("datasources.questions", "suggestions.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +25,11 @@ class Suggestion:
     def ask_for_chart(self, language: str) -> str:
         """The same with a chart."""
         asked, end = self.question.rstrip("?"), "?" * self.question.endswith("?")
-        return f"{asked} {_CHARTS.get(language, _CHARTS['en'])}{end}"
+        return f"{asked} {_get_texts(language)['chart']}{end}"
+
+
+KnownSuggestions = Mapping[str, Sequence[Suggestion]]
+"""By language: questions that somebody has written for a database."""
 
 
 def suggest_questions(
@@ -42,18 +37,22 @@ def suggest_questions(
 ) -> list[Suggestion]:
     """At most three that the rules understand, those *known* of this database first."""
     found: list[Suggestion] = []
-    for each in (*known, *_list_candidates(vocabulary, language if language in _COUNTS else "en")):
+    for each in (*known, *_list_candidates(vocabulary, _get_texts(language))):
         if len(found) < _MOST and _is_understood(each.question, vocabulary, today):
             found.append(each)
     return found
 
 
-def _list_candidates(vocabulary: Vocabulary, language: str) -> Iterator[Suggestion]:
+def _get_texts(language: str) -> Mapping[str, str]:
+    return _TEXTS.get(language, _TEXTS["en"])
+
+
+def _list_candidates(vocabulary: Vocabulary, texts: Mapping[str, str]) -> Iterator[Suggestion]:
     for table in vocabulary.tables.values():
         name = " ".join(read_name(table.name[1]))
         kinds = [" ".join(read_name(each)) for each in _list_kinds(vocabulary, table)]
-        groups = [Suggestion(_GROUPS[language].format(name, kind), is_grouped=True) for kind in kinds]
-        yield from [Suggestion(_COUNTS[language].format(name)), *groups][:_OF_A_TABLE]
+        groups = [Suggestion(texts["group"].format(name, kind), is_grouped=True) for kind in kinds]
+        yield from [Suggestion(texts["count"].format(name)), *groups][:_OF_A_TABLE]
 
 
 def _list_kinds(vocabulary: Vocabulary, table: Table) -> Iterator[str]:
@@ -71,7 +70,3 @@ def _is_understood(question: str, vocabulary: Vocabulary, today: date) -> bool:
     except QuestionRefused:
         return False
     return True
-
-
-KnownSuggestions = Mapping[str, Sequence[Suggestion]]
-"""By language: questions that somebody has written for a database."""
