@@ -99,7 +99,7 @@ def _lay_out(chart: Chart, columns: Mapping[str, ChartColumn], values: Sequence[
 
 def _encode(chart: Chart, channel: str, column: ChartColumn) -> dict[str, Any]:
     kind = _TYPES[column.kind]
-    if column.kind == "time" and not isinstance(next(iter(column.cells), None), str):
+    if column.kind == "time" and not any(isinstance(cell, str) for cell in column.cells):
         kind = "ordinal"  # years
     encoded: dict[str, Any] = {"field": channel, "type": kind, "title": _shorten(column.name, _LONGEST_TEXT)}
     if kind == "temporal":

@@ -143,7 +143,7 @@ def test_the_alternative_text_says_what_is_to_be_seen() -> None:
 
 
 def test_times_are_drawn_as_they_are_written_and_counts_without_halves() -> None:
-    cells = ("2026-11-25 07:30:00", "2026-11-25T08:00", "2026-11-25 09:00:00+07:00", "2026-11-25")
+    cells = (None, "2026-11-25 07:30:00", "2026-11-25T08:00", "2026-11-25 09:00:00+07:00", "2026-11-25")
     result = make_result("at,n", [(cell, number) for number, cell in enumerate(cells)])
     spec = check(choose_chart(result), result)
     told = [row["x"] for row in spec["data"]["values"]]
