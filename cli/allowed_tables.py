@@ -105,8 +105,7 @@ def _change(
 ) -> Mapping[str, Any]:
     """Put what *make* makes of what was said of *table* in its place; what is said of all tables then."""
     with write_as_operator(tenant) as (session, ctx):
-        source_id = data_sources.find_source(session, ctx, name).source_id
-        row = data_sources.get_source(session, ctx, source_id, lock=True)
+        row = data_sources.find_source(session, ctx, name, lock=True)
         dialect = DIALECTS[row.type]
         tables = merge_tables(row.allowed_tables, {table: make(row.allowed_tables.get(table))}, _load(row), dialect)
         data_sources.change_source(session, row, allowed_tables=tables)

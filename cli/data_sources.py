@@ -147,14 +147,13 @@ def remove(name: str, tenant: str) -> None:
     """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
     with records() as database:
         ctx, folder, keys = operator(database, tenant), settings().uploaded_tables_folder, make_keyring(settings())
-        delete_source(database, folder, keys, lambda session: data_sources.find_source(session, ctx, name))
+        delete_source(database, folder, keys, lambda session: data_sources.find_source(session, ctx, name, lock=True))
     click.echo(make_printable(f"Data source {name} is removed."))
 
 
 def _set_open(name: str, tenant: str, is_open: bool) -> None:
     with write_as_operator(tenant) as (session, ctx):
-        source_id = data_sources.find_source(session, ctx, name).source_id
-        row = data_sources.get_source(session, ctx, source_id, lock=True)
+        row = data_sources.find_source(session, ctx, name, lock=True)
         data_sources.change_source(session, row, open_to_visitors=is_open)
 
 

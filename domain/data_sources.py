@@ -93,14 +93,15 @@ def get_source(session: Session, ctx: Principal, source_id: str, *, lock: bool =
     return row
 
 
-def find_source(session: Session, ctx: Principal, name: str) -> DataSourceRow:
-    """The data source of this name, or of this id; what was read of it comes once it is asked for.
+def find_source(session: Session, ctx: Principal, name: str, *, lock: bool = False) -> DataSourceRow:
+    """The data source of this name, or of this id; what was read of it comes once it is asked for. *lock*: as above.
 
     Raises:
         NotFound: the tenant has none, or none that answers *ctx*.
     """
     named = _open_to(ctx).where(or_(DataSourceRow.source_id == name, DataSourceRow.name == name))
-    row = session.scalar(named.order_by(DataSourceRow.source_id != name).limit(1))
+    wanted = named.order_by(DataSourceRow.source_id != name).limit(1)
+    row = session.scalar(wanted.with_for_update() if lock else wanted)
     if row is None:
         raise NotFound(f"Data source {name!r} not found.")
     return row
