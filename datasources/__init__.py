@@ -1,1 +1,1 @@
-"""Questions to databases: sources, their schemas, and the two walls that each query has to pass."""
+"""Questions to databases: sources, their schemas, and the two checks that each query has to pass."""

@@ -1,4 +1,4 @@
-"""The first wall: a query is parsed, held to what may be read, and written anew; only what was written is run.
+"""The first check: a query is parsed, held to what may be read, and written anew; only what was written is run.
 
 Nothing is looked for that is bad: what is not on a list is refused. Each table becomes a subquery that has its allowed
 columns and rows and no others, so that no alias, join, subquery or set operation reaches past them: what they could

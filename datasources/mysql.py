@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, and the second wall for them: a transaction that only reads, and what the login may do."""
+"""MySQL and MariaDB, and their second check of queries: a transaction that only reads, and what the login may do."""
 
 import re
 import socket
@@ -77,7 +77,7 @@ class MysqlSource:
         return self.execute(checked, limits, stop)
 
     def execute(self, sql: str, limits: QueryLimits, stop: Stop) -> Result:
-        """What *sql* gives behind the second wall alone: which tables and columns, the rights of the login say.
+        """What *sql* gives with the second check alone: which tables and columns, the rights of the login say.
 
         Raises:
             QueryFailed: the server refused it, or it took too long.

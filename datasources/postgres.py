@@ -1,4 +1,4 @@
-"""PostgreSQL databases, and the second wall for them: a transaction that only reads, and what the role may do."""
+"""PostgreSQL databases, and their second check of queries: a transaction that only reads, and what the role may do."""
 
 import os
 import socket
@@ -91,7 +91,7 @@ class PostgresSource:
         return self.execute(checked, user, limits, stop)
 
     def execute(self, sql: str, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """What *sql* gives behind the second wall alone: which tables and rows, the rights of the role say.
+        """What *sql* gives with the second check alone: which tables and rows, the rights of the role say.
 
         What is known of the user is in settings of the transaction, `pustaka.region`, which policies of rows can read.
 

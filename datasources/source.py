@@ -31,7 +31,7 @@ class DataSource(Protocol):
         ...
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """What *sql* gives of what the user may read, behind both walls.
+        """What *sql* gives of what the user may read, with both checks.
 
         Raises:
             QueryRefused: it is not allowed.

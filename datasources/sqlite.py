@@ -1,4 +1,4 @@
-"""Databases in SQLite files, and the second wall for them: SQLite's own limits and its authorizer."""
+"""Databases in SQLite files, and their second check of queries: SQLite's own limits and its authorizer."""
 
 import secrets
 import sqlite3
@@ -84,7 +84,7 @@ class SqliteSource:
         *,
         views: Mapping[TableName, TableName],
     ) -> Result:
-        """What *sql* gives behind the second wall alone.
+        """What *sql* gives with the second check alone.
 
         Tables are read through *views*, which only this connection has: it is their allowed columns and rows.
 

@@ -79,7 +79,7 @@ class AskedSource:
         return hashlib.sha256(repr((self.key, sorted(self.user.items()))).encode()).hexdigest()[:32]
 
     def run(self, sql: str, stop: Stop) -> Result:
-        """What *sql* gives, behind both walls; see `DataSource.run`. What is more than an answer rests on is `more`."""
+        """What *sql* gives, with both checks; see `DataSource.run`. What is more than an answer rests on is `more`."""
         result = self.source.run(sql, self.access, self.user, self.limits, stop)
         return split(result, QueryLimits()) if self.limits.rows > QueryLimits().rows else result
 

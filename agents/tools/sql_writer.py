@@ -14,7 +14,7 @@ _NO_QUERY_IN_IT = "The reply holds no query that begins with SELECT or WITH."
 _LONGEST_REPLY = 20_000  # characters that are kept of a reply, twice what a query may have
 
 RunQuery = Callable[[str], Awaitable[Result]]
-"""Runs a query behind both walls; raises QueryRefused and QueryFailed."""
+"""Runs a query with both checks; raises QueryRefused and QueryFailed."""
 
 
 class NoQuery(Exception):

@@ -1,4 +1,4 @@
-"""Attacks on databases: nothing read, written or held beyond what is allowed, also with either wall taken down."""
+"""Attacks on databases: nothing read, written or held beyond what is allowed, also with either check taken away."""
 
 import re
 import sqlite3
@@ -56,7 +56,7 @@ def postgres_source(postgres_url: str) -> PostgresSource:
     return make_postgres_database(postgres_url)
 
 
-@pytest.fixture(params=["both walls", "the guard alone", "the engine alone"])
+@pytest.fixture(params=["both checks", "the guard alone", "the engine alone"])
 def run_on_sqlite(request: pytest.FixtureRequest, sqlite_file: Path) -> Run:
     source = SqliteSource(sqlite_file)
 
@@ -73,7 +73,7 @@ def run_on_sqlite(request: pytest.FixtureRequest, sqlite_file: Path) -> Run:
             connection.close()
 
     return {
-        "both walls": lambda sql: source.run(sql, SQLITE_ACCESS, USER, LIMITS, Stop()),
+        "both checks": lambda sql: source.run(sql, SQLITE_ACCESS, USER, LIMITS, Stop()),
         "the guard alone": guard_alone,
         "the engine alone": lambda sql: source.execute(
             sql, SQLITE_ACCESS, USER, LIMITS, Stop(), views=name_views(SQLITE_ACCESS)
@@ -81,7 +81,7 @@ def run_on_sqlite(request: pytest.FixtureRequest, sqlite_file: Path) -> Run:
     }[request.param]
 
 
-@pytest.fixture(params=["both walls", "the guard alone", pytest.param("the engine alone", marks=pytest.mark.long)])
+@pytest.fixture(params=["both checks", "the guard alone", pytest.param("the engine alone", marks=pytest.mark.long)])
 def run_on_postgres(request: pytest.FixtureRequest, postgres_source: PostgresSource, postgres_url: str) -> Run:
     def guard_alone(sql: str) -> Result:
         checked = check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=1000)
@@ -96,7 +96,7 @@ def run_on_postgres(request: pytest.FixtureRequest, postgres_source: PostgresSou
             raise QueryFailed(str(error)) from error
 
     return {
-        "both walls": lambda sql: postgres_source.run(sql, POSTGRES_ACCESS, USER, LIMITS, Stop()),
+        "both checks": lambda sql: postgres_source.run(sql, POSTGRES_ACCESS, USER, LIMITS, Stop()),
         "the guard alone": guard_alone,
         "the engine alone": lambda sql: postgres_source.execute(
             re.sub(UNQUALIFIED, r"\1 public.\2", sql), USER, LIMITS, Stop()
@@ -128,14 +128,14 @@ def dump(file: Path) -> list[str]:
         connection.close()
 
 
-def test_no_attack_on_sqlite_gets_through_either_wall(run_on_sqlite: Run, sqlite_file: Path) -> None:
+def test_no_attack_on_sqlite_gets_past_either_check(run_on_sqlite: Run, sqlite_file: Path) -> None:
     before = dump(sqlite_file)
     assert try_all(run_on_sqlite, ATTACKS["sqlite"], BOMBS["sqlite"]) == []
     assert dump(sqlite_file) == before
     assert not list(Path(OWNED).parent.glob("owned-by-a-query*"))
 
 
-def test_no_attack_on_postgresql_gets_through_either_wall(run_on_postgres: Run, postgres_url: str) -> None:
+def test_no_attack_on_postgresql_gets_past_either_check(run_on_postgres: Run, postgres_url: str) -> None:
     def look() -> list[object]:
         with psycopg.connect(postgres_url) as connection:
             return [connection.execute(each.encode()).fetchall() for each in LOOKS]
@@ -146,7 +146,7 @@ def test_no_attack_on_postgresql_gets_through_either_wall(run_on_postgres: Run, 
     assert not list(Path(OWNED).parent.glob("owned-by-a-query*"))
 
 
-def test_without_walls_the_attacks_succeed(sqlite_file: Path, tmp_path: Path) -> None:
+def test_without_checks_the_attacks_succeed(sqlite_file: Path, tmp_path: Path) -> None:
     """Else they would show nothing."""
     script = "\n".join(line for line in dump(sqlite_file)[:-1] if 'INTO "n"' not in line)
     succeeded = 0

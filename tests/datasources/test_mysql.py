@@ -59,7 +59,7 @@ def everything(mariadb: MariadbServer) -> str:
     return name
 
 
-@pytest.fixture(params=["both walls", "the guard alone", "the engine alone"])
+@pytest.fixture(params=["both checks", "the guard alone", "the engine alone"])
 def run(request: pytest.FixtureRequest, source: MysqlSource, mariadb: MariadbServer, everything: str) -> Run:
     def guard_alone(sql: str) -> Result:
         stored_as = name_tables(MYSQL_ACCESS, everything)
@@ -72,7 +72,7 @@ def run(request: pytest.FixtureRequest, source: MysqlSource, mariadb: MariadbSer
                 raise QueryFailed(str(error)) from error
 
     return {
-        "both walls": lambda sql: source.run(sql, MYSQL_ACCESS, USER, LIMITS, Stop()),
+        "both checks": lambda sql: source.run(sql, MYSQL_ACCESS, USER, LIMITS, Stop()),
         "the guard alone": guard_alone,
         "the engine alone": lambda sql: source.execute(sql, LIMITS, Stop()),
     }[request.param]
@@ -97,14 +97,14 @@ def looks(mariadb: MariadbServer, source: MysqlSource, everything: str) -> Itera
 
 
 @pytest.mark.usefixtures("looks")
-def test_no_attack_on_mysql_gets_through_either_wall(run: Run) -> None:
+def test_no_attack_on_mysql_gets_past_either_check(run: Run) -> None:
     found = try_all(run, ATTACKS, BOMBS)
     # It repeats the name that it does not know.
     assert [each for each in found if each[1] != "MySQL: Undeclared variable: owned."] == []
     assert not list(Path(OWNED).parent.glob("owned-by-a-query*"))
 
 
-def test_without_walls_the_attacks_succeed(mariadb: MariadbServer) -> None:
+def test_without_checks_the_attacks_succeed(mariadb: MariadbServer) -> None:
     """Else they would show nothing."""
     name = mariadb.new_database()
     mariadb.execute(MYSQL_TABLES, name)
