@@ -76,7 +76,7 @@ class Filtering(Parts):
             near = min(columns, key=lambda each: abs(each.place - than.place), default=None)
             column = self._column_in(near, draft.table) if near else None
             column = self._find_compared() if near is None else column
-            if number is None or column is None or self._vocabulary.is_text(column):
+            if number is None or column is None or not self._vocabulary.is_figure(column):
                 raise QuestionRefused("compared")
             draft.filters.append(Filter(column, than.meaning, (number.meaning,)))
             for item in (than, number, *([near] if near else []), *self._find_currency(number, near, column)):
@@ -110,9 +110,7 @@ class Filtering(Parts):
         display = self._vocabulary.find_display(draft.table)
         if item.kind == "table" and item.meaning == draft.table and display:
             column = ColumnName(draft.table, display)
-        if column is None or self._vocabulary.is_text(column) or self._vocabulary.is_date(column):
-            return None
-        return column
+        return column if column is not None and self._vocabulary.is_figure(column) else None
 
     def _may_hold(self, column: ColumnName, number: float) -> bool:
         """Whether *number* is none of a day beside it: of what may be a year the column has others."""

@@ -101,6 +101,10 @@ class Vocabulary:
         column = self.find_column(name.table, name.column)
         return not self.is_date(name) and (not column.type or _TEXTS.search(_name_type(column)) is not None)
 
+    def is_figure(self, name: ColumnName) -> bool:
+        """Whether it holds neither texts nor dates."""
+        return not self.is_text(name) and not self.is_date(name)
+
     def is_date(self, name: ColumnName) -> bool:
         """Whether it holds dates, also as texts."""
         column = self.find_column(name.table, name.column)
