@@ -7,7 +7,7 @@ from datasources.questions.parts import Parts
 from datasources.questions.reading import Item
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName
-from datasources.questions.words import COURSES, CURRENCIES
+from datasources.questions.words import COURSES, CURRENCIES, JOINING
 
 _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 
@@ -41,9 +41,18 @@ class Filtering(Parts):
                 self._join(draft, columns[0].table)
             if self._is_display(columns[0]) and COURSES & set(self._words):
                 raise QuestionRefused("value", " ".join(item.words))
-            values = tuple(sorted(value for column, value in found if column == columns[0]))
-            draft.filters.append(Filter(columns[0], "=" if len(values) == 1 else "IN", values))
-            self._use(item)
+            values = {value for column, value in found if column == columns[0]}
+            self._add_value(draft, columns[0], values, self._use(item))
+
+    def _add_value(self, draft: Draft, column: ColumnName, values: set[str], item: Item) -> None:
+        """That *column* has one of *values*, or of those that were named of it before: a row has one of them alone."""
+        known = next((each for each in draft.filters if each.column == column), None)
+        if known is not None:
+            if column.table != draft.table or JOINING.isdisjoint(self._words[1 : item.place]):
+                raise QuestionRefused("rest", " ".join(item.words))
+            draft.filters.remove(known)
+            values = values.union(map(str, known.values))
+        draft.filters.append(Filter(column, "=" if len(values) == 1 else "IN", tuple(sorted(values))))
 
     def _is_linked(self, draft: Draft, column: ColumnName) -> bool:
         """Whether rows of another table are meant by it: they are known by it, or it is named."""

@@ -217,4 +217,6 @@ class _Planner(Ranking):
             raise QuestionRefused("rows")
         if not columns:
             raise QuestionRefused("asked")
+        named = [each.column for each in draft.filters if each.operator == "IN" and each.column.table == draft.table]
+        columns = list(dict.fromkeys([*filter(self._is_display, named), *columns]))  # whose is which
         draft.select, draft.limit = [Term(each) for each in columns], _MOST_LISTED

@@ -41,6 +41,7 @@ NUMBERS = {word: number for words in _TABLES["numbers"] for number, word in enum
 COUNTS = frozenset(tuple(each.split()) for each in _TABLES["counts"])
 SIMILAR: Mapping[str, str] = _TABLES["similar"]
 """Names that may be meant where there is none of the first: "estado" is both."""
+JOINING = frozenset(_TABLES["joining"].split())
 LISTING = frozenset(_TABLES["listing"].split())
 """Words that ask for rows, where others ask for a figure."""
 CURRENCIES = invert(_TABLES["currencies"])

@@ -29,6 +29,12 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> OpenPlant:
         ("How many pumps for each status?", (("Active", 2),), None),
         ("How many in Bandung?", None, None),  # a name is no kind
         ("How many machines have the status Active?", ((3,),), "number of equipment where status is Active"),
+        ("How many machines are active and stopped?", ((4,),),
+         "number of equipment where status is Active or Stopped"),
+        ("What is the status of Motor B2 and Valve C3?", (("Motor B2", "Stopped"), ("Valve C3", "Active")), None),
+        ("How many machines in Bandung and Medan?", None, None),  # one link, or two
+        ("¿Cuántas máquinas active y stopped hay?", ((4,),), None),
+        ("How many motor pumps are there?", None, None),
         ("How many machines for each status?", (("Active", 3), ("Stopped", 1)), None),
         ("How many machines for each plant?", (("Bandung", 2), ("Medan", 2)), None),
         ("What is the average hours of the machines in Medan?", ((125.0,),),
