@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from utils.data_files import load_json
 from utils.facts.folding import fold
 
 _LONGEST, _MOST_CUTS, _FEWEST_WORDS = 600, 8, 3  # characters, cuts, words
-_CUT = re.compile(r"[?;.,](?= )|(?<= )(?:and|also|y|e|además|dan|serta|juga)(?= )", re.IGNORECASE)
+_TABLES: dict[str, Any] = load_json("agents.tools", "question_parts.json")
+_JOINING_WORDS = "|".join(_TABLES["joining"].split())
+_CUT = re.compile(rf"[?;.,](?= )|(?<= )(?:{_JOINING_WORDS})(?= )", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
-_JOINING = re.compile(r"^(?:and|also|y|e|además|dan|serta|juga)\b", re.IGNORECASE)
-_ASKS = frozenset(
-    """
-    what how when where who which why whose can may does do is are tell explain
-    que como cuando donde quien cual cuales por puedo puede cuanto cuanta cuantos cuantas hay explique
-    apa apakah bagaimana kapan dimana siapa mana mengapa kenapa berapa bolehkah jelaskan di
-    """.split()  # noqa: SIM905 - a table
-)
+_JOINING = re.compile(rf"^(?:{_JOINING_WORDS})\b", re.IGNORECASE)
+_ASKS = frozenset(word for words in _TABLES["asks"].values() for word in words.split())
 
 
 def split_parts(question: str) -> Iterator[tuple[str, str]]:
