@@ -47,6 +47,7 @@ from api.topics import topics_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
+from api.webhooks import webhooks_blueprint
 from api.websites import websites_blueprint
 from api.widget import register_widget
 from bootstrap.banner import loading_bar
@@ -120,7 +121,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         bots_blueprint, tools_blueprint, models_blueprint, documents_blueprint, document_links_blueprint,
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
-        topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint,
+        topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -333,9 +333,9 @@ class Settings(BaseSettings):
     )
     state_encryption_keys: SecretStr | None = Field(
         None,
-        description="Encrypt conversations in Redis, ratings, keys of tenants' models and data sources in SQL: "
-        "name:key, keys from `openssl rand -base64 32`. To rotate, put the new one first: name:key,older:key. Unset: "
-        "not encrypted, and such keys and data sources cannot be stored.",
+        description="Encrypt conversations in Redis, ratings, keys of models, data sources and secrets of webhooks in "
+        "SQL: name:key, keys from `openssl rand -base64 32`. To rotate, put the new one first: name:key,older:key. "
+        "Unset: not encrypted, and such keys and data sources cannot be stored.",
     )
     transcript_retention_days: float | None = Field(
         None,
@@ -592,6 +592,11 @@ class Settings(BaseSettings):
         description="Private addresses or networks that MCP servers of `flask mcp add` may be on, with commas. Unset: "
         "public ones alone.",
     )
+    webhook_networks: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Private addresses or networks that webhooks of tenants may be sent to, with commas. Unset: public "
+        "ones alone.",
+    )
     tool_max_steps: int = Field(6, ge=1, le=50, description="Decisions about tools in a turn; then it answers.")
     tool_max_calls: int = Field(8, ge=1, le=100, description="Calls of tools in a turn.")
     tool_max_tokens: int = Field(
@@ -631,6 +636,7 @@ class Settings(BaseSettings):
         "model_networks",
         "data_source_networks",
         "mcp_networks",
+        "webhook_networks",
         "verify_model_languages",
         "tool_modules",
         mode="before",
@@ -747,7 +753,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is not like example.org, *.example.org or [::1], without a port")
         return hosts
 
-    @field_validator("forwarded_allow_ips", "crawl_networks", "model_networks", "data_source_networks", "mcp_networks")
+    @field_validator(
+        "forwarded_allow_ips",
+        "crawl_networks",
+        "model_networks",
+        "data_source_networks",
+        "mcp_networks",
+        "webhook_networks",
+    )
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
         for network in value:

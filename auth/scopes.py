@@ -27,6 +27,8 @@ class Scope(StrEnum):
     MODELS_WRITE = "models:write"  # also ask one of them whether it answers
     DATA_SOURCES_READ = "data-sources:read"  # also samples of what is in them
     DATA_SOURCES_WRITE = "data-sources:write"  # also try to connect, and read a schema
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"  # also have what anybody asked or rated sent to a server
     HEALTH_READ = "health:read"  # how the service is, in full
 
 

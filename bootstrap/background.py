@@ -51,6 +51,7 @@ class Background:
         leadership: Leadership | None,
         crawl: Loop | None = None,
         compare: Loop | None = None,
+        send_webhooks: Loop | None = None,
         retire_samples: Loop | None = None,
         replaced: asyncio.Event | None = None,
         compare_s: float = COMPARE_S,
@@ -58,6 +59,7 @@ class Background:
     ) -> None:
         self._indexer, self._load, self._working = indexer, load, working
         self._crawl, self._compare, self._retire_samples = crawl, compare, retire_samples
+        self._send_webhooks = send_webhooks
         self._leadership, self._delete_old = leadership, delete_old
         self._compare_s, self._retry_s, self._replaced = compare_s, retry_s, replaced or asyncio.Event()
         self._loaded: asyncio.Future[LoadSummary | None] = asyncio.get_running_loop().create_future()
@@ -112,7 +114,7 @@ class Background:
                 all_of_it.create_task(self._keep_whole())
                 all_of_it.create_task(self._working.run())
                 all_of_it.create_task(self._keep_deleting())
-                for optional in (self._crawl, self._compare):
+                for optional in (self._crawl, self._compare, self._send_webhooks):
                     if optional is not None:
                         all_of_it.create_task(optional())
         finally:

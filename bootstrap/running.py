@@ -15,6 +15,8 @@ from bootstrap.metric_sources import list_models, register_metric_sources
 from bootstrap.monitor import Monitor
 from bootstrap.parts import Search, Stores, run_until_closed
 from bootstrap.sample_data import follow_samples, refresh_sample_data
+from bootstrap.savers import make_keyring
+from bootstrap.webhook_sender import WebhookSender, make_webhook_reach
 from config import SAMPLES
 from domain.in_thread import write
 from domain.leadership import Leadership
@@ -53,6 +55,7 @@ async def start_background(
         leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
         crawl=crawling.run,
         compare=comparer.run if settings.conflict_scan else None,
+        send_webhooks=WebhookSender(database, make_keyring(settings), make_webhook_reach(settings)).run,
         retire_samples=partial(_retire_samples, stores) if settings.knowledge_dir is None else None,
         replaced=search.opener.replaced,
     )

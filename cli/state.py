@@ -30,6 +30,7 @@ from cli.state_models import reencrypt_model_keys
 from cli.state_ratings import delete_ratings_of, reencrypt_ratings
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
 from cli.state_transcript import erase_transcript_of, reencrypt_transcript
+from cli.state_webhooks import reencrypt_webhooks
 from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import export_checkpoint
@@ -200,7 +201,7 @@ async def encrypt(
     for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
         reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     if among is None:
-        for reencrypt_secrets in (reencrypt_model_keys, reencrypt_data_sources):
+        for reencrypt_secrets in (reencrypt_model_keys, reencrypt_data_sources, reencrypt_webhooks):
             reencrypt_secrets(settings(), outcomes, keys=keys, tenant=tenant)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from domain.paging import Part, Rows, read_part
 from domain.scoping import prepare, scoped, scoped_count
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
-from utils.reach import AddressRefused, Reach
+from utils.reach import AddressRefused, Reach, check_host, is_host
 from utils.validation import BOT_ID, refuse_field
 
 Provider = Literal["openai", "anthropic", "google"]
@@ -201,14 +200,14 @@ def check_base_url(base_url: str, reach: Reach) -> str:
     except ValueError:
         host = port = None
     is_plain = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
-    if not is_plain or not host or not _is_host(host, parts.netloc) or port == 0:
+    if not is_plain or not host or not is_host(host, parts.netloc) or port == 0:
         raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
     if parts.scheme not in ("http", "https"):
         raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise refuse_field("Has to be without a login, a query and a fragment.", "base_url")
     try:
-        _check_host(host, reach)
+        check_host(host, reach)
     except AddressRefused:
         detail = "Leads to an address that is not on the public internet; the operator can allow it in MODEL_NETWORKS."
         raise refuse_field(detail, "base_url") from None
@@ -218,25 +217,6 @@ def check_base_url(base_url: str, reach: Reach) -> str:
 def make_missing_error(model_id: str) -> NotFound:
     """That the tenant has no such model."""
     return NotFound(f"Model {model_id!r} not found.")
-
-
-def _is_host(host: str, netloc: str) -> bool:
-    """Whether *host* is an address or a name as DNS has them."""
-    if "[" in netloc:
-        try:
-            return bool(ip_address(host))
-        except ValueError:  # an address of a later version (RFC 3986), which nothing connects to
-            return False
-    labels = host.removesuffix(".").split(".")
-    return len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)
-
-
-def _check_host(host: str, reach: Reach) -> None:
-    """Raises AddressRefused for what needs no resolver to be told."""
-    if host == "localhost" or host.endswith(".localhost"):
-        reach.check("127.0.0.1", 0)
-    elif ":" in host or host.replace(".", "").isdigit():
-        reach.check(host, 0)
 
 
 def _make_taken_error(model_id: str) -> Conflict:

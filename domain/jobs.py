@@ -35,6 +35,7 @@ from domain.job_leases import (
 )
 from domain.models import Document, DocumentState, Job, JobKind, JobStage, JobStatus
 from domain.scoping import count_everywhere, scoped, scoped_update, select_everywhere, tenants_with
+from domain.webhook_deliveries import queue_finished
 
 _QUOTA_CHECK_S = 600.0
 SMALL_BYTES = 200_000  # of a file that takes a second or two
@@ -260,10 +261,12 @@ def tidy(session: Session, ctx: Principal) -> int:
             _retry_or_fail(session, ctx, job, Failure(WORKER_ENDED.format(job.attempts), ASK_AGAIN))
     ended = of_indexed.order_by(Job.job_id).with_for_update(skip_locked=True)
     found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
-    done = [job_id for job_id, document_id in found if document_id in locked]
+    finished = {job_id: document_id for job_id, document_id in found if document_id in locked}
+    done = list(finished)
     for ids in in_batches(done):
         these = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
         session.execute(these.values(status=JobStatus.COMPLETED, progress=1.0, error=None, advice=None))
+    queue_finished(session, ctx, finished.values(), "ready")
     return len(jobs) + len(done)
 
 
@@ -293,3 +296,4 @@ def _fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> None:
     document = scoped_update(ctx, Document).where(Document.document_id == job.document_id)
     session.execute(document.values(error=failure.reason))
     session.execute(document.where(Document.state == DocumentState.STORED).values(state=DocumentState.FAILED))
+    queue_finished(session, ctx, [job.document_id], "failed")

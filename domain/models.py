@@ -737,6 +737,45 @@ class Turn(TenantOwned, Base):
     ended_at: Mapped[datetime]
 
 
+class Webhook(TenantOwned, Base):
+    """An address of a tenant that is told of events. Its secret is encrypted: webhooks.py reads and writes it."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (Index("ix_webhooks_listed", "tenant_id", "created_at", "webhook_id"),)
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(PlainString(36), primary_key=True)
+    url: Mapped[str] = mapped_column(PlainString(500))
+    events: Mapped[list[str]] = mapped_column(JSON)
+    secret: Mapped[bytes]
+    delivered_at: Mapped[datetime | None]  # when it last took an event
+    failure: Mapped[str | None] = mapped_column(PlainString(300))  # why it did not since then
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class WebhookDelivery(TenantOwned, Base):
+    """An event that a webhook has to be told of; it goes once that has taken it, or has been tried often enough.
+
+    It names what it is about alone: texts are read when it is sent, so that what was deleted meanwhile is told to
+    nobody.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        refer_within_tenant("webhook_deliveries", "webhook_id", "webhooks", ondelete="CASCADE"),
+        Index("ix_webhook_deliveries_due", "tenant_id", "webhook_id", "not_before"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.tenant_id"), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(PlainString(40), primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(PlainString(36))
+    event: Mapped[str] = mapped_column(PlainString(32))
+    subject: Mapped[dict[str, Any]] = mapped_column(JSON)  # the ids of what it is about
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime] = mapped_column(default=now)  # while it is being sent, when that is given up
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Conflict(TenantOwned, Base):
     """Two sentences of different documents that say different things of the same; `one_id` is the lesser id.
 

@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from auth.principal import Principal
+from auth.principal import DEFAULT_BOT, Principal
 from domain.documents import in_batches
 from domain.models import AnswerRating, now
 from domain.paging import Part, Rows, read_part
 from domain.rating_texts import NO_TEXTS, decrypt_texts, is_current, read_texts, write_texts
 from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_delete
+from domain.webhook_deliveries import queue_event
+from domain.webhooks import WebhookEvent
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.reencryption import Outcome
 from utils.errors import Conflict, NotFound
@@ -59,6 +61,9 @@ def rate(session: Session, ctx: Principal, rating: Rating, *, keys: Keyring | No
     write_texts(row, texts, keys)
     row.rated_at = now()
     session.flush()
+    if rating.rating == "down":
+        rated = {"run_id": rating.run_id, "bot_id": ctx.bot_id or DEFAULT_BOT}
+        queue_event(session, ctx, WebhookEvent.ANSWER_RATED_DOWN, [rated])
     return decrypt_texts(row, keys)
 
 

@@ -16,6 +16,8 @@ from domain.models import Conversation, Tenant, Turn, now
 from domain.scoping import scoped, scoped_delete
 from domain.transcript_retention import Retention
 from domain.transcript_texts import NO_TEXTS, Key, key_of, make_text_columns, make_title_columns, set_columns
+from domain.webhook_deliveries import Subject, queue_event
+from domain.webhooks import WebhookEvent
 from utils.checkpointer.cipher import Keyring
 from utils.language import detect_any_language
 
@@ -87,8 +89,20 @@ def write_turns(
     written = _insert_turns(session, wanted, keys)
     for turn in written:
         _count(rows[turn.key], turn, keys)
+    _tell_refused(session, written)
     session.flush()
     return [turn.run_id for turn in written]
+
+
+def _tell_refused(session: Session, turns: Iterable[FinishedTurn]) -> None:
+    """Have webhooks told of those whose question was refused."""
+    refused = defaultdict[str, list[Subject]](list)
+    for turn in turns:
+        if turn.is_refusal:
+            named = ("owner_id", "conversation_id", "run_id", "bot_id", "asked_at")
+            refused[turn.tenant_id].append({name: getattr(turn, name) for name in named})
+    for tenant_id, subjects in sorted(refused.items()):
+        queue_event(session, make_system(tenant_id), WebhookEvent.QUESTION_REFUSED, subjects)
 
 
 def make_title(question: str) -> str:

@@ -69,6 +69,29 @@ class Reach:
             raise AddressRefused("It leads to an address that is not on the public internet.")
 
 
+def is_host(host: str, netloc: str) -> bool:
+    """Whether *host*, of an address with *netloc*, is an IP address or a name as DNS has them."""
+    if "[" in netloc:
+        try:
+            return bool(ip_address(host))
+        except ValueError:  # an address of a later version (RFC 3986), which nothing connects to
+            return False
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)
+
+
+def check_host(host: str, reach: Reach) -> None:
+    """Return unless *host* needs no resolver to be refused; what a name leads to is looked at with each connection.
+
+    Raises:
+        AddressRefused: it leads to a private address.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        reach.check("127.0.0.1", 0)
+    elif ":" in host or host.replace(".", "").isdigit():
+        reach.check(host, 0)
+
+
 def _plain(address: Address) -> Address:
     """The IPv4 address that an IPv6 address stands for, if it does."""
     if isinstance(address, IPv4Address):

@@ -17,6 +17,7 @@ LISTS = {
     "/v1/tenant/ratings": "ratings",
     "/v1/tenant/web-sources": "web_sources",
     "/v1/tenant/data-sources": "data_sources",
+    "/v1/tenant/webhooks": "webhooks",
 }
 
 

@@ -167,6 +167,7 @@ def test_every_route_that_takes_a_body_describes_it(client: httpx.Client) -> Non
         "/v1/tenant/web-sources/{web_source_id}/crawl", "/v1/conversations/{conversation_id}/restore",
         "/v1/tenant/models/{model_id}/check", "/v1/tenant/data-sources/{source_id}/test",
         "/v1/tenant/data-sources/{source_id}/schema", "/v1/responses/{response_id}/cancel",
+        "/v1/tenant/webhooks/{webhook_id}/test",
     }  # fmt: skip
 
 
