@@ -12,8 +12,10 @@ from clients.run_events import ResultTable
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.texts import say
 
-# What programs for tables would compute in the CSV that Streamlit saves; numbers are none.
-_FORMULA, _NUMBER = ("=", "+", "-", "@", "\t", "\r"), re.compile(r"[+-][0-9 ().,:/-]*")
+# What programs for tables would compute in the CSV that Streamlit saves, as in the service's own: also within a text,
+# as they may part cells by another mark than the comma. Numbers are none.
+_PARTING = r"[;|\t\r\n]"
+_FORMULA = re.compile(rf'^(?=[\t\r])|(^|{_PARTING}"*)(?=[=@]|[+-](?![0-9 ().,:/-]*(?:$|{_PARTING})))')
 
 
 def show_tables(tables: Iterable[ResultTable], place: int) -> None:
@@ -53,5 +55,4 @@ def _name_cells(table: ResultTable) -> list[dict[str, Any]]:
 
 def make_plain(cell: Any) -> Any:
     """*cell* as no program for tables computes it."""
-    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell

@@ -469,7 +469,7 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
 
 
 def test_figures_stand_in_a_table_and_all_rows_of_the_newest_can_be_saved(api: ApiStub) -> None:
-    rows = [["=1+2", 3, None], ["<b>", 1, -4]]
+    rows = [["=1+2", 3, None], ["<b>;=1+2", 1, -4]]
     part = {"columns": ["place", "n", "n"], "rows": rows, "row_count": 412}
     whole = part | {"row_count": 2}
     single = {"columns": ["n"], "rows": [[15]], "row_count": 1}
@@ -478,7 +478,7 @@ def test_figures_stand_in_a_table_and_all_rows_of_the_newest_can_be_saved(api: A
     ask(page)
     [table] = page.dataframe
     assert table.value.columns.tolist() == ["place (1)", "n (2)", "n (3)"]
-    assert table.value["place (1)"].tolist() == ["'=1+2", "<b>"]
+    assert table.value["place (1)"].tolist() == ["'=1+2", "<b>;'=1+2"]
     assert [button.label for button in page.get("download_button")] == ["Markdown", "JSON"]
     api.behaviour.support = {"sentences": [], "queries": [part]}
     for _ in range(2):
