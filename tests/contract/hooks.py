@@ -61,6 +61,6 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
             body["uri"] = f"postgresql://reader:password@{next(_numbers)}.invalid:5432/data"
             if "type" in body:
                 body["type"] = "postgresql"
-        if case.operation.label == "POST /v1/tenant/web-sources":
+        if case.operation.label in ("POST /v1/tenant/web-sources", "POST /v1/tenant/webhooks"):
             body["url"] = f"https://{next(_numbers)}.invalid/"
     return case
