@@ -54,7 +54,6 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _NOT_ALL = f"What these rows do not tell takes a query: ask the whole question, without {OF_LAST_RESULT}."
-_ASKING_FAILS = (NoQuery, QueryRefused, QueryFailed)
 
 
 def make_data_tool(asker: DataAsker) -> Tool:
@@ -168,8 +167,8 @@ async def ask_for(call: ToolCall, asker: DataAsker, question: str) -> DataAnswer
 
 @contextmanager
 def _failing(language: str) -> Iterator[None]:
-    """What asking a data source raises becomes a `ToolFailed`. Why one cannot be read is for the operator alone: it
-    names hosts and files."""
+    """What asking a data source raises becomes a `ToolFailed`. Why one cannot be read, or what a database says of a
+    query, is for the operator alone: it names hosts and files, and is English."""
     try:
         yield
     except NotUnderstood as exc:
@@ -177,9 +176,13 @@ def _failing(language: str) -> Iterator[None]:
     except (SourceUnavailable, SourceFailed, NotReady) as exc:
         logger.warning("A data source cannot be read: %s", exc)
         raise ToolFailed(tell_refusal("unavailable", language), says_all=True) from exc
+    except QueryFailed as exc:
+        # Its kind alone: what a database says may repeat what stands in it.
+        logger.warning("A query to a data source failed: %s", type(exc.__cause__ or exc).__name__)
+        raise ToolFailed(tell_refusal("failed", language), says_all=True) from exc
     except ProblemError as exc:
         raise ToolFailed(exc.detail) from exc
-    except _ASKING_FAILS as exc:
+    except (NoQuery, QueryRefused) as exc:
         raise ToolFailed(str(exc)) from exc
 
 

@@ -155,6 +155,10 @@ async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
         open_tables(database, acme, staff, "region = {user.region}")
         with pytest.raises(ToolFailed, match="'region', which is not known"):
             await ask(tool, acme, "How many people are there?", data_source="Staff")
+        open_tables(database, acme, staff, "abs(-9223372036854775807 - length(name) / length(name)) > 0")  # overflows
+        with pytest.raises(ToolFailed, match=r"^La consulta falló o tardó demasiado\.$"):
+            await ask(tool, acme, "¿Cuántos people hay?", data_source="Staff")
+        assert ("failed: OperationalError" in caplog.text, "overflow" in caplog.text) == (True, False)
         open_tables(database, acme, staff, "")
         (settings.data_source_dir or Path()).joinpath("acme", "staff.db").unlink()
         for question, refusal in (
