@@ -28,13 +28,15 @@ _LONGEST_MESSAGE = 300  # characters of what a server says
 _NOTES_LEAVERS = 140_000  # the version that can look whether its client is still there
 _NOT_THERE = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'"
 _COLUMNS = f"""
-SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+SELECT n.nspname, c.relname, a.attname, CASE t.typtype WHEN 'e' THEN 'enum(' || t.typname || ')'
+       ELSE format_type(a.atttypid, a.atttypmod) END, NOT a.attnotnull,
        has_column_privilege(c.oid, a.attnum, 'SELECT')
 FROM (SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_NOT_THERE} AND has_schema_privilege(n.oid, 'USAGE')
         AND has_any_column_privilege(c.oid, 'SELECT')
       ORDER BY n.nspname <> 'public', n.nspname, c.relname LIMIT %s) c
 JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY n.nspname <> 'public', n.nspname, c.relname, a.attnum
 """  # noqa: S608 # a constant
 _KEYS = f"""

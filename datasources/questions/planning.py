@@ -176,8 +176,8 @@ class _Planner(Ranking):
     def _aggregate(self, draft: Draft) -> None:
         function = self._use(self._of("aggregate")[0]).meaning
         columns = self._take_columns(draft)
-        has_one = len(columns) == 1 and not self._vocabulary.is_text(columns[0])
-        if not has_one or (function in ("SUM", "AVG") and self._vocabulary.is_date(columns[0])):
+        fits = self._vocabulary.is_figure if function in ("SUM", "AVG") else self._vocabulary.is_ordered
+        if len(columns) != 1 or not fits(columns[0]):
             raise QuestionRefused("number")
         for item in self._of("count"):  # "the total number of …" with a column that holds it
             self._use(item)

@@ -22,7 +22,7 @@ def add_stored_values(vocabulary: Vocabulary, source: DataSource, access: Access
         SourceUnavailable: the database cannot be used.
     """
     for columns in _list_columns(vocabulary):
-        sql = " UNION ALL ".join(_write_query(number, column) for number, column in enumerate(columns))
+        sql = " UNION ALL ".join(_write_query(vocabulary, *each) for each in enumerate(columns))
         for number, value in source.run(sql, access, user, _LIMITS, stop).rows:
             column = columns[int(str(number))]
             vocabulary.add_values(column.table, [column.column], [[value]])
@@ -36,7 +36,9 @@ def _list_columns(vocabulary: Vocabulary) -> Iterator[Sequence[ColumnName]]:
         yield texts[first : first + _AT_ONCE]
 
 
-def _write_query(number: int, column: ColumnName) -> str:
+def _write_query(vocabulary: Vocabulary, number: int, column: ColumnName) -> str:
     cell = quote_name(column.table[1], column.column)
+    if vocabulary.find_column(column.table, column.column).type:  # a column without a type may hold figures, too
+        cell = f"CAST({cell} AS TEXT)"  # else no union takes an enumeration
     values = f"SELECT DISTINCT {cell} AS value FROM {quote_name(*column.table)} LIMIT {_MOST_VALUES}"  # noqa: S608
     return f"SELECT {number} AS place, values_{number}.value FROM ({values}) AS values_{number}"  # noqa: S608 # quoted

@@ -16,6 +16,7 @@ Words = tuple[str, ...]
 _LONGEST_VALUE = 50  # characters
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXTS = re.compile("CHAR|TEXT|CLOB|^ENUM$|^SET$")
+_NO_FIGURES = re.compile(r"BOOL|UUID|JSON|BYTEA|BLOB|\[\]$")
 _NAMES = frozenset((("name",), ("title",), ("nombre",), ("titulo",), ("nama",), ("judul",)))
 
 
@@ -99,11 +100,17 @@ class Vocabulary:
     def is_text(self, name: ColumnName) -> bool:
         """Whether it holds texts, dates not among them."""
         column = self.find_column(name.table, name.column)
-        return not self.is_date(name) and (not column.type or _TEXTS.search(_name_type(column)) is not None)
+        is_typed_so = not column.type or _TEXTS.search(_name_type(column)) is not None
+        return is_typed_so and not self.is_date(name) and not column.type.endswith("[]")
 
     def is_figure(self, name: ColumnName) -> bool:
-        """Whether it holds neither texts nor dates."""
-        return not self.is_text(name) and not self.is_date(name)
+        """Whether it may hold figures: neither texts, dates nor what no figure is like."""
+        kind = self.find_column(name.table, name.column).type.upper()
+        return not self.is_text(name) and not self.is_date(name) and _NO_FIGURES.search(kind) is None
+
+    def is_ordered(self, name: ColumnName) -> bool:
+        """Whether it may hold figures or dates, of which there is a largest one."""
+        return self.is_figure(name) or self.is_date(name)
 
     def is_date(self, name: ColumnName) -> bool:
         """Whether it holds dates, also as texts."""

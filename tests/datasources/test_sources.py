@@ -15,6 +15,8 @@ from datasources.access import TableAccess
 from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.mysql import MysqlSource
 from datasources.postgres import PostgresSource
+from datasources.questions.planning import plan_question
+from datasources.questions.refusals import QuestionRefused
 from datasources.results import QueryLimits
 from datasources.schema import Column, ForeignKey, SchemaLimits
 from datasources.server_address import ServerAddress
@@ -23,9 +25,11 @@ from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from tests.datasources.hostile_mysql import ASKS_FOR_A_FILE, WITHOUT_END, hostile_mysql, make_error
 from tests.datasources.hostile_postgres import LONG_NOTICE, LONG_ROW, MANY_ROWS, hostile_postgres
+from tests.datasources.plant import TODAY, open_all
 from tests.datasources.staff import (
     MYSQL_ACCESS,
     POSTGRES_ACCESS,
+    READER,
     SQLITE_ACCESS,
     USER,
     make_mysql_database,
@@ -112,6 +116,27 @@ def test_a_mean_is_a_figure_and_an_amount_that_is_not_exact_as_one_a_text(source
     if source.dialect != "sqlite":  # which has no such numbers
         sql = "SELECT CAST(99999999999999.99 AS DECIMAL(20, 2))"
         assert source.run(sql, access, USER, QueryLimits(), Stop()).rows == (("99999999999999.99",),)
+
+
+def test_rules_ask_a_postgresql_database_that_has_columns_of_odd_types(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    named = make_postgres_database(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TYPE progress AS ENUM ('begun', 'done')")
+        connection.execute("CREATE TABLE tasks (name text, tags text[], stage progress, ok boolean, more jsonb)")
+        connection.execute("INSERT INTO tasks VALUES ('Alpha', '{x,y}', 'begun', true), ('Beta', '{x}', 'done', false)")
+        connection.execute(f"GRANT SELECT ON tasks TO {READER}")
+    opened = open_all(named, {})
+    for question, rows in (
+        ("How many tasks are done?", ((1,),)),
+        ("tasks by stage", (("begun", 1), ("done", 1))),
+        ("What is the stage of Alpha?", (("begun",),)),
+    ):
+        sql = plan_question(question, opened.vocabulary, TODAY).write_sql()
+        assert tuple(sorted(named.run(sql, opened.access, {}, QueryLimits(), Stop()).rows)) == rows
+    for question in ("average ok of tasks", "tasks with ok over 1", "sum of the tags of tasks"):
+        with pytest.raises(QuestionRefused):
+            plan_question(question, opened.vocabulary, TODAY)
 
 
 @pytest.mark.parametrize("source", ["postgres", pytest.param("mysql", marks=pytest.mark.long)], indirect=True)
