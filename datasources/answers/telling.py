@@ -57,9 +57,11 @@ def _write_sentence(asked: Asked) -> str:
         return _say_none(asked, "rows")
     if any(each.function.startswith("COUNT") for each in draft.select):
         return _count(asked)
-    if len(rows) > 1:
-        return _say(asked, "rows", {"n": format_number(len(rows), asked.language)})
-    return _say_one(asked)
+    if len(rows) == 1:
+        return _say_one(asked)
+    if not draft.lists_things:
+        return f"{capitalize(asked.understood)}:"
+    return _say(asked, "rows", {"n": format_number(len(rows), asked.language)})
 
 
 def _count(asked: Asked) -> str:

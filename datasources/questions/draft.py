@@ -39,7 +39,8 @@ class Filter:
 @dataclass(slots=True)
 class Draft:
     """One SELECT. `extreme`: only the rows where a column has its MAX or MIN among those that the filters leave.
-    `keeps_repeats`: rows that are alike are different things.
+    `keeps_repeats`: rows that are alike are different things. `counted`: the joined table whose rows are counted.
+    `lists_things`: its rows are what the question names, and not something else of them.
     """
 
     table: TableName
@@ -51,6 +52,8 @@ class Draft:
     extreme: Term | None = None
     limit: int | None = None
     keeps_repeats: bool = False
+    counted: TableName | None = None
+    lists_things: bool = True
 
     def write_sql(self) -> str:
         """The query, in SQL that both dialects have."""
@@ -63,8 +66,7 @@ class Draft:
         ]
         if self.extreme:
             inner = f"(SELECT {_write_term(self.extreme)} {self._write_source()})"
-            begins = "AND" if self.filters else "WHERE"
-            parts.append(f"{begins} {_write_term(Term(self.extreme.column))} = {inner}")
+            parts[-1] = self._write_source(f"{_write_term(Term(self.extreme.column))} = {inner}")
         if self.group:
             parts.append(f"GROUP BY {_write_term(self.group)}")
         ordered = [f"ORDER BY {_write_term(self.order[0])} {self.order[1]}"] if self.order else []
@@ -99,13 +101,26 @@ class Draft:
         name = _describe_term(term, self.table).encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
         return f"{_write_term(term)} AS {quote_name(name)}" if term.function else _write_term(term)
 
-    def _write_source(self) -> str:
-        joins = "".join(
-            f" JOIN {quote_name(*far.table)} ON {_write_column(near)} = {_write_column(far)}"
-            for near, far in self.joins
-        )
-        filters = " AND ".join([*map(_write_filter, self.filters), *self._write_known()])
-        return f"FROM {quote_name(*self.table)}{joins}" + (f" WHERE {filters}" if filters else "")
+    def _write_source(self, *more: str) -> str:
+        tables = self._find_matched()
+        joins = [f" JOIN {_write_on(near, far)}" for near, far in self.joins if far.table not in tables]
+        matches = [self._write_match(near, far) for near, far in self.joins if far.table in tables]
+        own = [_write_filter(each) for each in self.filters if each.column.table not in tables]
+        filters = " AND ".join([*own, *matches, *self._write_known(), *more])
+        return f"FROM {quote_name(*self.table)}{''.join(joins)}" + (f" WHERE {filters}" if filters else "")
+
+    def _find_matched(self) -> set[TableName]:
+        """The joined tables that only say which rows are meant: each counts once, however many rows match it."""
+        terms = [*self.columns, *([self.order[0]] if self.order else []), *([self.extreme] if self.extreme else [])]
+        if not self.keeps_repeats and not any(term.function for term in terms):
+            return set()
+        used = {term.column.table for term in terms if term.column} | {self.counted}
+        return {far.table for _, far in self.joins} - used
+
+    def _write_match(self, near: ColumnName, far: ColumnName) -> str:
+        matching = [each for each in self.filters if each.column.table == far.table]
+        inner = Draft(far.table, [Term(far)], filters=matching, keeps_repeats=True)
+        return f"{_write_column(near)} IN ({inner.write_sql()})"
 
     def _write_known(self) -> list[str]:
         """Of the first rows by a column, that it is known: some databases put rows without a value first."""
@@ -130,6 +145,10 @@ def quote_name(*names: str) -> str:
 
 def _write_column(name: ColumnName) -> str:
     return quote_name(name.table[1], name.column)
+
+
+def _write_on(near: ColumnName, far: ColumnName) -> str:
+    return f"{quote_name(*far.table)} ON {_write_column(near)} = {_write_column(far)}"
 
 
 def _write_term(term: Term) -> str:

@@ -84,9 +84,9 @@ class _Planner(Ranking):
         if self._left:
             raise QuestionRefused("rest", " ".join(self._left[0].words))
         display = self._vocabulary.find_display(draft.table)
-        draft.keeps_repeats = (
-            self._vocabulary.counts_rows and Term(ColumnName(draft.table, str(display))) in draft.select
-        )
+        is_named = Term(ColumnName(draft.table, str(display))) in draft.select
+        draft.keeps_repeats = is_named and self._has_key(draft.table)
+        draft.lists_things = is_named or not any(each.kind == "table" for each in self._items)
         return draft
 
     def _begin(self) -> Draft:

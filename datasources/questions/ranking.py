@@ -25,10 +25,13 @@ class Ranking(Filtering):
     def _count_term(self, draft: Draft) -> Term:
         """Rows, where each is one thing; else the different names."""
         display = self._vocabulary.find_display(draft.table)
-        has_key = self._vocabulary.counts_rows or len(self._vocabulary.tables[draft.table].primary_key) == 1
-        if has_key or display is None:
+        if self._has_key(draft.table) or display is None:
             return Term(None, "COUNT")
         return Term(ColumnName(draft.table, display), "COUNT DISTINCT")
+
+    def _has_key(self, table: TableName) -> bool:
+        """Whether each row is one thing."""
+        return self._vocabulary.counts_rows or len(self._vocabulary.tables[table].primary_key) == 1
 
     def _rank_top(self, draft: Draft) -> None:
         """The first rows by a number: "top 5 machines by hours"."""
@@ -55,6 +58,7 @@ class Ranking(Filtering):
             raise QuestionRefused("name", draft.table[1])
         elif others:
             self._join(draft, others[0].meaning)
+            draft.counted = others[0].meaning
             draft.group, draft.order = Term(ColumnName(draft.table, display)), (Term(None, "COUNT"), direction)
         elif len(figures) == 1 and not kinds:
             self._rank_rows(draft, Term(ColumnName(draft.table, display)), figures[0], direction)

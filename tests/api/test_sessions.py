@@ -406,7 +406,7 @@ def test_a_database_that_is_away_is_told_and_the_service_goes_on(service: Servic
     source_id = plant.globex.get("/v1/tenant/data-sources").json()["data_sources"][0]["id"]
     file.rename(file.with_suffix(".away"))
     said = ask_plant(plant.globex, BY_STATUS, "away", data_source_id=source_id)
-    assert (said["metrics"]["flow"], said["data"], "missing" in said["answer"]) == ("bad", None, True)
+    assert (said["metrics"]["flow"], said["data"], "cannot be read" in said["answer"]) == ("bad", None, True)
     file.with_suffix(".away").rename(file)
     assert ask_plant(plant.globex, BY_STATUS, "away", data_source_id=source_id)["data"]["rows"] == ROWS
 
