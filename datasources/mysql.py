@@ -38,6 +38,14 @@ _MOST_BYTES = 32_000_000  # that a server sends for one result, before it is loo
 _LONGEST_MESSAGE = 300  # characters of what a server says
 # What PyMySQL raises on packets that are none of the protocol, and on one that asks for a file of ours.
 _NO_PROTOCOL = (RuntimeError, AssertionError, LookupError, struct.error)
+# Errors whose words are of the query and its names, not of values; 1582: a wrong count of arguments.
+_OF_QUERIES = (
+    ER.PARSE_ERROR, ER.BAD_FIELD_ERROR, ER.BAD_TABLE_ERROR, ER.NO_SUCH_TABLE, ER.UNKNOWN_TABLE, ER.NON_UNIQ_ERROR,
+    ER.NONUNIQ_TABLE, ER.SP_DOES_NOT_EXIST, ER.WRONG_FIELD_WITH_GROUP, ER.MIX_OF_GROUP_FUNC_AND_FIELDS,
+    ER.INVALID_GROUP_FUNC_USE, ER.WRONG_NUMBER_OF_COLUMNS_IN_SELECT, ER.OPERAND_COLUMNS, ER.SUBQUERY_NO_1_ROW,
+    1582, ER.DERIVED_MUST_HAVE_ALIAS, ER.TABLEACCESS_DENIED_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR, ER.CANT_AGGREGATE_2COLLATIONS,
+)  # fmt: skip
 _TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT, ER.QUERY_INTERRUPTED)
 
 
@@ -259,7 +267,7 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
         if code in _TOO_LONG or (isinstance(exc, pymysql.OperationalError) and 2000 <= int(code) < 3000):
             told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
             raise QueryFailed(f"The query {told}, or its connection ended.") from exc
-        raise QueryFailed(f"MySQL: {_describe(exc)}.") from exc
+        raise QueryFailed(f"MySQL: {_describe_failure(exc)}.") from exc
 
 
 @contextmanager
@@ -268,6 +276,12 @@ def _translating_all() -> Iterator[None]:
         yield
     except pymysql.MySQLError as exc:
         raise SourceUnavailable(f"MySQL: {_describe(exc)}.") from exc
+
+
+def _describe_failure(error: Exception) -> str:
+    """What the server says, or the number of the error where its words may repeat a value, also a hidden one."""
+    code = error.args[0] if error.args else type(error).__name__
+    return _describe(error) if code in _OF_QUERIES else f"error {code}"
 
 
 def _describe(error: Exception) -> str:

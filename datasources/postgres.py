@@ -1,6 +1,7 @@
 """PostgreSQL databases, and their second check of queries: a transaction that only reads, and what the role may do."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +26,9 @@ _CONNECT_BYTES = 100_000  # that a server may send until then: some certificates
 _MOST_BYTES = 32_000_000  # that it may send for one result, before that is looked at
 _GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
 _LONGEST_MESSAGE = 300  # characters of what a server says
+# Classes of errors whose words are of the query and its types, not of values:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OF_QUERIES = ("0A", "21", "25", "42", "53", "54")
 _NOTES_LEAVERS = 140_000  # the version that can look whether its client is still there
 _NOT_THERE = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'"
 _COLUMNS = f"""
@@ -200,8 +204,14 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
         if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
             told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
             raise QueryFailed(f"The query {told}, or its connection ended.") from exc
-        told = (exc.diag.message_primary or type(exc).__name__)[:_LONGEST_MESSAGE]
-        raise QueryFailed(f"PostgreSQL: {told}.") from exc
+        raise QueryFailed(f"PostgreSQL: {_describe(exc)}.") from exc
+
+
+def _describe(error: psycopg.Error) -> str:
+    """What the server says, or the kind of error alone where its words may repeat a value, also a hidden one."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+    is_of_query = (error.sqlstate or "").startswith(_OF_QUERIES)
+    return ((is_of_query and error.diag.message_primary) or kind)[:_LONGEST_MESSAGE]
 
 
 @contextmanager
