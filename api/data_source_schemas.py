@@ -39,24 +39,26 @@ _DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterV
 
 
 class ColumnIn(Strict):
-    """What is said of a column that may be read."""
+    """What is said of a column that may be read. What is left out stays; null: nothing."""
 
-    description: Text = ""
-    synonyms: _Synonyms = Field(default_factory=list)
+    description: Text | None = None
+    synonyms: _Synonyms | None = None
 
 
 class TableIn(Strict):
-    """What is said of a table that may be read."""
+    """What is said of a table that may be read. What is left out stays; null: nothing."""
 
-    description: Text = ""
-    synonyms: _Synonyms = Field(default_factory=list)
+    description: Text | None = None
+    synonyms: _Synonyms | None = None
     allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MOST_COLUMNS)] | None = Field(
-        None, description="Those that may be read; left out or null: those that it has now."
+        None,
+        description="Those that may be read, and no others. Left out: as before; null, or left out of a table that was "
+        "closed: those that it has now.",
     )
-    row_filter: Text = Field(
-        "",
+    row_filter: Text | None = Field(
+        None,
         description="Which rows may be read: a condition on its columns. {user.NAME} in it stands for an attribute of "
-        "whoever asks.",
+        "whoever asks. Empty or null: all rows.",
         examples=["region = {user.region}"],
     )
     name_column: _DbName | None = Field(
@@ -86,8 +88,8 @@ class SourcePatch(Strict):
     )
     allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MOST_TABLES)] = Field(
         default_factory=dict,
-        description="Tables that may be read, by name, with the schema before it where that is not the usual one. A "
-        "table takes the place of what was said of it; null: it may not be read any more.",
+        description="Tables that may be read, by name, with the schema before it where that is not the usual one. "
+        "Tables that are left out stay as they are; null: it may not be read any more.",
     )
 
 

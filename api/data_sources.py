@@ -196,8 +196,8 @@ async def read_schema(ctx: Principal, path: SourcePath) -> Response:
 
 def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[str, Any]:
     """What is said of the tables after it; see `merge_tables`."""
-    dumped = {name: None if said is None else said.model_dump() for name, said in sent.items()}
-    schema = _load_schema(row) if any(dumped.values()) else None
+    dumped = {name: None if said is None else said.model_dump(exclude_unset=True) for name, said in sent.items()}
+    schema = _load_schema(row) if any(said is not None for said in dumped.values()) else None
     return merge_tables(row.allowed_tables, dumped, schema, DIALECTS[row.type])
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -72,19 +72,16 @@ def allow(
     if len(synonyms) > MOST_SYNONYMS:
         raise click.ClickException(f"At most {MOST_SYNONYMS} synonyms.")
 
-    def make(known: Mapping[str, Any] | None) -> dict[str, Any]:
-        before = known or {"description": "", "synonyms": [], "row_filter": "", "allowed_columns": None}
-        said: Mapping[str, Any] = before["allowed_columns"] or {}
-        nothing = {"description": "", "synonyms": []}
-        return {
-            "description": before["description"] if description is None else description,
-            "synonyms": list(synonyms) or before["synonyms"],
-            "row_filter": before["row_filter"] if row_filter is None else row_filter,
-            "allowed_columns": {each: said.get(each, nothing) for each in columns} or before["allowed_columns"],
-            "name_column": (before.get("name_column") if name_column is None else name_column) or None,
-        }
-
-    opened = _change(tenant, name, table, make)[table]
+    said: dict[str, Any] = {
+        "description": description,
+        "synonyms": list(synonyms) or None,
+        "row_filter": row_filter,
+        "allowed_columns": {each: {} for each in columns} or None,
+    }
+    sent = {key: value for key, value in said.items() if value is not None}
+    if name_column is not None:
+        sent["name_column"] = name_column or None
+    opened = _change(tenant, name, table, sent)[table]
     told = f"May be read of {table} in {name}: {', '.join(opened['allowed_columns'])}"
     click.echo(make_printable(f"{told}, where {opened['row_filter']}" if opened["row_filter"] else told))
 
@@ -96,18 +93,15 @@ def allow(
 @_tenant
 def deny(name: str, table: str, tenant: str) -> None:
     """Let a table be read no more."""
-    _change(tenant, name, table, lambda known: None)
+    _change(tenant, name, table, None)
     click.echo(make_printable(f"Nothing may be read of {table} in {name}."))
 
 
-def _change(
-    tenant: str, name: str, table: str, make: Callable[[Mapping[str, Any] | None], dict[str, Any] | None]
-) -> Mapping[str, Any]:
-    """Put what *make* makes of what was said of *table* in its place; what is said of all tables then."""
+def _change(tenant: str, name: str, table: str, sent: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Say *sent* of *table*, see `merge_tables`; what is said of all tables then."""
     with write_as_operator(tenant) as (session, ctx):
         row = data_sources.find_source(session, ctx, name, lock=True)
-        dialect = DIALECTS[row.type]
-        tables = merge_tables(row.allowed_tables, {table: make(row.allowed_tables.get(table))}, _load(row), dialect)
+        tables = merge_tables(row.allowed_tables, {table: sent}, _load(row), DIALECTS[row.type])
         data_sources.change_source(session, row, allowed_tables=tables)
     return tables
 

@@ -51,10 +51,10 @@ def check_table(table: Table, said: Mapping[str, Any], dialect: Dialect) -> None
         KeyError: there is no such column.
     """
     columns = [each.name for each in table.columns]
-    for name in said["allowed_columns"]:
+    for name in said.get("allowed_columns") or ():
         if name not in columns:
             raise KeyError(name)
-    if said["row_filter"]:
+    if said.get("row_filter"):
         check_row_filter(said["row_filter"], dialect, columns)
 
 

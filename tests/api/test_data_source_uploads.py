@@ -68,6 +68,9 @@ def test_a_file_is_asked_replaced_and_deleted_by_its_tenant_alone(
     assert replaced.status_code == 200, replaced.text
     assert replaced.json()["version"] == source["version"] + 1
     assert "pay" not in replaced.json()["allowed_tables"]["sales"]["allowed_columns"]  # it is new, and not opened
+    gone = {"sales": {"description": "What was sold"}}  # of columns, one is gone: sold_on
+    said_anew = acme.patch(SOURCES + path, json={"allowed_tables": gone}).json()["allowed_tables"]["sales"]
+    assert set(said_anew["allowed_columns"]) == {"shop", "amount", "sold_on"}
     assert "2.5" in say(acme, "What is the total amount of sales?")
     assert [kept] != (now := list_files(service, "uploads-a"))
     assert len(now) == 1

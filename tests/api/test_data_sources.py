@@ -204,6 +204,56 @@ def test_texts_that_hide_something_are_refused_and_say_what(
     assert acme.delete(path).status_code == 204
 
 
+_COLUMNS: dict[str, Any] = {
+    "name": {"description": "Full name", "synonyms": ["nama"]},
+    "region": {"description": "", "synonyms": []},
+}
+_SAID: dict[str, Any] = {
+    "description": "People",
+    "synonyms": ["karyawan"],
+    "allowed_columns": _COLUMNS,
+    "row_filter": "region = 'north'",
+    "name_column": "name",
+}
+_UNSAID: dict[str, Any] = {"description": "", "synonyms": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "changed"),
+    [
+        ({}, {}),
+        ({"description": "Who works here"}, {"description": "Who works here"}),
+        ({"row_filter": "region = 'south'"}, {"row_filter": "region = 'south'"}),
+        ({"row_filter": ""}, {"row_filter": ""}),
+        (
+            {"description": None, "synonyms": None, "row_filter": None, "name_column": None},
+            {**_UNSAID, "row_filter": "", "name_column": None},
+        ),
+        (
+            {"allowed_columns": {"name": {"description": "Name"}}},
+            {"allowed_columns": {"name": {"description": "Name", "synonyms": ["nama"]}}},
+        ),
+        ({"allowed_columns": None}, {"allowed_columns": {"id": _UNSAID, **_COLUMNS, "salary": _UNSAID}}),
+    ],
+)
+def test_what_is_not_said_of_a_table_stays_as_it_was_and_nothing_of_another_tenant_changes(
+    tenants: tuple[httpx.Client, httpx.Client], sent: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    paths = [f"{SOURCES}/{add(client, 'Kept', 'sqlite:///staff.db')['id']}" for client in tenants]
+    for client, path in zip(tenants, paths, strict=True):
+        assert client.post(f"{path}/schema").is_success
+        opened = client.patch(path, json={"allowed_tables": {"employees": _SAID, "cities": {}}})
+        assert opened.json()["allowed_tables"]["employees"] == _SAID, opened.text
+    assert tenants[1].patch(paths[0], json={"allowed_tables": {"employees": sent}}).status_code == 404
+    patched = tenants[0].patch(paths[0], json={"allowed_tables": {"employees": sent}})
+    assert patched.status_code == 200, patched.text
+    assert patched.json()["allowed_tables"]["employees"] == {**_SAID, **changed}
+    assert list(patched.json()["allowed_tables"]["cities"]["allowed_columns"]) == ["name"]
+    assert tenants[1].get(paths[1]).json()["allowed_tables"]["employees"] == _SAID
+    for client, path in zip(tenants, paths, strict=True):
+        assert client.delete(path).status_code == 204
+
+
 def test_what_cannot_be_said_of_tables_is_refused_by_name(tenants: tuple[httpx.Client, httpx.Client]) -> None:
     acme = tenants[0]
     path = f"{SOURCES}/{add(acme, 'Staff', 'sqlite:///staff.db')['id']}"
