@@ -38,7 +38,7 @@ def _list_columns(vocabulary: Vocabulary) -> Iterator[Sequence[ColumnName]]:
 
 def _write_query(vocabulary: Vocabulary, number: int, column: ColumnName) -> str:
     cell = quote_name(column.table[1], column.column)
-    if vocabulary.find_column(column.table, column.column).type:  # a column without a type may hold figures, too
-        cell = f"CAST({cell} AS TEXT)"  # else no union takes an enumeration
+    if vocabulary.find_column(column.table, column.column).type.startswith("enum("):
+        cell = f"CAST({cell} AS TEXT)"  # else no union takes it beside texts
     values = f"SELECT DISTINCT {cell} AS value FROM {quote_name(*column.table)} LIMIT {_MOST_VALUES}"  # noqa: S608
     return f"SELECT {number} AS place, values_{number}.value FROM ({values}) AS values_{number}"  # noqa: S608 # quoted
