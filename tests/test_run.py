@@ -218,6 +218,9 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
         assert "SELECT" not in due["answer"]
         assert due["support"]["queries"][0]["sql"].startswith("SELECT")
         assert due["support"]["sentences"][0]["status"] == "supported"
+        near = ask(client, "How many machines are not active?", "near").json()
+        assert (near["answered"], near["confidence"]) == (True, "low"), near
+        assert "Data source Maintenance: Rules cannot do what 'not' asks for. Questions that work:" in near["answer"]
         for question in ("How many machines for each status as a bar chart?", "en un gráfico de líneas"):
             drawn = ask(client, question, "chart").json()
             [call] = drawn["tool_calls"]

@@ -15,6 +15,7 @@ from agents.citations import Citation, bind_citations
 from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, drop_tool_messages, list_said
 from agents.nodes.done_calls import list_told, note_done_calls
+from agents.nodes.near_questions import explain_by_tools
 from agents.nodes.refuse import refuse_answer
 from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
@@ -102,7 +103,8 @@ async def _write(
         at_once=_NOTED_AT_ONCE,
     )
     done = note_done_calls(state, run, lambda: output.language, list_told(citations, support))
-    ending = note.text + (f"\n\n{done.text}" if done.text else "")
+    explained = await explain_by_tools(output.question, run) if output.is_uncertain else ""
+    ending = "".join([note.text, *(f"\n\n{each}" for each in (done.text, explained) if each)])
     output.tell(ending)
     run.emit({"type": "support", **support})
     message = answer_message(

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from agents.messages import answer_message
 from agents.nodes.done_calls import note_done_calls
+from agents.nodes.near_questions import explain_by_tools
 from agents.state import AgentContext, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
 from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
@@ -61,7 +62,7 @@ async def refuse_answer(
     # Else that is all there is to say.
     if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):
         parts.append(said + where_to_look(language, list_headings(hits, _HEADINGS), contact))
-        parts.append(await _explain_by_tools(state["messages"][-1].text, run))
+        parts.append(await explain_by_tools(state["messages"][-1].text, run))
     text = "\n\n".join(filter(None, parts))
     run.emit({"type": "token", "content": text})
     if support is not None:
@@ -86,17 +87,6 @@ def list_headings(hits: Sequence[Hit], most: int) -> list[str]:
         heading = passage.last_heading
         named.append(f"{passage.title} › {heading}" if heading and heading != passage.title else passage.title)
     return list(dict.fromkeys(named))[:most]
-
-
-async def _explain_by_tools(question: str, run: AgentContext) -> str:
-    """What the first tool says that nearly understands *question*; "" of a language model's turn: it has understood."""
-    if run.tools is None or run.model.is_language_model:
-        return ""
-    async with run.place.outside():
-        for tool in run.tools.offered:
-            if tool.explain_refusal and (said := await tool.explain_refusal(run.tools.principal, question)):
-                return said
-    return ""
 
 
 async def _find_contact(document_id: str, run: AgentContext) -> str:

@@ -43,7 +43,7 @@ _MOST_KEPT, _KEPT_S = 100, 60.0
 _MOST_CONTINUED = 5  # questions of which each goes on about the one before
 _NAMING = ("value", "number", "period")
 _ASKING = {"count", "aggregate", "superlative", "most", "each", "top", "than"}
-_NAMED = {"table", "column", "value"}
+_NAMED = {"column", "value"}
 
 
 class RunInThread(Protocol):
@@ -224,7 +224,7 @@ def ask_by_rules(
 
 
 def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> str:
-    """Why rules do not understand a question that asks for figures, all but one word known; "" of any other.
+    """Why rules do not understand a question about its tables, all but one word known; "" of any other.
 
     Raises:
         QuestionRefused: more than a word is not understood.
@@ -234,9 +234,9 @@ def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularie
     try:
         plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        unknown = exc.about if exc.reason == "word" else ()
+        unknown = exc.about if exc.reason in ("word", "unsupported") else ()
         kinds = {each.kind for each in read_question(question, vocabulary, ignored=unknown)[1]}
-        if not kinds.isdisjoint(_ASKING) and not kinds.isdisjoint(_NAMED):
+        if "table" in kinds or (kinds & _ASKING and kinds & _NAMED):
             language = detect_question_language(question)
             return tell_refusal("source", language, asked.name, _tell_refusal(exc, asked, vocabulary, language))
     return ""
