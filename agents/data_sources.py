@@ -12,7 +12,7 @@ from typing import TypeVar
 from langchain_core.language_models import BaseChatModel
 
 from agents.opened_sources import OpenedSources, load_source_schema
-from agents.tools.data_port import DataAnswer
+from agents.tools.data_port import DataAnswer, NothingOpen
 from agents.tools.data_questions import (
     AskedSource,
     ModelAsker,
@@ -45,7 +45,7 @@ from domain.data_sources import UPLOAD, find_only_source, find_source, list_open
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring
-from utils.errors import Conflict, ProblemError, ProviderError
+from utils.errors import ProblemError, ProviderError
 from utils.expiring import SharedExpiring
 from utils.ports import Embedder, StoreObserver
 from utils.query_tables import QueryTable
@@ -280,7 +280,7 @@ class DataSources(OpenedSources):
         schema = load_source_schema(row, self._keys)
         access = make_access(row.allowed_tables, schema, dialect) if schema else {}
         if schema is None or not access:
-            raise Conflict(f"Nothing may be read of the data source {row.name!r} yet: see its allowed_tables.")
+            raise NothingOpen(row.name)
         return access, list_open_tables(schema, row.allowed_tables, access, dialect)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -10,6 +11,7 @@ import click
 from flask.cli import with_appcontext
 
 from agents.opened_sources import load_source_schema
+from auth.principal import DEFAULT_TENANT
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
 from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
@@ -95,6 +97,20 @@ def deny(name: str, table: str, tenant: str) -> None:
     """Let a table be read no more."""
     _change(tenant, name, table, None)
     click.echo(make_printable(f"Nothing may be read of {table} in {name}."))
+
+
+def tell_closed(
+    name: str, table: str, columns: Sequence[str], said: Mapping[str, Any] | None, tenant: str
+) -> list[str]:
+    """Which *columns* of *table* may not be read, and what opens them; nothing where all may. *said*: of the table."""
+    closed = [each for each in columns if said is None or each not in said["allowed_columns"]]
+    if not closed:
+        return []
+    options = [] if said is None else [option for each in columns for option in ("--column", each)]
+    where = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
+    command = shlex.join(["flask", "data", "allow", name, table, *options, *where])
+    what = "Nothing of it may be read" if len(closed) == len(columns) else f"May not be read: {', '.join(closed)}"
+    return [f"{what}. To open all: {command}"]
 
 
 def _change(tenant: str, name: str, table: str, sent: Mapping[str, Any] | None) -> Mapping[str, Any]:

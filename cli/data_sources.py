@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec, open_data_sources
-from cli.allowed_tables import allow, deny, schema
+from cli.allowed_tables import allow, deny, schema, tell_closed
 from cli.glossary import propose_glossary
 from cli.operator import (
     json_option,
@@ -88,10 +88,14 @@ def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str
             made = tables.replace(ctx, source_id, sent)
         else:
             made = tables.create(operator(database, tenant), name, description, sent)
+        with database.reading() as session:
+            opened = data_sources.get_source(session, operator(database, tenant), made.source_id).allowed_tables
     click.echo(make_printable(f"Data source {name}: {made.source_id}"))
     for each in made.tables:
         told = f"{each.table.name}: {each.row_count:,} rows of {each.file}, {len(each.table.columns)} columns"
-        for line in (told, *(f"  {note}" for note in each.table.notes)):
+        columns, said = [column.name for column in each.table.columns], opened.get(each.table.name)
+        closed = tell_closed(name, each.table.name, columns, said, tenant)
+        for line in (told, *(f"  {note}" for note in (*each.table.notes, *closed))):
             click.echo(make_printable(line))
 
 

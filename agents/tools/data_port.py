@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from agents.tools.kept import KeptResult, keep_rows
 from auth.principal import Principal
 from datasources.results import Result
+from utils.errors import Conflict
 from utils.query_tables import QueryTable
 
 
@@ -33,6 +34,14 @@ class DataAnswer:
             return None
         kept = KeptResult(question, self.table, self.source_id, self.stamp, self.understood, self.earlier)
         return keep_rows(kept, self.result.rows)
+
+
+class NothingOpen(Conflict):
+    """Nothing may be read of the data source yet."""
+
+    def __init__(self, source_name: str) -> None:
+        super().__init__(f"Nothing may be read of the data source {source_name!r} yet: see its allowed_tables.")
+        self.source_name = source_name
 
 
 class DataAsker(Protocol):

@@ -125,8 +125,14 @@ async def test_each_tenant_asks_its_own_data_source_within_what_it_opened(
         tool = make_data_tool(sources)
         assert tool.scopes == {Scope.CHAT_WRITE}
         staff = add_source(database, settings, acme, "Staff")
-        with pytest.raises(ToolFailed, match="allowed_tables"):
-            await ask(tool, acme, "How many people are there?")
+        for question, told in (
+            ("How many people are there?", "Nothing of the data source Staff may be asked yet."),
+            ("¿Cuántas personas hay?", "Todavía no se puede preguntar nada a la fuente de datos Staff."),
+            ("Ada berapa orang?", "Belum ada yang dapat ditanyakan kepada sumber data Staff."),
+        ):
+            with pytest.raises(ToolFailed, match=told) as failed:
+                await ask(tool, acme, question)
+            assert failed.value.says_all
         await sources.read_schema(acme, staff)
         open_tables(database, acme, staff, "region = 'north'")
         told = await ask(tool, acme, "How many people are there?")

@@ -1,6 +1,7 @@
 """`flask data`: data sources of two tenants, whose addresses are read from the input and shown to nobody."""
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -74,6 +75,30 @@ def test_files_of_two_tenants_become_sources_are_replaced_and_deleted(
     assert run("add", "Sales", "--replace", given="sqlite:///x.db\n").exit_code == 2
     assert run("remove", "Sales", "--tenant", "acme").exit_code == 0
     assert [len(list((kept / tenant).iterdir())) for tenant in ("acme", "globex")] == [0, 1]
+
+
+def test_files_that_replace_others_say_what_is_not_open_yet_and_the_command_that_opens_it(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    file, other = tmp_path / "staff.csv", tmp_path / "other shops.csv"
+    other.write_text("shop,city\nNorth,Medan\n")
+    for tenant in ("acme", "globex"):
+        file.write_text("name,region\nAna,north\n")
+        assert "may" not in run("add", "Our staff", str(file), "--tenant", tenant).stdout.lower()
+    file.write_text("name,region,pay\nAna,north,5\n")
+    replaced = run("add", "Our staff", str(file), "--tenant", "acme", "--replace").stdout.splitlines()
+    columns = "--column name --column region --column pay --tenant acme"
+    told = f"  May not be read: pay. To open all: flask data allow 'Our staff' staff {columns}"
+    assert replaced[1:] == ["staff: 1 rows of staff.csv, 3 columns", told]
+    assert run(*shlex.split(told.partition("flask data ")[2])).exit_code == 0
+    for tenant, is_open in (("acme", True), ("globex", False)):
+        replaced = run("add", "Our staff", str(file), "--tenant", tenant, "--replace").stdout.splitlines()
+        assert (len(replaced) == 2) is is_open
+    both = run("add", "Our staff", str(file), str(other), "--tenant", "acme", "--replace").stdout.splitlines()
+    told = "  Nothing of it may be read. To open all: flask data allow 'Our staff' other_shops --tenant acme"
+    assert both[-1] == told
+    assert run(*shlex.split(told.partition("flask data ")[2])).exit_code == 0
+    assert "other_shops  2 of 2" in run("schema", "Our staff", "--tenant", "acme").stdout
 
 
 def test_a_source_is_opened_to_visitors_and_closed_again_and_that_of_another_tenant_stays(
