@@ -11,6 +11,10 @@ from datasources.functions import Dialect
 from datasources.parsing import parse_query
 from datasources.syntax import check_nodes, fold_names, lower, quote
 
+_COMPARISONS = (
+    exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.In, exp.Between, exp.Like,
+)  # fmt: skip
+_OF_TEXTS = (exp.Paren, exp.Lower, exp.Upper, exp.Trim)
 _ATTRIBUTE = re.compile(r"\{user\.([a-z][a-z0-9_]{0,39})\}")
 
 
@@ -56,6 +60,7 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
         raise QueryRefused("A row filter is one condition on the columns of its table, without subqueries.")
     if len(found) != len(wanted) or "{" in _ATTRIBUTE.sub("", row_filter):
         raise QueryRefused("{user.NAME} in a row filter stands by itself, without quotation marks around it.")
+    comparisons = [_find_comparison(each) for each in found] if dialect == "mysql" else []
     for placeholder in found:
         name = str(placeholder.this).removeprefix("user_")
         value = "" if user is None else user.get(name)
@@ -64,8 +69,34 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
         placeholder.replace(exp.Literal.string(value))
     check_nodes(statement, dialect)
     fold_names(statement, dialect)
+    for comparison in comparisons:
+        _compare_texts(comparison)
     checked: exp.Expr = statement.args["where"].this
     return checked
+
+
+def _find_comparison(attribute: exp.Expr) -> exp.Expr:
+    """The comparison in which it stands.
+
+    Raises:
+        QueryRefused: MySQL could make a number of it, in which '7d5b' is 7.
+    """
+    node = attribute.parent
+    while isinstance(node, _OF_TEXTS):
+        node = node.parent
+    if not isinstance(node, _COMPARISONS):
+        raise QueryRefused("{user.NAME} in a row filter is compared as it is, as in region = {user.region}.")
+    return node
+
+
+def _compare_texts(comparison: exp.Expr) -> None:
+    """Have MySQL compare what is in it as texts: it compares a number and a text as numbers, and '7d5b' is 7 for it.
+
+    CONCAT makes a text of a number and leaves a text its collation, which CAST does not.
+    """
+    for side in list(comparison.iter_expressions()):
+        if not side.is_string:
+            side.replace(exp.Concat(expressions=[side.copy()]))
 
 
 def check_row_filter(row_filter: str, dialect: Dialect, columns: Sequence[str]) -> None:
