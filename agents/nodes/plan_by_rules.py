@@ -9,7 +9,13 @@ from agents.messages import drop_tool_messages
 from agents.nodes.clarify import find_choice
 from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
-from agents.tools.kept_questions import continue_kept, read_bare_chart, read_kept_question, restrict_to_kept
+from agents.tools.kept_questions import (
+    continue_kept,
+    is_asked_anew,
+    read_bare_chart,
+    read_kept_question,
+    restrict_to_kept,
+)
 from agents.tools.planner import AskedCall, Decision
 from agents.tools.question_parts import asks_something, split_parts
 from agents.tools.registry import SEARCH_DOCUMENTS
@@ -27,7 +33,8 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
     kept, names = load_kept(state.get("kept_result")), [each.name for each in tools]
-    if kept and (call := read_kept_question(newest.text, kept, names)):
+    call = read_kept_question(newest.text, kept, names) if kept else None
+    if kept and call and not await is_asked_anew(newest.text, kept, tools, turn.principal):
         return Decision("calls", [call])
     asked, choice = find_choice(state["messages"]) or (newest.text, "")
     read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)

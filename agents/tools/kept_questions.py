@@ -7,11 +7,13 @@ from agents.tools.chart import DRAW_CHART
 from agents.tools.data import LONGEST_FOLLOWUP, OF_LAST_RESULT, QUERY_DATA
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall
-from agents.tools.tool import Tool
+from agents.tools.tool import AsksBack, Tool
 from auth.principal import Principal
 from datasources.charts.words import read_chart_words
+from datasources.questions.continuing import begins_anew
 from datasources.questions.followup_parts import points_back
-from datasources.questions.followups import read_followup
+from datasources.questions.followups import names_things, read_followup
+from datasources.questions.references import may_point
 
 
 def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -> AskedCall | None:
@@ -27,6 +29,18 @@ def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -
     if QUERY_DATA not in tools or read_followup(question, kept.table, kept.question) is None:
         return None
     return AskedCall(QUERY_DATA, {"question": question, OF_LAST_RESULT: True})
+
+
+async def is_asked_anew(question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal) -> bool:
+    """Whether *question* is whole without *kept*: it names what it is about, points at nothing, and is understood."""
+    is_whole = begins_anew(question) and not may_point(question)
+    if not is_whole or not names_things(question, kept.table, kept.question):
+        return False
+    read = next((each.read_question for each in tools if each.name == QUERY_DATA), None)
+    try:
+        return read is not None and await read(principal, question, "") is not None
+    except AsksBack:
+        return True
 
 
 def read_bare_chart(question: str, tools: Container[str]) -> AskedCall | None:

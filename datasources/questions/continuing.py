@@ -3,6 +3,7 @@
 from typing import Any
 
 from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, TABLES, points_back, read_parts
+from datasources.questions.references import POSSESSIVES
 from datasources.questions.times import read_span
 from datasources.questions.words import (
     AGGREGATES,
@@ -53,7 +54,7 @@ def may_continue(question: str) -> bool:
     """Whether it need not be a question of its own, such as "what is maintenance?": it points at something, goes on
     from what was said, counts or compares, or has no word that asks."""
     words = split_question(question, detect_question_language(question))
-    says_how = POINTING | AGGREGATES.keys() | SUPERLATIVES.keys() | MOST.keys() | _COUNTING
+    says_how = POINTING | POSSESSIVES | AGGREGATES.keys() | SUPERLATIVES.keys() | MOST.keys() | _COUNTING
     return bool(_count_first(words)) or not says_how.isdisjoint(words) or _ASKING.isdisjoint(words)
 
 

@@ -45,6 +45,12 @@ def read_followup(question: str, table: QueryTable, previous: str) -> Followup |
     return _work_out(parts, table)
 
 
+def names_things(question: str, table: QueryTable, previous: str) -> bool:
+    """Whether it names a column of *table*, or something of the question *previous* that this answered."""
+    parts = read_parts(split_question(question, detect_question_language(question, previous)), table, previous)
+    return bool(parts.columns) or parts.names_things
+
+
 def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
     """What the parts come to; None where they do not fit the result."""
     is_one_figure = len(table.rows) == 1 and all(each.function for each in table.columns)
@@ -74,7 +80,8 @@ def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
     if parts.end is not None or parts.sorts:
         return _order(parts, table, rows)
     if parts.counts:
-        if any(each.function for each in table.columns):  # rows of figures are not the things that are counted
+        is_of_column = bool(parts.columns) and parts.comparison is None and not parts.points  # "how many customers?"
+        if is_of_column or any(each.function for each in table.columns):  # rows of figures are not what is counted
             return None
         return Followup(function="COUNT", value=len(rows), over=len(rows))
     return Followup(tuple(rows)) if rows else None

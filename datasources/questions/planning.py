@@ -10,6 +10,7 @@ from datasources.questions.draft import Draft, Term
 from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, WHICH
 from datasources.questions.ranking import Ranking
 from datasources.questions.reading import Item, read_question
+from datasources.questions.references import find_reference
 from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import LISTING
@@ -22,9 +23,12 @@ def plan_question(question: str, vocabulary: Vocabulary, today: date) -> Draft:
     """The query that *question* asks for.
 
     Raises:
-        QuestionRefused: a word is not understood, or what was understood does not make one query.
+        QuestionRefused: a word is not understood, or what was understood does not make one query; or a word points at
+            something that is not in it, such as "its".
     """
     words, items = read_question(question, vocabulary)
+    if word := find_reference(words, items):
+        raise QuestionRefused("reference", word)
     return _Planner(words, items, vocabulary, today).plan()
 
 
@@ -161,10 +165,18 @@ class _Planner(Ranking):
             self._aggregate(draft)
         elif self._of("count"):
             self._count(draft)
+        elif not self._left and (former := self._find_former_measure(draft)):
+            draft.select = former
         elif self._counts_kinds(draft):
             draft.select = [self._count_term(draft)]
         else:
             raise QuestionRefused("count")
+
+    def _find_former_measure(self, draft: Draft) -> list[Term]:
+        """What was computed before, which "per status?" asks for again."""
+        former = self._before.select if self._before else []
+        is_own = all(each.column is None or each.column.table == draft.table for each in former)
+        return former if is_own and all(each.function for each in former) else []
 
     def _counts_kinds(self, draft: Draft) -> bool:
         """Whether rows are to be counted although no word says so: "machines by status"."""

@@ -296,6 +296,26 @@ def test_a_follow_up_asks_anew_with_the_former_conditions_where_the_result_does_
     assert ask_plant(globex, "Which of them have more than 60 hours?", "anew")["data"] is None
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_question_that_is_whole_is_asked_anew_and_one_that_points_back_never_of_all_rows(
+    plant: Plant, is_named: bool
+) -> None:
+    client, named = (plant.acme, {"data_source_id": plant.plant}) if is_named else (plant.globex, {})
+    for before, question, rows in (
+        ("Top 2 machines by hours", "What is the average hours?", [[60]]),
+        ("What is the status of Pump A1?", "How many status are there?", [[2]]),
+        ("Which machines are active?", "What are their total hours?", [[120]]),
+        ("What is the status of Pump A1?", "What is its total hours?", [[50]]),
+        ("Which machines are active?", "¿Cuántas máquinas tiene?", [[2]]),
+        ("What is the average hours of the machines?", "per status?", [["Active", 60], ["Maintenance", 60]]),
+    ):
+        talk = uuid4().hex
+        assert ask_plant(client, before, talk, **named)["data"], before
+        said = ask_plant(client, question, talk, **named)
+        assert said["data"], said["answer"]
+        assert sorted(said["data"]["rows"]) == rows, said["answer"]
+
+
 def test_a_visitor_asks_what_is_open_to_visitors_and_is_refused_the_rest(service: Service, plant: Plant) -> None:
     asked = (plant.open, add_source(plant.default, "Closed"))
     body = {"message": BY_STATUS, "session_id": None, "bot_id": "plant"}

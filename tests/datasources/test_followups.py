@@ -74,6 +74,7 @@ def test_what_is_asked_of_the_last_result_is_worked_out_from_its_rows(question: 
         "How much does a dormitory room cost?",
         "What is the second campus?",
         "How many machines are there?",  # of all, not of these
+        "How many hours are there?",
         "What are these for?",
         "Which of these is purple?",
         "the fourth one",
