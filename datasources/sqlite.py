@@ -16,20 +16,27 @@ from datasources.parsing import write_sql
 from datasources.results import QueryLimits, Result, collect
 from datasources.row_filters import make_table_query
 from datasources.schema import Column, ForeignKey, Schema, SchemaLimits, Table, add_samples, quote_name
+from datasources.sqlite_functions import LONGEST_TEXT, TextFunctions
 from datasources.stopping import Stop
 
 _BUSY_S = 1.0
 _STEPS = 10_000  # of SQLite's machine between two looks at the time: less than a millisecond
 _LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: 10_000_000,
+    sqlite3.SQLITE_LIMIT_LENGTH: 10_000_000,  # of our own queries, which read samples of long texts as well
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 200_000,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 200,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
     sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 100,  # a call takes the product of both lengths
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
+_MOST_COLUMNS = 250
+_QUERY_LIMITS = {  # only once the schema is read: tables in it may be wider
+    sqlite3.SQLITE_LIMIT_LENGTH: LONGEST_TEXT,
+    sqlite3.SQLITE_LIMIT_COLUMN: _MOST_COLUMNS,
+}
+_LONGEST_DECODED = 40_004  # bytes: one character more than a result shows of a cell
 _TABLES = (
     "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
 )
@@ -99,10 +106,17 @@ class SqliteSource:
             connection.execute("PRAGMA query_only = ON")
             unfiltered = {name for (_, name), allowed in access.items() if not allowed.row_filter}
             tables = {view: name for (_, name), (_, view) in views.items()}
+            functions = TextFunctions(time.monotonic() + limits.seconds)
+            functions.put_on(connection)
+            # Tables may use them in indexes and computed columns, where SQLite trusts no functions but its own.
+            connection.execute("PRAGMA trusted_schema = ON")
             connection.set_authorizer(_make_authorizer(tables, unfiltered))
-            with _translating(limits.seconds, stop), closing(connection.execute(sql)) as cursor:
+            for limit, value in _QUERY_LIMITS.items():
+                connection.setlimit(limit, value)
+            with _translating(limits.seconds, stop, functions), closing(connection.execute(sql)) as cursor:
                 columns = [each[0] for each in cursor.description or ()]
-                return collect(sql, columns, cursor.fetchmany, limits)
+                # One at a time: each is measured before the next takes its memory.
+                return collect(sql, columns, lambda _: cursor.fetchmany(1), limits)
 
     @contextmanager
     def _open(self, seconds: float, stop: Stop) -> Iterator[sqlite3.Connection]:
@@ -154,15 +168,27 @@ def _make_authorizer(tables: Mapping[str, str], unfiltered: Set[str]) -> Callabl
 
 
 @contextmanager
-def _translating(seconds: float, stop: Stop) -> Iterator[None]:
+def _translating(seconds: float, stop: Stop, functions: TextFunctions) -> Iterator[None]:
+    began_s = time.monotonic()
     try:
         yield
     except (sqlite3.Error, sqlite3.Warning, OverflowError, MemoryError) as exc:
         if stop.is_stopped:
             raise QueryFailed("The query was cancelled.") from exc
-        if _is_interrupted(exc):
+        if _is_interrupted(exc) or time.monotonic() > began_s + seconds:
             raise QueryFailed(f"The query took more than {seconds:g} seconds and was cancelled.") from exc
-        raise QueryFailed(f"SQLite: {exc}.") from exc
+        raise QueryFailed(f"SQLite: {_describe(exc, functions)}.") from exc
+
+
+def _describe(error: BaseException, functions: TextFunctions) -> str:
+    if functions.refusal:
+        return functions.refusal
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
+        return f"a text or value that the query reads or makes has more than {LONGEST_TEXT:,} bytes"
+    if "user-defined function" in str(error):
+        return "trim, ltrim, rtrim, instr and replace take texts in UTF-8 alone"
+    return str(error)
 
 
 def _interrupt(connection: sqlite3.Connection) -> None:
@@ -175,7 +201,8 @@ def _is_interrupted(error: BaseException) -> bool:
 
 
 def _decode(text: bytes) -> str:
-    return text.decode("utf-8", "replace")
+    """The beginning of *text* that a result may show."""
+    return text[:_LONGEST_DECODED].decode("utf-8", "replace")
 
 
 def _is_virtual(sql: str | None) -> bool:

@@ -4,6 +4,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -133,6 +134,30 @@ def test_no_attack_on_sqlite_gets_past_either_check(run_on_sqlite: Run, sqlite_f
     assert try_all(run_on_sqlite, ATTACKS["sqlite"], BOMBS["sqlite"]) == []
     assert dump(sqlite_file) == before
     assert not list(Path(OWNED).parent.glob("owned-by-a-query*"))
+
+
+LONG, OTHER_LONG = (f"replace('{each * 1000}', '{each}', '{each * 140}')" for each in "ab")
+TEXTS = f"(SELECT x, {LONG} y, substr({LONG}, 1, 70000) || 'b' z, substr({OTHER_LONG}, 1, 11000) || 'a' t FROM n) q"  # noqa: S608
+HEAVY = {
+    **{
+        call: f"SELECT {', '.join([call] * 50)} FROM {TEXTS}"  # noqa: S608
+        for call in ("trim(y, t)", "rtrim(y, t)", "instr(y, z)")
+    },
+    "trim": f"SELECT length(trim({LONG}, {OTHER_LONG} || 'a')) FROM n",  # noqa: S608
+    "replace": f"SELECT length(replace({LONG}, 'a', {OTHER_LONG})) FROM n",  # noqa: S608
+    "like": f"SELECT count(*) FROM {TEXTS} WHERE y || x LIKE '%{'a' * 96}b%'",  # noqa: S608
+    "glob": f"SELECT count(*) FROM {TEXTS} WHERE y || x GLOB '*{'[a-c]' * 19}b*'",  # noqa: S608
+    "strftime": f"SELECT {', '.join(['strftime(z, x)'] * 200)} "  # noqa: S608
+    f"FROM (SELECT x, replace(substr({LONG}, 1, 16000), 'aa', '%J') z FROM n) q",
+}
+
+
+@pytest.mark.parametrize("sql", HEAVY.values(), ids=HEAVY)
+def test_no_call_of_sqlite_holds_a_query_past_its_limit(sql: str, sqlite_file: Path) -> None:
+    began_s = time.monotonic()
+    with suppress(QueryFailed):
+        SqliteSource(sqlite_file).run(sql, SQLITE_ACCESS, USER, LIMITS, Stop())
+    assert time.monotonic() - began_s < LIMITS.seconds + 2
 
 
 def test_no_attack_on_postgresql_gets_past_either_check(run_on_postgres: Run, postgres_url: str) -> None:
