@@ -25,6 +25,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 _SERVER_FORM = "Has to be like {}://user:password@host:{}/database, percent-encoded where needed."
 _POSTGRES_FORM, _MYSQL_FORM = _SERVER_FORM.format("postgresql", 5432), _SERVER_FORM.format("mysql", 3306)
 _SQLITE_FORM = "Has to be like sqlite:///machines.db, a file in the folder that the operator has for this tenant."
+_HIDDEN = "Holds a control character or a mark that is not shown, percent-encoded as %00 or %0A: take it out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def parse_address(uri: str, places: SourcePlaces) -> tuple[str, str, DataSource]
         url = make_url(uri) if len(uri) <= LONGEST_URI and uri.isprintable() else None
     except (ArgumentError, ValueError):
         url = None
+    if url is not None and not f"{url.username}{url.password}{url.database}".isprintable():  # they are decoded
+        raise AddressInvalid(_HIDDEN)
     if url is not None and url.drivername in _POSTGRES_SCHEMES:
         address, location = _parse_server(url, places.reach, 5432, _POSTGRES_FORM)
         return "postgresql", location, PostgresSource(address, partial(_find_address, places.reach))

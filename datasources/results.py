@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from utils.printable import make_printable
 from utils.query_tables import Cell
 
 _LONGEST_CELL = 10_000  # characters
@@ -51,6 +52,7 @@ def collect(
     sql: str, columns: Sequence[str], fetch: Callable[[int], Iterable[Sequence[Any]]], limits: QueryLimits
 ) -> Result:
     """The result, as far as the limits allow; *fetch* gives the next rows, as many as asked for or fewer."""
+    names = tuple(map(make_printable, columns))  # a query chooses them
     rows: list[tuple[Cell, ...]] = []
     left_bytes, cut = limits.size_bytes, False
     while batch := list(fetch(min(100, limits.rows + 1 - len(rows)))):
@@ -58,10 +60,10 @@ def collect(
             row = tuple(map(_convert, values))
             left_bytes -= _measure(row)
             if len(rows) >= limits.rows or left_bytes < 0:
-                return Result(sql, tuple(columns), tuple(rows), True)
+                return Result(sql, names, tuple(rows), True)
             cut = cut or any(isinstance(each, str) and len(each) > _LONGEST_CELL for each in row)
             rows.append(tuple(each[:_LONGEST_CELL] if isinstance(each, str) else each for each in row))
-    return Result(sql, tuple(columns), tuple(rows), cut)
+    return Result(sql, names, tuple(rows), cut)
 
 
 def _measure(row: Iterable[Cell]) -> int:

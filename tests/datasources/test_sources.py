@@ -109,6 +109,12 @@ def test_a_result_is_held_to_rows_and_bytes(source: DataSource) -> None:
     assert (len(run.rows), run.truncated) == (10, True)
 
 
+def test_names_of_columns_hide_nothing(source: DataSource) -> None:
+    sql = 'SELECT x AS "a\u202eb\nc", x AS "día 1" FROM n LIMIT 1'
+    run = source.run(sql, ACCESS[source.dialect], USER, QueryLimits(), Stop())
+    assert run.columns == ("a?b?c", "día 1")
+
+
 def test_a_mean_is_a_figure_and_an_amount_that_is_not_exact_as_one_a_text(source: DataSource) -> None:
     access = ACCESS[source.dialect]
     [[mean]] = source.run("SELECT avg(x) FROM n WHERE x IN (1, 2, 4)", access, USER, QueryLimits(), Stop()).rows
