@@ -57,6 +57,7 @@ _MAY_WRITE = f"""
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND {_NOT_THERE} AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
 """  # noqa: S608 # a constant
+_NO_AUTHORITIES = "has no certificates of authorities for that; the operator can name their file in PGSSLROOTCERT."
 _SUPERUSER = "The role of this data source is a superuser's: give it one that may only read."
 
 
@@ -160,6 +161,8 @@ def _describe_refusal(error: psycopg.Error) -> str:
     told = str(error)
     if "password authentication" in told or "no password" in told or error.sqlstate in ("28P01", "28000"):
         return "does not take this user and password."
+    if "root certificate" in told:  # also where its file does not exist
+        return f"cannot be checked as sslmode says: the service {_NO_AUTHORITIES}"
     if "does not exist" in told:
         return "has no such database, or no such role."
     if "SSL" in told or "certificate" in told:
