@@ -21,6 +21,7 @@ from agents.tools.question_parts import asks_something, split_parts
 from agents.tools.registry import SEARCH_DOCUMENTS
 from agents.tools.tool import AsksBack, Tool
 from agents.tools.turn import TurnTools
+from datasources.questions.continuing import begins_anew
 from providers.chat.extractive import standalone_question
 from retrieval.search import SearchOptions
 
@@ -42,6 +43,9 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         calls = await _read_whole_or_parts(asked, read)
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
+    if calls and kept and not begins_anew(newest.text):  # "and the average?": of the rows that were just given
+        continued = await continue_kept(newest.text, kept, tools, turn.principal)
+        calls = [continued] if continued else calls
     if calls:
         return Decision("calls", [restrict_to_kept(call, newest.text, kept) if kept else call for call in calls])
     continued = await continue_kept(newest.text, kept, tools, turn.principal) if kept else None

@@ -256,7 +256,8 @@ def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabulari
     """
     vocabulary = vocabularies.load(asked, stop)
     with suppress(QuestionRefused):
-        if not points_back(question, kept.question) and is_understood(asked, question, vocabularies, stop):
+        is_whole = begins_anew(question) and not points_back(question, kept.question)
+        if is_whole and is_understood(asked, question, vocabularies, stop):
             return False
     try:
         _plan_kept(kept, question, vocabulary)

@@ -305,6 +305,7 @@ def test_a_question_that_is_whole_is_asked_anew_and_one_that_points_back_never_o
         ("Top 2 machines by hours", "What is the average hours?", [[60]]),
         ("What is the status of Pump A1?", "How many status are there?", [[2]]),
         ("Which machines are active?", "What are their total hours?", [[120]]),
+        ("Which machines are active?", "and the total hours?", [[120]]),
         ("What is the status of Pump A1?", "What is its total hours?", [[50]]),
         ("Which machines are active?", "¿Cuántas máquinas tiene?", [[2]]),
         ("What is the average hours of the machines?", "per status?", [["Active", 60], ["Maintenance", 60]]),
