@@ -14,6 +14,7 @@ from sqlglot import Token, TokenType, exp
 
 from datasources.access import Access, Attributes, TableName
 from datasources.errors import QueryRefused
+from datasources.expansion import check_expansion
 from datasources.functions import FUNCTIONS, KEYWORDS, TYPES, Dialect
 from datasources.parsing import parse_query, split_into_tokens, write_sql
 from datasources.syntax import check_nodes, fold_names
@@ -41,6 +42,7 @@ def check_query(
     statement = parse_query(sql, dialect)
     check_nodes(statement, dialect)
     fold_names(statement, dialect)
+    check_expansion(statement)
     _bound_rows(statement, most_rows)
     TableResolver(dialect, access, user, stored_as or {}).resolve(statement)
     return _write(statement, dialect)

@@ -5,12 +5,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from datasources.errors import QueryFailed, QueryRefused
+from datasources.functions import Dialect
 from datasources.guard import check_query
 from datasources.postgres import PostgresSource
 from datasources.results import QueryLimits, Result, collect
@@ -234,3 +236,26 @@ def test_a_query_that_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture)
         with pytest.raises(QueryRefused, match="Only one SELECT"):
             check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=10)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_subqueries_that_grow_in_each_other_are_refused(dialect: Dialect) -> None:
+    def nest(times: int) -> str:
+        query = "n"
+        for inner, outer in pairwise("xabcd"):
+            query = f"(SELECT {' + '.join([inner] * times)} AS {outer} FROM {query}) AS q"  # noqa: S608
+        return query
+
+    access = SQLITE_ACCESS if dialect == "sqlite" else POSTGRES_ACCESS
+    derived = "SELECT d FROM " + nest(40)  # noqa: S608
+    chain = (("n", "x", "a"), ("qa", "a", "b"), ("qb", "b", "c"), ("qc", "c", "d"))
+    ctes = ", ".join(f"q{o} AS (SELECT {' + '.join([i] * 40)} AS {o} FROM {f})" for f, i, o in chain)  # noqa: S608
+    for sql in (derived, f"WITH {ctes} SELECT d FROM qd", f"SELECT d FROM (WITH {ctes} SELECT * FROM qd) AS q"):  # noqa: S608
+        with pytest.raises(QueryRefused, match="too often"):
+            check_query(sql, dialect, access, USER, most_rows=10)
+    alias = f"SELECT {' + '.join(['a'] * 120)} AS b FROM {{}} WHERE {' + '.join(['b'] * 120)} > 0"  # noqa: S608
+    inner = f"(SELECT {' + '.join(['x'] * 120)} AS a FROM n) AS q"  # noqa: S608
+    with pytest.raises(QueryRefused, match="too often"):
+        check_query(alias.format(inner), dialect, access, USER, most_rows=10)
+    few = "SELECT d FROM " + nest(5)  # noqa: S608
+    assert check_query(few, dialect, access, USER, most_rows=10)
