@@ -187,7 +187,7 @@ def _describe(error: BaseException, functions: TextFunctions) -> str:
     if code == sqlite3.SQLITE_TOOBIG or isinstance(error, sqlite3.DataError):
         return f"a text or value that the query reads or makes has more than {LONGEST_TEXT:,} bytes"
     if "user-defined function" in str(error):
-        return "trim, ltrim, rtrim, instr and replace take texts in UTF-8 alone"
+        return "trim, ltrim, rtrim, instr, glob and replace take texts in UTF-8 alone"
     return str(error)
 
 

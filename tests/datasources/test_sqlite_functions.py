@@ -39,7 +39,9 @@ def run(file: Path, sql: str, *columns: str, row_filter: str = "") -> Result:
     return SqliteSource(file).run(sql, access, {}, QueryLimits(), Stop())
 
 
-@pytest.mark.parametrize(("name", "count"), [("instr", 2), ("trim", 2), ("ltrim", 2), ("rtrim", 2), ("replace", 3)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("instr", 2), ("glob", 2), ("trim", 2), ("ltrim", 2), ("rtrim", 2), ("replace", 3)]
+)
 def test_functions_of_texts_give_what_those_of_sqlite_give(name: str, count: int) -> None:
     query = f"SELECT {name}({', '.join('?' * count)})"
     with closing(sqlite3.connect(":memory:")) as plain, closing(sqlite3.connect(":memory:")) as ours:
@@ -94,3 +96,15 @@ def test_a_result_with_wide_rows_takes_no_memory_before_it_is_measured(file: Pat
         tracemalloc.stop()
     assert (found.rows, found.truncated) == ((), True)
     assert held_bytes < 30_000_000
+
+
+def test_calls_of_glob_end_with_the_time_of_their_query(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("INSERT INTO texts (id, body) VALUES ('long', ?)", ("a" * 149_000,))
+        connection.commit()
+    calls, pattern = ", ".join(["body GLOB p"] * 200), "*" + "[a-c]" * 19 + "b*"
+    sql = f"SELECT {calls} FROM (SELECT body, '{pattern}' p FROM texts WHERE id = 'long') q"  # noqa: S608
+    access, began_s = {("main", "texts"): TableAccess(("id", "body"), "")}, time.monotonic()
+    with pytest.raises(QueryFailed, match="was cancelled"):
+        SqliteSource(file).run(sql, access, {}, QueryLimits(seconds=0.1), Stop())
+    assert time.monotonic() - began_s < 2
