@@ -57,12 +57,12 @@ def list_models(ctx: Principal) -> Response:
     "/v1/models/<model_id>",
     operation_id="getModelName",
     summary="Read one bot",
-    responses={200: OpenAiModelOut},
+    responses={200: OpenAiModelOut, 404: None},
     openapi_extensions={OPENAI_ERRORS: True},
 )
 @requires(Scope.CHAT_WRITE)
 def get_model(ctx: Principal, path: ModelNamePath) -> Response:
-    """One of those that `GET /v1/models` lists."""
+    """One of those that `GET /v1/models` lists. 404: it is none of them."""
     for model in _list(ctx):
         if model.id == path.model_id:
             return respond(model)
