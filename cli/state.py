@@ -24,13 +24,11 @@ from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
 from cli.state_citations import CitedDocuments
-from cli.state_data_sources import reencrypt_data_sources
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
-from cli.state_models import reencrypt_model_keys
 from cli.state_ratings import delete_ratings_of, reencrypt_ratings
+from cli.state_secrets import reencrypt_secrets
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
 from cli.state_transcript import erase_transcript_of, reencrypt_transcript
-from cli.state_webhooks import reencrypt_webhooks
 from domain.db import Database, open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import export_checkpoint
@@ -201,8 +199,7 @@ async def encrypt(
     for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
         reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     if among is None:
-        for reencrypt_secrets in (reencrypt_model_keys, reencrypt_data_sources, reencrypt_webhooks):
-            reencrypt_secrets(settings(), outcomes, keys=keys, tenant=tenant)
+        reencrypt_secrets(settings(), outcomes, keys=keys, tenant=tenant)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))

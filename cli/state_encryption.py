@@ -18,23 +18,16 @@ _NAMED = 5  # of those that a message is about; there may be thousands
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of conversations, in Redis and in SQL, of ratings, and of secrets, see `secrets`: how many by
-    outcome, and which were written to all the time or, by reason, cannot be read."""
+    """What became of conversations, in Redis and in SQL, of ratings, and of `secrets`, which are stored in no other way
+    than encrypted, by what they are called: how many by outcome, and which were written to all the time or, by reason,
+    cannot be read."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     ratings: Counter[Outcome] = field(default_factory=Counter)
     transcript: Counter[Outcome] = field(default_factory=Counter)
-    model_keys: Counter[Outcome] = field(default_factory=Counter)
-    data_sources: Counter[Outcome] = field(default_factory=Counter)
-    webhooks: Counter[Outcome] = field(default_factory=Counter)
+    secrets: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
     busy: list[str] = field(default_factory=list)
     unreadable: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def secrets(self) -> tuple[tuple[Counter[Outcome], str], ...]:
-        """Of those that are stored in no other way than encrypted, and what they are called."""
-        named = (self.model_keys, "keys of models"), (self.data_sources, "data sources")
-        return *named, (self.webhooks, "secrets of webhooks")
 
     @property
     def complete(self) -> bool:
@@ -72,13 +65,10 @@ def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
         lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
     if kept := outcomes.transcript:
         lines.append(f"{kept['done']} conversations in SQL {done}; {kept['current']} were already.")
-    for secrets, named in outcomes.secrets:
-        if secrets:
-            lines.append(_count_secrets(secrets, named, keys))
+    lines += [_count_secrets(secrets, named, keys) for named, secrets in outcomes.secrets.items()]
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")
-    has_secrets = any(secrets for secrets, _ in outcomes.secrets)
-    if whole and outcomes.complete and keys.spare and (keys.target or not has_secrets):
+    if whole and outcomes.complete and keys.spare and (keys.target or not outcomes.secrets):
         lines.append(_name_spare_keys(keys))
     return "\n".join(lines)
 
