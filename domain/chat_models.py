@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
@@ -18,7 +17,7 @@ from domain.paging import Part, Rows, read_part
 from domain.scoping import prepare, scoped, scoped_count
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
-from utils.reach import AddressRefused, Reach, check_host, is_host
+from utils.reach import AddressRefused, Reach, check_host, split_web_address
 from utils.validation import BOT_ID, refuse_field
 
 Provider = Literal["openai", "anthropic", "google"]
@@ -194,20 +193,13 @@ def check_base_url(base_url: str, reach: Reach) -> str:
     Raises:
         BadInput: it is no address, holds a login, or is a private one.
     """
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    is_plain = len(base_url) <= LONGEST_URL and base_url.isascii() and base_url.isprintable() and " " not in base_url
-    if not is_plain or not host or not is_host(host, parts.netloc) or port == 0:
-        raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
-    if parts.scheme not in ("http", "https"):
+    parts = split_web_address(base_url, LONGEST_URL)
+    if parts is None:
         raise refuse_field("Has to be an address such as https://api.example.org/v1.", "base_url")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise refuse_field("Has to be without a login, a query and a fragment.", "base_url")
     try:
-        check_host(host, reach)
+        check_host(str(parts.hostname), reach)
     except AddressRefused:
         detail = "Leads to an address that is not on the public internet; the operator can allow it in MODEL_NETWORKS."
         raise refuse_field(detail, "base_url") from None

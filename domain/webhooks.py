@@ -7,7 +7,6 @@ import base64
 import logging
 import secrets
 from enum import StrEnum
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
@@ -21,7 +20,7 @@ from utils.checkpointer.cipher import Keyring, make_missing_key_error, read_key_
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.reencryption import Outcome
 from utils.errors import Conflict, NotFound, NotReady
-from utils.reach import AddressRefused, Reach, check_host, is_host
+from utils.reach import AddressRefused, Reach, check_host, split_web_address
 from utils.validation import refuse_field
 
 logger = logging.getLogger(__name__)
@@ -133,17 +132,11 @@ def check_url(url: str, reach: Reach) -> str:
     Raises:
         BadInput: it is no address, holds a login, or is a private one.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise refuse_field(_FORM, "url") from None
-    is_plain = len(url) <= LONGEST_URL and url.isascii() and url.isprintable() and " " not in url
-    is_web = parts.scheme in ("http", "https") and port != 0 and "@" not in parts.netloc and not parts.fragment
-    if not is_plain or not is_web or not host or not is_host(host, parts.netloc):
+    parts = split_web_address(url, LONGEST_URL)
+    if parts is None or "@" in parts.netloc or parts.fragment:
         raise refuse_field(_FORM, "url")
     try:
-        check_host(host, reach)
+        check_host(str(parts.hostname), reach)
     except AddressRefused:
         detail = "Leads to an address that is not on the public internet"
         raise refuse_field(f"{detail}; the operator can allow it in WEBHOOK_NETWORKS.", "url") from None

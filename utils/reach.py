@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -69,7 +70,19 @@ class Reach:
             raise AddressRefused("It leads to an address that is not on the public internet.")
 
 
-def is_host(host: str, netloc: str) -> bool:
+def split_web_address(url: str, longest: int) -> SplitResult | None:
+    """The parts of an address with http or https, of at most *longest* plain characters; None of anything else."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    is_plain = len(url) <= longest and url.isascii() and url.isprintable() and " " not in url
+    is_web = parts.scheme in ("http", "https") and port != 0
+    return parts if is_plain and is_web and host and _is_host(host, parts.netloc) else None
+
+
+def _is_host(host: str, netloc: str) -> bool:
     """Whether *host*, of an address with *netloc*, is an IP address or a name as DNS has them."""
     if "[" in netloc:
         try:
