@@ -43,13 +43,12 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         calls = await _read_whole_or_parts(asked, read)
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
-    if calls and kept and not begins_anew(newest.text):  # "and the average?": of the rows that were just given
+    if kept and not (calls and begins_anew(newest.text)):  # "and the average?": of the rows that were just given
         continued = await continue_kept(newest.text, kept, tools, turn.principal)
         calls = [continued] if continued else calls
     if calls:
         return Decision("calls", [restrict_to_kept(call, newest.text, kept) if kept else call for call in calls])
-    continued = await continue_kept(newest.text, kept, tools, turn.principal) if kept else None
-    if call := continued or read_bare_chart(newest.text, names):
+    if call := read_bare_chart(newest.text, names):
         return Decision("calls", [call])
     question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters)

@@ -212,7 +212,7 @@ def ask_by_rules(
     try:
         draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        raise NotUnderstood(_tell_refusal(exc, asked, vocabulary, language)) from exc
+        raise NotUnderstood(_tell_refusal(exc, asked, language, vocabularies, stop)) from exc
     understood, shown = describe_draft(draft, language), draft.show_reasons()
     sql = shown.write_sql()
     result = asked.run(sql, stop)
@@ -238,12 +238,15 @@ def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularie
         kinds = {each.kind for each in read_question(question, vocabulary, ignored=unknown)[1]}
         if "table" in kinds or (kinds & _ASKING and kinds & _NAMED):
             language = detect_question_language(question)
-            return tell_refusal("source", language, asked.name, _tell_refusal(exc, asked, vocabulary, language))
+            told = _tell_refusal(exc, asked, language, vocabularies, stop)
+            return tell_refusal("source", language, asked.name, told)
     return ""
 
 
-def _tell_refusal(refusal: QuestionRefused, asked: AskedSource, vocabulary: Vocabulary, language: str) -> str:
-    examples = suggest_questions(vocabulary, today(), language, asked.examples.get(language, ()))
+def _tell_refusal(
+    refusal: QuestionRefused, asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop
+) -> str:
+    examples = suggest(asked, language, vocabularies, stop)
     return add_examples(refusal.tell(language), [each.question for each in examples], language)
 
 

@@ -104,7 +104,7 @@ class Tool:
             searched. Raises `AsksBack` where the person has to choose.
         read_followup: the same for a question that goes on about the last result of a query.
         explain_refusal: what to say of a question that it nearly understands, "" of any other. Where there is no
-            language model, it is asked when the documents hold no answer either.
+            language model, it is asked when the documents do not surely answer either.
     """
 
     name: str
