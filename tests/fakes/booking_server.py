@@ -9,12 +9,13 @@
 import json
 import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fakes.http_server import HttpServer, QuietHandler
 
-class BookingServer:
+
+class BookingServer(HttpServer):
     """It on a thread of this process: a context manager. While `answers` is cleared it books, and does not say so."""
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class BookingServer:
         self._ended = threading.Event()
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.book(self.headers["Idempotency-Key"], body)
@@ -53,16 +54,7 @@ class BookingServer:
                 except OSError:
                     pass  # whoever asked was killed
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(Handler)
 
     def book(self, key: str, body: dict[str, Any]) -> None:
         """Book, unless that was done under this key."""
@@ -72,13 +64,7 @@ class BookingServer:
                 self.effects[key] += 1
                 self.bodies.append(body)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self.answers.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__exit__()

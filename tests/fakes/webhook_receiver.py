@@ -7,13 +7,13 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from tests.fakes.http_server import HttpServer, QuietHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Received:
         return self.headers["webhook-signature"] == f"v1,{expected}" and abs(time.time() - int(sent_at)) < 60
 
 
-class WebhookReceiver:
+class WebhookReceiver(HttpServer):
     """It on a thread of this process: a context manager."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class WebhookReceiver:
         self.answers: deque[int] = deque()
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -67,26 +67,8 @@ class WebhookReceiver:
 
             do_GET = do_POST
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(Handler)
 
     def at(self, path: str) -> list[Received]:
         """What came to *path*."""
         return [one for one in self.received if one.path == path]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
