@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from config import Settings
 from domain.db import Database
 from domain.in_thread import read, write
-from domain.webhook_deliveries import ClaimedDelivery, claim, forget, list_due, settle
+from domain.webhook_deliveries import ClaimedDelivery, claim, forget, is_any_waiting, list_due, settle
 from domain.webhook_messages import make_message
 from providers.webhooks import send
 from utils.checkpointer.cipher import Keyring
@@ -46,6 +46,8 @@ class WebhookSender:
             await repeat(_NAME, partial(self._begin_due, tasks), get_poll_s=lambda: _POLL_S, wake=self._wake)
 
     async def _begin_due(self, tasks: asyncio.TaskGroup) -> None:
+        if not await asyncio.to_thread(is_any_waiting, self._database):
+            return
         for address in await read(self._database, list_due):
             if self._has_room(address):
                 self._busy.add(address)

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -82,17 +82,16 @@ class Database:
         """
         if statement.get_execution_options().get(SCOPE) != BOUND_TENANT:
             raise TenantFilterMissing("Make the statement by `prepare` of domain/scoping.py.")
-        return self._find(statement, {**values, "tenant_id": ctx.tenant_id})
+        with self.translating(), self._single.connect() as connection:
+            return connection.execute(statement, {**values, "tenant_id": ctx.tenant_id}).first()
 
-    def exists_everywhere(self, statement: Select[Any]) -> bool:
-        """Whether *statement*, made by `scoping.select_everywhere`, finds anything; as cheap as `find`."""
+    def list_everywhere(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """What *statement*, made for all tenants by domain/scoping.py, finds; as cheap as `find`, for what is asked
+        again and again, nearly always in vain."""
         if statement.get_execution_options().get(SCOPE) != EVERY_TENANT:
             raise TenantFilterMissing("Make the statement by `select_everywhere` of domain/scoping.py.")
-        return self._find(statement, {}) is not None
-
-    def _find(self, statement: Select[Any], values: dict[str, Any]) -> Row[Any] | None:
         with self.translating(), self._single.connect() as connection:
-            return connection.execute(statement, values).first()
+            return connection.execute(statement).all()
 
     @contextmanager
     def translating(self) -> Iterator[None]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, case, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Delete, Select, Update, and_, case, func, literal_column, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from auth.background import make_system
 from auth.principal import Principal
+from domain.db import Database
 from domain.documents import in_batches, lock_documents
 from domain.indexes import is_held_nowhere
 from domain.models import Chunk, Document, DocumentState
@@ -21,6 +23,7 @@ from domain.scoping import (
     scoped_update,
     select_everywhere,
     select_over,
+    select_tenants_with,
     tenants_with,
 )
 from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
@@ -48,14 +51,24 @@ def all_tenants(session: Session) -> list[Principal]:
     return tenants_with(session, Document, true())
 
 
-def tenants_without_words(session: Session, slot: int = FIRST_SLOT) -> list[Principal]:
-    """The tenants with documents to put into the index of *slot* or take out of it."""
-    return tenants_with(session, Document, waiting_for_index(slot))
+def tenants_without_words(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
+    """The tenants with documents to put into the index of *slot* or take out of it: asked all the time."""
+    return [make_system(row.tenant_id) for row in database.list_everywhere(_select_tenants_without_words(slot))]
 
 
-def tenants_without_vectors(session: Session, slot: int = FIRST_SLOT) -> list[Principal]:
-    """The tenants with chunks whose vector the index of *slot* lacks."""
-    return tenants_with(session, Chunk, without_vector(slot))
+def tenants_without_vectors(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
+    """The tenants with chunks whose vector the index of *slot* lacks: asked all the time."""
+    return [make_system(row.tenant_id) for row in database.list_everywhere(_select_tenants_without_vectors(slot))]
+
+
+@cache
+def _select_tenants_without_words(slot: int) -> Select[Any]:
+    return select_tenants_with(Document, waiting_for_index(slot))
+
+
+@cache
+def _select_tenants_without_vectors(slot: int) -> Select[Any]:
+    return select_tenants_with(Chunk, without_vector(slot))
 
 
 def count_without_words(session: Session, slot: int) -> int:

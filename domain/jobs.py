@@ -59,7 +59,7 @@ class ClaimedJob(HeldJob):
 
 def is_any_open(database: Database) -> bool:
     """Whether any job of any tenant and kind is not over: asked twice a second, nearly always in vain."""
-    return database.exists_everywhere(_OPEN)
+    return bool(database.list_everywhere(_OPEN))
 
 
 def is_any_processed(session: Session) -> bool:

@@ -60,10 +60,16 @@ def tenants_with(
 
     In the order of their names, or that tenant first whose row has the least of *first*.
     """
+    return [make_system(tenant_id) for tenant_id in session.scalars(select_tenants_with(model, condition, first=first))]
+
+
+def select_tenants_with(
+    model: type[Owned], condition: ColumnElement[bool], *, first: ColumnElement[int] | None = None
+) -> Select[Any]:
+    """What `tenants_with` asks."""
     having = select(model.tenant_id).where(condition).group_by(model.tenant_id).execution_options(**EVERYWHERE)
     order = [] if first is None else [func.min(first)]
-    tenant_ids = session.scalars(having.order_by(*order, model.tenant_id))
-    return [make_system(tenant_id) for tenant_id in tenant_ids]
+    return having.order_by(*order, model.tenant_id)
 
 
 def every_tenant(session: Session) -> list[Principal]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from auth.background import make_system
 from auth.principal import Principal
+from domain.db import Database
 from domain.job_leases import moment
 from domain.models import Webhook, WebhookDelivery
 from domain.scoping import scoped, scoped_count, scoped_update, select_everywhere
@@ -28,6 +29,7 @@ SENDING_S = 60.0  # after which whoever sends it is taken for dead; more than a 
 PAUSES_S = (2, 30, 300, 1_800, 7_200, 21_600, 43_200)  # after each failure but the last; about 21 hours in all
 _OTHERS_WAIT_S = 10  # what else a webhook is to be told, after a failure
 _MOST_DUE = 500
+_ANY = select_everywhere(WebhookDelivery).with_only_columns(WebhookDelivery.delivery_id).limit(1)
 
 Subject = dict[str, Any]
 
@@ -67,6 +69,11 @@ def queue_finished(
 def queue_test(session: Session, ctx: Principal, webhook_id: str) -> str | None:
     """Have a webhook of the tenant told of nothing but that it is there; the delivery's id, None if too many wait."""
     return next(iter(_queue(session, ctx, webhook_id, TEST_EVENT, [{}])), None)
+
+
+def is_any_waiting(database: Database) -> bool:
+    """Whether any webhook has something to be told, now or later: asked all the time, nearly always in vain."""
+    return bool(database.list_everywhere(_ANY))
 
 
 def list_due(session: Session) -> list[tuple[str, str]]:

@@ -125,12 +125,12 @@ class Indexer:
 
     async def _put_words(self) -> bool:
         """A batch of words of each tenant; whether any was waiting."""
-        tenants = await self._read(partial(indexing.tenants_without_words, slot=self._slot))
+        tenants = await asyncio.to_thread(indexing.tenants_without_words, self._database, self._slot)
         return await self._word_turns.take(tenants, pause_s=self.poll_s)
 
     async def _embed_vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
-        tenants = await self._read(partial(indexing.tenants_without_vectors, slot=self._slot))
+        tenants = await asyncio.to_thread(indexing.tenants_without_vectors, self._database, self._slot)
         busy = await self._vector_turns.take(tenants, pause_s=self.poll_s)
         self._pending = await self._count_pending() if tenants else 0
         self._note_whole()

@@ -109,7 +109,7 @@ def test_a_single_look_is_taken_only_by_what_is_made_for_one_tenant(database: Da
 )
 def test_a_single_look_at_all_tenants_is_said_to_be_one(database: Database, statement: Any) -> None:
     with pytest.raises(TenantFilterMissing):
-        database.exists_everywhere(statement)
+        database.list_everywhere(statement)
 
 
 def test_a_single_look_finds_what_is_committed_of_the_caller_alone(database: Database) -> None:
