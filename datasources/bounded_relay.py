@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 _PIECE_BYTES = 65_536
+_UNREAD_BYTES = 1_000_000  # the kernel would keep 33 MB of what is sent faster than it is read
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class BoundedRelay:
     def _connect(self, near: socket.socket) -> None:
         with near, suppress(OSError), socket.create_connection(self.address, self.timeout_s) as far:
             far.settimeout(None)
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD_BYTES)
             with selectors.DefaultSelector() as selector:
                 for one, other in ((near, far), (far, near)):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
