@@ -2,11 +2,13 @@
 // what was typed, and Python learns of "Stop". Streamlit calls this again whenever its data change.
 const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
+const SOUGHT_FOR_MS = 2000;
 const BOX = '[data-testid="stChatInputTextArea"]';
 const STOP = '[data-testid="stChatInputStopButton"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
 const DRAFT = `pustaka.conversations${location.pathname}.draft#`;
 let seen = null; // how many answers there were when something was asked; null: nothing was
+let wanted = null; // the newest wish to see a source
 let focusedFor = null; // the conversation whose box had the focus put into it
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -190,14 +192,23 @@ function watchConnection(signal, told) {
   look();
 }
 
-// The answer may be there a moment before its sources.
-function openSource(name, triesLeft = 20) {
-  const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
-  const line = source?.querySelector("summary");
-  if (!line) {
-    if (triesLeft) setTimeout(openSource, 100, name, triesLeft - 1);
-    return;
-  }
+// The answer may be there a moment before its sources, and Streamlit may draw them once more, closed.
+function openSource(name) {
+  const wish = (wanted = {});
+  const until = performance.now() + SOUGHT_FOR_MS;
+  let opened = null;
+  const look = () => {
+    const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
+    if (wanted !== wish) return;
+    if (source && source !== opened) showSource(source);
+    opened = source ?? opened;
+    if (performance.now() < until) setTimeout(look, 100);
+  };
+  look();
+}
+
+function showSource(source) {
+  const line = source.querySelector("summary");
   if (!source.open) line.click();
   line.focus({ preventScroll: true });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -89,6 +89,21 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
         tab.reload()
 
 
+def test_a_source_that_is_drawn_anew_just_after_it_was_opened_is_opened_again(
+    tab: Page, url: str, api: ApiStub
+) -> None:
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    marks(tab).click()
+    # As Streamlit does it where it is slow: another element, closed.
+    tab.locator("details[open]").evaluate(
+        "each => { const anew = each.cloneNode(true); anew.open = false; each.replaceWith(anew); }"
+    )
+    expect(tab.locator("details[open]")).to_have_count(1)
+    expect(tab.locator("summary:focus")).to_have_count(1)
+
+
 def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     ask(tab)
