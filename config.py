@@ -347,6 +347,12 @@ class Settings(BaseSettings):
     conversation_undo: int = Field(
         60, ge=0, le=86_400, description="Seconds in which a deleted conversation can be restored. 0: never."
     )
+    conversation_sharing: Literal["off", "quotes", "sources"] = Field(
+        "off",
+        description="Whether people may share a conversation by a link, which shows it to whoever has it: with the "
+        "quotes of its answers, or also with links to their documents (sources), which open what DOCUMENT_LINKS says.",
+    )
+    share_days: float = Field(30, gt=0, le=365, description="Days that a link to a conversation shows it, at most.")
     ratings_keep_days: float = Field(
         365, gt=0, le=36_500, description="Days that ratings of answers are kept, with question and answer."
     )

@@ -43,7 +43,23 @@ class LinkLimits:
         Raises:
             RateLimited: the network, or the tenant, has had all of this hour.
         """
+        await self.spend_address(network)
+        await self.spend_tenant(tenant_id)
+
+    async def spend_address(self, network: str) -> None:
+        """Count one request by a link of which it is not known yet whether it opens anything.
+
+        Raises:
+            RateLimited: the network has had all of this hour.
+        """
         await self._by_address.spend(_OF_ALL, f"link-from:{network}")
+
+    async def spend_tenant(self, tenant_id: str) -> None:
+        """Count one request for something of the tenant's.
+
+        Raises:
+            RateLimited: the tenant has had all of this hour.
+        """
         await self._by_tenant.spend(tenant_id, "link")
 
     def enter(self, network: str) -> Callable[[], None]:

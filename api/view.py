@@ -76,7 +76,7 @@ def answer_browsers(view: View) -> View:
             if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
                 raise
             note_failure(error)
-            return _respond_page(render_problem(error), error.status, error.headers)
+            return respond_page(render_problem(error), error.status, error.headers)
 
     return answer
 
@@ -99,8 +99,8 @@ async def view_document(ctx: Principal, path: VersionPath, query: ViewQuery) -> 
         extracted = await _read(services().document_files.read_extracted, ctx, opened.version)
         layout = await process_text(partial(lay_out, opened, extracted, query), characters=len(extracted.text))
     if layout.page is None:
-        return _respond_page(await process_text(partial(render_text, layout), characters=layout.size))
-    return _respond_page(await render_pdf(layout, layout.page, _open_pdf(ctx, opened.version), services().page_images))
+        return respond_page(await process_text(partial(render_text, layout), characters=layout.size))
+    return respond_page(await render_pdf(layout, layout.page, _open_pdf(ctx, opened.version), services().page_images))
 
 
 @view_blueprint.get(
@@ -204,9 +204,10 @@ def _load(read: Callable[[Principal, DocumentVersion], T], ctx: Principal, versi
         raise NotFound("The file of this document is not kept on this machine.") from exc
 
 
-def _respond_page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    policy = {"Content-Security-Policy": PAGE_POLICY}
-    return Response(html, status, {**(headers or {}), **policy}, mimetype="text/html")
+def respond_page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """*html*, which may run and load nothing, and which search engines are to leave alone."""
+    careful = {"Content-Security-Policy": PAGE_POLICY, "X-Robots-Tag": "noindex"}
+    return Response(html, status, {**(headers or {}), **careful}, mimetype="text/html")
 
 
 def _clean_file_name(version: DocumentVersion) -> str:

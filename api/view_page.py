@@ -141,7 +141,7 @@ def lay_out(opened: OpenedDocument, extracted: Extracted, position: ViewPosition
 
 def render_text(layout: PageLayout) -> str:
     """The page for a stretch of text."""
-    return _render("view.html", **_describe_document(layout, None), **_describe_layout(layout))
+    return render_page("view.html", **_describe_document(layout, None), **_describe_layout(layout))
 
 
 async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: PageImages) -> str:
@@ -153,13 +153,13 @@ async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: Pa
         picture = None
     address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None
     shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
-    return await process_text(partial(_render, "view.html", **shown), characters=layout.size)
+    return await process_text(partial(render_page, "view.html", **shown), characters=layout.size)
 
 
 def render_problem(error: ProblemError) -> str:
     """What is refused, and why."""
     phrase = HTTPStatus(error.status).phrase
-    return _render("problem.html", title=error.title, error=error, phrase=phrase, language="en")
+    return render_page("problem.html", title=error.title, error=error, phrase=phrase, language="en")
 
 
 def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPosition, quote: Span) -> PageLayout:
@@ -281,5 +281,6 @@ def _find_page_window(extracted: Extracted, number: int) -> Span:
     return Span(parts[0].start, min(parts[-1].end, parts[0].start + 4 * AROUND))
 
 
-def _render(name: str, **values: Any) -> str:
+def render_page(name: str, **values: Any) -> str:
+    """The template of that name with *values*, which it escapes unless they are `Markup`."""
     return _PAGES.get_template(name).render(style=Markup(_STYLE), **values)  # noqa: S704 - a file of ours

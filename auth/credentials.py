@@ -48,3 +48,8 @@ def is_website_visitor(ctx: Principal) -> bool:
 def make_link_bearer(tenant_id: str) -> Principal:
     """Who opens a document of the tenant by a link; it has no scope, the link says what it opens."""
     return Principal(tenant_id, "link", PrincipalKind.LINK, frozenset())
+
+
+def make_share_reader(tenant_id: str, owner_id: str) -> Principal:
+    """Who reads a conversation of *owner_id* by a link to it; it has no scope, the link says what it shows."""
+    return Principal(tenant_id, owner_id, PrincipalKind.LINK, frozenset())

@@ -21,6 +21,7 @@ from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.runs.transcript_writer import TranscriptWriter
 from agents.runs.worker import RunWorker
+from agents.sharing import ConversationSharing
 from agents.tools.registry import ToolRegistry
 from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
@@ -63,6 +64,7 @@ class Agent:
     data_sources: DataSources
     glossary: GlossaryProposer
     result_files: ResultFiles
+    sharing: ConversationSharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,17 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         data_sources,
         GlossaryProposer(bots, models, data_sources),
         files,
+        _open_sharing(stores, memory),
+    )
+
+
+def _open_sharing(stores: Stores, memory: _Memory) -> ConversationSharing:
+    return ConversationSharing(
+        stores.database,
+        memory.transcripts,
+        keys=make_keyring(stores.settings),
+        outbox=memory.outbox,
+        deletions=memory.deletions,
     )
 
 

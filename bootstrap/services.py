@@ -11,6 +11,7 @@ from agents.conversations import Conversations
 from agents.data_sources import DataSources
 from agents.glossary_proposals import GlossaryProposer
 from agents.runs.runs import Runs
+from agents.sharing import ConversationSharing
 from agents.state import AnswerModel
 from agents.tools.registry import ToolRegistry
 from agents.transcripts import Transcripts
@@ -64,6 +65,7 @@ class Services:
     conversations: Conversations
     bots: BotDirectory
     transcripts: Transcripts
+    sharing: ConversationSharing
     tenant_models: TenantModels
     tools: ToolRegistry
     data_sources: DataSources
@@ -138,6 +140,7 @@ async def open_services(
             conversations=agent.conversations,
             bots=agent.bots,
             transcripts=agent.transcripts,
+            sharing=agent.sharing,
             tenant_models=agent.tenant_models,
             tools=agent.tools,
             data_sources=agent.data_sources,

@@ -737,6 +737,34 @@ class Turn(TenantOwned, Base):
     ended_at: Mapped[datetime]
 
 
+class ConversationShare(TenantOwned, Base):
+    """A link that shows a conversation, up to the turn of the sharing, to whoever has it, until it ends.
+
+    Of the token in it the SHA-256 alone is kept. The texts stay where they are, and go with the conversation.
+    """
+
+    __tablename__ = "conversation_shares"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "owner_id", "conversation_id"],
+            ["conversations.tenant_id", "conversations.owner_id", "conversations.conversation_id"],
+            name="fk_conversation_shares_conversation",
+            ondelete="CASCADE",
+        ),
+        UniqueConstraint("token_hash", name="uq_conversation_shares_token_hash"),
+        Index("ix_conversation_shares_listed", "tenant_id", "owner_id", "conversation_id", "created_at", "share_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(PlainString(63), primary_key=True)
+    share_id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid.uuid4()))
+    owner_id: Mapped[str] = mapped_column(PlainString(128))
+    conversation_id: Mapped[str] = mapped_column(PlainString(128))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    through_sequence: Mapped[int] = mapped_column(BigInteger)  # the `Turn.sequence` of the last turn that it shows
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
 class Webhook(TenantOwned, Base):
     """An address of a tenant that is told of events. Its secret is encrypted: webhooks.py reads and writes it."""
 

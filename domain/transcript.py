@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.db import Database
-from domain.models import Conversation, Tenant, Turn, now
+from domain.models import Conversation, ConversationShare, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import prepare, scoped, scoped_update, select_over
+from domain.scoping import prepare, scoped, scoped_delete, scoped_update, select_over
 from domain.transcript_retention import Retention, erase
 from domain.transcript_texts import TranscriptUnreadable, key_of, make_title_columns, read_texts, set_columns
 from domain.transcript_writing import make_title
@@ -89,7 +89,7 @@ def rename(
 def delete_conversation(
     session: Session, ctx: Principal, conversation_id: str, *, erases: bool, is_known: bool
 ) -> bool:
-    """Delete the caller's conversation; whether there was one to delete. Flushed, not committed.
+    """Delete the caller's conversation with the links to it; whether there was one to delete. Flushed, not committed.
 
     *erases*: erase it at once, also one that was deleted before; else it can be restored for a while. *is_known*:
     there is such a conversation, whether there are turns of it here or not: none that ended before now may come later.
@@ -101,6 +101,7 @@ def delete_conversation(
             session.flush()
         return False
     is_there = row.deleted_at is None or (erases and row.turn_count > 0)
+    session.execute(scoped_delete(ctx, ConversationShare).where(*_match_shares(ctx, conversation_id)))
     if row.deleted_at is None:
         row.deleted_at = row.used_at = now()
     if is_there or is_known:
@@ -199,6 +200,10 @@ def lock_conversation(session: Session, ctx: Principal, conversation_id: str) ->
 
 def _match(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Conversation.owner_id == ctx.owner_id, Conversation.conversation_id == conversation_id
+
+
+def _match_shares(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return ConversationShare.owner_id == ctx.owner_id, ConversationShare.conversation_id == conversation_id
 
 
 def _make_note(ctx: Principal, conversation_id: str) -> Conversation:

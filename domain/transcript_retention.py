@@ -12,8 +12,8 @@ from auth.principal import Principal
 from domain.db import Database
 from domain.engines import BUSY_TIMEOUT_MS
 from domain.keys import get_tenant
-from domain.models import Conversation, Tenant, Turn, now
-from domain.scoping import count_everywhere, every_tenant, scoped, scoped_delete, tenants_with
+from domain.models import Conversation, ConversationShare, Tenant, Turn, now
+from domain.scoping import count_everywhere, delete_everywhere, every_tenant, scoped, scoped_delete, tenants_with
 from utils.errors import BadInput
 
 DAY_S = 86_400.0
@@ -63,7 +63,12 @@ def count_used_conversations(session: Session, *, within_s: float) -> int:
 
 
 def erase_expired(database: Database, retention: Retention) -> int:
-    """Erase the conversations of all tenants that are kept no longer, in batches; how many there were. Blocking."""
+    """Erase the conversations of all tenants that are kept no longer, in batches; how many there were. Blocking.
+
+    Links to conversations that have expired go, too.
+    """
+    with database.writing() as session:
+        session.execute(delete_everywhere(ConversationShare).where(ConversationShare.expires_at <= now()))
     with database.reading() as session:
         tenants = [(ctx, retention.find_keep_s(session.get(Tenant, ctx.tenant_id))) for ctx in every_tenant(session)]
     return sum(_erase_expired_of(database, ctx, keep_s) for ctx, keep_s in tenants)

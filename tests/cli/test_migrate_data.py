@@ -173,6 +173,7 @@ def test_what_was_moved_and_compared_is_told_to_programs(installation: Path, sto
         **{"chat_models": (0, 0, 0), "chat_model_versions": (0, 0, 0)},
         **{"transcripts": (0, 0, 0), "messages": (0, 0, 0), "data_sources": (0, 0, 0)},
         **{"webhooks": (0, 0, 0), "webhook_deliveries": (0, 0, 0)},
+        "conversation_shares": (0, 0, 0),
     }
     assert [store["role"] for store in told["stores"]] == ["passages", "conversations", "records"]
 

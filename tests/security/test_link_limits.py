@@ -53,6 +53,8 @@ def test_an_address_then_a_tenant_has_had_enough_and_other_tenants_and_keys_have
     assert opened(limited, "192.0.2.4", theirs).status_code == 410
     with limited.client() as client:
         assert client.get("/v1/documents/none/view").status_code == 404
+    guessed = [opened(limited, "192.0.2.9", f"/v1/shared?token={number}").status_code for number in range(6)]
+    assert guessed == [404] * PER_ADDRESS + [429] * 2
 
 
 def test_a_person_is_told_in_a_page(limited: Service) -> None:

@@ -1,0 +1,78 @@
+"""The page of a shared conversation as HTML: questions, and answers with the quotes they rest on; no script.
+
+Nothing that was asked or answered is markup there but what Markdown makes of an answer, without its links and images:
+what a model wrote leads nowhere from an address of ours.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from api.view_page import render_page
+from domain.conversation_shares import SharedConversation
+
+LANGUAGES = ("en", "es", "id")
+_RULES_OFF = ["image", "link", "autolink", "reference"]
+_MARK = re.compile(r"\[(\d{1,3})\]")
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable(_RULES_OFF)
+
+
+def render_shared(
+    shared: SharedConversation, answered: Sequence[Mapping[str, Any]], *, token: str, language: str
+) -> str:
+    """The page in one of `LANGUAGES`.
+
+    *answered*: the texts of its turns, with a `link` in citations that may be opened.
+    """
+    return render_page(
+        "shared.html",
+        title=shared.title or _read_texts()[language]["title"],
+        language=language,
+        says=_read_texts()[language],
+        shared=shared,
+        turns=[_describe(texts) for texts in answered],
+        earlier=_make_address(token, shared.page - 1) if shared.page > 1 else None,
+        later=_make_address(token, shared.page + 1) if shared.page < shared.pages else None,
+    )
+
+
+def _describe(texts: Mapping[str, Any]) -> dict[str, Any]:
+    citations = list({one["number"]: one for one in texts["citations"]}.values())
+    numbers = {one["number"]: shown for shown, one in enumerate(citations, 1)}
+    answer = texts["answer"]
+    return {
+        "question": texts["question"],
+        "answer": None if answer is None else _render_answer(answer, numbers),
+        "sources": [_describe_source(one) for one in citations],
+    }
+
+
+def _describe_source(citation: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a data source the name alone: its query and its rows are of no document that was given out."""
+    is_document = not citation.get("query")
+    told = {name: citation.get(name) for name in ("title", "page", "language")}
+    return {**told, "quote": citation["quote"] if is_document else "", "link": citation.get("link")}
+
+
+def _render_answer(text: str, numbers: Mapping[int, int]) -> Markup:
+    """*text* with its marks numbered from 1, in the order of the sources."""
+    shown = _MARK.sub(lambda found: f"[{numbers.get(int(found[1]), found[1])}]", text)
+    return Markup(_PARSER.render(shown))  # noqa: S704 - the parser escapes HTML
+
+
+def _make_address(token: str, page: int) -> str:
+    """Of another part of the conversation, seen from this one."""
+    return f"?{urlencode({'token': token, 'page': page})}"
+
+
+@cache
+def _read_texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = json.loads((files("api") / "templates" / "shared.json").read_text("utf-8"))
+    return texts

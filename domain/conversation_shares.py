@@ -1,0 +1,170 @@
+"""Links that show a conversation to whoever has them: made, listed, revoked, and opened.
+
+A link shows the turns up to the one that was the last when it was made: nothing that is said later. They are read from
+the transcript each time, so that nothing of a conversation that is deleted or expired is left in a link.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from sqlalchemy import Select, func
+from sqlalchemy.orm import Session
+
+from auth.credentials import make_share_reader
+from auth.principal import Principal
+from domain.models import ConversationShare, Turn, now
+from domain.paging import Part, Rows, read_part
+from domain.scoping import scoped, select_everywhere
+from domain.transcript import (
+    StoredTurn,
+    find_conversation,
+    lock_conversation,
+    make_missing_error,
+    select_turns,
+)
+from domain.transcript_retention import Retention
+from domain.transcript_search import show_title
+from domain.transcript_texts import read_texts
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, NotFound
+
+MOST_SHARES = 20  # of a conversation, at once
+TURNS_A_PAGE = 50
+_TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SharedConversation:
+    """A part of a conversation as a link shows it: *page* of *pages*, counted from 1."""
+
+    tenant_id: str
+    title: str
+    created_at: datetime
+    expires_at: datetime
+    page: int
+    pages: int
+    turns: Sequence[StoredTurn]
+
+
+def create_share(
+    session: Session, ctx: Principal, conversation_id: str, *, keep_s: float, retention: Retention
+) -> tuple[ConversationShare, str]:
+    """A link to the caller's conversation as it is now, for *keep_s* seconds; flushed, not committed.
+
+    With its token, which is not shown again.
+
+    Raises:
+        NotFound: there is no such conversation, or no turn of it is in the transcript.
+        Conflict: it has as many links as it may.
+    """
+    row = lock_conversation(session, ctx, conversation_id)  # of many at once each sees the others
+    last = session.scalar(select_turns(ctx, conversation_id).with_only_columns(func.max(Turn.sequence)))
+    if row is None or last is None or find_conversation(session, ctx, conversation_id, retention) is None:
+        raise make_missing_error()
+    if _count(session, ctx, conversation_id) >= MOST_SHARES:
+        raise Conflict(f"There are {MOST_SHARES} links to this conversation already: revoke one first.")
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    share = ConversationShare(
+        tenant_id=ctx.tenant_id,
+        owner_id=ctx.owner_id,
+        conversation_id=conversation_id,
+        token_hash=_compute_digest(token),
+        through_sequence=last,
+        expires_at=now() + timedelta(seconds=keep_s),
+    )
+    session.add(share)
+    session.flush()
+    return share, token
+
+
+def list_shares(
+    session: Session, ctx: Principal, conversation_id: str, part: Part, retention: Retention
+) -> Rows[ConversationShare]:
+    """A part of the links to the caller's conversation that open it, oldest first.
+
+    Raises:
+        NotFound: there is no such conversation.
+    """
+    _require(session, ctx, conversation_id, retention)
+    total = _count(session, ctx, conversation_id)
+    keys = ConversationShare.created_at, ConversationShare.share_id
+    return read_part(session, _select_valid(ctx, conversation_id), keys, part, total=total)
+
+
+def get_share(
+    session: Session, ctx: Principal, conversation_id: str, share_id: str, retention: Retention
+) -> ConversationShare:
+    """A link to the caller's conversation.
+
+    Raises:
+        NotFound: there is none of this id that opens it, or no such conversation.
+    """
+    _require(session, ctx, conversation_id, retention)
+    share = session.scalar(_select_valid(ctx, conversation_id).where(ConversationShare.share_id == share_id))
+    if share is None:
+        raise NotFound("This conversation has no such link; it may have expired, or be revoked.")
+    return share
+
+
+def revoke_share(session: Session, ctx: Principal, conversation_id: str, share_id: str, retention: Retention) -> None:
+    """Let the link open nothing any more; flushed, not committed.
+
+    Raises:
+        NotFound: as of `get_share`.
+    """
+    session.delete(get_share(session, ctx, conversation_id, share_id, retention))
+    session.flush()
+
+
+def open_share(
+    session: Session, token: str, page: int, *, retention: Retention, keys: Keyring | None
+) -> SharedConversation | None:
+    """What the link with *token* shows, whose tenant it tells; None where it opens nothing.
+
+    Raises:
+        NotFound: it has no such page.
+        TranscriptUnreadable: a turn cannot be read.
+    """
+    this = ConversationShare.token_hash == _compute_digest(token)
+    share = session.scalar(select_everywhere(ConversationShare).where(this, ConversationShare.expires_at > now()))
+    if share is None:
+        return None
+    reader = make_share_reader(share.tenant_id, share.owner_id)
+    row = find_conversation(session, reader, share.conversation_id, retention)
+    if row is None:
+        return None
+    turns = select_turns(reader, share.conversation_id).where(Turn.sequence <= share.through_sequence)
+    pages = max(1, ceil((session.scalar(turns.with_only_columns(func.count())) or 0) / TURNS_A_PAGE))
+    if page > pages:
+        raise NotFound(f"This conversation has no page {page}: the last one is {pages}.")
+    part = turns.order_by(Turn.sequence, Turn.run_id).limit(TURNS_A_PAGE).offset((page - 1) * TURNS_A_PAGE)
+    said = [StoredTurn(one.run_id, one.asked_at, one.ended_at, read_texts(one, keys)) for one in session.scalars(part)]
+    title = show_title(row, keys)
+    return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
+
+
+def _require(session: Session, ctx: Principal, conversation_id: str, retention: Retention) -> None:
+    if find_conversation(session, ctx, conversation_id, retention) is None:
+        raise make_missing_error()
+
+
+def _select_valid(ctx: Principal, conversation_id: str) -> Select[ConversationShare]:
+    return scoped(ctx, ConversationShare).where(
+        ConversationShare.owner_id == ctx.owner_id,
+        ConversationShare.conversation_id == conversation_id,
+        ConversationShare.expires_at > now(),
+    )
+
+
+def _count(session: Session, ctx: Principal, conversation_id: str) -> int:
+    counted = _select_valid(ctx, conversation_id).with_only_columns(func.count(ConversationShare.share_id))
+    return session.scalar(counted) or 0
+
+
+def _compute_digest(token: str) -> str:
+    """A plain hash: nobody guesses 256 random bits back."""
+    return hashlib.sha256(token.encode()).hexdigest()
