@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from tests.watch.machine_speed import slow_by
+
 LIMIT_S = 0.05  # for 64 KB: what may hold an event loop
 LARGEST = 65_536
 _GROWTH = 8.0  # from one size to four times as much: linear is 4, quadratic 16
@@ -13,7 +15,11 @@ _SIZES = (256, 1024, 4096)
 
 
 def cpu_s(call: Callable[[], object], tries: int = 1) -> float:
-    """Seconds of this thread's CPU time, the least of some tries."""
+    """Seconds of this thread's CPU time, the least of some tries, on a processor as fast as usual."""
+    return _time(call, tries) / slow_by()
+
+
+def _time(call: Callable[[], object], tries: int) -> float:
     took = []
     for _ in range(tries):
         began_s = time.thread_time()
@@ -44,5 +50,5 @@ def slowness(work: Callable[[int], Callable[[], object]], *, limit_s: float | No
 
 
 def _grows(work: Callable[[int], Callable[[], object]], size: int, tries: int) -> bool:
-    large = cpu_s(work(4 * size), tries)
-    return large > _FLOOR_S and large > _GROWTH * cpu_s(work(size), tries)
+    large = _time(work(4 * size), tries)
+    return large > _FLOOR_S and large > _GROWTH * _time(work(size), tries)

@@ -12,6 +12,7 @@ from ingestion.parsers.sandbox import ParserProcess
 from tests.ingestion.files import pdf, picture
 from tests.ingestion.office import word_parts
 from tests.reading import parsing
+from tests.watch.machine_speed import slow_by
 from utils.errors import UnreadableDocument
 
 JUNK_BYTES = 45 * 1024 * 1024
@@ -54,7 +55,7 @@ def test_45_mb_of_junk_at_the_end_of_a_file_are_passed_over_or_refused_soon(endi
         said = read(parser, STARTS[ending] + tail, f"mill{ending}")
     assert "longer than" not in said
     assert TEXT.decode() in said or ending in (".png", ".docx") or junk == b"1 0 obj\n"
-    assert cpu_s() - before_s < MOST_CPU_S
+    assert cpu_s() - before_s < MOST_CPU_S * slow_by()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
