@@ -1,7 +1,7 @@
 """What can be quoted: the sentences of passages, with what they stand under."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -115,6 +115,7 @@ def _follow_questions(blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
             asked = ""
 
 
-def is_foreign(question: str, sentence: Candidate) -> bool:
-    """Whether *sentence* is in another language than *question*; not where that is too short to tell its own."""
-    return detect_any_language(question, default=sentence.language) != sentence.language
+def find_foreign(question: str, sentences: Iterable[Candidate]) -> set[str]:
+    """The languages of *sentences* that are not *question*'s; none where that is too short to tell its own."""
+    languages = {sentence.language for sentence in sentences}
+    return {language for language in languages if detect_any_language(question, default=language) != language}

@@ -23,7 +23,7 @@ from prompts.rag import (
     found_in,
     not_in_documents,
 )
-from providers.chat.candidates import Candidate, candidates, is_foreign
+from providers.chat.candidates import Candidate, candidates, find_foreign
 from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
 from providers.chat.quote_requests import (
@@ -184,7 +184,7 @@ class ExtractiveChatModel(BaseChatModel):
             is_uncertain = _rise(likeness) < _SURE_RISE.get(self.embedder.model, 0.0)
         about: Metadata = {IS_UNCERTAIN: is_uncertain}
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
-        if is_foreign(question, first):
+        if find_foreign(question, [first]):
             about[FOUND_IN] = first.language
         return [str(quote) for quote in quotes], about
 
@@ -222,11 +222,12 @@ class ExtractiveChatModel(BaseChatModel):
         similarities: list[float] = (vectors @ np.mean(asked, axis=0)).tolist()
         whole = dict(zip(lists, similarities[len(compared) :], strict=True))
         likeness = [min(similarities)] * len(sentences)
+        foreign = find_foreign(question, (sentences[i] for i in compared))
         for i, similarity in zip(compared, similarities, strict=False):
             likeness[i] = similarity
         return [
             max(like, whole.get(sentence.list_in_context, like))
-            + (FOREIGN_BONUS if i in compared and is_foreign(question, sentence) else 0.0)
+            + (FOREIGN_BONUS if i in compared and sentence.language in foreign else 0.0)
             for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
         ]
 

@@ -5,8 +5,10 @@ Wire format: https://ai.google.dev/api/generate-content
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
+from google.genai import types
 from langchain_core.outputs import ChatGeneration
 from langchain_google_genai import ChatGoogleGenerativeAI
 from pydantic import SecretStr
@@ -98,6 +100,7 @@ async def open_chat_model(
     transport = SessionTransport(
         base_url, answer_format=GoogleFormat(), connect_timeout_s=connect_timeout_s, guard=guard
     )
+    await asyncio.to_thread(_build_types)
     return await asyncio.to_thread(
         lambda: RemoteGoogleModel(
             model=model,
@@ -117,3 +120,10 @@ async def open_chat_model(
             side=side,
         )
     )
+
+
+@cache
+def _build_types() -> None:
+    """Let the client's types be built: at their first use that takes 40 ms, which no question may hold the loop for."""
+    for kind in (types.Content, types.GenerateContentConfig, types.GenerateContentResponse, types.Tool):
+        kind()

@@ -95,26 +95,28 @@ def _headings_alone(text: str, pieces: Sequence[str]) -> list[Block]:
 
 def _join_lists(blocks: Iterable[Block]) -> Iterator[Block]:
     """*blocks*, items in a row as one list, with the line above them where that ends with a colon."""
-    last: Block | None = None
+    run: list[Block] = []  # joined at once, when it ends: each with all before it would be a square
     for block in blocks:
-        if last is None:
-            last = block
-        elif block.kind == "list" and last.kind == "list":
-            last = _join(last, block)
-        elif block.kind == "list" and last.kind == "paragraph" and last.sentences[-1].text.endswith(":"):
+        last = run[-1] if run else None
+        if last and block.kind == last.kind == "list":
+            run.append(block)
+        elif last and block.kind == "list" and last.kind == "paragraph" and last.sentences[-1].text.endswith(":"):
             if len(last.sentences) > 1:
                 yield replace(last, sentences=last.sentences[:-1], spans=last.spans[:-1], end=last.spans[-2][1])
             above = replace(last, kind="list", sentences=last.sentences[-1:], spans=last.spans[-1:])
-            last = _join(replace(above, start=above.spans[0][0]), block)
+            run = [replace(above, start=above.spans[0][0]), block]
         else:
-            yield last
-            last = block
-    if last is not None:
-        yield last
+            if run:
+                yield _join(run)
+            run = [block]
+    if run:
+        yield _join(run)
 
 
-def _join(one: Block, other: Block) -> Block:
-    return replace(one, end=other.end, sentences=one.sentences + other.sentences, spans=one.spans + other.spans)
+def _join(run: Sequence[Block]) -> Block:
+    sentences = tuple(sentence for block in run for sentence in block.sentences)
+    spans = tuple(span for block in run for span in block.spans)
+    return replace(run[0], end=run[-1].end, sentences=sentences, spans=spans)
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:

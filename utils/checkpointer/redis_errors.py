@@ -52,7 +52,7 @@ _WITHIN_SCRIPT = re.compile(r"Error running script .{0,200}?: -?([A-Z]+) ", re.D
 _NO_RIGHT_WITHIN_SCRIPT = re.compile(r"user executing the script can't|ACL failure in script")
 
 
-_CLOSED = "the connection is closed at once"
+_CLOSED = "the connection is closed at once. If it has no connection left, raise its maxclients"
 _FOREIGN = "Something answers at {where}, but it does not speak Redis: check REDIS_URL."
 _LOGINS = (
     ("required", "Redis at {where} asks for a password: give one in {login}."),
