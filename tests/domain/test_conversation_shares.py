@@ -11,10 +11,12 @@ from domain.paging import Part
 from domain.scoping import select_everywhere, update_everywhere
 from domain.transcript import delete_conversation
 from domain.transcript_retention import erase_expired
-from tests.cli.stored import OLD
 from tests.domain.records import ACME, GLOBEX
 from tests.domain.test_transcript import MONTH, TENANTS, turn, written
+from utils.checkpointer.cipher import Keyring
 from utils.errors import NotFound
+
+OLD = Keyring({"old": bytes(32)})
 
 
 def shared(database: Database) -> list[str]:
