@@ -33,7 +33,7 @@ def shared(database: Database) -> list[str]:
 def questions(database: Database, token: str) -> list[str] | None:
     with database.reading() as session:
         found = open_share(session, token, 1, retention=MONTH, keys=OLD)
-        return found and [one.texts["question"] for one in found.turns]
+        return None if found is None else [one.texts["question"] for one in found.turns]
 
 
 def test_a_link_shows_what_was_there_until_it_ends_and_never_what_is_another_tenants(database: Database) -> None:
