@@ -12,6 +12,7 @@ from typing import Any, get_origin, get_type_hints
 
 from flask import request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from utils.errors import BadInput, UnsupportedMediaType
 from utils.strict_json import read_json
@@ -97,13 +98,22 @@ def read_signature(view: Callable[..., Any]) -> RequestParts:
 def refuse_invalid(error: ValidationError, sent: object) -> BadInput:
     """The refusal for what pydantic found in *sent*, with every wrong field, up to 20 of them."""
     found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
-    return _refuse([_describe_error(_show_place(one["loc"], sent) or "body", describe_error(one)) for one in found])
+    return _refuse([_describe_error(_find_place(one, sent) or "body", describe_error(one)) for one in found])
+
+
+def _find_place(found: ErrorDetails, sent: object) -> str:
+    *place, last = found["loc"] or ("",)
+    if found["type"] == "missing":  # which is nowhere in what was sent
+        return ".".join(filter(None, (_show_place(place, sent), _show_name(str(last), {}))))
+    return _show_place(found["loc"], sent)
 
 
 def _show_place(place: Sequence[int | str], sent: object) -> str:
-    """Where in *sent* something is, as "tables.rooms.0"."""
+    """Where in *sent* something is, as "tables.rooms.0"; without the names that pydantic has for forms of a value."""
     shown = []
     for part in place:
+        if isinstance(part, str) and not (isinstance(sent, dict) and part in sent):
+            continue
         shown.append(_show_name(part, sent) if isinstance(part, str) else str(part))
         if isinstance(sent, dict):
             sent = sent.get(part)

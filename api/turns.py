@@ -110,6 +110,8 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
         data_source_id=question.data_source_id or "",
     )
     run, headers = await _start(ctx, record)
+    if not run.is_new:
+        record, _ = await services().runs.find(ctx, run.id)  # when it was begun, by the first of these requests
     headers |= {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
     if not run.is_new:
         headers[REPLAYED_HEADER] = "true"

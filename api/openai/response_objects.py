@@ -24,19 +24,29 @@ from utils.errors import NotFound
 
 _ID = re.compile(r"resp_(?:([A-Za-z0-9_-]{1,128})_)?([0-9a-f]{32})", re.ASCII)
 _STATUSES = {"processing": "in_progress", "waiting": "incomplete"}
-# What holds for every response: how a bot answers is no matter of the request.
+# What holds for every response: how a bot answers is no matter of the request. The numbers are those of a request that
+# names none: Open Responses, https://www.openresponses.org/specification, wants all of these members.
 _FIXED: Mapping[str, Any] = {
     "object": "response",
+    "frequency_penalty": 0.0,
     "incomplete_details": None,
     "instructions": None,
     "max_output_tokens": None,
+    "max_tool_calls": None,
     "metadata": {},
     "parallel_tool_calls": False,
-    "temperature": None,
+    "presence_penalty": 0.0,
+    "prompt_cache_key": None,
+    "reasoning": None,
+    "safety_identifier": None,
+    "service_tier": "default",
+    "store": True,
+    "temperature": 1.0,
     "text": {"format": {"type": "text"}},
     "tool_choice": "none",
     "tools": [],
-    "top_p": None,
+    "top_logprobs": 0,
+    "top_p": 1.0,
     "truncation": "disabled",
 }
 
@@ -120,16 +130,25 @@ class OpenAiResponseOut(OpenAiExtras):
     output: list[OpenAiOutputMessage]
     error: OpenAiResponseError | None
     waiting_for: WaitingCallOut | None = None
+    frequency_penalty: float
     incomplete_details: None
     instructions: None
     max_output_tokens: None
+    max_tool_calls: None
     metadata: dict[str, str]
     parallel_tool_calls: bool
-    temperature: None
+    presence_penalty: float
+    prompt_cache_key: None
+    reasoning: None
+    safety_identifier: None
+    service_tier: Literal["default"]
+    store: Literal[True]
+    temperature: float = Field(description="Always 1: how a bot answers is set by its administrator.")
     text: OpenAiTextOptions
     tool_choice: Literal["none"]
     tools: list[None] = Field(max_length=0)
-    top_p: None
+    top_logprobs: int
+    top_p: float
     truncation: Literal["disabled"]
     usage: OpenAiResponseUsage | None
 

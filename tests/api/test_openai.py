@@ -134,7 +134,7 @@ def test_words_that_are_void_end_the_stream_with_an_error_and_the_run_goes_on(
         ({"messages": [{"role": "user", "content": " "}]}, "messages"),
         ({"messages": [{"role": "user", "content": "x" * 5_001}]}, "messages"),
         ({"messages": [{"role": "tool", "content": "4", "tool_call_id": "1"}, *ASKED]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.parts.0.type"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.type"),
     ],
 )
 def test_what_a_bot_does_not_do_is_refused_by_name(caller: OpenAI, changed: dict[str, Any], field: str) -> None:

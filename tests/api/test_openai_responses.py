@@ -1,5 +1,6 @@
 """Responses in OpenAI's shapes, used by its own client: whole, streamed, gone on with, and in the background."""
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,27 @@ BEGINNING = ["created", "in_progress", "output_item.added", "content_part.added"
 END = ["output_text.annotation.added", "output_text.done", "content_part.done", "output_item.done", "completed"]
 
 
+# What https://www.openresponses.org wants of each response, beside what OpenAI's client reads, and the types of it.
+OPEN_RESPONSES: dict[str, Any] = {
+    "background": bool,
+    "completed_at": int,
+    "frequency_penalty": float,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "presence_penalty": float,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": None,
+    "safety_identifier": None,
+    "service_tier": str,
+    "store": bool,
+    "temperature": float,
+    "top_logprobs": int,
+    "top_p": float,
+    "truncation": str,
+}
+
+
 def refer_to(item_id: str) -> Any:
     """A question after an answer that is named by its id."""
     return [{"type": "item_reference", "id": item_id}, {"role": "user", "content": FOLLOWING}]
@@ -34,6 +56,9 @@ def test_a_response_is_the_answer_of_chat_and_read_again_by_its_tenant_alone(
     [annotation] = said.output[0].content[0].annotations  # type: ignore[union-attr]
     assert_opens(annotation, said.output_text)
     assert (said.model_extra or {})["citations"] == expected["citations"]
+    told = json.loads(caller.responses.with_raw_response.create(model="default", input=QUESTION).text)
+    types = {name: None if told[name] is None else type(told[name]) for name in OPEN_RESPONSES}
+    assert types == OPEN_RESPONSES
     assert caller.responses.retrieve(said.id).output == said.output
     for refused in (
         lambda: stranger.responses.retrieve(said.id),
@@ -135,8 +160,8 @@ def test_words_that_are_void_end_the_stream_and_the_response_is_read_later(
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
         ({"input": " "}, "input"),
-        ({"input": "x" * 5_001}, "input.text"),
-        ({"input": [{"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input.parts.0.message.type"),
+        ({"input": "x" * 5_001}, "input"),
+        ({"input": [{"type": "function_call_output", "call_id": "1", "output": "4"}]}, "input.0.type"),
         (
             {
                 "input": [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user")],
