@@ -17,9 +17,11 @@ from agents.runs.record import RunRecord
 from agents.runs.runs import Runs
 from agents.runs.worker import RunWorker
 from agents.threads import thread_of
-from agents.transcripts import ListedConversation, Transcripts
+from agents.traces import Trace
+from agents.transcripts import ListedConversation, Transcripts, describe_trace
 from auth.principal import Principal
 from domain.transcript import make_missing_error
+from domain.transcript_texts import NO_TEXTS
 from providers.files.results import ResultFiles
 from utils.checkpointer.errors import StateUnreadable
 from utils.errors import Conflict, NotFound, StoreUnavailable
@@ -86,6 +88,22 @@ class Conversations:
             if await self._has_state(thread_of(ctx, conversation_id)):
                 raise
         return await self._transcripts.answer(ctx, conversation_id, run_id)
+
+    async def find_trace(self, ctx: Principal, conversation_id: str, run_id: str) -> Trace:
+        """See `Transcripts.find_trace`; also of an answer that was given just now.
+
+        Raises:
+            NotFound: the conversation has no such answer, or the tenant keeps no transcript.
+            StoreUnavailable: the database is away, or Redis, where turns wait for it.
+        """
+        try:
+            return await self._transcripts.find_trace(ctx, conversation_id, run_id)
+        except NotFound:
+            is_known = run_id in await self._deletions.list_runs(thread_of(ctx, conversation_id))
+            late = await self._outbox.find([run_id]) if is_known else []
+            if not late:
+                raise
+        return describe_trace({name: getattr(late[-1], name) for name in NO_TEXTS})
 
     async def find_artifacts(self, ctx: Principal, conversation_id: str) -> SessionArtifacts:
         """See `ConversationReader.artifacts`; none of a conversation whose state has expired: they go with it."""

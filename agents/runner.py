@@ -23,6 +23,7 @@ from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel, AnswerModels
 from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
+from agents.traces import Trace, make_trace
 from agents.transcripts import Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
@@ -101,12 +102,19 @@ class Runner:
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
 
-    async def run(self, record: RunRecord, emit: Callable[[Event], None], *, is_resumed: bool = False) -> list[Event]:
+    async def run(
+        self,
+        record: RunRecord,
+        emit: Callable[[Event], None],
+        *,
+        keep_trace: Callable[[Trace], None],
+        is_resumed: bool = False,
+    ) -> list[Event]:
         """Take the conversation through one turn. Gives its last events: citations, and `done` with the whole result;
         or `waiting`, where the person has to approve a call of a tool first.
 
         *emit* is told the others: start, status, tool_start, tool_result, token, support. *is_resumed*: another worker
-        has begun it, and may have come to its end.
+        has begun it, and may have come to its end. *keep_trace* is given what the answer is made from.
 
         Raises:
             Conflict: the conversation is busy, or has gone on without it.
@@ -120,14 +128,20 @@ class Runner:
             emit(_describe_start(record))
             clock = StageClock(emit)
             found = await self._find_answer(record, clock.see) if is_resumed else None
-            said = found or await self._answer(record, lease, clock.see)
+            said = found or await self._answer(record, lease, clock.see, keep_trace)
             if isinstance(said, Interrupt):
                 return [{"type": "waiting", "run_id": record.id, "call": said.value}]
             result = self._result(said, record, clock)
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
-    async def _answer(self, record: RunRecord, lease: Lease, emit: Callable[[Event], None]) -> AIMessage | Interrupt:
+    async def _answer(
+        self,
+        record: RunRecord,
+        lease: Lease,
+        emit: Callable[[Event], None],
+        keep_trace: Callable[[Trace], None],
+    ) -> AIMessage | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         past = await self._recall(record, lease)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
@@ -147,6 +161,7 @@ class Runner:
         answer = state["messages"][-1]
         if not isinstance(answer, AIMessage):
             raise TypeError("The graph ended without an answer.")
+        keep_trace(make_trace(state))
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
             await asyncio.to_thread(self._tools.files.touch, find_place(record.thread_id))
         return answer

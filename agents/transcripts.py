@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from agents.messages import answer_id, is_same_question, question_message, tell_apart, to_json
 from agents.reading import Answered, make_no_answer_error
+from agents.traces import TRACE, Trace
 from auth.principal import Principal
 from domain.db import Database
 from domain.in_thread import read, write
@@ -22,6 +23,7 @@ from domain.transcript import (
     delete_conversation,
     find_conversation,
     find_keep_s,
+    find_turn_texts,
     list_conversations,
     make_missing_error,
     may_have_conversation,
@@ -207,6 +209,23 @@ class Transcripts:
         is_alone = all(message.text == question.text for message in messages[: place - 1])
         return Answered(to_json(question), to_json(messages[place]), is_alone)
 
+    async def find_trace(self, ctx: Principal, conversation_id: str, run_id: str) -> Trace:
+        """What the answer of the run was made from, see `describe_trace`.
+
+        Raises:
+            NotFound: the conversation has no such answer.
+        """
+
+        def look(session: Session) -> Mapping[str, Any] | None:
+            if find_conversation(session, ctx, conversation_id, self.retention) is None:
+                return None
+            return find_turn_texts(session, ctx, conversation_id, run_id, self._keys)
+
+        texts = await read(self._database, look)
+        if texts is None:
+            raise make_no_answer_error()
+        return describe_trace(texts)
+
     async def require(self, ctx: Principal, conversation_id: str) -> None:
         """Return if there is such a conversation.
 
@@ -258,5 +277,19 @@ def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
     question = question_message(texts["question"], turn.run_id, format_moment(turn.asked_at))
     if texts["answer"] is None:
         return [question]
-    extra = {**texts["details"], **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
+    details = {name: value for name, value in texts["details"].items() if name != TRACE}  # it is asked for by itself
+    extra = {**details, **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
     return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=extra)]
+
+
+def describe_trace(texts: Mapping[str, Any]) -> Trace:
+    """What a turn with these *texts* was answered from: `traces.make_trace`, with its citations, calls and model.
+
+    Raises:
+        NotFound: it has no answer.
+    """
+    if texts["answer"] is None:
+        raise make_no_answer_error()
+    details = texts["details"]
+    own = {"model": details.get("model", ""), "is_cached": details.get("cached", False)}
+    return {**details.get(TRACE, {}), **own, "tool_calls": texts["tool_calls"], "citations": texts["citations"]}

@@ -11,6 +11,7 @@ import httpx
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, ignore_missing, translate_failures
 from clients.run_events import Chart, Citation, Clarification, Doubt, ResultTable, make_from_members, parse_answer
+from clients.traces import Trace, read_trace
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 40  # 20 turns
@@ -228,11 +229,17 @@ class ApiClient:
     def rate(self, conversation_id: str, run_id: str, rating: str, **words: str) -> None:
         """Say that an answer was "up" or "down"; *words*: a `comment`, and what was `expected`, if anything is said."""
         said = {name: text for name, text in words.items() if text.strip()}
-        self._call("PUT", _rating_path(conversation_id, run_id), body={"rating": rating, **said})
+        self._call("PUT", f"{_answer_path(conversation_id, run_id)}/rating", body={"rating": rating, **said})
 
     def take_rating_back(self, conversation_id: str, run_id: str) -> None:
         """Let it count as not rated; refused with 404 where it was not."""
-        self._call("DELETE", _rating_path(conversation_id, run_id))
+        self._call("DELETE", f"{_answer_path(conversation_id, run_id)}/rating")
+
+    def trace(self, conversation_id: str, run_id: str) -> Trace:
+        """What an answer was made from."""
+        body = self._call("GET", f"{_answer_path(conversation_id, run_id)}/trace")
+        with translate_failures():
+            return read_trace(body)
 
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
@@ -284,5 +291,5 @@ def _conversation_path(conversation_id: str) -> str:
     return f"/v1/conversations/{quote(conversation_id, safe='')}"
 
 
-def _rating_path(conversation_id: str, run_id: str) -> str:
-    return f"{_conversation_path(conversation_id)}/answers/{quote(run_id, safe='')}/rating"
+def _answer_path(conversation_id: str, run_id: str) -> str:
+    return f"{_conversation_path(conversation_id)}/answers/{quote(run_id, safe='')}"

@@ -157,6 +157,19 @@ def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Key
     return [StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys)) for row in rows]
 
 
+def find_turn_texts(
+    session: Session, ctx: Principal, conversation_id: str, run_id: str, keys: Keyring | None
+) -> Mapping[str, Any] | None:
+    """What the caller's conversation keeps of the turn of that run, the last where a run's name was used again.
+
+    Raises:
+        TranscriptUnreadable: it cannot be read.
+    """
+    named = select_turns(ctx, conversation_id).where(Turn.run_id == run_id)
+    row = session.scalar(named.order_by(Turn.sequence.desc()).limit(1))
+    return read_texts(row, keys) if row else None
+
+
 def iterate_texts_of(
     session: Session, ctx: Principal, conversation_ids: Sequence[str], keys: Keyring | None
 ) -> Iterator[tuple[str, str]]:

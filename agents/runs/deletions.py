@@ -79,4 +79,4 @@ class Deletions:
         try:
             return await self._redis.execute_command(*command)
         except RedisError as exc:
-            raise StoreUnavailable("Redis is away, and nothing can be deleted. Try again later.") from exc
+            raise StoreUnavailable("Redis is away. Try again later.") from exc

@@ -7,6 +7,7 @@ from agents.runs.codec import Batch
 from agents.runs.outbox import Outbox, WaitingTurn, make_finished_turn
 from agents.runs.record import ENDS, Event, RunRecord, make_cancelled_event
 from agents.runs.run_store import ADDED, EVENTS_MISSING, LOST, TAKEN, UNWANTED, RunStore
+from agents.traces import Trace
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.errors import CheckpointConflict
 from utils.errors import Conflict
@@ -47,6 +48,7 @@ class LiveRun:
         self.usage = TokenUsage()
         self.task: asyncio.Task[None] | None = None
         self.turn: FinishedTurn | None = None
+        self._trace: Trace | None = None
         self._waiting: WaitingTurn | None = None
         self._run_store, self._watch, self._outbox = run_store, watch, outbox
         self.first = first
@@ -89,6 +91,10 @@ class LiveRun:
         if self.is_cancelled or not self.is_ours:
             raise asyncio.CancelledError
 
+    def keep_trace(self, trace: Trace) -> None:
+        """Let the transcript have *trace* with the answer."""
+        self._trace = trace
+
     def emit(self, event: Event) -> None:
         """Tell an event; it is in the run store a moment later, where somebody may follow the run."""
         self._events.append(event)
@@ -102,7 +108,7 @@ class LiveRun:
         self.is_ending = True
         self._events += events
         if self._outbox is not None and events[-1]["type"] != "waiting":  # that is no end of the turn
-            self.turn = make_finished_turn(self.record, events[-1], self.usage.tokens)
+            self.turn = make_finished_turn(self.record, events[-1], self.usage.tokens, self._trace)
             self._waiting = self._outbox.make_waiting(self.turn)
         await self.write_end()
         if self.is_ours:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from agents.runs.keys import SHARDS, shard_of, turns_key, waiting_key
 from agents.runs.record import ENDS, Event, RunRecord
+from agents.traces import TRACE, Trace, add_times
 from auth.principal import DEFAULT_BOT, PrincipalKind
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.cipher import Keyring
@@ -177,11 +178,14 @@ class Outbox:
             )
 
 
-def make_finished_turn(record: RunRecord, last: Event, tokens: int) -> FinishedTurn:
-    """The turn that *record*'s run was, by its *last* event."""
+def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace | None = None) -> FinishedTurn:
+    """The turn that *record*'s run was, by its *last* event. *trace*: what its answer is made from, if known."""
     ctx, is_answered = record.ctx, last["type"] == "done"
     told: dict[str, Any] = last if is_answered else {}
     bot_id = ctx.bot_id or DEFAULT_BOT
+    details = {name: value for name, value in told.items() if name not in _NO_DETAILS}
+    if is_answered and trace:
+        details[TRACE] = add_times(trace, told["metrics"], told["degraded"])
     return FinishedTurn(
         tenant_id=ctx.tenant_id,
         owner_id=ctx.owner_id,
@@ -198,7 +202,7 @@ def make_finished_turn(record: RunRecord, last: Event, tokens: int) -> FinishedT
         answer=told.get("answer"),
         citations=told.get("citations", []),
         support=told.get("support"),
-        details={name: value for name, value in told.items() if name not in _NO_DETAILS},
+        details=details,
         is_refusal=is_answered and not told["answered"] and not told["clarification"],
         tool_calls=told.get("tool_calls", []),
         model=told.get("model", ""),

@@ -143,7 +143,7 @@ class RunWorker:
                 record = live.record
                 if is_resumed:
                     record = replace(record, ctx=await check_again(self._check_permission, record))
-                return await self._runner.run(record, live.emit, is_resumed=is_resumed)
+                return await self._runner.run(record, live.emit, keep_trace=live.keep_trace, is_resumed=is_resumed)
             except RunSuperseded:
                 # Another run may have the conversation, since nothing was heard of this one: then this comes after it.
                 if not turns_left or not await live.is_still_ours():

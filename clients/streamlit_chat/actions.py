@@ -8,6 +8,7 @@ from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.tables import show_rows_button
 from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.traces import show_trace_button
 from clients.streamlit_chat.written import write_answer, write_answer_html
 
 
@@ -25,6 +26,7 @@ def show_answer_actions(
         show_rating(message, conversation_id, api)
         if question:
             show_rows_button(message.tables, conversation_id, api)
+        show_trace_button(message.run_id, conversation_id, api)
         mount_actions(f"actions-{place}", data, on_retried_change=lambda: ask(current_talk(), question or ""))
 
 

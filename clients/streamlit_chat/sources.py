@@ -65,10 +65,15 @@ def _label(number: int, citation: Citation) -> str:
 
 def describe_place(citation: Citation) -> str:
     """Title, headings and page, in one line."""
-    parts = [citation.title or citation.source, *(citation.heading or "").split(" › ")]
+    return write_path(citation.title or citation.source, citation.heading or "", citation.page)
+
+
+def write_path(title: str, heading: str, page: int | None) -> str:
+    """Where a passage stands: title, headings and page, in one line."""
+    parts = [title, *heading.split(" › ")]
     # A document's first heading is often its title.
     path = " › ".join(part for place, part in enumerate(parts) if part and (place == 0 or part != parts[place - 1]))
-    return path if citation.page is None else say("page", path=path, page=citation.page)
+    return path if page is None else say("page", path=path, page=page)
 
 
 def _show_origin(citation: Citation) -> None:

@@ -1,14 +1,12 @@
 """Answers from a data source in a real browser, wide and narrow, light and dark: seen, reached by keys, and named."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.clients.accessibility import assert_accessible
 from tests.clients.browser_page import ask, marks, running_page
-from tests.clients.screenshots import wait_until_still
 from tests.conftest import PAGE_KEY
 from tests.service import Service
 
@@ -17,11 +15,6 @@ DUE, BY_STATUS = (
     "How many machines are due for maintenance this month?",
     "How many machines for each status as a bar chart?",
 )
-_RULES = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]},
-    # Of Streamlit's sidebar, out of sight and empty; browsers let keys scroll any region.
-    "rules": {"scrollable-region-focusable": {"enabled": False}},
-}
 _SCREENS = [(1280, 800), (390, 844)]
 
 
@@ -95,11 +88,3 @@ def assert_fits(tab: Page, shown: Locator) -> None:
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= size["width"]
     assert tab.locator(".stMain").evaluate("area => area.scrollWidth <= area.clientWidth")
-
-
-def assert_accessible(tab: Page) -> None:
-    """Fail with what axe-core finds wrong by WCAG 2.1, A and AA, once the page has its own styles and is still."""
-    expect(tab.get_by_test_id("stCaptionContainer").first).to_have_css("opacity", "0.8")
-    wait_until_still(tab)
-    found: list[dict[str, Any]] = Axe().run(tab, options=_RULES).response["violations"]
-    assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []

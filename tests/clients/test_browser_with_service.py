@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bootstrap.valkey import find_valkey
 from config import SAMPLES
+from tests.clients.accessibility import assert_accessible
 from tests.clients.browser_page import ask, marks, questions, running_page, stop
 from tests.conftest import FAKE_MODEL, PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
@@ -80,6 +81,23 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     expect(tab.get_by_text("Sources", exact=True)).to_be_visible()  # the last of an answer: the page stays as it is
     marks(tab).first.click()
     expect(tab.locator("details[open]")).to_contain_text("student-dormitory.md")
+
+
+def test_what_the_assistant_saw_is_shown_of_an_answer(tab: Page, url: str, model: FakeModelServer) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto(url)
+    ask(tab, FIRST)
+    expect(marks(tab).first).to_be_visible()
+    tab.get_by_role("button", name="What the assistant saw").click()
+    shown = tab.get_by_role("dialog")
+    expect(shown.get_by_text("Searched for")).to_be_visible()
+    expect(shown.get_by_text("quoted", exact=True)).to_have_count(1)
+    expect(shown.get_by_role("link", name="Open the document here").first).to_be_visible()
+    expect(shown.get_by_text("in all")).to_be_visible()
+    assert shown.evaluate("window => window.scrollWidth <= window.clientWidth")
+    assert_accessible(tab)
+    tab.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
 
 
 def test_a_reload_in_mid_answer_goes_on_with_it(tab: Page, url: str, model: FakeModelServer) -> None:

@@ -1,0 +1,100 @@
+"""`/v1/conversations/{id}/answers/{run}/trace`: what an answer was made from."""
+
+from typing import Any, Literal
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from api.access import requires
+from api.bots import select_bot
+from api.ratings import AnswerPath
+from api.responses import respond
+from api.schemas import BotQuery, Problem, ToolCallOut
+from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
+from utils.validation import check_conversation_id, check_run_id
+
+traces_blueprint = APIBlueprint(
+    "traces", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
+)
+
+
+class TracedPassageOut(BaseModel):
+    """A passage that was found, with the scores that put it in its place."""
+
+    number: int = Field(description="Its place, the best first; the mark by which the model could cite it.")
+    document_id: str
+    version: int | None = Field(description="Of the document; null for one that is not kept here.")
+    title: str
+    heading: str
+    page: int | None
+    start: int = Field(description="Its place in the text of that version.")
+    end: int
+    language: str
+    excerpt: str = Field(description="How it begins: its first 300 characters.")
+    is_excerpt_whole: bool
+    score: float = Field(description="What the order goes by; comparable within one search alone.")
+    dense: float | None = Field(description="Cosine similarity to the question; null without a vector.")
+    lexical: float = Field(description="BM25 by the words that it shares with the question.")
+    dense_rank: int | None = Field(description="Its place by similarity alone.")
+    lexical_rank: int | None = Field(description="Its place by words alone.")
+    is_cited: bool = Field(description="Whether the answer quotes it.")
+    link: str | None = Field(None, description="Opens the document there, without a key, until it expires.")
+    document_status: Literal["current", "replaced", "deleted"] | None = Field(
+        None, description="What has become of the version since; null when it is not known."
+    )
+
+
+class TraceOut(BaseModel):
+    """What an answer was made from. Older answers know their calls and model alone: the rest is null or empty."""
+
+    run_id: str
+    question: str | None = Field(None, description="As it was searched for, understandable by itself.")
+    passages: list[TracedPassageOut] = Field([], description="Those the model was shown, the best first.")
+    evidence: float | None = Field(
+        None, description="How much the best passage speaks for an answer: 1 is enough; null where none was searched."
+    )
+    is_answerable: bool | None = Field(None, description="Whether the passages were judged to answer the question.")
+    is_index_whole: bool | None = Field(None, description="False where not all documents could be searched.")
+    times_s: dict[str, float] = Field(
+        {}, description="Seconds by stage, and in all (total).", examples=[{"total": 1.2}]
+    )
+    degraded: str | None = Field(None, description="What was missing in the turn; null: nothing.")
+    tool_calls: list[ToolCallOut] = Field([], description="The calls of tools that were made for it.")
+    model: str = Field("", description="That answered; empty where none did.")
+    is_cached: bool = Field(False, description="Whether it is the answer to the same question of another conversation.")
+
+
+@traces_blueprint.get(
+    "/v1/conversations/<conversation_id>/answers/<run_id>/trace",
+    operation_id="getAnswerTrace",
+    summary="Read what an answer was made from",
+    responses={200: TraceOut, 401: Problem, 404: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_READ)
+async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
+    """The question as it was searched for, the passages with their scores, calls of tools and times.
+
+    Kept as long as the transcript; 404 where there is none, or no such answer of the caller's.
+    """
+    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
+    run_id = check_run_id(path.run_id)
+    ctx = select_bot(ctx, query.bot_id)
+    trace = await services().conversations.find_trace(ctx, conversation_id, run_id)
+    cited = [_name_place(citation) for citation in trace.pop("citations")]
+    links = services().links
+    linked = await links.add_links(ctx, trace.pop("passages", ()), links.base())
+    passages = [TracedPassageOut(**passage, is_cited=_is_cited(passage, cited)) for passage in linked]
+    return respond(TraceOut(run_id=run_id, passages=passages, **trace))
+
+
+def _name_place(cited: dict[str, Any]) -> tuple[str, int | None, int]:
+    return cited["document_id"], cited["version"], cited["start"]
+
+
+def _is_cited(passage: dict[str, Any], cited: list[tuple[str, int | None, int]]) -> bool:
+    """Whether one of the quotes that are *cited* begins in *passage*."""
+    document_id, version, start = passage["document_id"], passage["version"], passage["start"]
+    return any(one[:2] == (document_id, version) and start <= one[2] < passage["end"] for one in cited)

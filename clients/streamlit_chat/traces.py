@@ -1,0 +1,71 @@
+"""A button under an answer, and the window that it opens: what the assistant saw."""
+
+import streamlit as st
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError
+from clients.streamlit_chat.links import link_for_browser
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.sources import write_path
+from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.traces import Trace, TracedPassage
+
+
+def show_trace_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
+    """The button, where a run has answered."""
+    if run_id is None:
+        return
+    if st.button(say("trace"), key=f"trace-{run_id}", type="tertiary", icon=":material/visibility:"):
+        st.dialog(say("trace"), width="medium")(_show)(api, conversation_id, run_id)
+
+
+def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    try:
+        with st.spinner(say("trace_loading")):
+            trace = api.trace(conversation_id, run_id)
+    except ApiError as failure:
+        log_failure(failure)
+        _, advice = explain_to_visitor(failure)
+        st.error(say("trace_failed", advice=escape_markdown(advice)))
+        return
+    _show_search(trace)
+    for call in trace.tool_calls:
+        told = {"name": escape_markdown(call.name), "seconds": f"{call.duration_ms / 1000:.2f}"}
+        st.caption(f":material/build: {say(f'trace_call_{call.status}', **told)}")
+    if not trace.passages:
+        st.caption(say("trace_cached" if trace.is_cached else "trace_nothing"))
+    for passage in trace.passages:
+        _show_passage(passage)
+
+
+def _show_search(trace: Trace) -> None:
+    if trace.question:
+        st.caption(say("trace_question"))
+        st.text(trace.question)
+    if trace.degraded:
+        st.caption(f":material/warning: {escape_markdown(trace.degraded)}")
+    shown = [
+        say(f"trace_time_{stage}", seconds=f"{trace.times_s[stage]:.2f}")
+        for stage in ("retrieve", "answer", "total")
+        if stage in trace.times_s
+    ]
+    if trace.evidence is not None:
+        shown.append(say("trace_evidence", number=f"{trace.evidence:.2f}"))
+    if shown:
+        st.caption(" · ".join(shown))
+
+
+def _show_passage(passage: TracedPassage) -> None:
+    with st.container(border=True):
+        path = write_path(passage.title, passage.heading, passage.page)
+        cited = f" :green-badge[{say('trace_cited')}]" if passage.is_cited else ""
+        st.markdown(f"**{passage.number}** {escape_markdown(path)}{cited}")
+        st.text(passage.excerpt if passage.is_excerpt_whole else f"{passage.excerpt} …")
+        by_words = say("trace_words", number=f"{passage.lexical:.2f}")
+        is_compared = passage.dense is not None
+        by_meaning = [say("trace_meaning", number=f"{passage.dense:.2f}")] if is_compared else []
+        st.caption(" · ".join([*by_meaning, by_words]))
+        is_there = passage.link and passage.document_status != "deleted"
+        if is_there and (link := link_for_browser(passage.link or "", st.context.url)):
+            st.link_button(say("open_here"), link, icon=":material/find_in_page:")
