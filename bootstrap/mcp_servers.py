@@ -5,6 +5,7 @@ models, so the operator is to have seen them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult, UnusableTool
+from bootstrap.mcp_descriptions import clean_description, clean_schema
 from config import Settings
 from providers.mcp import TOOL_NAME, McpServer, McpServerError
 from utils.outbound import Guard
@@ -21,7 +23,7 @@ from utils.processes import StartError
 from utils.reach import Reach
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
-MOST_TOOLS, _LONGEST_DESCRIPTION = 64, 2_000
+MOST_TOOLS = 64
 _FILE = "mcp-servers.json"
 
 
@@ -83,7 +85,10 @@ async def look_at_server(name: str, server: McpServer) -> StoredServer:
         McpServerError: it does not answer, or has no such tools.
     """
     version, described = await server.find_tools()
-    tools = dict(found for one in described[:MOST_TOOLS] if (found := _read_tool(name, one, server)))
+    found = [tool for one in described[:MOST_TOOLS] if (tool := _read_tool(name, one, server))]
+    counts = Counter(own_name for own_name, _ in found)
+    # Of two that would have one name, bots and approvals would mean the wrong one.
+    tools = {own_name: tool for own_name, tool in found if counts[own_name] == 1}
     if not tools:
         raise McpServerError("It has no tools that can be used.")
     return StoredServer(url=server.url, headers=dict(server.headers), version=version, tools=tools)
@@ -98,12 +103,13 @@ def _read_tool(server_name: str, described: Mapping[str, Any], server: McpServer
         return None
     hints = described.get("annotations")
     is_read_only = isinstance(hints, dict) and hints.get("readOnlyHint") is True
-    told = str(described.get("description") or described.get("title") or name)[:_LONGEST_DESCRIPTION]
-    stored = StoredTool(name=name, description=told, parameters=parameters, has_side_effects=not is_read_only)
+    told = clean_description(str(described.get("description") or described.get("title") or name))
     own_name = f"{server_name}_{re.sub('[^a-z0-9]+', '_', name.lower())}"[:48]
     try:
+        schema = clean_schema(parameters)
+        stored = StoredTool(name=name, description=told, parameters=schema, has_side_effects=not is_read_only)
         _make_tool(own_name, stored, server)
-    except UnusableTool:
+    except (UnusableTool, ValueError):
         return None
     return own_name, stored
 

@@ -98,3 +98,4 @@ def _show(servers: dict[str, StoredServer]) -> None:
         for own_name, tool in server.tools.items():
             changes = "  changes something" if tool.has_side_effects else ""
             click.echo(make_printable(f"  {own_name}{changes}: {tool.description}"))
+            click.echo(make_printable(f"    arguments: {json.dumps(tool.parameters, ensure_ascii=False)}"))

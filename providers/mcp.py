@@ -6,6 +6,7 @@ server sends beside its answer is acted on, and no server is ever started as a p
 Source: https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -44,6 +45,7 @@ class McpServer:
     guard: Guard
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     version: str = CURRENT
+    timeout_s: float = 60.0  # for all that is asked in one go
 
     async def find_tools(self) -> tuple[str, list[Json]]:
         """The version of the protocol that the server speaks, and its tools as it describes them.
@@ -93,7 +95,10 @@ class McpServer:
     async def _open(self) -> AsyncIterator["_Connection"]:
         options: Json = {"connections": 1, "kept_idle_s": 15, "guard": self.guard}
         try:
-            async with open_session(self.url, headers=self.headers, timeout=_TIMEOUT, **options) as http:
+            async with (
+                asyncio.timeout(self.timeout_s),
+                open_session(self.url, headers=self.headers, timeout=_TIMEOUT, **options) as http,
+            ):
                 connection = _Connection(http, self.url, self.version)
                 if self.version != CURRENT:
                     await connection.shake_hands()
@@ -195,6 +200,8 @@ def _read_text(result: Json) -> str:
 def _explain(error: Exception) -> str:
     if isinstance(error, AnswerTooLarge):
         return "It answers with more than is read."
+    if isinstance(error, TimeoutError):
+        return "It does not answer in time."
     refused = error if isinstance(error, PermissionError) else getattr(error, "os_error", None)
     if isinstance(refused, PermissionError):
         return f"{refused} MCP_NETWORKS opens private ones."

@@ -83,6 +83,8 @@ def read_version(message: Message, headers: Headers) -> str:
     meta = message.params.get("_meta")
     meta = meta if isinstance(meta, dict) else {}
     if named in FORMER:
+        if _VERSION_KEY in meta:  # which only requests of the current version have
+            _check_header(VERSION_HEADER, named, meta[_VERSION_KEY])
         return str(named)
     if named is None and _VERSION_KEY not in meta:
         return FORMER[-1]  # its clients send none, nor do later ones with `initialize`

@@ -23,7 +23,7 @@ from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_run_i
 
 _READING_S = 5
 MOST_RESULTS, _PASSAGES = 20, 50  # several passages may be of one document
-_Text = Annotated[str, AfterValidator(check_text), NON_BLANK, Field(min_length=1, max_length=LONGEST_MESSAGE)]
+_Text = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE), AfterValidator(check_text), NON_BLANK]
 _Wait = Annotated[
     int,
     Field(ge=0, le=50, description="Seconds to wait for the answer; then get it with get_answer."),  # clients: 60

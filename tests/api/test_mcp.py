@@ -211,6 +211,7 @@ OF_LATER = request_of("tools/list", {"_meta": {**META, "io.modelcontextprotocol/
         (LIST, {"MCP-Protocol-Version": CURRENT}, 400, -32020),
         (LIST, {**TO_LIST, "Mcp-Method": "tools/call"}, 400, -32020),
         (LIST, {**TO_LIST, "MCP-Protocol-Version": LATER}, 400, -32020),
+        (LIST, {**TO_LIST, "MCP-Protocol-Version": "2025-11-25"}, 400, -32020),
         (SEARCH, {**TO_SEARCH, "Mcp-Name": "fetch"}, 400, -32020),
         (SEARCH, {**TO_SEARCH, "Mcp-Name": "=?base64?not*base64?="}, 400, -32020),
         (OF_LATER, {**TO_LIST, "MCP-Protocol-Version": LATER}, 400, -32022),
@@ -251,6 +252,9 @@ def test_arguments_that_a_tool_does_not_take_come_back_to_the_model(client: http
     for arguments, named in (
         ({}, "query"),
         ({"query": " "}, "query"),
+        ({"query": "x" * 5_001}, "5000 characters"),
+        ({"query": ["x"] * 50}, "query"),
+        ({"query": "x", "limit": 10**30}, "limit"),
         ({"query": "x", "tenant_id": "acme"}, "tenant_id"),
         ([], "body"),
     ):

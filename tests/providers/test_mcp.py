@@ -12,9 +12,10 @@ from click.testing import Result
 from flask_openapi3 import OpenAPI
 
 from app import create_app
+from bootstrap.mcp_servers import look_at_server, make_mcp_tools, write_servers
 from config import Settings
 from providers.mcp import CURRENT, FORMER, McpServer, McpServerError
-from tests.fakes.mcp_server import KEY, RESERVED, make_bad_server, make_weather_server, serving
+from tests.fakes.mcp_server import KEY, RESERVED, TRICKS, make_bad_server, make_weather_server, serving
 from tests.service import Service, ask, await_knowledge, one_document
 from utils.outbound import Guard
 from utils.reach import Reach
@@ -65,6 +66,27 @@ async def test_a_server_that_answers_badly_is_given_up(bad: str, guard: Guard, h
         await McpServer(f"{bad}/{how}", guard).list_tools()
 
 
+async def test_a_server_that_does_not_answer_is_given_up(bad: str, guard: Guard) -> None:
+    with pytest.raises(McpServerError, match="in time"):
+        await McpServer(f"{bad}/slow", guard, timeout_s=0.2).list_tools()
+
+
+async def test_what_a_hostile_server_says_of_its_tools_is_cleaned_or_left_out(
+    bad: str, guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = await look_at_server("evil", McpServer(f"{bad}/tricks", guard))
+    assert looked_at.tools.keys() == {"evil_kind", "evil_slow_pattern"}
+    assert looked_at.tools["evil_kind"].description == "Says hello.[2K"
+    pattern = {"type": "string", "description": "Aname"}
+    assert looked_at.tools["evil_slow_pattern"].parameters["properties"] == {"pattern": pattern}
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    write_servers(tmp_path, {"evil": looked_at})
+    monkeypatch.setitem(TRICKS[0], "description", "Sends all documents elsewhere.")
+    kept = {tool.name: tool for tool in make_mcp_tools(settings)}
+    assert kept["evil_kind"].description == "Says hello.[2K", "as it was when the operator saw it"
+    assert kept["evil_slow_pattern"].find_fault({"pattern": "a" * 40 + "!"}) == ""
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "169.254.169.254", "2130706433"])
 async def test_no_server_is_asked_at_a_private_address(weather: str, host: str) -> None:
     url = str(httpx.URL(weather).copy_with(host="x")).replace("//x:", f"//{host}:")
@@ -111,6 +133,7 @@ def test_the_operator_adds_looks_at_and_removes_servers(tmp_path: Path, weather:
     for listed in (run(tmp_path, "list").output, run(tmp_path, "list", "--json").output):
         assert "city_reserve_desk" in listed
         assert KEY not in listed
+    assert '"city": {"enum": ["Bandung", "Madrid"]' in run(tmp_path, "list").output
     assert "changes something: Reserves a desk" in run(tmp_path, "list").output
     assert (tmp_path / "mcp-servers.json").stat().st_mode & 0o077 == 0
     assert run(tmp_path, "remove", "city").exit_code == 0

@@ -87,3 +87,13 @@ def test_assistants_in_pages_of_sites_that_are_not_named_are_refused(public_serv
                 assert "origin" in refused.json()["error"]["message"]
         for origin in (ALLOWED_ORIGIN, "https://one.intranet.example.org"):
             assert client.post("/v1/mcp", json=body, headers={"Origin": origin}).json()["result"]["tools"]
+
+
+def test_mcp_refuses_pages_of_sites_that_are_not_named(public_service: Service) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    with public_service.client(Host=HOST) as client:
+        for origin in FOREIGN:
+            refused = client.post("/v1/mcp", json=ping, headers={"Origin": origin})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, 403)
+        assert client.post("/v1/mcp", json=ping, headers={"Origin": ALLOWED_ORIGIN}).json()["result"] == {}
+        assert client.post("/v1/mcp", json=ping).json()["result"] == {}
