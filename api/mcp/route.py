@@ -1,6 +1,7 @@
 """`POST /v1/mcp`: the Model Context Protocol over HTTP, without sessions, for the same keys as the rest of the API."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flask import Response, g, json, jsonify, request
@@ -22,6 +23,7 @@ from api.mcp.messages import (
     parse_message,
     read_version,
 )
+from api.mcp.progress import read_progress_token, stream_progress
 from api.mcp.tools import TOOLS, McpTool, list_tools
 from api.problems import note_failure, translate_http_error
 from api.request_parts import read_body, refuse_invalid
@@ -70,11 +72,33 @@ async def handle_message(ctx: Principal) -> Response:
     if method is None:
         known = {"supported": [CURRENT, *FORMER]} if message.method == "initialize" else None
         raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method}", status=404, data=known)
-    result = await method(ctx, message.params)
-    response = jsonify({"jsonrpc": "2.0", "id": message.id, "result": _complete(result, version)})
-    if run_id := result.get("structuredContent", {}).get("run_id"):
+    if (token := read_progress_token(message)) is not None:
+        return stream_progress(token, _call(ctx, method, message, version), partial(_describe_failure, message))
+    result = await _call(ctx, method, message, version)
+    response = jsonify(result)
+    if run_id := result["result"].get("structuredContent", {}).get("run_id"):
         response.headers[RUN_HEADER] = run_id
     return response
+
+
+async def _call(ctx: Principal, method: Method, message: Message, version: str) -> Json:
+    result = await method(ctx, message.params)
+    return {"jsonrpc": "2.0", "id": message.id, "result": _complete(result, version)}
+
+
+def _describe_failure(message: Message, error: Exception) -> Json:
+    """What ends a stream without a result."""
+    if not isinstance(error, RpcError):
+        note_failure(error)
+        problem = describe_problem(error)
+        code = INVALID_PARAMS if isinstance(error, BadInput) else int(str(problem["status"]))
+        error = RpcError(code, str(problem["detail"]), data=problem)
+    return {"jsonrpc": "2.0", "id": message.id, "error": _describe_error(error)}
+
+
+def _describe_error(error: RpcError) -> Json:
+    data = {} if error.data is None else {"data": error.data}
+    return {"code": error.code, "message": error.message, **data}
 
 
 def _complete(result: Json, version: str) -> Json:
@@ -87,10 +111,7 @@ def _complete(result: Json, version: str) -> Json:
 @mcp_blueprint.errorhandler(RpcError)
 def _refuse(error: RpcError) -> Response:
     message: Message | None = g.get("mcp_message")
-    told: Json = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        told["data"] = error.data
-    response = jsonify({"jsonrpc": "2.0", "id": message.id if message else None, "error": told})
+    response = jsonify({"jsonrpc": "2.0", "id": message.id if message else None, "error": _describe_error(error)})
     # Clients of former versions take any other status for a failure of the connection.
     response.status_code = 200 if g.get("mcp_version") in FORMER else error.status
     return response

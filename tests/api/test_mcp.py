@@ -14,6 +14,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from auth.scopes import Scope
+from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask
 
 MCP = "/v1/mcp"
@@ -150,6 +151,53 @@ async def test_an_answer_that_takes_longer_is_got_by_its_run(service: Service) -
         assert "Run not found" in await fail(client, "get_answer", run_id="nothing")
         assert "wait_s" in await fail(client, "ask", question=QUESTION, wait_s=51)
         assert "'nobody'" in await fail(client, "ask", question=QUESTION, bot_id="nobody")
+
+
+@GENERATIONS
+async def test_who_waits_for_an_answer_is_told_of_progress(
+    service_with_model: Service, model_server: FakeModelServer, mode: str, version: str
+) -> None:
+    model_server.reset()
+    model_server.configure(piece_characters=4, gap_ms=150, replies={QUESTION: f"{'A room ' * 11}[1]."})
+    told: list[tuple[float, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
+
+    async with connect(service_with_model, mode=mode) as client:
+        asked = {"question": QUESTION, "wait_s": 40}
+        answer = (await client.call_tool("ask", asked, progress_callback=note)).structured_content
+        assert answer["status"] == "completed"
+        assert told[:2] == [(1, "1 s"), (2, "2 s")]
+        quick = await client.call_tool("ask", {"question": " "}, progress_callback=note)
+        assert quick.is_error
+        with pytest.raises(MCPError, match="Unknown tool"):
+            await client.call_tool("nothing", {}, progress_callback=note)
+    model_server.reset()
+
+
+def test_who_leaves_while_progress_is_told_ends_the_run(
+    service_with_model: Service, model_server: FakeModelServer
+) -> None:
+    model_server.reset()
+    model_server.configure(piece_characters=4, gap_ms=150, replies={QUESTION: f"{'A room ' * 50}[1]."})
+    asked = {"question": QUESTION, "conversation_id": uuid4().hex}
+    body = request_of("tools/call", {"name": "ask", "arguments": asked, "_meta": {**META, "progressToken": "t"}})
+    with service_with_model.client() as http:
+        with http.stream("POST", MCP, json=body, headers={**TO_SEARCH, "Mcp-Name": "ask"}) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            assert b'"progressToken":"t","progress":1' in next(response.iter_raw())
+            run_id = http.get(f"/v1/conversations/{asked['conversation_id']}").json()["run_id"]
+        service_with_model.wait_for(lambda: http.get(f"/v1/runs/{run_id}").json()["status"] != "processing")
+        assert http.get(f"/v1/runs/{run_id}").json()["status"] == "cancelled"
+    model_server.reset()
+
+
+@pytest.mark.parametrize("token", [True, None, {"a": 1}, "x" * 256, 1.5])
+def test_what_is_no_token_of_progress_changes_nothing(client: httpx.Client, token: object) -> None:
+    body = request_of("tools/call", {"name": "search", "arguments": {"query": "x"}})
+    body["params"]["_meta"] = {**META, "progressToken": token}
+    assert client.post(MCP, json=body, headers=TO_SEARCH).json()["result"]["isError"] is False
 
 
 @GENERATIONS
