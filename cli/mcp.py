@@ -9,6 +9,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.mcp_servers import SERVER_NAME, StoredServer, look_at_server, make_guard, read_servers, write_servers
+from bootstrap.tools import list_tools
 from cli.operator import json_option, settings
 from providers.mcp import McpServer, McpServerError
 from utils.printable import make_printable
@@ -39,6 +40,7 @@ def add(name: str, url: str, with_key: bool) -> None:
         found = asyncio.run(look_at_server(name, McpServer(url, make_guard(settings()), headers)))
     except McpServerError as error:
         raise click.ClickException(f"{make_printable(url)}: {make_printable(str(error))}") from error
+    _refuse_taken(found, servers.get(name))
     write_servers(data_dir, {**servers, name: found})
     _show({name: found})
     click.echo(_RESTART, err=True)
@@ -74,6 +76,16 @@ def _check(name: str, url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise click.ClickException("URL is an address such as https://tools.example.org/mcp, without a login.")
+
+
+def _refuse_taken(found: StoredServer, former: StoredServer | None) -> None:
+    """Refuse tools with the names of others: the service would not start with them."""
+    try:
+        taken = {*list_tools(settings()).names} - (former.tools.keys() if former else set())
+    except StartError as error:
+        raise click.ClickException(str(error)) from error
+    for own_name in sorted(taken & found.tools.keys()):
+        raise click.ClickException(f"There is another tool {own_name!r}: choose another NAME.")
 
 
 def _read() -> dict[str, StoredServer]:

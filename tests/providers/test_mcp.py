@@ -75,7 +75,7 @@ async def test_what_a_hostile_server_says_of_its_tools_is_cleaned_or_left_out(
     bad: str, guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at = await look_at_server("evil", McpServer(f"{bad}/tricks", guard))
-    assert looked_at.tools.keys() == {"evil_kind", "evil_slow_pattern"}
+    assert looked_at.tools.keys() == {"evil_kind", "evil_slow_pattern", "evil_data"}
     assert looked_at.tools["evil_kind"].description == "Says hello.[2K"
     pattern = {"type": "string", "description": "Aname"}
     assert looked_at.tools["evil_slow_pattern"].parameters["properties"] == {"pattern": pattern}
@@ -118,7 +118,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, weather: str) -> Iterator[
         yield running
 
 
-def test_the_operator_adds_looks_at_and_removes_servers(tmp_path: Path, weather: str) -> None:
+def test_the_operator_adds_looks_at_and_removes_servers(tmp_path: Path, weather: str, bad: str) -> None:
     for name, url, networks in (
         ("city", weather, "10.0.0.0/8"),
         ("City!", weather, LOCAL),
@@ -128,8 +128,10 @@ def test_the_operator_adds_looks_at_and_removes_servers(tmp_path: Path, weather:
         assert refused.exit_code == 1
         assert refused.output.startswith("Error: ")
     assert "401" in run(tmp_path, "add", "city", weather).output
+    assert "another tool 'query_data'" in run(tmp_path, "add", "query", f"{bad}/tricks").output
     assert "No servers" in run(tmp_path, "list").output
-    assert run(tmp_path, "add", "city", weather, "--with-key", input=KEY).exit_code == 0
+    for _ in range(2):  # the second time as its tools are then
+        assert run(tmp_path, "add", "city", weather, "--with-key", input=KEY).exit_code == 0
     for listed in (run(tmp_path, "list").output, run(tmp_path, "list", "--json").output):
         assert "city_reserve_desk" in listed
         assert KEY not in listed
