@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 from prompts.rag import NumberedPassage
 from providers.chat.question_kinds import LIST, kinds_given
@@ -14,6 +15,8 @@ from utils.words import hash_content_words
 REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
 _FEWEST_ITEMS = 3  # of a list that is one
 _LONGEST_IN_CONTEXT = 1200  # characters
+_OPENING_WORDS, _LONGEST_OPENING = 12, 300  # the second in characters
+_WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 _PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
 
 
@@ -22,9 +25,9 @@ class Candidate:
     """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
 
     *asks* is the question of the document that it follows, "" where there is none; *head* names the columns of the
-    table it is a row of; *lead* are the words of what it stands under, *title* those of its document's; *kinds* are
-    those of what it gives (`providers.chat.question_kinds`). It stands at *start* to *end* in *passage*, as a part of
-    *block*.
+    table it is a row of; *opening* are its first content words in order; *lead* are the words of what it stands under,
+    *title* those of its document's; *kinds* are those of what it gives (`providers.chat.question_kinds`). It stands at
+    *start* to *end* in *passage*, as a part of *block*.
     """
 
     number: int
@@ -34,6 +37,7 @@ class Candidate:
     asks: str
     head: str
     words: frozenset[int]
+    opening: tuple[frozenset[int], ...]
     lead: frozenset[int]
     title: frozenset[int]
     kinds: frozenset[str]
@@ -87,6 +91,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             asks,
             sentence.head,
             hash_content_words(text, language),
+            _read_opening(text, language),
             hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
             title,
             kinds_given(text) | ({LIST} if is_list else frozenset()),
@@ -99,6 +104,11 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
         for is_list in [block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS]
         for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
     )
+
+
+def _read_opening(text: str, language: str) -> tuple[frozenset[int], ...]:
+    words = (hash_content_words(word[0], language) for word in _WORD.finditer(text[:_LONGEST_OPENING]))
+    return tuple(islice(filter(None, words), _OPENING_WORDS))
 
 
 def _follow_questions(blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:

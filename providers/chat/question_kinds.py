@@ -13,8 +13,8 @@ from utils.facts.folding import fold
 from utils.facts.names import find_names
 from utils.facts.numbers import Number, find_numbers
 
-MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, PERSON, NUMBER, LIST = (
-    "money", "clock", "day", "duration", "percent", "phone", "person", "number", "list",
+MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, PERSON, PLACE, NUMBER, LIST = (
+    "money", "clock", "day", "duration", "percent", "phone", "person", "place", "number", "list",
 )  # fmt: skip
 
 _COST = (
@@ -57,6 +57,13 @@ _ASKS = {
         r"|menelepon|nomor (?:telepon|telp|hp|wa))\b"
     ),
     PERSON: re.compile(r"\b(?:who|whom|whose|quien|quienes|siapa|siapakah)\b"),
+    # Not where it only joins clauses: "the room where I sleep".
+    PLACE: re.compile(
+        r"(?:^|[,.;:?!¿] ?|\b(?:and|y|dan|from|know|sabes?|a|de) )(?:wheres?|donde)\b"
+        r"|\bwhere (?:is|are|was|do|does|did|can|will|should|must)\b|\b(?:di|ke|dari) ?mana(?:kah)?\b"
+        r"|\bmana (?:letak|lokasi)\w*|\b(?:what|which) (?:address|room|building|floor|place|desk|office|window)\b"
+        r"|\b(?:que|cual) (?:direccion|sala|edificio|planta|piso|ventanilla)\b|\balamat\w*|\bdirecciones?\b"
+    ),
     LIST: re.compile(
         r"\b(?:what (?:stuff|things|documents|papers|all|else|am i|do i (?:all )?(?:have to|need))|full list|list of"
         r"|which (?:documents|things)|que (?:cosas|documentos|papeles|llevo|traigo)|que es lo que no|apa (?:saja|aja)"
@@ -75,6 +82,14 @@ _FREE = re.compile(
     r"|no cuesta|exent[oa]s?|tanpa biaya|cuma-cuma|bebas|dibebaskan)\b"
 )
 _HOUR = re.compile(r"\b(?:noon|midnight|mediodia|medianoche|(?:pukul|jam) \d{1,2}|\d{1,2} h)\b")
+_SITE = re.compile(
+    r"\b(?:room|floor|building|hall|street|road|lane|avenue|square|quay|desk|counter|cashier|reception|entrance"
+    r"|gate|address|located|opposite|next to|beside|behind|downstairs|upstairs|basement|online|website|portal|app"
+    r"|sala|aula|planta|piso|edificio|calle|avenida|plaza|paseo|ventanilla|mostrador|recepcion|taquilla|entrada"
+    r"|puerta|direccion|situad[oa]s?|ubicad[oa]s?|frente a|junto a|detras|sotano|en linea|web"
+    r"|ruang|ruangan|lantai|gedung|aula|jalan|jl|loket|meja|kasir|pintu|alamat|terletak|berada|bertempat"
+    r"|seberang|sebelah|samping|belakang|daring|situs|laman|aplikasi)\b"
+)
 _TELEPHONE = re.compile(r"\+?\(?\d(?:[ ().-]{0,2}\d){5,14}\b")
 
 
@@ -112,6 +127,8 @@ def _give(text: str, plain: str) -> Iterator[str]:
         yield PHONE
     if any(not name.opens or name.follows for name in find_names(text)):
         yield PERSON
+    if _SITE.search(plain):
+        yield PLACE
     if any(not number.is_weak for number in numbers):
         yield NUMBER
 

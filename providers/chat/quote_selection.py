@@ -11,8 +11,8 @@ from itertools import islice
 from prompts.rag import NumberedPassage
 from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.followups import leave_out_topic
-from providers.chat.question_kinds import DURATION, LIST, MONEY, kinds_asked
-from providers.chat.word_scores import translated_scores, word_scores
+from providers.chat.question_kinds import DAY, DURATION, LIST, MONEY, kinds_asked
+from providers.chat.word_scores import is_short, opening_scores, translated_scores, word_scores
 from utils.words import hash_content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
@@ -22,9 +22,7 @@ _LATER_PASSAGE = (0.0, 0.3, 0.5, 0.6, 0.7)
 ON_TOPIC = 0.3
 _ASKED_FOR_BONUS = 0.3
 _MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
-_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING = 20.0, 1.4, 0.25
-# Less than this share, and another sentence may say it better in other words.
-_SURE_BY_WORDS = 0.6
+_MEANING_WEIGHT, _SHARE_BESIDE_MEANING, _LATER_BESIDE_MEANING, _OPENING_BESIDE_MEANING = 20.0, 1.4, 0.25, 0.4
 # Texts in two languages are less alike than in one, whatever they say: by .03 to .06 (`retrieval.answerability`).
 FOREIGN_BONUS = 0.03
 # Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
@@ -70,11 +68,6 @@ class Quote:
     def __str__(self) -> str:
         mark = f" [{self.number}]"
         return f"{self.text[:-2]}{mark} |" if self.text.endswith(" |") else f"{self.text}{mark}"
-
-
-def needs_meaning(best_share: float) -> bool:
-    """Whether words, of which one sentence has at best this share, do not tell which one answers."""
-    return best_share < _SURE_BY_WORDS
 
 
 def select_quotes(
@@ -229,14 +222,21 @@ def _score_by_words(question: str, sentences: Sequence[Candidate]) -> list[float
 def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: Sequence[float]) -> list[float]:
     asked = kinds_asked(question)
     shares = _average_shares(translated_scores, question, sentences)
+    openings = opening_scores(question, sentences) if asked and is_short(question) else [0.0] * len(sentences)
     return [
         _MEANING_WEIGHT * like
         + _SHARE_BESIDE_MEANING * share
-        + _ASKED_FOR_BONUS * (not asked.isdisjoint(s.kinds))
+        + _OPENING_BESIDE_MEANING * opening
+        + _ASKED_FOR_BONUS * _count_given(asked, s.kinds)
         - _LATER_BESIDE_MEANING * _later(s.rank)
         + _SAME_QUESTION * _is_headed_by(question, s)
-        for share, like, s in zip(shares, likeness, sentences, strict=True)
+        for share, opening, like, s in zip(shares, openings, likeness, sentences, strict=True)
     ]
+
+
+def _count_given(asked: frozenset[str], given: frozenset[str]) -> float:
+    """1 where one of the kinds *asked* for is *given*; a span alone is half of an answer to "when"."""
+    return 0.5 if DAY in asked and asked & given == {DURATION} else float(not asked.isdisjoint(given))
 
 
 def _is_headed_by(question: str, sentence: Candidate) -> bool:

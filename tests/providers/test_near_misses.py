@@ -68,3 +68,18 @@ def test_a_number_that_the_title_names_is_not_missing() -> None:
     question = "Who won the final game 50 against the Panthers in Santa Clara in 2016?"
     assert is_uncertain(question, text)
     assert not is_uncertain(question, text, title="Final game 50 of 2016")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "uncertain"),
+    [
+        ("Where do I pay?", "Students pay 5 euros a day for meals.", True),
+        ("Where do I pay?", "Students pay for meals at the counter.", False),
+        ("¿Dónde pago?", "Se pago siempre por adelantado.", True),
+        ("When do I pay?", "Students pay on Friday.", False),
+    ],
+)
+def test_a_short_question_is_uncertain_where_what_it_asks_for_is_not_given(
+    question: str, text: str, uncertain: bool
+) -> None:
+    assert is_uncertain(question, text) == uncertain

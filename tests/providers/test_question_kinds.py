@@ -19,6 +19,8 @@ from providers.chat.question_kinds import kinds_asked, kinds_given
         ("who do I ask?", {"person"}), ("¿A quién pregunto?", {"person"}), ("nomor telepon kantor?", {"phone"}),
         ("what stuff do i need to bring", {"list"}), ("¿Qué documentos llevo?", {"list"}),
         ("harus bawa apa saja ya?", {"list"}), ("What is the monthly interest?", {"percent"}),
+        ("Where is the library?", {"place"}), ("where do i pay", {"place"}), ("¿Dónde pido cita?", {"place"}),
+        ("ambil stiker di mana", {"place"}), ("is there a room where I can rest?", set()),
         ("Is smoking allowed?", set()), ("", set()),
     ],
 )  # fmt: skip
@@ -34,6 +36,7 @@ def test_the_kind_of_what_is_asked_is_told_by_the_words_of_three_languages(quest
         ("Collected on Friday.", "day"), ("hasta el 19 de octubre", "day"), ("Disimpan 21 hari.", "duration"),
         ("up to 24 jam", "duration"), ("Bunga 0,7 persen", "percent"), ("Call 0555 730 900.", "phone"),
         ("The caretaker is Mr Brenko.", "person"), ("Up to six persons", "number"),
+        ("Pay in room A-112.", "place"), ("Está en la planta baja.", "place"), ("di lantai 1 Gedung D", "place"),
     ],
 )  # fmt: skip
 def test_a_sentence_gives_the_kinds_of_its_facts(sentence: str, kind: str) -> None:

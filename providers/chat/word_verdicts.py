@@ -1,0 +1,43 @@
+"""What words say of an answer: whether they tell which sentence it is, and whether it gives what is asked for."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from providers.chat.candidates import Candidate
+from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, kinds_asked, kinds_given
+from providers.chat.quote_selection import sentence_scores
+from providers.chat.word_scores import is_short, word_scores
+
+# Less than this share, and another sentence may say it better in other words.
+_SURE_BY_WORDS = 0.6
+_YEAR = re.compile(r"\b(?:1\d{3}|20\d\d|(?:tahun|year|año) \d+)\b", re.IGNORECASE)
+
+
+def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
+    """Whether words do not tell which of *sentences* answers *question*.
+
+    No sentence has most of its words; or it has one or two, and the sentence that has them does not give what is asked
+    for: "When are the exams?" and "Examinations Office: room B-101".
+    """
+    if not sentences:
+        return False
+    if max(word_scores(question, sentences)) < _SURE_BY_WORDS:
+        return True
+    scores = sentence_scores(question, sentences)
+    return lacks_kind_asked(question, [sentences[scores.index(max(scores))].text])
+
+
+def lacks_kind_asked(question: str, texts: Iterable[str]) -> bool:
+    """Whether a *question* of one or two words asks for a day, a place or another kind that none of *texts* gives.
+
+    With more words, patterns are less sure of what is asked for than the words are.
+    """
+    asked = kinds_asked(question) - {LIST, NUMBER}
+    return bool(asked) and is_short(question) and not any(_may_give(asked, text) for text in texts)
+
+
+def _may_give(asked: frozenset[str], text: str) -> bool:
+    """Also by a year or a name, which no pattern takes for a day or for a place."""
+    given = kinds_given(text)
+    is_year = DAY in asked and _YEAR.search(text) is not None
+    return not asked.isdisjoint(given) or is_year or (PLACE in asked and PERSON in given)
