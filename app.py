@@ -35,6 +35,7 @@ from api.middleware import register_middleware
 from api.models import models_blueprint
 from api.openai.routes import openai_blueprint
 from api.opening import attached
+from api.past_answers import past_answers_blueprint
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
@@ -45,7 +46,6 @@ from api.sessions import sessions_blueprint
 from api.tasks import tasks_blueprint
 from api.tools import tools_blueprint
 from api.topics import topics_blueprint
-from api.traces import traces_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
 from api.web_sources import web_sources_blueprint
@@ -124,7 +124,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
         topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
-        conversation_shares_blueprint, traces_blueprint,
+        conversation_shares_blueprint, past_answers_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -21,6 +21,7 @@ from agents.traces import Trace
 from agents.transcripts import ListedConversation, Transcripts, describe_trace
 from auth.principal import Principal
 from domain.transcript import make_missing_error
+from domain.transcript_forks import Fork, make_taken_error
 from domain.transcript_texts import NO_TEXTS
 from providers.files.results import ResultFiles
 from utils.checkpointer.errors import StateUnreadable
@@ -171,6 +172,19 @@ class Conversations:
             if await self._has_state(thread_id):
                 raise Conflict("There is a conversation of this id, which is not deleted.")
             return await self._transcripts.restore(ctx, conversation_id)
+
+    async def fork(self, ctx: Principal, asked: Fork) -> ListedConversation:
+        """Begin a conversation with what another one said up to one of its answers; see `fork_conversation`.
+
+        Raises:
+            StoreUnavailable: the database is away, or Redis, where turns wait for it.
+        """
+        thread_id = thread_of(ctx, asked.new_id)
+        waiting = await self._outbox.find(await self._deletions.list_runs(thread_of(ctx, asked.conversation_id)))
+        async with self._leases.hold(thread_id):  # nobody begins one of this id meanwhile
+            if await self._has_state(thread_id):
+                raise make_taken_error()
+            return await self._transcripts.fork(ctx, asked, waiting=waiting)
 
     async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, HumanMessage | None]:
         """The run that is going on in the conversation, None if there is none; and its question, where it is known."""

@@ -32,6 +32,7 @@ from domain.transcript import (
     rename,
     restore,
 )
+from domain.transcript_forks import Fork, fork_conversation
 from domain.transcript_retention import Retention
 from domain.transcript_search import search_conversations, show_title
 from domain.transcript_writing import FinishedTurn, write_turns
@@ -141,6 +142,16 @@ class Transcripts:
         def work(session: Session) -> ListedConversation:
             write_turns(session, waiting, retention=self.retention, keys=self._keys)
             row = rename(session, ctx, conversation_id, title, retention=self.retention, keys=self._keys)
+            return self._show(row, find_keep_s(session, ctx, self.retention))
+
+        return await write(self._database, work)
+
+    async def fork(self, ctx: Principal, asked: Fork, *, waiting: Sequence[FinishedTurn]) -> ListedConversation:
+        """See `fork_conversation`; the turns that are still *waiting* belong to the conversation that stays."""
+
+        def work(session: Session) -> ListedConversation:
+            write_turns(session, waiting, retention=self.retention, keys=self._keys)
+            row = fork_conversation(session, ctx, asked, retention=self.retention, keys=self._keys)
             return self._show(row, find_keep_s(session, ctx, self.retention))
 
         return await write(self._database, work)

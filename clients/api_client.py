@@ -241,6 +241,10 @@ class ApiClient:
         with translate_failures():
             return read_trace(body)
 
+    def fork(self, conversation_id: str, run_id: str, new_id: str) -> None:
+        """Begin the conversation *new_id* with what was said up to an answer."""
+        self._call("POST", f"{_answer_path(conversation_id, run_id)}/fork", body={"conversation_id": new_id})
+
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
         body = self._call("GET", "/health?verbose", timeout_s=3.0)

@@ -94,6 +94,16 @@ def write_turns(
     return [turn.run_id for turn in written]
 
 
+def copy_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring | None) -> Conversation:
+    """The conversation that begins with *turns*, all of one; flushed, not committed. Nobody is told of them again."""
+    key = turns[0].key
+    row = _lock_conversations(session, {key: turns}, keys)[key]
+    for turn in _insert_turns(session, turns, keys):
+        _count(row, turn, keys)
+    session.flush()
+    return row
+
+
 def _tell_refused(session: Session, turns: Iterable[FinishedTurn]) -> None:
     """Have webhooks told of those whose question was refused."""
     refused = defaultdict[str, list[Subject]](list)

@@ -21,6 +21,11 @@ _FORBIDDEN, _NOT_FOUND, _CONFLICT, _COMPLETED = 403, 404, 409, "completed"
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
 
 
+def make_conversation_id() -> str:
+    """An id that nobody can guess: who knows it can read the conversation."""
+    return f"web-{secrets.token_urlsafe(16)}"
+
+
 @dataclass(slots=True)
 class Attempt:
     """An answer under way: to which question, after what, and what has been seen of it.
@@ -56,7 +61,7 @@ class Talk:
     one asked for was not found. `outdated`: another tab may have said more since.
     """
 
-    conversation_id: str = field(default_factory=lambda: f"web-{secrets.token_urlsafe(16)}")
+    conversation_id: str = field(default_factory=make_conversation_id)
     conversation: Conversation | None = None
     question: str | None = None
     failure: ApiError | None = None

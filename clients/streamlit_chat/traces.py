@@ -7,6 +7,7 @@ from clients.api_errors import ApiError
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.sources import write_path
+from clients.streamlit_chat.talk import make_conversation_id, open_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 from clients.traces import Trace, TracedPassage
@@ -29,6 +30,8 @@ def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
         _, advice = explain_to_visitor(failure)
         st.error(say("trace_failed", advice=escape_markdown(advice)))
         return
+    if st.button(say("fork"), key=f"fork-{run_id}", icon=":material/fork_right:"):
+        _fork(api, conversation_id, run_id)
     _show_search(trace)
     for call in trace.tool_calls:
         told = {"name": escape_markdown(call.name), "seconds": f"{call.duration_ms / 1000:.2f}"}
@@ -37,6 +40,20 @@ def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
         st.caption(say("trace_cached" if trace.is_cached else "trace_nothing"))
     for passage in trace.passages:
         _show_passage(passage)
+
+
+def _fork(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    new_id = make_conversation_id()
+    try:
+        api.fork(conversation_id, run_id, new_id)
+    except ApiError as failure:
+        log_failure(failure)
+        _, advice = explain_to_visitor(failure)
+        st.toast(say("fork_failed", advice=escape_markdown(advice)), icon=":material/error:")
+    else:
+        open_talk(new_id)
+        st.toast(say("forked"))
+        st.rerun()  # the whole page, and not the window alone
 
 
 def _show_search(trace: Trace) -> None:

@@ -83,7 +83,9 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     expect(tab.locator("details[open]")).to_contain_text("student-dormitory.md")
 
 
-def test_what_the_assistant_saw_is_shown_of_an_answer(tab: Page, url: str, model: FakeModelServer) -> None:
+def test_what_the_assistant_saw_is_shown_and_a_new_conversation_goes_on_from_there(
+    tab: Page, url: str, model: FakeModelServer
+) -> None:
     tab.set_viewport_size({"width": 390, "height": 844})
     tab.goto(url)
     ask(tab, FIRST)
@@ -96,8 +98,15 @@ def test_what_the_assistant_saw_is_shown_of_an_answer(tab: Page, url: str, model
     expect(shown.get_by_text("in all")).to_be_visible()
     assert shown.evaluate("window => window.scrollWidth <= window.clientWidth")
     assert_accessible(tab)
-    tab.keyboard.press("Escape")
+    before = tab.url
+    shown.get_by_role("button", name="Continue from here in a new conversation").click()
     expect(shown).to_be_hidden()
+    expect(tab).not_to_have_url(before)
+    expect(questions(tab)).to_have_text([FIRST])
+    ask(tab, SECOND)
+    expect(marks(tab)).to_have_count(2)
+    tab.goto(before)
+    expect(questions(tab)).to_have_text([FIRST])
 
 
 def test_a_reload_in_mid_answer_goes_on_with_it(tab: Page, url: str, model: FakeModelServer) -> None:

@@ -1,4 +1,4 @@
-"""What an answer was made from, on a running service."""
+"""Past answers on a running service: what they were made from, and conversations that begin from them."""
 
 from uuid import uuid4
 
@@ -57,3 +57,41 @@ def test_small_talk_and_what_was_never_answered_have_no_passages(service: Servic
         assert read_trace(client, talk, "never").status_code == 404
         assert read_trace(client, "never", greeted["run_id"]).status_code == 404
         assert read_trace(client, talk, "x" * 200).status_code == 400
+
+
+def fork(client: httpx.Client, talk: str, run_id: str, **body: str) -> httpx.Response:
+    return client.post(f"/v1/conversations/{talk}/answers/{run_id}/fork", json=body)
+
+
+def read_texts(client: httpx.Client, conversation_id: str) -> list[str]:
+    return [said["content"] for said in client.get(f"/v1/conversations/{conversation_id}").json()["messages"]]
+
+
+def test_a_conversation_goes_on_from_a_past_answer_and_the_other_stays(service: Service, north: httpx.Client) -> None:
+    talk, new = uuid4().hex, uuid4().hex
+    with service.client() as client:
+        first = ask(client, QUESTION, talk).json()["run_id"]
+        ask(client, "When does the library open?", talk)
+        whole = read_texts(client, talk)
+        assert fork(north, talk, first, conversation_id=new).status_code == 404
+        made = fork(client, talk, first, conversation_id=new)
+        assert (made.status_code, made.json()["title"]) == (201, f"{QUESTION} (2)"), made.text
+        assert client.get(made.headers["Location"]).json()["id"] == new
+        assert read_texts(client, new) == whole[:2]
+        told = ask(client, "And for a week?", new).json()
+        assert "dormitory" in read_trace(client, new, told["run_id"]).json()["question"].lower()
+        assert read_texts(client, talk) == whole, "it stays as it is"
+        again = client.get(f"/v1/conversations/{new}").json()["messages"][1]["run_id"]
+        assert again != first
+        rating = {"rating": "up"}
+        assert client.put(f"/v1/conversations/{new}/answers/{again}/rating", json=rating).status_code == 200
+        assert read_trace(client, new, again).json()["passages"] == read_trace(client, talk, first).json()["passages"]
+        taken = fork(client, talk, first, conversation_id=new)
+        assert (taken.status_code, taken.headers["Content-Type"]) == (409, "application/problem+json")
+        assert client.delete(f"/v1/conversations/{talk}?permanent=true").status_code == 204
+        assert fork(client, talk, first).status_code == 404
+        third = fork(client, new, told["run_id"])
+        assert third.json()["title"] == f"{QUESTION} (3)"
+        assert len(read_texts(client, third.json()["id"])) == 4
+        assert fork(client, new, told["run_id"], conversation_id="ü").status_code == 400
+        assert north.get(f"/v1/conversations/{new}").status_code == 404

@@ -1,23 +1,28 @@
-"""`/v1/conversations/{id}/answers/{run}/trace`: what an answer was made from."""
+"""`/v1/conversations/{id}/answers/{run}/…`: what a past answer was made from, and to go on from it anew."""
 
 from typing import Any, Literal
+from uuid import uuid4
 
-from flask import Response
+from flask import Response, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
 from api.bots import select_bot
+from api.conversation_schemas import ListedConversationOut, describe_listed
+from api.dataset_schemas import Strict
+from api.datasets import answers
 from api.ratings import AnswerPath
 from api.responses import respond
-from api.schemas import BotQuery, Problem, ToolCallOut
+from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
+from domain.transcript_forks import Fork
 from utils.validation import check_conversation_id, check_run_id
 
-traces_blueprint = APIBlueprint(
-    "traces", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
+past_answers_blueprint = APIBlueprint(
+    "past_answers", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
 )
 
 
@@ -67,7 +72,13 @@ class TraceOut(BaseModel):
     is_cached: bool = Field(False, description="Whether it is the answer to the same question of another conversation.")
 
 
-@traces_blueprint.get(
+class ForkIn(Strict):
+    """What the new conversation is called."""
+
+    conversation_id: ConversationId | None = Field(None, description="Its id; left out: one is made.")
+
+
+@past_answers_blueprint.get(
     "/v1/conversations/<conversation_id>/answers/<run_id>/trace",
     operation_id="getAnswerTrace",
     summary="Read what an answer was made from",
@@ -79,8 +90,7 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
 
     Kept as long as the transcript; 404 where there is none, or no such answer of the caller's.
     """
-    conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    run_id = check_run_id(path.run_id)
+    conversation_id, run_id = _check_path(path)
     ctx = select_bot(ctx, query.bot_id)
     trace = await services().conversations.find_trace(ctx, conversation_id, run_id)
     cited = [_name_place(citation) for citation in trace.pop("citations")]
@@ -88,6 +98,31 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     linked = await links.add_links(ctx, trace.pop("passages", ()), links.base())
     passages = [TracedPassageOut(**passage, is_cited=_is_cited(passage, cited)) for passage in linked]
     return respond(TraceOut(run_id=run_id, passages=passages, **trace))
+
+
+@past_answers_blueprint.post(
+    "/v1/conversations/<conversation_id>/answers/<run_id>/fork",
+    operation_id="forkConversation",
+    summary="Begin a conversation from an answer",
+    responses=answers(201, ListedConversationOut, 404, 409),
+)
+@requires(Scope.CONVERSATIONS_WRITE)
+async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) -> Response:
+    """201: a new conversation with what was said up to this answer, at most the last 200 turns; the other one stays as
+    it is. Its answers have runs of their own, without ratings.
+
+    404 if the caller has no such answer, 409 if there is a conversation of that id already, or one is being deleted.
+    """
+    conversation_id, run_id = _check_path(path)
+    new_id = check_conversation_id(body.conversation_id or uuid4().hex, field="conversation_id")
+    asked = Fork(conversation_id, run_id, new_id)
+    made = await services().conversations.fork(select_bot(ctx, query.bot_id), asked)
+    location = url_for("conversations.show", conversation_id=new_id)
+    return respond(describe_listed(made), 201, location=location)
+
+
+def _check_path(path: AnswerPath) -> tuple[str, str]:
+    return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
 def _name_place(cited: dict[str, Any]) -> tuple[str, int | None, int]:

@@ -1,0 +1,106 @@
+"""Begins a conversation with what another one said up to one of its answers; the other stays as it is."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from auth.principal import Principal
+from domain.models import Conversation, Turn, now
+from domain.transcript import find_conversation, lock_conversation, make_missing_error, select_turns
+from domain.transcript_retention import Retention
+from domain.transcript_texts import make_title_columns, read_texts, read_title, set_columns
+from domain.transcript_writing import FinishedTurn, copy_turns
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, NotFound
+from utils.moments import format_moment, read_micros
+
+MOST_TURNS = 200
+"""The newest up to the answer: a model is shown far fewer, and they are copied at once."""
+_LONGEST_TITLE = 200
+_NUMBERED = re.compile(r"(.*) \((\d{1,4})\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The answer of `run_id` in the caller's conversation is what `new_id` goes on from."""
+
+    conversation_id: str
+    run_id: str
+    new_id: str
+
+
+def fork_conversation(
+    session: Session, ctx: Principal, asked: Fork, *, retention: Retention, keys: Keyring | None
+) -> Conversation:
+    """The new conversation, with copies of at most `MOST_TURNS` turns; flushed, not committed.
+
+    Copies have runs of their own, under which they are rated and told of. Nobody is told of refused ones again, and
+    their tokens count once.
+
+    Raises:
+        NotFound: there is no such conversation, or no such answer in it.
+        Conflict: there is a conversation of the new id, or was one.
+        TranscriptUnreadable: a turn cannot be read.
+    """
+    source = find_conversation(session, ctx, asked.conversation_id, retention)
+    if source is None:
+        raise make_missing_error()
+    if lock_conversation(session, ctx, asked.new_id) is not None:
+        raise make_taken_error()
+    turns = _copy(source, _list_turns(session, ctx, asked, keys), asked.new_id, ctx, keys)
+    made = copy_turns(session, turns, keys)
+    made.created_at, made.is_title_given = now(), True
+    set_columns(made, make_title_columns(turns[0].key, number_title(read_title(source, keys)), keys))
+    session.flush()
+    return made
+
+
+def make_taken_error() -> Conflict:
+    """That the new id is another conversation's."""
+    return Conflict("There is a conversation of this id already. Name another one.")
+
+
+def number_title(title: str) -> str:
+    """What a fork of the conversation of that title is called: "Rooms (2)", "Rooms (3)"."""
+    found = _NUMBERED.fullmatch(title)
+    base, number = (found[1], int(found[2]) + 1) if found else (title, 2)
+    end = f" ({number})"
+    return f"{base[: _LONGEST_TITLE - len(end)]}{end}"
+
+
+def _list_turns(session: Session, ctx: Principal, asked: Fork, keys: Keyring | None) -> list[Turn]:
+    """The turns that are copied, in order."""
+    here = select_turns(ctx, asked.conversation_id)
+    last = session.scalar(here.where(Turn.run_id == asked.run_id).order_by(Turn.sequence.desc()).limit(1))
+    if last is None or read_texts(last, keys)["answer"] is None:
+        raise NotFound("The conversation has no such answer.")
+    before = here.where(Turn.sequence <= last.sequence).order_by(Turn.sequence.desc(), Turn.run_id.desc())
+    return list(session.scalars(before.limit(MOST_TURNS)))[::-1]
+
+
+def _copy(
+    source: Conversation, rows: Sequence[Turn], new_id: str, ctx: Principal, keys: Keyring | None
+) -> list[FinishedTurn]:
+    begin = read_micros(None) - len(rows)  # in order, and of now: what is older than is kept would not be
+    return [
+        FinishedTurn(
+            tenant_id=ctx.tenant_id,
+            owner_id=ctx.owner_id,
+            conversation_id=new_id,
+            run_id=uuid4().hex,
+            subject_id=ctx.subject_id,
+            bot_id=source.bot_id,
+            bot_version=row.bot_version,
+            channel=source.channel,
+            status=row.status,
+            sequence=begin + number,
+            asked_at=format_moment(row.asked_at),
+            is_refusal=row.is_refusal,
+            model=row.model,
+            **read_texts(row, keys),
+        )
+        for number, row in enumerate(rows)
+    ]
