@@ -121,8 +121,10 @@ class Conversations:
         except NotFound:
             await self._transcripts.require(ctx, conversation_id)
 
-    async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool) -> None:
+    async def delete(self, ctx: Principal, conversation_id: str, *, erases: bool, wait_s: float | None = None) -> None:
         """Delete the conversation with its runs, for every worker; unless *erases*, it can be restored for a while.
+
+        One that is being answered is waited for: *wait_s* seconds, as long as a message waits if None.
 
         Raises:
             NotFound: there is none of this id for the caller, nor a run of one.
@@ -130,7 +132,7 @@ class Conversations:
             StoreUnavailable: Redis or the database is away; something may be gone, and it can be tried again.
         """
         thread_id = thread_of(ctx, conversation_id)
-        async with self._leases.hold(thread_id):
+        async with self._leases.hold(thread_id, wait_s=wait_s):
             has_state = await self._has_state(thread_id)
             waiting = await self._outbox.find(await self._deletions.list_runs(thread_id))
             # First: what comes in late from now on is refused there.

@@ -68,6 +68,22 @@ class ConversationsOut(PageOut):
 
     total: int = Field(description="How many there are in all parts; 10,000 where there are more.")
     conversations: list[ListedConversationOut]
+    kept_s: int = Field(description="For how many seconds after its last use a conversation is kept.", examples=[86400])
+    are_shareable: bool = Field(description="Whether a link may show them to others: CONVERSATION_SHARING.")
+
+
+class ClearingIn(Strict):
+    """How conversations are deleted."""
+
+    permanent: bool = Field(False, description="Erase their texts at once: then they cannot be restored.")
+
+
+class ClearedOut(BaseModel):
+    """What became of the conversations."""
+
+    deleted_count: int
+    busy_count: int = Field(description="Of those that stay, because they are being answered.")
+    remaining_count: int = Field(description="How many there are still, those that are busy among them: ask again.")
 
 
 def describe_listed(found: ListedConversation) -> ListedConversationOut:

@@ -10,6 +10,8 @@ from pydantic import Field
 from api.access import requires
 from api.bots import select_bot
 from api.conversation_schemas import (
+    ClearedOut,
+    ClearingIn,
     ConversationPatch,
     ConversationPath,
     ConversationsOut,
@@ -24,15 +26,18 @@ from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
 from api.schemas import BotQuery, ConversationOut, Problem
 from api.services import services
+from api.visitor_terms import find_keep_seconds
 from auth.principal import Principal
 from auth.scopes import Scope
+from domain.paging import Part
 from domain.transcript import make_missing_error
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import Conflict, NotFound, StoreUnavailable
 from utils.validation import check_conversation_id
 
 conversations_blueprint = APIBlueprint(
     "conversations", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
 )
+_CLEARED_AT_ONCE = 100  # some seconds of work
 _ALL, _ONE = "/v1/conversations", "/v1/conversations/<conversation_id>"
 
 
@@ -57,7 +62,36 @@ async def index(ctx: Principal, query: ConversationsQuery) -> Response:
     part = read_part_query(query, datetime, str)
     found, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, query.q.strip())
     rows = [describe_listed(one) for one in listed]
-    return respond(ConversationsOut(conversations=rows, **make_page_members(found, part)))
+    are_shareable = services().settings.conversation_sharing != "off"
+    kept_s = await find_keep_seconds(ctx)
+    members = make_page_members(found, part)
+    return respond(ConversationsOut(conversations=rows, kept_s=kept_s, are_shareable=are_shareable, **members))
+
+
+@conversations_blueprint.post(
+    f"{_ALL}/clear",
+    operation_id="clearConversations",
+    summary="Delete all conversations",
+    responses={200: ClearedOut, 401: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_WRITE)
+async def clear(ctx: Principal, query: BotQuery, body: ClearingIn) -> Response:
+    """Those of the caller's list with one bot, as each can be deleted by itself: 100 of them, the last used first.
+
+    Ask again while `remaining_count` is more than `busy_count`. Those that are being answered stay.
+    """
+    ctx, busy = select_bot(ctx, query.bot_id), 0
+    found, _ = await services().transcripts.list_own(ctx, Part(_CLEARED_AT_ONCE))
+    for row in found.rows:
+        try:
+            await delete_conversation(ctx, row.conversation_id, erases=body.permanent, wait_s=0)
+        except NotFound:  # somebody else was first
+            continue
+        except Conflict:
+            busy += 1
+    deleted = len(found.rows) - busy
+    remaining = found.total - deleted
+    return respond(ClearedOut(deleted_count=deleted, busy_count=busy, remaining_count=remaining))
 
 
 @conversations_blueprint.get(
@@ -132,10 +166,12 @@ async def delete(ctx: Principal, path: ConversationPath, query: DeletionQuery) -
     return Response(status=204)
 
 
-async def delete_conversation(ctx: Principal, conversation_id: str, *, erases: bool) -> None:
+async def delete_conversation(
+    ctx: Principal, conversation_id: str, *, erases: bool, wait_s: float | None = None
+) -> None:
     """Delete the caller's conversation, with its ratings; see `Conversations.delete`."""
     try:
-        await services().conversations.delete(ctx, conversation_id, erases=erases)
+        await services().conversations.delete(ctx, conversation_id, erases=erases, wait_s=wait_s)
     except NotFound:  # it has expired, or the database was away when it was removed
         if not await delete_ratings(ctx, conversation_id):
             raise

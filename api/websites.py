@@ -14,12 +14,11 @@ from api.dataset_schemas import Strict
 from api.responses import respond
 from api.schemas import Problem, PublicId
 from api.services import services
+from api.visitor_terms import find_keep_seconds
 from api.visitor_tokens import ORIGIN_REFUSED, WebsiteVisitor
 from api.visitors import find_client_network
 from auth.credentials import make_website_visitor
 from auth.principal import Principal
-from domain.in_thread import read
-from domain.transcript import find_keep_s
 from utils.errors import Conflict, NotFound, OriginRefused
 
 websites_blueprint = APIBlueprint(
@@ -70,7 +69,7 @@ async def open_visit(body: VisitorIn) -> Response:
         expires_at=datetime.fromtimestamp(visitor.expires_at, UTC),
         bot_id=visitor.bot_id,
         institution=bot.institution or None,
-        kept_s=await _find_keep_s(ctx),
+        kept_s=await find_keep_seconds(ctx),
     )
     response = respond(shown)
     response.headers.update(headers)
@@ -102,9 +101,3 @@ async def _find_open_bot(ctx: Principal) -> BotConfig:
         request.environ[ORIGIN_REFUSED] = True
         raise OriginRefused(_REFUSED)
     return bot
-
-
-async def _find_keep_s(ctx: Principal) -> int:
-    retention = services().transcripts.retention
-    in_sql_s = await read(services().database, lambda session: find_keep_s(session, ctx, retention))
-    return max(services().settings.conversation_ttl, int(in_sql_s))

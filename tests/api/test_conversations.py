@@ -196,6 +196,23 @@ def test_a_deleted_conversation_is_gone_at_once_and_can_be_restored(
     assert len(clients[0].get(f"{ALL}/undone").json()["messages"]) == len(before["messages"]) + 2
 
 
+def test_all_conversations_are_deleted_at_once_and_no_one_elses(talking: Service, clients: list[httpx.Client]) -> None:
+    for client in clients:
+        for name in ("first", "second"):
+            talk(talking, client, name, QUESTION)
+    mine, others = clients
+    told = mine.get(ALL).json()
+    assert (told["total"], told["kept_s"], told["are_shareable"]) == (2, 30 * 86_400, False)
+    cleared = mine.post(f"{ALL}/clear", json={}).json()
+    assert cleared == {"deleted_count": 2, "busy_count": 0, "remaining_count": 0}
+    assert (listed(mine), len(listed(others))) == ([], 2)
+    assert mine.post(f"{ALL}/first/restore").status_code == 200
+    assert mine.post(f"{ALL}/clear", json={"permanent": True}).json()["deleted_count"] == 1
+    assert mine.post(f"{ALL}/first/restore").status_code == 404
+    assert others.get(f"{ALL}/first").status_code == 200
+    assert mine.delete(f"{ALL}/").status_code == 405  # an id that was forgotten deletes nothing
+
+
 def test_what_still_waits_for_sql_is_restored_too(talking: Service, clients: list[httpx.Client]) -> None:
     for client in clients:
         ask(client, QUESTION, "at-once")

@@ -39,6 +39,7 @@ OF_ONE_BOT = {
     ("GET", "/v1/conversations/<conversation_id>"): 404,
     ("PATCH", "/v1/conversations/<conversation_id>"): 404,
     ("POST", "/v1/conversations/<conversation_id>/restore"): 404,
+    ("POST", "/v1/conversations/clear"): 400,
     ("DELETE", "/v1/conversations/<conversation_id>"): 404,
     ("GET", "/v1/conversations/<conversation_id>/shares"): 404,
     ("POST", "/v1/conversations/<conversation_id>/shares"): 400,
