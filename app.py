@@ -44,6 +44,7 @@ from api.search import search_blueprint
 from api.services import running_services
 from api.sessions import sessions_blueprint
 from api.tasks import tasks_blueprint
+from api.terms import terms_blueprint
 from api.tools import tools_blueprint
 from api.topics import topics_blueprint
 from api.usage import usage_blueprint
@@ -124,7 +125,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
         topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
-        conversation_shares_blueprint, past_answers_blueprint,
+        conversation_shares_blueprint, past_answers_blueprint, terms_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -68,8 +68,6 @@ class ConversationsOut(PageOut):
 
     total: int = Field(description="How many there are in all parts; 10,000 where there are more.")
     conversations: list[ListedConversationOut]
-    kept_s: int = Field(description="For how many seconds after its last use a conversation is kept.", examples=[86400])
-    are_shareable: bool = Field(description="Whether a link may show them to others: CONVERSATION_SHARING.")
 
 
 class ClearingIn(Strict):

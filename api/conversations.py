@@ -26,7 +26,6 @@ from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
 from api.schemas import BotQuery, ConversationOut, Problem
 from api.services import services
-from api.visitor_terms import find_keep_seconds
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.paging import Part
@@ -62,10 +61,7 @@ async def index(ctx: Principal, query: ConversationsQuery) -> Response:
     part = read_part_query(query, datetime, str)
     found, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, query.q.strip())
     rows = [describe_listed(one) for one in listed]
-    are_shareable = services().settings.conversation_sharing != "off"
-    kept_s = await find_keep_seconds(ctx)
-    members = make_page_members(found, part)
-    return respond(ConversationsOut(conversations=rows, kept_s=kept_s, are_shareable=are_shareable, **members))
+    return respond(ConversationsOut(conversations=rows, **make_page_members(found, part)))
 
 
 @conversations_blueprint.post(

@@ -14,7 +14,7 @@ from api.dataset_schemas import Strict
 from api.responses import respond
 from api.schemas import Problem, PublicId
 from api.services import services
-from api.visitor_terms import find_keep_seconds
+from api.terms import find_keep_seconds
 from api.visitor_tokens import ORIGIN_REFUSED, WebsiteVisitor
 from api.visitors import find_client_network
 from auth.credentials import make_website_visitor

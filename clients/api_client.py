@@ -11,7 +11,6 @@ import httpx
 from clients.answer_stream import AnswerStream
 from clients.api_errors import check, ignore_missing, translate_failures
 from clients.run_events import Chart, Citation, Clarification, Doubt, ResultTable, make_from_members, parse_answer
-from clients.traces import Trace, read_trace
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 40  # 20 turns
@@ -180,19 +179,19 @@ class ApiClient:
 
     def cancel(self, run_id: str) -> str:
         """End a run before its time. Gives its state: "processing" still, "cancelled", "completed" or "failed"."""
-        body = self._call("POST", f"{_run_path(run_id)}/cancel")
+        body = self.call("POST", f"{_run_path(run_id)}/cancel")
         with translate_failures():
             return str(body["status"])
 
     def resume(self, run_id: str, call_id: str, decision: str) -> None:
         """Let a run that waits go on: "approve" or "reject" its call; refused with 409 where it does not wait."""
-        self._call("POST", f"{_run_path(run_id)}/resume", body={"call_id": call_id, "decision": decision})
+        self.call("POST", f"{_run_path(run_id)}/resume", body={"call_id": call_id, "decision": decision})
 
     def is_waiting(self, run_id: str, call_id: str) -> bool:
         """Whether a run still waits for a decision about a call; not where there is no such run any more."""
         waiting_for = None
         with ignore_missing():
-            waiting_for = self._call("GET", _run_path(run_id)).get("waiting_for")
+            waiting_for = self.call("GET", _run_path(run_id)).get("waiting_for")
         with translate_failures():
             return waiting_for is not None and waiting_for["call_id"] == call_id
 
@@ -202,7 +201,7 @@ class ApiClient:
         Refused with 404 where there is none, or none any more.
         """
         earlier = f"&before={before}" if before else ""
-        body = self._call("GET", f"{_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
+        body = self.call("GET", f"{make_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
         with translate_failures():
             messages = tuple(make_from_members(Message, parse_answer(item)) for item in body["messages"])
             return make_from_members(Conversation, {**body, "messages": messages})
@@ -210,51 +209,41 @@ class ApiClient:
     def conversations(self, words: str = "", *, limit: int = 50) -> tuple[ListedConversation, ...]:
         """Those that hold all *words*, the last used first; refused with 404 where the service lists none."""
         wanted = urlencode({"limit": limit, **({"q": words} if words.strip() else {})})
-        body = self._call("GET", f"/v1/conversations?{wanted}", timeout_s=3.0)
+        body = self.call("GET", f"/v1/conversations?{wanted}", timeout_s=3.0)
         with translate_failures():
             return tuple(make_from_members(ListedConversation, item) for item in body["conversations"])
 
     def rename(self, conversation_id: str, title: str) -> None:
         """Call the conversation *title*; refused with 404 where no list has it."""
-        self._call("PATCH", _conversation_path(conversation_id), body={"title": title})
+        self.call("PATCH", make_conversation_path(conversation_id), body={"title": title})
 
     def delete(self, conversation_id: str, *, permanent: bool = True) -> None:
         """Delete the conversation; *permanent* erases it at once. Refused with 404 where there is none."""
-        self._call("DELETE", f"{_conversation_path(conversation_id)}{'?permanent=true' if permanent else ''}")
+        self.call("DELETE", f"{make_conversation_path(conversation_id)}{'?permanent=true' if permanent else ''}")
 
     def restore(self, conversation_id: str) -> None:
         """Take back that the conversation was deleted; refused with 404 where that cannot be done any more."""
-        self._call("POST", f"{_conversation_path(conversation_id)}/restore")
+        self.call("POST", f"{make_conversation_path(conversation_id)}/restore")
 
     def rate(self, conversation_id: str, run_id: str, rating: str, **words: str) -> None:
         """Say that an answer was "up" or "down"; *words*: a `comment`, and what was `expected`, if anything is said."""
         said = {name: text for name, text in words.items() if text.strip()}
-        self._call("PUT", f"{_answer_path(conversation_id, run_id)}/rating", body={"rating": rating, **said})
+        self.call("PUT", f"{make_answer_path(conversation_id, run_id)}/rating", body={"rating": rating, **said})
 
     def take_rating_back(self, conversation_id: str, run_id: str) -> None:
         """Let it count as not rated; refused with 404 where it was not."""
-        self._call("DELETE", f"{_answer_path(conversation_id, run_id)}/rating")
-
-    def trace(self, conversation_id: str, run_id: str) -> Trace:
-        """What an answer was made from."""
-        body = self._call("GET", f"{_answer_path(conversation_id, run_id)}/trace")
-        with translate_failures():
-            return read_trace(body)
-
-    def fork(self, conversation_id: str, run_id: str, new_id: str) -> None:
-        """Begin the conversation *new_id* with what was said up to an answer."""
-        self._call("POST", f"{_answer_path(conversation_id, run_id)}/fork", body={"conversation_id": new_id})
+        self.call("DELETE", f"{make_answer_path(conversation_id, run_id)}/rating")
 
     def health(self) -> Health:
         """How the service is; asked of memory there, so a service that takes more than 3 s is away."""
-        body = self._call("GET", "/health?verbose", timeout_s=3.0)
+        body = self.call("GET", "/health?verbose", timeout_s=3.0)
         with translate_failures():
             return make_from_members(Health, body)
 
     def topics(self, language: str, document_id: str = "") -> Topics:
         """What the documents are about, or one of them, with questions in *language*: "en", "es" or "id"."""
         asked = {"language": language, **({"document_id": document_id} if document_id else {})}
-        body = self._call("GET", f"/v1/topics?{urlencode(asked)}", timeout_s=_TOPICS_TIMEOUT_S)
+        body = self.call("GET", f"/v1/topics?{urlencode(asked)}", timeout_s=_TOPICS_TIMEOUT_S)
         with translate_failures():
             questions = tuple(make_from_members(TopicQuestion, each) for each in body["questions"])
             of_data = tuple(make_from_members(DataQuestion, each) for each in body.get("data_questions", ()))
@@ -269,9 +258,10 @@ class ApiClient:
             check(response)
             return response.content
 
-    def _call(
-        self, method: str, path: str, *, body: dict[str, str] | None = None, timeout_s: float | None = None
+    def call(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float | None = None
     ) -> dict[str, Any]:
+        """What the API answers with, as JSON; empty where that is nothing."""
         with translate_failures():
             response = self._http.request(
                 method, path, json=body, headers=self.visitor_headers, timeout=timeout_s or self._timeout_s
@@ -291,9 +281,11 @@ def _run_path(run_id: str) -> str:
     return f"/v1/runs/{quote(run_id, safe='')}"
 
 
-def _conversation_path(conversation_id: str) -> str:
+def make_conversation_path(conversation_id: str) -> str:
+    """The address of a conversation."""
     return f"/v1/conversations/{quote(conversation_id, safe='')}"
 
 
-def _answer_path(conversation_id: str, run_id: str) -> str:
-    return f"{_conversation_path(conversation_id)}/answers/{quote(run_id, safe='')}"
+def make_answer_path(conversation_id: str, run_id: str) -> str:
+    """Where an answer is in the API."""
+    return f"{make_conversation_path(conversation_id)}/answers/{quote(run_id, safe='')}"

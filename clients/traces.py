@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from clients.api_client import ApiClient, make_answer_path
+from clients.api_errors import translate_failures
 from clients.run_events import make_from_members
 
 
@@ -50,8 +51,15 @@ class Trace:
     is_cached: bool = False
 
 
-def read_trace(body: Mapping[str, Any]) -> Trace:
-    """The trace that the API has given out as *body*."""
-    passages = tuple(make_from_members(TracedPassage, each) for each in body["passages"])
-    calls = tuple(make_from_members(TracedCall, each) for each in body["tool_calls"])
-    return make_from_members(Trace, {**body, "passages": passages, "tool_calls": calls})
+def fetch_trace(api: ApiClient, conversation_id: str, run_id: str) -> Trace:
+    """What an answer was made from; raises what `ApiClient` raises."""
+    body = api.call("GET", f"{make_answer_path(conversation_id, run_id)}/trace")
+    with translate_failures():
+        passages = tuple(make_from_members(TracedPassage, each) for each in body["passages"])
+        calls = tuple(make_from_members(TracedCall, each) for each in body["tool_calls"])
+        return make_from_members(Trace, {**body, "passages": passages, "tool_calls": calls})
+
+
+def fork(api: ApiClient, conversation_id: str, run_id: str, new_id: str) -> None:
+    """Begin the conversation *new_id* with what was said up to an answer; raises what `ApiClient` raises."""
+    api.call("POST", f"{make_answer_path(conversation_id, run_id)}/fork", body={"conversation_id": new_id})

@@ -53,6 +53,7 @@ def mount_shelf(
     on_opened: Callable[[], None],
     on_discarded: Callable[[], None],
     on_renamed: Callable[[], None],
+    cleared: str,
 ) -> None:
     """The list of conversations: those in the browser's own storage, and those that the service lists.
 
@@ -66,8 +67,9 @@ def mount_shelf(
         on_opened: called when one is chosen: `chosen("opened")` is its id.
         on_discarded: called when one is to be deleted: `chosen("discarded")` is its `{"id", "title"}`.
         on_renamed: called when one is to have another title: `chosen("renamed")` is its `{"id", "title"}`.
+        cleared: names the last time that all were deleted: at each new one the browser forgets its own; "" for none.
     """
-    shown = {"kept": None if kept is None else list(kept), "isSearch": is_search}
+    shown = {"kept": None if kept is None else list(kept), "isSearch": is_search, "cleared": cleared}
     texts = {name: say(name) for name in _SHELF_TEXTS}
     data = {"history": history, "owner": owner, "current": current, "removed": list(removed), "texts": texts, **shown}
     _component("shelf", isolated=True)(

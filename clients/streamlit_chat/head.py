@@ -12,6 +12,7 @@ from clients.streamlit_chat.export import show_export
 from clients.streamlit_chat.history import discard_current
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
+from clients.streamlit_chat.sharing import show_share_button
 from clients.streamlit_chat.signing_in import show_account
 from clients.streamlit_chat.talk import Talk, begin_anew
 from clients.streamlit_chat.texts import say
@@ -20,8 +21,8 @@ logger = logging.getLogger(__name__)
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"})
 
 
-def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: ApiClient) -> None:
-    """Logo, title, Export, Delete and New chat, and how answers are made."""
+def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: ApiClient, *, is_shareable: bool) -> None:
+    """Logo, title, Export, Share, Delete and New chat, and how answers are made."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         show_title(settings)
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
@@ -29,6 +30,8 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: Ap
                 show_account(settings.sign_in)
             if talk.in_address or talk.question is not None:
                 show_export(settings, talk, api)
+                if talk.in_address and is_shareable:
+                    show_share_button(talk)
                 st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard_current)
             st.button(say("new_chat"), icon=":material/edit_square:", on_click=_new_chat)
     st.caption(_how_it_answers(health))

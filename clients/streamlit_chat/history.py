@@ -12,6 +12,7 @@ import streamlit as st
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.browser import get_choice, mount_shelf
+from clients.streamlit_chat.clearing import find_clearing, show_clear_button
 from clients.streamlit_chat.kept import (
     are_kept,
     delete_with_undo,
@@ -66,7 +67,10 @@ def show_history(talk: Talk, api: ApiClient | None = None) -> None:
             on_opened=_open,
             on_discarded=partial(_discard_chosen, api),
             on_renamed=rename_chosen,
+            cleared=find_clearing(),
         )
+        if kept and not words:
+            show_clear_button()
 
 
 def remove_from_history(conversation_id: str) -> None:

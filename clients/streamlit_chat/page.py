@@ -10,11 +10,13 @@ from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.actions import show_answer_actions
 from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
+from clients.streamlit_chat.clearing import confirm_clearing
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages, show_waiting
 from clients.streamlit_chat.settings import PageSettings, read_settings
+from clients.streamlit_chat.sharing import show_sharing
 from clients.streamlit_chat.signing_in import (
     forget_failed_sign_in,
     get_signed_in_token,
@@ -33,6 +35,7 @@ from clients.streamlit_chat.talk import (
     load_earlier,
     stop_answer,
 )
+from clients.streamlit_chat.terms import find_terms, tell_terms
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups, show_topics
 from clients.streamlit_chat.visitor_cookie import get_current_visitor
@@ -68,7 +71,9 @@ def show_page() -> None:
         forget_failed_sign_in()
         ask(talk, question.strip())
     health = _health(settings.api)
-    show_head(settings, talk, health if isinstance(health, Health) else None, api)
+    terms = find_terms(settings.api, api=api) if isinstance(health, Health) else None
+    is_shareable = terms is not None and terms.are_shareable
+    show_head(settings, talk, health if isinstance(health, Health) else None, api, is_shareable=is_shareable)
     show_failed_sign_in()
     _show_conversation(talk, api, health)
 
@@ -78,7 +83,7 @@ def _mount_script(settings: PageSettings, conversation: str) -> None:
 
 
 def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
-    is_asking = confirm_discarding(api)
+    is_asking = confirm_discarding(api) or confirm_clearing(api) or show_sharing(api)
     try:
         conversation = load(talk, api)
     except ApiError as failure:
@@ -130,7 +135,8 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
-            st.caption(say(f"history_{settings.local_history}"))
+            kept = tell_terms(find_terms(settings.api, api=api))
+            st.caption(f"{say(f'history_{settings.local_history}')} {kept}".strip())
 
 
 def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:

@@ -8,6 +8,7 @@ const listening = new WeakMap();
 // While the page is open: what was taken off the list is not put on it again by a tab that still shows it.
 const removedBefore = new Set();
 const turnsSeen = new Map();
+let clearedBefore = "";
 
 // Where the list is kept, and under what name: each who signs in has one. Looking at the place may throw.
 let place = () => localStorage;
@@ -29,6 +30,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     forget(() => sessionStorage);
     showNothing(parentElement, data.texts, () => endVisit(data.owner));
     return () => controller.abort();
+  }
+  if (data.cleared !== clearedBefore) {
+    clearedBefore = data.cleared;
+    forget(place);
   }
   const draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
   update(data);

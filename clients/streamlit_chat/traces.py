@@ -10,7 +10,7 @@ from clients.streamlit_chat.sources import write_path
 from clients.streamlit_chat.talk import make_conversation_id, open_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
-from clients.traces import Trace, TracedPassage
+from clients.traces import Trace, TracedPassage, fetch_trace, fork
 
 
 def show_trace_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
@@ -24,7 +24,7 @@ def show_trace_button(run_id: str | None, conversation_id: str, api: ApiClient) 
 def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
     try:
         with st.spinner(say("trace_loading")):
-            trace = api.trace(conversation_id, run_id)
+            trace = fetch_trace(api, conversation_id, run_id)
     except ApiError as failure:
         log_failure(failure)
         _, advice = explain_to_visitor(failure)
@@ -45,7 +45,7 @@ def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
 def _fork(api: ApiClient, conversation_id: str, run_id: str) -> None:
     new_id = make_conversation_id()
     try:
-        api.fork(conversation_id, run_id, new_id)
+        fork(api, conversation_id, run_id, new_id)
     except ApiError as failure:
         log_failure(failure)
         _, advice = explain_to_visitor(failure)

@@ -60,11 +60,12 @@ def log_failure(failure: ApiError) -> None:
 
 
 def _when(wait_s: int | None) -> str:
-    return say("too_many_later") if wait_s is None else say("too_many_wait", time=_span(wait_s))
+    return say("too_many_later") if wait_s is None else say("too_many_wait", time=tell_time(wait_s))
 
 
-def _span(wait_s: int) -> str:
+def tell_time(seconds: int) -> str:
+    """How long that is, in a unit that leaves a small number."""
     longest = {100: (1, "second"), 6_000: (60, "minute"), 172_800: (3_600, "hour")}
-    unit_s, unit = next((units for below_s, units in longest.items() if wait_s < below_s), (86_400, "day"))
-    number = -(-wait_s // unit_s)
+    unit_s, unit = next((units for below_s, units in longest.items() if seconds < below_s), (86_400, "day"))
+    number = -(-seconds // unit_s)
     return say(f"after_one_{unit}") if number == 1 else say(f"after_{unit}s", number=number)

@@ -98,6 +98,7 @@ class ApiStub:
     conversations: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     titles: dict[Place, str] = field(default_factory=dict)
     deleted: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)  # that can be restored
+    shares: dict[Place, list[dict[str, Any]]] = field(default_factory=dict)
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     visitors: list[tuple[str | None, str | None]] = field(default_factory=list)  # of each call: token and address
@@ -128,6 +129,7 @@ class ApiStub:
             self.conversations,
             self.titles,
             self.deleted,
+            self.shares,
             self.runs,
             self.rated,
             self.followed,
@@ -199,6 +201,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/v1/download/data/"):
             self._send(200, b"place,n\r\n", "text/csv")
             return
+        if self.path == "/v1/terms" and self.api.behaviour.lists:
+            self._json(200, {"kept_s": 864_000, "undo_s": 60, "are_shareable": True})
+            return
+        if self.path.endswith("/shares"):
+            self._json(200, {"shares": self.api.shares.get(self._place(self.path.split("/")[3]), [])})
+            return
         if self.path.startswith("/v1/topics?"):
             self._json(200, self.api.behaviour.topics)
             return
@@ -250,6 +258,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.api.conversations[place] = said
         self._json(200, {"id": place[1]})
 
+    def _share(self, place: Place) -> None:
+        listed = self.api.shares.setdefault(place, [])
+        made = {"created_at": "2026-11-21T10:00:00Z", "expires_at": "2026-12-21T10:00:00Z"}
+        listed.append({"id": f"share-{len(listed) + 1}", **made})
+        self._json(201, {**listed[-1], "url": f"{self.api.url}/v1/shared?token=t{len(listed)}"})
+
     def do_PUT(self) -> None:
         self._rate(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
@@ -274,6 +288,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/rating"):
             self._rate(None)
             return
+        if "/shares/" in self.path:
+            *_, conversation_id, _, share_id = self.path.split("/")
+            listed = self.api.shares[self._place(conversation_id)]
+            listed[:] = [one for one in listed if one["id"] != share_id]
+            self._send(204, b"", "text/plain")
+            return
         if self.api.behaviour.deleting_problem:
             self._problem(self.api.behaviour.deleting_problem)
             return
@@ -296,6 +316,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         if self.path.endswith("/restore"):
             self._restore()
+            return
+        if self.path.endswith("/shares"):
+            self._share(self._place(self.path.split("/")[3]))
+            return
+        if self.path.endswith("/clear"):
+            mine = [place for place in self.api.conversations if place[0] == self.headers.get("X-API-Key")]
+            for place in mine:
+                del self.api.conversations[place]
+            self._json(200, {"deleted_count": len(mine), "busy_count": 0, "remaining_count": 0})
             return
         if self.api.behaviour.page:
             self._send(self.api.behaviour.page_status, self.api.behaviour.page.encode(), "text/html")

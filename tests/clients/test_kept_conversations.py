@@ -95,3 +95,35 @@ def test_the_head_deletes_for_good(tab: Page, api: ApiStub) -> None:
     expect(shelf(tab)).to_have_text(["What does a room cost?"])
     expect(tab.get_by_role("button", name="Undo")).to_have_count(0)
     assert not api.deleted
+
+
+def test_all_conversations_are_deleted_where_that_is_meant(tab: Page, api: ApiStub) -> None:
+    other = ("ak_globex", "web-" + "a" * 22)
+    api.conversations[other] = [{"role": "user", "content": "Theirs"}]
+    tab.get_by_role("button", name="Clear all").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Keep them").click()
+    expect(shelf(tab)).to_have_count(2)
+    tab.get_by_role("button", name="Clear all").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(shelf(tab)).to_have_count(0)
+    expect(questions(tab)).to_have_count(0)
+    expect(tab.get_by_text("The service keeps a conversation for 10 days after its last use.")).to_be_visible()
+    assert list(api.conversations) == [other]
+    tab.reload()
+    expect(tab.get_by_text("None yet.")).to_be_visible()
+
+
+def test_a_conversation_is_shared_by_a_link_that_is_revoked(tab: Page, api: ApiStub) -> None:
+    tab.get_by_role("button", name="Share").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_role("button", name="Make a link").click()
+    expect(dialog.get_by_text(f"{api.url}/v1/shared?token=t1")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Copy the link")).to_be_visible()
+    expect(dialog.get_by_text("Link of 2026-11-21, until 2026-12-21")).to_be_visible()
+    [listed] = api.shares.values()
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(dialog.get_by_role("button", name="Revoke")).to_have_count(0)
+    expect(dialog.get_by_text("token=t1")).to_have_count(0)
+    assert listed == []
+    tab.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)

@@ -29,6 +29,7 @@ OF_ONE_BOT = {
     ("POST", "/v1/runs/<run_id>/cancel"): 404,
     ("POST", "/v1/runs/<run_id>/resume"): 404,
     ("GET", "/v1/topics"): 200,
+    ("GET", "/v1/terms"): 200,
     ("GET", "/v1/models"): 200,
     ("GET", "/v1/models/<model_id>"): 404,
     ("POST", "/v1/chat/completions"): 400,

@@ -1,0 +1,56 @@
+"""`/v1/terms`: what becomes of conversations, as people are to be told before they ask."""
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from api.access import requires
+from api.responses import respond
+from api.schemas import Problem
+from api.services import services
+from auth.principal import Principal
+from auth.scopes import Scope
+from domain.in_thread import read
+from domain.transcript import find_keep_s
+
+terms_blueprint = APIBlueprint(
+    "terms", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
+)
+
+
+class TermsOut(BaseModel):
+    """What becomes of conversations."""
+
+    kept_s: int = Field(description="For how many seconds after its last use one is kept.", examples=[86_400])
+    undo_s: int = Field(description="For how many seconds a deleted one can be restored.", examples=[60])
+    are_shareable: bool = Field(description="Whether a link may show one to others (CONVERSATION_SHARING).")
+
+
+@terms_blueprint.get(
+    "/v1/terms",
+    operation_id="getTerms",
+    summary="Get how long conversations are kept",
+    responses={200: TermsOut, 401: Problem, 429: Problem, 503: Problem},
+)
+@requires(Scope.CONVERSATIONS_READ)
+async def show(ctx: Principal) -> Response:
+    """The same for all conversations of the key's tenant."""
+    settings = services().settings
+    return respond(
+        TermsOut(
+            kept_s=await find_keep_seconds(ctx),
+            undo_s=settings.conversation_undo,
+            are_shareable=settings.conversation_sharing != "off",
+        )
+    )
+
+
+async def find_keep_seconds(ctx: Principal) -> int:
+    """For how many seconds after its last use a conversation of the caller's tenant is kept: in Redis, or in SQL.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    retention = services().transcripts.retention
+    in_sql_s = await read(services().database, lambda session: find_keep_s(session, ctx, retention))
+    return max(services().settings.conversation_ttl, int(in_sql_s))
