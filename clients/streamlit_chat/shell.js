@@ -9,15 +9,24 @@
     isSent = own.readOnly = true;
   });
   if (matchMedia("(hover: hover)").matches) own.focus({ preventScroll: true });
-  const take = () => {
-    const box = document.querySelector('[data-testid="stChatInputTextArea"]');
-    const isDrawn = document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]');
-    if (!box && !isDrawn) return;
-    const hadFocus = document.activeElement === own;
+  const find = () => document.querySelector('[data-testid="stChatInputTextArea"]');
+  let givingUp;
+  const leave = () => {
     shell.remove();
-    if (!own.value || !box) return observer.disconnect();
-    if (box.disabled) return;
     observer.disconnect();
+  };
+  const take = () => {
+    const box = find();
+    if (!box) {
+      // A page without a box, such as one to sign in, or one that is not whole yet: both look alike for a moment.
+      const isDrawn = document.querySelector('[data-test-script-state="notRunning"] [data-testid="stElementContainer"]');
+      if (isDrawn) givingUp ??= setTimeout(() => find() || leave(), own.value ? 3000 : 0);
+      return;
+    }
+    if (own.value && box.disabled) return;
+    const hadFocus = document.activeElement === own;
+    leave();
+    if (!own.value) return;
     // As if it were typed: React does not hear of a value that is only set.
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, own.value);
     box.dispatchEvent(new Event("input", { bubbles: true }));
