@@ -30,7 +30,7 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: Ap
                 show_account(settings.sign_in)
             if talk.in_address or talk.question is not None:
                 show_export(settings, talk, api)
-                if talk.in_address and is_shareable:
+                if is_shareable:
                     show_share_button(talk)
                 st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard_current)
             st.button(say("new_chat"), icon=":material/edit_square:", on_click=_new_chat)

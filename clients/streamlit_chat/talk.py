@@ -93,10 +93,10 @@ def put_in_address(talk: Talk) -> None:
 
 def leave_other_visitor(visitor_id: str) -> None:
     """Show nothing of the visitor before, where this browser tab has become another one's."""
-    before = st.session_state.get(_VISITOR)
-    st.session_state[_VISITOR] = visitor_id
-    if before not in (None, visitor_id):
+    if st.session_state.get(_VISITOR) not in (None, visitor_id):
+        st.session_state.clear()  # an open window may show a title or a link
         begin_anew()
+    st.session_state[_VISITOR] = visitor_id
 
 
 def begin_anew(*, gone: bool = False) -> Talk:

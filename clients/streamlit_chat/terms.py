@@ -12,11 +12,8 @@ _KEPT_S = 60
 
 
 def find_terms(address: ApiAddress, *, api: ApiClient) -> Terms | None:
-    """What holds; None where that is not known now."""
-    try:
-        return _get_cached_terms(address, _api=api)
-    except ApiError:
-        return None
+    """What holds; None where that is not known: then it is asked again after a minute."""
+    return _get_cached_terms(address, _api=api)
 
 
 def tell_terms(terms: Terms | None) -> str:
@@ -25,5 +22,8 @@ def tell_terms(terms: Terms | None) -> str:
 
 
 @st.cache_data(show_spinner=False, ttl=_KEPT_S, max_entries=4)
-def _get_cached_terms(address: ApiAddress, *, _api: ApiClient) -> Terms:
-    return read_terms(_api)
+def _get_cached_terms(address: ApiAddress, *, _api: ApiClient) -> Terms | None:
+    try:
+        return read_terms(_api)
+    except ApiError:
+        return None
