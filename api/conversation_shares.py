@@ -109,7 +109,7 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     url = f"{services().links.base()}{_PAGE}?{urlencode({'token': token})}"
     shown = NewShareOut(**_describe(share).model_dump(), url=url)
     location = url_for("conversation_shares.show", conversation_id=conversation_id, share_id=share.share_id)
-    return respond(shown, 201, location=location)
+    return respond(shown, 201, location=location, is_secret=True)
 
 
 @conversation_shares_blueprint.get(

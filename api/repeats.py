@@ -146,7 +146,8 @@ class Repeats:
 
     def _serialize(self, request: Repeatable, response: Response) -> bytes:
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        told = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
+        body = None if response.cache_control.no_store else response.get_data(as_text=True)
+        told = {"status": response.status_code, "headers": headers, "body": body}
         plain = json.dumps(told).encode()
         return plain if self._keys is None else self._keys.encrypt(plain, request.name.encode())
 
@@ -158,6 +159,10 @@ class Repeats:
             raise Conflict(
                 "The stored response to the request with this key cannot be read. Check whether it took effect."
             ) from exc
+        if told["body"] is None:
+            raise Conflict(
+                "This request was done before. Its answer has a secret, which is told once and is not stored."
+            )
         response = Response(told["body"], told["status"], told["headers"])
         response.headers[REPLAYED_HEADER] = "true"
         return response

@@ -9,14 +9,26 @@ from werkzeug.wsgi import FileWrapper
 _PIECE_BYTES = 16_384  # what each of many slow readers holds a few times over; at 64 KB, they take twice as much memory
 
 
-def respond(body: BaseModel, status: int = 200, *, etag: str | None = None, location: str | None = None) -> Response:
-    """*body* as JSON, with the tag of what it shows, and the address of what was made."""
+def respond(
+    body: BaseModel,
+    status: int = 200,
+    *,
+    etag: str | None = None,
+    location: str | None = None,
+    is_secret: bool = False,
+) -> Response:
+    """*body* as JSON, with the tag of what it shows, and the address of what was made.
+
+    *is_secret*: it is told once, and stored nowhere, not for a request that comes again either.
+    """
     response = jsonify(body.model_dump(exclude_unset=True))
     response.status_code = status
     if etag is not None:
         response.headers["ETag"] = etag
     if location is not None:
         response.headers["Location"] = location
+    if is_secret:
+        response.cache_control.no_store = True
     return response
 
 

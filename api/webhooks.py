@@ -89,7 +89,7 @@ def create(ctx: Principal, body: WebhookIn) -> Response:
     with services().database.writing() as session:
         row, secret = webhooks.create_webhook(session, ctx, url, body.events, services().state_keys)
         shown = NewWebhookOut(**_describe(row).model_dump(), secret=secret)
-    return respond(shown, 201, location=url_for("webhooks.show", webhook_id=shown.id))
+    return respond(shown, 201, location=url_for("webhooks.show", webhook_id=shown.id), is_secret=True)
 
 
 @webhooks_blueprint.get(

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
+from bootstrap.valkey import read_publication
 from domain.db import Database, open_database
 from domain.models import Conversation, ConversationShare, Turn, now
 from domain.scoping import select_everywhere, update_everywhere
@@ -125,6 +127,25 @@ def test_links_are_listed_and_revoked_by_their_owner_alone(tenants: Tenants, any
     assert anybody.get(second["url"], headers={"Accept": "application/json"}).status_code == 200
     assert anybody.get("/v1/shared?token=x", headers={"Accept": "application/json"}).json()["status"] == 404
     assert acme.get(path).json()["total"] == 1
+
+
+def test_a_repeated_request_makes_no_other_link_and_its_token_is_stored_nowhere(
+    service: Service, tenants: Tenants
+) -> None:
+    for client in tenants:
+        ask(client, QUESTION, "once")
+        sent = {"json": {}, "headers": {"Idempotency-Key": "once"}}
+        first, again = (client.post("/v1/conversations/once/shares", **sent) for _ in range(2))
+        assert (first.status_code, again.status_code) == (201, 409)
+        assert "told once" in again.json()["detail"]
+        assert len(client.get("/v1/conversations/once/shares").json()["shares"]) == 1
+        token = httpx.URL(first.json()["url"]).params["token"]
+        published = read_publication(service.data_dir)
+        assert published
+        with Redis(unix_socket_path=published.socket) as store:
+            kept = [store.get(key) or b"" for key in store.scan_iter() if store.type(key) == b"string"]
+        assert any(b"201" in value for value in kept), "what the request came to is kept"
+        assert not any(token.encode() in value for value in kept)
 
 
 def test_a_link_ends_with_its_time_and_with_its_conversation(
