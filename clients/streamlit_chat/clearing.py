@@ -59,7 +59,7 @@ def _confirm(api: ApiClient, clearing: Clearing) -> None:
         title, detail = explain_to_visitor(clearing.failure)
         st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
     if clearing.left:
-        st.warning(say("clear_left", number=clearing.left), icon=":material/warning:")
+        st.warning(say("clear_left", number=escape_markdown(str(clearing.left))), icon=":material/warning:")
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(say("keep_them"), on_click=_keep)
         st.button(say("delete_for_good"), type="primary", on_click=_clear, args=(api, clearing))

@@ -14,6 +14,7 @@ from clients.streamlit_chat.clearing import confirm_clearing
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages, show_waiting
 from clients.streamlit_chat.settings import PageSettings, read_settings
 from clients.streamlit_chat.sharing import show_sharing
@@ -136,7 +137,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
             kept = tell_terms(find_terms(settings.api, api=api))
-            st.caption(f"{say(f'history_{settings.local_history}')} {kept}".strip())
+            st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 
 
 def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:

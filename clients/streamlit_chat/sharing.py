@@ -55,8 +55,9 @@ def _show(api: ApiClient, sharing: Sharing) -> None:
         _show_made(sharing.made)
     for each in _list(api, sharing):
         with st.container(horizontal=True, vertical_alignment="center"):
-            dates = {"made": each.created_at[:10], "end": each.expires_at[:10]}
-            st.markdown(say("share_dates", **dates), width="stretch")
+            made = escape_markdown(each.created_at[:10])
+            end = escape_markdown(each.expires_at[:10])
+            st.markdown(say("share_dates", made=made, end=end), width="stretch")
             st.button(say("revoke"), key=f"revoke-{each.id}", on_click=_revoke, args=(api, sharing, each.id))
     if sharing.failure:
         title, detail = explain_to_visitor(sharing.failure)

@@ -34,8 +34,9 @@ def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
         _fork(api, conversation_id, run_id)
     _show_search(trace)
     for call in trace.tool_calls:
-        told = {"name": escape_markdown(call.name), "seconds": f"{call.duration_ms / 1000:.2f}"}
-        st.caption(f":material/build: {say(f'trace_call_{call.status}', **told)}")
+        name = escape_markdown(call.name)
+        seconds = escape_markdown(f"{call.duration_ms / 1000:.2f}")
+        st.caption(f":material/build: {say(f'trace_call_{call.status}', name=name, seconds=seconds)}")
     if not trace.passages:
         st.caption(say("trace_cached" if trace.is_cached else "trace_nothing"))
     for passage in trace.passages:
@@ -70,19 +71,20 @@ def _show_search(trace: Trace) -> None:
     if trace.evidence is not None:
         shown.append(say("trace_evidence", number=f"{trace.evidence:.2f}"))
     if shown:
-        st.caption(" · ".join(shown))
+        st.caption(escape_markdown(" · ".join(shown)))
 
 
 def _show_passage(passage: TracedPassage) -> None:
     with st.container(border=True):
         path = write_path(passage.title, passage.heading, passage.page)
+        number = escape_markdown(str(passage.number))
         cited = f" :green-badge[{say('trace_cited')}]" if passage.is_cited else ""
-        st.markdown(f"**{passage.number}** {escape_markdown(path)}{cited}")
+        st.markdown(f"**{number}** {escape_markdown(path)}{cited}")
         st.text(passage.excerpt if passage.is_excerpt_whole else f"{passage.excerpt} …")
         by_words = say("trace_words", number=f"{passage.lexical:.2f}")
         is_compared = passage.dense is not None
         by_meaning = [say("trace_meaning", number=f"{passage.dense:.2f}")] if is_compared else []
-        st.caption(" · ".join([*by_meaning, by_words]))
+        st.caption(escape_markdown(" · ".join([*by_meaning, by_words])))
         is_there = passage.link and passage.document_status != "deleted"
         if is_there and (link := link_for_browser(passage.link or "", st.context.url)):
             st.link_button(say("open_here"), link, icon=":material/find_in_page:")

@@ -297,7 +297,7 @@ async def test_visitors_are_counted_exactly_over_workers(url: str) -> None:
         return True
 
     try:
-        assert sum(await asyncio.gather(*map(ask_one, range(60)))) == 10
+        assert sum(await asyncio.gather(*map(ask_one, range(30)))) == 10
     finally:
         for limits in workers:
             await limits.aclose()

@@ -152,7 +152,7 @@ def test_what_an_assistant_asked_goes_on_without_it_only_if_it_has_the_run(
 ) -> None:
     def call(tool: str, **arguments: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-        return client.post("/v1/mcp", json=body, timeout=0.5).json()["result"]["structuredContent"]
+        return client.post("/v1/mcp", json=body, timeout=3.0).json()["result"]["structuredContent"]
 
     begun = call("ask", question=QUESTION, conversation_id=talk, wait_s=0)
     assert call("get_answer", run_id=begun["run_id"], wait_s=0) == begun

@@ -35,7 +35,7 @@ def test_principals_are_made_in_three_places_alone() -> None:
 @pytest.mark.parametrize(
     ("maker", "may_import"),
     [
-        ("auth.credentials", {"api", "app.py", "domain/keys.py"}),
+        ("auth.credentials", {"api", "app.py", "domain/keys.py", "domain/conversation_shares.py"}),
         ("auth.operators", {"bootstrap", "cli", "indexing/orders.py"}),
         ("auth.background", {"agents/runs/record.py", "domain", "indexing/reconciliation.py"}),
     ],
