@@ -15,8 +15,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clients.streamlit_chat.shell import SHELL_SCRIPT
-
 # Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
 _LOGIN, _CALLBACK = "/auth/login", "/oauth2callback"
@@ -222,9 +220,9 @@ def make_content_security_policy(logo: str | None) -> str:
 
 
 def _hash_inline_scripts() -> list[str]:
-    """The digests of the scripts in Streamlit's page and in its shell, by which they are allowed and no others are."""
+    """The digests of the scripts in Streamlit's page, by which they are allowed and no others are."""
     page = Path(streamlit.__file__).parent / "static" / "index.html"
-    scripts = [*_INLINE_SCRIPT.findall(page.read_text("utf-8")), SHELL_SCRIPT]
+    scripts = _INLINE_SCRIPT.findall(page.read_text("utf-8"))
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 

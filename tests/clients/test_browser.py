@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.streamlit_chat.messages import ICON
 from clients.streamlit_chat.texts import read_texts
@@ -87,20 +87,6 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
         marks(tab).click()  # an open one stays open
         expect(tab.get_by_text("samples/student-dormitory.md")).to_be_visible()
         tab.reload()
-
-
-def test_a_question_is_taken_before_the_pages_scripts_have_come(tab: Page, url: str) -> None:
-    held: list[Route] = []
-    tab.route("**/static/js/index.*", lambda route: held.append(route))
-    tab.goto(url, wait_until="commit")
-    expect(tab.get_by_role("heading", name="Arsip")).to_be_visible()
-    expect(tab).to_have_title("Arsip")
-    ask(tab)
-    for script in held:
-        script.continue_()
-    expect_answers(tab)
-    expect(questions(tab)).to_have_text([re.compile(re.escape(QUESTION))])
-    expect(tab.get_by_placeholder("Ask a question")).to_have_value("")
 
 
 def test_a_source_that_is_drawn_anew_just_after_it_was_opened_is_opened_again(
