@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -140,11 +140,21 @@ class Database:
             _wait_for_other_migrations(connection)
         is_due = self._refuse_newer_tables(connection) != self._newest
         if is_due:
-            config = _make_alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "+1")
+            self._upgrade_by_one(connection)
         connection.commit()
         return is_due
+
+    def _upgrade_by_one(self, connection: Connection) -> None:
+        """As Alembic's command `upgrade +1`, which would read the scripts of all migrations again each time."""
+        config = _make_alembic_config()
+        config.attributes["connection"] = connection
+
+        def find_next(current: Any, _: MigrationContext) -> list[RevisionStep]:
+            scripts = self._scripts.iterate_revisions("+1", current, implicit_base=True)
+            return [MigrationStep.upgrade_from_script(self._scripts.revision_map, script) for script in scripts]
+
+        with EnvironmentContext(config, self._scripts, fn=find_next, destination_rev="+1"):
+            self._scripts.run_env()
 
     def check_tables(self) -> None:
         """Ask whether the tables are there, as this version needs them. Blocking.
