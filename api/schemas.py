@@ -1,6 +1,7 @@
 """What the API sends, as the documentation describes it."""
 
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -274,6 +275,12 @@ class Problem(BaseModel):
     message: str
     timestamp: int = Field(description="Seconds since 1970.")
     errors: list[FieldError] = Field([], description="Each wrong field.")
+
+    @classmethod
+    @cache
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override] # by `cache`
+        """Its schema, made once and not to be changed: each error status of each route asks for it, over 400 times."""
+        return super().model_json_schema(*arguments, **options)
 
 
 class OpenAiErrorDetail(BaseModel):
