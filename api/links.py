@@ -183,12 +183,12 @@ class CitationLinks:
         return replace(link, grant=replace(link.grant, mode=mode))
 
     async def add_links(
-        self, ctx: Principal, citations: Sequence[Mapping[str, Any]], base: str
+        self, ctx: Principal, citations: Sequence[Mapping[str, Any]], base: str, *, needed: LinkMode = LinkMode.QUOTE
     ) -> list[dict[str, Any]]:
-        """The citations as they are given out; *base* as `base` has told it."""
+        """The citations as they are given out, with links where these open *needed*; *base* as `base` has told it."""
         asked = {one["document_id"] for one in citations if one.get("version")}
         rules = await self._load_rules(ctx, asked)
-        return [self._add_link(ctx, citation, rules, base) for citation in citations]
+        return [self._add_link(ctx, citation, rules, base, needed) for citation in citations]
 
     async def make_document_link(self, ctx: Principal, document_id: str, version: int, base: str) -> str | None:
         """A link to the whole of a document; None where links open less."""
@@ -199,7 +199,12 @@ class CitationLinks:
         return self._make_address(ctx, whole, known, base)
 
     def _add_link(
-        self, ctx: Principal, citation: Mapping[str, Any], rules: Mapping[str, LinkRules] | None, base: str
+        self,
+        ctx: Principal,
+        citation: Mapping[str, Any],
+        rules: Mapping[str, LinkRules] | None,
+        base: str,
+        needed: LinkMode,
     ) -> dict[str, Any]:
         document_id, version = citation["document_id"], citation.get("version")
         if not version:
@@ -207,9 +212,10 @@ class CitationLinks:
         if rules is None:  # nor could the link be opened now
             return {**citation, "link": None, **_name_status(None)}
         known = rules.get(document_id)
+        is_enough = self.find_mode(known or _GONE).rank >= needed.rank
         return {
             **citation,
-            "link": self._make_address(ctx, citation, known or _GONE, base),
+            "link": self._make_address(ctx, citation, known or _GONE, base) if is_enough else None,
             **_name_status(find_document_status(version, known.version if known else None)),
         }
 

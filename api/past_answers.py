@@ -1,5 +1,6 @@
 """`/v1/conversations/{id}/answers/{run}/…`: what a past answer was made from, and to go on from it anew."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
+from domain.document_links import LinkMode
 from domain.transcript_forks import Fork
 from utils.validation import check_conversation_id, check_run_id
 
@@ -46,7 +48,11 @@ class TracedPassageOut(BaseModel):
     dense_rank: int | None = Field(description="Its place by similarity alone.")
     lexical_rank: int | None = Field(description="Its place by words alone.")
     is_cited: bool = Field(description="Whether the answer quotes it.")
-    link: str | None = Field(None, description="Opens the document there, without a key, until it expires.")
+    link: str | None = Field(
+        None,
+        description="Opens the document there, without a key, until it expires. Where links open the quoted passage "
+        "alone: null, unless the answer quotes it, and then it opens the quote.",
+    )
     document_status: Literal["current", "replaced", "deleted"] | None = Field(
         None, description="What has become of the version since; null when it is not known."
     )
@@ -93,10 +99,7 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     conversation_id, run_id = _check_path(path)
     ctx = select_bot(ctx, query.bot_id)
     trace = await services().conversations.find_trace(ctx, conversation_id, run_id)
-    cited = [_name_place(citation) for citation in trace.pop("citations")]
-    links = services().links
-    linked = await links.add_links(ctx, trace.pop("passages", ()), links.base())
-    passages = [TracedPassageOut(**passage, is_cited=_is_cited(passage, cited)) for passage in linked]
+    passages = await _link_passages(ctx, trace.pop("passages", ()), trace.pop("citations"))
     return respond(TraceOut(run_id=run_id, passages=passages, **trace))
 
 
@@ -125,11 +128,24 @@ def _check_path(path: AnswerPath) -> tuple[str, str]:
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
-def _name_place(cited: dict[str, Any]) -> tuple[str, int | None, int]:
-    return cited["document_id"], cited["version"], cited["start"]
+async def _link_passages(
+    ctx: Principal, passages: Sequence[dict[str, Any]], citations: Sequence[dict[str, Any]]
+) -> list[TracedPassageOut]:
+    """Those that the answer quotes with the link of their first quote; others must not open more than answers do."""
+    links, base = services().links, services().links.base()
+    quotes = [_find_quote(passage, citations) for passage in passages]
+    quoted = [{**passage, **quote} for passage, quote in zip(passages, quotes, strict=True) if quote]
+    others = [passage for passage, quote in zip(passages, quotes, strict=True) if not quote]
+    cited = iter(await links.add_links(ctx, quoted, base))
+    uncited = iter(await links.add_links(ctx, others, base, needed=LinkMode.FULL))
+    told = [next(cited if quote else uncited) | passage for passage, quote in zip(passages, quotes, strict=True)]
+    return [TracedPassageOut(**one, is_cited=quote is not None) for one, quote in zip(told, quotes, strict=True)]
 
 
-def _is_cited(passage: dict[str, Any], cited: list[tuple[str, int | None, int]]) -> bool:
-    """Whether one of the quotes that are *cited* begins in *passage*."""
-    document_id, version, start = passage["document_id"], passage["version"], passage["start"]
-    return any(one[:2] == (document_id, version) and start <= one[2] < passage["end"] for one in cited)
+def _find_quote(passage: dict[str, Any], citations: Sequence[dict[str, Any]]) -> dict[str, int] | None:
+    """Where the first quote stands that begins in *passage*; None where none does."""
+    place = passage["document_id"], passage["version"]
+    for cited in citations:
+        if (cited["document_id"], cited["version"]) == place and passage["start"] <= cited["start"] < passage["end"]:
+            return {"start": cited["start"], "end": cited["end"]}
+    return None

@@ -138,6 +138,39 @@ def test_a_link_to_a_quote_shows_it_with_some_context_and_nothing_else(shelf: Sh
     assert refused(opened(sibling(link, "original")))
 
 
+def test_what_an_answer_does_not_quote_is_linked_only_where_links_open_documents(
+    shelf: Shelf, their_shelf: Shelf, word: str
+) -> None:
+    question, rule = f"What does the {word} cost a visit?", f"The {word} of the board is a secret. "
+    told = "\n\n".join([f"The {word} costs 20 rupiah a visit.", *(f"# Rule {one}\n\n{rule * 20}" for one in range(3))])
+    read = {}
+    for one in (shelf, their_shelf):
+        document_id = one.add("lantern.md", told.encode())
+        read[one.path] = one.ask(question), document_id
+        one.good_link(read[one.path][0])
+    shelf.set_mode("quote")
+    shelf.good_link(read[shelf.path][0])
+    quoted, unquoted = list_traced(shelf, *read[shelf.path])
+    assert (len(quoted), bool(unquoted), any(unquoted)) == (1, True, False)
+    page = opened(quoted[0] or "").text
+    assert "costs 20 rupiah" in " ".join(re.sub(r"<[^>]+>", "", page).split())
+    assert "Rule 2" not in page
+    for links in list_traced(their_shelf, *read[their_shelf.path]):
+        assert all("Rule 2" in opened(link or "").text for link in links), "theirs open documents"
+    shelf.set_mode("off")
+    assert not any(link for links in list_traced(shelf, *read[shelf.path]) for link in links)
+
+
+def list_traced(shelf: Shelf, conversation_id: str, document_id: str) -> tuple[list[str | None], list[str | None]]:
+    """The links of the passages of a document that the last answer quotes, and of those that it does not."""
+    path = f"/v1/conversations/{conversation_id}"
+    run_id = shelf.client.get(path).json()["messages"][-1]["run_id"]
+    passages = shelf.client.get(f"{path}/answers/{run_id}/trace").json()["passages"]
+    found = [one for one in passages if one["document_id"] == document_id]
+    quoted, unquoted = ([one["link"] for one in found if one["is_cited"] is side] for side in (True, False))
+    return quoted, unquoted
+
+
 def test_a_link_to_a_quote_in_a_pdf_gives_no_picture_of_its_page(shelf: Shelf, word: str) -> None:
     pages = [f"The {word} of the harbour is lit at nineteen hundred.", f"{FILLER} Omega secret."]
     document_id = shelf.add("lantern.pdf", pdf(pages))
