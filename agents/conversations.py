@@ -102,9 +102,9 @@ class Conversations:
         except NotFound:
             is_known = run_id in await self._deletions.list_runs(thread_of(ctx, conversation_id))
             late = await self._outbox.find([run_id]) if is_known else []
-            if not late:
-                raise
-        return describe_trace({name: getattr(late[-1], name) for name in NO_TEXTS})
+        if late:
+            return describe_trace({name: getattr(late[-1], name) for name in NO_TEXTS})
+        return await self._transcripts.find_trace(ctx, conversation_id, run_id)  # it may have been written meanwhile
 
     async def find_artifacts(self, ctx: Principal, conversation_id: str) -> SessionArtifacts:
         """See `ConversationReader.artifacts`; none of a conversation whose state has expired: they go with it."""

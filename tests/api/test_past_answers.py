@@ -59,6 +59,26 @@ def test_small_talk_and_what_was_never_answered_have_no_passages(service: Servic
         assert read_trace(client, talk, "x" * 200).status_code == 400
 
 
+def test_an_answer_can_be_looked_into_while_it_is_being_written_to_the_transcript(
+    service: Service, north: httpx.Client
+) -> None:
+    def look_until_kept(client: httpx.Client, talk: str, run_id: str) -> set[int]:
+        seen = set()
+
+        def is_kept() -> bool:
+            seen.update(read_trace(client, talk, run_id).status_code for _ in range(8))
+            return any(row["id"] == talk for row in client.get("/v1/conversations").json()["conversations"])
+
+        service.wait_for(is_kept)
+        return seen
+
+    with service.client() as client:
+        for talk in (uuid4().hex for _ in range(20)):
+            run_id = ask(client, "Thank you!", talk).json()["run_id"]
+            assert look_until_kept(client, talk, run_id) == {200}
+            assert read_trace(north, talk, run_id).status_code == 404
+
+
 def fork(client: httpx.Client, talk: str, run_id: str, **body: str) -> httpx.Response:
     return client.post(f"/v1/conversations/{talk}/answers/{run_id}/fork", json=body)
 
