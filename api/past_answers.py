@@ -117,7 +117,8 @@ async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) 
     404 if the caller has no such answer, 409 if there is a conversation of that id already, or one is being deleted.
     """
     conversation_id, run_id = _check_path(path)
-    new_id = check_conversation_id(body.conversation_id or uuid4().hex, field="conversation_id")
+    named = uuid4().hex if body.conversation_id is None else body.conversation_id
+    new_id = check_conversation_id(named, field="conversation_id")
     asked = Fork(conversation_id, run_id, new_id)
     made = await services().conversations.fork(select_bot(ctx, query.bot_id), asked)
     location = url_for("conversations.show", conversation_id=new_id)

@@ -20,7 +20,7 @@ from utils.moments import format_moment, read_micros
 MOST_TURNS = 200
 """The newest up to the answer: a model is shown far fewer, and they are copied at once."""
 _LONGEST_TITLE = 200
-_NUMBERED = re.compile(r"(.*) \((\d{1,4})\)", re.DOTALL)
+_NUMBERED = re.compile(r"(.*) \(([2-9]|[1-9][0-9])\)", re.DOTALL)  # what has more digits is a year, or a room
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,5 +113,6 @@ def test_a_conversation_goes_on_from_a_past_answer_and_the_other_stays(service: 
         third = fork(client, new, told["run_id"])
         assert third.json()["title"] == f"{QUESTION} (3)"
         assert len(read_texts(client, third.json()["id"])) == 4
-        assert fork(client, new, told["run_id"], conversation_id="ü").status_code == 400
+        for bad in ("ü", "", " ", "../x", "a" * 129):
+            assert fork(client, new, told["run_id"], conversation_id=bad).status_code == 400, bad
         assert north.get(f"/v1/conversations/{new}").status_code == 404

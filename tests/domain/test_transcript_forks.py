@@ -71,6 +71,23 @@ def test_of_a_long_conversation_the_newest_turns_before_the_answer_are_copied(da
         assert (row.turn_count, row.message_count) == (MOST_TURNS, 2 * MOST_TURNS)
 
 
+@pytest.mark.parametrize(
+    ("title", "forked"),
+    [
+        ("Rooms", "Rooms (2)"),
+        ("Rooms (2)", "Rooms (3)"),
+        ("Rooms (99)", "Rooms (100)"),
+        ("Rooms (100)", "Rooms (100) (2)"),
+        ("Fees (2025)", "Fees (2025) (2)"),
+        ("Part (1)", "Part (1) (2)"),
+        ("Part (0)", "Part (0) (2)"),
+        ("Part (٣)", "Part (٣) (2)"),
+    ],
+)
+def test_a_fork_counts_on_and_leaves_other_numbers_of_a_title(title: str, forked: str) -> None:
+    assert number_title(title) == forked
+
+
 @given(st.text(max_size=200))
 def test_each_fork_of_a_fork_has_a_number_more_and_a_title_that_fits(title: str) -> None:
     first = number_title(title)
