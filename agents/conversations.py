@@ -12,7 +12,7 @@ from agents.leases import Leases
 from agents.messages import question_message
 from agents.reading import Answered, ConversationReader, MessageStore
 from agents.runs.deletions import Deletions
-from agents.runs.outbox import Outbox
+from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
 from agents.runs.runs import Runs
 from agents.runs.worker import RunWorker
@@ -23,6 +23,7 @@ from auth.principal import Principal
 from domain.transcript import make_missing_error
 from domain.transcript_forks import Fork, make_taken_error
 from domain.transcript_texts import NO_TEXTS
+from domain.transcript_writing import FinishedTurn
 from providers.files.results import ResultFiles
 from utils.checkpointer.errors import StateUnreadable
 from utils.errors import Conflict, NotFound, StoreUnavailable
@@ -134,7 +135,7 @@ class Conversations:
         thread_id = thread_of(ctx, conversation_id)
         async with self._leases.hold(thread_id, wait_s=wait_s):
             has_state = await self._has_state(thread_id)
-            waiting = await self._outbox.find(await self._deletions.list_runs(thread_id))
+            waiting = await self._find_waiting(ctx, conversation_id)
             # First: what comes in late from now on is refused there.
             was_kept = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
@@ -157,7 +158,7 @@ class Conversations:
         try:
             return await self._transcripts.rename(ctx, conversation_id, title)
         except NotFound:
-            waiting = await self._outbox.find(await self._deletions.list_runs(thread_of(ctx, conversation_id)))
+            waiting = await self._find_waiting(ctx, conversation_id)
             if not waiting:
                 raise
         return await self._transcripts.rename(ctx, conversation_id, title, waiting=waiting)
@@ -182,11 +183,14 @@ class Conversations:
             StoreUnavailable: the database is away, or Redis, where turns wait for it.
         """
         thread_id = thread_of(ctx, asked.new_id)
-        waiting = await self._outbox.find(await self._deletions.list_runs(thread_of(ctx, asked.conversation_id)))
+        waiting = await self._find_waiting(ctx, asked.conversation_id)
         async with self._leases.hold(thread_id):  # nobody begins one of this id meanwhile
             if await self._has_state(thread_id):
                 raise make_taken_error()
             return await self._transcripts.fork(ctx, asked, waiting=waiting)
+
+    async def _find_waiting(self, ctx: Principal, conversation_id: str) -> list[FinishedTurn]:
+        return await find_waiting(self._outbox, self._deletions, ctx, conversation_id)
 
     async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, HumanMessage | None]:
         """The run that is going on in the conversation, None if there is none; and its question, where it is known."""

@@ -5,8 +5,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from agents.runs.deletions import Deletions
-from agents.runs.outbox import Outbox
-from agents.threads import thread_of
+from agents.runs.outbox import Outbox, find_waiting
 from agents.transcripts import Transcripts
 from auth.principal import Principal
 from domain.conversation_shares import (
@@ -52,7 +51,7 @@ class ConversationSharing:
         Raises:
             StoreUnavailable: the database is away, or Redis, where turns wait for it.
         """
-        waiting = await self._outbox.find(await self._deletions.list_runs(thread_of(ctx, conversation_id)))
+        waiting = await find_waiting(self._outbox, self._deletions, ctx, conversation_id)
 
         def work(session: Session) -> tuple[ConversationShare, str]:
             write_turns(session, waiting, retention=self._retention, keys=self._keys)

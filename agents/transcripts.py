@@ -23,7 +23,7 @@ from domain.transcript import (
     delete_conversation,
     find_conversation,
     find_keep_s,
-    find_turn_texts,
+    find_turn,
     list_conversations,
     make_missing_error,
     may_have_conversation,
@@ -35,6 +35,7 @@ from domain.transcript import (
 from domain.transcript_forks import Fork, fork_conversation
 from domain.transcript_retention import Retention
 from domain.transcript_search import search_conversations, show_title
+from domain.transcript_texts import read_texts
 from domain.transcript_writing import FinishedTurn, write_turns
 from utils.checkpointer.cipher import Keyring
 from utils.errors import ProblemError
@@ -228,9 +229,9 @@ class Transcripts:
         """
 
         def look(session: Session) -> Mapping[str, Any] | None:
-            if find_conversation(session, ctx, conversation_id, self.retention) is None:
-                return None
-            return find_turn_texts(session, ctx, conversation_id, run_id, self._keys)
+            is_there = find_conversation(session, ctx, conversation_id, self.retention) is not None
+            row = find_turn(session, ctx, conversation_id, run_id) if is_there else None
+            return read_texts(row, self._keys) if row else None
 
         texts = await read(self._database, look)
         if texts is None:

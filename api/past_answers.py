@@ -13,7 +13,7 @@ from api.bots import select_bot
 from api.conversation_schemas import ListedConversationOut, describe_listed
 from api.dataset_schemas import Strict
 from api.datasets import answers
-from api.ratings import AnswerPath
+from api.ratings import AnswerPath, check_answer_path
 from api.responses import respond
 from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
 from api.services import services
@@ -21,7 +21,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from domain.document_links import LinkMode
 from domain.transcript_forks import Fork
-from utils.validation import check_conversation_id, check_run_id
+from utils.validation import check_conversation_id
 
 past_answers_blueprint = APIBlueprint(
     "past_answers", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
@@ -96,7 +96,7 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
 
     Kept as long as the transcript; 404 where there is none, or no such answer of the caller's.
     """
-    conversation_id, run_id = _check_path(path)
+    conversation_id, run_id = check_answer_path(path)
     ctx = select_bot(ctx, query.bot_id)
     trace = await services().conversations.find_trace(ctx, conversation_id, run_id)
     passages = await _link_passages(ctx, trace.pop("passages", ()), trace.pop("citations"))
@@ -116,17 +116,13 @@ async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) 
 
     404 if the caller has no such answer, 409 if there is a conversation of that id already, or one is being deleted.
     """
-    conversation_id, run_id = _check_path(path)
+    conversation_id, run_id = check_answer_path(path)
     named = uuid4().hex if body.conversation_id is None else body.conversation_id
     new_id = check_conversation_id(named, field="conversation_id")
     asked = Fork(conversation_id, run_id, new_id)
     made = await services().conversations.fork(select_bot(ctx, query.bot_id), asked)
     location = url_for("conversations.show", conversation_id=new_id)
     return respond(describe_listed(made), 201, location=location)
-
-
-def _check_path(path: AnswerPath) -> tuple[str, str]:
-    return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
 async def _link_passages(

@@ -99,7 +99,7 @@ class RatingsOut(PageOut):
 @requires(Scope.RATINGS_WRITE)
 async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn) -> Response:
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
-    conversation_id, run_id = _check_path(path)
+    conversation_id, run_id = check_answer_path(path)
     ctx = select_bot(ctx, query.bot_id)
     found = await services().conversations.answer(ctx, conversation_id, run_id)
     rating = _make_rating(conversation_id, run_id, found, body)
@@ -122,7 +122,7 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
 @requires(Scope.RATINGS_WRITE)
 async def take_back(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     """Also when the conversation has expired. 204; 404 if the answer is not rated."""
-    where, ctx = _check_path(path), select_bot(ctx, query.bot_id)
+    where, ctx = check_answer_path(path), select_bot(ctx, query.bot_id)
     await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
     return Response(status=204)
 
@@ -163,7 +163,12 @@ async def delete_ratings(ctx: Principal, conversation_id: str) -> int:
     return await write(services().database, lambda session: ratings.delete_ratings(session, ctx, conversation_id))
 
 
-def _check_path(path: AnswerPath) -> tuple[str, str]:
+def check_answer_path(path: AnswerPath) -> tuple[str, str]:
+    """The ids of conversation and run.
+
+    Raises:
+        BadInput: one of them is not one.
+    """
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 

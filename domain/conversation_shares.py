@@ -22,13 +22,14 @@ from domain.scoping import scoped, select_everywhere
 from domain.transcript import (
     StoredTurn,
     find_conversation,
+    get_conversation,
     lock_conversation,
     make_missing_error,
+    read_turn,
     select_turns,
 )
 from domain.transcript_retention import Retention
 from domain.transcript_search import show_title
-from domain.transcript_texts import read_texts
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 
@@ -89,7 +90,7 @@ def list_shares(
     Raises:
         NotFound: there is no such conversation.
     """
-    _require(session, ctx, conversation_id, retention)
+    get_conversation(session, ctx, conversation_id, retention)
     total = _count(session, ctx, conversation_id)
     keys = ConversationShare.created_at, ConversationShare.share_id
     return read_part(session, _select_valid(ctx, conversation_id), keys, part, total=total)
@@ -103,7 +104,7 @@ def get_share(
     Raises:
         NotFound: there is none of this id that opens it, or no such conversation.
     """
-    _require(session, ctx, conversation_id, retention)
+    get_conversation(session, ctx, conversation_id, retention)
     share = session.scalar(_select_valid(ctx, conversation_id).where(ConversationShare.share_id == share_id))
     if share is None:
         raise NotFound("This conversation has no such link; it may have expired, or be revoked.")
@@ -142,14 +143,9 @@ def open_share(
     if page > pages:
         raise NotFound(f"This conversation has no page {page}: the last one is {pages}.")
     part = turns.order_by(Turn.sequence, Turn.run_id).limit(TURNS_A_PAGE).offset((page - 1) * TURNS_A_PAGE)
-    said = [StoredTurn(one.run_id, one.asked_at, one.ended_at, read_texts(one, keys)) for one in session.scalars(part)]
+    said = [read_turn(one, keys) for one in session.scalars(part)]
     title = show_title(row, keys)
     return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
-
-
-def _require(session: Session, ctx: Principal, conversation_id: str, retention: Retention) -> None:
-    if find_conversation(session, ctx, conversation_id, retention) is None:
-        raise make_missing_error()
 
 
 def _select_valid(ctx: Principal, conversation_id: str) -> Select[ConversationShare]:

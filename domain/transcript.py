@@ -38,6 +38,18 @@ def find_conversation(
     return row if row.used_at > _find_start(session, ctx, retention) else None
 
 
+def get_conversation(session: Session, ctx: Principal, conversation_id: str, retention: Retention) -> Conversation:
+    """As `find_conversation`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = find_conversation(session, ctx, conversation_id, retention)
+    if row is None:
+        raise make_missing_error()
+    return row
+
+
 def may_have_conversation(database: Database, ctx: Principal, conversation_id: str) -> bool:
     """Whether anything is known of the caller's conversation: asked before each first turn, nearly always in vain."""
     return database.find(ctx, _ANY, owner_id=ctx.owner_id, conversation_id=conversation_id) is not None
@@ -154,20 +166,22 @@ def read_turns(session: Session, ctx: Principal, conversation_id: str, keys: Key
         TranscriptUnreadable: one of them cannot be read.
     """
     rows = session.scalars(select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id))
-    return [StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys)) for row in rows]
+    return [read_turn(row, keys) for row in rows]
 
 
-def find_turn_texts(
-    session: Session, ctx: Principal, conversation_id: str, run_id: str, keys: Keyring | None
-) -> Mapping[str, Any] | None:
-    """What the caller's conversation keeps of the turn of that run, the last where a run's name was used again.
+def read_turn(row: Turn, keys: Keyring | None) -> StoredTurn:
+    """The turn, readable.
 
     Raises:
         TranscriptUnreadable: it cannot be read.
     """
+    return StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys))
+
+
+def find_turn(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> Turn | None:
+    """The turn of that run in the caller's conversation, the last where a run's name was used again."""
     named = select_turns(ctx, conversation_id).where(Turn.run_id == run_id)
-    row = session.scalar(named.order_by(Turn.sequence.desc()).limit(1))
-    return read_texts(row, keys) if row else None
+    return session.scalar(named.order_by(Turn.sequence.desc()).limit(1))
 
 
 def iterate_texts_of(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.models import Conversation, Turn, now
-from domain.transcript import find_conversation, lock_conversation, make_missing_error, select_turns
+from domain.transcript import find_turn, get_conversation, lock_conversation, select_turns
 from domain.transcript_retention import Retention
 from domain.transcript_texts import make_title_columns, read_texts, read_title, set_columns
 from domain.transcript_writing import FinishedTurn, copy_turns
@@ -45,9 +45,7 @@ def fork_conversation(
         Conflict: there is a conversation of the new id, or was one.
         TranscriptUnreadable: a turn cannot be read.
     """
-    source = find_conversation(session, ctx, asked.conversation_id, retention)
-    if source is None:
-        raise make_missing_error()
+    source = get_conversation(session, ctx, asked.conversation_id, retention)
     if lock_conversation(session, ctx, asked.new_id) is not None:
         raise make_taken_error()
     turns = _copy(source, _list_turns(session, ctx, asked, keys), asked.new_id, ctx, keys)
@@ -73,12 +71,12 @@ def number_title(title: str) -> str:
 
 def _list_turns(session: Session, ctx: Principal, asked: Fork, keys: Keyring | None) -> list[Turn]:
     """The turns that are copied, in order."""
-    here = select_turns(ctx, asked.conversation_id)
-    last = session.scalar(here.where(Turn.run_id == asked.run_id).order_by(Turn.sequence.desc()).limit(1))
+    last = find_turn(session, ctx, asked.conversation_id, asked.run_id)
     if last is None or read_texts(last, keys)["answer"] is None:
         raise NotFound("The conversation has no such answer.")
-    before = here.where(Turn.sequence <= last.sequence).order_by(Turn.sequence.desc(), Turn.run_id.desc())
-    return list(session.scalars(before.limit(MOST_TURNS)))[::-1]
+    before = select_turns(ctx, asked.conversation_id).where(Turn.sequence <= last.sequence)
+    newest = before.order_by(Turn.sequence.desc(), Turn.run_id.desc()).limit(MOST_TURNS)
+    return list(session.scalars(newest))[::-1]
 
 
 def _copy(

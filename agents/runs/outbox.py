@@ -15,10 +15,12 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
+from agents.runs.deletions import Deletions
 from agents.runs.keys import SHARDS, shard_of, turns_key, waiting_key
 from agents.runs.record import ENDS, Event, RunRecord
+from agents.threads import thread_of
 from agents.traces import TRACE, Trace, add_times
-from auth.principal import DEFAULT_BOT, PrincipalKind
+from auth.principal import DEFAULT_BOT, Principal, PrincipalKind
 from domain.transcript_writing import FinishedTurn
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.clients import AsyncClient
@@ -176,6 +178,17 @@ class Outbox:
                 _MOST_WAITING,
                 self.dropped,
             )
+
+
+async def find_waiting(
+    outbox: Outbox, deletions: Deletions, ctx: Principal, conversation_id: str
+) -> list[FinishedTurn]:
+    """The turns of the caller's conversation that wait, of whichever run.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    return await outbox.find(await deletions.list_runs(thread_of(ctx, conversation_id)))
 
 
 def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace | None = None) -> FinishedTurn:
