@@ -16,7 +16,7 @@ REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
 _FEWEST_ITEMS = 3  # of a list that is one
 _LONGEST_IN_CONTEXT = 1200  # characters
 _OPENING_WORDS, _LONGEST_OPENING = 12, 300  # the second in characters
-_WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 _PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
 
 
@@ -107,7 +107,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
 
 
 def _read_opening(text: str, language: str) -> tuple[frozenset[int], ...]:
-    words = (hash_content_words(word[0], language) for word in _WORD.finditer(text[:_LONGEST_OPENING]))
+    words = (hash_content_words(word[0], language) for word in WORD.finditer(text[:_LONGEST_OPENING]))
     return tuple(islice(filter(None, words), _OPENING_WORDS))
 
 

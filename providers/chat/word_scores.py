@@ -1,12 +1,11 @@
 """How many of a question's words sentences have: as they are, or also by translations and words that say the same."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from providers.chat.candidates import Candidate
+from providers.chat.candidates import WORD, Candidate
 from utils.language import detect_any_language
 from utils.translations import find_translations
 from utils.words import hash_content_words
@@ -15,7 +14,6 @@ _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a lis
 _ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
 _FEWEST_WORDS = 3  # of a question, that tell sentences apart
 _MOST_WORDS = 60  # of a question, that are translated
-_WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 
 
 def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
@@ -44,7 +42,7 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     Words that none of *sentences* can have, as no translation is known, do not count.
     """
     source = detect_any_language(question)
-    words = [word for word in dict.fromkeys(_WORD.findall(question)) if hash_content_words(word, source)]
+    words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     languages = {sentence.language for sentence in sentences}
     asked = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
     weights = [
@@ -69,7 +67,7 @@ def opening_scores(question: str, sentences: Sequence[Candidate]) -> list[float]
     goes for all of it.
     """
     source = detect_any_language(question)
-    words = [word for word in dict.fromkeys(_WORD.findall(question)) if hash_content_words(word, source)]
+    words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     asked = {
         language: [_Word.read(word, source, language).every for word in words[:_MOST_WORDS]]
         for language in {sentence.language for sentence in sentences}

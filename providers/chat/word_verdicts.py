@@ -23,6 +23,8 @@ def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
         return False
     if max(word_scores(question, sentences)) < _SURE_BY_WORDS:
         return True
+    if not _find_kinds_asked(question):
+        return False
     scores = sentence_scores(question, sentences)
     return lacks_kind_asked(question, [sentences[scores.index(max(scores))].text])
 
@@ -32,8 +34,12 @@ def lacks_kind_asked(question: str, texts: Iterable[str]) -> bool:
 
     With more words, patterns are less sure of what is asked for than the words are.
     """
-    asked = kinds_asked(question) - {LIST, NUMBER}
-    return bool(asked) and is_short(question) and not any(_may_give(asked, text) for text in texts)
+    asked = _find_kinds_asked(question)
+    return bool(asked) and not any(_may_give(asked, text) for text in texts)
+
+
+def _find_kinds_asked(question: str) -> frozenset[str]:
+    return kinds_asked(question) - {LIST, NUMBER} if is_short(question) else frozenset()
 
 
 def _may_give(asked: frozenset[str], text: str) -> bool:
