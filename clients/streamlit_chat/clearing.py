@@ -8,11 +8,12 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ignore_missing
 from clients.conversation_calls import clear
+from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.kept import end_and_delete
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import begin_anew, current_talk
 from clients.streamlit_chat.texts import say
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.streamlit_chat.wording import log_failure
 
 _CLEARING, _CLEARED = "clearing", "cleared"
 
@@ -55,9 +56,7 @@ def _confirm(api: ApiClient, clearing: Clearing) -> None:
     if _CLEARING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
     st.markdown(say("clear_means"))
-    if clearing.failure:
-        title, detail = explain_to_visitor(clearing.failure)
-        st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+    show_reason(clearing.failure)
     if clearing.left:
         st.warning(say("clear_left", number=escape_markdown(str(clearing.left))), icon=":material/warning:")
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -8,7 +8,7 @@ from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.waiting import await_return
-from clients.streamlit_chat.wording import explain_to_visitor
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _CONFLICT, _TOO_MANY = 409, 429
 
@@ -30,6 +30,20 @@ def show_failure(failure: ApiError, talk: Talk, api: ApiClient) -> None:
         st.button(say("try_again"), icon=":material/refresh:", on_click=_try_again)
     if isinstance(failure, ApiAway):
         await_return(talk, api)
+
+
+def show_reason(failure: ApiError | None) -> None:
+    """Why what a window was to do is not done; nothing where it is."""
+    if failure:
+        title, detail = explain_to_visitor(failure)
+        st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+
+
+def announce_failure(name: str, failure: ApiError) -> None:
+    """Say for a moment, by the text of that *name*, that something small is not done."""
+    log_failure(failure)
+    _, advice = explain_to_visitor(failure)
+    st.toast(say(name, advice=escape_markdown(advice)), icon=":material/error:")
 
 
 def _try_again() -> None:

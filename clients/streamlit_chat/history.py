@@ -13,6 +13,7 @@ from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.browser import get_choice, mount_shelf
 from clients.streamlit_chat.clearing import find_clearing, show_clear_button
+from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.kept import (
     are_kept,
     delete_with_undo,
@@ -25,7 +26,7 @@ from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.signing_in import get_signed_in_token
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.texts import say
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.streamlit_chat.wording import log_failure
 
 _LONGEST_TITLE, _OWNER = 80, 12
 _REMOVED, _DISCARDING = "removed", "discarding"
@@ -102,9 +103,7 @@ def _confirm(api: ApiClient, discarding: Discarding) -> None:
         st.rerun()  # decided, and this is a run of the dialog alone
     named = f"**{escape_markdown(discarding.title)}**" if discarding.title else say("the_conversation")
     st.markdown(say("delete_it", title=named))
-    if discarding.failure:
-        title, detail = explain_to_visitor(discarding.failure)
-        st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+    show_reason(discarding.failure)
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(say("keep_it"), on_click=_keep)
         st.button(say("delete_for_good"), type="primary", on_click=_delete, args=(api, discarding))

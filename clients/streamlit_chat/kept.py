@@ -12,6 +12,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.streamlit_chat.browser import get_choice
+from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import is_ours
 from clients.streamlit_chat.texts import say
@@ -166,9 +167,7 @@ def _show_renaming(api: ApiClient, renaming: Renaming) -> None:
     if _RENAMING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
     title = st.text_input(say("title"), renaming.title, max_chars=_LONGEST_TITLE)
-    if renaming.failure:
-        told, detail = explain_to_visitor(renaming.failure)
-        st.error(f"**{escape_markdown(told)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+    show_reason(renaming.failure)
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(say("cancel"), on_click=_cancel_renaming)
         is_saved = st.button(say("save"), type="primary", disabled=not title.strip())

@@ -72,7 +72,7 @@ def show_page() -> None:
         forget_failed_sign_in()
         ask(talk, question.strip())
     health = _health(settings.api)
-    terms = find_terms(settings.api, api=api) if isinstance(health, Health) else None
+    terms = find_terms(settings.api, _api=api) if isinstance(health, Health) else None
     is_shareable = terms is not None and terms.are_shareable
     show_head(settings, talk, health if isinstance(health, Health) else None, api, is_shareable=is_shareable)
     show_failed_sign_in()
@@ -136,7 +136,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
-            kept = tell_terms(find_terms(settings.api, api=api))
+            kept = tell_terms(find_terms(settings.api, _api=api))
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 
 

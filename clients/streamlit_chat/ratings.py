@@ -4,9 +4,8 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Message
 from clients.api_errors import ApiError, ignore_missing
-from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.texts import say
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
 _LONGEST = 2000
@@ -35,7 +34,7 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
             api.rate(conversation_id, run_id, _VERDICTS[chosen])
     except ApiError as failure:
         st.session_state[key] = before
-        _tell_failure(failure)
+        announce_failure("rating_failed", failure)
     else:
         st.session_state[f"kept-{run_id}"] = chosen
         st.session_state.pop(_describe_rating(run_id), None)
@@ -64,16 +63,10 @@ def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
     try:
         api.rate(conversation_id, run_id, "down", comment=comment, expected=expected)
     except ApiError as failure:
-        _tell_failure(failure)
+        announce_failure("rating_failed", failure)
     else:
         st.session_state[_describe_rating(run_id)] = True
 
 
 def _describe_rating(run_id: str) -> str:
     return f"told-{run_id}"
-
-
-def _tell_failure(failure: ApiError) -> None:
-    log_failure(failure)
-    _, advice = explain_to_visitor(failure)
-    st.toast(say("rating_failed", advice=escape_markdown(advice)), icon=":material/error:")

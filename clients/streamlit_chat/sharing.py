@@ -8,11 +8,12 @@ from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ignore_missing
 from clients.conversation_calls import Share, list_shares, revoke, share
 from clients.streamlit_chat.browser import mount_actions
+from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import Talk
 from clients.streamlit_chat.texts import say
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.streamlit_chat.wording import log_failure
 
 _SHARING = "sharing"
 
@@ -59,9 +60,7 @@ def _show(api: ApiClient, sharing: Sharing) -> None:
             end = escape_markdown(each.expires_at[:10])
             st.markdown(say("share_dates", made=made, end=end), width="stretch")
             st.button(say("revoke"), key=f"revoke-{each.id}", on_click=_revoke, args=(api, sharing, each.id))
-    if sharing.failure:
-        title, detail = explain_to_visitor(sharing.failure)
-        st.error(f"**{escape_markdown(title)}**\n\n{escape_markdown(detail)}", icon=":material/error:")
+    show_reason(sharing.failure)
 
 
 def _show_made(made: Share) -> None:

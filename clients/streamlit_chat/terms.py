@@ -11,19 +11,15 @@ from clients.streamlit_chat.wording import tell_time
 _KEPT_S = 60
 
 
-def find_terms(address: ApiAddress, *, api: ApiClient) -> Terms | None:
-    """What holds; None where that is not known: then it is asked again after a minute."""
-    return _get_cached_terms(address, _api=api)
+@st.cache_data(show_spinner=False, ttl=_KEPT_S, max_entries=4)
+def find_terms(address: ApiAddress, *, _api: ApiClient) -> Terms | None:
+    """What holds at *address*; None where that is not known: then it is asked again after a minute."""
+    try:
+        return read_terms(_api)
+    except ApiError:
+        return None
 
 
 def tell_terms(terms: Terms | None) -> str:
     """For how long conversations are kept, as a sentence; empty where that is not known."""
     return say("kept_for", time=tell_time(terms.kept_s)) if terms else ""
-
-
-@st.cache_data(show_spinner=False, ttl=_KEPT_S, max_entries=4)
-def _get_cached_terms(address: ApiAddress, *, _api: ApiClient) -> Terms | None:
-    try:
-        return read_terms(_api)
-    except ApiError:
-        return None

@@ -4,6 +4,7 @@ import streamlit as st
 
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError
+from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.sources import write_path
@@ -48,9 +49,7 @@ def _fork(api: ApiClient, conversation_id: str, run_id: str) -> None:
     try:
         fork(api, conversation_id, run_id, new_id)
     except ApiError as failure:
-        log_failure(failure)
-        _, advice = explain_to_visitor(failure)
-        st.toast(say("fork_failed", advice=escape_markdown(advice)), icon=":material/error:")
+        announce_failure("fork_failed", failure)
     else:
         open_talk(new_id)
         st.toast(say("forked"))
