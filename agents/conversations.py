@@ -159,8 +159,6 @@ class Conversations:
             return await self._transcripts.rename(ctx, conversation_id, title)
         except NotFound:
             waiting = await self._find_waiting(ctx, conversation_id)
-            if not waiting:
-                raise
         return await self._transcripts.rename(ctx, conversation_id, title, waiting=waiting)
 
     async def restore(self, ctx: Principal, conversation_id: str) -> ListedConversation:
