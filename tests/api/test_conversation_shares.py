@@ -186,6 +186,15 @@ def test_what_cannot_be_shared_is_refused(tenants: Tenants) -> None:
     assert (full.status_code, "revoke one first" in full.json()["detail"]) == (409, True)
 
 
+def test_a_key_that_may_not_read_conversations_shares_none(service: Service) -> None:
+    for tenant in ("default", "acme"):
+        key = service.new_key(tenant, scopes=["chat:write", "conversations:write"])
+        with service.client(key) as writer:
+            ask(writer, QUESTION, "unread")
+            refused = writer.post("/v1/conversations/unread/shares", json={})
+            assert (refused.status_code, refused.json()["required_scope"]) == (403, "conversations:read")
+
+
 def test_a_long_conversation_is_shown_a_part_at_a_time(
     service: Service, tenants: Tenants, anybody: httpx.Client, records: Database
 ) -> None:
