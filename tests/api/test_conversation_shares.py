@@ -218,6 +218,17 @@ def test_a_long_conversation_is_shown_a_part_at_a_time(
     assert anybody.get(f"{made[1]}&page=2").status_code == 404
 
 
+def test_an_operator_revokes_the_links_of_a_tenant(service: Service, tenants: Tenants, anybody: httpx.Client) -> None:
+    links = []
+    for client in tenants:
+        ask(client, QUESTION, "revoked")
+        links.append(share(client, "revoked")["url"])
+    assert [anybody.get(link).status_code for link in links] == [200, 200]
+    done = service.flask("links", "revoke", "--conversations", "--tenant", "acme", "--yes")
+    assert (done.returncode, done.stdout) == (0, "Revoked.\n"), done.stderr
+    assert [anybody.get(link).status_code for link in links] == [200, 404]
+
+
 def test_an_operator_keeps_documents_closed_or_ends_sharing(
     service: Service, tenants: Tenants, anybody: httpx.Client
 ) -> None:
