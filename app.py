@@ -16,6 +16,7 @@ from flask_openapi3.models import License, SecurityScheme, Server
 from api.bots import bots_blueprint
 from api.chat import chat_blueprint
 from api.conflicts import conflicts_blueprint
+from api.conversation_files import conversation_files_blueprint
 from api.conversation_shares import conversation_shares_blueprint
 from api.conversations import conversations_blueprint
 from api.data_source_uploads import data_source_uploads_blueprint
@@ -125,7 +126,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         usage_blueprint, view_blueprint, web_sources_blueprint, tasks_blueprint, ratings_blueprint, conflicts_blueprint,
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
         topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
-        conversation_shares_blueprint, past_answers_blueprint, terms_blueprint,
+        conversation_shares_blueprint, conversation_files_blueprint, past_answers_blueprint, terms_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

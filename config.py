@@ -248,6 +248,12 @@ class Settings(BaseSettings):
     address_questions_per_day: int = Field(
         2000, ge=1, description="Questions that all visitors from one address may ask in a day."
     )
+    visitor_files_per_day: int = Field(
+        20, ge=0, description="Files a visitor of the chat page or a website may attach in a day. 0: none."
+    )
+    address_files_per_day: int = Field(
+        200, ge=0, description="Files that all visitors from one address may attach in a day. 0: none."
+    )
     address_tokens_per_day: int = Field(
         3_000_000, ge=1, description="Tokens that answers to all visitors from one address may cost in a day."
     )
@@ -347,6 +353,15 @@ class Settings(BaseSettings):
     conversation_undo: int = Field(
         60, ge=0, le=86_400, description="Seconds in which a deleted conversation can be restored. 0: never."
     )
+    conversation_files: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Files that people may attach to a conversation, to be answered from in it alone. 0: none.",
+    )
+    conversation_file_size: int = Field(
+        10_485_760, ge=1024, le=100_000_000, description="Largest file that is attached to a conversation, in bytes."
+    )
     conversation_sharing: Literal["off", "quotes", "sources"] = Field(
         "off",
         description="Whether people may share a conversation by a link, which shows it to whoever has it: with the "
@@ -373,8 +388,9 @@ class Settings(BaseSettings):
     tenant_max_result_bytes: int = Field(
         1_000_000_000,
         ge=1024,
-        description="Bytes of files with the rows of large results of queries that a tenant may keep: those of "
-        "conversations that were not used for the longest time are deleted first.",
+        description="Bytes that a tenant may keep of files with the rows of large results of queries and of files that "
+        "are attached to conversations: those of conversations that were not used for the longest time are deleted "
+        "first.",
     )
 
     # --- Documents and index
@@ -480,8 +496,8 @@ class Settings(BaseSettings):
     )
     chat_docs_dir: Path | None = Field(
         None,
-        description="Folder with the rows of large results of queries, one file for each conversation; shared by all "
-        "machines that serve. Unset: `chat_docs` in DATA_DIR.",
+        description="Folder with the rows of large results of queries, one file for each conversation, and with files "
+        "that are attached to conversations; shared by all machines that serve. Unset: `chat_docs` in DATA_DIR.",
     )
     max_sql_retries: int = Field(
         3, ge=0, le=10, description="Times that a language model may repair a query to a data source that failed."

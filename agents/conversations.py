@@ -140,12 +140,13 @@ class Conversations:
             was_kept = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
             )
-            await asyncio.to_thread(self._files.delete, find_place(thread_id))
             count = await self._deletions.delete_runs(thread_id)
+            # After it is noted there as deleted: a file that is attached meanwhile looks for that once it is kept.
+            had_files = await asyncio.to_thread(self._files.delete, find_place(thread_id))
             self._worker.drop_held(thread_id)
             if has_state:
                 await self._store.adelete_thread(thread_id)
-            elif not (was_kept or count):
+            elif not (was_kept or count or had_files):
                 raise make_missing_error()
 
     async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:

@@ -1,6 +1,7 @@
 """Takes a conversation through a turn: the lease, the graph, its events."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from langgraph.types import Interrupt
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import find_place, name_all
+from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, make_past, question_message
@@ -29,9 +31,10 @@ from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
 from auth.principal import DEFAULT_BOT
+from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import Retriever
 from utils.checkpointer.keys import FENCE
-from utils.errors import Conflict
+from utils.errors import Conflict, NotReady, StoreUnavailable
 from utils.moments import read_micros
 from utils.token_usage import read_usage
 
@@ -39,6 +42,9 @@ from utils.token_usage import read_usage
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
 # a second on two workers instead of 150.
 _TURNS_AT_WORK = 3
+_WITHOUT_FILES = "The files that are attached to this conversation cannot be read: it was answered without them."
+
+logger = logging.getLogger(__name__)
 
 
 class RunDeleted(Exception):
@@ -72,6 +78,7 @@ class Runner:
         is_judged: whether a language model decides about sentences of which nothing else is certain.
         entailment: reads sentences with their passages, None where no such model is configured.
         tools: those that bots may name.
+        attached_files: of conversations, which are searched for their questions.
         is_run_deleted: whether the conversation of a run was deleted since the run was registered.
         is_run_unwanted: whether it was, or the run was cancelled.
     """
@@ -90,6 +97,7 @@ class Runner:
         is_judged: bool,
         entailment: Entailment | None,
         tools: ToolService,
+        attached_files: AttachedFiles,
         is_run_deleted: Callable[[str], Awaitable[bool]],
         is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
@@ -101,6 +109,7 @@ class Runner:
         self._topics, self._is_run_deleted, self._is_run_unwanted = TopicFinder(), is_run_deleted, is_run_unwanted
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
+        self._attached_files = attached_files
 
     async def run(
         self,
@@ -144,8 +153,9 @@ class Runner:
     ) -> AIMessage | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         past = await self._recall(record, lease)
+        attached = await self._load_attached(record, emit)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
-            context = self._context(record, bot, model, place, emit)
+            context = self._context(record, bot, model, place, emit, attached)
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
@@ -165,6 +175,15 @@ class Runner:
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
             await asyncio.to_thread(self._tools.files.touch, find_place(record.thread_id))
         return answer
+
+    async def _load_attached(self, record: RunRecord, emit: Callable[[Event], None]) -> AttachedPassages | None:
+        """What is attached to the conversation; None where that cannot be read, and it is answered without."""
+        try:
+            return await self._attached_files.load(record.thread_id)
+        except (NotReady, StoreUnavailable) as exc:
+            logger.warning("Files that are attached to a conversation cannot be read: %s", exc.detail)
+            emit({"type": "status", "stage": "retrieve", "degraded": _WITHOUT_FILES})
+            return None
 
     async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:
         """What SQL knows of a conversation whose state has expired; one that has its run's id begins now, with what its
@@ -194,7 +213,13 @@ class Runner:
         return said
 
     def _context(
-        self, record: RunRecord, bot: BotConfig, model: AnswerModel, place: Permit, emit: Callable[[Event], None]
+        self,
+        record: RunRecord,
+        bot: BotConfig,
+        model: AnswerModel,
+        place: Permit,
+        emit: Callable[[Event], None],
+        attached: AttachedPassages | None,
     ) -> AgentContext:
         retriever = self._retriever()
         judge = model.chat if self._is_judged and model.is_language_model else None
@@ -207,7 +232,9 @@ class Runner:
             bot=bot,
             streams=record.streams,
             place=place,
-            cache_session=self._cache_session(record, bot),
+            # Answers that rest on files, or should, are of this conversation alone.
+            cache_session=AnswerCacheSession() if attached is None or attached else self._cache_session(record, bot),
+            attached=attached or NOTHING_ATTACHED,
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
             tools=self._tools.open_turn(
@@ -219,6 +246,7 @@ class Runner:
                 model.find_language_model,
                 data_source_id=record.data_source_id,
                 thread_id=record.thread_id,
+                attached=attached or NOTHING_ATTACHED,
             ),
         )
 

@@ -20,6 +20,7 @@ from agents.turn_limiter import Permit
 from agents.verification.verifier import Verifier
 from auth.principal import Principal
 from retrieval.answerability import Verdict
+from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import Retriever
 from utils.checkpointer.circuit import Circuit
 from utils.long_texts import AT_ONCE, process_text
@@ -108,6 +109,7 @@ class AgentContext:
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
     checks sentences. `topics`: what the documents are about. `tools`: None where the bot has none.
+    `attached`: files of the conversation, searched beside the documents.
     """
 
     run_id: str
@@ -122,6 +124,7 @@ class AgentContext:
     verifier: Verifier
     topics: TopicFinder = field(default_factory=TopicFinder)
     tools: TurnTools | None = None
+    attached: AttachedPassages = NOTHING_ATTACHED
 
     def need_tools(self) -> TurnTools:
         """The tools, in the steps that only a bot with tools comes to."""

@@ -50,7 +50,7 @@ def _open_api_services(stack: AsyncExitStack, services: Services, admission: Adm
     fixed = {services.page_key: make_page_principal()}
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
-    authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key), services.bots)
+    authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key))
     stack.callback(authenticator.close)
     signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
     return ApiServices.around(
@@ -105,5 +105,7 @@ def _visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
             settings.address_tokens_per_day,
         ),
         requests_per_minute=settings.address_requests_per_minute,
+        visitor_files=settings.visitor_files_per_day,
+        address_files=settings.address_files_per_day,
         stores=services.telemetry.stores,
     )

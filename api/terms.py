@@ -24,6 +24,8 @@ class TermsOut(BaseModel):
     kept_s: int = Field(description="For how many seconds after its last use one is kept.", examples=[86_400])
     undo_s: int = Field(description="For how many seconds a deleted one can be restored.", examples=[60])
     are_shareable: bool = Field(description="Whether a link may show one to others (CONVERSATION_SHARING).")
+    most_file_count: int = Field(description="How many files may be attached to one; 0: none (CONVERSATION_FILES).")
+    most_file_bytes: int = Field(description="The largest file that may be attached.", examples=[10_485_760])
 
 
 @terms_blueprint.get(
@@ -41,6 +43,8 @@ async def show(ctx: Principal) -> Response:
             kept_s=await find_keep_seconds(ctx),
             undo_s=settings.conversation_undo,
             are_shareable=settings.conversation_sharing != "off",
+            most_file_count=settings.conversation_files,
+            most_file_bytes=settings.conversation_file_size,
         )
     )
 

@@ -85,12 +85,16 @@ class Form:
 
 
 async def receive(
-    ctx: Principal, work: Callable[[Form], Awaitable[Response]], *, text_fields: Collection[str] = ()
+    ctx: Principal,
+    work: Callable[[Form], Awaitable[Response]],
+    *,
+    text_fields: Collection[str] = (),
+    most_bytes: int | None = None,
 ) -> Response:
     """What *work* answers to the multipart body of this request, whose files wait in one file on disk; see
     `answer_once`.
 
-    Parts that *text_fields* name are its `texts`.
+    Parts that *text_fields* name are its `texts`. *most_bytes*: of the whole body, where less than MAX_UPLOAD_SIZE.
 
     Raises:
         UnsupportedMediaType: it is not multipart.
@@ -101,6 +105,7 @@ async def receive(
     """
     boundary, pool, space = _read_boundary(request), sync_pool(), services().upload_space
     max_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
+    max_bytes = max_bytes if most_bytes is None else min(max_bytes, most_bytes)
     pool.check_room()
     announced_bytes = request.content_length
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.

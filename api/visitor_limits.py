@@ -42,6 +42,7 @@ class VisitorLimits:
     Args:
         secret: makes the names under which visitors and addresses are counted.
         requests_per_minute: of one address, questions among them.
+        visitor_files, address_files: that one visitor, or all from one address, may attach in a day.
     """
 
     def __init__(
@@ -52,8 +53,14 @@ class VisitorLimits:
         visitor: QuestionLimits,
         address: QuestionLimits,
         requests_per_minute: int,
+        visitor_files: int,
+        address_files: int,
         stores: StoreObserver | None = None,
     ) -> None:
+        self._files = (
+            _make_file_limits("visitor", "You have attached", visitor_files, redis_url, stores),
+            _make_file_limits("address", "Your address has sent", address_files, redis_url, stores),
+        )
         self._secret = secret.encode()
         self._visitor = _Group("visitor", "You have asked", visitor, redis_url, stores)
         self._address = _Group("address", "Your address has sent", address, redis_url, stores)
@@ -106,6 +113,15 @@ class VisitorLimits:
                 allowances.append(await limits.spend(visit.tenant_id, f"{limits.name}:{who}"))
         return allowances
 
+    async def spend_file(self, visit: Visit) -> None:
+        """Count one file that is attached to a conversation.
+
+        Raises:
+            RateLimited: the visitor, or the address, has attached as many as are allowed in a day.
+        """
+        for limits, who in zip(self._files, (visit.visitor, visit.network), strict=True):
+            await limits.spend(visit.tenant_id, f"{limits.name}:{who}")
+
     def charge(self, visit: Visit, tokens: int) -> None:
         """Count the tokens of a turn that has ended; does not wait for it."""
         if tokens > 0:
@@ -116,7 +132,7 @@ class VisitorLimits:
     async def aclose(self) -> None:
         """Finish counting, and close the connections to Redis."""
         await asyncio.gather(*self._charging, return_exceptions=True)
-        for opened in (*self._visitor.limits, *self._address.limits, self._requests, self._tokens):
+        for opened in (*self._visitor.limits, *self._address.limits, *self._files, self._requests, self._tokens):
             await opened.aclose()
 
     def _list_groups(self, visit: Visit) -> Sequence[tuple["_Group", str]]:
@@ -163,6 +179,17 @@ class _Group:
             name=f"{self.name}-{window}",
             stores=self.stores,
         )
+
+
+def _make_file_limits(name: str, whose: str, limit: int, redis_url: str, stores: StoreObserver | None) -> RateLimits:
+    return RateLimits(
+        redis_url,
+        limit=limit,
+        reason=f"{whose} as many files as are allowed in a day.",
+        window_s=DAY_S,
+        name=f"{name}-files",
+        stores=stores,
+    )
 
 
 def join_headers(allowances: Sequence[RemainingRequests]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from agents.answer_cache import AnswerCache
 from agents.answer_places import AnswerPlaces
+from agents.attached_files import AttachedFiles
 from agents.conversations import Conversations
 from agents.data_sources import DataSources
 from agents.glossary_proposals import GlossaryProposer
@@ -65,6 +66,7 @@ class Agent:
     glossary: GlossaryProposer
     result_files: ResultFiles
     sharing: ConversationSharing
+    attached_files: AttachedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,10 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     tools = open_tools(settings, search.serving.retriever, data_sources)
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     files = open_result_files(settings)
+    attached_files = AttachedFiles(
+        files, search.serving.retriever, memory.deletions.is_deleted, most=settings.conversation_files
+    )
+    stack.push_async_callback(attached_files.aclose)
     runner = Runner(
         memory.checkpointer,
         leases=memory.leases,
@@ -114,6 +120,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
         tools=ToolService(tools, check_permission, tool_limits(settings), files=files),
+        attached_files=attached_files,
         is_run_deleted=memory.run_store.is_deleted,
         is_run_unwanted=memory.run_store.is_unwanted,
     )
@@ -151,6 +158,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         GlossaryProposer(bots, models, data_sources),
         files,
         _open_sharing(stores, memory),
+        attached_files,
     )
 
 
@@ -215,9 +223,15 @@ def _start_work(stores: Stores, memory: _Memory, worker: RunWorker, runs: Runs) 
 
 
 def open_result_files(settings: Settings) -> ResultFiles:
-    """Where the rows of large results are."""
+    """Where the rows of large results are, and the files that are attached to conversations."""
     keys, disk = make_keyring(settings), make_disk_space(settings)
-    return ResultFiles(settings.chat_docs_folder, keys, disk, most_bytes=settings.tenant_max_result_bytes)
+    return ResultFiles(
+        settings.chat_docs_folder,
+        keys,
+        disk,
+        most_bytes=settings.tenant_max_result_bytes,
+        keep_s=settings.conversation_ttl,
+    )
 
 
 def make_retention(settings: Settings) -> Retention:

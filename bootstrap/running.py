@@ -123,7 +123,7 @@ async def _keep_up(stores: Stores) -> None:
     """What is done every hour."""
     await write(stores.database, partial(delete_older, keep_days=stores.settings.ratings_keep_days))
     await asyncio.to_thread(refresh_sample_data, stores.settings, stores.database, OPERATOR)
-    await asyncio.to_thread(open_result_files(stores.settings).delete_unused, stores.settings.conversation_ttl)
+    await asyncio.to_thread(open_result_files(stores.settings).delete_unused)
 
 
 async def _retire_samples(stores: Stores) -> None:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.attached_files import AttachedFiles
 from agents.bots import BotDirectory
 from agents.conversations import Conversations
 from agents.data_sources import DataSources
@@ -33,6 +34,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.keys import create_first_key
 from indexing.active import ActiveIndex
+from ingestion.attached import AttachedFileReader
 from ingestion.library import Library
 from ingestion.uploaded_tables import UploadedTables
 from providers.charts.renderer import ChartRenderer
@@ -71,6 +73,8 @@ class Services:
     data_sources: DataSources
     glossary: GlossaryProposer
     result_files: ResultFiles
+    attached_files: AttachedFiles
+    attached_reader: AttachedFileReader
     uploaded_tables: UploadedTables
     charts: ChartRenderer
     serving: ActiveIndex
@@ -146,6 +150,8 @@ async def open_services(
             data_sources=agent.data_sources,
             glossary=agent.glossary,
             result_files=agent.result_files,
+            attached_files=agent.attached_files,
+            attached_reader=AttachedFileReader(policy),
             uploaded_tables=open_uploaded_tables(settings, stores.database, policy, quotas_of(settings)),
             charts=charts,
             serving=search.serving,

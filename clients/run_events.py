@@ -145,13 +145,12 @@ class ResultTable:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer; the last event. Its members mean what those of a `Message` mean."""
+    """The whole answer; the last event. `fallback_reason`: why it is quotes in place of a language model's words."""
 
     answer: str
     citations: tuple[Citation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
-    answered: bool | None = None
-    confidence: str | None = None
+    answered: bool = True
     small_talk: bool = False
     fallback_reason: str | None = None
     clarification: Clarification | None = None

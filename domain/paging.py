@@ -1,6 +1,6 @@
 """Parts of long lists, found by key: the next one begins after the last row of the one before, however deep it lies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,14 @@ class Rows(Generic[T]):
     rows: list[T]
     total: int
     next_after: tuple[Any, ...] | None
+
+
+def cut_part(rows: Sequence[T], get_key: Callable[[T], tuple[Any, ...]], part: Part) -> Rows[T]:
+    """The same of *rows* that are in memory, in the order of their keys."""
+    after = part.after
+    wanted = rows[part.offset :] if after is None else [row for row in rows if get_key(row) > after]
+    found = list(wanted[: part.limit])
+    return Rows(found, len(rows), get_key(found[-1]) if len(wanted) > part.limit else None)
 
 
 def read_part(

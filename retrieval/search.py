@@ -10,10 +10,12 @@ from typing import TypeVar
 
 from auth.principal import Principal
 from retrieval.answerability import Calibration, Verdict, judge
+from retrieval.attached import NOTHING_ATTACHED, AttachedPassages, merge_attached
 from retrieval.calibration import Calibrations
 from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
+from retrieval.ranking import CANDIDATES
 from retrieval.selection import add_scores, drop_repeats, join_neighbours, order_by_best_sentence
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -37,13 +39,16 @@ class SearchOptions:
     `priorities` by dataset id are added to the fused score, which counts in standard deviations of the candidates: with
     0.5 a passage passes others that are half a deviation better. Negative ones hold back. `context` are words of the
     conversation before: the question is searched for with and without them, and both scores count. `continued` are ids
-    of documents that the conversation is about: others are shown where these do not answer.
+    of documents that the conversation is about: others are shown where these do not answer. `attached` is searched
+    too, or alone where the question is `about_attached`; filters do not apply to it.
     """
 
     filters: Filters = ALL
     priorities: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     context: str = ""
     continued: frozenset[str] = frozenset()
+    attached: AttachedPassages = NOTHING_ATTACHED
+    about_attached: bool = False
 
 
 PLAIN = SearchOptions()
@@ -99,7 +104,7 @@ class Retriever:
         was_whole = self.index.is_whole
         rankings, degraded = [], []
         for each in asked:
-            ranking, without_vector = await self._rank(ctx, each, limit, options.filters, course)
+            ranking, without_vector = await self._rank(ctx, each, limit, options, course)
             rankings.append(ranking)
             degraded.append(without_vector)
         estimated = self.calibrations.of(ctx) if self.calibrations else None
@@ -149,12 +154,12 @@ class Retriever:
         return own if may_answer else rankings
 
     async def _rank(
-        self, ctx: Principal, question: Question, limit: int, filters: Filters, course: "_Course"
+        self, ctx: Principal, question: Question, limit: int, options: SearchOptions, course: "_Course"
     ) -> tuple[Sequence[Hit], str | None]:
         """The candidates for *question*, best first, and what was missing."""
         vector, without_vector = await self._embed_question(question.text)
         course.note_stage("embedding", [])
-        hits = course.note_stage("index", await self._find_candidates(ctx, question.text, vector, limit, filters))
+        hits = course.note_stage("index", await self._find_candidates(ctx, question.text, vector, limit, options))
         ordered = await self._process(partial(order_by_best_sentence, question, hits), hits)
         return course.note_stage("sentences", ordered), without_vector
 
@@ -162,9 +167,21 @@ class Retriever:
         return await process_text(work, characters=sum(len(hit.passage.text) for hit in hits), at_once=_AT_ONCE)
 
     async def _find_candidates(
-        self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, filters: Filters
+        self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, options: SearchOptions
     ) -> Sequence[Hit]:
-        wanted = max(limit * _SPARE, _RERANKED if self.reranker else 0)
+        wanted, attached = max(limit * _SPARE, _RERANKED if self.reranker else 0), options.attached
+        if not attached:
+            return await self._ask_index(ctx, question, vector, wanted, options.filters)
+        # As many as the index compares with each other, for the scores of both to mean the same.
+        asked = 0 if options.about_attached else max(wanted, CANDIDATES)
+        hits = await self._ask_index(ctx, question, vector, asked, options.filters) if asked else []
+        comparable = vector if attached.model == self.embedder.model else None
+        merge = partial(merge_attached, hits, attached, question, comparable, limit=wanted)
+        return await process_text(merge, characters=attached.characters, at_once=_AT_ONCE)
+
+    async def _ask_index(
+        self, ctx: Principal, question: str, vector: FloatArray | None, wanted: int, filters: Filters
+    ) -> Sequence[Hit]:
         began_s, succeeded = time.perf_counter(), False
         try:
             hits = await self.index.search(ctx, question, vector, limit=wanted, filters=filters)

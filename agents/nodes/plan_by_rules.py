@@ -51,7 +51,7 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     if call := read_bare_chart(newest.text, names):
         return Decision("calls", [call])
     question = standalone_question(history, state["query"])
-    options = SearchOptions(run.bot.filters)
+    options = SearchOptions(run.bot.filters, attached=run.attached)
     found = await run.retriever.search(run.principal, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
         question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence

@@ -1,6 +1,7 @@
 """Second step: the passages for the question, and whether they hold an answer at all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -10,12 +11,13 @@ from langgraph.types import Command
 
 from agents.citations import without_marks
 from agents.messages import drop_tool_messages
+from agents.nodes.attached_questions import is_about_attached
 from agents.nodes.clarify import MOST_CHOICES, is_underspecified
 from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState
 from providers.chat.followups import standalone_question
 from retrieval.conversation import choose_topic_words
-from retrieval.search import SearchOptions
+from retrieval.search import SearchOptions, SearchResult
 from utils.shorthand import spell_out
 
 
@@ -31,16 +33,40 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     run.emit({"type": "status", "stage": "retrieve"})
     # A language model chooses among documents by itself, and loses those that it is not shown.
     continued = frozenset[str]() if run.model.is_language_model else _find_continued(state["messages"])
-    options = SearchOptions(run.bot.filters, context=_choose_topic_words(state["messages"]), continued=continued)
+    options = SearchOptions(
+        run.bot.filters,
+        context=_choose_topic_words(state["messages"]),
+        continued=continued,
+        attached=run.attached,
+        about_attached=_is_about_attached(state, run),
+    )
     async with run.place.outside():
-        found = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
+        found = await _search(run, query, options)
     if found.degraded:
         run.cache_session.forget()
         run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
-    update = {"passages": found.hits, "verdict": found.verdict, "is_index_whole": found.is_index_whole}
+    # "Summarise this file" is like no passage of it, and a language model knows what to do.
+    is_task = options.about_attached and run.model.is_language_model and bool(found.hits)
+    verdict = replace(found.verdict, answerable=True) if is_task else found.verdict
+    update = {"passages": found.hits, "verdict": verdict, "is_index_whole": found.is_index_whole}
     if is_underspecified(state["messages"]) and len(list_headings(found.hits, MOST_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
-    return Command(update=update, goto="answer" if found.verdict.is_near else "refuse")
+    return Command(update=update, goto="answer" if found.verdict.is_near or is_task else "refuse")
+
+
+def _is_about_attached(state: ChatState, run: AgentContext) -> bool:
+    names = {passage.source for passage in run.attached.passages}
+    return bool(names) and is_about_attached(state["messages"][-1].text, names)
+
+
+async def _search(run: AgentContext, query: str, options: SearchOptions) -> SearchResult:
+    """What is found; where a question is about files, and they do not answer it, in the documents, too, if these do."""
+    found = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
+    if found.verdict.is_near or not options.about_attached:
+        return found
+    whole = replace(options, about_attached=False)
+    everywhere = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=whole)
+    return everywhere if everywhere.verdict.is_near else found
 
 
 def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:

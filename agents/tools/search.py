@@ -26,7 +26,7 @@ def make_search_tool(retriever: Callable[[], Retriever]) -> Tool:
     """It; *retriever* gives what searches the index that serves now."""
 
     async def run(call: ToolCall) -> ToolResult:
-        options = SearchOptions(call.bot.filters)
+        options = SearchOptions(call.bot.filters, attached=call.attached)
         try:
             found = await retriever().search(
                 call.principal, call.arguments["query"], limit=call.bot.top_k, options=options

@@ -15,6 +15,7 @@ from agents.bots import BotConfig
 from agents.tools.kept import KeptResult
 from auth.principal import Principal
 from auth.scopes import Scope
+from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import SearchResult
 from utils.query_tables import Cell, QueryTable
 
@@ -53,7 +54,8 @@ class ToolCall:
     Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
     the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
     `chat` is the bot's language model; None where it has none, or that is away. `kept` is the result of the last query,
-    where the conversation was about that; of it `chat` is shown `head_rows` rows.
+    where the conversation was about that; of it `chat` is shown `head_rows` rows. `attached`: files of the
+    conversation.
     """
 
     principal: Principal
@@ -63,6 +65,7 @@ class ToolCall:
     chat: BaseChatModel | None = None
     kept: KeptResult | None = None
     head_rows: int = 5
+    attached: AttachedPassages = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from datasources.result_csv import write_csv
 from providers.files.results import ResultFiles
+from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from utils.errors import ProblemError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -84,12 +85,13 @@ class ToolService:
         *,
         data_source_id: str = "",
         thread_id: str = "",
+        attached: AttachedPassages = NOTHING_ATTACHED,
     ) -> "TurnTools | None":
         """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
         *is_unwanted*: whether the turn was cancelled, on whichever worker.
 
         *get_chat*: the bot's language model, None while there is none. *data_source_id*: only tools that ask a data
-        source are offered, and they ask this one. *thread_id*: the conversation.
+        source are offered, and they ask this one. *thread_id*: the conversation, *attached* its files.
         """
         if not bot.tools:
             return None
@@ -112,6 +114,7 @@ class ToolService:
             get_chat=get_chat,
             data_source_id=data_source_id,
             thread_id=thread_id,
+            attached=attached,
         )
 
 
@@ -130,6 +133,7 @@ class TurnTools:
     get_chat: Callable[[], BaseChatModel | None]
     data_source_id: str
     thread_id: str
+    attached: AttachedPassages
 
     async def keep_rows(self, call: CallRecord, result: ToolResult) -> str:
         """The file that now has all rows of *result*; "" where there is no room for it."""
@@ -203,7 +207,9 @@ class TurnTools:
         if tool.has_side_effects:
             await self._check_wanted()
         head_rows = self.shared.limits.head_rows
-        asked = ToolCall(principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows)
+        asked = ToolCall(
+            principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows, self.attached
+        )
         seconds = min(tool.timeout_s, max(0.0, self.until_s - time.monotonic()))
         try:
             result = await _limit(tool.run(asked), seconds)

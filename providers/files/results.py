@@ -1,4 +1,7 @@
-"""Large results of queries, each as a CSV file in the folder of its conversation; encrypted where conversations are."""
+"""Files in the folder of their conversation: rows of large results, and files that people attach to it.
+
+They are encrypted where conversations are.
+"""
 
 import errno
 import fcntl
@@ -13,10 +16,11 @@ from pathlib import Path
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
 from utils.disk import DiskSpace
-from utils.errors import NotEnoughSpace, NotFound, NotReady, StoreUnavailable
+from utils.errors import Conflict, NotEnoughSpace, NotFound, NotReady, StoreUnavailable
 from utils.private_files import replace_file
 
 _GONE = "The file no longer exists. Newer ones may have taken its room: ask the question again."
+ATTACHED = ".file"
 _MOST_FILES = 10_000  # of a tenant, so that to look at all of them takes no time
 
 
@@ -29,21 +33,90 @@ class ResultPlace:
 
 
 class ResultFiles:
-    """`<root>/<tenant>/<folder>/<name>`: the newest one of each conversation. Blocking: for threads.
+    """`<root>/<tenant>/<folder>/<name>`: the newest result of each conversation, `<id>.csv`, and files that were
+    attached to it, `<id>.file`. Blocking: for threads.
 
     *disk* is asked for room beside its reserve. Several processes may use it at once. A tenant keeps *most_bytes*: what
-    is beyond them is deleted, of the conversations that were not used for the longest time.
+    is beyond them is deleted, of the conversations that were not used for the longest time. Folders that were not used
+    for *keep_s* are expired.
     """
 
-    def __init__(self, root: Path, keys: Keyring | None, disk: DiskSpace, *, most_bytes: int) -> None:
-        self._root, self._keys, self._disk, self._most_bytes = root, keys, disk, most_bytes
+    def __init__(
+        self, root: Path, keys: Keyring | None, disk: DiskSpace, *, most_bytes: int, keep_s: float = 86_400
+    ) -> None:
+        self._root, self._keys, self._disk = root, keys, disk
+        self._most_bytes, self._keep_s = most_bytes, keep_s
 
     def put(self, place: ResultPlace, name: str, data: bytes) -> None:
-        """Keep *data*, in place of what the folder has.
+        """Keep the rows of a result, in place of those that the folder has.
 
         Raises:
             NotEnoughSpace: there is no room on the disk, or it alone is more than a tenant may keep.
             StoreUnavailable: it cannot be kept.
+        """
+        with self._writing(place, name, data) as folder:
+            for other in folder.glob("*.csv"):
+                if other.name != name:
+                    other.unlink(missing_ok=True)
+
+    def attach(self, place: ResultPlace, name: str, data: bytes, *, most: int) -> None:
+        """Keep a file that was attached to the conversation, of which it may have *most*.
+
+        Raises:
+            Conflict: it has as many.
+            NotEnoughSpace, StoreUnavailable: as `put`.
+        """
+        with self._writing(place, name, data) as folder:
+            if len(list(folder.glob(f"*{ATTACHED}"))) > most:  # this one among them
+                (folder / name).unlink()
+                raise Conflict(f"A conversation has at most {most} files: delete one first.")
+
+    def update_attached(self, place: ResultPlace, name: str, data: bytes) -> None:
+        """Keep *data* in place of what an attached file has.
+
+        Raises:
+            NotFound: it was deleted, or has expired.
+            NotEnoughSpace, StoreUnavailable: as `put`.
+        """
+        with self._writing(place, name, data, replaces=True):
+            pass
+
+    def read_attached(self, place: ResultPlace) -> list[bytes]:
+        """The files that were attached to the conversation, oldest first; none once they are expired.
+
+        Raises:
+            NotReady: one cannot be decrypted.
+            StoreUnavailable: they cannot be read.
+        """
+        folder = self._find(place)
+        with _translating():
+            if self._is_expired(folder):
+                return []
+            kept = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
+        found = []
+        for _, name in kept:
+            with suppress(NotFound):  # it was deleted meanwhile
+                found.append(self.get(place, name))
+        return found
+
+    def detach(self, place: ResultPlace, name: str) -> None:
+        """Delete a file that was attached.
+
+        Raises:
+            NotFound: the conversation has none of this name.
+            StoreUnavailable: it cannot be deleted.
+        """
+        with _translating():
+            try:
+                (self._find(place) / name).unlink()
+            except FileNotFoundError as exc:
+                raise NotFound("This conversation has no such file.") from exc
+
+    @contextmanager
+    def _writing(self, place: ResultPlace, name: str, data: bytes, *, replaces: bool = False) -> Iterator[Path]:
+        """The folder, once *data* is in it; nobody else writes what the tenant keeps meanwhile.
+
+        *replaces*: only where there is a file of this name.
         """
         stored = data if self._keys is None else self._keys.encrypt(data, _context(place, name))
         if len(stored) > self._most_bytes:
@@ -53,12 +126,14 @@ class ResultFiles:
         with _translating():
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(folder.parent):
+                if self._is_expired(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                if replaces and not (folder / name).exists():
+                    raise NotFound(_GONE)
                 folder.mkdir(mode=0o700, exist_ok=True)
                 self._make_room(folder, len(stored))
                 replace_file(folder / name, stored)
-                for other in folder.glob("*.csv"):
-                    if other.name != name:
-                        other.unlink(missing_ok=True)
+                yield folder
 
     def get(self, place: ResultPlace, name: str) -> bytes:
         """What `put` has kept.
@@ -85,17 +160,27 @@ class ResultFiles:
         with suppress(OSError):
             os.utime(self._find(place))
 
-    def delete(self, place: ResultPlace) -> None:
-        """Delete what the conversation has; nothing happens where there is nothing."""
-        with _translating(), suppress(FileNotFoundError):
-            shutil.rmtree(self._find(place))
+    def delete(self, place: ResultPlace) -> bool:
+        """Delete what the conversation has; whether it had anything."""
+        with _translating():
+            try:
+                shutil.rmtree(self._find(place))
+            except FileNotFoundError:
+                return False
+        return True
 
-    def delete_unused(self, keep_s: float) -> None:
-        """Delete the folders that were not used for so long."""
+    def delete_unused(self) -> None:
+        """Delete the folders that are expired."""
         for tenant in self._root.glob("*/"):
-            for used_s, folder in _list_folders(tenant):
-                if used_s < time.time() - keep_s:
+            for _, folder in _list_folders(tenant):
+                if self._is_expired(folder):
                     shutil.rmtree(folder, ignore_errors=True)
+
+    def _is_expired(self, folder: Path) -> bool:
+        try:
+            return folder.stat().st_mtime < time.time() - self._keep_s
+        except FileNotFoundError:
+            return False
 
     def _find(self, place: ResultPlace) -> Path:
         return self._root / place.tenant_id / place.folder

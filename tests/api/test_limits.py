@@ -254,7 +254,15 @@ def visitor_limits(url: str, **of_visitor: int) -> VisitorLimits:
     """Of one worker."""
     visitor = QuestionLimits(**{"per_minute": 100, "per_day": 100, "tokens_per_day": 1000, **of_visitor})
     address = QuestionLimits(1000, 1000, 5000)
-    return VisitorLimits(url, secret="a key", visitor=visitor, address=address, requests_per_minute=1000)
+    return VisitorLimits(
+        url,
+        secret="a key",
+        visitor=visitor,
+        address=address,
+        requests_per_minute=1000,
+        visitor_files=1,
+        address_files=1,
+    )
 
 
 @pytest.mark.parametrize("is_away", [False, True])
