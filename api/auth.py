@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from agents.bots import BotDirectory
 from api.visitor_tokens import ORIGIN_REFUSED, PREFIX, VisitorSigner
 from api.visitors import VISITOR_HEADER, verify_visitor
 from auth.credentials import make_visitor, make_website_visitor
@@ -20,7 +21,7 @@ from auth.principal import Principal, PrincipalKind
 from domain.db import Database
 from domain.keys import USE_NOTED_EVERY, find_key, note_use, read_principal
 from domain.models import now
-from utils.errors import OriginRefused, StoreUnavailable, Unauthorized, VisitorRefused
+from utils.errors import Conflict, NotFound, NotReady, OriginRefused, StoreUnavailable, Unauthorized, VisitorRefused
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,13 @@ class Authenticator:
         fixed: secret → who it stands for.
         database: where other keys are; asked in a thread, its answers remembered for some seconds.
         visitors: knows tokens of visitors of websites, which are sent in place of a key.
+        bots: knows which of them are switched off or removed, with which the tokens of their visitors end.
     """
 
     fixed: Mapping[str, Principal]
     database: Database
     visitors: VisitorSigner
+    bots: BotDirectory
     _seen: "dict[str, _Known]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))
@@ -73,7 +76,7 @@ class Authenticator:
         for key in presented:
             if key.startswith(PREFIX):
                 try:
-                    return self._admit_visitor(key, request)
+                    return await self._admit_visitor(key, request)
                 except VisitorRefused as exc:
                     refused = exc
                     continue
@@ -82,14 +85,20 @@ class Authenticator:
                 return _act_for_visitor(found, key, request)
         raise refused or _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
 
-    def _admit_visitor(self, token: str, request: Request) -> Principal:
+    async def _admit_visitor(self, token: str, request: Request) -> Principal:
         visitor = self.visitors.verify(token)
         try:
             visitor.check_origin(request.headers.get("Origin"))
         except OriginRefused:
             request.environ[ORIGIN_REFUSED] = True
             raise
-        return make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
+        ctx = make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
+        try:
+            with suppress(NotReady):  # its model is not there: what was said can be read
+                await self.bots.get(ctx)
+        except (NotFound, Conflict):
+            raise VisitorRefused("The bot of this visitor's token is switched off, or does not exist.") from None
+        return ctx
 
     def _find_fixed(self, presented: str) -> Principal | None:
         found = None

@@ -22,6 +22,7 @@ from api.services import services
 from api.shared_page import LANGUAGES, render_shared
 from api.view import answer_browsers, respond_page
 from api.visitors import find_client_network
+from auth.authorisation import authorise
 from auth.credentials import make_link_bearer
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -47,7 +48,7 @@ _GONE = "No conversation is shared by this link. It may have expired, or been re
 class ShareIn(Strict):
     """A new link."""
 
-    expires_in_s: Annotated[int, WHOLE, Field(ge=60, le=31_536_000)] | None = Field(
+    expires_in_s: Annotated[int, Field(ge=60, le=31_536_000), WHOLE] | None = Field(
         None, description="Seconds that it shows the conversation; null: as long as SHARE_DAYS says, which is the most."
     )
 
@@ -103,6 +104,7 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     404 if the caller has none of this id, or nothing of it is stored; 409 where conversations are not shared, or there
     are as many links as there may be.
     """
+    authorise(ctx, Scope.CONVERSATIONS_READ)  # the page shows what was said
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     keep_s = _check_time(body)
     share, token = await services().sharing.create(select_bot(ctx, query.bot_id), conversation_id, keep_s=keep_s)

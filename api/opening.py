@@ -50,7 +50,7 @@ def _open_api_services(stack: AsyncExitStack, services: Services, admission: Adm
     fixed = {services.page_key: make_page_principal()}
     if settings.api_key:
         fixed[settings.api_key.get_secret_value()] = make_configured_key_principal()
-    authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key))
+    authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key), services.bots)
     stack.callback(authenticator.close)
     signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
     return ApiServices.around(

@@ -17,6 +17,7 @@ from api.ratings import AnswerPath, check_answer_path
 from api.responses import respond
 from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
 from api.services import services
+from api.turns import check_turns_on_disk, count_question
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.document_links import LinkMode
@@ -26,6 +27,9 @@ from utils.validation import check_conversation_id
 past_answers_blueprint = APIBlueprint(
     "past_answers", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
 )
+
+
+_WITHHELD = {"excerpt": "", "is_excerpt_whole": False}
 
 
 class TracedPassageOut(BaseModel):
@@ -40,7 +44,10 @@ class TracedPassageOut(BaseModel):
     start: int = Field(description="Its place in the text of that version.")
     end: int
     language: str
-    excerpt: str = Field(description="How it begins: its first 300 characters.")
+    excerpt: str = Field(
+        description="How it begins: its first 300 characters. Where links open quotes alone, callers without the "
+        "scope search are told no passage that the answer does not quote: empty."
+    )
     is_excerpt_whole: bool
     score: float = Field(description="What the order goes by; comparable within one search alone.")
     dense: float | None = Field(description="Cosine similarity to the question; null without a vector.")
@@ -112,7 +119,7 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
 @requires(Scope.CONVERSATIONS_WRITE)
 async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) -> Response:
     """201: a new conversation with what was said up to this answer, at most the last 200 turns; the other one stays as
-    it is. Its answers have runs of their own, without ratings.
+    it is. Its answers have runs of their own, without ratings. Of a visitor it counts as a question.
 
     404 if the caller has no such answer, 409 if there is a conversation of that id already, or one is being deleted.
     """
@@ -120,9 +127,13 @@ async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) 
     named = uuid4().hex if body.conversation_id is None else body.conversation_id
     new_id = check_conversation_id(named, field="conversation_id")
     asked = Fork(conversation_id, run_id, new_id)
+    check_turns_on_disk()
+    headers = await count_question(ctx)
     made = await services().conversations.fork(select_bot(ctx, query.bot_id), asked)
     location = url_for("conversations.show", conversation_id=new_id)
-    return respond(describe_listed(made), 201, location=location)
+    response = respond(describe_listed(made), 201, location=location)
+    response.headers.update(headers)
+    return response
 
 
 async def _link_passages(
@@ -136,6 +147,8 @@ async def _link_passages(
     cited = iter(await links.add_links(ctx, quoted, base))
     uncited = iter(await links.add_links(ctx, others, base, needed=LinkMode.FULL))
     told = [next(cited if quote else uncited) | passage for passage, quote in zip(passages, quotes, strict=True)]
+    if Scope.SEARCH not in ctx.scopes:
+        told = [one if quote or one["link"] else {**one, **_WITHHELD} for one, quote in zip(told, quotes, strict=True)]
     return [TracedPassageOut(**one, is_cited=quote is not None) for one, quote in zip(told, quotes, strict=True)]
 
 

@@ -125,13 +125,22 @@ async def _check_data_source(ctx: Principal, bot: BotConfig, source_id: str) -> 
         raise Conflict(f"This bot asks no data sources: add {QUERY_DATA!r} to its tools.")
 
 
-async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str, str]]:
-    """The run, once there is room for it, and what is to be said of the caller's limits in headers."""
+def check_turns_on_disk() -> None:
+    """Return where the disk has room for what is said, if it is kept there.
+
+    Raises:
+        ProblemError: there is none.
+    """
     if services().monitor.keeps_turns_on_disk:
         services().disk.check_turns()
+
+
+async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str, str]]:
+    """The run, once there is room for it, and what is to be said of the caller's limits in headers."""
+    check_turns_on_disk()
     permit = await services().admission.admit_turn(ctx)
     try:
-        headers = await _count_question(ctx)
+        headers = await count_question(ctx)
     except BaseException:
         permit.release()
         raise
@@ -152,7 +161,7 @@ def make_end(ctx: Principal, permit: AdmissionPermit) -> Callable[[int], None]:
     return end
 
 
-async def _count_question(ctx: Principal) -> dict[str, str]:
+async def count_question(ctx: Principal) -> dict[str, str]:
     """Count a visitor's question; the headers that tell how many are left."""
     limits = services().visitor_limits
     if ctx.kind is not PrincipalKind.VISITOR or limits is None:

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
+from agents.bots import BotConfig
 from api.access import requires
 from api.auth import Authenticator
 from api.json_provider import OrjsonProvider
@@ -29,6 +30,7 @@ from api.visitor_tokens import VisitorSigner
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES, Scope
+from bootstrap.bots import StoredBots
 from domain.db import open_database
 from server.admission import Admission, AdmissionLimits
 from server.asgi import FlaskAsgi, make_uvicorn_options
@@ -147,10 +149,11 @@ def add_edge(app: Flask, admission: Admission, redis_url: str | None) -> None:
     """The parts of the service's own edge: ids, log line, headers and CORS; a route with key and rate limit."""
     register_problems(app)
     register_middleware(app, cors_origins=["*"], trusted_hosts=())
+    database = open_database("sqlite://")
     keys = {API_KEY: make_key_principal("default", "bench", scopes=ALL_SCOPES)}
     used = SimpleNamespace(
         admission=admission,
-        authenticator=Authenticator(keys, open_database("sqlite://"), VisitorSigner(b"")),
+        authenticator=Authenticator(keys, database, VisitorSigner(b""), StoredBots(database, BotConfig())),
         rate_limits=RateLimits(redis_url, limit=1_000_000, reason="") if redis_url else None,
     )
     attach_services(app, cast(ApiServices, used))

@@ -22,8 +22,9 @@ class Message:
     """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601.
 
     An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
-    an answer to a greeting and the like, which is not rated. `fallback_reason`: why the answer is quotes in place of a
-    language model's words, None where it is not. `clarification`: it is no answer but asks back.
+    an answer to a greeting and the like, which is not rated. `answered` is False where the documents do not hold the
+    answer, `confidence` "low" where what is cited may not answer. `fallback_reason`: why the answer is quotes in place
+    of a language model's words, None where it is not. `clarification`: it is no answer but asks back.
     """
 
     role: str
@@ -33,6 +34,8 @@ class Message:
     created_at: str | None = None
     run_id: str | None = None
     rating: str | None = None
+    answered: bool | None = None
+    confidence: str | None = None
     small_talk: bool = False
     fallback_reason: str | None = None
     clarification: Clarification | None = None

@@ -145,12 +145,13 @@ class ResultTable:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer; the last event. `fallback_reason`: why it is quotes in place of a language model's words."""
+    """The whole answer; the last event. Its members mean what those of a `Message` mean."""
 
     answer: str
     citations: tuple[Citation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
-    answered: bool = True
+    answered: bool | None = None
+    confidence: str | None = None
     small_talk: bool = False
     fallback_reason: str | None = None
     clarification: Clarification | None = None

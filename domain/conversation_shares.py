@@ -18,7 +18,7 @@ from auth.credentials import make_share_reader
 from auth.principal import Principal
 from domain.models import ConversationShare, Turn, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import scoped, select_everywhere
+from domain.scoping import scoped, scoped_delete, select_everywhere
 from domain.transcript import (
     StoredTurn,
     find_conversation,
@@ -119,6 +119,11 @@ def revoke_share(session: Session, ctx: Principal, conversation_id: str, share_i
     """
     session.delete(get_share(session, ctx, conversation_id, share_id, retention))
     session.flush()
+
+
+def revoke_all_shares(session: Session, ctx: Principal) -> None:
+    """Let no link to any conversation of the tenant open anything any more, whoever made it."""
+    session.execute(scoped_delete(ctx, ConversationShare))
 
 
 def open_share(

@@ -20,7 +20,7 @@ from utils.moments import format_moment, read_micros
 MOST_TURNS = 200
 """The newest up to the answer: a model is shown far fewer, and they are copied at once."""
 _LONGEST_TITLE = 200
-_NUMBERED = re.compile(r"(.*) \(([2-9]|[1-9][0-9])\)", re.DOTALL)  # what has more digits is a year, or a room
+_NUMBERED = re.compile(r" \(([2-9]|[1-9][0-9])\)\Z")  # what has more digits is a year, or a room
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def make_taken_error() -> Conflict:
 
 def number_title(title: str) -> str:
     """What a fork of the conversation of that title is called: "Rooms (2)", "Rooms (3)"."""
-    found = _NUMBERED.fullmatch(title)
-    base, number = (found[1], int(found[2]) + 1) if found else (title, 2)
+    found = _NUMBERED.search(title)
+    base, number = (title[: found.start()], int(found[1]) + 1) if found else (title, 2)
     end = f" ({number})"
     return f"{base[: _LONGEST_TITLE - len(end)]}{end}"
 

@@ -16,7 +16,8 @@ _END = re.compile(rf"(?:{_STOP}(?:{_SPACED}){{0,12}}|(?:{_SPACED}){{1,12}}(?:{_S
 _MARKS = re.compile(_SPACED)
 _NEXT = re.compile(r"[\"'“‘«(\[¿¡*_-]{0,10}+[^\W_a-zß-öø-ÿ]|…")
 _BULLET = re.compile(
-    r"\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*|(?:step|method|option|paso|método|opción|langkah|cara) \d{1,2}[:.)]\s+)*",
+    r"^\s*(?:[-*•‣–+>]\s+|\d{1,3}[.)]\s+|\|\s*"
+    r"|(?:step|method|option|paso|método|opción|langkah|cara) \d{1,2}[:.)]\s+)*",
     re.IGNORECASE,
 )
 _ITEM = re.compile(r"(?:[-*•‣–+]|\d{1,3}[.)])\s")

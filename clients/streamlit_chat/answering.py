@@ -81,6 +81,8 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             last.citations,
             last.doubts,
             run_id=last.run_id,
+            answered=last.answered,
+            confidence=last.confidence,
             small_talk=last.small_talk,
             fallback_reason=last.fallback_reason,
             clarification=last.clarification,

@@ -15,9 +15,10 @@ from clients.streamlit_chat.browser import get_choice, mount_shelf
 from clients.streamlit_chat.clearing import find_clearing, show_clear_button
 from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.kept import (
-    are_kept,
+    are_shown,
     delete_with_undo,
     end_and_delete,
+    find_kept,
     rename_chosen,
     show_kept,
 )
@@ -55,22 +56,25 @@ def show_history(talk: Talk, api: ApiClient | None = None) -> None:
     signed_in = get_signed_in_token(settings)
     with st.sidebar:
         words, kept = "", None
-        if api and settings.local_history == "on":
-            is_quiet = talk.attempt is None or talk.attempt.request is not None  # no answer is coming now
+        is_listed = settings.local_history == "on"
+        is_quiet = talk.attempt is None or talk.attempt.request is not None  # no answer is coming now
+        if api and is_listed:
             words, kept = show_kept(api, _put_back, has_begun=talk.in_address, asks=is_quiet)
+        elif api:  # these are not shown, but can be cleared
+            kept = find_kept(api, asks=is_quiet)
         mount_shelf(
             history=settings.local_history,
             owner=signed_in.split(".")[1][:_OWNER] if signed_in else "",
             current=current,
             removed=st.session_state.get(_REMOVED, []),
-            kept=kept,
+            kept=kept if is_listed else None,
             is_search=bool(words),
             on_opened=_open,
             on_discarded=partial(_discard_chosen, api),
             on_renamed=rename_chosen,
             cleared=find_clearing(),
         )
-        if kept and not words:
+        if kept is not None and not words and (kept or talk.in_address):
             show_clear_button()
 
 
@@ -132,7 +136,7 @@ def _discard_chosen(api: ApiClient | None) -> None:
     """Where the service keeps conversations one is deleted at once, to be restored; elsewhere it is asked about."""
     match get_choice("discarded"):
         case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
-            if not api or not are_kept():
+            if not api or not are_shown():
                 st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
             elif delete_with_undo(api, conversation_id, _title(title)):
                 remove_from_history(conversation_id)

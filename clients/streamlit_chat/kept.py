@@ -14,6 +14,7 @@ from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.streamlit_chat.browser import get_choice
 from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.talk import is_ours
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
@@ -55,9 +56,7 @@ def show_kept(
     may not be listed yet.
     """
     words = str(st.session_state.get(_WORDS, "")).strip()
-    if asks:
-        st.session_state[_LISTED] = _list(api, words)
-    kept: Listed | None = st.session_state.get(_LISTED)
+    kept = find_kept(api, words, asks=asks)
     if kept is None:
         return "", None
     _show_undo(api, put_back)
@@ -67,6 +66,17 @@ def show_kept(
         shown = st.dialog(say("rename_this"), on_dismiss=_cancel_renaming)(_show_renaming)
         shown(api, st.session_state[_RENAMING])
     return words, kept
+
+
+def find_kept(api: ApiClient, words: str = "", *, asks: bool) -> Listed | None:
+    """The conversations that the service lists, those with all *words*; None where it lists none.
+
+    Unless the page *asks* for them, they are those of the last time.
+    """
+    if asks:
+        st.session_state[_LISTED] = _list(api, words)
+    kept: Listed | None = st.session_state.get(_LISTED)
+    return kept
 
 
 def _list(api: ApiClient, words: str) -> Listed | None:
@@ -82,9 +92,9 @@ def _list(api: ApiClient, words: str) -> Listed | None:
         return None
 
 
-def are_kept() -> bool:
-    """Whether the service lists the conversations of its visitors."""
-    return st.session_state.get(_LISTED) is not None
+def are_shown() -> bool:
+    """Whether the page shows what the service lists, and what of it can be undone."""
+    return read_settings().local_history == "on" and st.session_state.get(_LISTED) is not None
 
 
 def rename_chosen() -> None:

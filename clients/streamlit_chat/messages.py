@@ -103,7 +103,7 @@ def show_answer(message: Message, place: int) -> None:
     show_charts(message.charts, place)
     if not message.charts:  # which have tables of their own
         show_tables(message.tables, place)
-    show_sources(message.citations, place)
+    show_sources(message, place)
 
 
 def _show_clarification(asked: Clarification, place: int) -> None:

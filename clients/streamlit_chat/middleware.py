@@ -24,7 +24,7 @@ SIGN_IN_FAILED = "sign-in-failed"  # a parameter of the page's address
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
-_MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 4.0  # each may begin the page again; a visitor's tab sends a few as it opens
+_MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
 _POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 

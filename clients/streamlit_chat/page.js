@@ -200,11 +200,21 @@ function openSource(name) {
   const look = () => {
     const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
     if (wanted !== wish) return;
-    if (source && source !== opened) showSource(source);
-    opened = source ?? opened;
+    if (source && source !== opened && !opensAround(source)) {
+      showSource(source);
+      opened = source;
+    }
     if (performance.now() < until) setTimeout(look, 100);
   };
   look();
+}
+
+// Whether it had to open what stands around a source, which can have the focus a moment later.
+function opensAround(source) {
+  const around = source.parentElement.closest("details");
+  if (!around || around.open) return false;
+  around.querySelector("summary").click();
+  return true;
 }
 
 function showSource(source) {

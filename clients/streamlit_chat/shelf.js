@@ -14,10 +14,16 @@ let clearedBefore = "";
 let place = () => localStorage;
 let key = COMMON;
 
-// Tells the other tabs that the visit has ended. One for as long as the page is open: a message does not come back to
-// the channel that sent it, and one that is closed sends none.
+// Tells the other tabs that the visit has ended, or that all was cleared. One for as long as the page is open: a message
+// does not come back to the channel that sent it, and one that is closed sends none.
 const leaving = (globalThis.pustakaLeaving ??= new BroadcastChannel(COMMON));
-leaving.onmessage = () => leave(location.pathname);
+leaving.onmessage = ({ data }) => (data === "cleared" ? clear() : leave(location.pathname));
+let draw = () => {};
+
+function clear() {
+  forget(() => sessionStorage);
+  draw();
+}
 
 export default function ({ data, parentElement, setTriggerValue }) {
   listening.get(parentElement)?.abort();
@@ -34,8 +40,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (data.cleared !== clearedBefore) {
     clearedBefore = data.cleared;
     forget(place);
+    if (data.history === "session") leaving.postMessage("cleared"); // each tab has a list of its own
   }
-  const draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
+  draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
   update(data);
   draw();
   const onStorage = (event) => (event.key === key || event.key === null) && draw();

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import streamlit as st
 
+from clients.api_client import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link, link_for_browser
 from clients.streamlit_chat.markdown import Mark, escape_markdown
 from clients.streamlit_chat.numbers import list_citations, number_citations
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
+_SHOWN = 3  # more would push the next question out of sight
 _SHOWN_OTHERWISE = ("|", "Query: ")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _STATES = {"replaced": ":material/history:", "deleted": ":material/delete:"}
@@ -24,12 +26,28 @@ def find_marks(citations: Iterable[Citation], place: int) -> Mapping[int, Mark]:
     return {each.number: Mark(_anchor(place, each), describe_place(each), shown[each.number]) for each in cited}
 
 
-def show_sources(citations: Iterable[Citation], place: int) -> None:
-    """A line for each source, which opens to the words the answer rests on; nothing where there is none."""
-    listed = list_citations(citations)
+def name_sources(message: Message) -> str:
+    """What the sources of an answer are called: passages that may not answer the question are the closest ones."""
+    is_weak = message.confidence == "low" or message.answered is False
+    return say("closest" if is_weak else "sources")
+
+
+def show_sources(message: Message, place: int) -> None:
+    """A line for each source, which opens to the words the answer rests on; nothing where there is none.
+
+    Those after the first ones stand under a line of their own, which page.js opens for a mark that leads there.
+    """
+    listed = list_citations(message.citations)
     if not listed:
         return
-    st.caption(say("sources"))
+    st.caption(name_sources(message))
+    _show_lines(listed[:_SHOWN], place)
+    if more := listed[_SHOWN:]:
+        with st.expander(say("more_passages", number=len(more)), key=f"more-sources-{place}"):
+            _show_lines(more, place)
+
+
+def _show_lines(listed: Iterable[tuple[int, Citation]], place: int) -> None:
     for number, citation in listed:
         # The key is a class of its element, by which page.js finds what a mark leads to; an open one stays open by it.
         with st.expander(_label(number, citation), key=_anchor(place, citation)):

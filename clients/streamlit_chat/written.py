@@ -12,8 +12,7 @@ from clients.api_client import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link
 from clients.streamlit_chat.numbers import list_citations, number_citations, renumber
-from clients.streamlit_chat.sources import describe_place
-from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.sources import describe_place, name_sources
 
 # An image would be fetched from anywhere by whatever shows the text; it becomes a link.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
@@ -32,7 +31,7 @@ def write_answer_html(message: Message) -> str:
     """The same as HTML, with nothing of it but what the Markdown makes."""
     html = str(_PARSER.render(renumber(message.content, number_citations(message.citations))))
     lines = [f"[{number}] {escape(_name(citation))}" for number, citation in list_citations(message.citations)]
-    return f"{html}<p>{escape(say('sources'))}:<br>{'<br>'.join(lines)}</p>" if lines else html
+    return f"{html}<p>{escape(name_sources(message))}:<br>{'<br>'.join(lines)}</p>" if lines else html
 
 
 def write_conversation(messages: Iterable[Message], title: str) -> str:
@@ -54,7 +53,7 @@ def write_conversation_json(messages: Iterable[Message]) -> str:
 def _write(message: Message) -> str:
     text = renumber(message.content, number_citations(message.citations))
     lines = [f"[{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
-    return "\n".join([text, "", f"{say('sources')}:", *lines]) if lines else text
+    return "\n".join([text, "", f"{name_sources(message)}:", *lines]) if lines else text
 
 
 def _make_harmless(text: str) -> str:

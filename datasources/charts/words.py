@@ -17,7 +17,7 @@ _MARKS: Mapping[Mark, re.Pattern[str]] = {
 _KIND = "|".join(TABLES["marks"].values())
 _CHART = f"(?:{TABLES['chart']})"
 _ASKING = re.compile(
-    rf"^\W*(?:{TABLES['please']})?(?:{TABLES['asking']})(?:{TABLES['it']})?\b",
+    rf"^\W*+(?:{TABLES['please']})?(?:{TABLES['asking']})(?:{TABLES['it']})?\b",
     re.IGNORECASE,
 )
 _PHRASE = re.compile(

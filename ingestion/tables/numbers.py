@@ -23,7 +23,7 @@ _COMMA = re.compile(
     rf"(?:\d{{1,3}}(?:\.\d{{3}}){{1,8}}|\d{{1,3}}(?:[{_GAPS}]\d{{3}}){{1,8}}|\d{{1,40}})(?:,\d{{0,40}})?|,\d{{1,40}}"
 )
 _NUMBER = re.compile(
-    rf"(?P<open>\()?(?P<sign>[-+−])?[{_GAPS}]?(?P<before>{_CURRENCY})?[{_GAPS}]?(?P<sign_after>[-−])?"
+    rf"^(?P<open>\()?(?P<sign>[-+−])?[{_GAPS}]?(?P<before>{_CURRENCY})?[{_GAPS}]?(?P<sign_after>[-−])?"
     rf"(?P<body>[\d.,][\d.,{_GAPS}]{{0,40}}?)(?P<power>[eE][-+]?\d{{1,3}})?"
     rf"[{_GAPS}]?(?P<after>{_CURRENCY})?(?P<percent>%)?(?P<close>\))?"
 )  # fmt: skip

@@ -19,13 +19,13 @@ _STARTS_OPEN = re.compile(
     re.IGNORECASE,
 )
 _REFERS_BACK = re.compile(
-    r"\b(?:it(?! (?:takes?|costs?) (?:to|if)\b| (?:possible|allowed|necessary|true|clear)\b)|its|he|she)\b"
-    r"|\b(?:they|them|their|him|her|his)\b|\b(?:this|that|these|those)(?: ones?)?(?=\s*(?:[?.!,]|$))"
-    r"|\b(?:this|that|these|those)(?: ones?)? (?:is|are|was|were|do|does|did|can|will|costs?|means?)\b"
-    r"|\b(?:is|are|does|do|can) (?:this|that|these|those)\b|\bthere(?=\s*(?:[?.!,]|$))"
-    r"|(?<!apa )(?<!siapa )(?<!apakah )\bitu\b|\b(?:tersebut|dia|mereka|(?:di|ke|dari) ?(?:sana|situ))\b"
-    r"|\b(?!hanya|tanya|punya|biasanya|misalnya|lainnya)\w{3,}nya\b"
-    r"|\b(?:eso|esto|ello|él|ellas?|ellos|allí|allá|ahí|sus?)\b",
+    r"\b(?=[^\W_])(?:(?:it(?! (?:takes?|costs?) (?:to|if)\b| (?:possible|allowed|necessary|true|clear)\b)|its|he|she)\b"
+    r"|(?:they|them|their|him|her|his)\b|(?:this|that|these|those)(?: ones?)?(?=\s*(?:[?.!,]|$))"
+    r"|(?:this|that|these|those)(?: ones?)? (?:is|are|was|were|do|does|did|can|will|costs?|means?)\b"
+    r"|(?:is|are|does|do|can) (?:this|that|these|those)\b|there(?=\s*(?:[?.!,]|$))"
+    r"|(?<!apa )(?<!siapa )(?<!apakah )itu\b|(?:tersebut|dia|mereka|(?:di|ke|dari) ?(?:sana|situ))\b"
+    r"|(?!hanya|tanya|punya|biasanya|misalnya|lainnya)\w{3,}nya\b"
+    r"|(?:eso|esto|ello|él|ellas?|ellos|allí|allá|ahí|sus?)\b)",
     re.IGNORECASE,
 )
 # A question of which nothing but this is said; Spanish and Indonesian leave the pronoun out.

@@ -186,6 +186,15 @@ def test_what_cannot_be_shared_is_refused(tenants: Tenants) -> None:
     assert (full.status_code, "revoke one first" in full.json()["detail"]) == (409, True)
 
 
+def test_a_key_that_may_not_read_conversations_shares_none(service: Service) -> None:
+    for tenant in ("default", "acme"):
+        key = service.new_key(tenant, scopes=["chat:write", "conversations:write"])
+        with service.client(key) as writer:
+            ask(writer, QUESTION, "unread")
+            refused = writer.post("/v1/conversations/unread/shares", json={})
+            assert (refused.status_code, refused.json()["required_scope"]) == (403, "conversations:read")
+
+
 def test_a_long_conversation_is_shown_a_part_at_a_time(
     service: Service, tenants: Tenants, anybody: httpx.Client, records: Database
 ) -> None:
@@ -207,6 +216,17 @@ def test_a_long_conversation_is_shown_a_part_at_a_time(
     assert "page=2" in beginning.text
     assert anybody.get(f"{made[0]}&page=3").status_code == 404
     assert anybody.get(f"{made[1]}&page=2").status_code == 404
+
+
+def test_an_operator_revokes_the_links_of_a_tenant(service: Service, tenants: Tenants, anybody: httpx.Client) -> None:
+    links = []
+    for client in tenants:
+        ask(client, QUESTION, "revoked")
+        links.append(share(client, "revoked")["url"])
+    assert [anybody.get(link).status_code for link in links] == [200, 200]
+    done = service.flask("links", "revoke", "--conversations", "--tenant", "acme", "--yes")
+    assert (done.returncode, done.stdout) == (0, "Revoked.\n"), done.stderr
+    assert [anybody.get(link).status_code for link in links] == [200, 404]
 
 
 def test_an_operator_keeps_documents_closed_or_ends_sharing(

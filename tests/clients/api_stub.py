@@ -84,6 +84,8 @@ class Behaviour:
     go_on_anew: threading.Event = field(default_factory=threading.Event)
     citations: list[dict[str, Any]] = field(default_factory=lambda: [ROOM, FEES])
     support: dict[str, Any] | None = None
+    answered: bool = True
+    confidence: str | None = "high"
     topics: dict[str, Any] = field(default_factory=lambda: TOPICS)
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
@@ -481,7 +483,8 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
             "role": "assistant",
             "content": does.answer,
             "citations": does.citations,
-            "answered": True,
+            "answered": does.answered,
+            "confidence": does.confidence,
             "support": does.support,
             "fallback_reason": does.fallback_reason,
             "clarification": does.clarification,
@@ -492,7 +495,8 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
     )
     for citation in does.citations:
         run.tell("citation", **citation)
-    told = {"answered": True, "language_model": does.language_model, "persistence": does.persistence, "metrics": {}}
+    told = {"answered": does.answered, "confidence": does.confidence}
+    told |= {"language_model": does.language_model, "persistence": does.persistence, "metrics": {}}
     names = {"conversation_id": run.place[1], "request_id": "req-1", "run_id": run.run_id}
     whole = {
         "answer": does.answer,

@@ -2,16 +2,19 @@
 
     python -m tests.clients.screenshots
 
-Writes docs/screenshots/*.png and docs/chat.png. To be looked at before they are committed.
+Writes docs/screenshots/*.png and docs/strip.png, which the README begins with: a question, its answer, the source that
+the answer cites. To be looked at before they are committed.
 """
 
 import io
+import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.clients.browser_page import ask, marks, questions, running_page
 from tests.conftest import PAGE_KEY
@@ -19,8 +22,10 @@ from tests.fakes.model_server import FakeModelServer
 from tests.service import ROOT, Service
 
 FOLDER = ROOT / "docs" / "screenshots"
-LARGEST_BYTES = 150_000
+STRIP = ROOT / "docs" / "strip.png"
+LARGEST_BYTES, LARGEST_STRIP_BYTES = 150_000, 250_000
 WIDE, NARROW = {"width": 1100, "height": 760}, {"width": 360, "height": 720}
+PANEL = {"width": 480, "height": 720}  # three of them, at twice as many dots, can be read where a README is shown
 # Such as are found by their words alone: vectors of the samples take half a minute.
 RENT, DEPOSIT, APPLYING = (
     "How much does a dormitory room cost?",
@@ -55,10 +60,10 @@ def main() -> None:
 def _with_a_browser(url: str, model: FakeModelServer, service: Service) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        take_strip(browser, url)
         tab = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]  # a dict of two numbers
         tab.goto(url)
-        expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
-        expect(tab.get_by_text("Languages of the documents")).to_be_visible()
+        expect_beginning(tab)
         take(tab, FOLDER / "empty.png")
         _talk(tab, model)
         tab.set_viewport_size(NARROW)  # type: ignore[arg-type]
@@ -90,7 +95,6 @@ def _talk(tab: Page, model: FakeModelServer) -> None:
     expect(tab.get_by_text("samples/student-dormitory.md")).to_be_in_viewport()
     questions(tab).last.scroll_into_view_if_needed()
     take(tab, FOLDER / "citation.png")
-    shutil.copyfile(FOLDER / "citation.png", ROOT / "docs" / "chat.png")
     model.configure(gap_ms=150)
     ask(tab, DEPOSIT)
     expect(tab.get_by_text("is paid back")).to_be_visible(timeout=15_000)
@@ -99,13 +103,75 @@ def _talk(tab: Page, model: FakeModelServer) -> None:
     expect(marks(tab)).to_have_count(4, timeout=30_000)
 
 
-def take(tab: Page, path: Path) -> None:
-    """Write the picture with a palette, which makes it a third as large."""
+def expect_beginning(tab: Page) -> None:
+    """Wait until the page is ready for the first question."""
+    expect(tab.get_by_text("Ask what you would like to know.")).to_be_visible()
+    expect(tab.get_by_text("Languages of the documents")).to_be_visible()
+
+
+def take_strip(browser: Browser, url: str) -> None:
+    """One picture of three: a question, its answer with the source below it, and the document the source links to."""
+    with browser.new_context(viewport=PANEL, device_scale_factor=2) as context:  # type: ignore[arg-type]
+        tab = context.new_page()
+        tab.goto(url)
+        expect_beginning(tab)
+        tab.get_by_placeholder("Ask a question").fill(RENT)
+        panels = [look_from_the_title(tab)]
+        tab.keyboard.press("Enter")
+        expect(tab.get_by_text("More in Student Dormitory")).to_be_visible()  # the last of the answer
+        marks(tab).first.click()
+        document = tab.get_by_role("link", name="Open the document here")
+        expect(document).to_be_in_viewport()
+        panels.append(look_from_the_title(tab))
+        tab.goto(document.get_attribute("href") or "")
+        expect(tab.locator("#quote")).to_be_in_viewport()
+        expect(tab).to_have_title(re.compile("dormitory", re.IGNORECASE))
+        panels.append(look(tab))
+    save(set_side_by_side(panels), STRIP, LARGEST_STRIP_BYTES)
+
+
+def look_from_the_title(tab: Page) -> Image.Image:
+    """What the tab shows from its title on; by itself the page keeps its end in sight."""
+    title = tab.get_by_role("heading", level=1)
     wait_until_still(tab)
-    picture = Image.open(io.BytesIO(tab.screenshot(animations="disabled")))
-    picture.convert("RGB").quantize(256).save(path, optimize=True)
+    title.evaluate("title => title.scrollIntoView({block: 'center'})")
+    expect(title).to_be_in_viewport()
+    return look(tab)
+
+
+def set_side_by_side(panels: Sequence[Image.Image]) -> Image.Image:
+    """The pictures from left to right, each in a thin frame, with an arrow to the next."""
+    width, height, gap = panels[0].width, panels[0].height, panels[0].width // 10
+    strip = Image.new("RGB", (len(panels) * (width + gap) - gap, height), "white")
+    pen = ImageDraw.Draw(strip)
+    for number, panel in enumerate(panels):
+        left = number * (width + gap)
+        strip.paste(panel, (left, 0))
+        pen.rectangle((left, 0, left + width - 1, height - 1), outline="#b0b4bc", width=2)
+        if number:
+            middle, tip = height // 2, left - gap // 4
+            pen.polygon(
+                [(tip - gap // 2, middle - gap // 3), (tip, middle), (tip - gap // 2, middle + gap // 3)], "#555"
+            )
+    return strip
+
+
+def take(tab: Page, path: Path) -> None:
+    """Write a picture of what the tab shows."""
+    save(look(tab), path, LARGEST_BYTES)
+
+
+def look(tab: Page) -> Image.Image:
+    """What the tab shows, once nothing moves."""
+    wait_until_still(tab)
+    return Image.open(io.BytesIO(tab.screenshot(animations="disabled"))).convert("RGB")
+
+
+def save(picture: Image.Image, path: Path, largest_bytes: int) -> None:
+    """Write it with a palette, which makes it a third as large."""
+    picture.quantize(256).save(path, optimize=True)
     size_bytes = path.stat().st_size
-    assert size_bytes <= LARGEST_BYTES, f"{path.name} has {size_bytes} bytes"
+    assert size_bytes <= largest_bytes, f"{path.name} has {size_bytes} bytes"
     print(f"{path}  {size_bytes // 1000} kB")
 
 

@@ -13,7 +13,7 @@ from clients.streamlit_chat.texts import read_texts
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
-from tests.clients.api_stub import ACME_KEY, QUOTE, ApiStub, problem, serve_stub
+from tests.clients.api_stub import ACME_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 from tests.clients.browser_page import (
     QUESTION,
     ask,
@@ -87,6 +87,19 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
         marks(tab).click()  # an open one stays open
         expect(tab.get_by_text("samples/student-dormitory.md")).to_be_visible()
         tab.reload()
+
+
+def test_a_mark_opens_a_source_among_those_that_are_not_shown_at_first(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.answer = "All of it. [1] [2] [3] [4]"
+    api.behaviour.citations = [ROOM | {"number": number, "source": f"of {number}"} for number in range(1, 5)]
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    expect(tab.get_by_text("More passages (1)")).to_be_visible()
+    expect(tab.get_by_text("[4] Student dormitory")).to_be_hidden()
+    marks(tab, 4).click()
+    expect(tab.get_by_text("of 4", exact=True)).to_be_in_viewport()
+    expect(tab.locator("summary:focus")).to_contain_text("[4] Student dormitory")
 
 
 def test_a_source_that_is_drawn_anew_just_after_it_was_opened_is_opened_again(

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from clients.visitors import make_token
-from tests.clients.api_stub import ACME_KEY, ApiStub, problem
+from tests.clients.api_stub import ACME_KEY, GLOBEX_KEY, ApiStub, problem
 from tests.clients.browser_page import ask, expect_answers, questions, running_page, shelf, stop
 from tests.clients.shared_stub import api, shared_api
 
@@ -120,6 +120,35 @@ def test_with_history_for_a_session_the_list_ends_with_the_tab(
     other = browser.new_page()
     other.goto(session_url)
     expect(other.get_by_text("None yet.")).to_be_visible()
+
+
+@pytest.mark.parametrize("mode", ["off", "session"])
+def test_all_conversations_of_a_visit_are_cleared_in_all_tabs(
+    browser: BrowserContext, off_url: str, session_url: str, api: ApiStub, mode: str
+) -> None:
+    url, theirs = off_url if mode == "off" else session_url, (GLOBEX_KEY, f"web-{'a' * 22}")
+    api.conversations[theirs] = [{"role": "user", "content": "of another tenant"}]
+    tab, second = browser.new_page(), browser.new_page()
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    expect(tab.get_by_role("button", name="Clear all")).to_have_count(0)  # this service lists no conversations
+    api.behaviour.lists = True
+    for each in (tab, second):
+        each.goto(url)
+        expect(each.get_by_role("button", name="Clear all")).to_be_visible()  # of those that are not in sight
+        ask(each)
+        expect_answers(each)
+    tab.get_by_role("button", name="New chat").click()
+    expect(questions(tab)).to_have_count(0)
+    tab.get_by_role("button", name="Clear all").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_role("dialog")).to_have_count(0)
+    expect(tab.get_by_role("button", name="Clear all")).to_have_count(0)
+    assert list(api.conversations) == [theirs]
+    for each in (tab, second):
+        expect(shelf(each)).to_have_count(0)
+    assert QUESTION not in kept(tab)
 
 
 @pytest.mark.parametrize("mode", ["off", "session"])

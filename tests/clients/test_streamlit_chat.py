@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
+from clients.api_client import Message
+from clients.run_events import Citation
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.settings import read_settings
+from clients.streamlit_chat.written import write_answer
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
@@ -104,6 +108,7 @@ def answer_at(place: int) -> str:
 
 
 ANSWER = answer_at(1)
+ANSWERED = Message("assistant", "It costs $410. [1]", (Citation(1, "Student dormitory", "dormitory.md", QUOTE),))
 PART = "A single room costs"
 
 
@@ -133,6 +138,29 @@ def test_marks_are_numbered_in_the_order_in_which_they_appear(api: ApiStub) -> N
         labels = [box.label for box in shown.chat_message[1].expander]
         assert [label[:9] for label in labels] == [r"**\[1\]**", r"**\[2\]**"]
         assert [label.endswith(":gray-badge[Indonesian]") for label in labels] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("weak", "heading"),
+    [({}, "Sources"), ({"confidence": "low"}, "Closest passages"), ({"answered": False}, "Closest passages")],
+)
+def test_three_sources_are_shown_the_others_below_and_weak_ones_are_called_the_closest_passages(
+    api: ApiStub, weak: dict[str, Any], heading: str
+) -> None:
+    api.behaviour.answer = "All of it. [1] [2] [3] [4] [5]"
+    api.behaviour.citations = [ROOM | {"number": number} for number in range(1, 6)]
+    for name, value in weak.items():
+        setattr(api.behaviour, name, value)
+    page = open_page()
+    ask(page)
+    for shown in (page, open_page(address(page))):
+        boxes = shown.chat_message[1].expander
+        assert [box.label[:9] for box in boxes[:3]] == [rf"**\[{number}\]**" for number in (1, 2, 3)]
+        more = boxes[3]
+        assert more.label == "More passages (2)"
+        assert [box.label[:9] for box in more.expander] == [r"**\[4\]**", r"**\[5\]**"]
+        assert heading in [caption.value for caption in shown.chat_message[1].caption]
+        assert write_answer(replace(ANSWERED, **weak)).splitlines()[2] == f"{heading}:"
 
 
 @pytest.mark.smoke

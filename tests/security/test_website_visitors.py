@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +13,7 @@ import pytest
 from api.visitor_tokens import VisitorSigner, WebsiteVisitor
 from auth.scopes import VISITOR_SCOPES
 from tests.security.test_scopes import list_guarded_routes, operations
-from tests.service import Service, ask, one_document
+from tests.service import Service, ask, await_knowledge, one_document
 from utils.errors import OriginRefused, VisitorRefused
 
 SITE, OTHER_SITE = "https://www.example.org", "https://evil.example"
@@ -204,6 +206,45 @@ def test_a_token_expires_to_the_second_and_is_worth_nothing_with_another_secret(
     assert "secret" not in repr(signer)
 
 
+@pytest.mark.parametrize("end", ["off", "removed"])
+def test_a_token_ends_with_its_bot(
+    service: Service, client: httpx.Client, other_client: httpx.Client, end: str
+) -> None:
+    public_id = add_bot(client)
+    bot_id = public_id.partition("/")[2]
+    namesake = add_bot(other_client, id=bot_id)
+    with as_visitor(service, public_id) as visitor, as_visitor(service, namesake) as theirs:
+        run_id = ask(visitor, QUESTION, "mine").json()["run_id"]
+        ask(theirs, QUESTION, "mine")
+        if end == "off":
+            client.patch(f"/v1/tenant/bots/{bot_id}", json={"enabled": False}, headers={"If-Match": "*"})
+        else:
+            client.delete(f"/v1/tenant/bots/{bot_id}", headers={"If-Match": "*"})
+        refused = visitor.get("/v1/conversations/mine")
+        assert (refused.status_code, refused.json()["type"]) == (401, "urn:pustaka:problem:visitor-refused")
+        assert cors(refused), "the page learns why"
+        assert visitor.post(f"/v1/conversations/mine/answers/{run_id}/fork", json={}).status_code == 401
+        assert visitor.post("/v1/conversations/mine/shares", json={}).status_code == 401
+        assert ask(visitor, QUESTION, "mine").status_code == 401
+        assert theirs.get("/v1/conversations/mine").status_code == 200
+
+
+def test_a_visitor_is_told_of_passages_no_more_than_the_answer_quotes_where_links_open_no_more(
+    service: Service, tmp_path: Path
+) -> None:
+    documents = one_document(tmp_path)
+    (Path(documents["KNOWLEDGE_DIR"]) / "laundry.md").write_text("# Laundry\n\nLaundry of a dormitory room is free.\n")
+    for mode, is_told in (("quote", False), ("full", True)):
+        with Service(tmp_path / mode, DOCUMENT_LINKS=mode, **documents) as closed, closed.client() as owner:
+            await_knowledge(closed, QUESTION)
+            with as_visitor(closed, add_bot(owner)) as visitor:
+                for asking in (visitor, owner):
+                    run_id = ask(asking, QUESTION, "mine").json()["run_id"]
+                    found = asking.get(f"/v1/conversations/mine/answers/{run_id}/trace").json()["passages"]
+                    told = {one["is_cited"]: bool(one["excerpt"]) for one in found}
+                    assert told == {True: True, False: is_told or asking is owner}
+
+
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose visitors may ask two questions in a minute, and four from one address."""
@@ -228,3 +269,16 @@ def test_visits_and_questions_are_limited_by_visitor_and_address_whatever_the_pa
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     assert answers[-1].headers["Retry-After"]
     assert visit(limited, f"nobody-{uuid4().hex}/default").status_code == 429
+
+
+def test_a_fork_counts_as_a_question(tmp_path: Path) -> None:
+    limits = {"VISITOR_QUESTIONS_PER_MINUTE": "3", "ADDRESS_QUESTIONS_PER_MINUTE": "100"}
+    with ExitStack() as stack:
+        running = stack.enter_context(Service(tmp_path / "data", **limits, **one_document(tmp_path)))
+        owner = stack.enter_context(running.client())
+        visitor, other = (stack.enter_context(as_visitor(running, add_bot(owner))) for _ in range(2))
+        path = f"/v1/conversations/mine/answers/{ask(visitor, QUESTION, 'mine').json()['run_id']}/fork"
+        made = [visitor.post(path, json={}) for _ in range(3)]
+        assert [answer.status_code for answer in made] == [201, 201, 429]
+        assert "ratelimit" in made[0].headers
+        assert ask(other, QUESTION, "mine").status_code == 200
