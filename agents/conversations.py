@@ -2,15 +2,14 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
-
-from langchain_core.messages import HumanMessage
 
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import SessionArtifacts, find_place
 from agents.leases import Leases
 from agents.messages import question_message
-from agents.reading import Answered, ConversationReader, MessageStore
+from agents.reading import Answered, ConversationReader, MessageStore, Wanted
 from agents.runs.deletions import Deletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
@@ -65,12 +64,16 @@ class Conversations:
         self._runs, self._worker, self._deletions, self._outbox = runs, worker, deletions, outbox
 
     async def read(
-        self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None
+        self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None, branch: str = ""
     ) -> dict[str, Any]:
         """A part of the conversation as the API shows it, see `ConversationReader.page`; with the question that is
         being answered now."""
-        run_id, asked = await self._find_running(ctx, conversation_id)
-        page = await self._read_page(ctx, conversation_id, asked, limit=limit, before=before)
+        run_id, record = await self._find_running(ctx, conversation_id)
+        wanted = Wanted(limit=limit, before=before, branch=branch)
+        if record is not None:
+            asked = question_message(record.message, record.id, said_at=record.created_at)
+            wanted = replace(wanted, asked=asked, parent_run_id=record.parent_run_id)
+        page = await self._read_page(ctx, conversation_id, wanted)
         unanswered = page.pop("unanswered", None)
         is_waiting = run_id is None and unanswered is not None and await self._is_waiting(ctx, unanswered)
         return {
@@ -191,15 +194,13 @@ class Conversations:
     async def _find_waiting(self, ctx: Principal, conversation_id: str) -> list[FinishedTurn]:
         return await find_waiting(self._outbox, self._deletions, ctx, conversation_id)
 
-    async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, HumanMessage | None]:
-        """The run that is going on in the conversation, None if there is none; and its question, where it is known."""
+    async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, RunRecord | None]:
+        """The run that is going on in the conversation, None if there is none; and its record, where it is known."""
         run_id = await self._leases.holder(thread_of(ctx, conversation_id))
         record = await self._find_record(ctx, run_id) if run_id else None
-        if record is None:
-            return run_id, None
-        if record.status != "running":  # it was given up, and nobody else has asked since
+        if record is not None and record.status != "running":  # it was given up, and nobody else has asked since
             return None, None
-        return run_id, question_message(record.message, record.id, said_at=record.created_at)
+        return run_id, record
 
     async def _is_waiting(self, ctx: Principal, run_id: str) -> bool:
         record = await self._find_record(ctx, run_id)
@@ -211,16 +212,14 @@ class Conversations:
             return (await self._runs.find(ctx, run_id))[0]
         return None
 
-    async def _read_page(
-        self, ctx: Principal, conversation_id: str, asked: HumanMessage | None, *, limit: int, before: int | None
-    ) -> dict[str, Any]:
+    async def _read_page(self, ctx: Principal, conversation_id: str, wanted: Wanted) -> dict[str, Any]:
         try:
-            page = await self._reader.page(thread_of(ctx, conversation_id), limit=limit, before=before, asked=asked)
+            page = await self._reader.page(thread_of(ctx, conversation_id), wanted)
         except NotFound:
-            page = await self._transcripts.page(ctx, conversation_id, limit=limit, before=before)
-        if asked is not None and page["total"] == 1:  # the first one, or its state has expired
+            page = await self._transcripts.page(ctx, conversation_id, wanted)
+        if wanted.asked is not None and page["total"] == 1:  # the first one, or its state has expired
             with suppress(NotFound, StoreUnavailable):
-                page = await self._transcripts.page(ctx, conversation_id, asked, limit=limit, before=before)
+                page = await self._transcripts.page(ctx, conversation_id, wanted)
         return page
 
     async def _has_state(self, thread_id: str) -> bool:

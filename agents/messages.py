@@ -164,7 +164,9 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
     extra = message.additional_kwargs
     role = "user" if isinstance(message, HumanMessage) else "assistant"
     view = {"role": role, "content": message.text, "created_at": extra.get("created_at")}
-    if role == "assistant":
+    if role == "user":
+        view["run_id"] = find_question_run(message)
+    else:
         view |= {"citations": extra.get("citations", []), "answered": extra.get("answered", False)}
         view |= {"confidence": extra.get("confidence"), "small_talk": extra.get("small_talk", False)}
         view |= {"fallback_reason": extra.get("fallback_reason"), "clarification": extra.get("clarification")}

@@ -8,12 +8,15 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_place, name_all, name_artifact
+from agents.branches import PARENT, SaidTurn, read_branches, show_messages, show_turns, split_turns
 from agents.messages import answer_id, drop_tool_messages, find_question_run, is_same_question, to_json
+from domain.branches import START, Branches
 from domain.transcript import make_missing_error
 from utils.checkpointer.reading import ListPart
-from utils.errors import NotFound, StoreUnavailable
+from utils.errors import NotFound, ProblemError, StoreUnavailable
 
 _AT_ONCE = 16  # messages that are looked through in one step for an answer whose place is not known
+_ALL = 10_000_000  # messages
 _BETWEEN = 8  # messages, calls of tools among them, that may stand from a question to its answer
 
 
@@ -34,6 +37,26 @@ class MessageStore(Protocol):
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
     ) -> ListPart | None:
         """At most *limit* items before the one at *before*; None where there is no conversation, or it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which messages of a conversation: the last *limit* before the one at *before*, or of all.
+
+    *branch*: a run on the branch that is shown; "": the one that goes on. *asked* is being answered now, and follows
+    the turn of *parent_run_id*; "": the last one.
+    """
+
+    limit: int
+    before: int | None = None
+    branch: str = ""
+    asked: HumanMessage | None = None
+    parent_run_id: str = ""
+
+    @property
+    def names_branch(self) -> bool:
+        """Whether another branch than the one that goes on may be meant."""
+        return bool(self.branch or (self.asked and self.parent_run_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +83,40 @@ class ConversationReader:
         """
         await self._part(thread_id, limit=1)
 
-    async def page(
-        self, thread_id: str, *, limit: int, before: int | None = None, asked: HumanMessage | None = None
-    ) -> dict[str, Any]:
-        """The last *limit* messages before the one at *before*, or of all, as the API shows them.
-
-        *asked* is being answered now, and kept only when it is. `unanswered`: the run of the last question, where it
-        stands without an answer.
+    async def page(self, thread_id: str, wanted: Wanted) -> dict[str, Any]:
+        """The last messages of a branch, or those before a place, as the API shows them. `unanswered`: the run of the
+        last question, where it stands without an answer. `asked`, which is being answered now, is kept only when it is.
 
         Raises:
-            NotFound: there is no such conversation, and nothing is asked in it.
+            NotFound: there is no such conversation, and nothing is asked in it; or no turn of the branch's name.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        if asked is None:
-            part = await self._part(thread_id, limit=limit, before=before)
+        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
+        if wanted.names_branch or (aside and aside.items):
+            found = await self._store.aget_part(thread_id, "messages", limit=_ALL)
+            if found is None and wanted.asked is None:
+                raise self._make_missing_error()
+            page = show_branch(found.items if found else [], aside.items if aside else [], wanted)
         else:
-            found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
-            part = found or ListPart([], 0, 0)
+            page = await self._show_line(thread_id, wanted)
+        times = {"expires_in_s": await self._store.ttl_s(thread_id)}
+        return {**page, **times, "persistence": self._store.persistence_of(thread_id)}
+
+    async def _show_line(self, thread_id: str, wanted: Wanted) -> dict[str, Any]:
+        """The same of a conversation without branches, of which no more is read than is shown."""
+        limit, asked = wanted.limit, wanted.asked
+        part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=wanted.before)
+        if part is None and asked is None:
+            raise self._make_missing_error()
+        part = part or ListPart([], 0, 0)
         messages, total = part.items, part.total
-        if asked is not None and before is None and not any(is_same_question(message, asked) for message in messages):
+        is_new = asked is not None and not any(is_same_question(message, asked) for message in messages)
+        if asked is not None and is_new and wanted.before is None:
             messages, total = [*messages, asked], total + 1
-        return {
-            "messages": [to_json(message) for message in drop_tool_messages(messages)],
-            "unanswered": find_question_run(messages[-1]) if messages and before is None else None,
-            "total": total,
-            "limit": limit,
-            "offset": part.start,
-            "expires_in_s": await self._store.ttl_s(thread_id),
-            "persistence": self._store.persistence_of(thread_id),
-        }
+        hidden = max(0, len(part.items) - limit)
+        last = find_question_run(messages[-1]) if messages and wanted.before is None else None
+        shown = _show_part(messages, hidden, is_whole=not part.start)
+        return {"messages": shown, "unanswered": last, "total": total, "limit": limit, "offset": part.start + hidden}
 
     async def answer(self, thread_id: str, run_id: str) -> Answered:
         """The answer of a run, with its question.
@@ -97,6 +125,9 @@ class ConversationReader:
             NotFound: there is no such conversation, or no such answer in it.
             StoreUnavailable: it cannot be known while Redis is away.
         """
+        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
+        if aside and any(_is_answer([message], run_id) for message in aside.items):
+            return find_answer(read_branches((await self._part(thread_id, limit=_ALL)).items, aside.items), run_id)
         place = await self._place_of(thread_id, run_id)
         *before, answer = (await self._part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
         start = place - len(before)
@@ -167,9 +198,63 @@ class ConversationReader:
         found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
         if found is not None:
             return found
+        raise self._make_missing_error()
+
+    def _make_missing_error(self) -> ProblemError:
         if self._store.persistence == "memory":
-            raise StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
-        raise make_missing_error()
+            return StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
+        return make_missing_error()
+
+
+def show_branch(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage], wanted: Wanted) -> dict[str, Any]:
+    """As `ConversationReader.page`, of a conversation that is there as a whole."""
+    line, asked = list(messages), wanted.asked
+    if asked is not None and any(is_same_question(message, asked) for message in (*messages, *aside)):
+        asked = None
+    last = split_turns(line)[-1].run_id if line else START
+    if asked is not None:  # beside what was said, whichever turn it follows
+        extra = {**asked.additional_kwargs, PARENT: wanted.parent_run_id or last}
+        aside = [*aside, asked.model_copy(update={"additional_kwargs": extra})]
+        last = find_question_run(asked) or last
+    branches = read_branches(line, aside)
+    end = branches.find_end(branches.find(wanted.branch)) if wanted.branch else branches.find(last)
+    return cut_page(show_turns(branches, branches.list_path(end)), wanted)
+
+
+def cut_page(shown: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
+    """The part of the messages of a branch that is wanted."""
+    stop = len(shown) if wanted.before is None else min(wanted.before, len(shown))
+    start = max(0, stop - wanted.limit)
+    is_open = wanted.before is None and bool(shown) and shown[-1]["role"] == "user"
+    last = shown[-1]["run_id"] if is_open else None
+    place = {"total": len(shown), "limit": wanted.limit, "offset": start}
+    return {"messages": shown[start:stop], "unanswered": last, **place}
+
+
+def find_answer(branches: Branches[SaidTurn], run_id: str) -> Answered:
+    """The answer of a run, on whichever branch.
+
+    Raises:
+        NotFound: there is none.
+    """
+    answers = ((at, turn.answer) for at, turn in enumerate(branches.turns) if turn.run_id == run_id)
+    at, answer = next(((at, answer) for at, answer in answers if answer), (-1, None))
+    if answer is None:
+        raise make_no_answer_error()
+    question = branches.turns[at].messages[0]
+    before = [message for number in branches.list_path(at)[:-1] for message in branches.turns[number].messages]
+    is_alone = all(message.text == question.text for message in drop_tool_messages(before))
+    return Answered(to_json(question), to_json(answer), is_alone)
+
+
+def _show_part(messages: Sequence[AnyMessage], hidden: int, *, is_whole: bool) -> list[dict[str, Any]]:
+    """The messages of a line, of which the first *hidden* ones are known but not shown."""
+    shown, former, place = list[dict[str, Any]](), START if is_whole else None, 0
+    for turn in split_turns(messages):
+        told = turn.messages[max(0, hidden - place) :]
+        shown += show_messages(told, {PARENT: former, "siblings": [turn.run_id]})
+        former, place = turn.run_id, place + len(turn.messages)
+    return shown
 
 
 def _is_answer(messages: Sequence[AnyMessage], run_id: str) -> bool:

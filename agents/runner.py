@@ -5,11 +5,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
@@ -17,16 +17,17 @@ from agents.answer_places import AnswerPlaces
 from agents.artifacts import find_place, name_all
 from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
+from agents.branches import PARENT, choose_branch, find_parent
 from agents.leases import Lease, Leases
 from agents.messages import answer_id, is_same_question, make_past, question_message
 from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
-from agents.state import AgentContext, AnswerModel, AnswerModels
+from agents.state import AgentContext, AnswerModel, AnswerModels, ChatState
 from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
-from agents.transcripts import Transcripts
+from agents.transcripts import Said, Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
@@ -45,6 +46,13 @@ _TURNS_AT_WORK = 3
 _WITHOUT_FILES = "The files that are attached to this conversation cannot be read: it was answered without them."
 
 logger = logging.getLogger(__name__)
+
+
+class Given(NamedTuple):
+    """An answer, and the run of the turn that its question follows."""
+
+    answer: AIMessage
+    parent_run_id: str
 
 
 class RunDeleted(Exception):
@@ -102,6 +110,7 @@ class Runner:
         is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._store: ConversationStore = saver
+        self._saver: BaseCheckpointSaver[Any] = saver
         self._places = places
         self._graph = compile_graph(saver)
         self._answers, self._transcripts = answers, transcripts
@@ -134,13 +143,17 @@ class Runner:
             # Runs are in other slots than leases: they are asked only where some may have been deleted.
             if lease.was_deleted and await self._is_run_deleted(record.id):
                 raise RunDeleted
+            # Before anything is told: it may be refused, and sent again.
+            before = None if is_resumed else await self._read_before(record, lease)
             emit(_describe_start(record))
             clock = StageClock(emit)
-            found = await self._find_answer(record, clock.see) if is_resumed else None
-            said = found or await self._answer(record, lease, clock.see, keep_trace)
-            if isinstance(said, Interrupt):
-                return [{"type": "waiting", "run_id": record.id, "call": said.value}]
-            result = self._result(said, record, clock)
+            given: Given | Interrupt | None = await self._find_answer(record, clock.see) if is_resumed else None
+            if given is None:
+                before = await self._read_before(record, lease) if before is None else before
+                given = await self._answer(record, lease, before, clock.see, keep_trace)
+            if isinstance(given, Interrupt):
+                return [{"type": "waiting", "run_id": record.id, "call": given.value}]
+            result = self._result(given.answer, record, clock) | {PARENT: given.parent_run_id}
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
@@ -148,18 +161,18 @@ class Runner:
         self,
         record: RunRecord,
         lease: Lease,
+        before: ChatState,
         emit: Callable[[Event], None],
         keep_trace: Callable[[Trace], None],
-    ) -> AIMessage | Interrupt:
+    ) -> Given | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
-        past = await self._recall(record, lease)
         attached = await self._load_attached(record, emit)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
             context = self._context(record, bot, model, place, emit, attached)
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
-                {"messages": [*past, _make_question(record)]},
+                {**before, "messages": [*before.get("messages", ()), _make_question(record)]},
                 _config(record.thread_id, lease.fence),
                 context=context,
                 durability="sync" if context.tools else "exit",
@@ -174,7 +187,7 @@ class Runner:
         keep_trace(make_trace(state))
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
             await asyncio.to_thread(self._tools.files.touch, find_place(record.thread_id))
-        return answer
+        return Given(answer, find_parent(state["messages"], _make_question(record)))
 
     async def _load_attached(self, record: RunRecord, emit: Callable[[Event], None]) -> AttachedPassages | None:
         """What is attached to the conversation; None where that cannot be read, and it is answered without."""
@@ -185,32 +198,67 @@ class Runner:
             emit({"type": "status", "stage": "retrieve", "degraded": _WITHOUT_FILES})
             return None
 
-    async def _recall(self, record: RunRecord, lease: Lease) -> list[AnyMessage]:
-        """What SQL knows of a conversation whose state has expired; one that has its run's id begins now, with what its
-        caller says was said before."""
-        if not lease.lacks_state:
-            return []
-        if record.conversation_id == record.id:
-            return make_past(record.past, record.id)
-        return await self._transcripts.recall(record.ctx, record.conversation_id)
+    async def _read_before(self, record: RunRecord, lease: Lease) -> ChatState:
+        """What the state lacks of what was said before: on the branch that the question goes on with, and what SQL
+        knows of a conversation whose state has expired. One that has its run's id begins now, with what its caller says
+        was said before.
 
-    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> AIMessage | None:
+        Raises:
+            NotFound: it is to follow a turn that the conversation does not have.
+            Conflict: as many questions as may be follow that turn.
+            StoreUnavailable: where it is to go on cannot be known now.
+        """
+        if lease.lacks_state and record.conversation_id == record.id:
+            return {"messages": make_past(record.past, record.id)}
+        if not record.parent_run_id:
+            line, aside = await self._recall(record, lease)
+            return {"messages": line, "aside": aside} if aside else {"messages": line}
+        asked = _make_question(record)
+        if lease.lacks_state:
+            line, aside = await self._transcripts.messages(record.ctx, record.conversation_id)
+            return choose_branch(line, aside, record.parent_run_id, asked) or {"messages": line, "aside": aside}
+        found = await self._store.look(record.thread_id)
+        if found is None:
+            raise StoreUnavailable("What was said before cannot be read now. Try again later.")
+        values = found.checkpoint["channel_values"]
+        chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, asked)
+        if not chosen or not values.get("kept_result"):
+            return chosen
+        return {**chosen, "kept_result": await self._find_kept_result(record)}
+
+    async def _recall(self, record: RunRecord, lease: Lease) -> Said:
+        return await self._transcripts.recall(record.ctx, record.conversation_id) if lease.lacks_state else ([], [])
+
+    async def _find_kept_result(self, record: RunRecord) -> Any:
+        """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
+        wanted = answer_id(record.parent_run_id)
+        async for found in self._saver.alist(_config(record.thread_id)):
+            values = found.checkpoint["channel_values"]
+            if (messages := values.get("messages")) and messages[-1].id == wanted:
+                return values.get("kept_result")
+        return None
+
+    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> Given | None:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
         asked = _make_question(record)
         after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, asked)), None)
-        if after is None:
-            return None  # nor its answer: one of that id is of another turn
+        if after is None:  # nor its answer: one of that id is of another turn
+            aside = found.checkpoint["channel_values"].get("aside", []) if found else []
+            if any(is_same_question(message, asked) for message in aside):
+                raise _make_gone_on_error()
+            return None
         same = (message for message in messages[after:] if message.id == answer_id(record.id))
         said = next((message for message in same if isinstance(message, AIMessage)), None)
         if said is None and any(isinstance(message, HumanMessage) for message in messages[after:]):
-            raise Conflict("The conversation has gone on since this was asked. Ask again.")
-        if said:
-            emit({"type": "token", "content": said.text})
-            if support := said.additional_kwargs.get("support"):
-                emit({"type": "support", **support})
-        return said
+            raise _make_gone_on_error()
+        if said is None:
+            return None
+        emit({"type": "token", "content": said.text})
+        if support := said.additional_kwargs.get("support"):
+            emit({"type": "support", **support})
+        return Given(said, find_parent(messages, asked))
 
     def _context(
         self,
@@ -254,7 +302,7 @@ class Runner:
         return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
-        if self._answers is None or record.data_source_id:
+        if self._answers is None or record.data_source_id or record.parent_run_id:  # asked again, for another answer
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)
 
@@ -314,6 +362,10 @@ def _measure(said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str,
         "request_id": record.request_id,
         "api_processing_time": round(max(0.0, time.time() - asked_s), 4),
     }
+
+
+def _make_gone_on_error() -> Conflict:
+    return Conflict("The conversation has gone on since this was asked. Ask again.")
 
 
 def _make_question(record: RunRecord) -> HumanMessage:

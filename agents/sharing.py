@@ -45,7 +45,9 @@ class ConversationSharing:
         self._database, self._retention, self._keys = database, transcripts.retention, keys
         self._outbox, self._deletions = outbox, deletions
 
-    async def create(self, ctx: Principal, conversation_id: str, *, keep_s: float) -> tuple[ConversationShare, str]:
+    async def create(
+        self, ctx: Principal, conversation_id: str, *, keep_s: float, branch: str = ""
+    ) -> tuple[ConversationShare, str]:
         """See `create_share`.
 
         Raises:
@@ -55,7 +57,7 @@ class ConversationSharing:
 
         def work(session: Session) -> tuple[ConversationShare, str]:
             write_turns(session, waiting, retention=self._retention, keys=self._keys)
-            made = create_share(session, ctx, conversation_id, keep_s=keep_s, retention=self._retention)
+            made = create_share(session, ctx, conversation_id, keep_s=keep_s, retention=self._retention, branch=branch)
             session.expunge(made[0])
             return made
 

@@ -33,7 +33,8 @@ class ChatState(TypedDict, total=False):
     """What the nodes of a turn hand on.
 
     Persisted with the conversation: `messages`, the talk; citations are in an answer's `additional_kwargs`, as plain
-    values, so that the saver needs to know no class of ours. For one turn alone: `query`, the newest question made
+    values, so that the saver needs to know no class of ours. `aside`: what was said on other branches, which no node
+    reads. For one turn alone: `query`, the newest question made
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, `is_index_whole`:
     whether all documents were searched, and `choices`, one of which the question may mean. `tool_state`: calls of
     tools, kept between the steps of a turn. `kept_result`: that of the last turn's question to a data source, see
@@ -41,6 +42,7 @@ class ChatState(TypedDict, total=False):
     """
 
     messages: Annotated[list[AnyMessage], add_said]
+    aside: list[AnyMessage]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
     verdict: Annotated[Verdict, UntrackedValue(Verdict)]

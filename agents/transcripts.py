@@ -5,15 +5,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from sqlalchemy.orm import Session
 
-from agents.messages import answer_id, is_same_question, question_message, tell_apart, to_json
-from agents.reading import Answered, make_no_answer_error
+from agents.branches import SaidTurn, read_branches
+from agents.messages import answer_id, question_message, tell_apart
+from agents.reading import Answered, Wanted, find_answer, make_no_answer_error, show_branch
 from agents.traces import TRACE, Trace
 from auth.principal import Principal
+from domain.branches import Branches
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Conversation, now
@@ -46,6 +49,8 @@ logger = logging.getLogger(__name__)
 _PATIENCE_S = 1.0
 _NOTED_AFTER = 1 / 24  # of the time that conversations are kept
 PERSISTENCE = "database"  # of a conversation whose state has expired
+Said = tuple[list[AnyMessage], list[AnyMessage]]
+"""The messages of the branch that a conversation goes on with, and those of the others, see `agents.branches`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,39 +178,18 @@ class Transcripts:
         left_s = row.used_at.timestamp() + keep_s - now().timestamp()
         return ListedConversation(row, show_title(row, self._keys), max(1, int(left_s)), keep_s)
 
-    async def page(
-        self,
-        ctx: Principal,
-        conversation_id: str,
-        asked: HumanMessage | None = None,
-        *,
-        limit: int,
-        before: int | None = None,
-    ) -> dict[str, Any]:
-        """The last *limit* messages before the one at *before*, or of all, as the API shows them.
-
-        *asked* is being answered now.
+    async def page(self, ctx: Principal, conversation_id: str, wanted: Wanted) -> dict[str, Any]:
+        """The last messages of a branch, or those before a place, as the API shows them.
 
         Raises:
-            NotFound: there is no such conversation.
+            NotFound: there is no such conversation, or no turn of the branch's name.
             TranscriptUnreadable: it cannot be read.
         """
-        found, turns, keep_s = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
+        found, branches, keep_s = await self._read(ctx, conversation_id)
         if found is None:
             raise make_missing_error()
-        messages = _list_messages(turns)
-        if asked is not None and not any(is_same_question(message, asked) for message in messages):
-            messages.append(asked)
-        stop = len(messages) if before is None else min(before, len(messages))
-        start = max(0, stop - limit)
-        return {
-            "messages": [to_json(message) for message in messages[start:stop]],
-            "total": len(messages),
-            "limit": limit,
-            "offset": start,
-            "expires_in_s": self._show(found, keep_s).left_s,
-            "persistence": PERSISTENCE,
-        }
+        page = show_branch(*list_messages(branches), wanted)
+        return {**page, "expires_in_s": self._show(found, keep_s).left_s, "persistence": PERSISTENCE}
 
     async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
         """The answer that the run gave there, with its question.
@@ -213,13 +197,8 @@ class Transcripts:
         Raises:
             NotFound: the conversation has no such answer.
         """
-        messages = await self.messages(ctx, conversation_id)
-        place = next((at for at, message in enumerate(messages) if message.id == answer_id(run_id)), None)
-        if place is None:
-            raise make_no_answer_error()
-        question = messages[place - 1]
-        is_alone = all(message.text == question.text for message in messages[: place - 1])
-        return Answered(to_json(question), to_json(messages[place]), is_alone)
+        _, branches, _ = await self._read(ctx, conversation_id)
+        return find_answer(read_branches(*list_messages(branches)), run_id)
 
     async def find_trace(self, ctx: Principal, conversation_id: str, run_id: str) -> Trace:
         """What the answer of the run was made from, see `describe_trace`.
@@ -249,38 +228,53 @@ class Transcripts:
         if found is None or not found.turn_count:
             raise make_missing_error()
 
-    async def recall(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:
+    async def recall(self, ctx: Principal, conversation_id: str) -> Said:
         """See `messages`; none either where they cannot be read now: a turn goes on without them."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 if await asyncio.to_thread(may_have_conversation, self._database, ctx, conversation_id):
                     return await self.messages(ctx, conversation_id)
-                return []
         except (TimeoutError, ProblemError) as exc:
             logger.warning("A turn begins without what was said before: %s", exc)
-            return []
+        return [], []
 
-    async def messages(self, ctx: Principal, conversation_id: str) -> list[AnyMessage]:
-        """All messages of a conversation, to go on from; none where there is no such conversation.
+    async def messages(self, ctx: Principal, conversation_id: str) -> Said:
+        """All messages of a conversation, to go on from: those of the branch that goes on, and of the others; none
+        where there is no such conversation.
 
         Raises:
             StoreUnavailable: the database is away.
             TranscriptUnreadable: it cannot be read.
         """
-        _, turns, _ = await read(self._database, partial(self._read, ctx=ctx, conversation_id=conversation_id))
-        return _list_messages(turns)
+        _, branches, _ = await self._read(ctx, conversation_id)
+        return list_messages(branches)
 
-    def _read(
-        self, session: Session, ctx: Principal, conversation_id: str
-    ) -> tuple[Conversation | None, list[StoredTurn], float]:
-        found = find_conversation(session, ctx, conversation_id, self.retention)
-        if found is None:
-            return None, [], 0.0
-        return found, read_turns(session, ctx, conversation_id, self._keys), find_keep_s(session, ctx, self.retention)
+    async def _read(
+        self, ctx: Principal, conversation_id: str
+    ) -> tuple[Conversation | None, Branches[StoredTurn], float]:
+        """The conversation, its turns, and for how many seconds it is kept; None and no turns where there is none."""
+
+        def look(session: Session) -> tuple[Conversation | None, Branches[StoredTurn], float]:
+            found = find_conversation(session, ctx, conversation_id, self.retention)
+            turns = read_turns(session, ctx, conversation_id, self._keys) if found else []
+            keep_s = find_keep_s(session, ctx, self.retention) if found else 0.0
+            return found, Branches(turns, StoredTurn.locate), keep_s
+
+        return await read(self._database, look)
 
 
-def _list_messages(turns: Sequence[StoredTurn]) -> list[AnyMessage]:
-    return tell_apart([message for turn in turns for message in _make_messages(turn)])
+def list_messages(branches: Branches[StoredTurn]) -> Said:
+    """The messages of the branch that goes on, and those of the others, as they stood in the conversation's state."""
+    made = iter(tell_apart([message for turn in branches.turns for message in _make_messages(turn)]))
+    line, aside = list[AnyMessage](), list[AnyMessage]()
+    path = frozenset(branches.list_path(branches.find_end()))
+    for number, turn in enumerate(branches.turns):
+        said = list(islice(made, turn.message_count))
+        if number in path:
+            line += said
+        else:
+            aside += SaidTurn(turn.run_id, branches.name_parent(number), said).put_aside()
+    return line, aside
 
 
 def _make_messages(turn: StoredTurn) -> list[AnyMessage]:

@@ -14,7 +14,7 @@ from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, de
 from api.links import link_citations
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem, SourceId
+from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem, RunId, SourceId
 from api.services import services
 from api.sse import Write, encode_event, encode_events
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn
@@ -26,6 +26,7 @@ from utils.validation import (
     CONVERSATION_ID,
     LONGEST_MESSAGE,
     check_conversation_id,
+    check_run_id,
     check_text,
     refuse_field,
 )
@@ -60,6 +61,12 @@ class ChatIn(BaseModel):
     data_source_id: SourceId | None = Field(
         None, description="The data source that is asked, alone: neither documents nor other data sources answer."
     )
+    parent_run_id: RunId | None = Field(
+        None,
+        description="The run of the turn that the question follows; left out or null: the last one. Another turn than "
+        "the last makes a branch: with the `parent_run_id` of a question, that question is asked anew, changed or not, "
+        'and the former one stays beside it. "start": it is a first question.',
+    )
     on_disconnect: Literal["cancel", "continue"] | None = Field(
         None,
         description="What becomes of the run when the caller leaves before its end. Default: cancel; continue for a "
@@ -71,10 +78,10 @@ class ChatIn(BaseModel):
     "/v1/chat",
     operation_id="askQuestion",
     summary="Ask a question",
-    description="409: the conversation is busy. Where the language model fails, quotes from the documents answer: "
-    "`fallback_reason` says why. 202: the run waits until a call of a tool is approved, at `POST "
-    "/v1/runs/{run_id}/resume`. With `Accept: text/event-stream` it "
-    "does what `POST /v1/chat/stream` does.",
+    description="409: the conversation is busy, or has as many versions of this turn as there may be. Where the "
+    "language model fails, quotes from the documents answer: `fallback_reason` says why. 202: the run waits until a "
+    "call of a tool is approved, at `POST /v1/runs/{run_id}/resume`. With `Accept: text/event-stream` it does what "
+    "`POST /v1/chat/stream` does.",
     responses={200: ChatOut, 202: AcceptedRunOut, **_REFUSALS},
     openapi_extensions={REQUEST_HEADERS: _HEADERS, RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER]},
 )
@@ -112,6 +119,7 @@ async def _answer(ctx: Principal, body: ChatIn, *, streams: bool) -> Response:
         streams=streams,
         on_disconnect=body.on_disconnect,
         data_source_id=body.data_source_id,
+        parent_run_id=_check_parent(body),
     )
     turn = await begin_turn(ctx, question)
     response = stream_run(turn.ctx, turn.run, leaving=turn.leaving) if streams else await _respond(turn)
@@ -156,6 +164,10 @@ def _read_conversation_id(body: ChatIn) -> str | None:
             '"session_id": null begins a new one.'
         )
     return header
+
+
+def _check_parent(body: ChatIn) -> str:
+    return "" if body.parent_run_id is None else check_run_id(body.parent_run_id, field="parent_run_id")
 
 
 def _refuse(detail: str) -> BadInput:

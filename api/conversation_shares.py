@@ -17,7 +17,7 @@ from api.description_parts import describe_file_response
 from api.links import link_citations
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
-from api.schemas import WHOLE, BotQuery, Problem
+from api.schemas import WHOLE, BotQuery, Problem, RunId
 from api.services import services
 from api.shared_page import LANGUAGES, render_shared
 from api.view import answer_browsers, respond_page
@@ -32,7 +32,7 @@ from domain.transcript_retention import DAY_S
 from server.request_body import call_at_end
 from utils.errors import Conflict, NotFound
 from utils.long_texts import process_text
-from utils.validation import check_conversation_id, refuse_field
+from utils.validation import check_conversation_id, check_run_id, refuse_field
 
 _ABOUT = "Links that show a conversation to whoever has them."
 conversation_shares_blueprint = APIBlueprint(
@@ -50,6 +50,9 @@ class ShareIn(Strict):
 
     expires_in_s: Annotated[int, Field(ge=60, le=31_536_000), WHOLE] | None = Field(
         None, description="Seconds that it shows the conversation; null: as long as SHARE_DAYS says, which is the most."
+    )
+    branch: RunId | None = Field(
+        None, description="A run on the branch that it shows, to its last turn; null: the one used last."
     )
 
 
@@ -99,7 +102,7 @@ class SharedQuery(BaseModel):
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: ShareIn) -> Response:
-    """201: a page shows the conversation up to its last answer, and nothing that is said later, to whoever has `url`.
+    """201: a page shows one branch up to its last answer, and nothing that is said later, to whoever has `url`.
 
     404 if the caller has none of this id, or nothing of it is stored; 409 where conversations are not shared, or there
     are as many links as there may be.
@@ -107,7 +110,9 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     authorise(ctx, Scope.CONVERSATIONS_READ)  # the page shows what was said
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     keep_s = _check_time(body)
-    share, token = await services().sharing.create(select_bot(ctx, query.bot_id), conversation_id, keep_s=keep_s)
+    branch = "" if body.branch is None else check_run_id(body.branch, field="branch")
+    ctx = select_bot(ctx, query.bot_id)
+    share, token = await services().sharing.create(ctx, conversation_id, keep_s=keep_s, branch=branch)
     url = f"{services().links.base()}{_PAGE}?{urlencode({'token': token})}"
     shown = NewShareOut(**_describe(share).model_dump(), url=url)
     location = url_for("conversation_shares.show", conversation_id=conversation_id, share_id=share.share_id)

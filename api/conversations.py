@@ -24,14 +24,14 @@ from api.links import link_conversation
 from api.paging import MOST_A_PAGE, make_own_address, make_page_members, read_part_query
 from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
-from api.schemas import BotQuery, ConversationOut, Problem
+from api.schemas import BotQuery, ConversationOut, Problem, RunId
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.paging import Part
 from domain.transcript import make_missing_error
 from utils.errors import Conflict, NotFound, StoreUnavailable
-from utils.validation import check_conversation_id
+from utils.validation import check_conversation_id, check_run_id
 
 conversations_blueprint = APIBlueprint(
     "conversations", __name__, abp_tags=[Tag(name="Conversations", description="Past talk, while it is kept.")]
@@ -46,6 +46,9 @@ class ConversationQuery(BotQuery):
     limit: int = Field(50, ge=1, le=MOST_A_PAGE)
     before: int | None = Field(
         None, ge=1, le=10_000_000, description="Those before the message at this place, as `next` has it."
+    )
+    branch: RunId | None = Field(
+        None, description="A run on the branch to read, to its last turn; default: the one used last."
     )
 
 
@@ -98,19 +101,22 @@ async def clear(ctx: Principal, query: BotQuery, body: ClearingIn) -> Response:
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery) -> Response:
-    """Its last messages with their citations, the newest last; `next` leads to those before them.
+    """The last messages of a branch with their citations, the newest last; `next` leads to those before them.
 
-    404 if there is none of this id for the caller.
+    404 if there is none of this id for the caller, or the branch is not one of it.
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     ctx = select_bot(ctx, query.bot_id)
-    part = await services().conversations.read(ctx, conversation_id, limit=query.limit, before=query.before)
+    branch = "" if query.branch is None else check_run_id(query.branch, field="branch")
+    part = await services().conversations.read(
+        ctx, conversation_id, limit=query.limit, before=query.before, branch=branch
+    )
     shown = await link_conversation(ctx, await add_ratings(ctx, part))
     with suppress(StoreUnavailable):
         listed = await services().transcripts.note_reading(ctx, conversation_id)
         shown["title"] = listed.title if listed else None
-    of_bot = {"bot_id": query.bot_id} if query.bot_id else {}
-    earlier = make_own_address({**of_bot, "limit": query.limit, "before": part["offset"]})
+    chosen = {name: value for name, value in (("bot_id", query.bot_id), ("branch", branch)) if value}
+    earlier = make_own_address({**chosen, "limit": query.limit, "before": part["offset"]})
     return jsonify({**shown, "next": earlier if part["offset"] else None})
 
 

@@ -147,15 +147,19 @@ async def add_ratings(ctx: Principal, conversation: Mapping[str, Any]) -> dict[s
     """A conversation with what was said of its answers, or without while the database is away."""
     conversation_id, found = conversation["conversation_id"], dict[str, str]()
     with suppress(StoreUnavailable):
-        answers = [message for message in conversation["messages"] if message.get("run_id")]
+        answers = [message for message in conversation["messages"] if _is_rateable(message)]
         times = {one["run_id"]: datetime.fromisoformat(one["created_at"] or _LONG_AGO) for one in answers}
         known = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, answered_at=times)
         found = await read(services().database, known)
     told = [
-        {**message, "rating": found.get(message["run_id"])} if "run_id" in message else message
+        {**message, "rating": found.get(message["run_id"])} if _is_rateable(message) else message
         for message in conversation["messages"]
     ]
     return {**conversation, "messages": told}
+
+
+def _is_rateable(message: Mapping[str, Any]) -> bool:
+    return message["role"] == "assistant" and message["run_id"] is not None
 
 
 async def delete_ratings(ctx: Principal, conversation_id: str) -> int:

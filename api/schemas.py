@@ -209,10 +209,12 @@ class ChatOut(BaseModel):
     degraded: str | None = Field(description="What was missing when the answer is worse than it could be.")
     request_id: str
     run_id: str
+    parent_run_id: str = Field("start", description='The run of the turn that the question follows, or "start".')
 
 
 class MessageOut(BaseModel):
-    """One message; all but role, content and created_at belongs to answers."""
+    """One message; parent_run_id and siblings belong to questions, all but role, content, created_at and run_id of the
+    others to answers."""
 
     role: str
     content: str
@@ -226,7 +228,15 @@ class MessageOut(BaseModel):
     tool_calls: list[ToolCallOut] | None = None
     support: SupportOut | None = None
     conflicts: list[AnswerConflictOut] | None = None
-    run_id: str | None = Field(None, description="The run that gave this answer; it is rated under this id.")
+    run_id: str | None = Field(
+        None, description="The run that the question was asked in, or that gave this answer; it is rated under this id."
+    )
+    parent_run_id: str | None = Field(
+        None, description='Of a question: the run of the turn that it follows, "start" for a first one.'
+    )
+    siblings: list[str] | None = Field(
+        None, description="Of a question: the runs of all that follow the same turn, its own among them, in order."
+    )
     rating: Literal["up", "down"] | None = Field(None, description="What was said of it; null: nothing.")
 
 
@@ -236,8 +246,8 @@ class ConversationOut(BaseModel):
     id: str
     conversation_id: str = Field("", description="id, as it was called before.", deprecated=True)
     title: str | None = Field(None, description="As listed; null where it is not, as in the first moment.")
-    messages: list[MessageOut] = Field(description="The newest last.")
-    total: int = Field(description="How many messages are kept of it.")
+    messages: list[MessageOut] = Field(description="Of one branch, the newest last.")
+    total: int = Field(description="How many messages are kept of that branch.")
     limit: int
     offset: int = Field(description="How many stand before these.")
     next: str | None = Field(description="The address of the messages before these; null at the beginning.")

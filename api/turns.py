@@ -35,7 +35,8 @@ class Question:
 
     `past`: what was said before, where the conversation is new. `streams`: its answer is watched. `on_disconnect`: what
     becomes of the run when the caller leaves; None: as the request is one that may be sent again, or not.
-    `data_source_id`: the data source that is asked alone; None: the bot answers from whatever it may.
+    `data_source_id`: the data source that is asked alone; None: the bot answers from whatever it may. `parent_run_id`:
+    of the turn that it follows; "": the last one.
     """
 
     message: str
@@ -45,6 +46,7 @@ class Question:
     streams: bool = False
     on_disconnect: Literal["cancel", "continue"] | None = None
     data_source_id: str | None = None
+    parent_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
     said = [part for message in question.past for part in message]
     if question.data_source_id is not None:
         said.append(question.data_source_id)
+    if question.parent_run_id:
+        said.append(f"after {question.parent_run_id}")
     identity = identify(
         ctx, request.headers.get(IDEMPOTENCY_HEADER), (question.conversation_id, question.message, *said)
     )
@@ -108,6 +112,7 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
         model_version=bot.model_version,
         trace_parent=_read_trace_parent(),
         data_source_id=question.data_source_id or "",
+        parent_run_id=question.parent_run_id,
     )
     run, headers = await _start(ctx, record)
     if not run.is_new:

@@ -16,17 +16,19 @@ from sqlalchemy.orm import Session
 
 from auth.credentials import make_share_reader
 from auth.principal import Principal
-from domain.models import ConversationShare, Turn, now
+from domain.branches import Place
+from domain.models import ConversationShare, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_delete, select_everywhere
 from domain.transcript import (
     StoredTurn,
     find_conversation,
     get_conversation,
+    list_places,
     lock_conversation,
     make_missing_error,
+    read_path,
     read_turn,
-    select_turns,
 )
 from domain.transcript_retention import Retention
 from domain.transcript_search import show_title
@@ -52,22 +54,23 @@ class SharedConversation:
 
 
 def create_share(
-    session: Session, ctx: Principal, conversation_id: str, *, keep_s: float, retention: Retention
+    session: Session, ctx: Principal, conversation_id: str, *, keep_s: float, retention: Retention, branch: str = ""
 ) -> tuple[ConversationShare, str]:
     """A link to the caller's conversation as it is now, for *keep_s* seconds; flushed, not committed.
 
-    With its token, which is not shown again.
+    It shows the branch that the run *branch* is on, or the one used last. With its token, which is not shown again.
 
     Raises:
-        NotFound: there is no such conversation, or no turn of it is in the transcript.
+        NotFound: there is no such conversation or branch, or no turn of it is in the transcript.
         Conflict: it has as many links as it may.
     """
     row = lock_conversation(session, ctx, conversation_id)  # of many at once each sees the others
-    last = session.scalar(select_turns(ctx, conversation_id).with_only_columns(func.max(Turn.sequence)))
-    if row is None or last is None or find_conversation(session, ctx, conversation_id, retention) is None:
+    branches = list_places(session, ctx, conversation_id)
+    if row is None or not branches.turns or find_conversation(session, ctx, conversation_id, retention) is None:
         raise make_missing_error()
     if _count(session, ctx, conversation_id) >= MOST_SHARES:
         raise Conflict(f"There are {MOST_SHARES} links to this conversation already: revoke one first.")
+    place, last = branches.turns[branches.find_end(branches.find(branch) if branch else None)]
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     share = ConversationShare(
         tenant_id=ctx.tenant_id,
@@ -75,6 +78,7 @@ def create_share(
         conversation_id=conversation_id,
         token_hash=_compute_digest(token),
         through_sequence=last,
+        run_id=place.run_id,
         expires_at=now() + timedelta(seconds=keep_s),
     )
     session.add(share)
@@ -143,14 +147,22 @@ def open_share(
     row = find_conversation(session, reader, share.conversation_id, retention)
     if row is None:
         return None
-    turns = select_turns(reader, share.conversation_id).where(Turn.sequence <= share.through_sequence)
-    pages = max(1, ceil((session.scalar(turns.with_only_columns(func.count())) or 0) / TURNS_A_PAGE))
+    path = _find_path(session, reader, share)
+    pages = max(1, ceil(len(path) / TURNS_A_PAGE))
     if page > pages:
         raise NotFound(f"This conversation has no page {page}: the last one is {pages}.")
-    part = turns.order_by(Turn.sequence, Turn.run_id).limit(TURNS_A_PAGE).offset((page - 1) * TURNS_A_PAGE)
-    said = [read_turn(one, keys) for one in session.scalars(part)]
+    part = path[(page - 1) * TURNS_A_PAGE : page * TURNS_A_PAGE]
+    said = [read_turn(one, keys) for one in read_path(session, reader, share.conversation_id, part)]
     title = show_title(row, keys)
     return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
+
+
+def _find_path(session: Session, reader: Principal, share: ConversationShare) -> list[tuple[Place, int]]:
+    """Where the turns that the link shows stand; one from before there were branches shows all until then."""
+    branches = list_places(session, reader, share.conversation_id, share.through_sequence)
+    if share.run_id is None:
+        return list(branches.turns)
+    return [branches.turns[at] for at in branches.list_path(branches.find(share.run_id))]
 
 
 def _select_valid(ctx: Principal, conversation_id: str) -> Select[ConversationShare]:

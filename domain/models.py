@@ -720,6 +720,8 @@ class Turn(TenantOwned, Base):
     # Beside `run_id`: an `Idempotency-Key` that has expired may be used again, and names the run.
     asked_at: Mapped[datetime] = mapped_column(primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger)  # orders the turns of a conversation: its end in µs since 1970
+    # The run of the turn that it follows, or "start"; None: of the one before it in order, as of all of 1.0.0.
+    parent_run_id: Mapped[str | None] = mapped_column(PlainString(160))
     status: Mapped[str] = mapped_column(PlainString(16))  # of its run: completed, failed or cancelled
     bot_version: Mapped[int]
     language: Mapped[str] = mapped_column(PlainString(8))  # of the question
@@ -761,6 +763,7 @@ class ConversationShare(TenantOwned, Base):
     conversation_id: Mapped[str] = mapped_column(PlainString(128))
     token_hash: Mapped[str] = mapped_column(String(64))
     through_sequence: Mapped[int] = mapped_column(BigInteger)  # the `Turn.sequence` of the last turn that it shows
+    run_id: Mapped[str | None] = mapped_column(PlainString(128))  # of that turn; None of links of 1.0.0
     created_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
+from domain.branches import Branches, Place
 from domain.db import Database
 from domain.models import Conversation, ConversationShare, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
@@ -149,9 +151,14 @@ class StoredTurn:
     """A turn of the transcript, readable."""
 
     run_id: str
+    parent_run_id: str | None
     asked_at: datetime
     ended_at: datetime
     texts: Mapping[str, Any]
+
+    def locate(self) -> Place:
+        """Where it stands among the turns of its conversation."""
+        return Place(self.run_id, self.parent_run_id)
 
     @property
     def message_count(self) -> int:
@@ -175,7 +182,28 @@ def read_turn(row: Turn, keys: Keyring | None) -> StoredTurn:
     Raises:
         TranscriptUnreadable: it cannot be read.
     """
-    return StoredTurn(row.run_id, row.asked_at, row.ended_at, read_texts(row, keys))
+    return StoredTurn(row.run_id, row.parent_run_id, row.asked_at, row.ended_at, read_texts(row, keys))
+
+
+def list_places(
+    session: Session, ctx: Principal, conversation_id: str, through: int | None = None
+) -> Branches[tuple[Place, int]]:
+    """Where the turns of the caller's conversation stand, with their `sequence`, which is at most *through*."""
+    rows = select_turns(ctx, conversation_id).with_only_columns(Turn.run_id, Turn.parent_run_id, Turn.sequence)
+    if through is not None:
+        rows = rows.where(Turn.sequence <= through)
+    found = session.execute(rows.order_by(Turn.sequence, Turn.run_id))
+    return Branches([(Place(run_id, parent), at) for run_id, parent, at in found], itemgetter(0))
+
+
+def read_path(
+    session: Session, ctx: Principal, conversation_id: str, places: Sequence[tuple[Place, int]]
+) -> list[Turn]:
+    """The turns of these places, in order."""
+    runs = {place.run_id for place, _ in places}
+    rows = session.scalars(select_turns(ctx, conversation_id).where(Turn.run_id.in_(runs)))
+    found = {(row.run_id, row.sequence): row for row in rows}
+    return [found[place.run_id, at] for place, at in places]
 
 
 def find_turn(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> Turn | None:

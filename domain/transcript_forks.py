@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from domain.models import Conversation, Turn, now
-from domain.transcript import find_turn, get_conversation, lock_conversation, select_turns
+from domain.transcript import find_turn, get_conversation, list_places, lock_conversation, read_path
 from domain.transcript_retention import Retention
 from domain.transcript_texts import make_title_columns, read_texts, read_title, set_columns
 from domain.transcript_writing import FinishedTurn, copy_turns
@@ -74,9 +74,9 @@ def _list_turns(session: Session, ctx: Principal, asked: Fork, keys: Keyring | N
     last = find_turn(session, ctx, asked.conversation_id, asked.run_id)
     if last is None or read_texts(last, keys)["answer"] is None:
         raise NotFound("The conversation has no such answer.")
-    before = select_turns(ctx, asked.conversation_id).where(Turn.sequence <= last.sequence)
-    newest = before.order_by(Turn.sequence.desc(), Turn.run_id.desc()).limit(MOST_TURNS)
-    return list(session.scalars(newest))[::-1]
+    branches = list_places(session, ctx, asked.conversation_id)
+    path = branches.list_path(branches.find(asked.run_id))[-MOST_TURNS:]
+    return read_path(session, ctx, asked.conversation_id, [branches.turns[at] for at in path])
 
 
 def _copy(

@@ -30,7 +30,7 @@ class FinishedTurn:
     """A turn as it ended; plain values, so that it can wait as JSON.
 
     `sequence`: its end in µs since 1970. `answer` is None where there is none. `details`: what else the answer
-    has. `asked_at`: ISO 8601.
+    has. `asked_at`: ISO 8601. `parent_run_id`: of the turn that it follows, or `START`; None: the one before it.
     """
 
     tenant_id: str
@@ -53,6 +53,7 @@ class FinishedTurn:
     is_refusal: bool = False
     model: str = ""
     tokens: int | None = None
+    parent_run_id: str | None = None
 
     @property
     def ended_at(self) -> datetime:
@@ -211,6 +212,7 @@ def _make_row(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:
         "conversation_id": turn.conversation_id,
         "run_id": turn.run_id,
         "sequence": turn.sequence,
+        "parent_run_id": turn.parent_run_id,
         "status": turn.status,
         "bot_version": turn.bot_version,
         "language": turn.language,

@@ -65,7 +65,7 @@ def check_conversation_id(value: str, *, field: str) -> str:
     raise refuse_field("A conversation id has 1 to 128 characters out of A-Z, a-z, 0-9, _ and -.", field)
 
 
-def check_run_id(value: str) -> str:
+def check_run_id(value: str, *, field: str = "run_id") -> str:
     """*value* if it can name a run.
 
     Raises:
@@ -73,7 +73,7 @@ def check_run_id(value: str) -> str:
     """
     if REQUEST_ID.fullmatch(value):
         return value
-    raise refuse_field("A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -.", "run_id")
+    raise refuse_field("A run id has 1 to 128 characters out of A-Z, a-z, 0-9, ., _ and -.", field)
 
 
 def refuse_field(detail: str, *fields: str) -> BadInput:

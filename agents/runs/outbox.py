@@ -40,6 +40,7 @@ _NO_DETAILS = frozenset(
     [
         *("type", "answer", "response", "sources", "citations", "support", "bot_id", "conversation_id", "session_id"),
         *("tool_calls", "data", "usage", "metrics", "artifacts", "persistence", "degraded", "request_id", "run_id"),
+        "parent_run_id",
     ]
 )
 
@@ -220,6 +221,7 @@ def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace
         tool_calls=told.get("tool_calls", []),
         model=told.get("model", ""),
         tokens=tokens,
+        parent_run_id=told.get("parent_run_id") or record.parent_run_id or None,
     )
 
 

@@ -56,6 +56,7 @@ class RunRecord:
     kept after they were last used; 0: as the policy says. `approval`: what the person said of a call of a
     tool, as `Approval.store` gives it. `past`: what was said before, in a conversation that this run begins.
     `data_source_id`: the data source that is asked alone; "" where the bot answers from whatever it may.
+    `parent_run_id`: of the turn that the question follows, or `START`; "": the last one.
     """
 
     id: str
@@ -76,6 +77,7 @@ class RunRecord:
     approval: str = ""
     past: Past = ()
     data_source_id: str = ""
+    parent_run_id: str = ""
 
     def pack_question(self) -> str:
         """The message, with what was said before it."""
@@ -104,6 +106,7 @@ class RunRecord:
             "trace_parent": self.trace_parent,
             "approval": self.approval,
             "data_source": self.data_source_id,
+            "parent": self.parent_run_id,
         }
 
     @classmethod
@@ -129,6 +132,7 @@ class RunRecord:
             approval=fields.get("approval", ""),
             past=past,
             data_source_id=fields.get("data_source", ""),
+            parent_run_id=fields.get("parent", ""),
         )
 
     @property

@@ -13,7 +13,7 @@ from agents.runs.record import Event, RunRecord, make_cancelled_event, make_erro
 from agents.runs.run_store import RunStore
 from agents.tools.turn import CheckPermission
 from utils.checkpointer.errors import RunSuperseded
-from utils.errors import Conflict, ProblemError
+from utils.errors import Conflict, NotFound, ProblemError
 from utils.logging_config import log_facts, request_id
 from utils.ports import RunObserver
 from utils.token_usage import measure_tokens
@@ -105,7 +105,7 @@ class RunWorker:
         current_tenant.set(record.ctx.tenant_id)
         live.usage = measure_tokens()
         last = await self._run_to_end(live, is_resumed)
-        is_refused = isinstance(live.failure, Conflict) and not live.has_begun  # the same request may be sent again
+        is_refused = isinstance(live.failure, Conflict | NotFound) and not live.has_begun  # it may be sent again
         if is_refused or isinstance(live.failure, RunDeleted):  # of a deleted conversation no turn may be kept
             live.is_ending = True  # else a beat that finds it gone would bring it back
             await self._run_store.forget(record.id)

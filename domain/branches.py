@@ -1,0 +1,105 @@
+"""The turns of a conversation as a tree: a question that is asked anew stands beside the former one, as its sibling.
+
+A branch is a line of turns from the beginning to one after which nothing was asked. What was asked last stands on the
+branch that a conversation is shown by, and goes on with, unless another one is named.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from utils.errors import Conflict, NotFound
+
+START = "start"
+"""What a first question follows. No run is called so."""
+MOST_SIBLINGS = 20  # questions that follow the same turn
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Of a turn: its run, that of the turn it follows, or `START`; None: the one before it in the list of all."""
+
+    run_id: str
+    parent_run_id: str | None
+
+
+class Branches(Generic[T]):
+    """The turns of one conversation, in the order in which they were asked.
+
+    Args:
+        locate: where a turn stands. A turn whose former one is not there (any more) counts as a first one.
+    """
+
+    def __init__(self, turns: Sequence[T], locate: Callable[[T], Place]) -> None:
+        self.turns, self._places = turns, [locate(turn) for turn in turns]
+        named = defaultdict[str, list[int]](list)
+        for at, place in enumerate(self._places):
+            named[place.run_id].append(at)
+        # Before it where the name of a run was used again: so nothing follows itself.
+        self._parents = [self._find_parent(at, named) for at in range(len(turns))]
+        self._following = defaultdict[int, list[int]](list)
+        for at, parent in enumerate(self._parents):
+            self._following[parent].append(at)
+        self._named = named
+
+    def find(self, run_id: str) -> int:
+        """The number of the turn of that run, the last where its name was used again; -1 for `START`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if run_id == START:
+            return -1
+        if run_id not in self._named:
+            raise NotFound("The conversation has no turn of this run.")
+        return self._named[run_id][-1]
+
+    def find_end(self, at: int | None = None) -> int:
+        """The number of the last turn on the branch of turn *at* that was asked last; None: of all."""
+        if at is None:
+            return len(self.turns) - 1
+        below = {at}
+        for number in range(at + 1, len(self.turns)):  # what follows a turn was asked after it
+            if self._parents[number] in below:
+                below.add(number)
+        return max(below)
+
+    def list_path(self, at: int) -> list[int]:
+        """The numbers of the turns from the beginning to turn *at*."""
+        path = list[int]()
+        while at >= 0:
+            path.append(at)
+            at = self._parents[at]
+        return path[::-1]
+
+    def list_following(self, at: int) -> list[int]:
+        """The numbers of the turns that follow turn *at*, the first ones for -1."""
+        return self._following[at]
+
+    def list_siblings(self, at: int) -> list[str]:
+        """The runs of the turns that follow the same one as turn *at*, itself among them."""
+        return [self._places[each].run_id for each in self._following[self._parents[at]]]
+
+    def name_parent(self, at: int) -> str:
+        """The run of the turn that turn *at* follows, or `START`."""
+        parent = self._parents[at]
+        return START if parent < 0 else self._places[parent].run_id
+
+    def check_room(self, at: int) -> None:
+        """Return if one more may follow turn *at*.
+
+        Raises:
+            Conflict: there are as many as there may be.
+        """
+        if len(self._following[at]) >= MOST_SIBLINGS:
+            raise Conflict(
+                f"There are {MOST_SIBLINGS} versions of this turn, which is the limit: go on with one of them, or ask "
+                "in a new conversation.",
+                members={"limit": MOST_SIBLINGS},
+            )
+
+    def _find_parent(self, at: int, named: dict[str, list[int]]) -> int:
+        wanted = self._places[at].parent_run_id
+        if wanted is None:
+            return at - 1
+        return max((each for each in named.get(wanted, ()) if each < at), default=-1)
