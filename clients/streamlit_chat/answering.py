@@ -1,7 +1,7 @@
 """Asking a question, and drawing the answer while it comes."""
 
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -48,6 +48,15 @@ _DATA_TOOLS = ("query_data", "draw_chart")
 _STAGES = ("plan", "retrieve", "answer", "verify")
 
 
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """Where an answer is drawn while it comes: its text, what has happened to it, and the button that stops it."""
+
+    text: DeltaGenerator
+    notice: DeltaGenerator
+    control: DeltaGenerator
+
+
 def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     """Ask, or follow the answer that is under way, and draw it to its end.
 
@@ -56,8 +65,8 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     """
     with open_bubble("assistant"):
         place, notice, control = st.empty(), st.empty(), st.empty()
-        if attempt.run_id:  # the question's own box offers to stop only what was asked by it, and just now
-            control.button(say("stop"), icon=":material/stop_circle:", on_click=stop_answer)
+        if attempt.run_id:
+            _offer_stop(control)
         if attempt.request and not attempt.decision:
             _await_decision(talk, api, attempt, attempt.request)
             return
@@ -66,7 +75,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
                 tell_decision(api, attempt)
             if attempt.refused:
                 st.rerun()
-            last = _follow(talk, api, attempt, place, notice)
+            last = _follow(talk, api, attempt, Bubble(place, notice, control))
         except ApiError as failure:
             fail_attempt(talk, attempt, failure)
             st.rerun()
@@ -114,15 +123,22 @@ def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: Waiti
         show_refused_decision(attempt.refused)
 
 
-def _follow(
-    talk: Talk, api: ApiClient, attempt: Attempt, place: DeltaGenerator, notice: DeltaGenerator
-) -> Answer | Cancelled | Waiting:
+def _offer_stop(control: DeltaGenerator) -> None:
+    """A button, which page.css hides while the question's own box has one.
+
+    The box offers to stop what was asked by it just now, and forgets even that when the run of the script before ends
+    at the same moment.
+    """
+    control.button(say("stop"), key="stop", icon=":material/stop_circle:", on_click=stop_answer)
+
+
+def _follow(talk: Talk, api: ApiClient, attempt: Attempt, bubble: Bubble) -> Answer | Cancelled | Waiting:
     if attempt.run_id is None:
         stream = api.ask_stream(talk.conversation_id, attempt.question)
     else:
         _show_begun(talk, api)
         stream = api.follow(attempt.run_id, attempt.after)
-    _draw(attempt, place)
+    _draw(attempt, bubble.text)
     with closing(poll(stream, _LOOK_UP_EVERY_S)) as batches:
         for batch in batches:
             st.session_state.get("talk")  # lets Streamlit stop the script here
@@ -136,10 +152,11 @@ def _follow(
                 attempt.after = number
                 if isinstance(event, Started) and attempt.run_id is None:
                     attempt.run_id = event.run_id
+                    _offer_stop(bubble.control)
                     _show_begun(talk, api)
             if batch:
-                _draw(attempt, place)
-                _tell(attempt, notice, is_lost=isinstance(batch[-1][0], Reconnecting))
+                _draw(attempt, bubble.text)
+                _tell(attempt, bubble.notice, is_lost=isinstance(batch[-1][0], Reconnecting))
     raise AssertionError("a stream ends with its run or an error")
 
 

@@ -180,6 +180,20 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     assert [question for _, _, question in api.asked] == [QUESTION, "And when is it due?", "Again?", "Again?"]
 
 
+def test_an_answer_can_be_stopped_although_the_box_has_forgotten_its_button(tab: Page, url: str, api: ApiStub) -> None:
+    """As Streamlit's box does when a question is asked in the very moment in which the page has been drawn."""
+    api.behaviour.held = True
+    tab.goto(url)
+    ask(tab)
+    expect(tab.get_by_text("▌")).to_be_visible()
+    of_the_box, beside = tab.get_by_test_id("stChatInputStopButton"), tab.get_by_role("button", name="Stop", exact=True)
+    expect(of_the_box.or_(beside).filter(visible=True)).to_have_count(1)
+    if of_the_box.count():
+        of_the_box.evaluate("button => button.dataset.testid = 'forgotten'")
+    beside.click()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
+
+
 def test_a_reload_and_a_second_tab_go_on_with_the_answer(
     visitor: BrowserContext, tab: Page, url: str, api: ApiStub
 ) -> None:
