@@ -1,9 +1,12 @@
 """Fixtures for everything: running services, each a process of its own."""
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,6 +35,20 @@ expect.set_options(timeout=20_000)  # a page on a machine that does other things
 Service.preloaded = True
 PAGE_KEY = "the-key-of-the-chat-page"
 FAKE_MODEL = {"LLM_API_KEY": "unused", "LLM_MODEL": "fake", "LLM_RETRY_AFTER": "0"}
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Import what is collected, each worker from another file on: in a fresh clone pytest takes longer to rewrite a
+    file's asserts than to import it, and finds what another worker has rewritten."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        return
+    given = [Path(each.partition("::")[0]).absolute() for each in session.config.args]
+    files = [file for path in given for file in (sorted(path.rglob("test_*.py")) if path.is_dir() else [path])]
+    first = int(worker.removeprefix("gw")) * len(files) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    for file in files[first:] + files[:first]:
+        with suppress(Exception, pytest.skip.Exception):  # pytest imports it again, and tells of it
+            importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
