@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -605,6 +606,22 @@ def test_an_image_in_an_answer_is_not_fetched(tab: Page, url: str, api: ApiStub)
     ask(tab)
     expect_answers(tab)
     expect(tab.get_by_text("Look:")).to_be_visible()
+
+
+def test_the_scripts_come_packed_to_who_takes_them_so(url: str) -> None:
+    page = httpx.get(url).text
+    for address in re.findall(r'(?:src|href)="\./(static/[^"]+\.(?:js|css))"', page):
+        plain = httpx.get(f"{url}/{address}", headers={"Accept-Encoding": "gzip;q=0, identity"})
+        packed, again = (httpx.get(f"{url}/{address}", headers={"Accept-Encoding": "br, gzip"}) for _ in range(2))
+        assert "Content-Encoding" not in plain.headers
+        for each in (packed, again):
+            assert (each.headers["Content-Encoding"], each.content) == ("gzip", plain.content)
+            assert int(each.headers["Content-Length"]) <= int(plain.headers["Content-Length"]) + 32
+            assert "Accept-Encoding" in each.headers["Vary"]
+            assert "Content-Security-Policy" in each.headers
+            assert each.headers["Cache-Control"] == plain.headers["Cache-Control"]
+        known = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+        assert httpx.get(f"{url}/{address}", headers=known).status_code == 304
 
 
 def test_what_the_service_wrote_down_of_the_page_holds_no_key(url: str, tmp_path: Path) -> None:
