@@ -1,7 +1,7 @@
 """The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, delete it."""
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -24,7 +24,9 @@ class Message:
     An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
     an answer to a greeting and the like, which is not rated. `answered` is False where the documents do not hold the
     answer, `confidence` "low" where what is cited may not answer. `fallback_reason`: why the answer is quotes in place
-    of a language model's words, None where it is not. `clarification`: it is no answer but asks back.
+    of a language model's words, None where it is not. `clarification`: it is no answer but asks back. A question has
+    the `run_id` it was asked in, `parent_run_id`, the run of the turn that it follows ("start" for a first one), and
+    `siblings`, the runs of all that follow the same turn.
     """
 
     role: str
@@ -41,6 +43,8 @@ class Message:
     clarification: Clarification | None = None
     charts: tuple[Chart, ...] = ()
     tables: tuple[ResultTable, ...] = ()
+    parent_run_id: str | None = None
+    siblings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +163,17 @@ class ApiClient:
         named.visitor_headers = visitor.headers
         return named
 
-    def ask_stream(self, conversation_id: str, message: str) -> AnswerStream:
+    def ask_stream(self, conversation_id: str, message: str, parent_run_id: str | None = None) -> AnswerStream:
         """Ask, and get the answer as it comes; the last event is the whole `Answer`, or `Cancelled`.
 
+        *parent_run_id*: of the turn that the question follows, "start" for none; None: the last one.
         The caller closes it, which does not end the run: whoever knows its id may follow it.
         """
+        follows = {"parent_run_id": parent_run_id} if parent_run_id else {}
         request = self._http.build_request(
             "POST",
             "/v1/chat",
-            json={"message": message, "on_disconnect": "continue"},
+            json={"message": message, "on_disconnect": "continue", **follows},
             headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self.visitor_headers},
             timeout=self._stream_timeout,
         )
@@ -198,15 +204,18 @@ class ApiClient:
         with translate_failures():
             return waiting_for is not None and waiting_for["call_id"] == call_id
 
-    def conversation(self, conversation_id: str, *, before: int | None = None) -> Conversation:
+    def conversation(self, conversation_id: str, *, before: int | None = None, branch: str = "") -> Conversation:
         """The last messages of the conversation, or those before the one at *before*.
+
+        *branch*: a run on the branch that is read; "": the one used last.
 
         Refused with 404 where there is none, or none any more.
         """
-        earlier = f"&before={before}" if before else ""
-        body = self.call("GET", f"{make_conversation_path(conversation_id)}?limit={MESSAGES_AT_ONCE}{earlier}")
+        named = {"limit": MESSAGES_AT_ONCE, "before": before, "branch": branch}
+        wanted = urlencode({name: value for name, value in named.items() if value})
+        body = self.call("GET", f"{make_conversation_path(conversation_id)}?{wanted}")
         with translate_failures():
-            messages = tuple(make_from_members(Message, parse_answer(item)) for item in body["messages"])
+            messages = tuple(_read_message(item) for item in body["messages"])
             return make_from_members(Conversation, {**body, "messages": messages})
 
     def conversations(self, words: str = "", *, limit: int = 50) -> tuple[ListedConversation, ...]:
@@ -278,6 +287,11 @@ class ApiClient:
         return self._http.build_request(
             "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
         )
+
+
+def _read_message(item: dict[str, Any]) -> Message:
+    message = make_from_members(Message, parse_answer(item))
+    return replace(message, siblings=tuple(message.siblings or ()))
 
 
 def _run_path(run_id: str) -> str:

@@ -45,7 +45,7 @@ class ApiRefused(ApiError):
     """The service answered with a problem document (RFC 9457); *status* is its HTTP status.
 
     `retry_after_s` is how long it asks to wait, `run_id` the run that is in the way, `bot_id` the bot that is switched
-    off; None where it does not say.
+    off, `limit` how many there may be of something; None where it does not say.
     `kind` is the last part of the problem's type, such as "not-found", empty where there is none.
     `ended_run`: it is how a run ended, not a refusal to tell of one.
     """
@@ -58,10 +58,10 @@ class ApiRefused(ApiError):
             title,
             str(problem.get("detail") or title),
             request_id=problem.get("request_id"),
-            worth_retrying=status in (408, 409, 429) or status >= 500,
+            worth_retrying=(status in (408, 409, 429) and "limit" not in problem) or status >= 500,
         )
         self.status, self.retry_after_s, self.run_id = status, retry_after_s, problem.get("run_id")
-        self.bot_id = problem.get("bot_id")
+        self.bot_id, self.limit = problem.get("bot_id"), problem.get("limit")
         self.kind = str(problem.get("type") or "").rpartition(":")[2]
         self.ended_run = ended_run
 

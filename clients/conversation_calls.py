@@ -40,9 +40,10 @@ def read_terms(api: ApiClient) -> Terms:
         return make_from_members(Terms, body)
 
 
-def share(api: ApiClient, conversation_id: str) -> Share:
-    """A new link to the conversation as it is now."""
-    body = api.call("POST", f"{make_conversation_path(conversation_id)}/shares", body={})
+def share(api: ApiClient, conversation_id: str, branch: str = "") -> Share:
+    """A new link to the conversation as it is now; it shows the branch of the run *branch*, "": the one used last."""
+    wanted = {"branch": branch} if branch else {}
+    body = api.call("POST", f"{make_conversation_path(conversation_id)}/shares", body=wanted)
     with translate_failures():
         return make_from_members(Share, body)
 

@@ -160,6 +160,7 @@ class Answer:
     persistence: str = "redis"
     request_id: str | None = None
     run_id: str | None = None
+    parent_run_id: str | None = None
 
 
 Event = (

@@ -6,7 +6,7 @@ from clients.api_client import ApiClient, Message
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.tables import show_rows_button
-from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.talk import Talk, ask, begin_editing, choose_version, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.traces import show_trace_button
 from clients.streamlit_chat.written import write_answer, write_answer_html
@@ -27,9 +27,53 @@ def show_answer_actions(
         if question:
             show_rows_button(message.tables, conversation_id, api)
         show_trace_button(message.run_id, conversation_id, api)
-        mount_actions(f"actions-{place}", data, on_retried_change=lambda: ask(current_talk(), question or ""))
+        mount_actions(f"actions-{place}", data, on_retried_change=lambda: _ask_again(question or ""))
 
 
-def show_question_actions(question: str, place: int) -> None:
-    """A button that puts it into the box, to be changed and asked anew."""
-    mount_actions(f"actions-{place}", {"edit": {"label": say("edit"), "text": question}})
+def show_question_actions(question: Message, place: int) -> None:
+    """A button that puts it into the box, to be changed and asked anew; where there are several versions of it, which
+    one this is, and buttons to the others."""
+    key, talk = f"actions-{place}", current_talk()
+    data = {"edit": {"label": say("edit"), "text": question.content}}
+    count = len(question.siblings)
+    if count > 1 and question.run_id in question.siblings:
+        number = question.siblings.index(question.run_id) + 1
+        labels = {name: say(f"version_{name}") for name in ("previous", "next")}
+        said = {"said": say("version_of", number=number, count=count), "text": f"{number}/{count}"}
+        is_still = talk.attempt is None and talk.question is None
+        ways = {"back": is_still and number > 1, "on": is_still and number < count}
+        data["versions"] = {**labels, **said, **{name: "yes" if is_open else "" for name, is_open in ways.items()}}
+    mount_actions(
+        key,
+        data,
+        on_edited_change=lambda: begin_editing(current_talk(), question),
+        on_moved_change=lambda: _move(question, st.session_state[key].get("moved")),
+    )
+
+
+def show_editing(talk: Talk) -> None:
+    """That the next question stands beside another one, and a way out."""
+    if talk.editing is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="editing"):
+        st.caption(f":material/edit: {say('editing')}", width="stretch")
+        st.button(say("editing_end"), on_click=_end_editing, args=(talk,))
+
+
+def _end_editing(talk: Talk) -> None:
+    talk.editing = None
+
+
+def _ask_again(question: str) -> None:
+    """Beside the question that was asked last."""
+    talk = current_talk()
+    asked = [each for each in talk.conversation.messages if each.role == "user"] if talk.conversation else []
+    ask(talk, question, asked[-1].parent_run_id if asked else None)
+
+
+def _move(question: Message, step: object) -> None:
+    """To the version before or after; a browser sends what it likes."""
+    if step in (-1, 1) and question.run_id in question.siblings:
+        at = question.siblings.index(question.run_id) + (1 if step == 1 else -1)
+        if 0 <= at < len(question.siblings):
+            choose_version(current_talk(), question.siblings[at])

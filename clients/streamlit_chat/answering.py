@@ -105,9 +105,15 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
             show_answer(message, place_in_talk)
             show_answer_actions(message, place_in_talk, attempt.question, conversation_id=talk.conversation_id, api=api)
     show_follow_ups(message, place_in_talk, attempt.question, api)
-    said = (*attempt.before.messages, Message("user", attempt.question), message)
-    talk.conversation = replace(attempt.before, messages=said, persistence=last.persistence)
+    runs = (last.run_id,) if last.run_id else ()
+    asked = Message("user", attempt.question, run_id=last.run_id, parent_run_id=last.parent_run_id, siblings=runs)
+    talk.conversation = replace(
+        attempt.before, messages=(*attempt.before.messages, asked, message), persistence=last.persistence
+    )
     talk.attempt = None
+    if attempt.parent:  # how many versions there are of it, and what follows the others, knows the service
+        talk.branch, talk.outdated = last.run_id or "", True
+        st.rerun()
     if talk.question is not None:  # it has waited for this answer
         st.rerun()
 
@@ -134,7 +140,7 @@ def _offer_stop(control: DeltaGenerator) -> None:
 
 def _follow(talk: Talk, api: ApiClient, attempt: Attempt, bubble: Bubble) -> Answer | Cancelled | Waiting:
     if attempt.run_id is None:
-        stream = api.ask_stream(talk.conversation_id, attempt.question)
+        stream = api.ask_stream(talk.conversation_id, attempt.question, attempt.parent)
     else:
         _show_begun(talk, api)
         stream = api.follow(attempt.run_id, attempt.after)

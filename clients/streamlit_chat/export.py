@@ -16,35 +16,35 @@ _MOST_PARTS = 100
 
 
 def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
-    """Buttons that save the whole conversation, which is read when one is pressed."""
+    """Buttons that save the whole branch that is shown, which is read when one is pressed."""
     name = f"{say('conversation_file')}-{datetime.now(UTC):%Y-%m-%d}"
-    markdown = partial(_write_markdown, api, talk.conversation_id, settings.title)
+    markdown = partial(_write_markdown, api, talk, settings.title)
     with st.popover(say("export"), icon=":material/download:", type="tertiary"):
         st.download_button("Markdown", markdown, f"{name}.md", "text/markdown", on_click="ignore", width="stretch")
-        data = partial(_write_json, api, talk.conversation_id)
+        data = partial(_write_json, api, talk)
         st.download_button("JSON", data, f"{name}.json", "application/json", on_click="ignore", width="stretch")
         mount_actions("print", {"print": {"label": say("print")}}, width="stretch")
 
 
-def _write_markdown(api: ApiClient, conversation_id: str, title: str) -> str:
-    return write_conversation(_read_all(api, conversation_id), title)
+def _write_markdown(api: ApiClient, talk: Talk, title: str) -> str:
+    return write_conversation(_read_all(api, talk), title)
 
 
-def _write_json(api: ApiClient, conversation_id: str) -> str:
-    return write_conversation_json(_read_all(api, conversation_id))
+def _write_json(api: ApiClient, talk: Talk) -> str:
+    return write_conversation_json(_read_all(api, talk))
 
 
-def _read_all(api: ApiClient, conversation_id: str) -> list[Message]:
-    """All its messages.
+def _read_all(api: ApiClient, talk: Talk) -> list[Message]:
+    """All messages of the branch that is shown.
 
     Raises:
         ApiError: the API is away or refuses.
     """
-    part = api.conversation(conversation_id)
+    part = api.conversation(talk.conversation_id, branch=talk.branch)
     messages = list(part.messages)
     for _ in range(_MOST_PARTS):
         if not part.offset:
             break
-        part = api.conversation(conversation_id, before=part.offset)
+        part = api.conversation(talk.conversation_id, before=part.offset, branch=talk.branch)
         messages[:0] = part.messages
     return messages

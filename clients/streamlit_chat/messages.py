@@ -53,7 +53,7 @@ def show_messages(
             left = Unanswered(message.content, place, find_reason(message, place, unanswered))
             _show_left(left, broken_off.get(place))
         elif message.role == "user":
-            _show_question(message.content, place)
+            _show_question(message, place)
             if following is None and place in broken_off:
                 show_broken_off(broken_off[place])
         else:
@@ -65,9 +65,9 @@ def show_messages(
         _show_left(each)
 
 
-def _show_question(question: str, place: int) -> None:
+def _show_question(question: Message, place: int) -> None:
     with open_bubble("user"):
-        st.text(question)
+        st.text(question.content)
         show_question_actions(question, place)
 
 
@@ -80,7 +80,7 @@ def show_waiting(question: str) -> None:
 def _show_left(left: Unanswered, seen: str | None = None) -> None:
     """A question after which another one was asked without an answer to it; what was *seen* of one."""
     if seen:
-        _show_question(left.question, left.place)
+        _show_question(Message("user", left.question), left.place)
         show_broken_off(seen, left.reason)
     else:
         with open_bubble("user"):

@@ -7,7 +7,7 @@ import streamlit as st
 
 from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Message
 from clients.api_errors import ApiAway, ApiError
-from clients.streamlit_chat.actions import show_answer_actions
+from clients.streamlit_chat.actions import show_answer_actions, show_editing
 from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.clearing import confirm_clearing
@@ -31,6 +31,7 @@ from clients.streamlit_chat.talk import (
     begin_anew,
     begin_attempt,
     current_talk,
+    cut_before,
     leave_other_visitor,
     load,
     load_earlier,
@@ -143,6 +144,8 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
 def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:
     """The conversation, and the answer to a question; no answer is waited for when it *holds*."""
     asked = talk.attempt.question if talk.attempt else talk.question
+    if talk.attempt is None and talk.question is not None:
+        conversation = cut_before(conversation, talk.parent)
     waiting = () if asked is None else (Message("user", asked),)
     show_actions = partial(show_answer_actions, conversation_id=talk.conversation_id, api=api)
     if conversation.offset:
@@ -177,6 +180,7 @@ def _load_earlier(talk: Talk, api: ApiClient) -> None:
 
 def _show_rest(talk: Talk, api: ApiClient, conversation: Conversation) -> None:
     """What stands below a conversation in which no answer is coming now."""
+    show_editing(talk)
     if not (talk.attempt or talk.question) and len(conversation.messages) > 1:
         *_, asked, last = conversation.messages
         show_follow_ups(last, conversation.length - 1, asked.content, api)

@@ -20,16 +20,18 @@ _SHARING = "sharing"
 
 @dataclass(slots=True)
 class Sharing:
-    """The conversation that is shared, and the link that was made last; `failure` is why something was not done."""
+    """The conversation and its branch that are shared, and the link that was made last; `failure` is why something was
+    not done."""
 
     conversation_id: str
+    branch: str = ""
     made: Share | None = None
     failure: ApiError | None = None
 
 
 def show_share_button(talk: Talk) -> None:
     """A button that opens the dialog."""
-    asked = Sharing(talk.conversation_id)
+    asked = Sharing(talk.conversation_id, talk.branch)
     st.button(say("share"), icon=":material/share:", type="tertiary", on_click=_open, args=(asked,))
 
 
@@ -82,7 +84,7 @@ def _list(api: ApiClient, sharing: Sharing) -> list[Share]:
 def _make(api: ApiClient, sharing: Sharing) -> None:
     sharing.made = sharing.failure = None
     try:
-        sharing.made = share(api, sharing.conversation_id)
+        sharing.made = share(api, sharing.conversation_id, sharing.branch)
     except ApiError as failure:
         log_failure(failure)
         sharing.failure = failure

@@ -16,6 +16,7 @@ from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
 _PARAMETER = "c"
 _TALK, _VISITOR = "talk", "visitor"
+_START = "start"  # what a first question follows
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _COMPLETED = 403, 404, 409, "completed"
 # Conversations of other users of the key may have ids that can be guessed; the page opens only such as it makes.
 _OURS = re.compile(r"web-[A-Za-z0-9_-]{22}")
@@ -33,7 +34,8 @@ class Attempt:
     `run_id` is None until the service has taken the question. `after`: the number of the last event of the run that is
     in `text` and the rest. `is_anew`: another worker has begun the answer again. `tool`: what is being used. `request`:
     a call that the visitor is asked about, which the event `request_number` told of; `decision`: "approve" or "reject";
-    `refused`: why the service did not take that.
+    `refused`: why the service did not take that. `parent`: the run of the turn that the question follows, None for the
+    last one; `whole`: what was shown before, also of what does not lead to that turn.
     """
 
     question: str
@@ -48,6 +50,8 @@ class Attempt:
     request_number: int = 0
     decision: str = ""
     refused: ApiRefused | None = None
+    parent: str | None = None
+    whole: Conversation | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +62,9 @@ class Talk:
     `failure`. `in_address`: it has begun, so a reload finds it, where browsers may keep its address. `attempt` is the
     answer under way, `stopped` whether the visitor wants it ended. `broken_off` has what was seen of answers that never
     became whole, by the place of their question; `unanswered` the questions that were left for another one. `gone`: the
-    one asked for was not found. `outdated`: another tab may have said more since.
+    one asked for was not found. `outdated`: another tab may have said more since. `branch`: a run on the branch that is
+    shown, "" for the one used last. `editing`: the question that the next one stands beside; `parent`: the run that
+    `question` follows, None for the last one.
     """
 
     conversation_id: str = field(default_factory=make_conversation_id)
@@ -72,6 +78,9 @@ class Talk:
     unanswered: list[Unanswered] = field(default_factory=list)
     gone: bool = False
     outdated: bool = False
+    branch: str = ""
+    editing: Message | None = None
+    parent: str | None = None
 
 
 def current_talk() -> Talk:
@@ -118,19 +127,50 @@ def is_ours(conversation_id: str) -> bool:
     return _OURS.fullmatch(conversation_id) is not None
 
 
-def ask(talk: Talk, question: str) -> None:
-    """Let *question* be asked in this run, in place of one that still waits or was refused."""
+def ask(talk: Talk, question: str, parent: str | None = None) -> None:
+    """Let *question* be asked in this run, in place of one that still waits or was refused.
+
+    It follows the turn of *parent*, as the one does that is being edited, or else the last one.
+    """
     _note_unanswered(talk, talk.question)
+    talk.parent = talk.editing.parent_run_id if parent is None and talk.editing else parent
+    talk.editing = None
     talk.question, talk.failure, talk.stopped, talk.gone = question, None, False, False
     talk.outdated = talk.in_address
 
 
 def begin_attempt(talk: Talk, before: Conversation, question: str) -> Attempt:
-    """The answer to *question*, to be asked now."""
-    talk.attempt = Attempt(question, before)
-    talk.question = None
-    talk.broken_off.pop(before.length, None)
+    """The answer to *question*, to be asked now; *before* is what leads to it."""
+    parent = talk.parent or (find_last_run(before) if talk.branch else None)
+    talk.attempt = Attempt(question, before, parent=parent, whole=talk.conversation)
+    talk.question = talk.parent = None
+    talk.broken_off = {place: seen for place, seen in talk.broken_off.items() if place < before.length}
     return talk.attempt
+
+
+def find_last_run(conversation: Conversation) -> str:
+    """The run of the last answer, or "start"."""
+    answers = (each.run_id for each in reversed(conversation.messages) if each.role == "assistant" and each.run_id)
+    return next(answers, _START)
+
+
+def cut_before(conversation: Conversation, parent: str | None) -> Conversation:
+    """What leads to a question that follows the turn of *parent*: without the question that does so now."""
+    places = (at for at, each in enumerate(conversation.messages) if parent and each.parent_run_id == parent)
+    at = next(places, None)
+    return conversation if at is None else replace(conversation, messages=conversation.messages[:at])
+
+
+def begin_editing(talk: Talk, question: Message) -> None:
+    """Let the next question stand beside *question*, at the same place."""
+    talk.editing = question if question.parent_run_id else None
+
+
+def choose_version(talk: Talk, run_id: str) -> None:
+    """Show the branch of that run, to its last turn; not while an answer is coming."""
+    if talk.attempt is None and talk.question is None:
+        talk.branch, talk.conversation, talk.editing = run_id, None, None
+        talk.broken_off, talk.unanswered = {}, []
 
 
 def end_attempt(talk: Talk, attempt: Attempt) -> None:
@@ -139,6 +179,8 @@ def end_attempt(talk: Talk, attempt: Attempt) -> None:
     if attempt.text:
         talk.broken_off[before.length] = attempt.text
     talk.conversation = replace(before, messages=(*before.messages, Message("user", attempt.question)))
+    if attempt.parent:
+        talk.branch = attempt.parent
     talk.attempt = None
 
 
@@ -153,9 +195,9 @@ def fail_attempt(talk: Talk, attempt: Attempt, failure: ApiError) -> None:
         return
     if attempt.run_id is None or (isinstance(failure, ApiRefused) and failure.ended_run):
         end_attempt(talk, attempt)
-        talk.conversation = attempt.before
+        talk.conversation = attempt.whole or attempt.before
         if talk.question is None:
-            talk.question = attempt.question
+            talk.question, talk.parent = attempt.question, attempt.parent
         else:  # another one waits
             _note_unanswered(talk, attempt.question)
 
@@ -266,6 +308,7 @@ def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     with ignore_missing():
         state = api.cancel(attempt.run_id or "")
     if state == _COMPLETED:  # before it could be stopped
+        talk.branch = attempt.run_id or talk.branch if attempt.parent else talk.branch
         talk.conversation, talk.attempt = _fetch(talk, api), None
     else:
         end_attempt(talk, attempt)
@@ -280,7 +323,7 @@ def load_earlier(talk: Talk, api: ApiClient) -> None:
     shown = talk.attempt.before if talk.attempt else talk.conversation
     if shown is None or not shown.offset:
         return
-    earlier = api.conversation(talk.conversation_id, before=shown.offset)
+    earlier = api.conversation(talk.conversation_id, before=shown.offset, branch=_name_branch(talk))
     whole = replace(shown, messages=(*earlier.messages, *shown.messages), offset=earlier.offset)
     if talk.attempt:
         talk.attempt.before = whole
@@ -290,8 +333,12 @@ def load_earlier(talk: Talk, api: ApiClient) -> None:
 
 def _fetch(talk: Talk, api: ApiClient) -> Conversation | None:
     with ignore_missing():
-        return api.conversation(talk.conversation_id)
+        return api.conversation(talk.conversation_id, branch=_name_branch(talk))
     return None
+
+
+def _name_branch(talk: Talk) -> str:
+    return "" if talk.branch == _START else talk.branch
 
 
 def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
@@ -299,7 +346,8 @@ def _settle(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     end_attempt(talk, attempt)
     with suppress(ApiError):
         now = api.conversation(talk.conversation_id)
-        if now.length > attempt.before.length:
+        if attempt.parent or now.length > attempt.before.length:
+            talk.branch = ""
             talk.conversation = now
 
 

@@ -7,9 +7,10 @@ from clients.api_errors import ApiAway, ApiError, ApiRefused
 from clients.streamlit_chat.texts import say
 
 logger = logging.getLogger(__name__)
-_TOO_MANY = 429
+_CONFLICT, _TOO_MANY = 409, 429
 # Names of texts: what is wrong, and what to do.
 _WRONG = ("wrong", "wrong_advice")
+_FULL = ("versions_full", "versions_full_advice")
 _BOT_OFF = ("bot_off", "bot_off_advice")
 _BY_TYPE: Mapping[str, tuple[str, str]] = {
     "visitor-refused": ("expired_visit", "expired_visit_advice"),
@@ -50,6 +51,8 @@ def _name_texts(failure: ApiError) -> tuple[str, str]:
         return _WRONG
     if failure.bot_id:
         return _BOT_OFF
+    if failure.status == _CONFLICT and failure.limit:
+        return _FULL
     return _BY_TYPE.get(failure.kind) or _BY_STATUS.get(failure.status) or _WRONG
 
 

@@ -109,6 +109,56 @@ def test_what_the_assistant_saw_is_shown_and_a_new_conversation_goes_on_from_the
     expect(questions(tab)).to_have_text([FIRST])
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_edited_question_and_a_second_answer_stand_beside_the_first(
+    tab: Page, url: str, model: FakeModelServer, width: int
+) -> None:
+    """By the keyboard; each version brings what followed it, which exports and the next question go by."""
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.goto(url)
+    for count, question in enumerate((FIRST, SECOND), 1):
+        ask(tab, question)
+        expect(marks(tab)).to_have_count(count)
+    changed = "How much does a single room cost?"
+    tab.get_by_role("button", name="Edit the question").first.click()
+    expect(tab.get_by_text("Your next question stands beside")).to_be_visible()
+    box = tab.get_by_placeholder("Ask a question")
+    expect(box).to_have_value(FIRST)
+    ask(tab, changed)
+    versions = tab.get_by_role("group", name="Version 2 of 2")
+    expect(versions).to_be_visible()
+    expect(questions(tab)).to_contain_text([changed])
+    expect(questions(tab)).to_have_count(1)
+    again = tab.get_by_role("button", name="Ask again")
+    expect(again).to_have_count(1)  # what was drawn before is gone
+    again.click()
+    expect(tab.get_by_role("group", name="Version 3 of 3")).to_contain_text("3/3")
+    back, on = (tab.get_by_role("button", name=f"{which} version") for which in ("Previous", "Next"))
+    expect(on).to_have_attribute("aria-disabled", "true")
+    for button in (back, on):
+        size = button.bounding_box()
+        assert size is not None
+        assert min(size["width"], size["height"]) >= 44
+    assert_accessible(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    back.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("group", name="Version 2 of 3")).to_be_visible()
+    expect(back).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("group", name="Version 1 of 3")).to_be_visible()
+    expect(questions(tab)).to_contain_text([FIRST, SECOND])
+    assert_accessible(tab)
+    ask(tab, changed)  # follows what is shown
+    expect(questions(tab)).to_contain_text([FIRST, SECOND, changed])
+    expect(marks(tab)).to_have_count(3)
+    told = [message["content"] for message in model.requests()[-1]["body"]["messages"] if message["role"] == "user"]
+    assert told == [FIRST, SECOND, changed]
+    tab.reload()
+    expect(questions(tab)).to_contain_text([FIRST, SECOND, changed])
+    expect(tab.get_by_role("group", name="Version 1 of 3")).to_be_visible()
+
+
 def test_a_reload_in_mid_answer_goes_on_with_it(tab: Page, url: str, model: FakeModelServer) -> None:
     tab.goto(url)
     model.configure(gap_ms=150, tokens=60)
