@@ -32,6 +32,7 @@ from domain.transcript import (
 )
 from domain.transcript_retention import Retention
 from domain.transcript_search import show_title
+from domain.transcript_writing import make_title
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 
@@ -154,6 +155,9 @@ def open_share(
     part = path[(page - 1) * TURNS_A_PAGE : page * TURNS_A_PAGE]
     said = [read_turn(one, keys) for one in read_path(session, reader, share.conversation_id, part)]
     title = show_title(row, keys)
+    if path and not row.is_title_given:  # it may be made of a question of another branch
+        first, *_ = read_path(session, reader, share.conversation_id, path[:1])
+        title = make_title(read_turn(first, keys).texts["question"])
     return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
 
 

@@ -105,6 +105,23 @@ def test_a_link_shows_a_conversation_as_it_was_to_whoever_has_it(
     assert acme.get(f"/v1/documents/{said[1]['citations'][0]['document_id']}/view").status_code == 404
 
 
+def test_a_link_shows_the_branch_that_it_names_or_the_one_used_last(tenants: Tenants, anybody: httpx.Client) -> None:
+    for client in tenants:
+        runs = [ask(client, "Is it quiet here?", "branched").json()["run_id"]]
+        runs.append(ask(client, "And at night?", "branched").json()["run_id"])
+        ask(client, "Is it loud here?", "branched", parent_run_id="start")
+        first, last = share(client, "branched", branch=runs[0])["url"], share(client, "branched")["url"]
+        ask(client, "And on Sundays?", "branched", parent_run_id=runs[1])
+        shown = [anybody.get(link).text for link in (first, last)]
+        words = ("quiet", "at night", "loud", "Sundays")
+        assert [[word in text for word in words] for text in shown] == [
+            [True, True, False, False],
+            [False, False, True, False],
+        ]
+        refused = client.post("/v1/conversations/branched/shares", json={"branch": "no-such"})
+        assert refused.status_code == 404
+
+
 def test_links_are_listed_and_revoked_by_their_owner_alone(tenants: Tenants, anybody: httpx.Client) -> None:
     default, acme = tenants
     for client in tenants:
