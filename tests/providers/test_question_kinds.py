@@ -15,6 +15,7 @@ from providers.chat.question_kinds import kinds_asked, kinds_given
         ("how long can I keep a film", {"duration"}), ("¿Cuánto tiempo tengo?", {"duration"}),
         ("berapa lama disimpan?", {"duration"}), ("cuánto me esperan antes de cancelar", {"duration"}),
         ("When is it due?", {"clock", "day", "duration"}), ("kapan rapatnya?", {"clock", "day", "duration"}),
+        ("When are the exams?", {"clock", "day"}), ("¿Cuándo es la feria?", {"clock", "day"}),
         ("what may I bring when I visit?", set()), ("How many books may I have?", {"number"}),
         ("who do I ask?", {"person"}), ("¿A quién pregunto?", {"person"}), ("nomor telepon kantor?", {"phone"}),
         ("what stuff do i need to bring", {"list"}), ("¿Qué documentos llevo?", {"list"}),
