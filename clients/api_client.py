@@ -281,6 +281,18 @@ class ApiClient:
             check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
 
+    def send_file(self, path: str, name: str, data: bytes, *, key: str, timeout_s: float) -> dict[str, Any]:
+        """What the API answers to a file, as JSON; sent again with the same *key*, it is taken once."""
+        with translate_failures():
+            response = self._http.post(
+                path,
+                files={"files": (name, data)},
+                headers={"Idempotency-Key": key, **self.visitor_headers},
+                timeout=timeout_s,
+            )
+            check(response)
+            return dict(response.json())
+
     def _following(self, run_id: str, after: int) -> httpx.Request:
         last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}
         headers = {"Accept": "text/event-stream", **last, **self.visitor_headers}

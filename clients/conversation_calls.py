@@ -13,14 +13,18 @@ from clients.run_events import make_from_members
 _SOON_S = 3.0  # a page goes without terms
 _CLEARING_S = 60.0
 _MOST_CALLS = 100
+_ATTACHING_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """For how many seconds after its last use a conversation is kept, and whether it may be shared by a link."""
+    """For how many seconds after its last use a conversation is kept, whether it may be shared by a link, and how many
+    files may be attached to it."""
 
     kept_s: int
     are_shareable: bool = False
+    most_file_count: int = 0
+    most_file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,15 @@ class Share:
     created_at: str
     expires_at: str
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file of a conversation; `note` says what was not read of it."""
+
+    id: str
+    name: str
+    note: str | None = None
 
 
 def read_terms(api: ApiClient) -> Terms:
@@ -58,6 +71,26 @@ def list_shares(api: ApiClient, conversation_id: str) -> list[Share]:
 def revoke(api: ApiClient, conversation_id: str, share_id: str) -> None:
     """Let the link show nothing any more; refused with 404 where it does not anyway."""
     api.call("DELETE", f"{make_conversation_path(conversation_id)}/shares/{quote(share_id, safe='')}")
+
+
+def attach_file(api: ApiClient, conversation_id: str, name: str, data: bytes, key: str) -> AttachedFile:
+    """Attach a file to the conversation, which may be yet to begin; *key*: see `ApiClient.send_file`."""
+    path = f"{make_conversation_path(conversation_id)}/files"
+    body = api.send_file(path, name, data, key=key, timeout_s=_ATTACHING_S)
+    with translate_failures():
+        return make_from_members(AttachedFile, body)
+
+
+def list_files(api: ApiClient, conversation_id: str) -> list[AttachedFile]:
+    """The files of the conversation, the oldest first."""
+    body = api.call("GET", f"{make_conversation_path(conversation_id)}/files")
+    with translate_failures():
+        return [make_from_members(AttachedFile, item) for item in body["files"]]
+
+
+def detach_file(api: ApiClient, conversation_id: str, file_id: str) -> None:
+    """Let no further answer rest on the file; refused with 404 where there is none."""
+    api.call("DELETE", f"{make_conversation_path(conversation_id)}/files/{quote(file_id, safe='')}")
 
 
 def clear(api: ApiClient) -> int:

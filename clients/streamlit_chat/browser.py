@@ -42,6 +42,20 @@ def mount_actions(
     _component("actions", isolated=True)(key=key, data=dict(data), width=width, **more)
 
 
+def mount_attach(*, most_bytes: int, on_attached: Callable[[], None]) -> None:
+    """A button to choose a file with; *on_attached* is called with one, which `get_attached` gives then.
+
+    Of one that is larger than *most_bytes* it gives the name alone.
+    """
+    data = {"label": say("attach"), "mostBytes": most_bytes}
+    _component("attach", isolated=True)(key="attach", data=data, on_attached_change=on_attached)
+
+
+def get_attached() -> Any:
+    """What the browser sent as a file; anything, since a browser sends what it likes."""
+    return st.session_state["attach"].get("attached")
+
+
 def mount_shelf(
     *,
     history: str,

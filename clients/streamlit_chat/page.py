@@ -9,6 +9,7 @@ from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Mess
 from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.actions import show_answer_actions, show_editing
 from clients.streamlit_chat.answering import draw_answer
+from clients.streamlit_chat.attachments import send_chosen, show_attachments
 from clients.streamlit_chat.browser import mount_page_script
 from clients.streamlit_chat.clearing import confirm_clearing
 from clients.streamlit_chat.failures import show_failure
@@ -77,7 +78,12 @@ def show_page() -> None:
     is_shareable = terms is not None and terms.are_shareable
     show_head(settings, talk, health if isinstance(health, Health) else None, api, is_shareable=is_shareable)
     show_failed_sign_in()
+    takes_files = terms is not None and terms.most_file_count > 0
+    if takes_files and talk.question is not None:
+        send_chosen(talk, api)  # before the question, which may be about it
     _show_conversation(talk, api, health)
+    if takes_files and terms is not None:
+        show_attachments(current_talk(), api, terms)
 
 
 def _mount_script(settings: PageSettings, conversation: str) -> None:
