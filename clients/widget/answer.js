@@ -13,7 +13,9 @@ class Answer {
     this.note = make("p", { class: "note", hidden: true });
     this.sources = make("div", { class: "sources" });
     this.more = make("div", { class: "choices" });
-    this.element = make("article", { class: "answer" }, make("h3", { class: "hidden" }, texts.assistant), this.body, this.note, this.sources, this.more);
+    this.thumbs = make("div", { class: "thumbs" });
+    this.followUps = make("div", { class: "choices" });
+    this.element = make("article", { class: "answer" }, make("h3", { class: "hidden" }, texts.assistant), this.body, this.note, this.sources, this.more, this.thumbs, this.followUps);
   }
 
   /** Show what is being done, or what became of it; "" shows nothing. */
@@ -58,6 +60,31 @@ class Answer {
 
   offer(choices, choose) {
     this.more.replaceChildren(...choices.map((each) => make("button", { type: "button", class: "choice", dir: "auto", onclick: () => choose(each) }, each)));
+  }
+
+  /** Two thumbs; one that is pressed again takes the rating back. `save(rating)` tells the service, null: none. */
+  offerRating(rating, save) {
+    let current = rating || null;
+    let saving = Promise.resolve(); // one after the other
+    const thumbs = ["up", "down"].map((each) => make("button", { type: "button", class: "thumb", "aria-label": this.texts[each], title: this.texts[each], onclick: () => press(each) }, makeIcon(each)));
+    const show = (chosen) => {
+      current = chosen;
+      thumbs.forEach((thumb, place) => thumb.setAttribute("aria-pressed", ["up", "down"][place] === current));
+    };
+    const press = (each) => {
+      const before = current;
+      const chosen = each === current ? null : each;
+      show(chosen);
+      saving = saving.then(() => save(chosen)).catch(() => show(before));
+    };
+    show(current);
+    this.thumbs.replaceChildren(...thumbs);
+  }
+
+  /** Questions about the same document, as `{heading, question}`, for as long as nothing else is asked. */
+  offerFollowUps(title, questions, choose) {
+    const buttons = questions.map((each) => make("button", { type: "button", class: "choice", dir: "auto", title: each.question, onclick: () => choose(each.question) }, each.heading));
+    this.followUps.replaceChildren(...(buttons.length ? [make("h4", {}, title), ...buttons] : []));
   }
 
   makeMark(number) {

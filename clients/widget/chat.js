@@ -1,6 +1,7 @@
 // A conversation: what is asked, what of it comes back, and what is said where something does not.
 
 const LANGUAGES = Object.keys(TEXTS);
+const FOLLOW_UPS = 3;
 
 function chooseLanguage(given) {
   const wanted = [given, ...(navigator.languages || [])].filter(Boolean).map((each) => each.toLowerCase().split("-")[0]);
@@ -12,6 +13,7 @@ class Chat {
     options.language = chooseLanguage(options.language);
     this.options = options;
     this.texts = TEXTS[options.language];
+    this.topics = new Map();
     this.memory = new Memory(options.publicId);
     this.service = new Service(options.base, options.publicId, this.memory);
     const on = { ask: (text) => this.ask(text), stop: () => this.stop(), anew: () => this.begin(), open: () => this.open(), close: () => this.memory.write({ isOpen: false }) };
@@ -60,17 +62,57 @@ class Chat {
     });
     if (!kept) return this.memory.write({ conversationId: null });
     this.conversationId = conversationId;
-    for (const message of kept.messages) {
-      if (message.role === "user") this.panel.showQuestion(message.content);
-      else this.finish(this.startAnswer(), message);
-    }
+    for (const element of this.makeMessages(kept.messages)) this.panel.show(element);
+    this.offerEarlier(kept);
+    const [asked, last] = kept.messages.slice(-2);
+    if (last?.role === "assistant") this.offerFollowUps(last, asked.content);
     const isAnswered = kept.messages.at(-1)?.role !== "user"; // just now
     if (kept.running && kept.run_id && !isAnswered) await this.answer({ runId: kept.run_id });
   }
 
+  makeMessages(messages) {
+    return messages.map((message) => {
+      if (message.role === "user") return this.panel.makeQuestion(message.content);
+      const answer = this.makeAnswer();
+      this.finish(answer, message);
+      return answer.element;
+    });
+  }
+
+  offerEarlier({ offset }) {
+    const id = this.conversationId;
+    if (!offset) return;
+    this.panel.offerEarlier(async () => {
+      const earlier = await this.service.get(`v1/conversations/${id}?before=${offset}`).catch((error) => {
+        this.panel.tell(this.explain(error));
+        throw error;
+      });
+      this.panel.tell("");
+      const { last } = this;
+      const elements = this.makeMessages(earlier.messages);
+      this.last = last;
+      setTimeout(() => this.offerEarlier(earlier)); // above those that are shown then
+      return elements;
+    });
+  }
+
+  /** Other headings of the document that the newest answer cites first. */
+  async offerFollowUps(told, question) {
+    const { last: answer } = this;
+    const [first] = told.citations || [];
+    if (!first?.document_id || first.query) return;
+    const address = `v1/topics?language=${this.options.language}&document_id=${encodeURIComponent(first.document_id)}`;
+    if (!this.topics.has(address)) this.topics.set(address, await this.service.get(address).catch(() => ({ questions: [] })));
+    if (answer !== this.last || this.panel.isAnswering) return;
+    const cited = new Set(told.citations.map((each) => (each.heading || "").split(" › ").at(-1)));
+    const others = this.topics.get(address).questions.filter((each) => !cited.has(each.heading) && each.question !== question);
+    const title = fill(this.texts.more_about, { title: first.title });
+    this.panel.following(() => answer.offerFollowUps(title, others.slice(0, FOLLOW_UPS), (next) => this.ask(next)));
+  }
+
   begin() {
     this.stop();
-    this.conversationId = null;
+    this.conversationId = this.last = null;
     this.memory.write({ conversationId: null });
     this.panel.clear();
     this.panel.tell("");
@@ -81,18 +123,19 @@ class Chat {
 
   async ask(message) {
     if (this.panel.isAnswering) return;
-    this.panel.showQuestion(message);
+    if (this.last?.followUps.matches(":focus-within")) this.panel.log.focus({ preventScroll: true });
+    this.last?.followUps.replaceChildren();
+    this.panel.show(this.panel.makeQuestion(message));
     await this.answer({ message, conversationId: this.conversationId });
   }
 
-  startAnswer() {
-    const answer = new Answer(this.texts, (change) => this.panel.following(change));
-    this.panel.show(answer.element);
-    return answer;
+  makeAnswer() {
+    return (this.last = new Answer(this.texts, (change) => this.panel.following(change)));
   }
 
   async answer(question) {
-    const answer = this.startAnswer();
+    const answer = this.makeAnswer();
+    this.panel.show(answer.element);
     const turn = (this.turn = { controller: new AbortController(), runId: question.runId, answer });
     this.panel.setAnswering(true);
     this.panel.following(() => answer.say(this.texts.working));
@@ -102,13 +145,19 @@ class Chat {
     } catch (error) {
       if (!turn.isStopped) this.fail(answer, error, question);
     }
-    if (turn === this.turn) this.panel.setAnswering(false), (this.turn = null), this.panel.tell("");
+    if (turn === this.turn) {
+      this.panel.setAnswering(false);
+      this.turn = null;
+      this.panel.tell("");
+      if (turn.told) this.offerFollowUps(turn.told, question.message);
+    }
   }
 
   async take(event, turn) {
     const { answer } = turn;
     if (event.run_id) turn.runId = event.run_id;
     if (turn.isStopped) return this.cancel(turn);
+    if (event.type === "done") turn.told = event;
     this.panel.tell(event.type === "lost" ? this.texts.lost : "");
     this.panel.following(() => this.show(event, answer));
     if (event.type === "start") {
@@ -134,6 +183,19 @@ class Chat {
   finish(answer, told) {
     answer.finish(told);
     answer.offer(told.clarification?.choices || [], (choice) => this.ask(choice));
+    const path = `v1/conversations/${this.conversationId}/answers/${told.run_id}/rating`;
+    if (told.run_id && !told.small_talk && !told.clarification) answer.offerRating(told.rating, (rating) => this.rate(path, rating));
+  }
+
+  async rate(path, rating) {
+    try {
+      await this.service.send(path, rating ? { method: "PUT", body: { rating } } : { method: "DELETE" });
+      this.panel.tell("");
+    } catch (error) {
+      if (!rating && error.status === 404) return; // another tab was quicker
+      this.panel.tell(this.texts.rating_failed);
+      throw error;
+    }
   }
 
   /** A call of a tool would need somebody's approval, which a visitor of a website cannot give. */

@@ -9,6 +9,8 @@ const SHAPES = {
   send: "M4 12h14M12 5l7 7-7 7",
   stop: "M7 7h10v10H7z",
   anew: "M12 5v14M5 12h14",
+  up: "M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 2.5V9h5a2 2 0 0 1 2 2.3l-1.2 7A2 2 0 0 1 17.3 20H7",
+  down: "M7 13V4H4v9zM7 13l4 8c1.5 0 2.5-1 2.5-2.5V15h5a2 2 0 0 0 2-2.3l-1.2-7A2 2 0 0 0 17.3 4H7",
 };
 
 function makeIcon(name) {
@@ -157,8 +159,23 @@ class Panel {
     this.log.prepend(this.welcome);
   }
 
-  showQuestion(text) {
-    this.log.append(make("article", { class: "question" }, make("h3", { class: "hidden" }, this.texts.you), make("p", { dir: "auto" }, text)));
+  makeQuestion(text) {
+    return make("article", { class: "question" }, make("h3", { class: "hidden" }, this.texts.you), make("p", { dir: "auto" }, text));
+  }
+
+  /** Put a button above the messages; `load` gives those before them, which are shown in its place. */
+  offerEarlier(load) {
+    const button = make("button", { type: "button", class: "choice earlier" }, this.texts.show_earlier);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      const elements = await load().catch(() => null);
+      if (!elements) return (button.disabled = false);
+      const { scrollHeight, scrollTop } = this.log;
+      button.replaceWith(...elements);
+      this.log.scrollTop = scrollTop + this.log.scrollHeight - scrollHeight;
+      this.log.focus({ preventScroll: true });
+    });
+    this.log.querySelector("article").before(button);
   }
 
   show(element) {

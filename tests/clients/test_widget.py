@@ -184,7 +184,7 @@ def test_all_can_be_done_with_the_keyboard_and_the_focus_comes_back(tab: Page, s
     tab.keyboard.press("Shift+Enter")
     tab.keyboard.press("Enter")
     expect_whole(tab)
-    for _ in range(3):  # the last source, the log's mark before it
+    for _ in range(8):  # past other questions, the thumbs and the source
         tab.keyboard.press("Shift+Tab")
         if marks(tab).evaluate("e => e.getRootNode().activeElement === e"):
             break
@@ -301,6 +301,62 @@ def test_a_reload_and_another_page_of_the_site_go_on_where_it_was(
     tab.reload()
     expect(tab.get_by_text(EN["machine"])).to_be_visible()
     expect(answers(tab)).to_have_count(0)
+
+
+def test_an_answer_is_rated_which_stays_after_a_reload_and_is_taken_back(
+    tab: Page, site: Website, service: Service
+) -> None:
+    tab.goto(site.url)
+    ask(tab)
+    up, down = (tab.get_by_role("button", name=EN[name], exact=True) for name in ("up", "down"))
+    for is_rated in (True, False):
+        with tab.expect_response(re.compile("/rating$")) as told:
+            up.click()
+        expect(up).to_have_attribute("aria-pressed", str(is_rated).lower())
+        assert told.value.ok
+        with service.client() as owner:
+            assert owner.get("/v1/tenant/ratings").json()["total"] == is_rated
+        tab.reload()
+        expect(up).to_have_attribute("aria-pressed", str(is_rated).lower())
+    tab.route("**/rating", lambda route: route.abort())
+    down.click()
+    expect(tab.get_by_text(EN["rating_failed"])).to_be_visible()
+    expect(down).to_have_attribute("aria-pressed", "false")
+
+
+def test_questions_about_the_same_document_follow_the_newest_answer(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    ask(tab)
+    expect(tab.get_by_role("heading", name="More in Student Dormitory")).to_be_visible()
+    [first, *_] = choices = answers(tab).last.locator(".choice").all_inner_texts()
+    tab.reload()
+    expect(answers(tab).last.get_by_role("button", name=first, exact=True)).to_be_visible()
+    answers(tab).last.get_by_role("button", name=first, exact=True).click()
+    expect(tab.locator("pustaka-chat article.question").last).to_contain_text(f"“{first}”")
+    expect_whole(tab, 2)
+    assert 1 <= len(choices) <= 3
+    expect(answers(tab).first.get_by_role("heading", name="More in")).to_have_count(0)
+
+
+def test_earlier_messages_are_shown_when_asked_for(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    for count, question in enumerate((QUESTION, MORE, BOTH), 1):
+        ask(tab, question)
+        expect_whole(tab, count)
+    at_once = re.compile(r"/v1/conversations/[^/]+$")
+    tab.route(
+        at_once,
+        lambda route: route.continue_(url=f"{route.request.url}{'&' * ('?' in route.request.url) or '?'}limit=2"),
+    )
+    tab.reload()
+    asked, earlier = tab.locator("pustaka-chat article.question p"), tab.get_by_role("button", name=EN["show_earlier"])
+    expect(asked).to_have_text([BOTH])
+    earlier.click()
+    expect(asked).to_have_text([MORE, BOTH])
+    earlier.click()
+    expect(asked).to_have_text([QUESTION, MORE, BOTH])
+    expect(earlier).to_have_count(0)
+    expect(answers(tab)).to_have_count(3)
 
 
 def test_an_answer_that_has_just_come_is_shown_once(tab: Page, site: Website) -> None:
