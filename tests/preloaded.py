@@ -4,6 +4,7 @@ What differs from `python app.py` is the interpreter's own start: a test about t
 """
 
 import atexit
+import fcntl
 import functools
 import json
 import os
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 # Variables that are read while an interpreter starts or a library is loaded.
 _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "OMP_", "OPENBLAS_")
+_RUN_ID = "PYTEST_XDIST_TESTRUNUID"  # the same in all workers of a run
 _lock = threading.Lock()
 
 
@@ -113,17 +116,33 @@ def _ask(request: dict[str, Any], descriptors: list[int] | None = None) -> Any:
 
 @functools.cache
 def _server() -> socket.socket:
-    """The way to the process that forks; it ends with this one."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """The way to the process that forks, which the workers of one run share; it ends with the last of them."""
+    address = os.path.join(tempfile.gettempdir(), f"preloaded-{os.environ.get(_RUN_ID) or uuid.uuid4().hex}")
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with open(f"{address}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            ours.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _start_server(address, ours)
+    atexit.register(ours.close)
+    return ours
+
+
+def _start_server(address: str, ours: socket.socket) -> None:
+    """Start it, with *ours* as its first connection: it ends when it has none any more."""
+    Path(address).unlink(missing_ok=True)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    with theirs:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen()
+        ours.connect(address)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.preloaded_server"], cwd=ROOT, env=kept, stdin=theirs.fileno()
+            [sys.executable, "-m", "tests.preloaded_server", address], cwd=ROOT, env=kept, stdin=listener.fileno()
         )
 
-    def stop() -> None:
-        ours.close()
-        process.wait(10)
+    def wait() -> None:
+        if _RUN_ID not in os.environ:  # else other workers may go on
+            process.wait(10)
 
-    atexit.register(stop)
-    return ours
+    atexit.register(wait)

@@ -1,8 +1,8 @@
 """Starts our programs by forking: each has the service's modules already, whose import takes seconds of a processor.
 
-`tests/preloaded.py` asks it over the socket on its standard input. A request is a JSON object with the file descriptors
-of the new process's standard output and error; the answer is its pid. The new process leaves `serve` and becomes the
-program, with the environment, folder and arguments asked for, and ends as any Python program does.
+`tests/preloaded.py` asks it over connections to the socket on its standard input. A request is a JSON object with the
+file descriptors of the new process's standard output and error; the answer is its pid. The new process leaves `serve`
+and becomes the program, with the environment, folder and arguments asked for, and ends as any Python program does.
 """
 
 import functools
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -46,27 +47,51 @@ def keep_vectors() -> None:
     engine.passage = functools.lru_cache(10_000)(engine.passage)
 
 
-def serve(control: socket.socket) -> dict[str, Any]:
-    """Fork for each request; return the request, in the new process alone."""
+def serve(listener: socket.socket) -> dict[str, Any]:
+    """Fork for each request of each connection; return the request, in the new process alone."""
+    controls: list[socket.socket] = []
     while True:
+        for ready in select.select([listener, *controls], [], [])[0]:
+            if ready is listener:
+                controls.append(listener.accept()[0])
+            elif request := answer(ready):
+                for each in (listener, *controls):
+                    each.close()
+                return request
+            elif ready.fileno() == -1:
+                controls.remove(ready)
+                if not controls:  # all that asked have ended
+                    return {}
+
+
+def answer(control: socket.socket) -> dict[str, Any] | None:
+    """Take one request, and return that to run a program, in the new process alone; close what sends no more."""
+    told, descriptors = b"", []
+    with suppress(ConnectionError):  # that process was killed
         told, descriptors, *_ = socket.recv_fds(control, REQUEST_BYTES, 2)
-        if not told:  # whoever asked has ended
-            os._exit(0)
-        request: dict[str, Any] = json.loads(told)
-        if "reap" in request:
-            pid, status = os.waitpid(request["reap"], os.WNOHANG)
-            control.sendall(json.dumps(os.waitstatus_to_exitcode(status) if pid else None).encode())
-            continue
-        pid = os.fork()
-        if pid == 0:
-            control.close()
-            for number, descriptor in enumerate(descriptors, start=1):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            return request
-        for descriptor in descriptors:
+    if not told:
+        control.close()
+        return None
+    request: dict[str, Any] = json.loads(told)
+    if "reap" in request:
+        pid, status = os.waitpid(request["reap"], os.WNOHANG)
+        _reply(control, os.waitstatus_to_exitcode(status) if pid else None)
+        return None
+    pid = os.fork()
+    if pid == 0:
+        for number, descriptor in enumerate(descriptors, start=1):
+            os.dup2(descriptor, number)
             os.close(descriptor)
-        control.sendall(json.dumps(pid).encode())
+        return request
+    for descriptor in descriptors:
+        os.close(descriptor)
+    _reply(control, pid)
+    return None
+
+
+def _reply(control: socket.socket, number: int | None) -> None:
+    with suppress(ConnectionError):
+        control.sendall(json.dumps(number).encode())
 
 
 def become(request: dict[str, Any]) -> None:
@@ -101,7 +126,11 @@ def become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C it ends with those that ask
     preload()
-    with socket.socket(fileno=0) as control:
-        asked = serve(control)
+    asked = serve(socket.socket(fileno=0))
+    if not asked:
+        for path in (sys.argv[1], f"{sys.argv[1]}.lock"):
+            os.unlink(path)
+        os._exit(0)
     become(asked)
