@@ -50,6 +50,7 @@ from api.tools import tools_blueprint
 from api.topics import topics_blueprint
 from api.usage import usage_blueprint
 from api.view import view_blueprint
+from api.voice import voice_blueprint
 from api.web_sources import web_sources_blueprint
 from api.webhooks import webhooks_blueprint
 from api.websites import websites_blueprint
@@ -127,6 +128,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
         topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
         conversation_shares_blueprint, conversation_files_blueprint, past_answers_blueprint, terms_blueprint,
+        voice_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

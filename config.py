@@ -576,6 +576,21 @@ class Settings(BaseSettings):
         3, gt=0, le=60, description="Seconds to wait for it; then passages stay in the order of the search."
     )
 
+    # --- Voice: see docs/voice.md
+    stt_base_url: str | None = Field(
+        None, description="OpenAI-compatible endpoint before /audio/transcriptions. Unset: recordings are not taken."
+    )
+    stt_api_key: SecretStr | None = Field(None, description="Its key.")
+    stt_model: str = Field("whisper-1", min_length=1, max_length=200, description="Its model.")
+    stt_timeout: float = Field(30, gt=0, le=600, description="Seconds to wait for a transcript, with retries.")
+    tts_base_url: str | None = Field(
+        None, description="OpenAI-compatible endpoint before /audio/speech. Unset: answers are not spoken."
+    )
+    tts_api_key: SecretStr | None = Field(None, description="Its key.")
+    tts_model: str = Field("tts-1", min_length=1, max_length=200, description="Its model.")
+    tts_voice: str = Field("alloy", min_length=1, max_length=200, description="Its voice.")
+    tts_timeout: float = Field(30, gt=0, le=600, description="Seconds to wait for speech, with retries.")
+
     # --- Cache: in each process, by tenant
     cache_enabled: bool = Field(
         False, description="Answer a first question that was asked before, over the same documents, as it was then."
@@ -640,14 +655,16 @@ class Settings(BaseSettings):
     pinecone_index_name: str | None = Field(
         None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
     )
-    prosa_stt_api_key: SecretStr | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    prosa_stt_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    prosa_tts_api_key: SecretStr | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    prosa_tts_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    emotion_analysis_url: str | None = Field(None, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    stt_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    tts_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
-    emotion_timeout: float = Field(30, gt=0, description="No effect yet: voice.", json_schema_extra=_NO_EFFECT)
+    prosa_stt_api_key: SecretStr | None = Field(
+        None, description="No effect: see STT_BASE_URL.", json_schema_extra=_NO_EFFECT
+    )
+    prosa_stt_url: str | None = Field(None, description="No effect: see STT_BASE_URL.", json_schema_extra=_NO_EFFECT)
+    prosa_tts_api_key: SecretStr | None = Field(
+        None, description="No effect: see TTS_BASE_URL.", json_schema_extra=_NO_EFFECT
+    )
+    prosa_tts_url: str | None = Field(None, description="No effect: see TTS_BASE_URL.", json_schema_extra=_NO_EFFECT)
+    emotion_analysis_url: str | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
+    emotion_timeout: float = Field(30, gt=0, description="No effect.", json_schema_extra=_NO_EFFECT)
 
     @field_validator(
         "cors_origins",
@@ -672,6 +689,8 @@ class Settings(BaseSettings):
         "llm_base_url",
         "embedding_base_url",
         "rerank_base_url",
+        "stt_base_url",
+        "tts_base_url",
         "qdrant_url",
         "langchain_endpoint",
         "otel_exporter_otlp_endpoint",
@@ -911,6 +930,20 @@ class Settings(BaseSettings):
         if not self.rerank_base_url or not self.rerank_model:
             return None
         return Endpoint(self.rerank_base_url, self.rerank_api_key or _NO_KEY, self.rerank_model)
+
+    @property
+    def speech_to_text_endpoint(self) -> Endpoint | None:
+        """Where recordings are transcribed, None for nowhere."""
+        if not self.stt_base_url:
+            return None
+        return Endpoint(self.stt_base_url, self.stt_api_key or _NO_KEY, self.stt_model)
+
+    @property
+    def text_to_speech_endpoint(self) -> Endpoint | None:
+        """Where answers are spoken, None for nowhere."""
+        if not self.tts_base_url:
+            return None
+        return Endpoint(self.tts_base_url, self.tts_api_key or _NO_KEY, self.tts_model)
 
     @property
     def without_effect(self) -> list[str]:

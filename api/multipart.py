@@ -34,10 +34,10 @@ class UploadedFile:
     start: int
     size_bytes: int
 
-    def read(self) -> bytes:
-        """All that was kept of it."""
+    def read(self, most_bytes: int | None = None) -> bytes:
+        """All that was kept of it, or the first *most_bytes*."""
         self.disk.seek(self.start)
-        return self.disk.read(self.size_bytes)
+        return self.disk.read(self.size_bytes if most_bytes is None else min(most_bytes, self.size_bytes))
 
 
 class UploadParser:
@@ -49,9 +49,16 @@ class UploadParser:
     """
 
     def __init__(
-        self, boundary: str, disk: IO[bytes], *, max_file_bytes: int, text_fields: Collection[str] = ()
+        self,
+        boundary: str,
+        disk: IO[bytes],
+        *,
+        max_file_bytes: int,
+        text_fields: Collection[str] = (),
+        file_field: str = "files",
     ) -> None:
-        """*text_fields* are the names of parts that are kept in `texts`."""
+        """*text_fields* are the names of parts that are kept in `texts`; *file_field* is that of files."""
+        self._file_field = file_field
         self.files: list[UploadedFile] = []
         self.texts = {name: bytearray() for name in text_fields}
         self.metadata = bytearray()
@@ -151,4 +158,4 @@ class UploadParser:
     @property
     def _is_file(self) -> bool:
         # Browsers give a name to every part that has a type of its own, as metadata does.
-        return self._part_name == "files" and bool(self._file_name)
+        return self._part_name == self._file_field and bool(self._file_name)

@@ -36,7 +36,8 @@ class Question:
     `past`: what was said before, where the conversation is new. `streams`: its answer is watched. `on_disconnect`: what
     becomes of the run when the caller leaves; None: as the request is one that may be sent again, or not.
     `data_source_id`: the data source that is asked alone; None: the bot answers from whatever it may. `parent_run_id`:
-    of the turn that it follows; "": the last one.
+    of the turn that it follows; "": the last one. `fingerprint`: tells whether a request with an Idempotency-Key is the
+    same, where the words of *message* do not: a recording may be understood in two ways.
     """
 
     message: str
@@ -47,6 +48,7 @@ class Question:
     on_disconnect: Literal["cancel", "continue"] | None = None
     data_source_id: str | None = None
     parent_run_id: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
     if question.parent_run_id:
         said.append(f"after {question.parent_run_id}")
     identity = identify(
-        ctx, request.headers.get(IDEMPOTENCY_HEADER), (question.conversation_id, question.message, *said)
+        ctx,
+        request.headers.get(IDEMPOTENCY_HEADER),
+        (question.conversation_id, question.fingerprint or question.message, *said),
     )
     record = RunRecord(
         id=identity.run_id,

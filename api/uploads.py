@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -91,10 +92,19 @@ async def receive(
     text_fields: Collection[str] = (),
     most_bytes: int | None = None,
 ) -> Response:
-    """What *work* answers to the multipart body of this request, whose files wait in one file on disk; see
-    `answer_once`.
+    """What *work* answers to the multipart body of this request, see `open_form`; once, see `answer_once`."""
+    async with open_form(ctx, text_fields=text_fields, most_bytes=most_bytes) as form:
+        return await answer_once(ctx, partial(work, form), partial(_compute_fingerprint, form))
 
-    Parts that *text_fields* name are its `texts`. *most_bytes*: of the whole body, where less than MAX_UPLOAD_SIZE.
+
+@asynccontextmanager
+async def open_form(
+    ctx: Principal, *, text_fields: Collection[str] = (), most_bytes: int | None = None, file_field: str = "files"
+) -> AsyncIterator[Form]:
+    """The multipart body of this request, whose files wait in one file on disk to the end of the block.
+
+    Parts that *text_fields* name are its `texts`, those called *file_field* its files. *most_bytes*: of the whole body,
+    where less than MAX_UPLOAD_SIZE.
 
     Raises:
         UnsupportedMediaType: it is not multipart.
@@ -103,7 +113,7 @@ async def receive(
         NotEnoughSpace: there is no room for it, or no longer.
         HTTPException: it is larger than MAX_UPLOAD_SIZE (413), comes too slowly (408), or all threads are busy (503).
     """
-    boundary, pool, space = _read_boundary(request), sync_pool(), services().upload_space
+    boundary, pool, space = _read_boundary(request, file_field), sync_pool(), services().upload_space
     max_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
     max_bytes = max_bytes if most_bytes is None else min(max_bytes, most_bytes)
     pool.check_room()
@@ -113,12 +123,13 @@ async def receive(
         space.book(ctx.tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
         await pool.run(lambda: tempfile.TemporaryFile(dir=space.disk.folder, prefix=".upload-")) as spool,
     ):
-        parser = UploadParser(boundary, spool, max_file_bytes=max_file_bytes, text_fields=text_fields)
+        parser = UploadParser(
+            boundary, spool, max_file_bytes=max_file_bytes, text_fields=text_fields, file_field=file_field
+        )
         async for pieces in _gather_pieces(request, max_bytes):
             space.check_next(booking, len(pieces))
             await pool.run(partial(parser.write, pieces))
-        form = await pool.run(lambda: _make_form(parser))
-        return await answer_once(ctx, partial(work, form), partial(_compute_fingerprint, form))
+        yield await pool.run(lambda: _make_form(parser))
 
 
 async def _gather_pieces(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -185,10 +196,10 @@ def check_size(data: bytes, max_bytes: int) -> bytes:
     return data
 
 
-def _read_boundary(request: Request) -> str:
+def _read_boundary(request: Request, file_field: str) -> str:
     kind, options = parse_options_header(request.headers.get("Content-Type"))
     if kind.lower() != MULTIPART:
-        detail = f"Send the files as {MULTIPART}, each in a part called files."
+        detail = f"Send the files as {MULTIPART}, each in a part called {file_field}."
         raise UnsupportedMediaType(detail, headers={"Accept": MULTIPART})
     if not options.get("boundary"):
         raise BadInput("The Content-Type names no boundary between the parts.")

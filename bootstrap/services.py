@@ -22,6 +22,7 @@ from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
 from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
+from bootstrap.models import open_speech_to_text, open_text_to_speech
 from bootstrap.monitor import Monitor
 from bootstrap.parts import open_search, open_stores
 from bootstrap.running import start_background, start_monitor
@@ -43,6 +44,7 @@ from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
 from utils.disk import DiskSpace, UploadSpace
+from utils.ports import SpeechToText, TextToSpeech
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
@@ -79,6 +81,8 @@ class Services:
     charts: ChartRenderer
     serving: ActiveIndex
     model: AnswerModel
+    speech_to_text: SpeechToText | None
+    text_to_speech: TextToSpeech | None
     monitor: Monitor
     disk: DiskSpace
     upload_space: UploadSpace
@@ -156,6 +160,8 @@ async def open_services(
             charts=charts,
             serving=search.serving,
             model=search.model,
+            speech_to_text=open_speech_to_text(stack, settings),
+            text_to_speech=open_text_to_speech(stack, settings),
             monitor=await start_monitor(stores, search, agent, background, disk, charts),
             disk=disk,
             upload_space=UploadSpace(disk),

@@ -9,7 +9,7 @@ Events: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-str
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -49,7 +49,7 @@ class OpenAIWire:
         self._proxy = None if guard else find_proxy(base_url)  # a proxy would connect to any address
         self._http = open_session(
             base_url,
-            headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {api_key.get_secret_value()}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             connections=MOST_CONNECTIONS,
             kept_idle_s=KEPT_IDLE_S,
@@ -66,6 +66,21 @@ class OpenAIWire:
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
             return await read_answer(response, limits)
 
+    async def upload(self, path: str, make_form: Callable[[], aiohttp.MultipartWriter], limits: AnswerLimits) -> Json:
+        """What the endpoint answers to a form."""
+        form = make_form()
+        async with self._answer("POST", path, form, form.content_type) as response:
+            return await read_answer(response, limits)
+
+    async def download(self, path: str, body: Json, most_bytes: int) -> bytes:
+        """The file that the endpoint answers to *body* with.
+
+        Raises:
+            AnswerTooLarge: it is larger.
+        """
+        async with self._answer("POST", path, json.dumps(body).encode()) as response:
+            return await read_at_most(response, most_bytes)
+
     @asynccontextmanager
     async def open_events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
         """A streamed answer, which is broken off where it is left before its end."""
@@ -78,9 +93,13 @@ class OpenAIWire:
 
     # Bodies are not written by orjson: it refuses half a surrogate pair, which can come out of a person's JSON.
     @asynccontextmanager
-    async def _answer(self, method: str, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
-        url = f"{self._base_url}{path}"
-        async with self._http.request(method, url, data=body, proxy=self._proxy, allow_redirects=False) as response:
+    async def _answer(
+        self, method: str, path: str, body: bytes | aiohttp.MultipartWriter | None, media_type: str = "application/json"
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        url, headers = f"{self._base_url}{path}", {"Content-Type": media_type}
+        async with self._http.request(
+            method, url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
+        ) as response:
             if response.status >= 300:
                 raise await read_refusal(response)
             yield response

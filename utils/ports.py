@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.audio import Recording
+
 FloatArray = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 """Pixels in rows from the top, shape `(height, width, 3)`: red, green, blue."""
@@ -73,6 +75,32 @@ class Reranker(Protocol):
 
     async def rerank(self, question: str, texts: Sequence[str]) -> Sequence[float]:
         """How relevant each of *texts* is to *question*, in their order; higher is better, on the model's own scale.
+
+        Raises:
+            ProviderError: the model's endpoint did not answer, or not as it should.
+        """
+
+
+SpeechFormat = Literal["wav", "mp3", "flac", "opus", "aac", "pcm"]
+
+
+class SpeechToText(Protocol):
+    """Recordings to text."""
+
+    async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
+        """The words of *recording*, not empty; *language*: what is spoken, as `id`, where that is known.
+
+        Raises:
+            UnreadableDocument: nobody speaks in it.
+            ProviderError: the model's endpoint did not answer, or not as it should.
+        """
+
+
+class TextToSpeech(Protocol):
+    """Texts to sound files."""
+
+    async def speak(self, text: str, *, audio_format: SpeechFormat = "wav", speed: float = 1.0) -> bytes:
+        """*text* as a sound file; of a long one, the beginning.
 
         Raises:
             ProviderError: the model's endpoint did not answer, or not as it should.

@@ -136,6 +136,7 @@ FOREIGN = {
     "MetricsOut": {"sql_attempts"},  # as the maintenance guide has it, and so the next two
     "SessionsOut": {"active_sessions"},
     "ArtifactOut": {"size"},
+    "ExecTimeOut": {"total"},  # as the guide has it: seconds
     "LoadedOut": {"document_id"},  # a number to callers of other services
 }
 

@@ -23,6 +23,7 @@ INVALID = "ak_live_aaaaaaaa_" + "b" * 43
 OF_ONE_BOT = {
     ("POST", "/v1/chat"): 400,
     ("POST", "/v1/chat/stream"): 400,
+    ("POST", "/v1/audio"): 409,
     ("GET", "/v1/runs/<run_id>"): 404,
     ("GET", "/v1/runs/<run_id>/events"): 404,
     ("GET", "/v1/runs/<run_id>/charts/<int:number>"): 404,

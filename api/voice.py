@@ -1,0 +1,260 @@
+"""`POST /v1/audio`: a spoken question, answered in text and speech."""
+
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from agents.runs.record import extract_result
+from api import uploads
+from api.access import requires_before_body
+from api.bots import load_bot
+from api.datasets import answers
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, request_header
+from api.links import link_citations
+from api.multipart import UploadedFile
+from api.run_schemas import AcceptedRunOut
+from api.run_views import accept_run, describe_run
+from api.schemas import BotId, ChatOut
+from api.services import services
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn
+from auth.principal import Principal
+from auth.scopes import Scope
+from server.sync_pool import sync_pool
+from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, Recording, sniff
+from utils.errors import Conflict, ProviderError, TooLarge, UnreadableDocument
+from utils.ports import SpeechToText, TextToSpeech
+from utils.spoken_text import make_spoken_text
+from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
+
+voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
+ENVELOPE_BYTES = 65_536  # of a body, beside its recording
+LANGUAGE = re.compile(r"[a-z]{2,3}")
+_NO_SPEECH_TO_TEXT = "Recordings are not taken here: STT_BASE_URL is not set."
+_NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set."
+_BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
+_HEADERS = [
+    request_header(
+        CONVERSATION_HEADER, "The conversation that the question belongs to; required.", pattern=CONVERSATION_ID.pattern
+    )
+]
+# For the description of the API alone, see `api/uploads.py`.
+_BODY = {
+    "required": True,
+    "content": {
+        uploads.MULTIPART: {
+            "schema": {
+                "type": "object",
+                "required": ["audio"],
+                "properties": {
+                    "audio": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": f"The recording, with a file name: {', '.join(KNOWN_KINDS)}; at most 16 MB.",
+                    },
+                    "bot_id": {"type": "string", "description": "Left out: the key's, or the default one."},
+                    "language": {
+                        "type": "string",
+                        "pattern": f"^{LANGUAGE.pattern}$",
+                        "description": "What is spoken (ISO 639), such as id. Left out: the model finds out.",
+                    },
+                },
+            }
+        }
+    },
+}
+
+
+class ExecTimeOut(BaseModel):
+    """Seconds that each step took."""
+
+    speech_to_text: float
+    emotion_analysis: float = Field(description="Always 0: emotions are not analysed.")
+    process_rag: float
+    text_to_speech: float
+    total: float
+
+
+class AudioOut(ChatOut):
+    """An answer to a spoken question."""
+
+    transcript: str = Field(description="What was understood.")
+    audio: str | None = Field(description="The answer as a WAV file, in hexadecimal; null: see audio_note.")
+    audio_note: str | None = Field(description="Why the answer is not spoken; null where it is.")
+    exec_time: ExecTimeOut
+
+
+class Stopwatch:
+    """Seconds since the last look, and since the first."""
+
+    def __init__(self) -> None:
+        self._began_s = self._last_s = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last call."""
+        now_s = time.perf_counter()
+        passed_s, self._last_s = now_s - self._last_s, now_s
+        return round(passed_s, 3)
+
+    def total(self) -> float:
+        """Seconds since the beginning."""
+        return round(time.perf_counter() - self._began_s, 3)
+
+
+@voice_blueprint.post(
+    "/v1/audio",
+    operation_id="askByVoice",
+    summary="Ask a question by voice",
+    description="The recording is transcribed, asked as `POST /v1/chat` does, and the answer spoken. 409: voice is not "
+    "set up; 413: the recording has more than 16 MB, or its transcript more than 5,000 characters; 422: it is empty, "
+    "no sound file of a known kind, or nobody speaks in it. 202: as for `POST /v1/chat`.",
+    responses={**answers(200, AudioOut, 403, 404, 409, 413, 415, 422, 502, 504), 202: AcceptedRunOut},
+    openapi_extensions={
+        "requestBody": _BODY,
+        REQUEST_HEADERS: _HEADERS,
+        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
+    },
+)
+@requires_before_body(Scope.CHAT_WRITE)
+async def ask_by_voice(ctx: Principal) -> Response:
+    """The answer, with what was understood and the speech."""
+    model = require_speech_to_text()
+    conversation_id = _read_conversation_id()
+    watch = Stopwatch()
+    most_bytes = LARGEST_AUDIO + ENVELOPE_BYTES
+    async with uploads.open_form(
+        ctx, text_fields=("bot_id", "language"), most_bytes=most_bytes, file_field="audio"
+    ) as form:
+        bot_id = _read_bot_id(form.texts["bot_id"])
+        await load_bot(ctx, bot_id)  # before anything is paid for
+        recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
+        watch.lap()
+        transcript = await model.transcribe(recording, language=read_language(form.texts["language"]))
+    heard_s = watch.lap()
+    question = Question(check_transcript(transcript), conversation_id, bot_id, fingerprint=fingerprint)
+    turn = await begin_turn(ctx, question)
+    response = await _respond(turn, watch, heard_s)
+    response.headers.update(turn.headers)
+    return response
+
+
+def require_speech_to_text() -> SpeechToText:
+    """What transcribes.
+
+    Raises:
+        Conflict: nothing is set up.
+    """
+    model = services().speech_to_text
+    if model is None:
+        raise Conflict(_NO_SPEECH_TO_TEXT)
+    return model
+
+
+def require_text_to_speech() -> TextToSpeech:
+    """What speaks.
+
+    Raises:
+        Conflict: nothing is set up.
+    """
+    model = services().text_to_speech
+    if model is None:
+        raise Conflict(_NO_TEXT_TO_SPEECH)
+    return model
+
+
+def take_recording(files: list[UploadedFile], field: str) -> Recording:
+    """The one recording of a form. Blocking.
+
+    Raises:
+        BadInput: there is none, or more than one.
+        TooLarge: it is larger than 16 MB.
+        UnreadableDocument: it is empty, or no sound file of a known kind.
+    """
+    if len(files) != 1:
+        raise refuse_field(f"Send one recording with a file name, in a part called {field}.", field)
+    [file] = files
+    if file.size_bytes > LARGEST_AUDIO:
+        raise TooLarge("The recording is larger than 16 MB. Send a shorter one, or compress it.")
+    if not file.size_bytes:
+        raise UnreadableDocument("The recording is empty.")
+    kind = sniff(file.read(HEAD_BYTES))
+    if kind is None:
+        raise UnreadableDocument(f"It is no sound file of a known kind: send one of {', '.join(KNOWN_KINDS)}.")
+    return Recording(kind, file.read)
+
+
+def read_language(sent: str) -> str | None:
+    """The language that a form names, None for none."""
+    if sent and not LANGUAGE.fullmatch(sent):
+        raise refuse_field("language: Has to be a code of ISO 639 in small letters, such as id.", "language")
+    return sent or None
+
+
+def check_transcript(text: str) -> str:
+    """*text* as a question.
+
+    Raises:
+        TooLarge: it is longer than a question may be.
+        UnreadableDocument: it cannot be one.
+    """
+    if len(text) > LONGEST_MESSAGE:
+        raise TooLarge(f"A question has at most {LONGEST_MESSAGE:,} characters, the transcript {len(text):,}.")
+    try:
+        return check_text(text)
+    except ValueError as exc:
+        raise UnreadableDocument("What was understood of the recording is no text that can be asked.") from exc
+
+
+def _take_recording(files: list[UploadedFile]) -> tuple[Recording, str]:
+    recording = take_recording(files, "audio")
+    return recording, blake2b(recording.read(), digest_size=32).hexdigest()
+
+
+def _read_conversation_id() -> str:
+    named = request.headers.get(CONVERSATION_HEADER)
+    if named is None:
+        raise refuse_field(f"Name the conversation in the {CONVERSATION_HEADER} header.", CONVERSATION_HEADER)
+    return check_conversation_id(named, field=CONVERSATION_HEADER)
+
+
+def _read_bot_id(sent: str) -> str | None:
+    try:
+        return _BOT_ID.validate_python(sent) if sent else None
+    except ValidationError as exc:
+        raise refuse_field("bot_id: Is not the id of a bot.", "bot_id") from exc
+
+
+async def _respond(turn: Turn, watch: Stopwatch, heard_s: float) -> Response:
+    last = await turn.wait_for_end()
+    if last["type"] == "waiting":
+        found, _ = await services().runs.find(turn.ctx, turn.record.id)
+        return accept_run(await describe_run(turn.ctx, found, last))
+    answer = await link_citations(turn.ctx, extract_result(last), services().links.base())
+    answered_s = watch.lap()
+    sound, note = await _speak(str(answer["answer"]))
+    times = {"speech_to_text": heard_s, "emotion_analysis": 0.0, "process_rag": answered_s}
+    times |= {"text_to_speech": watch.lap(), "total": watch.total()}
+    told: dict[str, Any] = {**answer, "transcript": turn.record.message, "audio_note": note, "exec_time": times}
+    make: Callable[[], Response] = partial(_make_response, told, sound)
+    return await sync_pool().run(make)  # megabytes in hexadecimal
+
+
+async def _speak(answer: str) -> tuple[bytes | None, str | None]:
+    """*answer* as a WAV file, or why it is not spoken: the answer itself is not lost for that."""
+    model = services().text_to_speech
+    if model is None:
+        return None, _NO_TEXT_TO_SPEECH
+    try:
+        return await model.speak(make_spoken_text(answer) or "-"), None
+    except ProviderError as error:
+        return None, error.detail
+
+
+def _make_response(told: dict[str, Any], sound: bytes | None) -> Response:
+    return jsonify({**told, "audio": None if sound is None else sound.hex()})

@@ -1,0 +1,116 @@
+"""Speech to text and text to speech by any OpenAI-compatible endpoint.
+
+Wire format: https://platform.openai.com/docs/api-reference/audio
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import aiohttp
+
+from providers.answer_limits import CHAT
+from providers.gate import Gate
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
+from providers.openai_wire import Json, OpenAIWire
+from providers.retries import CallFailed, CallLimits, retry
+from utils.audio import LARGEST_AUDIO, Recording, is_silent
+from utils.errors import UnreadableDocument
+from utils.ports import SpeechFormat
+
+T = TypeVar("T")
+LONGEST_SPOKEN = 4_096  # characters that OpenAI's endpoint takes
+_LONGEST_TRANSCRIPT = 100_000
+NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
+
+
+class EndpointSpeechToText:
+    """`SpeechToText` over an endpoint; belongs to the event loop it was made in. Nothing is asked of it yet."""
+
+    def __init__(self, wire: OpenAIWire, model: str, *, limits: CallLimits, gate: Gate) -> None:
+        self._wire, self._limits, self.gate = wire, limits, gate
+        self._side = EndpointInfo("speech-to-text model", "STT", model)
+
+    async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
+        """The words of *recording*, not empty.
+
+        Raises:
+            UnreadableDocument: nobody speaks in it, or the endpoint does not read it.
+            ProviderError: the endpoint did not answer, or not as it should.
+        """
+
+        async def ask() -> str:
+            data = await asyncio.to_thread(recording.read)  # now that it has a place
+            if await asyncio.to_thread(is_silent, data):
+                raise UnreadableDocument(NO_SPEECH)
+            send = partial(
+                self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
+            )
+            answered = await retry(partial(send, CHAT), self._side, self._limits, self.gate.observer)
+            text = answered["text"]
+            if not isinstance(text, str) or len(text) > _LONGEST_TRANSCRIPT:
+                raise ValueError("no transcript, or none of a recording of this size")
+            return text.strip()
+
+        text = await _call(ask, self._side, self.gate)
+        if not any(map(str.isalnum, text)):
+            raise UnreadableDocument(NO_SPEECH)
+        return text
+
+    async def aclose(self) -> None:
+        """Close the connections; in the event loop that used them."""
+        await self._wire.aclose()
+
+    def _make_form(self, recording: Recording, data: bytes, language: str | None) -> aiohttp.MultipartWriter:
+        """A body, anew for each try; the file has no name of the caller's, and the extension of what it is."""
+        form = aiohttp.MultipartWriter("form-data")
+        fields = {"model": self._side.model, "response_format": "json", **({"language": language} if language else {})}
+        for name, value in fields.items():
+            form.append(value).set_content_disposition("form-data", name=name)
+        part = form.append(data, {"Content-Type": recording.kind.media_type})
+        part.set_content_disposition("form-data", name="file", filename=f"speech.{recording.kind.extension}")
+        return form
+
+
+class EndpointTextToSpeech:
+    """`TextToSpeech` over an endpoint; belongs to the event loop it was made in. Nothing is asked of it yet."""
+
+    def __init__(self, wire: OpenAIWire, model: str, voice: str, *, limits: CallLimits, gate: Gate) -> None:
+        self._wire, self._voice, self._limits, self.gate = wire, voice, limits, gate
+        self._side = EndpointInfo("text-to-speech model", "TTS", model)
+
+    async def speak(self, text: str, *, audio_format: SpeechFormat = "wav", speed: float = 1.0) -> bytes:
+        """*text* as a sound file, of which at most 4,096 characters are spoken.
+
+        Raises:
+            ProviderError: the endpoint did not answer, or not as it should.
+        """
+        body: Json = {"model": self._side.model, "voice": self._voice, "input": text[:LONGEST_SPOKEN]}
+        body |= {"response_format": audio_format} | ({"speed": speed} if speed != 1.0 else {})
+
+        async def ask() -> bytes:
+            ask = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
+            data = await retry(ask, self._side, self._limits, self.gate.observer)
+            if audio_format == "wav" and not (data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"):
+                raise ValueError("the answer is no WAV file")
+            if not data:
+                raise ValueError("the answer is empty")
+            return data
+
+        return await _call(ask, self._side, self.gate)
+
+    async def aclose(self) -> None:
+        """Close the connections; in the event loop that used them."""
+        await self._wire.aclose()
+
+
+async def _call(ask: Callable[[], Awaitable[T]], side: EndpointInfo, gate: Gate) -> T:
+    """What *ask* gives, once there is a place for it; its failures in our terms."""
+    try:
+        async with gate.hold_place():
+            return await ask()
+    except CallFailed as exc:
+        raise exc.failure.problem from exc.__cause__
+    except CALL_ERRORS as exc:
+        raise describe_failure(exc, side).problem from exc

@@ -1,0 +1,197 @@
+"""Spoken questions, by two tenants, over endpoints of real HTTP; and files that are no recordings."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.fakes.speech_server import FakeSpeechServer, make_wav
+from tests.service import Service, ask, await_knowledge, one_document
+
+ROOMS = "How much does a dormitory room cost?"
+SPOKEN = make_wav(0.5)
+SECRET = "the-key-of-the-speech-endpoint"
+HEADS = {
+    "wav": SPOKEN[:64],
+    "mp3": b"ID3\x04\0\0\0\0\0\0" + b"\0" * 60,
+    "flac": b"fLaC\0\0\0\x22" + b"\0" * 60,
+    "ogg": b"OggS\0\x02" + b"\0" * 60,
+    "m4a": b"\0\0\0\x20ftypM4A \0\0\0\0" + b"\0" * 60,
+    "webm": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm" + b"\0" * 60,
+}
+
+
+@pytest.fixture(scope="module")
+def speech() -> Iterator[FakeSpeechServer]:
+    with FakeSpeechServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("voice")
+    variables = {
+        "RATE_LIMIT_ENABLED": "false",
+        "STT_BASE_URL": speech.base_url,
+        "STT_API_KEY": SECRET,
+        "TTS_BASE_URL": speech.base_url,
+        "TTS_VOICE": "nova",
+    }
+    with Service(folder / "data", **one_document(folder), **variables).watched() as running:
+        await_knowledge(running, ROOMS)
+        yield running
+
+
+@pytest.fixture
+def client(service: Service, speech: FakeSpeechServer) -> Iterator[httpx.Client]:
+    speech.reset()
+    with service.client() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def acme(service: Service) -> Iterator[httpx.Client]:
+    with service.client(service.new_key("acme")) as opened:
+        yield opened
+
+
+def say(client: httpx.Client, data: bytes, talk: str = "", name: str = "x.bin", **headers: str) -> httpx.Response:
+    headers = {"X-Conversation-Id": talk or uuid4().hex, **headers}
+    return client.post("/v1/audio", files={"audio": (name, data)}, headers=headers)
+
+
+def test_a_spoken_question_is_answered_in_text_and_speech_in_its_conversation(
+    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer
+) -> None:
+    talk = uuid4().hex
+    answered = say(client, SPOKEN, talk)
+    assert answered.status_code == 200, answered.text
+    told = answered.json()
+    assert told["transcript"] == ROOMS
+    assert "850,000" in told["answer"]
+    assert told["sources"] == told["citations"][0]["source"]
+    assert bytes.fromhex(told["audio"]) == speech.sound
+    assert told["audio_note"] is None
+    times = told["exec_time"]
+    steps = ["speech_to_text", "emotion_analysis", "process_rag", "text_to_speech"]
+    assert set(times) == {*steps, "total"}
+    assert sum(times[step] for step in steps) == pytest.approx(times["total"], abs=0.2)
+    heard, said = speech.requests
+    assert (heard["path"], heard["filename"], heard["file"]) == ("/v1/audio/transcriptions", "speech.wav", SPOKEN)
+    assert heard["headers"]["Authorization"] == f"Bearer {SECRET}"
+    assert (said["path"], said["voice"], said["response_format"]) == ("/v1/audio/speech", "nova", "wav")
+    assert "850,000" in said["input"]
+    assert "[1]" not in said["input"]
+    assert client.get(f"/v1/conversations/{talk}").json()["messages"][0]["content"] == ROOMS
+    # The other tenant has neither the conversation nor the documents, under the same id.
+    assert acme.get(f"/v1/conversations/{talk}").status_code == 404
+    other = say(acme, SPOKEN, talk).json()
+    assert not other["answered"]
+    assert "850,000" not in other["answer"]
+    assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 2
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_kind_is_told_by_its_content_and_cut_files_of_every_length_are_refused_or_heard(
+    client: httpx.Client, speech: FakeSpeechServer, kind: str
+) -> None:
+    speech.heard = ""  # no answer is to be waited for
+    for length in range(0, len(HEADS[kind]), 3):
+        refused = say(client, HEADS[kind][:length], name="x.exe")
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:pustaka:problem:unreadable-document")
+    say(client, HEADS[kind], name="x.exe")
+    assert speech.requests[-1]["filename"] == f"speech.{kind}"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 422, "empty"),
+        (b"%PDF-1.7 " + b"x" * 100, 422, "known kind"),
+        (b"\xff" * 100, 422, "known kind"),
+        (make_wav(1, level=0), 422, "No speech"),
+        (make_wav(0), 422, "No speech"),
+        (SPOKEN + bytes(16 * 2**20), 413, "16 MB"),
+    ],
+    ids=["empty", "pdf", "ones", "silence", "no-frames", "large"],
+)
+def test_what_is_no_recording_is_refused_before_it_is_sent(
+    client: httpx.Client, speech: FakeSpeechServer, data: bytes, status: int, words: str
+) -> None:
+    refused = say(client, data)
+    assert refused.status_code == status
+    assert words in refused.json()["detail"]
+    assert speech.requests == []
+
+
+def test_five_minutes_are_heard_and_noise_and_endless_talk_are_refused(
+    client: httpx.Client, speech: FakeSpeechServer
+) -> None:
+    assert say(client, make_wav(300)).status_code == 200
+    for heard, status in ((" ... ", 422), ("word " * 1_001, 413)):
+        speech.heard = heard
+        assert say(client, SPOKEN).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "field"),
+    [
+        ({"files": {"audio": ("a.wav", SPOKEN)}}, 400, "X-Conversation-Id"),
+        ({"files": {"sound": ("a.wav", SPOKEN)}, "headers": {"X-Conversation-Id": "a"}}, 400, "audio"),
+        ({"files": [("audio", ("a.wav", SPOKEN))] * 2, "headers": {"X-Conversation-Id": "a"}}, 400, "audio"),
+        (
+            {
+                "files": {"audio": ("a.wav", SPOKEN)},
+                "data": {"language": "a\nb"},
+                "headers": {"X-Conversation-Id": "a"},
+            },
+            400,
+            "language",
+        ),
+        ({"json": {"audio": "x"}, "headers": {"X-Conversation-Id": "a"}}, 415, None),
+    ],
+)
+def test_a_wrong_form_is_refused_by_the_field(
+    client: httpx.Client, sent: dict[str, Any], status: int, field: str | None
+) -> None:
+    problem = client.post("/v1/audio", **sent)
+    assert problem.status_code == status
+    assert field is None or problem.json()["errors"][0]["field"] == field
+
+
+def test_the_answer_is_given_without_speech_where_the_endpoint_fails_and_no_secret_is_told(
+    client: httpx.Client, service: Service, speech: FakeSpeechServer
+) -> None:
+    speech.sound = b"no sound"
+    told = say(client, SPOKEN).json()
+    assert told["audio"] is None
+    assert "TTS_BASE_URL" in told["audio_note"]
+    assert "850,000" in told["answer"]
+    speech.statuses = [401]
+    refused = say(client, SPOKEN)
+    assert refused.status_code == 502
+    assert "STT_API_KEY" in refused.json()["detail"]
+    assert "secret words" not in refused.text
+    assert SECRET not in refused.text + service.logged()
+
+
+def test_a_recording_that_is_sent_again_is_asked_once(client: httpx.Client, speech: FakeSpeechServer) -> None:
+    talk, key = uuid4().hex, {"Idempotency-Key": uuid4().hex}
+    first = say(client, SPOKEN, talk, **key)
+    speech.heard = "How much is a room?"  # a model may understand it otherwise the next time
+    again = say(client, SPOKEN, talk, **key)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["X-Run-Id"] == first.headers["X-Run-Id"]
+    assert again.json()["transcript"] == ROOMS
+    assert say(client, make_wav(0.6), talk, **key).status_code == 422
+
+
+def test_a_service_without_an_endpoint_names_the_setting(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("mute")
+    with Service(folder / "data", **one_document(folder)).watched() as mute, mute.client() as client:
+        refused = say(client, SPOKEN)
+        assert refused.status_code == 409
+        assert "STT_BASE_URL" in refused.json()["detail"]
+        assert ask(client, ROOMS, "written").status_code in (200, 503)

@@ -1,0 +1,78 @@
+"""An OpenAI-compatible endpoint for speech to text and text to speech over real HTTP, which misbehaves when told to.
+
+Wire format: https://platform.openai.com/docs/api-reference/audio
+"""
+
+import io
+import json
+import wave
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from typing import Any, Self
+
+from tests.fakes.http_server import HttpServer, QuietHandler
+
+
+def make_wav(seconds: float, *, level: int = 8_000, rate: int = 16_000) -> bytes:
+    """A square wave of that level; silence where it is 0."""
+    written = io.BytesIO()
+    with wave.open(written, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(rate)
+        period = level.to_bytes(2, "little", signed=True) * 40 + (-level).to_bytes(2, "little", signed=True) * 40
+        sound.writeframes((period * (int(seconds * rate) // 80 + 1))[: int(seconds * rate) * 2])
+    return written.getvalue()
+
+
+@dataclass
+class FakeSpeechServer:
+    """What it hears and says. `statuses`: of the next calls, in place of an answer."""
+
+    heard: str = "How much does a dormitory room cost?"
+    sound: bytes = field(default_factory=lambda: make_wav(0.1))
+    statuses: list[int] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def base_url(self) -> str:
+        """What a client is given."""
+        return f"{self._server.url}/v1"
+
+    def __enter__(self) -> Self:
+        fake = self
+
+        class Answer(QuietHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                fake.requests.append({"path": self.path, "headers": dict(self.headers), **_read(self.headers, body)})
+                status = fake.statuses.pop(0) if fake.statuses else 200
+                if status != 200:
+                    answer = json.dumps({"error": {"message": "secret words", "code": "fake"}}).encode()
+                else:
+                    answer = fake.sound if self.path.endswith("/speech") else json.dumps({"text": fake.heard}).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+        self._server = HttpServer(Answer)
+        self._server.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.__exit__()
+
+    def reset(self) -> None:
+        """As it was at first."""
+        self.heard, self.sound, self.statuses, self.requests = FakeSpeechServer.heard, make_wav(0.1), [], []
+
+
+def _read(headers: Message, body: bytes) -> dict[str, Any]:
+    if headers.get_content_type() == "application/json":
+        return json.loads(body)  # type: ignore[no-any-return]
+    whole = BytesParser().parsebytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body)
+    parts = {part.get_param("name", header="content-disposition"): part for part in whole.walk() if part is not whole}
+    read: dict[str, Any] = {str(name): part.get_payload(decode=True) for name, part in parts.items()}
+    return read | {"filename": parts["file"].get_filename()}

@@ -1,0 +1,28 @@
+"""What of an answer is read aloud: its words, without marks of sources and of Markdown."""
+
+import re
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+LONGEST_SPOKEN = 4_000  # characters: more than endpoints take at once, and some four minutes
+_MARK = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3}){0,9}\]")
+_SENTENCE_END = re.compile(r"[.!?…。！？](?=\s)")
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+_PAUSES = {"inline", "fence", "code_block"}
+
+
+def make_spoken_text(answer: str) -> str:
+    """The words of *answer*, which is Markdown; what is longer than `LONGEST_SPOKEN` ends with a whole sentence."""
+    blocks = [_read(token).strip() for token in _PARSER.parse(_MARK.sub("", answer)) if token.type in _PAUSES]
+    text = "\n".join(block if block.endswith((".", "!", "?", ":", "…")) else f"{block}." for block in blocks if block)
+    if len(text) <= LONGEST_SPOKEN:
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, LONGEST_SPOKEN)]
+    return text[: ends[-1] if ends else LONGEST_SPOKEN]
+
+
+def _read(token: Token) -> str:
+    if token.children is None:
+        return token.content
+    return "".join(" " if child.type.endswith("break") else child.content for child in token.children)
