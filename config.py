@@ -249,10 +249,10 @@ class Settings(BaseSettings):
         2000, ge=1, description="Questions that all visitors from one address may ask in a day."
     )
     visitor_files_per_day: int = Field(
-        20, ge=0, description="Files a visitor of the chat page or a website may attach in a day. 0: none."
+        20, ge=1, description="Files a visitor of the chat page or a website may attach in a day."
     )
     address_files_per_day: int = Field(
-        200, ge=0, description="Files that all visitors from one address may attach in a day. 0: none."
+        200, ge=1, description="Files that all visitors from one address may attach in a day."
     )
     address_tokens_per_day: int = Field(
         3_000_000, ge=1, description="Tokens that answers to all visitors from one address may cost in a day."

@@ -64,18 +64,18 @@ class AttachedFiles:
 
     Args:
         retriever: gives what searches the index that serves now, whose model the vectors are made with.
-        is_deleted: whether a conversation was deleted lately.
+        find_deletion: what names the last deletion of a conversation; None where it was not deleted lately.
     """
 
     def __init__(
         self,
         files: ResultFiles,
         retriever: Callable[[], Retriever],
-        is_deleted: Callable[[str], Awaitable[bool]],
+        find_deletion: Callable[[str], Awaitable[bytes | None]],
         *,
         most: int,
     ) -> None:
-        self._files, self._retriever, self._is_deleted, self._most = files, retriever, is_deleted, most
+        self._files, self._retriever, self._find_deletion, self._most = files, retriever, find_deletion, most
         self._embedding = set[asyncio.Task[None]]()
 
     async def aclose(self) -> None:
@@ -106,7 +106,7 @@ class AttachedFiles:
         thread_id = thread_of(ctx, conversation_id)
         if len(await self.list_own(ctx, conversation_id)) >= self._most:
             raise Conflict(f"A conversation has at most {self._most} files: delete one first.")
-        was_deleted = await self._is_deleted(thread_id)
+        deletion = await self._find_deletion(thread_id)
         told = await read()
         file, passages = _describe(told), _cut(told.content)
         if len(passages) > MOST_PASSAGES:
@@ -115,7 +115,7 @@ class AttachedFiles:
         place = find_place(thread_id)
         data = await asyncio.to_thread(_encode, file, AttachedPassages(passages))
         await asyncio.to_thread(self._files.attach, place, _make_name(file.file_id), data, most=self._most)
-        if not was_deleted and await self._is_deleted(thread_id):
+        if await self._find_deletion(thread_id) != deletion:
             await asyncio.to_thread(self._files.delete, place)
             raise Conflict("The conversation was deleted meanwhile.")
         embedding = asyncio.get_running_loop().create_task(self._add_vectors(place, file, passages))
@@ -125,11 +125,14 @@ class AttachedFiles:
         return file
 
     async def list_own(self, ctx: Principal, conversation_id: str) -> list[AttachedFile]:
-        """The files of the caller's conversation, oldest first; none where there is no such conversation."""
+        """The files of the caller's conversation, oldest first; none where there is no such conversation.
+
+        Without those that cannot be decrypted any more.
+        """
         if not self._most:
             return []
         place = find_place(thread_of(ctx, conversation_id))
-        return await asyncio.to_thread(lambda: list(map(_decode_file, self._read(place))))
+        return await asyncio.to_thread(lambda: list(map(_decode_file, self._read(place, is_lenient=True))))
 
     async def find(self, ctx: Principal, conversation_id: str, file_id: str) -> AttachedFile:
         """A file of the caller's conversation.
@@ -148,9 +151,9 @@ class AttachedFiles:
         Raises:
             NotFound: there is none of this id.
         """
-        file = await self.find(ctx, conversation_id, file_id)
         place = find_place(thread_of(ctx, conversation_id))
-        await asyncio.to_thread(self._files.detach, place, _make_name(file.file_id))
+        # Also one that cannot be read any more, which `find` would not find.
+        await asyncio.to_thread(self._files.detach, place, _make_name(_check_id(file_id)))
 
     async def load(self, thread_id: str) -> AttachedPassages:
         """What a question of this conversation is searched in beside the documents; the files count as used.
@@ -170,8 +173,8 @@ class AttachedFiles:
         self._files.touch(place)
         return reduce(_join, parts)
 
-    def _read(self, place: ResultPlace) -> Iterator[dict[str, Any]]:
-        return map(orjson.loads, self._files.read_attached(place))
+    def _read(self, place: ResultPlace, *, is_lenient: bool = False) -> Iterator[dict[str, Any]]:
+        return map(orjson.loads, self._files.read_attached(place, is_lenient=is_lenient))
 
     async def _add_vectors(self, place: ResultPlace, file: AttachedFile, passages: Sequence[Passage]) -> None:
         """Keep the vectors of *passages*, some at a time; where that fails, they are found by their words alone."""
@@ -188,6 +191,14 @@ class AttachedFiles:
             return  # it was deleted meanwhile
         except ProblemError as exc:
             logger.warning("An attached file is found by its words alone: %s", exc.detail)
+
+
+def _check_id(file_id: str) -> str:
+    """Raises NotFound where it is none of ours: it becomes a part of a path."""
+    try:
+        return str(uuid.UUID(file_id))
+    except ValueError:
+        raise NotFound("This conversation has no such file.") from None
 
 
 def _make_name(file_id: str) -> str:
@@ -249,6 +260,7 @@ def _decode_passages(kept: dict[str, Any]) -> AttachedPassages:
 
 
 def _join(one: AttachedPassages, other: AttachedPassages) -> AttachedPassages:
-    """Both; with the vectors of those alone that were made with the newer one's model."""
-    vectors = {**(one.vectors if one.model == other.model else {}), **other.vectors}
-    return AttachedPassages([*one.passages, *other.passages], vectors, other.model)
+    """Both; with the vectors of those alone that were made with the newer one's model, if that has any yet."""
+    model = other.model or one.model
+    vectors = {**(one.vectors if one.model == model else {}), **other.vectors}
+    return AttachedPassages([*one.passages, *other.passages], vectors, model)

@@ -36,8 +36,9 @@ def _describe(number: int, hit: Hit) -> dict[str, Any]:
     passage = hit.passage
     named = {name: getattr(passage, name) for name in _PLACE}
     scores = {name: _round(getattr(hit, name)) for name in _SCORES}
-    is_whole = len(passage.text) <= _EXCERPT
-    return {"number": number, **named, "excerpt": passage.text[:_EXCERPT], "is_excerpt_whole": is_whole, **scores}
+    # Of a file that was attached to the conversation nothing may outlive it but what answers quote.
+    excerpt = "" if passage.version is None else passage.text[:_EXCERPT]
+    return {"number": number, **named, "excerpt": excerpt, "is_excerpt_whole": excerpt == passage.text, **scores}
 
 
 def _round(value: float | None) -> float | None:

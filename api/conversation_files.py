@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from agents.attached_files import AttachedFile, ReadFile
 from api import uploads
 from api.access import requires, requires_before_body
-from api.bots import select_bot
+from api.bots import load_bot, select_bot
 from api.conversation_schemas import ConversationPath
 from api.datasets import answers
 from api.multipart import UploadedFile
@@ -92,8 +92,8 @@ async def attach(ctx: Principal, path: ConversationPath, query: BotQuery) -> Res
     409 where files cannot be attached, or the conversation has as many as it may; 413 or 422 if it cannot be read.
     """
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    ctx = select_bot(ctx, query.bot_id)
     services().attached_files.require()
+    ctx, _ = await load_bot(ctx, query.bot_id)
     await _count_file(ctx)
 
     async def take(form: uploads.Form) -> Response:

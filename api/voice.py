@@ -36,7 +36,7 @@ from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversatio
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
 ENVELOPE_BYTES = 65_536  # of a body, beside its recording
 LANGUAGE = re.compile(r"[a-z]{2,3}")
-_NO_SPEECH_TO_TEXT = "Recordings are not taken here: STT_BASE_URL is not set."
+_NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set."
 _NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set."
 _BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
 _HEADERS = [
@@ -185,7 +185,7 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
         raise UnreadableDocument("The recording is empty.")
     kind = sniff(file.read(HEAD_BYTES))
     if kind is None:
-        raise UnreadableDocument(f"It is no sound file of a known kind: send one of {', '.join(KNOWN_KINDS)}.")
+        raise UnreadableDocument(f"The audio format is not supported: send one of {', '.join(KNOWN_KINDS)}.")
     return Recording(kind, file.read)
 
 
@@ -208,7 +208,7 @@ def check_transcript(text: str) -> str:
     try:
         return check_text(text)
     except ValueError as exc:
-        raise UnreadableDocument("What was understood of the recording is no text that can be asked.") from exc
+        raise UnreadableDocument("The transcript is not a valid question.") from exc
 
 
 def _take_recording(files: list[UploadedFile]) -> tuple[Recording, str]:

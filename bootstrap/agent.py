@@ -105,7 +105,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     files = open_result_files(settings)
     attached_files = AttachedFiles(
-        files, search.serving.retriever, memory.deletions.is_deleted, most=settings.conversation_files
+        files, search.serving.retriever, memory.deletions.find_last, most=settings.conversation_files
     )
     stack.push_async_callback(attached_files.aclose)
     runner = Runner(

@@ -18,8 +18,10 @@ from typing import Any, TextIO
 import click
 from flask.cli import AppGroup
 
+from agents.artifacts import find_place
 from agents.threads import parse_thread, thread_of
 from auth.operators import make_operator
+from bootstrap.agent import open_result_files
 from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
 from cli.operator import announce_stores, counted, settings
@@ -211,7 +213,7 @@ async def encrypt(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_with_open_state
 async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
-    """Delete conversations with runs and ratings, also from SQL. A turn under way may write its own again."""
+    """Delete conversations with runs, files and ratings, also from SQL. A turn under way may write its own again."""
     if not ids:
         raise click.UsageError("Name conversations.")
     found = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
@@ -220,8 +222,10 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     # First: what is said of a conversation must not outlive it.
     delete_ratings_of(settings(), [one.thread_id for one in found.values()])
     erase_transcript_of(settings(), [one.thread_id for one in found.values()])
+    kept_files = open_result_files(settings())
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
+        await asyncio.to_thread(kept_files.delete, find_place(one.thread_id))
         await opened.inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{counted(len(found), 'conversation')} deleted.")
 

@@ -12,7 +12,7 @@ from domain.models import Conversation, Turn, now
 from domain.transcript import find_turn, get_conversation, list_places, lock_conversation, read_path
 from domain.transcript_retention import Retention
 from domain.transcript_texts import make_title_columns, read_texts, read_title, set_columns
-from domain.transcript_writing import FinishedTurn, copy_turns
+from domain.transcript_writing import FinishedTurn, copy_turns, make_title
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 from utils.moments import format_moment, read_micros
@@ -48,10 +48,13 @@ def fork_conversation(
     source = get_conversation(session, ctx, asked.conversation_id, retention)
     if lock_conversation(session, ctx, asked.new_id) is not None:
         raise make_taken_error()
-    turns = _copy(source, _list_turns(session, ctx, asked, keys), asked.new_id, ctx, keys)
+    rows = _list_turns(session, ctx, asked, keys)
+    turns = _copy(source, rows, asked.new_id, ctx, keys)
     made = copy_turns(session, turns, keys)
     made.created_at, made.is_title_given = now(), True
-    set_columns(made, make_title_columns(turns[0].key, number_title(read_title(source, keys)), keys))
+    # A title that nobody gave may be made of a question of another branch.
+    title = read_title(source, keys) if source.is_title_given else make_title(read_texts(rows[0], keys)["question"])
+    set_columns(made, make_title_columns(turns[0].key, number_title(title), keys))
     session.flush()
     return made
 

@@ -3,6 +3,7 @@
 import asyncio
 from importlib.resources import files
 from typing import Any
+from uuid import uuid4
 
 from redis.exceptions import RedisError
 
@@ -43,7 +44,7 @@ class Deletions:
             StoreUnavailable: Redis did not answer; some may be gone.
         """
         # Before anything is gone: what a worker holds must not be used from here on.
-        await self._ask("SET", make_deleted_key(thread_id), 1, "EX", self._keep_s)
+        await self._ask("SET", make_deleted_key(thread_id), uuid4().hex, "EX", self._keep_s)
         await self._ask("UNLINK", places_key(thread_id))
         counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
         await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
@@ -65,6 +66,15 @@ class Deletions:
             return bool(await self._redis.execute_command("EXISTS", make_deleted_key(thread_id)))
         except RedisError:
             return True
+
+    async def find_last(self, thread_id: str) -> bytes | None:
+        """What names the last deletion of the conversation; None where it was not deleted lately.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        found: bytes | None = await self._ask("GET", make_deleted_key(thread_id))
+        return found
 
     async def _delete_in(self, shard: int, thread_id: str) -> int:
         index = runs_of_key(shard, thread_id)

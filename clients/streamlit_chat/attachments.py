@@ -72,7 +72,7 @@ def show_attachments(talk: Talk, api: ApiClient, terms: Terms) -> None:
                 st.caption(say("file_in_part"), width="content")
             st.button(say("detach"), key=f"detach-{file.id}", on_click=_remove, args=(known, api, file))
     if known.failure:
-        st.error(known.failure, icon=":material/error:")
+        st.error(escape_markdown(known.failure), icon=":material/error:")
     if len(files) < terms.most_file_count:
         most_bytes = min(terms.most_file_bytes, _LARGEST_BYTES)
         mount_attach(most_bytes=most_bytes, on_attached=lambda: _choose(known, most_bytes))
@@ -104,7 +104,7 @@ def _choose(known: Attachments, most_bytes: int) -> None:
         known.chosen = Chosen(name, data, secrets.token_urlsafe(16))
     elif name:
         reason = say("file_too_large", size=f"{most_bytes / 1e6:g}")
-        known.failure = say("file_not_attached", name=escape_markdown(name), reason=reason)
+        known.failure = say("file_not_attached", name=name, reason=reason)
 
 
 def read_sent(sent: Any) -> tuple[str, bytes | None]:
@@ -126,11 +126,11 @@ def _remove(known: Attachments, api: ApiClient, file: AttachedFile) -> None:
     except ApiError as failure:
         log_failure(failure)
         title, advice = explain_to_visitor(failure)
-        known.failure = escape_markdown(f"{title}: {advice}")
+        known.failure = f"{title}: {advice}"
     known.files = None
 
 
 def _explain(failure: ApiError) -> str:
     if isinstance(failure, ApiRefused) and failure.status in _BY_STATUS:
         return say(_BY_STATUS[failure.status], size=f"{_LARGEST_BYTES / 1e6:g}")
-    return escape_markdown(": ".join(explain_to_visitor(failure)))
+    return ": ".join(explain_to_visitor(failure))

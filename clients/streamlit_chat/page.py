@@ -72,7 +72,7 @@ def show_page() -> None:
     question = st.chat_input(say("ask"), max_chars=_LONGEST_MESSAGE, submit_mode="stop")
     if question and question.strip():
         forget_failed_sign_in()
-        ask(talk, question.strip())
+        ask(talk, question.strip(), talk.editing.parent_run_id if talk.editing else None)
     health = _health(settings.api)
     terms = find_terms(settings.api, _api=api) if isinstance(health, Health) else None
     is_shareable = terms is not None and terms.are_shareable

@@ -43,7 +43,7 @@ def show_sources(message: Message, place: int) -> None:
     st.caption(name_sources(message))
     _show_lines(listed[:_SHOWN], place)
     if more := listed[_SHOWN:]:
-        with st.expander(say("more_passages", number=len(more)), key=f"more-sources-{place}"):
+        with st.expander(say("more_passages", number=escape_markdown(str(len(more)))), key=f"more-sources-{place}"):
             _show_lines(more, place)
 
 

@@ -130,11 +130,10 @@ def is_ours(conversation_id: str) -> bool:
 def ask(talk: Talk, question: str, parent: str | None = None) -> None:
     """Let *question* be asked in this run, in place of one that still waits or was refused.
 
-    It follows the turn of *parent*, as the one does that is being edited, or else the last one.
+    It follows the turn of *parent*, or else the last one.
     """
     _note_unanswered(talk, talk.question)
-    talk.parent = talk.editing.parent_run_id if parent is None and talk.editing else parent
-    talk.editing = None
+    talk.parent, talk.editing = parent, None
     talk.question, talk.failure, talk.stopped, talk.gone = question, None, False, False
     talk.outdated = talk.in_address
 

@@ -88,6 +88,7 @@ class Chat {
         throw error;
       });
       this.panel.tell("");
+      if (this.conversationId !== id) return []; // another one was begun meanwhile
       const { last } = this;
       const elements = this.makeMessages(earlier.messages);
       this.last = last;

@@ -81,11 +81,11 @@ class ResultFiles:
         with self._writing(place, name, data, replaces=True):
             pass
 
-    def read_attached(self, place: ResultPlace) -> list[bytes]:
+    def read_attached(self, place: ResultPlace, *, is_lenient: bool = False) -> list[bytes]:
         """The files that were attached to the conversation, oldest first; none once they are expired.
 
         Raises:
-            NotReady: one cannot be decrypted.
+            NotReady: one cannot be decrypted; *is_lenient* leaves it out.
             StoreUnavailable: they cannot be read.
         """
         folder = self._find(place)
@@ -95,7 +95,7 @@ class ResultFiles:
             kept = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
         found = []
         for _, name in kept:
-            with suppress(NotFound):  # it was deleted meanwhile
+            with suppress(NotFound, *([NotReady] if is_lenient else [])):  # it was deleted meanwhile
                 found.append(self.get(place, name))
         return found
 

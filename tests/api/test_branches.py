@@ -146,6 +146,16 @@ def test_answers_of_all_branches_are_rated_and_forked(service_with_model: Servic
             let_expire(service_with_model, *_STATES)
 
 
+def test_a_fork_is_named_by_the_questions_that_it_has(service_with_model: Service, trees: list[Tree]) -> None:
+    for tree in trees:
+        tree.id = uuid4().hex
+        tree.ask()
+        tree.ask(-1)
+        service_with_model.wait_for(lambda tree=tree: _count(tree) == 4)
+        forked = tree.client.post(f"/v1/conversations/{tree.id}/answers/{tree.runs[1]}/fork", json={})
+        assert forked.json()["title"] == f"{tree.questions[1]} (2)"
+
+
 def test_so_many_versions_of_a_turn_and_no_more(trees: list[Tree]) -> None:
     tree = trees[0]
     tree.id = uuid4().hex

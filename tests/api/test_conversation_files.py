@@ -174,6 +174,51 @@ def test_files_are_deleted_with_their_conversation(
     assert client.delete(f"/v1/conversations/{talk}").status_code == (204 if begins and permanent == "false" else 404)
 
 
+def test_an_operator_who_deletes_a_conversation_deletes_its_files(
+    service: Service, client: httpx.Client, acme: httpx.Client, talk: str
+) -> None:
+    for each in (client, acme):
+        attached(each, talk, "lease.txt", LEASE.encode())
+        ask(each, QUESTION, talk)
+    done = service.flask("state", "delete", talk, "--tenant", "acme", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert acme.get(f"/v1/conversations/{talk}/files").json()["files"] == []
+    assert len(client.get(f"/v1/conversations/{talk}/files").json()["files"]) == 1
+
+
+def test_a_trace_keeps_no_text_of_a_file(client: httpx.Client, acme: httpx.Client, talk: str) -> None:
+    for each in (client, acme):
+        attached(each, talk, "lease.txt", LEASE.encode())
+        run_id = ask(each, QUESTION, talk).json()["run_id"]
+        trace = each.get(f"/v1/conversations/{talk}/answers/{run_id}/trace").json()
+        assert trace["passages"][0]["title"], "it is there"
+        assert {one["excerpt"] for one in trace["passages"] if one["version"] is None} == {""}
+        assert "412" not in str(trace["passages"])
+
+
+def test_a_file_that_cannot_be_read_any_more_is_deleted_and_holds_up_no_other(
+    service: Service, client: httpx.Client, acme: httpx.Client, talk: str
+) -> None:
+    made = [attached(each, talk, "lease.txt", LEASE.encode()) for each in (client, acme)]
+    [kept] = (service.data_dir / "chat_docs").glob(f"acme/*/{made[1]['id']}.file")
+    kept.write_bytes(b"damaged")
+    path = f"/v1/conversations/{talk}/files"
+    assert acme.get(path).json()["files"] == []
+    second = attached(acme, talk, "other.txt", OTHER_LEASE.encode())
+    assert acme.delete(f"{path}/{made[1]['id']}").status_code == 204
+    assert [file["id"] for file in acme.get(path).json()["files"]] == [second["id"]]
+    assert client.delete(f"{path}/{second['id']}").status_code == 404
+    assert client.delete(f"{path}/{'x' * 36}").status_code == 404
+    assert len(client.get(path).json()["files"]) == 1
+
+
+def test_a_bot_that_is_not_there_takes_no_files(client: httpx.Client, acme: httpx.Client, talk: str) -> None:
+    for each in (client, acme):
+        path = f"/v1/conversations/{talk}/files"
+        refused = each.post(path, files={"files": ("lease.txt", LEASE.encode())}, params={"bot_id": "nobody"})
+        assert refused.status_code == 404
+
+
 def test_files_go_when_all_conversations_are_deleted(client: httpx.Client, acme: httpx.Client, talk: str) -> None:
     for each in (client, acme):
         attached(each, talk, "lease.txt", LEASE.encode())

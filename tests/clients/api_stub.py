@@ -315,7 +315,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.endswith("/files"):
+            self._problem(problem(409, "Conflict", "Files cannot be attached here."))
+            return
+        body = json.loads(sent or b"{}")
         if self.path.endswith("/restore"):
             self._restore()
             return

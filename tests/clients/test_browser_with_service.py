@@ -121,7 +121,7 @@ def test_an_edited_question_and_a_second_answer_stand_beside_the_first(
         expect(marks(tab)).to_have_count(count)
     changed = "How much does a single room cost?"
     tab.get_by_role("button", name="Edit the question").first.click()
-    expect(tab.get_by_text("Your next question stands beside")).to_be_visible()
+    expect(tab.get_by_text("Your edited question becomes a new version")).to_be_visible()
     box = tab.get_by_placeholder("Ask a question")
     expect(box).to_have_value(FIRST)
     ask(tab, changed)

@@ -16,6 +16,8 @@ from tests.service import Service
 CARRY_DOCUMENTS = {"/v1/tenant/datasets/<dataset_id>/documents", "/api/load-document"}
 TAKE_PIECES = {
     "/v1/tenant/datasets/<dataset_id>/documents/upload",
+    "/v1/audio",
+    "/v1/conversations/<conversation_id>/files",
     "/v1/tenant/data-sources/upload",
     "/v1/tenant/data-sources/<source_id>/upload",
 }
