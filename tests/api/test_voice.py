@@ -109,8 +109,8 @@ def test_every_kind_is_told_by_its_content_and_cut_files_of_every_length_are_ref
     ("data", "status", "words"),
     [
         (b"", 422, "empty"),
-        (b"%PDF-1.7 " + b"x" * 100, 422, "known kind"),
-        (b"\xff" * 100, 422, "known kind"),
+        (b"%PDF-1.7 " + b"x" * 100, 422, "not supported"),
+        (b"\xff" * 100, 422, "not supported"),
         (make_wav(1, level=0), 422, "No speech"),
         (make_wav(0), 422, "No speech"),
         (SPOKEN + bytes(16 * 2**20), 413, "16 MB"),
