@@ -20,4 +20,5 @@ def is_about_attached(question: str, names: Iterable[str]) -> bool:
 
 def _names(asked: str, stem: str) -> bool:
     """Whether *stem* is there as a word, or as some: "form" is not in "information"."""
-    return len(stem) >= _SHORTEST_NAME and re.search(rf"(?<!\w){re.escape(stem)}(?!\w)", asked) is not None
+    before, found, after = f" {asked} ".partition(stem)
+    return len(stem) >= _SHORTEST_NAME and bool(found) and not (before[-1:].isalnum() or after[:1].isalnum())

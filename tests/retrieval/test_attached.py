@@ -62,6 +62,15 @@ def test_questions_about_attached_files_are_told_from_others(question: str) -> N
     assert is_about_attached(question, ["marigold-lease.pdf"])
 
 
-@pytest.mark.parametrize("question", ["Which documents do I need?", "How much is a file cabinet?", "¿Cuánto cuesta?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which documents do I need?",
+        "How much is a file cabinet?",
+        "¿Cuánto cuesta?",
+        "¿Dónde recojo el documento de identidad?",
+        "Where do I find information about visas?",
+    ],
+)
 def test_questions_about_anything_else_are_not(question: str) -> None:
-    assert not is_about_attached(question, ["a.pdf", "marigold-lease.pdf"])
+    assert not is_about_attached(question, ["a.pdf", "marigold-lease.pdf", "form.pdf", "find .pdf "])
