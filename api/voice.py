@@ -29,13 +29,13 @@ from auth.scopes import Scope
 from server.sync_pool import sync_pool
 from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, Recording, sniff
 from utils.errors import Conflict, ProviderError, TooLarge, UnreadableDocument
-from utils.ports import SpeechToText, TextToSpeech
+from utils.ports import SpeechToText
 from utils.spoken_text import make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
 
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
-ENVELOPE_BYTES = 65_536  # of a body, beside its recording
-LANGUAGE = re.compile(r"[a-z]{2,3}")
+_ENVELOPE_BYTES = 65_536  # of a body, beside its recording
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set."
 _NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set."
 _BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
@@ -61,7 +61,7 @@ _BODY = {
                     "bot_id": {"type": "string", "description": "Left out: the key's, or the default one."},
                     "language": {
                         "type": "string",
-                        "pattern": f"^{LANGUAGE.pattern}$",
+                        "pattern": f"^{_LANGUAGE.pattern}$",
                         "description": "What is spoken (ISO 639), such as id. Left out: the model finds out.",
                     },
                 },
@@ -124,10 +124,10 @@ class Stopwatch:
 @requires_before_body(Scope.CHAT_WRITE)
 async def ask_by_voice(ctx: Principal) -> Response:
     """The answer, with what was understood and the speech."""
-    model = require_speech_to_text()
+    model = _require_speech_to_text()
     conversation_id = _read_conversation_id()
     watch = Stopwatch()
-    most_bytes = LARGEST_AUDIO + ENVELOPE_BYTES
+    most_bytes = LARGEST_AUDIO + _ENVELOPE_BYTES
     async with uploads.open_form(
         ctx, text_fields=("bot_id", "language"), most_bytes=most_bytes, file_field="audio"
     ) as form:
@@ -135,16 +135,16 @@ async def ask_by_voice(ctx: Principal) -> Response:
         await load_bot(ctx, bot_id)  # before anything is paid for
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
         watch.lap()
-        transcript = await model.transcribe(recording, language=read_language(form.texts["language"]))
+        transcript = await model.transcribe(recording, language=_read_language(form.texts["language"]))
     heard_s = watch.lap()
-    question = Question(check_transcript(transcript), conversation_id, bot_id, fingerprint=fingerprint)
+    question = Question(_check_transcript(transcript), conversation_id, bot_id, fingerprint=fingerprint)
     turn = await begin_turn(ctx, question)
     response = await _respond(turn, watch, heard_s)
     response.headers.update(turn.headers)
     return response
 
 
-def require_speech_to_text() -> SpeechToText:
+def _require_speech_to_text() -> SpeechToText:
     """What transcribes.
 
     Raises:
@@ -156,20 +156,8 @@ def require_speech_to_text() -> SpeechToText:
     return model
 
 
-def require_text_to_speech() -> TextToSpeech:
-    """What speaks.
-
-    Raises:
-        Conflict: nothing is set up.
-    """
-    model = services().text_to_speech
-    if model is None:
-        raise Conflict(_NO_TEXT_TO_SPEECH)
-    return model
-
-
-def take_recording(files: list[UploadedFile], field: str) -> Recording:
-    """The one recording of a form. Blocking.
+def _take_recording(files: list[UploadedFile]) -> tuple[Recording, str]:
+    """The one recording of a form, and what is the same of two that are. Blocking.
 
     Raises:
         BadInput: there is none, or more than one.
@@ -177,7 +165,7 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
         UnreadableDocument: it is empty, or no sound file of a known kind.
     """
     if len(files) != 1:
-        raise refuse_field(f"Send one recording with a file name, in a part called {field}.", field)
+        raise refuse_field("Send one recording with a file name, in a part called audio.", "audio")
     [file] = files
     if file.size_bytes > LARGEST_AUDIO:
         raise TooLarge("The recording is larger than 16 MB. Send a shorter one, or compress it.")
@@ -186,17 +174,17 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
     kind = sniff(file.read(HEAD_BYTES))
     if kind is None:
         raise UnreadableDocument(f"The audio format is not supported: send one of {', '.join(KNOWN_KINDS)}.")
-    return Recording(kind, file.read)
+    return Recording(kind, file.read), blake2b(file.read(), digest_size=32).hexdigest()
 
 
-def read_language(sent: str) -> str | None:
+def _read_language(sent: str) -> str | None:
     """The language that a form names, None for none."""
-    if sent and not LANGUAGE.fullmatch(sent):
+    if sent and not _LANGUAGE.fullmatch(sent):
         raise refuse_field("language: Has to be a code of ISO 639 in small letters, such as id.", "language")
     return sent or None
 
 
-def check_transcript(text: str) -> str:
+def _check_transcript(text: str) -> str:
     """*text* as a question.
 
     Raises:
@@ -209,11 +197,6 @@ def check_transcript(text: str) -> str:
         return check_text(text)
     except ValueError as exc:
         raise UnreadableDocument("The transcript is not a valid question.") from exc
-
-
-def _take_recording(files: list[UploadedFile]) -> tuple[Recording, str]:
-    recording = take_recording(files, "audio")
-    return recording, blake2b(recording.read(), digest_size=32).hexdigest()
 
 
 def _read_conversation_id() -> str:

@@ -12,7 +12,7 @@ from agents.runs.deletions import Deletions
 from agents.state import AnswerModel
 from agents.verification.models import Entailment
 from bootstrap.calibrations import SharedEstimates
-from config import Settings
+from config import Endpoint, Settings
 from domain.calibrations import MeasuredBy
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
@@ -121,23 +121,21 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
 
 def open_speech_to_text(stack: AsyncExitStack, settings: Settings) -> SpeechToText | None:
     """What transcribes recordings, closed with *stack*; None where none is configured."""
-    endpoint, timeout_s = settings.speech_to_text_endpoint, settings.stt_timeout
+    endpoint, limits = settings.speech_to_text_endpoint, CallLimits(timeout_s=settings.stt_timeout, max_retries=1)
     if endpoint is None:
         return None
-    wire = OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
-    gate, limits = _gate(settings, "speech-to-text model", None), CallLimits(timeout_s=timeout_s, max_retries=1)
-    model = EndpointSpeechToText(wire, endpoint.model, limits=limits, gate=gate)
+    gate = _gate(settings, "speech-to-text model", None)
+    model = EndpointSpeechToText(_open_wire(endpoint, limits), endpoint.model, limits=limits, gate=gate)
     stack.push_async_callback(model.aclose)
     return model
 
 
 def open_text_to_speech(stack: AsyncExitStack, settings: Settings) -> TextToSpeech | None:
     """What speaks answers, closed with *stack*; None where none is configured."""
-    endpoint, timeout_s = settings.text_to_speech_endpoint, settings.tts_timeout
+    endpoint, limits = settings.text_to_speech_endpoint, CallLimits(timeout_s=settings.tts_timeout, max_retries=1)
     if endpoint is None:
         return None
-    wire = OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
-    gate, limits = _gate(settings, "text-to-speech model", None), CallLimits(timeout_s=timeout_s, max_retries=1)
+    gate, wire = _gate(settings, "text-to-speech model", None), _open_wire(endpoint, limits)
     model = EndpointTextToSpeech(wire, endpoint.model, settings.tts_voice, limits=limits, gate=gate)
     stack.push_async_callback(model.aclose)
     return model
@@ -241,6 +239,11 @@ def _former_key(settings: Settings, base_url: str) -> SecretStr:
     if settings.openai_api_key and base_url == (settings.openai_base_url or "https://api.openai.com/v1"):
         return settings.openai_api_key
     return SecretStr("none")
+
+
+def _open_wire(endpoint: Endpoint, limits: CallLimits) -> OpenAIWire:
+    connect_timeout_s = min(_CONNECT_TIMEOUT_S, limits.timeout_s)
+    return OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=connect_timeout_s)
 
 
 def _gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:

@@ -81,9 +81,6 @@ class Reranker(Protocol):
         """
 
 
-SpeechFormat = Literal["wav", "mp3", "flac", "opus", "aac", "pcm"]
-
-
 class SpeechToText(Protocol):
     """Recordings to text."""
 
@@ -99,8 +96,8 @@ class SpeechToText(Protocol):
 class TextToSpeech(Protocol):
     """Texts to sound files."""
 
-    async def speak(self, text: str, *, audio_format: SpeechFormat = "wav", speed: float = 1.0) -> bytes:
-        """*text* as a sound file; of a long one, the beginning.
+    async def speak(self, text: str) -> bytes:
+        """*text* as a WAV file.
 
         Raises:
             ProviderError: the model's endpoint did not answer, or not as it should.

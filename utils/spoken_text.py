@@ -5,7 +5,7 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-LONGEST_SPOKEN = 4_000  # characters: more than endpoints take at once, and some four minutes
+LONGEST_SPOKEN = 4_000  # characters: OpenAI's endpoint takes 4,096; some four minutes
 _MARK = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3}){0,9}\]")
 _SENTENCE_END = re.compile(r"[.!?…。！？](?=\s)")
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -15,14 +15,12 @@ from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
-from utils.audio import LARGEST_AUDIO, Recording, is_silent
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, Recording, is_silent, sniff
 from utils.errors import UnreadableDocument
-from utils.ports import SpeechFormat
 
 T = TypeVar("T")
-LONGEST_SPOKEN = 4_096  # characters that OpenAI's endpoint takes
 _LONGEST_TRANSCRIPT = 100_000
-NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
+_NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
 
 
 class EndpointSpeechToText:
@@ -43,7 +41,7 @@ class EndpointSpeechToText:
         async def ask() -> str:
             data = await asyncio.to_thread(recording.read)  # now that it has a place
             if await asyncio.to_thread(is_silent, data):
-                raise UnreadableDocument(NO_SPEECH)
+                raise UnreadableDocument(_NO_SPEECH)
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
@@ -55,7 +53,7 @@ class EndpointSpeechToText:
 
         text = await _call(ask, self._side, self.gate)
         if not any(map(str.isalnum, text)):
-            raise UnreadableDocument(NO_SPEECH)
+            raise UnreadableDocument(_NO_SPEECH)
         return text
 
     async def aclose(self) -> None:
@@ -80,22 +78,20 @@ class EndpointTextToSpeech:
         self._wire, self._voice, self._limits, self.gate = wire, voice, limits, gate
         self._side = EndpointInfo("text-to-speech model", "TTS", model)
 
-    async def speak(self, text: str, *, audio_format: SpeechFormat = "wav", speed: float = 1.0) -> bytes:
-        """*text* as a sound file, of which at most 4,096 characters are spoken.
+    async def speak(self, text: str) -> bytes:
+        """*text* as a WAV file.
 
         Raises:
             ProviderError: the endpoint did not answer, or not as it should.
         """
-        body: Json = {"model": self._side.model, "voice": self._voice, "input": text[:LONGEST_SPOKEN]}
-        body |= {"response_format": audio_format} | ({"speed": speed} if speed != 1.0 else {})
+        body: Json = {"model": self._side.model, "voice": self._voice, "input": text, "response_format": "wav"}
 
         async def ask() -> bytes:
             ask = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
             data = await retry(ask, self._side, self._limits, self.gate.observer)
-            if audio_format == "wav" and not (data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE"):
+            kind = sniff(data[:HEAD_BYTES])
+            if kind is None or kind.extension != "wav":
                 raise ValueError("the answer is no WAV file")
-            if not data:
-                raise ValueError("the answer is empty")
             return data
 
         return await _call(ask, self._side, self.gate)
