@@ -77,8 +77,33 @@ class Turn:
             raise
 
 
-async def begin_turn(ctx: Principal, question: Question) -> Turn:
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room for a turn, and headers that tell what is left of the caller's limits, its question counted."""
+
+    permit: AdmissionPermit
+    headers: dict[str, str]
+
+
+async def reserve_turn(ctx: Principal) -> Reservation:
+    """Room for a turn, for `begin_turn`; its permit is to be released where none is begun.
+
+    Raises:
+        ProblemError: there is none, or the caller may not ask more.
+    """
+    check_turns_on_disk()
+    permit = await services().admission.admit_turn(ctx)
+    try:
+        return Reservation(permit, await count_question(ctx))
+    except BaseException:
+        permit.release()
+        raise
+
+
+async def begin_turn(ctx: Principal, question: Question, reservation: Reservation | None = None) -> Turn:
     """Begin the run of *question*, or find the one that the same request began before.
+
+    *reservation*: where the question had to be counted before it was known.
 
     Raises:
         NotFound: the tenant has no such bot, or the key is for another one; or it has no such data source.
@@ -118,10 +143,11 @@ async def begin_turn(ctx: Principal, question: Question) -> Turn:
         data_source_id=question.data_source_id or "",
         parent_run_id=question.parent_run_id,
     )
-    run, headers = await _start(ctx, record)
+    reserved = reservation or await reserve_turn(ctx)
+    run = await services().runs.start(record, on_end=make_end(ctx, reserved.permit))
     if not run.is_new:
         record, _ = await services().runs.find(ctx, run.id)  # when it was begun, by the first of these requests
-    headers |= {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
+    headers = reserved.headers | {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
     if not run.is_new:
         headers[REPLAYED_HEADER] = "true"
     leaving = run.is_new and (question.on_disconnect or identity.on_disconnect) == "cancel"
@@ -142,18 +168,6 @@ def check_turns_on_disk() -> None:
     """
     if services().monitor.keeps_turns_on_disk:
         services().disk.check_turns()
-
-
-async def _start(ctx: Principal, record: RunRecord) -> tuple[RunHandle, dict[str, str]]:
-    """The run, once there is room for it, and what is to be said of the caller's limits in headers."""
-    check_turns_on_disk()
-    permit = await services().admission.admit_turn(ctx)
-    try:
-        headers = await count_question(ctx)
-    except BaseException:
-        permit.release()
-        raise
-    return await services().runs.start(record, on_end=make_end(ctx, permit)), headers
 
 
 def make_end(ctx: Principal, permit: AdmissionPermit) -> Callable[[int], None]:

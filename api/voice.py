@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -23,7 +24,7 @@ from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, ChatOut
 from api.services import services
-from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, reserve_turn
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
@@ -134,14 +135,31 @@ async def ask_by_voice(ctx: Principal) -> Response:
         bot_id = _read_bot_id(form.texts["bot_id"])
         await load_bot(ctx, bot_id)  # before anything is paid for
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
-        watch.lap()
-        transcript = await model.transcribe(recording, language=_read_language(form.texts["language"]))
-    heard_s = watch.lap()
-    question = Question(_check_transcript(transcript), conversation_id, bot_id, fingerprint=fingerprint)
-    turn = await begin_turn(ctx, question)
+        language = _read_language(form.texts["language"])
+        question = Question("", conversation_id, bot_id, fingerprint=fingerprint)
+        transcribe = partial(model.transcribe, recording, language=language)
+        turn, heard_s = await _begin_spoken(ctx, question, transcribe, watch)
     response = await _respond(turn, watch, heard_s)
     response.headers.update(turn.headers)
     return response
+
+
+async def _begin_spoken(
+    ctx: Principal, question: Question, transcribe: Callable[[], Awaitable[str]], watch: Stopwatch
+) -> tuple[Turn, float]:
+    """The turn of *question*, whose words *transcribe* gives, and the seconds that that took.
+
+    It is counted first: a transcription is paid for, too.
+    """
+    reservation = await reserve_turn(ctx)
+    try:
+        watch.lap()
+        message = _check_transcript(await transcribe())
+        heard_s = watch.lap()
+        return await begin_turn(ctx, replace(question, message=message), reservation), heard_s
+    except BaseException:
+        reservation.permit.release()
+        raise
 
 
 def _require_speech_to_text() -> SpeechToText:

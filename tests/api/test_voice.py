@@ -1,5 +1,6 @@
 """Spoken questions, by two tenants, over endpoints of real HTTP; and files that are no recordings."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -7,6 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api.visitors import VISITOR_HEADER, sign_visitor
+from tests.conftest import PAGE_KEY
 from tests.fakes.speech_server import FakeSpeechServer, make_wav
 from tests.service import Service, ask, await_knowledge, one_document
 
@@ -33,7 +36,9 @@ def speech() -> Iterator[FakeSpeechServer]:
 def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("voice")
     variables = {
-        "RATE_LIMIT_ENABLED": "false",
+        "RATE_LIMIT_PER_HOUR": "100000",
+        "CHAT_PAGE_KEY": PAGE_KEY,
+        "VISITOR_QUESTIONS_PER_DAY": "2",
         "STT_BASE_URL": speech.base_url,
         "STT_API_KEY": SECRET,
         "TTS_BASE_URL": speech.base_url,
@@ -175,6 +180,25 @@ def test_the_answer_is_given_without_speech_where_the_endpoint_fails_and_no_secr
     assert "STT_API_KEY" in refused.json()["detail"]
     assert "secret words" not in refused.text
     assert SECRET not in refused.text + service.logged()
+
+
+def test_a_visitor_s_question_is_counted_once_and_before_its_recording_is_paid_for(
+    service: Service, speech: FakeSpeechServer
+) -> None:
+    speech.reset()
+    token = sign_visitor(PAGE_KEY, uuid4().hex, int(time.time()) + 60)
+    with service.client(PAGE_KEY, **{VISITOR_HEADER: token}) as visitor:
+        assert say(visitor, b"no recording").status_code == 422  # not counted: nothing was asked of an endpoint
+        assert say(visitor, SPOKEN).status_code == 200
+        speech.heard = ""
+        assert say(visitor, SPOKEN).status_code == 422
+        heard = len(speech.requests)
+        refused = say(visitor, SPOKEN)
+        assert (refused.status_code, refused.json()["type"]) == (429, "urn:pustaka:problem:rate-limited")
+        assert int(refused.headers["Retry-After"]) > 0
+    assert len(speech.requests) == heard
+    with service.client() as client:
+        assert client.get("/health?verbose").json()["admission"]["turn_count"] == 0
 
 
 def test_a_recording_that_is_sent_again_is_asked_once(client: httpx.Client, speech: FakeSpeechServer) -> None:
