@@ -132,9 +132,15 @@ def page_client(service: Service) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def model_server() -> Iterator[FakeModelServer]:
-    """A model endpoint of our own; reset it before use."""
+    """A model endpoint of our own, which each file of tests finds as it was; reset it between tests."""
     with FakeModelServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _usual_model(model_server: FakeModelServer) -> None:
+    """What the last file left would slow or break the first turn of this one: workers run files in any order."""
+    model_server.reset()
 
 
 @pytest.fixture(scope="session")

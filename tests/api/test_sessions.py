@@ -398,12 +398,15 @@ def test_a_text_that_a_program_for_tables_would_compute_stays_a_text(plant: Plan
 
 
 def test_queries_pictures_and_sessions_are_counted(service: Service, plant: Plant) -> None:
-    ask_plant(plant.acme, BY_STATUS, "counted", data_source_id=plant.plant)
+    ask_plant(plant.acme, f"{BY_STATUS[:-1]} as a bar chart?", "counted", data_source_id=plant.plant)
+    assert plant.acme.get("/v1/download/image/counted", params={"bot_id": "plant"}).status_code == 200
     port = int(service.variables["METRICS_PORT"])
-    found = scraped_when(port, lambda seen: seen.value("pustaka_active_sessions") > 0)
+    found = scraped_when(
+        port,
+        lambda seen: seen.value("pustaka_active_sessions") > 0 and seen.value("pustaka_charts_total", outcome="ok") > 0,
+    )
     queries = {"store": "data_source", "operation": "query", "outcome": "ok"}
     assert found.value("pustaka_store_call_duration_seconds_count", **queries) > 0
-    assert found.value("pustaka_charts_total", outcome="ok") > 0
     assert found.value("pustaka_chart_seconds_total") > 0
 
 
