@@ -91,9 +91,10 @@ async def receive(
     *,
     text_fields: Collection[str] = (),
     most_bytes: int | None = None,
+    file_field: str = "files",
 ) -> Response:
     """What *work* answers to the multipart body of this request, see `open_form`; once, see `answer_once`."""
-    async with open_form(ctx, text_fields=text_fields, most_bytes=most_bytes) as form:
+    async with open_form(ctx, text_fields=text_fields, most_bytes=most_bytes, file_field=file_field) as form:
         return await answer_once(ctx, partial(work, form), partial(_compute_fingerprint, form))
 
 

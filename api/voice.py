@@ -1,6 +1,5 @@
 """`POST /v1/audio`: a spoken question, answered in text and speech."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from api.datasets import answers
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, request_header
 from api.links import link_citations
 from api.multipart import UploadedFile
+from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, read_language, take_recording
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, ChatOut
@@ -28,15 +28,13 @@ from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_tur
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
-from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, Recording, sniff
+from utils.audio import Recording
 from utils.errors import Conflict, ProviderError, TooLarge, UnreadableDocument
 from utils.ports import SpeechToText
 from utils.spoken_text import make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
 
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
-_ENVELOPE_BYTES = 65_536  # of a body, beside its recording
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set."
 _NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set."
 _BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
@@ -54,17 +52,9 @@ _BODY = {
                 "type": "object",
                 "required": ["audio"],
                 "properties": {
-                    "audio": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": f"The recording, with a file name: {', '.join(KNOWN_KINDS)}; at most 16 MB.",
-                    },
+                    "audio": RECORDING_FIELD,
                     "bot_id": {"type": "string", "description": "Left out: the key's, or the default one."},
-                    "language": {
-                        "type": "string",
-                        "pattern": f"^{_LANGUAGE.pattern}$",
-                        "description": "What is spoken (ISO 639), such as id. Left out: the model finds out.",
-                    },
+                    "language": LANGUAGE_FIELD,
                 },
             }
         }
@@ -128,14 +118,13 @@ async def ask_by_voice(ctx: Principal) -> Response:
     model = _require_speech_to_text()
     conversation_id = _read_conversation_id()
     watch = Stopwatch()
-    most_bytes = LARGEST_AUDIO + _ENVELOPE_BYTES
     async with uploads.open_form(
-        ctx, text_fields=("bot_id", "language"), most_bytes=most_bytes, file_field="audio"
+        ctx, text_fields=("bot_id", "language"), most_bytes=LARGEST_FORM, file_field="audio"
     ) as form:
         bot_id = _read_bot_id(form.texts["bot_id"])
         await load_bot(ctx, bot_id)  # before anything is paid for
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
-        language = _read_language(form.texts["language"])
+        language = read_language(form.texts["language"])
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint)
         transcribe = partial(model.transcribe, recording, language=language)
         turn, heard_s = await _begin_spoken(ctx, question, transcribe, watch)
@@ -175,31 +164,9 @@ def _require_speech_to_text() -> SpeechToText:
 
 
 def _take_recording(files: list[UploadedFile]) -> tuple[Recording, str]:
-    """The one recording of a form, and what is the same of two that are. Blocking.
-
-    Raises:
-        BadInput: there is none, or more than one.
-        TooLarge: it is larger than 16 MB.
-        UnreadableDocument: it is empty, or no sound file of a known kind.
-    """
-    if len(files) != 1:
-        raise refuse_field("Send one recording with a file name, in a part called audio.", "audio")
-    [file] = files
-    if file.size_bytes > LARGEST_AUDIO:
-        raise TooLarge("The recording is larger than 16 MB. Send a shorter one, or compress it.")
-    if not file.size_bytes:
-        raise UnreadableDocument("The recording is empty.")
-    kind = sniff(file.read(HEAD_BYTES))
-    if kind is None:
-        raise UnreadableDocument(f"The audio format is not supported: send one of {', '.join(KNOWN_KINDS)}.")
-    return Recording(kind, file.read), blake2b(file.read(), digest_size=32).hexdigest()
-
-
-def _read_language(sent: str) -> str | None:
-    """The language that a form names, None for none."""
-    if sent and not _LANGUAGE.fullmatch(sent):
-        raise refuse_field("language: Has to be a code of ISO 639 in small letters, such as id.", "language")
-    return sent or None
+    """The one recording of a form, and what is the same of two that are; see `take_recording`. Blocking."""
+    recording = take_recording(files, "audio")
+    return recording, blake2b(recording.read(), digest_size=32).hexdigest()
 
 
 def _check_transcript(text: str) -> str:

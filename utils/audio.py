@@ -39,6 +39,8 @@ _KINDS = {
     }.items()
 }
 KNOWN_KINDS = tuple(_KINDS)
+SPEECH_FORMATS = {"mp3": _KINDS["mp3"], "opus": _KINDS["ogg"], "flac": _KINDS["flac"], "wav": _KINDS["wav"]}
+"""What speech may be asked for as, by OpenAI's names, and the kind of file that this is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ class Reranker(Protocol):
 class SpeechToText(Protocol):
     """Recordings to text."""
 
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
         """The words of *recording*, not empty; *language*: what is spoken, as `id`, where that is known.
 
@@ -96,10 +100,17 @@ class SpeechToText(Protocol):
 class TextToSpeech(Protocol):
     """Texts to sound files."""
 
-    async def speak(self, text: str) -> bytes:
-        """*text* as a WAV file.
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+
+    async def speak(
+        self, text: str, *, voice: str | None = None, response_format: str = "wav", speed: float = 1
+    ) -> bytes:
+        """*text* as a file of a format of `SPEECH_FORMATS`; *voice*: another one than usual.
 
         Raises:
+            ProviderRefused: it was asked for what it does not have, such as this voice.
             ProviderError: the model's endpoint did not answer, or not as it should.
         """
 

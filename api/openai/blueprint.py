@@ -14,7 +14,9 @@ from utils.errors import NotReady
 _ABOUT = "What clients of OpenAI's API call. Errors have its shape; `code` is the name of a problem type."
 openai_blueprint = APIBlueprint("openai", __name__, abp_tags=[Tag(name="OpenAI", description=_ABOUT)])
 # Addresses that OpenAI's clients call, those that are not served among them: no route says so of these.
-_NAMES = "chat/completions|completions|embeddings|models|moderations|responses"
+_NAMES = (
+    "audio/(?:speech|transcriptions|translations)|chat/completions|completions|embeddings|models|moderations|responses"
+)
 _ADDRESS = re.compile(rf"/v1/(?:{_NAMES})(?:/.*)?", re.DOTALL)
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 

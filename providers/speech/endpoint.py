@@ -15,7 +15,7 @@ from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, Recording, is_silent, sniff
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_silent, sniff
 from utils.errors import UnreadableDocument
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ class EndpointSpeechToText:
     def __init__(self, wire: OpenAIWire, model: str, *, limits: CallLimits, gate: Gate) -> None:
         self._wire, self._limits, self.gate = wire, limits, gate
         self._side = EndpointInfo("speech-to-text model", "STT", model)
+        self.model = model
 
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
         """The words of *recording*, not empty.
@@ -63,7 +64,7 @@ class EndpointSpeechToText:
     def _make_form(self, recording: Recording, data: bytes, language: str | None) -> aiohttp.MultipartWriter:
         """A body, anew for each try; the file has no name of the caller's, and the extension of what it is."""
         form = aiohttp.MultipartWriter("form-data")
-        fields = {"model": self._side.model, "response_format": "json", **({"language": language} if language else {})}
+        fields = {"model": self.model, "response_format": "json", **({"language": language} if language else {})}
         for name, value in fields.items():
             form.append(value).set_content_disposition("form-data", name=name)
         part = form.append(data, {"Content-Type": recording.kind.media_type})
@@ -77,21 +78,25 @@ class EndpointTextToSpeech:
     def __init__(self, wire: OpenAIWire, model: str, voice: str, *, limits: CallLimits, gate: Gate) -> None:
         self._wire, self._voice, self._limits, self.gate = wire, voice, limits, gate
         self._side = EndpointInfo("text-to-speech model", "TTS", model)
+        self.model = model
 
-    async def speak(self, text: str) -> bytes:
-        """*text* as a WAV file.
+    async def speak(
+        self, text: str, *, voice: str | None = None, response_format: str = "wav", speed: float = 1
+    ) -> bytes:
+        """*text* as a file of a format of `SPEECH_FORMATS`; *voice*: another one than usual.
 
         Raises:
+            ProviderRefused: the endpoint refuses the request, as one with a voice that it does not have.
             ProviderError: the endpoint did not answer, or not as it should.
         """
-        body: Json = {"model": self._side.model, "voice": self._voice, "input": text, "response_format": "wav"}
+        body: Json = {"model": self.model, "voice": voice or self._voice, "input": text}
+        body |= {"response_format": response_format, **({} if speed == 1 else {"speed": speed})}
 
         async def ask() -> bytes:
             ask = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
             data = await retry(ask, self._side, self._limits, self.gate.observer)
-            kind = sniff(data[:HEAD_BYTES])
-            if kind is None or kind.extension != "wav":
-                raise ValueError("the answer is no WAV file")
+            if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS[response_format]:
+                raise ValueError(f"the answer is no file of the format {response_format}")
             return data
 
         return await _call(ask, self._side, self.gate)

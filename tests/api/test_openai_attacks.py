@@ -11,6 +11,7 @@ from tests.fakes.model_server import FakeModelServer
 from tests.service import Service
 
 COMPLETIONS, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
+SPEECH, TRANSCRIPTIONS = "/v1/audio/speech", "/v1/audio/transcriptions"
 QUESTION = "How much does a dormitory room cost?"
 ANSWER_ID = "a" * 32
 JSON = {"Content-Type": "application/json"}
@@ -27,7 +28,7 @@ def assert_refused(refused: httpx.Response, status: int, param: str | None = Non
     assert error["param"] == param, error
 
 
-@pytest.mark.parametrize("path", [COMPLETIONS, RESPONSES, EMBEDDINGS])
+@pytest.mark.parametrize("path", [COMPLETIONS, RESPONSES, EMBEDDINGS, SPEECH])
 @pytest.mark.parametrize(
     ("body", "headers", "status", "param"),
     [
@@ -63,6 +64,10 @@ def test_a_body_that_is_none_is_refused_in_openai_s_shape(
         ("DELETE", f"{RESPONSES}/resp_{ANSWER_ID}", 405),
         ("PUT", EMBEDDINGS, 405),
         ("POST", "/v1/models", 405),
+        ("GET", SPEECH, 405),
+        ("GET", TRANSCRIPTIONS, 405),
+        ("POST", "/v1/audio/translations", 404),
+        ("POST", TRANSCRIPTIONS, 404),
         ("GET", f"{COMPLETIONS}/chatcmpl-1", 404),
         ("GET", f"{RESPONSES}/resp_{ANSWER_ID}/input_items", 404),
         ("POST", "/v1/completions", 404),

@@ -137,6 +137,13 @@ def test_files_larger_than_that_may_be_uploaded(nginx: NginxServer) -> None:
         assert sent.status_code == 202, sent.text
 
 
+def test_a_recording_of_the_largest_size_reaches_the_api(nginx: NginxServer) -> None:
+    with nginx.client(**{"X-API-Key": KEY}) as client:
+        for path in ("/v1/audio", "/v1/audio/transcriptions"):
+            sent = client.post(path, files={"audio": ("a.wav", bytes(16 * 1024**2))})
+            assert sent.status_code in (404, 409), path  # by the API, where no voice is set up
+
+
 def test_a_document_is_loaded_the_old_way(nginx: NginxServer) -> None:
     with nginx.client(**{"X-API-Key": KEY}) as client:
         refused = client.post("/api/load-document", json={})
