@@ -5,9 +5,9 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { embed, generateText, streamText } from "ai";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 
-const [url, apiKey] = process.argv.slice(2);
+const [url, apiKey, speakingUrl, speakingKey] = process.argv.slice(2);
 const baseURL = `${url}/v1`;
 const question = "How much does a dormitory room cost?";
 const asked = { model: "default", messages: [{ role: "user", content: question }] };
@@ -97,4 +97,18 @@ async function useMcp() {
   };
 }
 
-console.log(JSON.stringify({ openai: await useOpenAI(), ai: await useAiSdk(), mcp: await useMcp() }));
+async function useAudio() {
+  const client = new OpenAI({ baseURL: `${speakingUrl}/v1`, apiKey: speakingKey, maxRetries: 0 });
+  const said = { model: "default", voice: "default", input: "Good morning." };
+  const sound = Buffer.from(await (await client.audio.speech.create({ ...said, response_format: "wav" })).arrayBuffer());
+  const heard = { model: "default", file: await toFile(sound, "a.wav") };
+  return {
+    sound: sound.subarray(0, 4).toString(),
+    heard: (await client.audio.transcriptions.create(heard)).text,
+    plain: await client.audio.transcriptions.create({ ...heard, response_format: "text" }),
+    refused: await catchError(client.audio.transcriptions.create({ ...heard, response_format: "verbose_json" })),
+  };
+}
+
+const seen = { openai: await useOpenAI(), audio: await useAudio(), ai: await useAiSdk(), mcp: await useMcp() };
+console.log(JSON.stringify(seen));

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.contract.test_clients import HERE, run
+from tests.fakes.speech_server import FakeSpeechServer
 from tests.programs import installed
 from tests.service import Service
 
@@ -24,12 +26,24 @@ TITLE = "Student Dormitory"
 
 
 @pytest.fixture(scope="module")
-def seen(service: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that takes and speaks questions."""
+    folder = tmp_path_factory.mktemp("speaking")
+    with (
+        FakeSpeechServer() as speech,
+        Service(folder, STT_BASE_URL=speech.base_url, TTS_BASE_URL=speech.base_url) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def seen(service: Service, speaking: Service, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `openai_use.mjs` saw of the service."""
     folder = tmp_path_factory.mktemp("node")
     run(installed("npm"), "install", "--ignore-scripts", "--no-audit", "--no-fund", *NPM, cwd=folder)
     shutil.copy(HERE / "openai_use.mjs", folder)
-    told: dict[str, Any] = json.loads(run("node", "openai_use.mjs", service.url, service.key, cwd=folder).stdout)
+    asked = (service.url, service.key, speaking.url, speaking.key)
+    told: dict[str, Any] = json.loads(run("node", "openai_use.mjs", *asked, cwd=folder).stdout)
     return told
 
 
@@ -53,6 +67,16 @@ def test_refusals_are_the_errors_that_the_client_of_openai_for_node_knows(seen: 
         ["NotFoundError", 404, "not-found", None],
         ["AuthenticationError", 401, "unauthorized", None],
     ]
+
+
+def test_the_client_of_openai_for_node_transcribes_and_speaks(seen: dict[str, Any]) -> None:
+    heard = FakeSpeechServer.heard
+    assert seen["audio"] == {
+        "sound": "RIFF",
+        "heard": heard,
+        "plain": f"{heard}\n",
+        "refused": ["BadRequestError", 400, "bad-input", "response_format"],
+    }
 
 
 def test_the_ai_sdk_answers_with_sources(seen: dict[str, Any]) -> None:
