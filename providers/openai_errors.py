@@ -20,7 +20,7 @@ class StatusError(Exception):
     """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name.
 
     `unwanted`: a parameter of the request that it does not take. `is_of_question`: it says that what was asked is too
-    long, or stopped by a filter.
+    long, or stopped by a filter. `is_of_file`: it says that the sound file that was sent cannot be read.
     """
 
     def __init__(
@@ -31,10 +31,11 @@ class StatusError(Exception):
         unwanted: str = "",
         *,
         is_of_question: bool = False,
+        is_of_file: bool = False,
     ) -> None:
         super().__init__(f"status {status}")
         self.status, self.code, self.retry_after, self.unwanted = status, code, retry_after, unwanted
-        self.is_of_question = is_of_question
+        self.is_of_question, self.is_of_file = is_of_question, is_of_file
 
 
 class EndpointError(Exception):
@@ -88,6 +89,15 @@ _OF_QUESTION = re.compile(
     r"|(request|prompt|input|message)s?( is| length is| are)? too (large|long)|input length exceeds",
     re.IGNORECASE,
 )
+_FILE = r"(audio|file|media|recording)"
+_OF_FILE = re.compile(
+    r"(could not|could ?n.t|cannot|can.t|failed to|unable to) (decode|read|load|open|process|parse).{0,20}" + _FILE
+    + r"|(invalid|unsupported|unrecogni[sz]ed|corrupt(ed)?|damaged) .{0,20}" + _FILE
+    + "|" + _FILE + r".{0,30} (corrupt|damaged|invalid|unsupported|decoded|too short)"
+    + "|" + _FILE + r".{0,30} not (valid|supported|recogni[sz]ed)",
+    re.IGNORECASE,
+)  # fmt: skip
+_OF_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
@@ -224,6 +234,14 @@ def is_of_question(status: int, code: str, refusal: str) -> bool:
     Sources: what OpenAI, Azure, OpenRouter, llama.cpp and Ollama say, some with 403, 429 or 500.
     """
     return status >= 400 and status not in (401, 402, 404) and bool(_OF_QUESTION.search(f"{code} {refusal}"))
+
+
+def is_of_file(status: int, refusal: str) -> bool:
+    """Whether a *refusal* with *status* says that a sound file cannot be read, and not that the model takes none.
+
+    Sources: what OpenAI, Groq, vLLM, whisper.cpp and Speaches say.
+    """
+    return status in (400, 415, 422) and bool(_OF_FILE.search(refusal)) and not _OF_MODEL.search(refusal)
 
 
 def find_unwanted(status: int, code: str, refusal: str) -> str:

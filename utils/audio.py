@@ -16,6 +16,9 @@ HEAD_BYTES = 64
 LARGEST_AUDIO = 16 * 1024 * 1024
 _SILENT = 64  # of 32768: -54 dB of full scale, under the noise of a room
 _WEBM = re.compile(rb"\x1a\x45\xdf\xa3.{0,40}?\x42\x82.webm", re.DOTALL)
+# Major brands of files with sound, those of telephones' recorders and cameras among them, and not of pictures, which
+# begin alike. Sources: https://mp4ra.org/registered-types/brands and the QuickTime File Format Specification.
+_MP4 = re.compile(rb".{4}ftyp(?:M4[ABV] |mp4[12]|iso[m2-9]|3g[p2][0-9a-z]|qt  |dash|avc1|MSNV)", re.DOTALL)
 _MPEG_VERSIONS, _MPEG_LAYER_3 = (0, 2, 3), 1
 
 
@@ -74,7 +77,7 @@ _TESTS: dict[str, Callable[[bytes], bool]] = {
     "wav": lambda head: head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE",
     "flac": lambda head: head[:4] == b"fLaC",
     "ogg": lambda head: head[:5] == b"OggS\0",
-    "m4a": lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"M4A ", b"M4B ", b"mp42", b"mp41", b"isom", b"iso2"),
+    "m4a": lambda head: _MP4.match(head) is not None,
     "webm": lambda head: _WEBM.match(head) is not None,
     "mp3": _is_mp3,
 }

@@ -12,7 +12,7 @@ import aiohttp
 
 from providers.answer_limits import CHAT
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_silent, sniff
@@ -21,6 +21,8 @@ from utils.errors import UnreadableDocument
 T = TypeVar("T")
 _LONGEST_TRANSCRIPT = 100_000
 _NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
+
+_DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
 
 
 class EndpointSpeechToText:
@@ -46,7 +48,7 @@ class EndpointSpeechToText:
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
-            answered = await retry(partial(send, CHAT), self._side, self._limits, self.gate.observer)
+            answered = await _read_refusal(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
             text = answered["text"]
             if not isinstance(text, str) or len(text) > _LONGEST_TRANSCRIPT:
                 raise ValueError("no transcript, or none of a recording of this size")
@@ -104,6 +106,21 @@ class EndpointTextToSpeech:
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
         await self._wire.aclose()
+
+
+async def _read_refusal(answer: Awaitable[T]) -> T:
+    """*answer*.
+
+    Raises:
+        UnreadableDocument: in its place the endpoint says that it cannot read the recording.
+        CallFailed: it failed otherwise.
+    """
+    try:
+        return await answer
+    except CallFailed as exc:
+        if isinstance(exc.__cause__, StatusError) and exc.__cause__.is_of_file:
+            raise UnreadableDocument(_DAMAGED) from exc
+        raise
 
 
 async def _call(ask: Callable[[], Awaitable[T]], side: EndpointInfo, gate: Gate) -> T:

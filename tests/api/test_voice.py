@@ -119,6 +119,45 @@ def test_every_kind_is_told_by_its_content_and_cut_files_of_every_length_are_ref
 
 
 @pytest.mark.parametrize(
+    "brand", ["M4A ", "iso5", "iso6", "isom", "3gp4", "3gp6", "3g2a", "qt  ", "mp42", "heic", "avif"]
+)
+def test_recordings_of_telephones_are_taken_and_pictures_are_not(
+    client: httpx.Client, speech: FakeSpeechServer, brand: str
+) -> None:
+    speech.heard = ""
+    sent = say(client, b"\0\0\0\x1cftyp" + brand.encode() + b"\0\0\0\0isommif1" + b"\0" * 60)
+    heard = [one["filename"] for one in speech.requests]
+    assert heard == ([] if brand in ("heic", "avif") else ["speech.m4a"])
+    assert ("No speech" if heard else "not supported") in sent.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("answered", "refusal", "status"),
+    [
+        (400, "Audio file might be corrupted or unsupported", 422),
+        (400, "Invalid file format. Supported formats: ['flac', 'mp3']", 422),
+        (400, "could not process file - is it a valid media file?", 422),
+        (400, "failed to read audio data", 422),
+        (415, "Failed to decode audio. The provided file type is not supported.", 422),
+        (400, "Invalid or unsupported audio file.", 422),
+        (400, "Audio file is too short. Minimum audio length is 0.1 seconds.", 422),
+        (400, "Unsupported model for audio transcription", 502),
+        (400, "Unrecognized request argument supplied: language", 502),
+        (403, "Access to audio files is invalid", 502),
+    ],
+)
+def test_what_the_endpoint_says_of_a_recording_is_no_failure_of_the_service(
+    client: httpx.Client, speech: FakeSpeechServer, answered: int, refusal: str, status: int
+) -> None:
+    speech.statuses, speech.refusal = [answered], refusal
+    refused = say(client, SPOKEN)
+    assert refused.status_code == status
+    assert ("damaged" in refused.json()["detail"]) == (status == 422)
+    assert refusal not in refused.text
+    assert len(speech.requests) == 1
+
+
+@pytest.mark.parametrize(
     ("data", "status", "words"),
     [
         (b"", 422, "empty"),

@@ -28,10 +28,11 @@ def make_wav(seconds: float, *, level: int = 8_000, rate: int = 16_000) -> bytes
 
 @dataclass
 class FakeSpeechServer:
-    """What it hears and says. `statuses`: of the next calls, in place of an answer."""
+    """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words."""
 
     heard: str = "How much does a dormitory room cost?"
     sound: bytes = field(default_factory=lambda: make_wav(0.1))
+    refusal: str = "secret words"
     statuses: list[int] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -49,7 +50,7 @@ class FakeSpeechServer:
                 fake.requests.append({"path": self.path, "headers": dict(self.headers), **_read(self.headers, body)})
                 status = fake.statuses.pop(0) if fake.statuses else 200
                 if status != 200:
-                    answer = json.dumps({"error": {"message": "secret words", "code": "fake"}}).encode()
+                    answer = json.dumps({"error": {"message": fake.refusal, "code": "fake"}}).encode()
                 else:
                     answer = fake.sound if self.path.endswith("/speech") else json.dumps({"text": fake.heard}).encode()
                 self.send_response(status)
@@ -66,7 +67,8 @@ class FakeSpeechServer:
 
     def reset(self) -> None:
         """As it was at first."""
-        self.heard, self.sound, self.statuses, self.requests = FakeSpeechServer.heard, make_wav(0.1), [], []
+        self.heard, self.refusal = FakeSpeechServer.heard, FakeSpeechServer.refusal
+        self.sound, self.statuses, self.requests = make_wav(0.1), [], []
 
 
 def _read(headers: Message, body: bytes) -> dict[str, Any]:
