@@ -14,7 +14,7 @@ from tests.clients.browser_page import ask as ask_on_the_page
 from tests.clients.browser_page import questions, running_page
 from tests.clients.website import Website, serve_website
 from tests.conftest import PAGE_KEY
-from tests.service import Service, ask
+from tests.service import Service, ask, await_vectors
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]  # twenty questions each
 ABSENT, GREETING = "Who won the chess championship of Iceland in 1987?", "Hello!"
@@ -62,7 +62,8 @@ def bot_id(site: Website, service: Service) -> str:
 
 @pytest.fixture(scope="module")
 def told(bot_id: str, service: Service) -> Mapping[str, Told]:
-    """What the API answers, by question."""
+    """What the API answers, by question, when nothing is left to be indexed of what other tests brought."""
+    await_vectors(service)
     with service.client() as client:
         answers = {each: ask(client, each, uuid4().hex, bot_id=bot_id).json() for each in QUESTIONS}
     assert [answer["degraded"] for answer in answers.values()] == [None] * len(QUESTIONS)
