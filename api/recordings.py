@@ -3,7 +3,7 @@
 import re
 
 from api.multipart import UploadedFile
-from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, Recording, sniff
+from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, NO_SPEECH, Recording, is_silent, sniff
 from utils.errors import TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
@@ -27,7 +27,7 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
     Raises:
         BadInput: there is none, or more than one.
         TooLarge: it is larger than 16 MB.
-        UnreadableDocument: it is empty, or no sound file of a known kind.
+        UnreadableDocument: it is empty, silent, or no sound file of a known kind.
     """
     if len(files) != 1:
         raise refuse_field(f"Send one recording with a file name, in a part called {field}.", field)
@@ -39,6 +39,8 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
     kind = sniff(file.read(HEAD_BYTES))
     if kind is None:
         raise UnreadableDocument(f"The audio format is not supported: send one of {', '.join(KNOWN_KINDS)}.")
+    if kind.extension == "wav" and is_silent(file.read()):
+        raise UnreadableDocument(NO_SPEECH)
     return Recording(kind, file.read)
 
 

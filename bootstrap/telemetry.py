@@ -69,6 +69,8 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
         chat_model=MeteredModel(instruments, "chat"),
         tenant_models=MeteredModel(instruments, "tenant_chat"),
         embedding_model=MeteredModel(instruments, "embedding"),
+        speech_to_text=MeteredModel(instruments, "speech_to_text"),
+        text_to_speech=MeteredModel(instruments, "text_to_speech"),
         stores=MeteredStores(instruments),
         sampler=Sampler(instruments),
     )
@@ -76,7 +78,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
 
 def _prepare(instruments: "Instruments") -> None:
     """Series that alerts wait for, and those that are few."""
-    for kind, reason in product(("chat", "embedding"), get_args(Reason)):
+    for kind, reason in product(("chat", "embedding", "speech_to_text", "text_to_speech"), get_args(Reason)):
         instruments.prepare(MODEL_ERRORS, kind, reason)
     for outcome in get_args(RunOutcome):
         instruments.prepare(TURNS, outcome)

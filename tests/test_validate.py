@@ -18,6 +18,7 @@ from retrieval.server import ServerIndex
 from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
+from tests.fakes.speech_server import FakeSpeechServer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
 from tests.service import free_port
@@ -325,6 +326,24 @@ def test_a_chat_model_that_its_endpoint_does_not_have_is_warned_of(
     report = check(tmp_path, "Answers", LLM_BASE_URL=model_server.base_url, LLM_MODEL="gpt-17")
     assert (report.failing, report.warned_of) == ([], ["Chat model"]), report.text
     assert "gpt-17 is not among its 2 models" in report.of("Chat model")[0]["found"]
+
+
+def test_endpoints_of_speech_are_asked_and_one_that_refuses_the_key_is_named(tmp_path: Path, refusing: str) -> None:
+    with FakeSpeechServer() as speech:
+        speech.statuses = [400, 422]  # to a form without a recording, and a text without words
+        report = check(
+            tmp_path, "Voice", STT_BASE_URL=speech.base_url, TTS_BASE_URL=speech.base_url, TTS_API_KEY=SECRET
+        )
+        assert [one["path"] for one in speech.requests] == ["/v1/audio/transcriptions", "/v1/audio/speech"]
+    assert report.failing == report.warned_of == [], report.text
+    assert "whisper-1 at" in report.of("Speech to text")[0]["found"]
+    assert "tts-1 at" in report.of("Text to speech")[0]["found"]
+    key = {"STT_BASE_URL": f"http://{refusing}/open/v1", "STT_API_KEY": SECRET}
+    refused = check(tmp_path, "Voice", **key)
+    assert refused.failing == ["Speech to text"], refused.text
+    assert "STT_API_KEY" in refused.of("Speech to text")[0]["remedy"]
+    assert SECRET not in report.text + refused.text
+    assert check(tmp_path, "Voice").of("Speech to text") == []
 
 
 def test_a_reranker_that_answers_is_found_and_one_that_refuses_the_key_is_warned_of(

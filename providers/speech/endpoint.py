@@ -15,12 +15,11 @@ from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_silent, sniff
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Recording, sniff
 from utils.errors import UnreadableDocument
 
 T = TypeVar("T")
 _LONGEST_TRANSCRIPT = 100_000
-_NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
 
 _DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
 
@@ -43,8 +42,6 @@ class EndpointSpeechToText:
 
         async def ask() -> str:
             data = await asyncio.to_thread(recording.read)  # now that it has a place
-            if await asyncio.to_thread(is_silent, data):
-                raise UnreadableDocument(_NO_SPEECH)
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
@@ -56,7 +53,7 @@ class EndpointSpeechToText:
 
         text = await _call(ask, self._side, self.gate)
         if not any(map(str.isalnum, text)):
-            raise UnreadableDocument(_NO_SPEECH)
+            raise UnreadableDocument(NO_SPEECH)
         return text
 
     async def aclose(self) -> None:

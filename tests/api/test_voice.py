@@ -13,7 +13,8 @@ from openai import OpenAI
 from api.visitors import VISITOR_HEADER, sign_visitor
 from tests.conftest import PAGE_KEY
 from tests.fakes.speech_server import FakeSpeechServer, make_wav
-from tests.service import Service, ask, await_knowledge, one_document
+from tests.scrapes import scrape
+from tests.service import Service, ask, await_knowledge, free_port, one_document
 
 ROOMS = "How much does a dormitory room cost?"
 SPOKEN = make_wav(0.5)
@@ -36,10 +37,17 @@ def speech() -> Iterator[FakeSpeechServer]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer) -> Iterator[Service]:
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, metrics_port: int) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("voice")
     variables = {
         "RATE_LIMIT_PER_HOUR": "100000",
+        "PROMETHEUS_ENABLED": "true",
+        "METRICS_PORT": str(metrics_port),
         "CHAT_PAGE_KEY": PAGE_KEY,
         "VISITOR_QUESTIONS_PER_DAY": "2",
         "STT_BASE_URL": speech.base_url,
@@ -227,6 +235,28 @@ def test_the_answer_is_given_without_speech_where_the_endpoint_fails_and_no_secr
     assert "STT_API_KEY" in refused.json()["detail"]
     assert "secret words" not in refused.text
     assert SECRET not in refused.text + service.logged()
+
+
+def test_calls_to_the_endpoints_are_timed_and_their_errors_counted_but_not_bad_recordings(
+    client: httpx.Client, speech: FakeSpeechServer, metrics_port: int
+) -> None:
+    before = scrape(metrics_port)
+    assert say(client, SPOKEN).status_code == 200
+    speech.statuses, speech.refusal = [400], "Audio file might be corrupted or unsupported"
+    assert say(client, SPOKEN).status_code == 422
+    assert say(client, make_wav(1, level=0)).status_code == 422
+    speech.statuses = [401]
+    assert say(client, SPOKEN).status_code == 502
+    found, calls = scrape(metrics_port), "pustaka_model_call_duration_seconds_count"
+
+    def grown(name: str, **labels: str) -> float:
+        return found.value(name, **labels) - before.value(name, **labels)
+
+    assert grown(calls, kind="speech_to_text", outcome="ok") == 2
+    assert grown(calls, kind="speech_to_text", outcome="failed") == 1
+    assert grown(calls, kind="text_to_speech", outcome="ok") == 1
+    assert grown("pustaka_model_errors_total", kind="speech_to_text", reason="key_refused") == 1
+    assert found.value("pustaka_model_calls_running", kind="text_to_speech") == 0
 
 
 def test_a_visitor_s_question_is_counted_once_and_before_its_recording_is_paid_for(

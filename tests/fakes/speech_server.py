@@ -77,4 +77,4 @@ def _read(headers: Message, body: bytes) -> dict[str, Any]:
     whole = BytesParser().parsebytes(f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body)
     parts = {part.get_param("name", header="content-disposition"): part for part in whole.walk() if part is not whole}
     read: dict[str, Any] = {str(name): part.get_payload(decode=True) for name, part in parts.items()}
-    return read | {"filename": parts["file"].get_filename()}
+    return read | ({"filename": parts["file"].get_filename()} if "file" in parts else {})

@@ -26,5 +26,7 @@ class Telemetry:
     chat_model: ModelObserver = field(default_factory=ModelObservers)
     tenant_models: ModelObserver = field(default_factory=ModelObservers)
     embedding_model: ModelObserver = field(default_factory=ModelObservers)
+    speech_to_text: ModelObserver = field(default_factory=ModelObservers)
+    text_to_speech: ModelObserver = field(default_factory=ModelObservers)
     stores: StoreObserver = field(default_factory=StoreObservers)
     sampler: "Sampler | None" = None
