@@ -13,7 +13,7 @@ import hashlib
 import os
 import uuid
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -177,7 +177,7 @@ class DocumentArchive:
         """Close the entry of the vectors."""
         self._vectors.close()
 
-    def read_documents(self) -> Iterator[DocumentLine]:
+    def read_documents(self) -> Generator[DocumentLine, None, None]:
         """The documents, one after the other."""
         with self._archive.open(DOCUMENTS) as entry:
             number = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ async def import_documents(
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
         importing = _Import(database, DocumentFiles(database, files), ctx, archive, fitting)
-        lines = archive.read_documents()
+        lines = stack.enter_context(closing(archive.read_documents()))
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             await importing.import_document(line)
     return importing.done

@@ -284,6 +284,7 @@ async def test_no_file_stays_of_a_document_that_the_database_does_not_take(
     with pytest.raises(IntegrityError):
         await import_documents(database, files, GLOBEX, path, [target(index)])
     assert (before, len(list(files.list_hashes(ACME))), len(list(files.list_hashes(GLOBEX)))) == (2, 2, 0)
+    assert path.resolve() not in {each.resolve() for each in Path("/proc/self/fd").iterdir()}  # it is closed
 
 
 async def test_an_export_that_fails_leaves_the_former_file(
