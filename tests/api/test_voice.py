@@ -330,6 +330,7 @@ def test_openai_s_client_transcribes_and_speaks_for_every_tenant(
         ({"language": "english"}, 400, "language"),
         ({"file": ("a.wav", b"%PDF-1.7 " + b"x" * 100)}, 422, None),
         ({"file": ("a.wav", make_wav(1, level=0))}, 422, None),
+        ({"file": ("a.wav", SPOKEN + bytes(16 * 2**20))}, 413, None),
     ],
 )
 def test_transcriptions_that_cannot_be_given_are_refused_by_name(
