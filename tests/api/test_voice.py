@@ -6,9 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import openai
 import pytest
-from openai import OpenAI
 
 from api.visitors import VISITOR_HEADER, sign_visitor
 from tests.conftest import PAGE_KEY
@@ -287,121 +285,6 @@ def test_a_recording_that_is_sent_again_is_asked_once(client: httpx.Client, spee
     assert again.headers["X-Run-Id"] == first.headers["X-Run-Id"]
     assert again.json()["transcript"] == ROOMS
     assert say(client, make_wav(0.6), talk, **key).status_code == 422
-
-
-def test_openai_s_client_transcribes_and_speaks_for_every_tenant(
-    caller: OpenAI, stranger: OpenAI, speech: FakeSpeechServer
-) -> None:
-    speech.reset()
-    heard = caller.audio.transcriptions.create(model="default", file=("visit.exe", SPOKEN), language="en")
-    assert heard.text == ROOMS
-    plain: str = stranger.audio.transcriptions.create(
-        model="whisper-1", file=("a.wav", SPOKEN), response_format="text", temperature=0
-    )
-    assert plain == f"{ROOMS}\n"
-    first, second = speech.requests
-    assert (first["filename"], first["file"], first["language"]) == ("speech.wav", SPOKEN, b"en")
-    assert (first["model"], second["response_format"]) == (b"whisper-1", b"json")
-    for response_format, kind in (("mp3", "mp3"), ("opus", "ogg"), ("flac", "flac"), ("wav", "wav")):
-        speech.sound = HEADS[kind]
-        said = stranger.audio.speech.create(
-            model="tts-1", voice="af_bella+af_sky", input="Good morning.", response_format=response_format, speed=1.5
-        )
-        assert said.content == HEADS[kind]
-        assert said.response.headers["content-type"] == KINDS[kind]
-        asked = speech.requests[-1]
-        assert (asked["voice"], asked["input"], asked["speed"]) == ("af_bella+af_sky", "Good morning.", 1.5)
-        assert asked["response_format"] == response_format
-    speech.sound = HEADS["mp3"]
-    with caller.audio.speech.with_streaming_response.create(model="default", voice="default", input="a") as streamed:
-        assert streamed.read() == HEADS["mp3"]
-    assert (speech.requests[-1]["voice"], "speed" in speech.requests[-1]) == ("nova", False)
-
-
-@pytest.mark.parametrize(
-    ("changed", "status", "param"),
-    [
-        ({"model": "whisper-2"}, 404, None),
-        ({"response_format": "verbose_json"}, 400, "response_format"),
-        ({"response_format": "srt"}, 400, "response_format"),
-        ({"stream": True}, 400, "stream"),
-        ({"prompt": "Dormitory"}, 400, "prompt"),
-        ({"timestamp_granularities": ["word"]}, 400, "timestamp_granularities[]"),
-        ({"language": "english"}, 400, "language"),
-        ({"file": ("a.wav", b"%PDF-1.7 " + b"x" * 100)}, 422, None),
-        ({"file": ("a.wav", make_wav(1, level=0))}, 422, None),
-        ({"file": ("a.wav", SPOKEN + bytes(16 * 2**20))}, 413, None),
-    ],
-)
-def test_transcriptions_that_cannot_be_given_are_refused_by_name(
-    caller: OpenAI, speech: FakeSpeechServer, changed: dict[str, Any], status: int, param: str | None
-) -> None:
-    speech.reset()
-    with pytest.raises(openai.APIStatusError) as refused:
-        caller.audio.transcriptions.create(**{"model": "default", "file": ("a.wav", SPOKEN), **changed})
-    assert (refused.value.status_code, refused.value.param) == (status, param)
-    assert speech.requests == []
-
-
-@pytest.mark.parametrize(
-    ("changed", "status", "param"),
-    [
-        ({"model": "tts-2"}, 404, None),
-        ({"response_format": "pcm"}, 400, "response_format"),
-        ({"voice": "../a"}, 400, "voice"),
-        ({"speed": 9}, 400, "speed"),
-        ({"input": " "}, 400, "input"),
-        ({"input": "x" * 4_097}, 400, "input"),
-        ({"instructions": "Whisper."}, 400, "instructions"),
-        ({"stream_format": "sse"}, 400, "stream_format"),
-    ],
-)
-def test_speech_that_cannot_be_given_is_refused_by_name(
-    caller: OpenAI, speech: FakeSpeechServer, changed: dict[str, Any], status: int, param: str | None
-) -> None:
-    speech.reset()
-    with pytest.raises(openai.APIStatusError) as refused:
-        caller.audio.speech.create(**{"model": "default", "voice": "default", "input": "Good morning.", **changed})
-    assert (refused.value.status_code, refused.value.param) == (status, param)
-    assert speech.requests == []
-
-
-def test_what_the_endpoint_refuses_or_sends_amiss_is_told_in_openai_s_shape(
-    caller: OpenAI, speech: FakeSpeechServer
-) -> None:
-    speech.reset()
-    speech.statuses = [400]
-    with pytest.raises(openai.BadRequestError, match="voice or format") as refused:
-        caller.audio.speech.create(model="default", voice="nobody", input="Good morning.")
-    with pytest.raises(openai.APIStatusError, match="TTS_BASE_URL") as amiss:  # it is asked for MP3, and sends WAV
-        caller.audio.speech.create(model="default", voice="default", input="Good morning.")
-    assert (amiss.value.status_code, amiss.value.code) == (502, "provider-unavailable")
-    speech.statuses = [401]
-    with pytest.raises(openai.APIStatusError, match="STT_API_KEY") as failed:
-        caller.audio.transcriptions.create(model="default", file=("a.wav", SPOKEN))
-    assert not any("secret words" in str(error.value) for error in (refused, amiss, failed))
-
-
-def test_a_transcription_is_paid_for_once_under_a_key_and_counts_as_a_visitor_s_question(
-    service: Service, caller: OpenAI, stranger: OpenAI, speech: FakeSpeechServer
-) -> None:
-    speech.reset()
-    once = {"extra_headers": {"Idempotency-Key": uuid4().hex}}
-    for client in (caller, caller, stranger):
-        client.audio.transcriptions.create(model="default", file=("a.wav", SPOKEN), **once)
-    assert len(speech.requests) == 2
-    token = sign_visitor(PAGE_KEY, uuid4().hex, int(time.time()) + 60)
-    said = {"model": "default", "voice": "default", "input": "a", "response_format": "wav"}
-    with service.client(PAGE_KEY, **{VISITOR_HEADER: token}) as visitor:
-        answered = [
-            visitor.post("/v1/audio/transcriptions", files={"file": ("a.wav", SPOKEN)}, data={"model": "default"}),
-            visitor.post("/v1/audio/speech", json=said),
-            visitor.post("/v1/audio/speech", json=said),
-            visitor.post("/v1/audio/transcriptions", files={"file": ("a.wav", SPOKEN)}, data={"model": "default"}),
-        ]
-    assert [one.status_code for one in answered] == [200, 200, 429, 429]
-    assert answered[3].json()["error"]["type"] == "rate_limit_error"
-    assert len(speech.requests) == 4
 
 
 def test_a_service_without_an_endpoint_names_the_setting(tmp_path_factory: pytest.TempPathFactory) -> None:
