@@ -460,7 +460,14 @@ class Settings(BaseSettings):
     conflict_scan_delay: float = Field(
         10, ge=0, le=86_400, description="Seconds without other work on documents before they are compared."
     )
-    top_k: int = Field(6, ge=1, le=20, description="Passages shown to the model for one answer.")
+    top_k: int = Field(6, ge=1, le=20, description="Passages that quotes are chosen from for one answer.")
+    model_top_k: int = Field(
+        12,
+        ge=1,
+        le=20,
+        description="Passages a language model is shown: the first TOP_K, and more while all have at most 5,000 "
+        "characters. A bot's own top_k replaces both.",
+    )
 
     # --- Web sources: pages and sites that are read from the web
     crawl_concurrency: int = Field(2, ge=0, le=16, description="Web sources read at once. 0: none are.")

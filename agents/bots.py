@@ -15,8 +15,9 @@ class BotConfig:
     `version` grows by one with each change, and is 0 as long as nothing but the settings says how it answers; a run
     that is resumed goes on with its own. `institution`: whose documents it answers from. `instructions`: what its
     language model is told beside the rules. `dataset_ids`: what it searches, empty for all of the tenant's.
-    `top_k`: passages an answer rests on at most. `model_id`, in `model_version`: its language model; "" is the
-    service's own. `unsupported_sentences`: what becomes of sentences without support.
+    `top_k`: passages that quotes are chosen from; a language model is shown up to `model_top_k`. `model_id`, in
+    `model_version`: its language model; "" is the service's own. `unsupported_sentences`: what becomes of sentences
+    without support.
     `tools`: names of those it may use beside its search; `approvals`: those of them that wait for the person's word.
     `allowed_origins`: websites whose visitors may ask it; empty: none.
     """
@@ -28,6 +29,7 @@ class BotConfig:
     instructions: str = ""
     dataset_ids: tuple[str, ...] = ()
     top_k: int = 6
+    model_top_k: int = 12
     model_id: str = ""
     model_version: int = 0
     unsupported_sentences: Policy = "mark"
@@ -39,6 +41,10 @@ class BotConfig:
     def filters(self) -> Filters:
         """What its searches are limited to."""
         return Filters(dataset_ids=self.dataset_ids) if self.dataset_ids else ALL
+
+    def count_further(self, *, is_language_model: bool) -> int:
+        """How many passages more than `top_k` are shown: a language model finds an answer among many, quotes do not."""
+        return max(0, self.model_top_k - self.top_k) if is_language_model else 0
 
     @property
     def key(self) -> str:

@@ -30,6 +30,7 @@ def make_default_bot(settings: Settings) -> BotConfig:
         institution=settings.institution,
         language_policy=settings.language_policy,
         top_k=settings.top_k,
+        model_top_k=settings.model_top_k,
         unsupported_sentences=settings.unsupported_sentences,
     )
 
@@ -167,4 +168,6 @@ def _read_version(database: Database, ctx: Principal, bot_id: str, version: int)
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:
     """*default* with what is said of the bot itself."""
     said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
+    if "top_k" in said:  # whoever chose a number for a bot means it for quotes and for its model
+        said["model_top_k"] = said["top_k"]
     return replace(default, bot_id=bot_id, version=version, **said)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from agents.state import AnswerModel
 from auth.principal import Principal
+from bootstrap.bots import make_default_bot
 from bootstrap.index_opener import IndexOpener
 from bootstrap.models import open_answer_model, open_embedder, open_reranker
 from bootstrap.stores import open_records
@@ -76,7 +77,7 @@ class Askers:
         return HttpAsker(client, self._answers)
 
     def _local(self, retriever: Retriever, model: AnswerModel | None) -> Asker:
-        return LocalAsker(retriever, self._ctx, model, self._settings.top_k)
+        return LocalAsker(retriever, self._ctx, model, make_default_bot(self._settings))
 
     async def _open_models(self) -> tuple[Embedder, Reranker | None, AnswerModel | None]:
         if self._models is None:

@@ -1,21 +1,25 @@
 """Questions put to what is measured: the stores of this machine, or a running service over HTTP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from agents.bots import BotConfig
 from agents.citations import bind_citations, without_marks
+from agents.nodes.answer import is_heading_named, is_sure
 from agents.state import AnswerModel
 from auth.principal import Principal
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
 from providers.chat.extractive import quote_request
-from retrieval.search import Retriever
+from retrieval.search import Retriever, SearchResult
+from retrieval.selection import count_within_budget
 from utils.errors import BadInput, ProviderError, StoreUnavailable
+from utils.passages import Hit
 
-SHOWN = 10  # passages that are looked at, as in recall@10
+SHOWN = 12  # passages that are looked at, as MODEL_TOP_K is by default; recall@10 needs ten
 _TIMEOUT_S = 120.0
 
 
@@ -59,12 +63,12 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalAsker:
-    """Asks *retriever*, and with a *model* for an answer from the first *top_k* passages."""
+    """Asks *retriever*, and with a *model* for an answer from the passages that *bot* shows it."""
 
     retriever: Retriever
     ctx: Principal
     model: AnswerModel | None = None
-    top_k: int = 6
+    bot: BotConfig = field(default_factory=BotConfig)
 
     async def ask(self, question: str, after: Sequence[str] = ()) -> AskedOutcome:
         """What comes of *question*, as a first turn.
@@ -74,27 +78,41 @@ class LocalAsker:
         """
         if after:
             raise BadInput("Questions after others are asked of a running service: give --url, --key and --answers.")
-        found = await self.retriever.search(self.ctx, question, limit=SHOWN)
+        looked_at = max(SHOWN, self.bot.top_k)
+        found = await self.retriever.search(self.ctx, question, limit=looked_at)
         passages = [
             _make_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
             for hit in found.hits
         ]
-        if self.model is None or not found.verdict.answerable:
-            return AskedOutcome(passages, found.verdict.answerable, None if self.model is None else "")
-        hits = found.hits[: self.top_k]
+        if self.model is None:
+            return AskedOutcome(passages, found.verdict.answerable)
+        if not found.verdict.is_near:
+            return AskedOutcome(passages, answered=False, answer="")
+        return await self._answer(question, found, passages, self.model)
+
+    async def _answer(
+        self, question: str, found: SearchResult, passages: Sequence[Shown], model: AnswerModel
+    ) -> AskedOutcome:
+        """What *model* makes of *found*, doubted where the service doubts it."""
+        hits = self._choose_shown(found.hits, model)
         shown = [hit.passage for hit in hits]
         system = SystemMessage(system_prompt(shown, institution="", language_policy=_POLICY))
-        asks_model = self.model.is_language_model
-        request = [system, HumanMessage(question)] if asks_model else quote_request(question, shown)
-        reply = await self.model.chat.ainvoke(request)
-        said, is_uncertain = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
+        request = [system, HumanMessage(question)] if model.is_language_model else quote_request(question, shown)
+        reply = await model.chat.ainvoke(request)
+        said, is_doubted = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return AskedOutcome(passages, answered=False, answer="")
         text, citations = bind_citations(said.strip(), hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
+        is_uncertain = (is_doubted or not is_sure(found.verdict, model)) and not is_heading_named(question, hits)
         return AskedOutcome(
             passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain
         )
+
+    def _choose_shown(self, hits: Sequence[Hit], model: AnswerModel) -> Sequence[Hit]:
+        further = self.bot.count_further(is_language_model=model.is_language_model)
+        several = hits[: self.bot.top_k + further]
+        return several[: count_within_budget([len(hit.passage.text) for hit in several], least=self.bot.top_k)]
 
 
 _POLICY = "Answer in the language of the question."

@@ -10,13 +10,14 @@ import numpy as np
 
 from evaluation.asking import AskedOutcome, Shown
 from evaluation.cases import Case
+from retrieval.selection import count_within_budget
 from utils.normal_forms import normalize
 
 RESAMPLES = 2000
 Measured = dict[str, float]
 Grade = Literal["right", "partly", "refused", "wrong"]
 GRADES: tuple[Grade, ...] = ("right", "partly", "refused", "wrong")
-_PASSAGES_USED = 6  # as TOP_K is by default
+_QUOTED_FROM, _SHOWN_TO_MODEL = 6, 12  # as TOP_K and MODEL_TOP_K are by default
 _LONGEST_RIGHT = 700  # characters: a whole table printed leaves the reader to search
 
 
@@ -41,7 +42,8 @@ def measure_question(case: Case, outcome: AskedOutcome) -> Measured:
     citation_precision: the part of its quotes that are of a right document
     quote_holds_answer: one of its quotes holds such a string
     sentences_supported: the part of its sentences that is supported by what they cite, as the service judged them
-    facts_found: one of the first six passages, or all of them together, hold every fact of the case
+    facts_found: the passages that a language model is shown hold every fact of the case, together or one of them
+    facts_found@6: so do the first six, of which quotes are
     right, partly, refused, wrong: one of them is 1, see `grade`; sure_but_wrong: wrong, and not said to be uncertain
     """
     graded = _measure_grade(case, outcome) if outcome.answer is not None and _is_graded(case) else {}
@@ -67,9 +69,15 @@ def _measure_passages(case: Case, outcome: AskedOutcome) -> Measured:
     figures["ndcg@10"] = 0.0 if place is None else 1 / math.log2(place + 2)
     figures["answered_present"] = float(outcome.answered)
     if case.facts:
-        text = "\n".join(each.text for each in outcome.passages[:_PASSAGES_USED])
-        figures["facts_found"] = float(_count_facts(case, text) == len(case.facts))
+        shown = [each.text for each in outcome.passages[:_SHOWN_TO_MODEL]]
+        within = count_within_budget([len(text) for text in shown], least=_QUOTED_FROM)
+        figures["facts_found"] = _find_facts(case, shown[:within])
+        figures["facts_found@6"] = _find_facts(case, shown[:_QUOTED_FROM])
     return figures
+
+
+def _find_facts(case: Case, texts: Sequence[str]) -> float:
+    return float(_count_facts(case, "\n".join(texts)) == len(case.facts))
 
 
 def _is_graded(case: Case) -> bool:

@@ -16,7 +16,7 @@ from retrieval.index import ALL, Filters, PassageIndex
 from retrieval.lexical import make_embedding_text
 from retrieval.question import Question
 from retrieval.ranking import CANDIDATES
-from retrieval.selection import add_scores, drop_repeats, join_neighbours, order_by_best_sentence
+from retrieval.selection import add_scores, count_within_budget, drop_repeats, join_neighbours, order_by_best_sentence
 from utils.errors import ProviderError
 from utils.long_texts import process_text
 from utils.observers import StoreObservers
@@ -40,7 +40,8 @@ class SearchOptions:
     0.5 a passage passes others that are half a deviation better. Negative ones hold back. `context` are words of the
     conversation before: the question is searched for with and without them, and both scores count. `continued` are ids
     of documents that the conversation is about: others are shown where these do not answer. `attached` is searched
-    too, or alone where the question is `about_attached`; filters do not apply to it.
+    too, or alone where the question is `about_attached`; filters do not apply to it. `further`: so many passages more
+    than the limit are given, within `MOST_CHARACTERS` for all; they have no say in the verdict.
     """
 
     filters: Filters = ALL
@@ -49,6 +50,7 @@ class SearchOptions:
     continued: frozenset[str] = frozenset()
     attached: AttachedPassages = NOTHING_ATTACHED
     about_attached: bool = False
+    further: int = 0
 
 
 PLAIN = SearchOptions()
@@ -93,7 +95,9 @@ class Retriever:
     async def search(
         self, ctx: Principal, question: str, *, limit: int, options: SearchOptions = PLAIN
     ) -> SearchResult:
-        """The best passages of the caller's tenant, at most *limit*; the same text once, neighbours as one passage.
+        """The best passages of the caller's tenant, at most *limit* and those `further`.
+
+        The same text is given once, neighbours as one passage.
 
         When the embedder fails they are found by their words alone, and when the reranker fails they stay in the order
         of the fused score; `degraded` says so.
@@ -120,7 +124,7 @@ class Retriever:
             degraded.append(without_reranker)
         found = hits
         shown = course.note_stage(
-            "selection", await self._process(lambda: join_neighbours(drop_repeats(found), limit=limit), found)
+            "selection", await self._process(lambda: _select(found, limit, options.further), found)
         )
         judged = (rankings[0] if options.context else hits)[:limit]
 
@@ -169,7 +173,8 @@ class Retriever:
     async def _find_candidates(
         self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, options: SearchOptions
     ) -> Sequence[Hit]:
-        wanted, attached = max(limit * _SPARE, _RERANKED if self.reranker else 0), options.attached
+        wanted = max(limit * _SPARE + options.further, _RERANKED if self.reranker else 0)
+        attached = options.attached
         if not attached:
             return await self._ask_index(ctx, question, vector, wanted, options.filters)
         # As many as the index compares with each other, for the scores of both to mean the same.
@@ -206,6 +211,12 @@ class Retriever:
             return hits, "The reranker did not answer: passages are in the order of the search alone."
         scored = [replace(hit, score=score) for hit, score in zip(shown, scores, strict=True)]
         return [*_sort_by_score(scored), *hits[_RERANKED:]], None
+
+
+def _select(found: Sequence[Hit], limit: int, further: int) -> Sequence[Hit]:
+    """What is given of those *found*: *limit* of them, and *further* ones within a budget of characters."""
+    selected = join_neighbours(drop_repeats(found), limit=limit + further)
+    return selected[: count_within_budget([len(hit.passage.text) for hit in selected], least=limit)]
 
 
 class _Course:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from retrieval.question import Question
 from utils.passages import Hit, Passage
@@ -20,6 +21,7 @@ _KEPT = 1024  # texts whose words are kept, some 20 kB each: the same ones are f
 # space or the end of a line, and a quote over it would not be word for word what the document says.
 _BETWEEN = {0: "", 2: "\n\n"}
 LONGEST_JOINED = 4000  # characters, so that one document does not take the whole prompt
+MOST_CHARACTERS = 5000  # of the passages that a language model is shown, where they are more than the least
 
 
 def order_by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
@@ -120,6 +122,12 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
             kept[at] = replace(kept[at], passage=together)
             del kept[gone]
     return kept
+
+
+def count_within_budget(lengths: Sequence[int], *, least: int) -> int:
+    """How many passages of these *lengths* are shown: the *least*, and more within `MOST_CHARACTERS` for all."""
+    together = accumulate(lengths)
+    return sum(number <= least or size <= MOST_CHARACTERS for number, size in enumerate(together, 1))
 
 
 def _find_neighbour(kept: Sequence[Hit], at: int) -> tuple[int, Passage] | None:

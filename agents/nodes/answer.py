@@ -27,9 +27,10 @@ from prompts.tools import Outcome, tell_outcomes
 from providers.answer_limits import LONGEST_ANSWER
 from providers.chat.extractive import standalone_question
 from providers.chat.quote_requests import Rest, quote_request
+from retrieval.answerability import Verdict
 from utils.errors import ProviderBusy, ProviderError, ProviderTimeout, ProviderUnavailable
 from utils.language import detect_any_language
-from utils.passages import Passage
+from utils.passages import Hit
 from utils.ports import FallbackReason
 
 logger = logging.getLogger(__name__)
@@ -178,23 +179,30 @@ class _Output:
 
 def _begin_output(state: ChatState, run: AgentContext, model: AnswerModel) -> _Output:
     """What tells the answer of *model*, before it says anything."""
-    # A language model says by itself when passages do not answer; quotes cannot.
-    is_sure = state["verdict"].answerable if model.is_language_model else state["verdict"].is_sure
     question = state["messages"][-1].text
-    # What stands under the very heading that is asked for is its answer, whatever single sentences say.
-    is_named = any(names_heading(question, each.title, each.last_heading) for each in _first(state))
-    unsuccessful = list_unsuccessful(state.get("tool_state"))
-    return _Output(run, question, not (is_sure or is_named), unsuccessful, is_named)
+    is_named = is_heading_named(question, state["passages"])
+    is_uncertain = not (is_named or is_sure(state["verdict"], model))
+    return _Output(run, question, is_uncertain, list_unsuccessful(state.get("tool_state")), is_named)
+
+
+def is_sure(verdict: Verdict, model: AnswerModel) -> bool:
+    """Whether an answer of *model* needs no warning by *verdict*.
+
+    A language model says by itself when passages do not answer; quotes cannot.
+    """
+    return verdict.answerable if model.is_language_model else verdict.is_sure
+
+
+def is_heading_named(question: str, hits: Sequence[Hit]) -> bool:
+    """Whether the first of *hits* stands under the very heading that is asked for, whatever its single sentences say:
+    then it is the answer."""
+    return any(names_heading(question, hit.passage.title, hit.passage.last_heading) for hit in hits[:1])
 
 
 def _tell_quoted(state: ChatState) -> str:
     """What is told of an answer in quotes, which are of documents, of what tools said, or of both."""
     kinds = tuple(sorted({bool(hit.passage.tool) for hit in state["passages"]}))
     return _MODEL_IS_AWAY.format(_QUOTED.get(kinds, _QUOTED[False,]))
-
-
-def _first(state: ChatState) -> list[Passage]:
-    return [hit.passage for hit in state["passages"][:1]]
 
 
 async def _stream_answer(
@@ -257,6 +265,8 @@ async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool)
 def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
     if not model.is_language_model:
+        if not state.get("tool_state"):  # what tools said stands last
+            passages = passages[: run.bot.top_k]
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question
             query = standalone_question(drop_tool_messages(state["messages"])[:-1], query)

@@ -24,7 +24,7 @@ from utils.shorthand import spell_out
 async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Literal["answer", "refuse", "clarify"]]:
     """Fetch passages for the question, and in a conversation for what it leaves unsaid.
 
-    Reads `query` and `messages`; writes `passages` (best first, at most `top_k`, maybe empty), `verdict` and
+    Reads `query` and `messages`; writes `passages` (best first, maybe none, more for a language model), `verdict` and
     `is_index_whole`. An empty list is a result, not an error: the run goes on to `refuse`, as it does where nothing
     speaks for an answer in them. Where little does, they are shown as the closest ones. Where a question does not say
     what it is about, and the passages leave a choice, the run goes on to `clarify`.
@@ -39,6 +39,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
         continued=continued,
         attached=run.attached,
         about_attached=_is_about_attached(state, run),
+        further=run.bot.count_further(is_language_model=run.model.is_language_model),
     )
     async with run.place.outside():
         found = await _search(run, query, options)

@@ -26,7 +26,8 @@ def make_search_tool(retriever: Callable[[], Retriever]) -> Tool:
     """It; *retriever* gives what searches the index that serves now."""
 
     async def run(call: ToolCall) -> ToolResult:
-        options = SearchOptions(call.bot.filters, attached=call.attached)
+        further = call.bot.count_further(is_language_model=call.chat is not None)
+        options = SearchOptions(call.bot.filters, attached=call.attached, further=further)
         try:
             found = await retriever().search(
                 call.principal, call.arguments["query"], limit=call.bot.top_k, options=options

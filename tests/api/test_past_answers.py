@@ -1,9 +1,11 @@
 """Past answers on a running service: what they were made from, and conversations that begin from them."""
 
+import re
 from uuid import uuid4
 
 import httpx
 
+from tests.fakes.model_server import FakeModelServer
 from tests.service import Service, ask
 
 QUESTION = "How much does a dormitory room cost a month?"
@@ -46,6 +48,31 @@ def test_an_answer_tells_what_it_was_made_from_to_its_owner_alone(service: Servi
         gone = read_trace(client, talk, told["run_id"])
         assert (gone.status_code, gone.headers["Content-Type"]) == (404, "application/problem+json")
         assert read_trace(north, talk, theirs["run_id"]).status_code == 200
+
+
+def test_a_language_model_is_shown_more_passages_and_may_cite_each(
+    service: Service, service_with_model: Service, model_server: FakeModelServer
+) -> None:
+    talks = [uuid4().hex for _ in range(4)]
+    with service.client() as without, service_with_model.client() as client:
+        quoted = read_trace(without, talks[0], ask(without, QUESTION, talks[0]).json()["run_id"]).json()
+        model_server.reset()
+        shown = read_trace(client, talks[1], ask(client, QUESTION, talks[1]).json()["run_id"]).json()["passages"]
+        assert len(quoted["passages"]) == 6 < len(shown) <= 12
+        sent = model_server.requests()[-1]["body"]["messages"][0]["content"]
+        texts = re.findall(r"<passage number=.*?>\n(.*?)\n</passage>", sent, re.DOTALL)
+        assert len(texts) == len(shown)
+        assert sum(map(len, texts)) <= 5000
+        sentence = " ".join(texts[-1].split())[:80]
+        model_server.configure(replies={QUESTION: f"{sentence} [{len(shown)}]."})
+        answer = ask(client, QUESTION, talks[2]).json()
+        assert [each["document_id"] for each in answer["citations"]] == [shown[-1]["document_id"]]
+        made = client.post("/v1/tenant/bots", json={"id": "few", "name": "Few", "top_k": 3})
+        assert made.status_code == 201, made.text
+        told = ask(client, QUESTION, talks[3], bot_id="few").json()
+        trace = client.get(f"/v1/conversations/{talks[3]}/answers/{told['run_id']}/trace", params={"bot_id": "few"})
+        assert len(trace.json()["passages"]) == 3, "whoever chose a number for a bot means it for its model, too"
+    model_server.reset()
 
 
 def test_small_talk_and_what_was_never_answered_have_no_passages(service: Service) -> None:

@@ -196,9 +196,13 @@ def test_what_is_said_to_be_uncertain_counts_apart() -> None:
 
 
 def test_the_facts_may_stand_in_several_of_the_passages_that_an_answer_is_made_from() -> None:
-    spread = [shown("IDR 5"), *[shown("no")] * 4, shown("Monday")]
-    assert measure_question(FEE_AND_DAY, AskedOutcome(spread, answered=True))["facts_found"] == 1
-    assert measure_question(FEE_AND_DAY, AskedOutcome([shown("no"), *spread], answered=True))["facts_found"] == 0
+    def find(between: int, text: str = "no") -> tuple[float, float]:
+        passages = [shown("IDR 5"), *[shown(text)] * between, shown("Monday")]
+        row = measure_question(FEE_AND_DAY, AskedOutcome(passages, answered=True))
+        return row["facts_found"], row["facts_found@6"]
+
+    assert [find(4), find(5), find(10), find(11)] == [(1, 1), (1, 0), (1, 0), (0, 0)]
+    assert [find(4, "no" * 1000), find(5, "no" * 1000)] == [(1, 1), (0, 0)], "more of them only where they are short"
 
 
 def test_refusals_are_counted_apart_for_near_misses() -> None:
