@@ -7,7 +7,7 @@ for the next one.
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
@@ -69,7 +69,7 @@ class Indexer:
         self._vector_turns = TenantRoundRobin(_VECTORS, self._embed_vectors_of)
         self._caught_up_loss = 0  # the last loss of the index after which all words were put back
         self._word_batches: Counter[str] = Counter()
-        self._paces: dict[str, Paces] = {}
+        self._paces: defaultdict[str, Paces] = defaultdict(Paces)
         # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
         self._writing = asyncio.Lock()
 
@@ -197,6 +197,7 @@ class Indexer:
             async with self._writing:
                 await self._index.put(ctx, passages)
                 await self._write(partial(indexing.mark_words, ctx=ctx, passages=passages, slot=self._slot))
+                self._paces[ctx.tenant_id].note_words(passages)
         documents = []
         for (document, chunks), (_, put) in zip(waiting, lacking, strict=True):
             held = next((chunk for chunk in chunks if self._holds_words(chunk)), None)
@@ -210,7 +211,7 @@ class Indexer:
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _embed_vectors_of(self, ctx: Principal) -> bool:
-        paces = self._paces.setdefault(ctx.tenant_id, Paces())
+        paces = self._paces[ctx.tenant_id]
         pace = paces.current
         passages = await self._choose_next(ctx, pace)
         if not passages and pace.skip:

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from time import monotonic
 
 from auth.principal import Principal
@@ -106,6 +107,14 @@ class Pace:
                 break
         return chosen, skip
 
+    def note_words(self, passages: Sequence[Passage]) -> None:
+        """These wait for their vectors since *waiting* was read; smaller documents go before the largest listed."""
+        largest = max(self.waiting.values(), default=0)
+        added = Counter(passage.document_id for passage in passages)
+        smaller = {document_id: count for document_id, count in added.items() if count < largest}
+        if smaller.keys() - self.waiting.keys():
+            self.waiting = dict(sorted((smaller | self.waiting).items(), key=itemgetter(1)))
+
     def note_done(self, passages: Sequence[Passage]) -> None:
         """These have their vectors."""
         for document_id, count in Counter(passage.document_id for passage in passages).items():
@@ -130,6 +139,10 @@ class Paces:
     def advance(self) -> None:
         """A batch is over, whatever came of it."""
         self._turn += 1
+
+    def note_words(self, passages: Sequence[Passage]) -> None:
+        """These wait for their vectors from now on; to the oldest they do not matter yet."""
+        self._small.note_words(passages)
 
     def note_done(self, passages: Sequence[Passage]) -> None:
         """These have their vectors."""
