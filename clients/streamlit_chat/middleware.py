@@ -15,6 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clients.streamlit_chat import shell
+from clients.streamlit_chat.fetching import fetch
+
 # Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
 _LOGIN, _CALLBACK = "/auth/login", "/oauth2callback"
@@ -149,22 +152,11 @@ class QuietDialogs:
         if scope["type"] != "http" or scope["path"] != _HOST_CONFIG or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        start: Message = {}
-        body = b""
-
-        async def collect(message: Message) -> None:
-            nonlocal start, body
-            if message["type"] == "http.response.start":
-                start = message
-            elif message["type"] == "http.response.body":
-                body += message.get("body", b"")
-
-        # Uncompressed, so that it can be read.
-        headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self._app({**scope, "headers": headers}, receive, collect)
-        wishes = {**json.loads(body), "blockErrorDialogs": True, "allowedOrigins": []}
-        kept = {name: value for name, value in Headers(raw=start["headers"]).items() if name != "content-length"}
-        await JSONResponse(wishes, status_code=start["status"], headers=kept)(scope, receive, send)
+        config = await fetch(self._app, scope, receive)
+        wishes = {**json.loads(config.body), "blockErrorDialogs": True, "allowedOrigins": []}
+        headers = Headers(raw=config.start["headers"])
+        kept = {name: value for name, value in headers.items() if name != "content-length"}
+        await JSONResponse(wishes, status_code=config.start["status"], headers=kept)(scope, receive, send)
 
 
 class SignInFailures:
@@ -220,9 +212,9 @@ def make_content_security_policy(logo: str | None) -> str:
 
 
 def _hash_inline_scripts() -> list[str]:
-    """The digests of the scripts in Streamlit's page, by which they are allowed and no others are."""
+    """The digests of the scripts in the page, Streamlit's and ours, by which they are allowed and no others are."""
     page = Path(streamlit.__file__).parent / "static" / "index.html"
-    scripts = _INLINE_SCRIPT.findall(page.read_text("utf-8"))
+    scripts = [*_INLINE_SCRIPT.findall(page.read_text("utf-8")), shell.SCRIPT]
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 

@@ -24,7 +24,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       event.preventDefault();
       openSource(mark.hash.slice(1));
     } else if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) {
-      noteSent(data.conversation);
+      noteSent();
     } else if (event.target.closest?.(STOP)) {
       setTimeout(() => setTriggerValue("stopped", true)); // after Streamlit's own request to stop
     }
@@ -32,9 +32,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // Before Streamlit hears of it: it makes the pressed button another one at once.
   document.addEventListener("click", onClick, options);
   document.addEventListener("pustaka-question", (event) => putIntoBox(event.detail), options);
-  document.addEventListener("keydown", (event) => onKey(event, data.conversation, setTriggerValue), options);
+  document.addEventListener("keydown", (event) => onKey(event, setTriggerValue), options);
   if (data.keepsDrafts) {
-    const keep = (event) => event.target.matches?.(BOX) && keepDraft(data.conversation, event.target.value);
+    const keep = (event) => event.target.matches?.(BOX) && keepDraft(event.target.value);
     document.addEventListener("input", keep, options);
   }
   prepareBox(data, controller.signal);
@@ -45,11 +45,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 // Escape stops the answer; the upward arrow in an empty box brings the last question back.
-function onKey(event, conversation, setTriggerValue) {
+function onKey(event, setTriggerValue) {
   if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) stop(setTriggerValue);
   if (event.isComposing || !event.target.matches?.(BOX)) return;
   if (event.key === "Enter" && !event.shiftKey) {
-    noteSent(conversation);
+    noteSent();
   }
   if (event.key !== "ArrowUp" || event.target.value) return;
   const asked = [...document.querySelectorAll('[aria-label="Chat message from user"] [data-testid="stText"]')].at(-1);
@@ -72,7 +72,7 @@ function prepareBox({ conversation, keepsDrafts }, signal) {
     const box = document.querySelector(BOX);
     if (!box || box.disabled) return false;
     focusedFor = conversation;
-    const draft = keepsDrafts && readDraft(conversation);
+    const draft = keepsDrafts && readDraft();
     if (draft && !box.value) fill(box, draft);
     const isFree = !document.activeElement || document.activeElement === document.body;
     if (isFree && matchMedia("(hover: hover)").matches) box.focus({ preventScroll: true });
@@ -85,8 +85,8 @@ function prepareBox({ conversation, keepsDrafts }, signal) {
 }
 
 // Whoever has read further up follows the end again.
-function noteSent(conversation) {
-  keepDraft(conversation, "");
+function noteSent() {
+  keepDraft("");
   seen = listAnswers().length;
   const main = document.querySelector(".stMain");
   if (main) main.scrollTop = main.scrollHeight;
@@ -106,18 +106,23 @@ function fill(box, text) {
   box.setSelectionRange(text.length, text.length);
 }
 
-function keepDraft(conversation, text) {
+// By the address, which names a conversation as soon as it has begun; the data do so one run later.
+function nameDraft() {
+  return DRAFT + (new URLSearchParams(location.search).get("c") ?? "");
+}
+
+function keepDraft(text) {
   try {
-    if (text) sessionStorage.setItem(DRAFT + conversation, text);
-    else sessionStorage.removeItem(DRAFT + conversation);
+    if (text) sessionStorage.setItem(nameDraft(), text);
+    else sessionStorage.removeItem(nameDraft());
   } catch {
     // Full, or closed: then it is not kept.
   }
 }
 
-function readDraft(conversation) {
+function readDraft() {
   try {
-    return sessionStorage.getItem(DRAFT + conversation);
+    return sessionStorage.getItem(nameDraft());
   } catch {
     return null;
   }

@@ -27,6 +27,7 @@ from clients.streamlit_chat.signing_in import (
     show_sign_in,
 )
 from clients.streamlit_chat.talk import (
+    LONGEST_QUESTION,
     Talk,
     ask,
     begin_anew,
@@ -45,7 +46,6 @@ from clients.streamlit_chat.visitor_cookie import get_current_visitor
 from clients.streamlit_chat.wording import log_failure
 
 logger = logging.getLogger(__name__)
-_LONGEST_MESSAGE = 5000
 _PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
 
 
@@ -69,7 +69,7 @@ def show_page() -> None:
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     _mount_script(settings, talk.conversation_id if talk.in_address else "")
-    question = st.chat_input(say("ask"), max_chars=_LONGEST_MESSAGE, submit_mode="stop")
+    question = st.chat_input(say("ask"), max_chars=LONGEST_QUESTION, submit_mode="stop")
     if question and question.strip():
         forget_failed_sign_in()
         ask(talk, question.strip(), talk.editing.parent_run_id if talk.editing else None)

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders, SignInFailures
 from clients.streamlit_chat.packed import PackedFiles
 from clients.streamlit_chat.settings import PageSettings, read_settings
+from clients.streamlit_chat.shell import PageShell
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.visitor_cookie import NEW_VISITOR, VisitorCookie
 
@@ -34,6 +35,7 @@ def middleware(settings: PageSettings) -> list[Middleware]:
         Middleware(SecurityHeaders, logo=settings.logo, keeps_cookies=settings.local_history == "on"),
         Middleware(OpenPaths, signing_in=settings.sign_in is not None, posts=frozenset({NEW_VISITOR})),
         Middleware(PackedFiles),
+        Middleware(PageShell, settings=settings),
         Middleware(QuietDialogs),
         Middleware(SignInFailures),
         Middleware(VisitorCookie, page_key=settings.api.key, is_kept=settings.local_history == "on"),

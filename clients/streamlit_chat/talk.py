@@ -14,7 +14,8 @@ from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.unanswered import Unanswered
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 
-_PARAMETER = "c"
+PARAMETER = "c"  # of the page's address: its conversation
+LONGEST_QUESTION = 5000
 _TALK, _VISITOR = "talk", "visitor"
 _START = "start"  # what a first question follows
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _COMPLETED = 403, 404, 409, "completed"
@@ -86,7 +87,7 @@ class Talk:
 def current_talk() -> Talk:
     """The conversation in the page's address, else the tab's own new one."""
     talk: Talk | None = st.session_state.get(_TALK)
-    asked_for = st.query_params.get(_PARAMETER)
+    asked_for = st.query_params.get(PARAMETER)
     if talk is None or asked_for != (talk.conversation_id if talk.in_address and _may_stay_in_browser() else None):
         talk = _open_talk(asked_for)
         st.session_state[_TALK] = talk
@@ -96,7 +97,7 @@ def current_talk() -> Talk:
 def put_in_address(talk: Talk) -> None:
     """Let a reload, and whoever is given the address, find the conversation."""
     if _may_stay_in_browser():
-        st.query_params[_PARAMETER] = talk.conversation_id
+        st.query_params[PARAMETER] = talk.conversation_id
     talk.in_address = True
 
 
@@ -112,14 +113,14 @@ def begin_anew(*, gone: bool = False) -> Talk:
     """Leave the conversation for a new one."""
     talk = Talk(conversation=Conversation(()), gone=gone)
     st.session_state[_TALK] = talk
-    st.query_params.pop(_PARAMETER, None)
+    st.query_params.pop(PARAMETER, None)
     return talk
 
 
 def open_talk(conversation_id: str) -> None:
     """Go to a conversation from before; an id that the page did not make is not opened."""
     if is_ours(conversation_id):
-        st.query_params[_PARAMETER] = conversation_id
+        st.query_params[PARAMETER] = conversation_id
 
 
 def is_ours(conversation_id: str) -> bool:
@@ -358,5 +359,5 @@ def _may_stay_in_browser() -> bool:
 def _open_talk(asked_for: str | None) -> Talk:
     if asked_for is not None and is_ours(asked_for) and _may_stay_in_browser():
         return Talk(asked_for, in_address=True)
-    st.query_params.pop(_PARAMETER, None)
+    st.query_params.pop(PARAMETER, None)
     return Talk(conversation=Conversation(()))

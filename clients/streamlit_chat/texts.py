@@ -13,8 +13,13 @@ _FOLDER = Path(__file__).with_name("texts")
 
 def get_language() -> str:
     """The language of the page: the browser's where there are texts in it, else English."""
-    asked = (st.context.locale or "")[:2].lower()
-    return asked if asked in LANGUAGES else LANGUAGES[0]
+    return choose_language(st.context.locale or "")
+
+
+def choose_language(asked: str) -> str:
+    """Of `LANGUAGES` the one that a browser names first; English where that is none of them."""
+    first = asked.lstrip()[:2].lower()
+    return first if first in LANGUAGES else LANGUAGES[0]
 
 
 def say(name: str, /, **values: object) -> str:

@@ -41,8 +41,10 @@ def watched_browser(chromium: Browser, secret: str, **options: Any) -> Iterator[
     context.on("request", lambda request: asked.append(request.url))
     context.on("weberror", lambda error: wrong.append(str(error.error)))
     context.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-    yield context
-    context.close()
+    try:
+        yield context
+    finally:
+        context.close()  # else a page of a failed test goes on asking
     elsewhere = [address for address in asked if urlsplit(address).hostname not in ("localhost", "127.0.0.1", None)]
     assert elsewhere == []
     assert wrong == []
