@@ -65,21 +65,28 @@ function stop(setTriggerValue) {
   else if (seen !== null) setTriggerValue("stopped", true);
 }
 
-// The box may be drawn a moment later than this runs. A phone would open its keyboard over the page.
+// A phone would open its keyboard over the page.
 function prepareBox({ conversation, keepsDrafts }, signal) {
   if (focusedFor === conversation) return;
-  const prepare = () => {
-    const box = document.querySelector(BOX);
-    if (!box || box.disabled) return false;
+  whenReady((box) => {
     focusedFor = conversation;
     const draft = keepsDrafts && readDraft();
     if (draft && !box.value) fill(box, draft);
     const isFree = !document.activeElement || document.activeElement === document.body;
     if (isFree && matchMedia("(hover: hover)").matches) box.focus({ preventScroll: true });
+  }, signal);
+}
+
+// The box may be drawn a moment later, and takes nothing for moments in which Streamlit is busy.
+function whenReady(use, signal) {
+  const look = () => {
+    const box = document.querySelector(BOX);
+    if (!box || box.disabled) return false;
+    use(box);
     return true;
   };
-  if (prepare()) return;
-  const observer = new MutationObserver(() => prepare() && observer.disconnect());
+  if (look()) return;
+  const observer = new MutationObserver(() => look() && observer.disconnect());
   observer.observe(document.body, { childList: true, subtree: true, attributeFilter: ["disabled"] });
   signal.addEventListener("abort", () => observer.disconnect());
 }
@@ -93,10 +100,11 @@ function noteSent() {
 }
 
 function putIntoBox(text) {
-  const box = document.querySelector(BOX);
-  if (!box || box.disabled) return;
-  fill(box, text);
-  box.focus();
+  const isLate = AbortSignal.timeout(SOUGHT_FOR_MS);
+  whenReady((box) => {
+    fill(box, text);
+    box.focus();
+  }, isLate);
 }
 
 // As if it were typed: React does not hear of a value that is only set.
