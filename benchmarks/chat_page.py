@@ -2,9 +2,10 @@
 
     python -m benchmarks.chat_page --save     about two minutes
 
-Claims, for each page: at 1.6 Mbit/s with 150 ms from end to end, something is painted within 1.5 s and the question's
-box can be used within 4 s, with nothing cached; a conversation of 200 turns opens for 0.5 s of CPU; a thumb shows
-within 100 ms; the first word of an answer shows within 300 ms of the model's. Exit code 1 where one does not hold.
+Claims, for each page: at 1.6 Mbit/s with 150 ms from end to end, something is painted within 1.5 s and a question can
+be typed and sent within 4 s, with nothing cached; `first_answer_s` is when that question, sent at once, is answered. A
+conversation of 200 turns opens for 0.5 s of CPU; a thumb shows within 100 ms; the first word of an answer shows within
+300 ms of the model's. Exit code 1 where one does not hold.
 
 The CPU is what the page's server, the service and the browser's main thread spend, each less what a visit without a
 conversation costs. The network is slowed by the browser, WebSockets excepted. Everything runs on the same cores: a busy
@@ -95,16 +96,19 @@ class Door:
     name: str
     url: str
     box: str
+    first_box: str  # what a question can be typed in first
     answer: str
     thumb: tuple[str, str]  # what is pressed, and its attribute that then is "true"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Medians. A page is usable when its question's box is there."""
+    """Medians. A page is usable when a question can be typed that will be answered; the times of a first visit are
+    counted from its beginning."""
 
     first_paint_s: float
     usable_s: float
+    first_answer_s: float
     sent_bytes: int
     open_200_turns_cpu_s: float
     of_it_in_the_browser_s: float
@@ -114,7 +118,8 @@ class Figures:
 
 def measure(browser: Browser, door: Door, service: Service, model: FakeModelServer) -> Figures:
     """Every figure of one page."""
-    visits = [measure_visit(browser, door) for _ in range(_ROUNDS)]
+    model.configure(first_token_ms=0, gap_ms=0)
+    visits = [measure_visit(browser, door, f"What does room {number} cost a month?") for number in range(_ROUNDS)]
     print(door.name, visits, file=sys.stderr)
     others = conversations(service)
     with visitor(browser) as context:
@@ -131,7 +136,8 @@ def measure(browser: Browser, door: Door, service: Service, model: FakeModelServ
     return Figures(
         first_paint_s=round(statistics.median(visit[0] for visit in visits), 2),
         usable_s=round(statistics.median(visit[1] for visit in visits), 2),
-        sent_bytes=round(statistics.median(visit[2] for visit in visits)),
+        first_answer_s=round(statistics.median(visit[2] for visit in visits), 2),
+        sent_bytes=round(statistics.median(visit[3] for visit in visits)),
         open_200_turns_cpu_s=round(sum(spent), 2),
         of_it_in_the_browser_s=round(spent[1], 2),
         thumb_ms=thumb_ms,
@@ -146,8 +152,9 @@ def visitor(browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-def measure_visit(browser: Browser, door: Door) -> tuple[float, float, int]:
-    """A first visit on a slow line: seconds to the first paint, and to the question's box; bytes."""
+def measure_visit(browser: Browser, door: Door, question: str) -> tuple[float, float, float, int]:
+    """A first visit on a slow line: seconds to the first paint, until *question* can be typed, and until it is
+    answered; bytes until then."""
     with visitor(browser) as context:
         tab = context.new_page()
         line = context.new_cdp_session(tab)
@@ -158,9 +165,15 @@ def measure_visit(browser: Browser, door: Door) -> tuple[float, float, int]:
         line.send("Network.emulateNetworkConditions", {"offline": False, **slow})
         began = time.perf_counter()
         tab.goto(door.url, wait_until="commit")
-        tab.locator(door.box).wait_for(timeout=120_000)
+        box = tab.locator(door.first_box).first
+        box.wait_for(timeout=120_000)
         usable_s = time.perf_counter() - began
-        return tab.evaluate(_FIRST_PAINT) / 1000, usable_s, round(sum(came))
+        box.fill(question)
+        box.press("Enter")
+        tab.locator(door.thumb[0]).wait_for(timeout=120_000)  # the last of an answer
+        answered_s = time.perf_counter() - began
+        expect(tab.locator(door.answer)).to_have_count(1)
+        return tab.evaluate(_FIRST_PAINT) / 1000, usable_s, answered_s, round(sum(came))
 
 
 def measure_first_token(tab: Page, door: Door, model: FakeModelServer) -> float:
@@ -265,6 +278,7 @@ def _streamlit(port: str) -> Door:
         name="Streamlit",
         url=f"http://127.0.0.1:{port}/",
         box="[data-testid=stChatInputTextArea]",
+        first_box="#pustaka-shell-box, [data-testid=stChatInputTextArea]",
         answer="[aria-label='Chat message from assistant']",
         thumb=("[role=radio][aria-label='Thumbs up']", "aria-checked"),
     )
@@ -278,6 +292,7 @@ def _widget(service: Service) -> Door:
         name="widget",
         url=f"{service.url}/chat?bot={public_id}",
         box="pustaka-chat textarea",
+        first_box="pustaka-chat textarea",
         answer="pustaka-chat article.answer",
         thumb=("pustaka-chat .thumb:first-child", "aria-pressed"),
     )
