@@ -54,7 +54,7 @@ def send_chosen(talk: Talk, api: ApiClient) -> None:
             attach_file(api, talk.conversation_id, known.chosen.name, known.chosen.data, known.chosen.request_key)
         except ApiError as failure:
             log_failure(failure)
-            known.failure = say("file_not_attached", name=name, reason=_explain(failure))
+            known.failure = say("file_not_attached", name=known.chosen.name, reason=_explain(failure))
     known.chosen, known.files = None, None
 
 
