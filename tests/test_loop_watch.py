@@ -36,7 +36,7 @@ def collect(s):
     gc.collect()
 
 async def collect_a_little(): collect(0.1)
-async def collect_a_lot(): collect(0.4)
+async def collect_a_lot(): collect(1.0)
 
 async def main():
     await asyncio.gather({name}())

@@ -73,7 +73,7 @@ def test_a_response_is_the_answer_of_chat_and_read_again_by_its_tenant_alone(
 
 
 def test_the_events_of_a_stream_come_in_order_and_to_the_whole(writer: OpenAI, model_server: FakeModelServer) -> None:
-    answer = "Ein Zimmer kostet 650.000 Rupiah – „ab“ [1]. [9]"
+    answer = "Ein Zimmer kostet 650.000 Rupiah – „ab“ [1]. [99]"
     model_server.configure(piece_characters=6, gap_ms=30, replies={QUESTION: answer})
     events: list[Any] = list(writer.responses.create(model="default", input=QUESTION, stream=True))
     names = [event.type.removeprefix("response.") for event in events]
