@@ -40,6 +40,8 @@ _LARGEST_FILE = 1_000_000  # bytes of a file of settings
 _LONGEST_SHOWN = 200  # characters of a wrong value
 SHORTEST_KEY = 16
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+_PROSA_STT_URL = "wss://asr-api.prosa.ai/v2/speech/stt/streaming"
+_PROSA_TTS_URL = "wss://tts-api.prosa.ai/v2/speech/tts/streaming"
 _NO_EFFECT: JsonDict = {"no_effect": True}
 ENV_FILE = "PUSTAKA_ENV_FILE"
 _OF_THE_PAGE = ("API_URL",)  # read by the chat page alone
@@ -597,6 +599,19 @@ class Settings(BaseSettings):
     tts_model: str = Field("tts-1", min_length=1, max_length=200, description="Its model.")
     tts_voice: str = Field("alloy", min_length=1, max_length=200, description="Its voice.")
     tts_timeout: float = Field(30, gt=0, le=600, description="Seconds to wait for speech, with retries.")
+    prosa_stt_api_key: SecretStr | None = Field(
+        None, description="Key of Prosa's speech to text, in place of STT_BASE_URL. Unset: Prosa transcribes nothing."
+    )
+    prosa_stt_url: str = Field(_PROSA_STT_URL, description="Its address, with wss://.")
+    prosa_stt_model: str = Field("asr-general-online", min_length=1, max_length=200, description="Its model.")
+    prosa_tts_api_key: SecretStr | None = Field(
+        None, description="Key of Prosa's text to speech, in place of TTS_BASE_URL. Unset: Prosa speaks nothing."
+    )
+    prosa_tts_url: str = Field(_PROSA_TTS_URL, description="Its address, with wss://.")
+    prosa_tts_model: str = Field(
+        "tts-ghifari-professional", min_length=1, max_length=200, description="Its model, which is a voice."
+    )
+    prosa_tts_sample_rate: int = Field(8000, ge=8000, le=48_000, description="Samples a second of its speech.")
 
     # --- Cache: in each process, by tenant
     cache_enabled: bool = Field(
@@ -662,14 +677,6 @@ class Settings(BaseSettings):
     pinecone_index_name: str | None = Field(
         None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
     )
-    prosa_stt_api_key: SecretStr | None = Field(
-        None, description="No effect: see STT_BASE_URL.", json_schema_extra=_NO_EFFECT
-    )
-    prosa_stt_url: str | None = Field(None, description="No effect: see STT_BASE_URL.", json_schema_extra=_NO_EFFECT)
-    prosa_tts_api_key: SecretStr | None = Field(
-        None, description="No effect: see TTS_BASE_URL.", json_schema_extra=_NO_EFFECT
-    )
-    prosa_tts_url: str | None = Field(None, description="No effect: see TTS_BASE_URL.", json_schema_extra=_NO_EFFECT)
     emotion_analysis_url: str | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
     emotion_timeout: float = Field(30, gt=0, description="No effect.", json_schema_extra=_NO_EFFECT)
 
@@ -714,6 +721,19 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("is not an address: its port is not a number") from None
         return value.rstrip("/") if value else None
+
+    @field_validator("prosa_stt_url", "prosa_tts_url")
+    @classmethod
+    def _is_web_socket(cls, value: str) -> str:
+        if not value.startswith(("ws://", "wss://")):
+            raise ValueError("must begin with wss:// (or ws:// on one's own machine)")
+        if "@" in value or "?" in value:
+            raise ValueError("must have no login and no query: the key has its own variable")
+        try:
+            _ = urlsplit(value).port
+        except ValueError:
+            raise ValueError("is not an address: its port is not a number") from None
+        return value
 
     @field_validator("knowledge_dir")
     @classmethod
@@ -829,6 +849,10 @@ class Settings(BaseSettings):
             yield "EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL"
         if self.rerank_base_url and not self.rerank_model:
             yield "RERANK_BASE_URL needs RERANK_MODEL"
+        if self.prosa_stt_api_key and self.stt_base_url:
+            yield "PROSA_STT_API_KEY and STT_BASE_URL are both set: unset the one that is not to transcribe"
+        if self.prosa_tts_api_key and self.tts_base_url:
+            yield "PROSA_TTS_API_KEY and TTS_BASE_URL are both set: unset the one that is not to speak"
         if self.api_key and self.chat_page_key == self.api_key:
             yield f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}"
         needed = ("chat_url", "oidc_issuer", "oidc_client_id", "oidc_client_secret")
@@ -951,6 +975,18 @@ class Settings(BaseSettings):
         if not self.tts_base_url:
             return None
         return Endpoint(self.tts_base_url, self.tts_api_key or _NO_KEY, self.tts_model)
+
+    @property
+    def prosa_speech_to_text(self) -> Endpoint | None:
+        """Prosa in place of such an endpoint, None where it is not to transcribe."""
+        key = self.prosa_stt_api_key
+        return Endpoint(self.prosa_stt_url, key, self.prosa_stt_model) if key else None
+
+    @property
+    def prosa_text_to_speech(self) -> Endpoint | None:
+        """Prosa in place of such an endpoint, None where it is not to speak."""
+        key = self.prosa_tts_api_key
+        return Endpoint(self.prosa_tts_url, key, self.prosa_tts_model) if key else None
 
     @property
     def without_effect(self) -> list[str]:

@@ -35,8 +35,8 @@ from utils.spoken_text import make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
 
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
-_NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set."
-_NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set."
+_NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set, nor PROSA_STT_API_KEY."
+_NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set, nor PROSA_TTS_API_KEY."
 _BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
 _HEADERS = [
     request_header(

@@ -192,11 +192,16 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBEDDING_PROVIDER", "openai")
     monkeypatch.setenv("RERANK_BASE_URL", "http://r")
+    for kind in ("STT", "TTS"):
+        monkeypatch.setenv(f"PROSA_{kind}_API_KEY", "hush")
+        monkeypatch.setenv(f"{kind}_BASE_URL", "http://s")
     with pytest.raises(SettingsError) as refusal:
         load_settings()
     assert str(refusal.value).splitlines() == [
         "EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, OPENAI_BASE_URL or EMBEDDING_BASE_URL",
         "RERANK_BASE_URL needs RERANK_MODEL",
+        "PROSA_STT_API_KEY and STT_BASE_URL are both set: unset the one that is not to transcribe",
+        "PROSA_TTS_API_KEY and TTS_BASE_URL are both set: unset the one that is not to speak",
     ]
 
 

@@ -17,6 +17,7 @@ from domain.keys import create_key, ensure_tenant
 from retrieval.server import ServerIndex
 from tests.entailment_model import write_model
 from tests.fakes.model_server import FakeModelServer
+from tests.fakes.prosa_server import FakeProsaServer
 from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.servers.postgres import PostgresServer
@@ -326,6 +327,22 @@ def test_a_chat_model_that_its_endpoint_does_not_have_is_warned_of(
     report = check(tmp_path, "Answers", LLM_BASE_URL=model_server.base_url, LLM_MODEL="gpt-17")
     assert (report.failing, report.warned_of) == ([], ["Chat model"]), report.text
     assert "gpt-17 is not among its 2 models" in report.of("Chat model")[0]["found"]
+
+
+def test_prosa_is_asked_for_a_session_and_a_refused_key_and_a_redirect_are_named(tmp_path: Path) -> None:
+    with FakeProsaServer(SECRET) as prosa:
+        keys = {"PROSA_STT_API_KEY": SECRET, "PROSA_TTS_API_KEY": SECRET, "PROSA_TTS_URL": f"{prosa.url}/tts"}
+        report = check(tmp_path, "Voice", PROSA_STT_URL=f"{prosa.url}/stt", **keys)
+        assert {one["path"]: one.get("sound") for one in prosa.sessions} == {"stt": b"", "tts": None}
+        prosa.reset()
+        prosa.key = "another"
+        refused = check(tmp_path, "Voice", PROSA_STT_URL=f"{prosa.url}/moved", **keys)
+        assert prosa.sessions == []
+    assert report.failing == [], report.text
+    assert "opens a session" in report.of("Speech to text")[0]["found"]
+    assert "redirects" in refused.of("Speech to text")[0]["found"]
+    assert "PROSA_TTS_API_KEY" in refused.of("Text to speech")[0]["remedy"]
+    assert SECRET not in report.text + refused.text
 
 
 def test_endpoints_of_speech_are_asked_and_one_that_refuses_the_key_is_named(tmp_path: Path, refusing: str) -> None:

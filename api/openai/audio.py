@@ -171,12 +171,12 @@ def _check_name(named: str, model: str) -> None:
 def _require_speech_to_text() -> SpeechToText:
     model = services().speech_to_text
     if model is None:
-        raise NotFound("Recordings are not transcribed here: STT_BASE_URL is not set.")
+        raise NotFound("Recordings are not transcribed here: STT_BASE_URL is not set, nor PROSA_STT_API_KEY.")
     return model
 
 
 def _require_text_to_speech() -> TextToSpeech:
     model = services().text_to_speech
     if model is None:
-        raise NotFound("Texts are not spoken here: TTS_BASE_URL is not set.")
+        raise NotFound("Texts are not spoken here: TTS_BASE_URL is not set, nor PROSA_TTS_API_KEY.")
     return model

@@ -1,6 +1,6 @@
 """The models, each put to a small use: an endpoint is asked, and no answer is paid for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -14,6 +14,8 @@ from providers.endpoint_check import Ask, ask_chat, ask_speech, ask_transcriptio
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.rerank.endpoint import EndpointReranker
+from providers.retries import CallLimits
+from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
 from utils.addresses import hide_login
 from utils.errors import ProviderError
 from utils.findings import Finding, Level, failure, ok, split_message, warning
@@ -22,6 +24,7 @@ from utils.processes import StartError
 CHAT_MODEL, EMBEDDING_MODEL = "Chat model", "Embedding model"
 _ENTAILMENT_MODEL = "Entailment model"
 _TIMEOUT_S = 8.0
+_ONE_TRY = CallLimits(timeout_s=_TIMEOUT_S, max_retries=0)
 _CHECK_EMBEDDING = "Check EMBEDDING_BASE_URL, EMBEDDING_API_KEY and EMBEDDING_MODEL."
 Space = tuple[str, int]  # a model's name, and the length of its vectors
 
@@ -47,6 +50,34 @@ async def check_speech(installation: Installation) -> AsyncIterator[Finding]:
     if (endpoint := settings.text_to_speech_endpoint) is not None:
         side = EndpointInfo("text-to-speech model", "TTS", endpoint.model)
         yield await _check_endpoint("Text to speech", endpoint, side, ask_speech)
+    async with AsyncExitStack() as stack:
+        if (endpoint := settings.prosa_speech_to_text) is not None:
+            listener = ProsaSpeechToText(
+                _open_prosa(stack, endpoint), endpoint.model, limits=_ONE_TRY, gate=_make_gate()
+            )
+            yield await _check_prosa("Speech to text", endpoint, listener.check, "STT")
+        if (endpoint := settings.prosa_text_to_speech) is not None:
+            wire, rate = _open_prosa(stack, endpoint), settings.prosa_tts_sample_rate
+            speaker = ProsaTextToSpeech(wire, endpoint.model, rate, limits=_ONE_TRY, gate=_make_gate())
+            yield await _check_prosa("Text to speech", endpoint, speaker.check, "TTS")
+
+
+def _open_prosa(stack: AsyncExitStack, endpoint: Endpoint) -> ProsaWire:
+    wire = ProsaWire(endpoint.base_url, endpoint.api_key, connect_timeout_s=_TIMEOUT_S)
+    stack.push_async_callback(wire.aclose)
+    return wire
+
+
+def _make_gate() -> Gate:
+    return Gate(1, wait_s=_TIMEOUT_S, name="speech model")
+
+
+async def _check_prosa(check: str, endpoint: Endpoint, ask: Callable[[], Awaitable[None]], kind: str) -> Finding:
+    try:
+        await ask()
+    except ProviderError as exc:
+        return split_message(check, exc.detail, f"Check PROSA_{kind}_URL, PROSA_{kind}_API_KEY and PROSA_{kind}_MODEL.")
+    return ok(check, f"Prosa's {endpoint.model} at {endpoint.base_url} opens a session; nothing was sent to it")
 
 
 async def _check_endpoint(

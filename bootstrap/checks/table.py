@@ -117,8 +117,13 @@ CHECKS: dict[str, dict[str, Check]] = {
     "Voice": {
         "Speech": Check(
             look="models.check_speech",
-            fields=("stt_", "tts_"),
-            asks=lambda settings: settings.speech_to_text_endpoint or settings.text_to_speech_endpoint,
+            fields=("stt_", "tts_", "prosa_"),
+            asks=lambda settings: (
+                settings.speech_to_text_endpoint
+                or settings.text_to_speech_endpoint
+                or settings.prosa_speech_to_text
+                or settings.prosa_text_to_speech
+            ),
             limit_s=45,
         ),
     },

@@ -19,7 +19,7 @@ from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Re
 from utils.errors import UnreadableDocument
 
 T = TypeVar("T")
-_LONGEST_TRANSCRIPT = 100_000
+LONGEST_TRANSCRIPT = 100_000
 
 _DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
 
@@ -45,13 +45,13 @@ class EndpointSpeechToText:
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
-            answered = await _read_refusal(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
+            answered = await read_refusal(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
             text = answered["text"]
-            if not isinstance(text, str) or len(text) > _LONGEST_TRANSCRIPT:
+            if not isinstance(text, str) or len(text) > LONGEST_TRANSCRIPT:
                 raise ValueError("no transcript, or none of a recording of this size")
             return text.strip()
 
-        text = await _call(ask, self._side, self.gate)
+        text = await call_model(ask, self._side, self.gate)
         if not any(map(str.isalnum, text)):
             raise UnreadableDocument(NO_SPEECH)
         return text
@@ -98,14 +98,14 @@ class EndpointTextToSpeech:
                 raise ValueError(f"the answer is no file of the format {response_format}")
             return data
 
-        return await _call(ask, self._side, self.gate)
+        return await call_model(ask, self._side, self.gate)
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
         await self._wire.aclose()
 
 
-async def _read_refusal(answer: Awaitable[T]) -> T:
+async def read_refusal(answer: Awaitable[T]) -> T:
     """*answer*.
 
     Raises:
@@ -120,7 +120,7 @@ async def _read_refusal(answer: Awaitable[T]) -> T:
         raise
 
 
-async def _call(ask: Callable[[], Awaitable[T]], side: EndpointInfo, gate: Gate) -> T:
+async def call_model(ask: Callable[[], Awaitable[T]], side: EndpointInfo, gate: Gate) -> T:
     """What *ask* gives, once there is a place for it; its failures in our terms."""
     try:
         async with gate.hold_place():
