@@ -6,7 +6,7 @@ from clients.api_client import ApiClient, Message
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.tables import show_rows_button
-from clients.streamlit_chat.talk import Talk, ask, begin_editing, choose_version, current_talk
+from clients.streamlit_chat.talk import Talk, ask, choose_version, current_talk, find_edited_parent
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.traces import show_trace_button
 from clients.streamlit_chat.written import write_answer, write_answer_html
@@ -46,14 +46,14 @@ def show_question_actions(question: Message, place: int) -> None:
     mount_actions(
         key,
         data,
-        on_edited_change=lambda: begin_editing(current_talk(), question),
+        on_edited_change=lambda: setattr(current_talk(), "editing", place),
         on_moved_change=lambda: _move(question, st.session_state[key].get("moved")),
     )
 
 
 def show_editing(talk: Talk) -> None:
     """That the next question stands beside another one, and a way out."""
-    if talk.editing is None:
+    if find_edited_parent(talk) is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="editing"):
         st.caption(f":material/edit: {say('editing')}", width="stretch")

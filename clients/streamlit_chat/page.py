@@ -34,6 +34,7 @@ from clients.streamlit_chat.talk import (
     begin_attempt,
     current_talk,
     cut_before,
+    find_edited_parent,
     leave_other_visitor,
     load,
     load_earlier,
@@ -72,7 +73,7 @@ def show_page() -> None:
     question = st.chat_input(say("ask"), max_chars=LONGEST_QUESTION, submit_mode="stop")
     if question and question.strip():
         forget_failed_sign_in()
-        ask(talk, question.strip(), talk.editing.parent_run_id if talk.editing else None)
+        ask(talk, question.strip(), find_edited_parent(talk))
     health = _health(settings.api)
     terms = find_terms(settings.api, _api=api) if isinstance(health, Health) else None
     is_shareable = terms is not None and terms.are_shareable
@@ -172,6 +173,7 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
             show_waiting(talk.question)
         with answer:
             draw_answer(talk, api, attempt)
+        show_editing(talk)
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(say("in_memory"), icon=":material/warning:")
 

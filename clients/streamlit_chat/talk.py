@@ -64,8 +64,8 @@ class Talk:
     answer under way, `stopped` whether the visitor wants it ended. `broken_off` has what was seen of answers that never
     became whole, by the place of their question; `unanswered` the questions that were left for another one. `gone`: the
     one asked for was not found. `outdated`: another tab may have said more since. `branch`: a run on the branch that is
-    shown, "" for the one used last. `editing`: the question that the next one stands beside; `parent`: the run that
-    `question` follows, None for the last one.
+    shown, "" for the one used last. `editing`: the place of the question that the next one stands beside; `parent`: the
+    run that `question` follows, None for the last one.
     """
 
     conversation_id: str = field(default_factory=make_conversation_id)
@@ -80,7 +80,7 @@ class Talk:
     gone: bool = False
     outdated: bool = False
     branch: str = ""
-    editing: Message | None = None
+    editing: int | None = None
     parent: str | None = None
 
 
@@ -161,9 +161,13 @@ def cut_before(conversation: Conversation, parent: str | None) -> Conversation:
     return conversation if at is None else replace(conversation, messages=conversation.messages[:at])
 
 
-def begin_editing(talk: Talk, question: Message) -> None:
-    """Let the next question stand beside *question*, at the same place."""
-    talk.editing = question if question.parent_run_id else None
+def find_edited_parent(talk: Talk) -> str | None:
+    """The run that the edited question follows; None where none is edited, or it was not answered yet."""
+    if talk.editing is None or talk.conversation is None:
+        return None
+    at = talk.editing - talk.conversation.offset
+    messages = talk.conversation.messages
+    return messages[at].parent_run_id if 0 <= at < len(messages) else None
 
 
 def choose_version(talk: Talk, run_id: str) -> None:

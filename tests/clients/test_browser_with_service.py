@@ -109,6 +109,18 @@ def test_what_the_assistant_saw_is_shown_and_a_new_conversation_goes_on_from_the
     expect(questions(tab)).to_have_text([FIRST])
 
 
+def test_a_question_is_edited_as_soon_as_it_is_answered(tab: Page, url: str, model: FakeModelServer) -> None:
+    tab.goto(url)
+    ask(tab, FIRST)
+    expect(marks(tab)).to_have_count(1)
+    tab.get_by_role("button", name="Edit the question").click()
+    expect(tab.get_by_text("Your edited question becomes a new version")).to_be_visible()
+    ask(tab, SECOND)
+    expect(tab.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+    expect(questions(tab)).to_contain_text([SECOND])
+    expect(questions(tab)).to_have_count(1)
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_an_edited_question_and_a_second_answer_stand_beside_the_first(
     tab: Page, url: str, model: FakeModelServer, width: int
