@@ -24,15 +24,15 @@ SCRIPT = _HERE.joinpath("shell.js").read_text("utf-8")
 _STYLE = _HERE.joinpath("shell.css").read_text("utf-8")
 _SHELL = Template(_HERE.joinpath("shell.html").read_text("utf-8"))
 _BOX = Template(_HERE.joinpath("shell_box.html").read_text("utf-8"))
-_STYLE_SHEET = re.compile(r'\s*<link rel="stylesheet"[^>]*+>')
+_STYLE_SHEET = re.compile(r'<link rel="stylesheet"[^<>]*+>')
 _TITLE = re.compile(r"<title>[^<]*+</title>")
-_NO_SCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
+_NO_SCRIPT = re.compile(r"<noscript>[^<]*+(?:<(?!/?noscript>)[^<]*+)*+</noscript>")
 # For browsers that do not know `scripting` in a media query.
 _WITHOUT_SCRIPT = """<noscript><style>
 #pustaka-shell .no-script { display: block; }
 #pustaka-shell :is(form, .skeleton) { display: none; }
 </style></noscript>"""
-_DESCRIPTION = re.compile(r'\s*<link rel="service-desc"[^>]*+>')  # of paths that are closed
+_DESCRIPTION = re.compile(r'<link rel="service-desc"[^<>]*+>')  # of paths that are closed
 
 
 class PageShell:
