@@ -96,6 +96,7 @@ def test_what_is_being_typed_when_the_page_comes_goes_on_in_its_box(chromium: Br
         tab = visitor.new_page()
         with scripts_held(tab):
             tab.goto(url, wait_until="commit")
+            expect(tab.get_by_label("Ask a question")).to_be_focused()
             tab.keyboard.type("What a room cost?")
             for _ in range(len("a room cost?")):
                 tab.keyboard.press("ArrowLeft")
@@ -140,7 +141,7 @@ def test_a_first_visit_can_be_used_on_a_slow_line_before_most_of_it_has_come(
         done: list[str] = []
         tab.on("requestfinished", lambda request: done.append(request.url))
         tab.goto(url, wait_until="commit")
-        tab.get_by_label("Ask a question").wait_for()
+        expect(tab.get_by_label("Ask a question")).to_be_focused()
         tab.keyboard.type(QUESTION)
         tab.keyboard.press("Enter")
         expect(tab.get_by_text(read_texts("en")["shell_sent"])).to_be_visible()
