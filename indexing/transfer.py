@@ -1,8 +1,8 @@
 """Between a tenant's documents and a file."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -108,10 +108,16 @@ async def import_documents(
         made_with = archive.head.model, archive.head.dimension
         fitting = [target for target in targets if (target.model, target.dimension) == made_with]
         importing = _Import(database, DocumentFiles(database, files), ctx, archive, fitting)
-        lines = stack.enter_context(closing(archive.read_documents()))
+        lines = archive.read_documents()
+        stack.callback(_close, lines)
         while (line := await asyncio.to_thread(next, lines, None)) is not None:
             await importing.import_document(line)
     return importing.done
+
+
+def _close(lines: Generator[DocumentLine, None, None]) -> None:
+    with suppress(ValueError):  # a thread still reads for an import that was cancelled
+        lines.close()
 
 
 @dataclass(slots=True)
