@@ -74,8 +74,9 @@
       sent = "";
       keepDraft("");
     } else if (performance.now() - triedAt > TRIES_MS) {
-      triedAt = performance.now();
       putIntoBox(sent);
+      if (box.value !== sent) return false; // it takes nothing now: empty does not mean that it has sent it
+      triedAt = performance.now();
       setTimeout(() => box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true })));
     }
     return !sent;
