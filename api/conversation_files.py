@@ -31,20 +31,7 @@ conversation_files_blueprint = APIBlueprint(
 _ALL = "/v1/conversations/<conversation_id>/files"
 _ONE = f"{_ALL}/<file_id>"
 _ENVELOPE_BYTES = 65_536  # of a body, beside its file
-# For the description of the API alone, see `api/uploads.py`.
-_FILES = {
-    "type": "array",
-    "description": "The file, with its name.",
-    "minItems": 1,
-    "maxItems": 1,
-    "items": {"type": "string", "format": "binary"},
-}
-_BODY = {
-    "required": True,
-    "content": {
-        uploads.MULTIPART: {"schema": {"type": "object", "required": ["files"], "properties": {"files": _FILES}}}
-    },
-}
+_BODY = uploads.describe_form({"files": uploads.describe_files("The file, with its name.", most=1)}, required=["files"])
 
 
 class FilePath(ConversationPath):

@@ -31,21 +31,14 @@ _ABOUT = (
     "multipart/form-data: a part `files` for each CSV, TSV, XLSX or Parquet file. Each sheet becomes a table, with the "
     "types of its columns by all of their values. At most 1,000,000 rows and 200 columns of a table, 120 seconds."
 )
-_FILES = {
-    "type": "array",
-    "description": "The files, each in a part of its own with its name.",
-    "minItems": 1,
-    "maxItems": MOST_FILES,
-    "items": {"type": "string", "format": "binary"},
-}
+_FILES = uploads.describe_files("The files, each in a part of its own with its name.", most=MOST_FILES)
 _TEXTS = {"name": NAME.json_schema(), "description": TEXT.json_schema()}
 
 
 def _make_body(**texts: Any) -> dict[str, Any]:
     """The description of a body with these parts beside its files."""
     required = ["files", *(name for name in texts if name == "name")]
-    schema = {"type": "object", "required": required, "properties": {"files": _FILES, **texts}}
-    return {"required": True, "content": {uploads.MULTIPART: {"schema": schema}}}
+    return uploads.describe_form({"files": _FILES, **texts}, required=required)
 
 
 class UploadedColumnOut(BaseModel):

@@ -36,43 +36,46 @@ _UNWANTED = re.compile(
 )
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(DocumentMetadata)
 _EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
-# For the description of the API alone: `receive` reads the body, and flask-openapi3 would read all of it into memory.
-BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["files"],
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "description": "The files, each in a part of its own with its name.",
-                        "minItems": 1,
-                        "maxItems": MOST_FILES,
-                        "items": {"type": "string", "format": "binary"},
-                    },
-                    "metadata": {
-                        "type": "object",
-                        "description": f"Holds for all files; at most {MOST_METADATA_BYTES:,} bytes as JSON. Searches "
-                        "can be limited by its values. `valid_from`, `valid_until` and `precedence` say when the "
-                        "documents hold, and which of two wins.",
-                        "additionalProperties": True,
-                        "default": {},
-                    },
-                    "external_ids": {
-                        "type": "array",
-                        "description": "What you call each of the documents, in the order of the files: one for each, "
-                        "or none at all. Empty: this file has none.",
-                        "maxItems": MOST_FILES,
-                        "items": {"type": "string", "maxLength": LONGEST_EXTERNAL_ID},
-                    },
-                },
-            },
-            "encoding": {"metadata": {"contentType": "application/json"}},
-        }
+
+
+def describe_form(properties: dict[str, Any], *, required: list[str], **encoding: dict[str, str]) -> dict[str, Any]:
+    """A multipart body with these parts, and the *encoding* of some, for the description of the API alone.
+
+    `receive` reads the body; flask-openapi3 would read all of it into memory.
+    """
+    schema = {"type": "object", "required": required, "properties": properties}
+    form = {"schema": schema, "encoding": encoding} if encoding else {"schema": schema}
+    return {"required": True, "content": {MULTIPART: form}}
+
+
+def describe_files(description: str, *, most: int) -> dict[str, Any]:
+    """The part `files` of such a body, with at least one file."""
+    file = {"type": "string", "format": "binary"}
+    return {"type": "array", "description": description, "minItems": 1, "maxItems": most, "items": file}
+
+
+BODY = describe_form(
+    {
+        "files": describe_files("The files, each in a part of its own with its name.", most=MOST_FILES),
+        "metadata": {
+            "type": "object",
+            "description": f"Holds for all files; at most {MOST_METADATA_BYTES:,} bytes as JSON. Searches "
+            "can be limited by its values. `valid_from`, `valid_until` and `precedence` say when the "
+            "documents hold, and which of two wins.",
+            "additionalProperties": True,
+            "default": {},
+        },
+        "external_ids": {
+            "type": "array",
+            "description": "What you call each of the documents, in the order of the files: one for each, "
+            "or none at all. Empty: this file has none.",
+            "maxItems": MOST_FILES,
+            "items": {"type": "string", "maxLength": LONGEST_EXTERNAL_ID},
+        },
     },
-}
+    required=["files"],
+    metadata={"contentType": "application/json"},
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,23 +43,14 @@ _HEADERS = [
         CONVERSATION_HEADER, "The conversation that the question belongs to; required.", pattern=CONVERSATION_ID.pattern
     )
 ]
-# For the description of the API alone, see `api/uploads.py`.
-_BODY = {
-    "required": True,
-    "content": {
-        uploads.MULTIPART: {
-            "schema": {
-                "type": "object",
-                "required": ["audio"],
-                "properties": {
-                    "audio": RECORDING_FIELD,
-                    "bot_id": {"type": "string", "description": "Left out: the key's, or the default one."},
-                    "language": LANGUAGE_FIELD,
-                },
-            }
-        }
+_BODY = uploads.describe_form(
+    {
+        "audio": RECORDING_FIELD,
+        "bot_id": {"type": "string", "description": "Left out: the key's, or the default one."},
+        "language": LANGUAGE_FIELD,
     },
-}
+    required=["audio"],
+)
 
 
 class ExecTimeOut(BaseModel):

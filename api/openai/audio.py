@@ -41,24 +41,16 @@ _REFUSED = {
     "known_speaker_references[]": (),
 }
 _FIELDS = ("model", "language", "response_format", "temperature", *_REFUSED)
-_BODY = {
-    "required": True,
-    "content": {
-        uploads.MULTIPART: {
-            "schema": {
-                "type": "object",
-                "required": ["file", "model"],
-                "properties": {
-                    "file": RECORDING_FIELD,
-                    "model": {"type": "string", "description": "The name of the model, or default."},
-                    "language": LANGUAGE_FIELD,
-                    "response_format": {"type": "string", "enum": list(_FORMATS), "default": "json"},
-                    "temperature": {"type": "number", "description": "Taken and ignored."},
-                },
-            }
-        }
+_BODY = uploads.describe_form(
+    {
+        "file": RECORDING_FIELD,
+        "model": {"type": "string", "description": "The name of the model, or default."},
+        "language": LANGUAGE_FIELD,
+        "response_format": {"type": "string", "enum": list(_FORMATS), "default": "json"},
+        "temperature": {"type": "number", "description": "Taken and ignored."},
     },
-}
+    required=["file", "model"],
+)
 
 
 class OpenAiTranscriptionOut(BaseModel):
