@@ -45,16 +45,13 @@ class EndpointSpeechToText:
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
-            answered = await read_refusal(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
+            answered = await tell_unreadable(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
             text = answered["text"]
             if not isinstance(text, str) or len(text) > LONGEST_TRANSCRIPT:
                 raise ValueError("no transcript, or none of a recording of this size")
             return text.strip()
 
-        text = await call_model(ask, self._side, self.gate)
-        if not any(map(str.isalnum, text)):
-            raise UnreadableDocument(NO_SPEECH)
-        return text
+        return require_words(await call_model(ask, self._side, self.gate))
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
@@ -105,7 +102,18 @@ class EndpointTextToSpeech:
         await self._wire.aclose()
 
 
-async def read_refusal(answer: Awaitable[T]) -> T:
+def require_words(transcript: str) -> str:
+    """*transcript*.
+
+    Raises:
+        UnreadableDocument: it has no word: nobody speaks in the recording.
+    """
+    if not any(map(str.isalnum, transcript)):
+        raise UnreadableDocument(NO_SPEECH)
+    return transcript
+
+
+async def tell_unreadable(answer: Awaitable[T]) -> T:
     """*answer*.
 
     Raises:

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.openai_errors import AnswerCut, EndpointError, EndpointInfo, StatusError
 from providers.retries import CallLimits, retry
-from providers.speech.endpoint import LONGEST_TRANSCRIPT, call_model, read_refusal
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Recording, sniff
-from utils.errors import ProviderRefused, UnreadableDocument
+from providers.speech.endpoint import LONGEST_TRANSCRIPT, call_model, require_words, tell_unreadable
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
+from utils.errors import ProviderRefused
 from utils.outbound import AnswerTooLarge
 
 _SENT_AT_ONCE = 16_000
@@ -110,14 +110,11 @@ class ProsaSpeechToText:
 
         async def ask() -> str:
             data = await asyncio.to_thread(recording.read)  # now that it has a place
-            return await read_refusal(
+            return await tell_unreadable(
                 retry(partial(self._transcribe, data), self._side, self._limits, self.gate.observer)
             )
 
-        text = await call_model(ask, self._side, self.gate)
-        if not any(map(str.isalnum, text)):
-            raise UnreadableDocument(NO_SPEECH)
-        return text
+        return require_words(await call_model(ask, self._side, self.gate))
 
     async def check(self) -> None:
         """Open a session and send no sound.
