@@ -46,7 +46,7 @@ def show_question_actions(question: Message, place: int) -> None:
     mount_actions(
         key,
         data,
-        on_edited_change=lambda: setattr(current_talk(), "editing", place),
+        on_edited_change=lambda: _begin_editing(place),
         on_moved_change=lambda: _move(question, st.session_state[key].get("moved")),
     )
 
@@ -58,6 +58,10 @@ def show_editing(talk: Talk) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="editing"):
         st.caption(f":material/edit: {say('editing')}", width="stretch")
         st.button(say("editing_end"), on_click=_end_editing, args=(talk,))
+
+
+def _begin_editing(place: int) -> None:
+    current_talk().editing = place
 
 
 def _end_editing(talk: Talk) -> None:

@@ -7,10 +7,18 @@ import httpx
 import pytest
 
 from tests.fakes.model_server import FakeModelServer
+from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service
 
 if TYPE_CHECKING:
     from openai import OpenAI
+
+
+@pytest.fixture(scope="module")
+def speech() -> Iterator[FakeSpeechServer]:
+    """Endpoints that transcribe and speak."""
+    with FakeSpeechServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,6 @@ KINDS = {"mp3": "audio/mpeg", "ogg": "audio/ogg", "flac": "audio/flac", "wav": "
 
 
 @pytest.fixture(scope="module")
-def speech() -> Iterator[FakeSpeechServer]:
-    with FakeSpeechServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer) -> Iterator[Service]:
     variables = {
         "STT_BASE_URL": speech.base_url,

@@ -25,13 +25,6 @@ HEADS = {
     "m4a": b"\0\0\0\x20ftypM4A \0\0\0\0" + b"\0" * 60,
     "webm": b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webm" + b"\0" * 60,
 }
-KINDS = {"mp3": "audio/mpeg", "ogg": "audio/ogg", "flac": "audio/flac", "wav": "audio/wav"}
-
-
-@pytest.fixture(scope="module")
-def speech() -> Iterator[FakeSpeechServer]:
-    with FakeSpeechServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
