@@ -65,6 +65,12 @@ class Service {
   async visit({ anew = false } = {}) {
     const { visit } = this.memory.read();
     if (visit && !anew && Date.parse(visit.expires_at) - Date.now() > EARLY_MS) return visit;
+    // All who ask meanwhile wait for the one visitor: a second one would not find what the first has asked.
+    this.visiting ??= this.becomeVisitor(visit).finally(() => (this.visiting = null));
+    return this.visiting;
+  }
+
+  async becomeVisitor(visit) {
     const body = { public_id: this.publicId, ...(visit ? { token: visit.token } : {}) };
     const answer = await this.send("v1/visitors", { method: "POST", body, open: true });
     const made = await answer.json();

@@ -359,6 +359,19 @@ def test_earlier_messages_are_shown_when_asked_for(tab: Page, site: Website) -> 
     expect(answers(tab)).to_have_count(3)
 
 
+def test_a_question_asked_at_once_belongs_to_the_same_visitor_as_the_next(tab: Page, site: Website) -> None:
+    asked_for: list[Route] = []
+    tab.route("**/v1/visitors", lambda route: asked_for.append(route))
+    tab.goto(site.url)
+    with tab.expect_request("**/v1/visitors"):
+        ask(tab)
+    expect(answers(tab)).to_have_count(1)
+    for route in asked_for:
+        route.continue_()
+    expect_whole(tab)
+    assert len(asked_for) == 1
+
+
 def test_an_answer_that_has_just_come_is_shown_once(tab: Page, site: Website) -> None:
     def still_running(route: Route) -> None:
         body = route.fetch().json()
