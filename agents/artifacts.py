@@ -14,7 +14,7 @@ from agents.threads import parse_thread
 from datasources.charts.script import write_script
 from datasources.result_csv import write_csv
 from providers.charts.renderer import ChartRenderer
-from providers.files.results import ResultFiles, ResultPlace
+from providers.files.results import ConversationFolder, ResultFiles
 from utils.errors import NotFound
 
 Kind = Literal["data", "image", "code"]
@@ -46,7 +46,7 @@ class SessionArtifacts:
     data: Mapping[str, Any] | None = None
     chart: Mapping[str, Any] | None = None
     chart_data_name: str = ""
-    place: ResultPlace | None = None
+    folder: ConversationFolder | None = None
     file: str = ""
 
 
@@ -73,14 +73,14 @@ def name_artifact(kind: Kind, artifact: Artifact) -> str:
 
 def name_all(artifacts: Artifacts, thread_id: str) -> dict[Kind, str]:
     """What each is called, with a folder that is another one for each conversation and tells nothing of it."""
-    folder = find_place(thread_id).folder
+    folder = find_folder(thread_id).folder
     return {kind: f"{FOLDER}/{folder}/{name_artifact(kind, each)}" for kind, each in artifacts.items()}
 
 
-def find_place(thread_id: str) -> ResultPlace:
+def find_folder(thread_id: str) -> ConversationFolder:
     """Where the files of a conversation are."""
     folder = hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()
-    return ResultPlace(parse_thread(thread_id).tenant_id, folder)
+    return ConversationFolder(parse_thread(thread_id).tenant_id, folder)
 
 
 def name_rows_file(call_id: str) -> str:
@@ -95,8 +95,8 @@ async def make_file(found: SessionArtifacts, kind: Kind, *, files: ResultFiles, 
         NotFound: it no longer exists.
         NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
     """
-    if kind == "data" and found.place and found.file:
-        return await asyncio.to_thread(files.get, found.place, found.file)
+    if kind == "data" and found.folder and found.file:
+        return await asyncio.to_thread(files.get, found.folder, found.file)
     if kind == "data" and found.data is not None:
         return write_csv(found.data["columns"], found.data["rows"])
     if found.chart is None:

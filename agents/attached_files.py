@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from agents.artifacts import find_place
+from agents.artifacts import find_folder
 from agents.threads import thread_of
 from auth.principal import Principal
 from domain.documents import DocumentContent
 from domain.models import now
-from providers.files.results import ATTACHED, ResultFiles, ResultPlace
+from providers.files.results import ATTACHED, ConversationFolder, ResultFiles
 from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.lexical import make_embedding_text
 from retrieval.search import Retriever
@@ -52,7 +52,7 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadFile:
+class ParsedAttachment:
     """What was read of a file that is to be attached."""
 
     content: DocumentContent
@@ -93,7 +93,9 @@ class AttachedFiles:
         if not self._most:
             raise Conflict(_NO_FILES)
 
-    async def add(self, ctx: Principal, conversation_id: str, read: Callable[[], Awaitable[ReadFile]]) -> AttachedFile:
+    async def add(
+        self, ctx: Principal, conversation_id: str, read: Callable[[], Awaitable[ParsedAttachment]]
+    ) -> AttachedFile:
         """Keep what *read* gives of a file for the caller's conversation, which may be yet to begin.
 
         It is found by its words from then on, and by meaning as its vectors come: those of a short one are waited for.
@@ -112,13 +114,13 @@ class AttachedFiles:
         if len(passages) > MOST_PASSAGES:
             raise TooLarge("There is too much text in it to be attached to a conversation: send a part of it.")
         passages = [replace(passage, document_id=file.file_id, source=file.name) for passage in passages]
-        place = find_place(thread_id)
+        folder = find_folder(thread_id)
         data = await asyncio.to_thread(_encode, file, AttachedPassages(passages))
-        await asyncio.to_thread(self._files.attach, place, _make_name(file.file_id), data, most=self._most)
+        await asyncio.to_thread(self._files.attach, folder, _make_name(file.file_id), data, most=self._most)
         if await self._find_deletion(thread_id) != deletion:
-            await asyncio.to_thread(self._files.delete, place)
+            await asyncio.to_thread(self._files.delete, folder)
             raise Conflict("The conversation was deleted meanwhile.")
-        embedding = asyncio.get_running_loop().create_task(self._add_vectors(place, file, passages))
+        embedding = asyncio.get_running_loop().create_task(self._add_vectors(folder, file, passages))
         self._embedding.add(embedding)
         embedding.add_done_callback(self._embedding.discard)
         await asyncio.wait({embedding}, timeout=_EMBEDDED_FOR_S)
@@ -131,8 +133,8 @@ class AttachedFiles:
         """
         if not self._most:
             return []
-        place = find_place(thread_of(ctx, conversation_id))
-        return await asyncio.to_thread(lambda: list(map(_decode_file, self._read(place, is_lenient=True))))
+        folder = find_folder(thread_of(ctx, conversation_id))
+        return await asyncio.to_thread(lambda: list(map(_decode_file, self._read(folder, is_lenient=True))))
 
     async def find(self, ctx: Principal, conversation_id: str, file_id: str) -> AttachedFile:
         """A file of the caller's conversation.
@@ -151,9 +153,9 @@ class AttachedFiles:
         Raises:
             NotFound: there is none of this id.
         """
-        place = find_place(thread_of(ctx, conversation_id))
+        folder = find_folder(thread_of(ctx, conversation_id))
         # Also one that cannot be read any more, which `find` would not find.
-        await asyncio.to_thread(self._files.detach, place, _make_name(_check_id(file_id)))
+        await asyncio.to_thread(self._files.detach, folder, _make_name(_check_id(file_id)))
 
     async def load(self, thread_id: str) -> AttachedPassages:
         """What a question of this conversation is searched in beside the documents; the files count as used.
@@ -166,17 +168,17 @@ class AttachedFiles:
         return await asyncio.to_thread(self._load, thread_id)
 
     def _load(self, thread_id: str) -> AttachedPassages:
-        place = find_place(thread_id)
-        parts = list(map(_decode_passages, self._read(place)))
+        folder = find_folder(thread_id)
+        parts = list(map(_decode_passages, self._read(folder)))
         if not parts:
             return NOTHING_ATTACHED
-        self._files.touch(place)
+        self._files.touch(folder)
         return reduce(_join, parts)
 
-    def _read(self, place: ResultPlace, *, is_lenient: bool = False) -> Iterator[dict[str, Any]]:
-        return map(orjson.loads, self._files.read_attached(place, is_lenient=is_lenient))
+    def _read(self, folder: ConversationFolder, *, is_lenient: bool = False) -> Iterator[dict[str, Any]]:
+        return map(orjson.loads, self._files.read_attached(folder, is_lenient=is_lenient))
 
-    async def _add_vectors(self, place: ResultPlace, file: AttachedFile, passages: Sequence[Passage]) -> None:
+    async def _add_vectors(self, folder: ConversationFolder, file: AttachedFile, passages: Sequence[Passage]) -> None:
         """Keep the vectors of *passages*, some at a time; where that fails, they are found by their words alone."""
         embedder, vectors = self._retriever().embedder, list[FloatArray]()
         texts, ids = [make_embedding_text(passage) for passage in passages], [each.passage_id for each in passages]
@@ -186,7 +188,7 @@ class AttachedFiles:
                 vectors.extend(await embedder.embed_passages(batch, urgent=not vectors))
                 attached = AttachedPassages(passages, dict(zip(ids, vectors, strict=False)), embedder.model)
                 data = await asyncio.to_thread(_encode, file, attached)
-                await asyncio.to_thread(self._files.update_attached, place, _make_name(file.file_id), data)
+                await asyncio.to_thread(self._files.update_attached, folder, _make_name(file.file_id), data)
         except NotFound:
             return  # it was deleted meanwhile
         except ProblemError as exc:
@@ -205,7 +207,7 @@ def _make_name(file_id: str) -> str:
     return f"{file_id}{ATTACHED}"
 
 
-def _describe(told: ReadFile) -> AttachedFile:
+def _describe(told: ParsedAttachment) -> AttachedFile:
     content = told.content
     facts = content.file_name, content.media_type, content.size_bytes, content.pages
     return AttachedFile(str(uuid.uuid4()), *facts, told.note, now())

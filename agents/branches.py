@@ -13,14 +13,14 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from agents.messages import answer_id, drop_tool_messages, is_same_question, to_json
 from agents.state import ChatState
-from domain.branches import START, Branches, Place
+from domain.branches import START, Branches, TurnPosition
 
 PARENT = "parent_run_id"
 _EMPTY: Any = RemoveMessage(REMOVE_ALL_MESSAGES)  # what was said before is not there any more
 
 
 @dataclass(frozen=True, slots=True)
-class SaidTurn:
+class ConversationTurn:
     """A question with what was said to it, and the run that it follows."""
 
     run_id: str
@@ -38,9 +38,9 @@ class SaidTurn:
         wanted = answer_id(self.run_id)
         return next((each for each in self.messages if isinstance(each, AIMessage) and each.id == wanted), None)
 
-    def locate(self) -> Place:
+    def locate(self) -> TurnPosition:
         """Where it stands."""
-        return Place(self.run_id, self.parent_run_id)
+        return TurnPosition(self.run_id, self.parent_run_id)
 
     def put_aside(self) -> list[AnyMessage]:
         """Its messages as they stand in `aside`."""
@@ -49,22 +49,22 @@ class SaidTurn:
         return [first.model_copy(update={"additional_kwargs": extra}), *others]
 
 
-def read_branches(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage]) -> Branches[SaidTurn]:
+def read_branches(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage]) -> Branches[ConversationTurn]:
     """All turns of a conversation."""
     line = split_turns(messages)
     former = [START, *(turn.run_id for turn in line)]
-    placed = [SaidTurn(turn.run_id, parent, turn.messages) for turn, parent in zip(line, former, strict=False)]
-    return Branches(_sort([*placed, *split_turns(aside)]), SaidTurn.locate)
+    placed = [ConversationTurn(turn.run_id, parent, turn.messages) for turn, parent in zip(line, former, strict=False)]
+    return Branches(_sort([*placed, *split_turns(aside)]), ConversationTurn.locate)
 
 
-def split_turns(messages: Iterable[AnyMessage]) -> list[SaidTurn]:
+def split_turns(messages: Iterable[AnyMessage]) -> list[ConversationTurn]:
     """*messages* by questions; the turn that each follows as its question says it."""
     turns = list[list[AnyMessage]]()
     for message in messages:
         if not turns or isinstance(message, HumanMessage):
             turns.append([])
         turns[-1].append(message)
-    return [SaidTurn(_name(said[0]), said[0].additional_kwargs.get(PARENT, START), said) for said in turns]
+    return [ConversationTurn(_name(said[0]), said[0].additional_kwargs.get(PARENT, START), said) for said in turns]
 
 
 def choose_branch(
@@ -103,7 +103,7 @@ def find_parent(messages: Sequence[AnyMessage], asked: HumanMessage) -> str:
     return START if former is None else _name(former)
 
 
-def show_turns(branches: Branches[SaidTurn], numbers: Iterable[int]) -> list[dict[str, Any]]:
+def show_turns(branches: Branches[ConversationTurn], numbers: Iterable[int]) -> list[dict[str, Any]]:
     """The messages of these turns as the API shows them."""
     shown = list[dict[str, Any]]()
     for at in numbers:
@@ -124,12 +124,12 @@ def _name(message: AnyMessage) -> str:
     return (message.id or "").partition("@")[0].removesuffix("-q").removesuffix("-a")
 
 
-def _sort(turns: Sequence[SaidTurn]) -> list[SaidTurn]:
+def _sort(turns: Sequence[ConversationTurn]) -> list[ConversationTurn]:
     """*turns* as they were asked; whatever clocks say, none before the one it follows."""
     missing = {turn.run_id for turn in turns}
-    waiting, placed = sorted(turns, key=lambda turn: turn.asked_at), list[SaidTurn]()
+    waiting, placed = sorted(turns, key=lambda turn: turn.asked_at), list[ConversationTurn]()
     while waiting:
-        late = list[SaidTurn]()
+        late = list[ConversationTurn]()
         for turn in waiting:
             if turn.parent_run_id in missing and turn.parent_run_id != turn.run_id:
                 late.append(turn)

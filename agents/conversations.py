@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import SessionArtifacts, find_place
+from agents.artifacts import SessionArtifacts, find_folder
 from agents.leases import Leases
 from agents.messages import question_message
-from agents.reading import Answered, ConversationReader, MessageStore, Wanted
+from agents.reading import ConversationReader, MessageStore, PageRequest, QuestionAndAnswer
 from agents.runs.deletions import Deletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
@@ -69,11 +69,11 @@ class Conversations:
         """A part of the conversation as the API shows it, see `ConversationReader.page`; with the question that is
         being answered now."""
         run_id, record = await self._find_running(ctx, conversation_id)
-        wanted = Wanted(limit=limit, before=before, branch=branch)
+        request = PageRequest(limit=limit, before=before, branch=branch)
         if record is not None:
             asked = question_message(record.message, record.id, said_at=record.created_at)
-            wanted = replace(wanted, asked=asked, parent_run_id=record.parent_run_id)
-        page = await self._read_page(ctx, conversation_id, wanted)
+            request = replace(request, asked=asked, parent_run_id=record.parent_run_id)
+        page = await self._read_page(ctx, conversation_id, request)
         unanswered = page.pop("unanswered", None)
         is_waiting = run_id is None and unanswered is not None and await self._is_waiting(ctx, unanswered)
         return {
@@ -85,7 +85,7 @@ class Conversations:
             "run_id": unanswered if is_waiting else run_id or None,
         }
 
-    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> QuestionAndAnswer:
         """See `ConversationReader.answer`; also of a conversation whose state has expired."""
         try:
             return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
@@ -145,7 +145,7 @@ class Conversations:
             )
             count = await self._deletions.delete_runs(thread_id)
             # After it is noted there as deleted: a file that is attached meanwhile looks for that once it is kept.
-            had_files = await asyncio.to_thread(self._files.delete, find_place(thread_id))
+            had_files = await asyncio.to_thread(self._files.delete, find_folder(thread_id))
             self._worker.drop_held(thread_id)
             if has_state:
                 await self._store.adelete_thread(thread_id)
@@ -212,14 +212,14 @@ class Conversations:
             return (await self._runs.find(ctx, run_id))[0]
         return None
 
-    async def _read_page(self, ctx: Principal, conversation_id: str, wanted: Wanted) -> dict[str, Any]:
+    async def _read_page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
         try:
-            page = await self._reader.page(thread_of(ctx, conversation_id), wanted)
+            page = await self._reader.page(thread_of(ctx, conversation_id), request)
         except NotFound:
-            page = await self._transcripts.page(ctx, conversation_id, wanted)
-        if wanted.asked is not None and page["total"] == 1:  # the first one, or its state has expired
+            page = await self._transcripts.page(ctx, conversation_id, request)
+        if request.asked is not None and page["total"] == 1:  # the first one, or its state has expired
             with suppress(NotFound, StoreUnavailable):
-                page = await self._transcripts.page(ctx, conversation_id, wanted)
+                page = await self._transcripts.page(ctx, conversation_id, request)
         return page
 
     async def _has_state(self, thread_id: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_place, name_all, name_artifact
-from agents.branches import PARENT, SaidTurn, read_branches, show_messages, show_turns, split_turns
+from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_folder, name_all, name_artifact
+from agents.branches import PARENT, ConversationTurn, read_branches, show_messages, show_turns, split_turns
 from agents.messages import answer_id, drop_tool_messages, find_question_run, is_same_question, to_json
 from domain.branches import START, Branches
 from domain.transcript import make_missing_error
@@ -40,7 +40,7 @@ class MessageStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class PageRequest:
     """Which messages of a conversation: the last *limit* before the one at *before*, or of all.
 
     *branch*: a run on the branch that is shown; "": the one that goes on. *asked* is being answered now, and follows
@@ -60,7 +60,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class QuestionAndAnswer:
     """An answer and its question, as the API shows messages; `stands_alone`: nothing else was said before them."""
 
     question: dict[str, Any]
@@ -83,7 +83,7 @@ class ConversationReader:
         """
         await self._part(thread_id, limit=1)
 
-    async def page(self, thread_id: str, wanted: Wanted) -> dict[str, Any]:
+    async def page(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them. `unanswered`: the run of the
         last question, where it stands without an answer. `asked`, which is being answered now, is kept only when it is.
 
@@ -92,33 +92,33 @@ class ConversationReader:
             StoreUnavailable: it cannot be known while Redis is away.
         """
         aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        if wanted.names_branch or (aside and aside.items):
+        if request.names_branch or (aside and aside.items):
             found = await self._store.aget_part(thread_id, "messages", limit=_ALL)
-            if found is None and wanted.asked is None:
+            if found is None and request.asked is None:
                 raise self._make_missing_error()
-            page = show_branch(found.items if found else [], aside.items if aside else [], wanted)
+            page = show_branch(found.items if found else [], aside.items if aside else [], request)
         else:
-            page = await self._show_line(thread_id, wanted)
+            page = await self._show_line(thread_id, request)
         times = {"expires_in_s": await self._store.ttl_s(thread_id)}
         return {**page, **times, "persistence": self._store.persistence_of(thread_id)}
 
-    async def _show_line(self, thread_id: str, wanted: Wanted) -> dict[str, Any]:
+    async def _show_line(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The same of a conversation without branches, of which no more is read than is shown."""
-        limit, asked = wanted.limit, wanted.asked
-        part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=wanted.before)
+        limit, asked = request.limit, request.asked
+        part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=request.before)
         if part is None and asked is None:
             raise self._make_missing_error()
         part = part or ListPart([], 0, 0)
         messages, total = part.items, part.total
         is_new = asked is not None and not any(is_same_question(message, asked) for message in messages)
-        if asked is not None and is_new and wanted.before is None:
+        if asked is not None and is_new and request.before is None:
             messages, total = [*messages, asked], total + 1
         hidden = max(0, len(part.items) - limit)
-        last = find_question_run(messages[-1]) if messages and wanted.before is None else None
+        last = find_question_run(messages[-1]) if messages and request.before is None else None
         shown = _show_part(messages, hidden, is_whole=not part.start)
         return {"messages": shown, "unanswered": last, "total": total, "limit": limit, "offset": part.start + hidden}
 
-    async def answer(self, thread_id: str, run_id: str) -> Answered:
+    async def answer(self, thread_id: str, run_id: str) -> QuestionAndAnswer:
         """The answer of a run, with its question.
 
         Raises:
@@ -136,7 +136,7 @@ class ConversationReader:
             raise make_no_answer_error()
         question = before[asked[-1] - start]
         alone = await self._is_alone(thread_id, question, asked[-1])
-        return Answered(to_json(question), to_json(answer), alone)
+        return QuestionAndAnswer(to_json(question), to_json(answer), alone)
 
     async def artifacts(self, thread_id: str) -> SessionArtifacts:
         """The artifacts that there are now, with what they hold.
@@ -153,7 +153,7 @@ class ConversationReader:
         found = SessionArtifacts(name_all(known, thread_id))
         if "data" in known:
             data, file = extras[known["data"]["run_id"]].get("data"), known["data"].get("file", "")
-            found = replace(found, data=data, place=find_place(thread_id), file=file)
+            found = replace(found, data=data, folder=find_folder(thread_id), file=file)
         if "image" in known:
             extra = extras[known["image"]["run_id"]]
             table = name_artifact("data", extra["artifacts"]["data"]) if extra else ""
@@ -206,32 +206,32 @@ class ConversationReader:
         return make_missing_error()
 
 
-def show_branch(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage], wanted: Wanted) -> dict[str, Any]:
+def show_branch(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage], request: PageRequest) -> dict[str, Any]:
     """As `ConversationReader.page`, of a conversation that is there as a whole."""
-    line, asked = list(messages), wanted.asked
+    line, asked = list(messages), request.asked
     if asked is not None and any(is_same_question(message, asked) for message in (*messages, *aside)):
         asked = None
     last = split_turns(line)[-1].run_id if line else START
     if asked is not None:  # beside what was said, whichever turn it follows
-        extra = {**asked.additional_kwargs, PARENT: wanted.parent_run_id or last}
+        extra = {**asked.additional_kwargs, PARENT: request.parent_run_id or last}
         aside = [*aside, asked.model_copy(update={"additional_kwargs": extra})]
         last = find_question_run(asked) or last
     branches = read_branches(line, aside)
-    end = branches.find_end(branches.find(wanted.branch)) if wanted.branch else branches.find(last)
-    return cut_page(show_turns(branches, branches.list_path(end)), wanted)
+    end = branches.find_end(branches.find(request.branch)) if request.branch else branches.find(last)
+    return cut_page(show_turns(branches, branches.list_path(end)), request)
 
 
-def cut_page(shown: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
+def cut_page(shown: list[dict[str, Any]], request: PageRequest) -> dict[str, Any]:
     """The part of the messages of a branch that is wanted."""
-    stop = len(shown) if wanted.before is None else min(wanted.before, len(shown))
-    start = max(0, stop - wanted.limit)
-    is_open = wanted.before is None and bool(shown) and shown[-1]["role"] == "user"
+    stop = len(shown) if request.before is None else min(request.before, len(shown))
+    start = max(0, stop - request.limit)
+    is_open = request.before is None and bool(shown) and shown[-1]["role"] == "user"
     last = shown[-1]["run_id"] if is_open else None
-    place = {"total": len(shown), "limit": wanted.limit, "offset": start}
+    place = {"total": len(shown), "limit": request.limit, "offset": start}
     return {"messages": shown[start:stop], "unanswered": last, **place}
 
 
-def find_answer(branches: Branches[SaidTurn], run_id: str) -> Answered:
+def find_answer(branches: Branches[ConversationTurn], run_id: str) -> QuestionAndAnswer:
     """The answer of a run, on whichever branch.
 
     Raises:
@@ -244,7 +244,7 @@ def find_answer(branches: Branches[SaidTurn], run_id: str) -> Answered:
     question = branches.turns[at].messages[0]
     before = [message for number in branches.list_path(at)[:-1] for message in branches.turns[number].messages]
     is_alone = all(message.text == question.text for message in drop_tool_messages(before))
-    return Answered(to_json(question), to_json(answer), is_alone)
+    return QuestionAndAnswer(to_json(question), to_json(answer), is_alone)
 
 
 def _show_part(messages: Sequence[AnyMessage], hidden: int, *, is_whole: bool) -> list[dict[str, Any]]:

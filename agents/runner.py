@@ -14,7 +14,7 @@ from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import find_place, name_all
+from agents.artifacts import find_folder, name_all
 from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
 from agents.branches import PARENT, choose_branch, find_parent
@@ -27,7 +27,7 @@ from agents.state import AgentContext, AnswerModel, AnswerModels, ChatState
 from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
-from agents.transcripts import Said, Transcripts
+from agents.transcripts import BranchMessages, Transcripts
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
@@ -48,7 +48,7 @@ _WITHOUT_FILES = "The files that are attached to this conversation cannot be rea
 logger = logging.getLogger(__name__)
 
 
-class Given(NamedTuple):
+class TurnAnswer(NamedTuple):
     """An answer, and the run of the turn that its question follows."""
 
     answer: AIMessage
@@ -147,13 +147,13 @@ class Runner:
             before = None if is_resumed else await self._read_before(record, lease)
             emit(_describe_start(record))
             clock = StageClock(emit)
-            given: Given | Interrupt | None = await self._find_answer(record, clock.see) if is_resumed else None
-            if given is None:
+            outcome: TurnAnswer | Interrupt | None = await self._find_answer(record, clock.see) if is_resumed else None
+            if outcome is None:
                 before = await self._read_before(record, lease) if before is None else before
-                given = await self._answer(record, lease, before, clock.see, keep_trace)
-            if isinstance(given, Interrupt):
-                return [{"type": "waiting", "run_id": record.id, "call": given.value}]
-            result = self._result(given.answer, record, clock) | {PARENT: given.parent_run_id}
+                outcome = await self._answer(record, lease, before, clock.see, keep_trace)
+            if isinstance(outcome, Interrupt):
+                return [{"type": "waiting", "run_id": record.id, "call": outcome.value}]
+            result = self._result(outcome.answer, record, clock) | {PARENT: outcome.parent_run_id}
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
@@ -164,7 +164,7 @@ class Runner:
         before: ChatState,
         emit: Callable[[Event], None],
         keep_trace: Callable[[Trace], None],
-    ) -> Given | Interrupt:
+    ) -> TurnAnswer | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         attached = await self._load_attached(record, emit)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
@@ -186,8 +186,8 @@ class Runner:
             raise TypeError("The graph ended without an answer.")
         keep_trace(make_trace(state))
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
-            await asyncio.to_thread(self._tools.files.touch, find_place(record.thread_id))
-        return Given(answer, find_parent(state["messages"], _make_question(record)))
+            await asyncio.to_thread(self._tools.files.touch, find_folder(record.thread_id))
+        return TurnAnswer(answer, find_parent(state["messages"], _make_question(record)))
 
     async def _load_attached(self, record: RunRecord, emit: Callable[[Event], None]) -> AttachedPassages | None:
         """What is attached to the conversation; None where that cannot be read, and it is answered without."""
@@ -226,7 +226,7 @@ class Runner:
             return chosen
         return {**chosen, "kept_result": await self._find_kept_result(record)}
 
-    async def _recall(self, record: RunRecord, lease: Lease) -> Said:
+    async def _recall(self, record: RunRecord, lease: Lease) -> BranchMessages:
         return await self._transcripts.recall(record.ctx, record.conversation_id) if lease.lacks_state else ([], [])
 
     async def _find_kept_result(self, record: RunRecord) -> Any:
@@ -238,7 +238,7 @@ class Runner:
                 return values.get("kept_result")
         return None
 
-    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> Given | None:
+    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> TurnAnswer | None:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
@@ -258,7 +258,7 @@ class Runner:
         emit({"type": "token", "content": said.text})
         if support := said.additional_kwargs.get("support"):
             emit({"type": "support", **support})
-        return Given(said, find_parent(messages, asked))
+        return TurnAnswer(said, find_parent(messages, asked))
 
     def _context(
         self,

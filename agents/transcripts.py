@@ -11,9 +11,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage
 from sqlalchemy.orm import Session
 
-from agents.branches import SaidTurn, read_branches
+from agents.branches import ConversationTurn, read_branches
 from agents.messages import answer_id, question_message, tell_apart
-from agents.reading import Answered, Wanted, find_answer, make_no_answer_error, show_branch
+from agents.reading import PageRequest, QuestionAndAnswer, find_answer, make_no_answer_error, show_branch
 from agents.traces import TRACE, Trace
 from auth.principal import Principal
 from domain.branches import Branches
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE_S = 1.0
 _NOTED_AFTER = 1 / 24  # of the time that conversations are kept
 PERSISTENCE = "database"  # of a conversation whose state has expired
-Said = tuple[list[AnyMessage], list[AnyMessage]]
+BranchMessages = tuple[list[AnyMessage], list[AnyMessage]]
 """The messages of the branch that a conversation goes on with, and those of the others, see `agents.branches`."""
 
 
@@ -178,7 +178,7 @@ class Transcripts:
         left_s = row.used_at.timestamp() + keep_s - now().timestamp()
         return ListedConversation(row, show_title(row, self._keys), max(1, int(left_s)), keep_s)
 
-    async def page(self, ctx: Principal, conversation_id: str, wanted: Wanted) -> dict[str, Any]:
+    async def page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them.
 
         Raises:
@@ -188,10 +188,10 @@ class Transcripts:
         found, branches, keep_s = await self._read(ctx, conversation_id)
         if found is None:
             raise make_missing_error()
-        page = show_branch(*list_messages(branches), wanted)
+        page = show_branch(*list_messages(branches), request)
         return {**page, "expires_in_s": self._show(found, keep_s).left_s, "persistence": PERSISTENCE}
 
-    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> Answered:
+    async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> QuestionAndAnswer:
         """The answer that the run gave there, with its question.
 
         Raises:
@@ -228,7 +228,7 @@ class Transcripts:
         if found is None or not found.turn_count:
             raise make_missing_error()
 
-    async def recall(self, ctx: Principal, conversation_id: str) -> Said:
+    async def recall(self, ctx: Principal, conversation_id: str) -> BranchMessages:
         """See `messages`; none either where they cannot be read now: a turn goes on without them."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
@@ -238,7 +238,7 @@ class Transcripts:
             logger.warning("A turn begins without what was said before: %s", exc)
         return [], []
 
-    async def messages(self, ctx: Principal, conversation_id: str) -> Said:
+    async def messages(self, ctx: Principal, conversation_id: str) -> BranchMessages:
         """All messages of a conversation, to go on from: those of the branch that goes on, and of the others; none
         where there is no such conversation.
 
@@ -263,7 +263,7 @@ class Transcripts:
         return await read(self._database, look)
 
 
-def list_messages(branches: Branches[StoredTurn]) -> Said:
+def list_messages(branches: Branches[StoredTurn]) -> BranchMessages:
     """The messages of the branch that goes on, and those of the others, as they stood in the conversation's state."""
     made = iter(tell_apart([message for turn in branches.turns for message in _make_messages(turn)]))
     line, aside = list[AnyMessage](), list[AnyMessage]()
@@ -273,7 +273,7 @@ def list_messages(branches: Branches[StoredTurn]) -> Said:
         if number in path:
             line += said
         else:
-            aside += SaidTurn(turn.run_id, branches.name_parent(number), said).put_aside()
+            aside += ConversationTurn(turn.run_id, branches.name_parent(number), said).put_aside()
     return line, aside
 
 

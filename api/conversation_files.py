@@ -7,7 +7,7 @@ from flask import Response, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from agents.attached_files import AttachedFile, ReadFile
+from agents.attached_files import AttachedFile, ParsedAttachment
 from api import uploads
 from api.access import requires, requires_before_body
 from api.bots import load_bot, select_bot
@@ -147,7 +147,7 @@ async def _count_file(ctx: Principal) -> None:
         await limits.spend_file(limits.find_visit(ctx, request))
 
 
-async def _read(ctx: Principal, form: uploads.Form) -> ReadFile:
+async def _read(ctx: Principal, form: uploads.Form) -> ParsedAttachment:
     if len(form.files) != 1:
         raise refuse_field("Send one file, in a part called files.", "files")
     reader = services().attached_reader
@@ -155,10 +155,10 @@ async def _read(ctx: Principal, form: uploads.Form) -> ReadFile:
         return await sync_pool().run(lambda: _read_one(form.files[0]))
 
 
-def _read_one(file: UploadedFile) -> ReadFile:
+def _read_one(file: UploadedFile) -> ParsedAttachment:
     name = uploads.clean_file_name(file.name)
     data = uploads.check_size(file.read(), services().settings.conversation_file_size)
-    return ReadFile(*services().attached_reader.read(data, name))
+    return ParsedAttachment(*services().attached_reader.read(data, name))
 
 
 def _get_key(file: AttachedFile) -> tuple[datetime, str]:

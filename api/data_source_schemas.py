@@ -9,7 +9,7 @@ from api.dataset_schemas import Strict
 from api.paging import PageOut
 from datasources.addresses import LONGEST_URI
 from datasources.allowed_tables import MOST_TABLES
-from datasources.said import MOST_SYNONYMS, SourceName, Synonym, Text
+from datasources.text_fields import MOST_SYNONYMS, SourceName, Synonym, Text
 from domain.data_sources import SourceType
 from utils.validation import check_text
 

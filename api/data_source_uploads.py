@@ -18,7 +18,7 @@ from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from datasources.said import NAME, TEXT, read_said
+from datasources.text_fields import NAME, TEXT, read_text_field
 from domain import data_sources
 from ingestion.tables.shapes import Kind
 from ingestion.uploaded_tables import MOST_FILES, SentFile, UploadedSource
@@ -81,8 +81,8 @@ async def upload(ctx: Principal) -> Response:
     """201 once it can be asked; 409 if there is one of this name; 413 or 422 if a file cannot be read."""
 
     def create(form: uploads.Form) -> UploadedSource:
-        name = read_said(NAME, form.texts["name"], "name")
-        description = read_said(TEXT, form.texts["description"], "description")
+        name = read_text_field(NAME, form.texts["name"], "name")
+        description = read_text_field(TEXT, form.texts["description"], "description")
         return services().uploaded_tables.create(ctx, name, description, _list_files(form))
 
     return await _receive(ctx, create, 201, tuple(_TEXTS))

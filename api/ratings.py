@@ -11,7 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from agents.reading import Answered
+from agents.reading import QuestionAndAnswer
 from api.access import requires
 from api.bots import select_bot
 from api.dataset_schemas import Strict
@@ -176,7 +176,7 @@ def check_answer_path(path: AnswerPath) -> tuple[str, str]:
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
-def _make_rating(conversation_id: str, run_id: str, found: Answered, body: RatingIn) -> Rating:
+def _make_rating(conversation_id: str, run_id: str, found: QuestionAndAnswer, body: RatingIn) -> Rating:
     return Rating(
         run_id=run_id,
         conversation_id=conversation_id,

@@ -15,13 +15,13 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
 from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
-from cli.said import Said
 from cli.tables import align_columns
+from cli.text_param import TextParam
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import make_key
 from datasources.functions import DIALECTS
-from datasources.said import MOST_SYNONYMS, SYNONYM, TEXT
 from datasources.schema import Schema
+from datasources.text_fields import MOST_SYNONYMS, SYNONYM, TEXT
 from domain import data_sources
 from domain.models import DataSourceRow
 from utils.printable import make_printable
@@ -55,10 +55,15 @@ def schema(name: str, tenant: str, as_json: bool) -> None:
 @_tenant
 @click.option("--column", "columns", multiple=True, help="A column that may be read; left out: as before, or all.")
 @click.option(
-    "--filter", "row_filter", type=Said(TEXT), help='Which rows may be read, such as "region = {user.tenant}"; "": all.'
+    "--filter",
+    "row_filter",
+    type=TextParam(TEXT),
+    help='Which rows may be read, such as "region = {user.tenant}"; "": all.',
 )
-@click.option("--description", type=Said(TEXT), help="What its rows are.")
-@click.option("--synonym", "synonyms", type=Said(SYNONYM), multiple=True, help="What people call it, in any language.")
+@click.option("--description", type=TextParam(TEXT), help="What its rows are.")
+@click.option(
+    "--synonym", "synonyms", type=TextParam(SYNONYM), multiple=True, help="What people call it, in any language."
+)
 @click.option("--name-column", help='The column that people know its rows by; "": none in particular.')
 def allow(
     name: str,

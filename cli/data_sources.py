@@ -24,10 +24,10 @@ from cli.operator import (
     tenant_option,
     write_as_operator,
 )
-from cli.said import Said
 from cli.tables import align_columns
+from cli.text_param import TextParam
 from datasources.addresses import LONGEST_URI
-from datasources.said import NAME, TEXT
+from datasources.text_fields import NAME, TEXT
 from domain import data_sources
 from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
@@ -52,10 +52,10 @@ for command in (schema, allow, deny, propose_glossary):
 
 
 @data.command("add")
-@click.argument("name", type=Said(NAME))
+@click.argument("name", type=TextParam(NAME))
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_tenant
-@click.option("--description", type=Said(TEXT), default="", help="What it holds.")
+@click.option("--description", type=TextParam(TEXT), default="", help="What it holds.")
 @click.option("--replace", "replaces", is_flag=True, help="Put the files in the place of those that NAME was made of.")
 def add(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
     """Add a data source, of FILES (CSV, TSV, XLSX, Parquet), or a database.

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import click
 from flask.cli import AppGroup
 
-from agents.artifacts import find_place
+from agents.artifacts import find_folder
 from agents.threads import parse_thread, thread_of
 from auth.operators import make_operator
 from bootstrap.agent import open_result_files
@@ -225,7 +225,7 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     kept_files = open_result_files(settings())
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
-        await asyncio.to_thread(kept_files.delete, find_place(one.thread_id))
+        await asyncio.to_thread(kept_files.delete, find_folder(one.thread_id))
         await opened.inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{counted(len(found), 'conversation')} deleted.")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from datasources.catalog import OpenTable
 from datasources.questions.words import STOP, split_name
-from datasources.said import LONGEST_SYNONYM, MOST_SYNONYMS
 from datasources.schema import Column
+from datasources.text_fields import LONGEST_SYNONYM, MOST_SYNONYMS
 from utils.printable import make_printable
 
 _MOST_COLUMNS, _LONGEST_PORTION = 40, 8_000  # of what is shown at once; characters

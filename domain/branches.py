@@ -16,7 +16,7 @@ MOST_SIBLINGS = 20  # questions that follow the same turn
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
+class TurnPosition(NamedTuple):
     """Of a turn: its run, that of the turn it follows, or `START`; None: the one before it in the list of all."""
 
     run_id: str
@@ -30,7 +30,7 @@ class Branches(Generic[T]):
         locate: where a turn stands. A turn whose former one is not there (any more) counts as a first one.
     """
 
-    def __init__(self, turns: Sequence[T], locate: Callable[[T], Place]) -> None:
+    def __init__(self, turns: Sequence[T], locate: Callable[[T], TurnPosition]) -> None:
         self.turns, self._places = turns, [locate(turn) for turn in turns]
         named = defaultdict[str, list[int]](list)
         for at, place in enumerate(self._places):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from auth.credentials import make_share_reader
 from auth.principal import Principal
-from domain.branches import Place
+from domain.branches import TurnPosition
 from domain.models import ConversationShare, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import scoped, scoped_delete, select_everywhere
@@ -161,7 +161,7 @@ def open_share(
     return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
 
 
-def _find_path(session: Session, reader: Principal, share: ConversationShare) -> list[tuple[Place, int]]:
+def _find_path(session: Session, reader: Principal, share: ConversationShare) -> list[tuple[TurnPosition, int]]:
     """Where the turns that the link shows stand; one from before there were branches shows all until then."""
     branches = list_places(session, reader, share.conversation_id, share.through_sequence)
     if share.run_id is None:

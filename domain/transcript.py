@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.branches import Branches, Place
+from domain.branches import Branches, TurnPosition
 from domain.db import Database
 from domain.models import Conversation, ConversationShare, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
@@ -156,9 +156,9 @@ class StoredTurn:
     ended_at: datetime
     texts: Mapping[str, Any]
 
-    def locate(self) -> Place:
+    def locate(self) -> TurnPosition:
         """Where it stands among the turns of its conversation."""
-        return Place(self.run_id, self.parent_run_id)
+        return TurnPosition(self.run_id, self.parent_run_id)
 
     @property
     def message_count(self) -> int:
@@ -187,17 +187,17 @@ def read_turn(row: Turn, keys: Keyring | None) -> StoredTurn:
 
 def list_places(
     session: Session, ctx: Principal, conversation_id: str, through: int | None = None
-) -> Branches[tuple[Place, int]]:
+) -> Branches[tuple[TurnPosition, int]]:
     """Where the turns of the caller's conversation stand, with their `sequence`, which is at most *through*."""
     rows = select_turns(ctx, conversation_id).with_only_columns(Turn.run_id, Turn.parent_run_id, Turn.sequence)
     if through is not None:
         rows = rows.where(Turn.sequence <= through)
     found = session.execute(rows.order_by(Turn.sequence, Turn.run_id))
-    return Branches([(Place(run_id, parent), at) for run_id, parent, at in found], itemgetter(0))
+    return Branches([(TurnPosition(run_id, parent), at) for run_id, parent, at in found], itemgetter(0))
 
 
 def read_path(
-    session: Session, ctx: Principal, conversation_id: str, places: Sequence[tuple[Place, int]]
+    session: Session, ctx: Principal, conversation_id: str, places: Sequence[tuple[TurnPosition, int]]
 ) -> list[Turn]:
     """The turns of these places, in order."""
     runs = {place.run_id for place, _ in places}

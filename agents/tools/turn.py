@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.artifacts import find_place, name_rows_file
+from agents.artifacts import find_folder, name_rows_file
 from agents.bots import BotConfig
 from agents.tools.kept import KeptResult
 from agents.tools.planner import AskedCall, Planner
@@ -137,13 +137,13 @@ class TurnTools:
 
     async def keep_rows(self, call: CallRecord, result: ToolResult) -> str:
         """The file that now has all rows of *result*; "" where there is no room for it."""
-        store, place = self.shared.files, find_place(self.thread_id)
+        store, folder = self.shared.files, find_folder(self.thread_id)
         if store is None or result.data is None:
             return ""
         name, data = name_rows_file(call["call_id"]), result.data
 
         def write() -> None:
-            store.put(place, name, write_csv(data["columns"], [*data["rows"], *result.rest]))
+            store.put(folder, name, write_csv(data["columns"], [*data["rows"], *result.rest]))
 
         try:
             await asyncio.to_thread(write)

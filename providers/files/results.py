@@ -25,7 +25,7 @@ _MOST_FILES = 10_000  # of a tenant, so that to look at all of them takes no tim
 
 
 @dataclass(frozen=True, slots=True)
-class ResultPlace:
+class ConversationFolder:
     """The folder of a conversation, whose name tells nothing of it, in that of its tenant."""
 
     tenant_id: str
@@ -47,48 +47,48 @@ class ResultFiles:
         self._root, self._keys, self._disk = root, keys, disk
         self._most_bytes, self._keep_s = most_bytes, keep_s
 
-    def put(self, place: ResultPlace, name: str, data: bytes) -> None:
+    def put(self, conversation: ConversationFolder, name: str, data: bytes) -> None:
         """Keep the rows of a result, in place of those that the folder has.
 
         Raises:
             NotEnoughSpace: there is no room on the disk, or it alone is more than a tenant may keep.
             StoreUnavailable: it cannot be kept.
         """
-        with self._writing(place, name, data) as folder:
+        with self._writing(conversation, name, data) as folder:
             for other in folder.glob("*.csv"):
                 if other.name != name:
                     other.unlink(missing_ok=True)
 
-    def attach(self, place: ResultPlace, name: str, data: bytes, *, most: int) -> None:
+    def attach(self, conversation: ConversationFolder, name: str, data: bytes, *, most: int) -> None:
         """Keep a file that was attached to the conversation, of which it may have *most*.
 
         Raises:
             Conflict: it has as many.
             NotEnoughSpace, StoreUnavailable: as `put`.
         """
-        with self._writing(place, name, data) as folder:
+        with self._writing(conversation, name, data) as folder:
             if len(list(folder.glob(f"*{ATTACHED}"))) > most:  # this one among them
                 (folder / name).unlink()
                 raise Conflict(f"A conversation has at most {most} files: delete one first.")
 
-    def update_attached(self, place: ResultPlace, name: str, data: bytes) -> None:
+    def update_attached(self, conversation: ConversationFolder, name: str, data: bytes) -> None:
         """Keep *data* in place of what an attached file has.
 
         Raises:
             NotFound: it was deleted, or has expired.
             NotEnoughSpace, StoreUnavailable: as `put`.
         """
-        with self._writing(place, name, data, replaces=True):
+        with self._writing(conversation, name, data, replaces=True):
             pass
 
-    def read_attached(self, place: ResultPlace, *, is_lenient: bool = False) -> list[bytes]:
+    def read_attached(self, conversation: ConversationFolder, *, is_lenient: bool = False) -> list[bytes]:
         """The files that were attached to the conversation, oldest first; none once they are expired.
 
         Raises:
             NotReady: one cannot be decrypted; *is_lenient* leaves it out.
             StoreUnavailable: they cannot be read.
         """
-        folder = self._find(place)
+        folder = self._find(conversation)
         with _translating():
             if self._is_expired(folder):
                 return []
@@ -96,10 +96,10 @@ class ResultFiles:
         found = []
         for _, name in kept:
             with suppress(NotFound, *([NotReady] if is_lenient else [])):  # it was deleted meanwhile
-                found.append(self.get(place, name))
+                found.append(self.get(conversation, name))
         return found
 
-    def detach(self, place: ResultPlace, name: str) -> None:
+    def detach(self, conversation: ConversationFolder, name: str) -> None:
         """Delete a file that was attached.
 
         Raises:
@@ -108,21 +108,23 @@ class ResultFiles:
         """
         with _translating():
             try:
-                (self._find(place) / name).unlink()
+                (self._find(conversation) / name).unlink()
             except FileNotFoundError as exc:
                 raise NotFound("This conversation has no such file.") from exc
 
     @contextmanager
-    def _writing(self, place: ResultPlace, name: str, data: bytes, *, replaces: bool = False) -> Iterator[Path]:
+    def _writing(
+        self, conversation: ConversationFolder, name: str, data: bytes, *, replaces: bool = False
+    ) -> Iterator[Path]:
         """The folder, once *data* is in it; nobody else writes what the tenant keeps meanwhile.
 
         *replaces*: only where there is a file of this name.
         """
-        stored = data if self._keys is None else self._keys.encrypt(data, _context(place, name))
+        stored = data if self._keys is None else self._keys.encrypt(data, _context(conversation, name))
         if len(stored) > self._most_bytes:
             raise NotEnoughSpace(f"The file has {len(stored):,} bytes, of {self._most_bytes:,} for all of the tenant.")
         self._disk.check_documents(len(stored))
-        folder = self._find(place)
+        folder = self._find(conversation)
         with _translating():
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(folder.parent):
@@ -135,7 +137,7 @@ class ResultFiles:
                 replace_file(folder / name, stored)
                 yield folder
 
-    def get(self, place: ResultPlace, name: str) -> bytes:
+    def get(self, conversation: ConversationFolder, name: str) -> bytes:
         """What `put` has kept.
 
         Raises:
@@ -145,26 +147,26 @@ class ResultFiles:
         """
         with _translating():
             try:
-                stored = (self._find(place) / name).read_bytes()
+                stored = (self._find(conversation) / name).read_bytes()
             except FileNotFoundError as exc:
                 raise NotFound(_GONE) from exc
         if self._keys is None:
             return stored
         try:
-            return self._keys.decrypt(stored, _context(place, name))
+            return self._keys.decrypt(stored, _context(conversation, name))
         except UnreadableValue as exc:
             raise NotReady("The file cannot be decrypted: ask again.") from exc
 
-    def touch(self, place: ResultPlace) -> None:
+    def touch(self, conversation: ConversationFolder) -> None:
         """Note that the conversation is used."""
         with suppress(OSError):
-            os.utime(self._find(place))
+            os.utime(self._find(conversation))
 
-    def delete(self, place: ResultPlace) -> bool:
+    def delete(self, conversation: ConversationFolder) -> bool:
         """Delete what the conversation has; whether it had anything."""
         with _translating():
             try:
-                shutil.rmtree(self._find(place))
+                shutil.rmtree(self._find(conversation))
             except FileNotFoundError:
                 return False
         return True
@@ -182,8 +184,8 @@ class ResultFiles:
         except FileNotFoundError:
             return False
 
-    def _find(self, place: ResultPlace) -> Path:
-        return self._root / place.tenant_id / place.folder
+    def _find(self, conversation: ConversationFolder) -> Path:
+        return self._root / conversation.tenant_id / conversation.folder
 
     def _make_room(self, folder: Path, size_bytes: int) -> None:
         """For so many bytes in *folder*, beside what others of its tenant have."""
@@ -211,9 +213,9 @@ def _locked(tenant: Path) -> Iterator[None]:
         yield
 
 
-def _context(place: ResultPlace, name: str) -> bytes:
+def _context(conversation: ConversationFolder, name: str) -> bytes:
     """What a file is bound to: moved to another conversation it does not open."""
-    return f"rows {place.tenant_id}/{place.folder}/{name}".encode()
+    return f"rows {conversation.tenant_id}/{conversation.folder}/{name}".encode()
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from utils.validation import describe_error
 
 
-class Said(click.ParamType[str]):
-    """A text of *kind*, see `datasources/said.py`."""
+class TextParam(click.ParamType[str]):
+    """A text of *kind*, see `datasources/text_fields.py`."""
 
     name = "text"
 

@@ -29,7 +29,7 @@ TEXT: TypeAdapter[str] = TypeAdapter(Text)
 SYNONYM: TypeAdapter[str] = TypeAdapter(Synonym)
 
 
-def read_said(kind: TypeAdapter[T], value: object, field: str) -> T:
+def read_text_field(kind: TypeAdapter[T], value: object, field: str) -> T:
     """*value* as it is kept.
 
     Raises:
