@@ -214,7 +214,7 @@ function openSource(name) {
     const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
     if (wanted !== wish) return;
     if (source && source !== opened && !opensAround(source)) {
-      showSource(source);
+      keepFocus(showSource(source));
       opened = source;
     }
     if (performance.now() < until) setTimeout(look, 100);
@@ -236,4 +236,19 @@ function showSource(source) {
   line.focus({ preventScroll: true });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   line.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+  return line;
+}
+
+// Streamlit's box takes the focus, once, when the run of the script ends that its question has begun.
+function keepFocus(line) {
+  const isOver = new AbortController();
+  const options = { capture: true, signal: isOver.signal };
+  const giveBack = (event) => {
+    if (!event.target.matches?.(BOX) || event.relatedTarget !== line) return;
+    isOver.abort();
+    line.focus({ preventScroll: true });
+  };
+  document.addEventListener("focusin", giveBack, options);
+  // The visitor goes on, maybe to the box.
+  for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, () => isOver.abort(), options);
 }

@@ -87,6 +87,7 @@ class Behaviour:
     answered: bool = True
     confidence: str | None = "high"
     topics: dict[str, Any] = field(default_factory=lambda: TOPICS)
+    follow_ups_held: bool = False  # topics of a document wait for `go_on`
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
 
@@ -210,6 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"shares": self.api.shares.get(self._place(self.path.split("/")[3]), [])})
             return
         if self.path.startswith("/v1/topics?"):
+            if self.api.behaviour.follow_ups_held and "document" in self.path:
+                self.api.behaviour.go_on.wait()
             self._json(200, self.api.behaviour.topics)
             return
         if self.path.startswith("/v1/conversations?"):

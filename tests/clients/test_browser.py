@@ -118,6 +118,24 @@ def test_a_source_that_is_drawn_anew_just_after_it_was_opened_is_opened_again(
     expect(tab.locator("summary:focus")).to_have_count(1)
 
 
+def test_an_opened_source_keeps_the_focus_when_the_page_has_been_drawn(tab: Page, url: str, api: ApiStub) -> None:
+    """Streamlit's box takes it then."""
+    api.behaviour.citations = [ROOM | {"document_id": "asked about once"}]
+    api.behaviour.follow_ups_held = True  # so the answer is there while the page is still being drawn
+    tab.goto(url)
+    ask(tab)
+    marks(tab).click()
+    box, line = tab.get_by_placeholder("Ask a question"), tab.locator("summary:focus")
+    expect(line).to_contain_text("[1] Student dormitory")
+    expect(box).to_be_disabled()
+    api.behaviour.go_on.set()
+    expect(box).to_be_enabled()
+    expect(line).to_contain_text("[1] Student dormitory")
+    tab.keyboard.press("Tab")
+    box.focus()
+    expect(box).to_be_focused()
+
+
 def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     ask(tab)
