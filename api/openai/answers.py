@@ -32,6 +32,7 @@ class OpenAiExtras(BaseModel):
 
     citations: list[CitationOut] = Field([], description="As in an answer of POST /v1/chat.")
     answered: bool | None = Field(None, description="False: the documents do not hold the answer.")
+    confidence: Literal["high", "low"] | None = Field(None, description="As in an answer of POST /v1/chat.")
     conversation_id: str
     run_id: str
 
@@ -52,7 +53,7 @@ def find_annotations(text: str, result: Mapping[str, Any], base: str) -> Iterato
 
 def describe_extras(result: Mapping[str, Any]) -> dict[str, Any]:
     """`OpenAiExtras` of the *result* of a run."""
-    return {name: result[name] for name in OpenAiExtras.model_fields}
+    return {name: result.get(name) for name in OpenAiExtras.model_fields}
 
 
 def read_usage(result: Mapping[str, Any]) -> tuple[int, int]:

@@ -61,7 +61,17 @@ def test_a_completion_is_the_answer_of_chat_with_links_at_its_marks(
     assert_opens(annotation.url_citation, message.content)
     extra = said.model_extra or {}
     assert (extra["answered"], extra["citations"]) == (True, expected["citations"])
+    assert extra["confidence"] == "high"
     assert client.get(f"/v1/runs/{extra['run_id']}").json()["bot_id"] == bot
+
+
+def test_an_answer_that_may_be_beside_the_question_says_so_in_every_shape(caller: OpenAI) -> None:
+    question = "Which animals are allowed in the halls without any restriction?"
+    asked: Any = [{"role": "user", "content": question}]
+    whole = caller.chat.completions.create(model="default", messages=asked).model_extra or {}
+    last = list(caller.chat.completions.create(model="default", messages=asked, stream=True))[-1].model_extra or {}
+    told = caller.responses.create(model="default", input=question).model_extra or {}
+    assert [(one["answered"], one["confidence"]) for one in (whole, last, told)] == [(True, "low")] * 3
 
 
 def test_the_chunks_of_a_stream_come_to_the_same(caller: OpenAI) -> None:
