@@ -30,15 +30,14 @@ from utils.validation import check_text, refuse_field
 
 _ANY_NAME = "default"
 _FORMATS = ("json", "text")
+# Clients write lists with brackets and without.
+_LISTS = ("include", "timestamp_granularities", "known_speaker_names", "known_speaker_references")
 # Refused by name, since what is passed over in silence would be missed; with what each may say that holds anyway.
-_REFUSED = {
+_REFUSED: Mapping[str, tuple[str, ...]] = {
     "prompt": (),
     "stream": ("false",),
     "chunking_strategy": (),
-    "include[]": (),
-    "timestamp_granularities[]": (),
-    "known_speaker_names[]": (),
-    "known_speaker_references[]": (),
+    **dict.fromkeys((*_LISTS, *(f"{name}[]" for name in _LISTS)), ()),
 }
 _FIELDS = ("model", "language", "response_format", "temperature", *_REFUSED)
 _BODY = uploads.describe_form(

@@ -94,6 +94,17 @@ def test_transcriptions_that_cannot_be_given_are_refused_by_name(
     assert speech.requests == []
 
 
+@pytest.mark.parametrize("name", ["include", "timestamp_granularities", "known_speaker_names"])
+def test_what_is_not_supported_is_refused_by_its_name_without_brackets_too(
+    service: Service, speech: FakeSpeechServer, name: str
+) -> None:
+    form = {"model": "default", name: "word"}
+    with service.client() as client:
+        refused = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", SPOKEN)}, data=form)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+    assert speech.requests == []
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "param"),
     [
