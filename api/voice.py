@@ -29,7 +29,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
 from utils.audio import Recording
-from utils.errors import Conflict, ProviderError, TooLarge, UnreadableDocument
+from utils.errors import Conflict, ProblemError, TooLarge, UnreadableDocument
 from utils.ports import SpeechToText
 from utils.spoken_text import make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
@@ -211,7 +211,7 @@ async def _speak(answer: str) -> tuple[bytes | None, str | None]:
         return None, _NO_TEXT_TO_SPEECH
     try:
         return await model.speak(make_spoken_text(answer) or "-"), None
-    except ProviderError as error:
+    except ProblemError as error:
         return None, error.detail
 
 

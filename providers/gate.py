@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from utils.errors import ProviderBusy, UnreadableDocument
+from utils.errors import ProblemError, ProviderBusy
 from utils.observers import ModelObservers
 from utils.ports import CallOutcome, ModelObserver
 from utils.turns import FairLimit, current_tenant
@@ -48,8 +48,8 @@ class Gate:
         try:
             yield
             outcome = "ok"
-        except UnreadableDocument:
-            outcome = "ok"  # the fault is with what was sent, not with the model
+        except ProblemError as exc:
+            outcome = "ok" if exc.status < 500 else "failed"  # the fault is with what was sent, not with the model
             raise
         except (asyncio.CancelledError, GeneratorExit):
             outcome = "cancelled"

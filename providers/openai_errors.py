@@ -4,6 +4,7 @@ An answer that is not in the wire format surfaces as whatever its reader stumble
 """
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,7 +21,8 @@ class StatusError(Exception):
     """The endpoint refused; `code` is its own word for why, `retry_after` its header of that name.
 
     `unwanted`: a parameter of the request that it does not take. `is_of_question`: it says that what was asked is too
-    long, or stopped by a filter. `is_of_file`: it says that the sound file that was sent cannot be read.
+    long, or stopped by a filter. `is_of_file`: it says that the sound file that was sent cannot be read. `named`: what
+    of a request about speech it speaks of, such as "voice".
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class StatusError(Exception):
         *,
         is_of_question: bool = False,
         is_of_file: bool = False,
+        named: Set[str] = frozenset(),
     ) -> None:
         super().__init__(f"status {status}")
         self.status, self.code, self.retry_after, self.unwanted = status, code, retry_after, unwanted
-        self.is_of_question, self.is_of_file = is_of_question, is_of_file
+        self.is_of_question, self.is_of_file, self.named = is_of_question, is_of_file, named
 
 
 class EndpointError(Exception):
@@ -97,7 +100,10 @@ _OF_FILE = re.compile(
     + "|" + _FILE + r".{0,30} not (valid|supported|recogni[sz]ed)",
     re.IGNORECASE,
 )  # fmt: skip
-_OF_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
+# Of the model, or of the form that the file comes in: faults of the set-up. A type that is named is the file's.
+_OF_SETUP = re.compile(r"\bmodel\b|multipart|form[- ]data|\b(media|content|mime)[- ]?type", re.IGNORECASE)
+_SOUND_TYPE = re.compile(r"\b(audio|video)/\w", re.IGNORECASE)
+_OF_SPEECH = re.compile(r"model|voice|language|format|speed", re.IGNORECASE)
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
@@ -237,11 +243,17 @@ def is_of_question(status: int, code: str, refusal: str) -> bool:
 
 
 def is_of_file(status: int, refusal: str) -> bool:
-    """Whether a *refusal* with *status* says that a sound file cannot be read, and not that the model takes none.
+    """Whether a *refusal* with *status* says that a sound file cannot be read, and not that none is taken.
 
     Sources: what OpenAI, Groq, vLLM, whisper.cpp and Speaches say.
     """
-    return status in (400, 415, 422) and bool(_OF_FILE.search(refusal)) and not _OF_MODEL.search(refusal)
+    is_of_setup = any(found[1] is None or not _SOUND_TYPE.search(refusal) for found in _OF_SETUP.finditer(refusal))
+    return status in (400, 415, 422) and bool(_OF_FILE.search(refusal)) and not is_of_setup
+
+
+def find_named(refusal: str) -> frozenset[str]:
+    """What of a request about speech a *refusal* speaks of: "model", "voice", "language", "format" or "speed"."""
+    return frozenset(map(str.lower, _OF_SPEECH.findall(refusal)))
 
 
 def find_unwanted(status: int, code: str, refusal: str) -> str:

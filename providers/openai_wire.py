@@ -18,7 +18,7 @@ import orjson
 from pydantic import SecretStr
 
 from providers.answer_limits import CHAT, LARGEST_EVENT, LARGEST_STREAM, MOST_EVENTS, AnswerLimits, parse_answer
-from providers.openai_errors import EndpointError, StatusError, find_unwanted, is_of_file, is_of_question
+from providers.openai_errors import EndpointError, StatusError, find_named, find_unwanted, is_of_file, is_of_question
 from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
@@ -258,6 +258,7 @@ async def read_refusal(response: aiohttp.ClientResponse) -> StatusError:
         find_unwanted(*told),
         is_of_question=is_of_question(*told),
         is_of_file=is_of_file(response.status, told[2]),
+        named=find_named(told[2]),
     )
 
 

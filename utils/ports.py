@@ -93,6 +93,7 @@ class SpeechToText(Protocol):
 
         Raises:
             UnreadableDocument: nobody speaks in it.
+            BadInput: the model does not know *language*.
             ProviderError: the model's endpoint did not answer, or not as it should.
         """
 
@@ -110,7 +111,8 @@ class TextToSpeech(Protocol):
         """*text* as a file of a format of `SPEECH_FORMATS`; *voice*: another one than usual.
 
         Raises:
-            ProviderRefused: it was asked for what it does not have, such as this voice.
+            BadInput: it was asked for what it does not have, such as this voice, or refuses *text*.
+            TooLarge: the sound file is too large.
             ProviderError: the model's endpoint did not answer, or not as it should.
         """
 

@@ -24,7 +24,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
 from utils.audio import SPEECH_FORMATS
-from utils.errors import BadInput, NotFound, ProviderRefused
+from utils.errors import NotFound
 from utils.ports import SpeechToText, TextToSpeech
 from utils.validation import check_text, refuse_field
 
@@ -100,8 +100,8 @@ async def create_transcription(ctx: Principal) -> Response:
     operation_id="createSpeech",
     summary="Speak a text",
     description="By the model that speaks answers. 404: there is none here, or none of this name; 400: it does not "
-    "have this voice or format, among others.",
-    responses={200: describe_file_response("audio/*", "The sound file."), **dict.fromkeys((404, 502, 504), None)},
+    "have this voice or format, among others; 413: the speech would have more than 16 MB.",
+    responses={200: describe_file_response("audio/*", "The sound file."), **dict.fromkeys((404, 413, 502, 504), None)},
     openapi_extensions={OPENAI_ERRORS: True},
 )
 @requires(Scope.CHAT_WRITE, repeats="none")
@@ -111,12 +111,7 @@ async def create_speech(ctx: Principal, body: OpenAiSpeechIn) -> Response:
     _check_name(body.model, model.model)
     headers = await count_question(ctx)
     voice = None if body.voice == _ANY_NAME else body.voice
-    try:
-        sound = await model.speak(body.input, voice=voice, response_format=body.response_format, speed=body.speed)
-    except ProviderRefused as exc:
-        raise BadInput(
-            "The endpoint of the text-to-speech model refused the request: it may not have this voice or format."
-        ) from exc
+    sound = await model.speak(body.input, voice=voice, response_format=body.response_format, speed=body.speed)
     return Response(sound, mimetype=SPEECH_FORMATS[body.response_format].media_type, headers=headers)
 
 

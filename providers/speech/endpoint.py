@@ -4,24 +4,17 @@ Wire format: https://platform.openai.com/docs/api-reference/audio
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
 
 import aiohttp
 
 from providers.answer_limits import CHAT
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
+from providers.openai_errors import EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
-from providers.retries import CallFailed, CallLimits, retry
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Recording, sniff
-from utils.errors import UnreadableDocument
-
-T = TypeVar("T")
-LONGEST_TRANSCRIPT = 100_000
-
-_DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
+from providers.retries import CallLimits, retry
+from providers.speech.calls import LONGEST_TRANSCRIPT, blame_recording, blame_text, call_model, require_words
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
 
 
 class EndpointSpeechToText:
@@ -37,6 +30,7 @@ class EndpointSpeechToText:
 
         Raises:
             UnreadableDocument: nobody speaks in it, or the endpoint does not read it.
+            BadInput: the endpoint refuses *language*.
             ProviderError: the endpoint did not answer, or not as it should.
         """
 
@@ -45,13 +39,14 @@ class EndpointSpeechToText:
             send = partial(
                 self._wire.upload, "/audio/transcriptions", partial(self._make_form, recording, data, language)
             )
-            answered = await tell_unreadable(retry(partial(send, CHAT), self._side, self._limits, self.gate.observer))
+            answered = await retry(partial(send, CHAT), self._side, self._limits, self.gate.observer)
             text = answered["text"]
             if not isinstance(text, str) or len(text) > LONGEST_TRANSCRIPT:
                 raise ValueError("no transcript, or none of a recording of this size")
             return text.strip()
 
-        return require_words(await call_model(ask, self._side, self.gate))
+        blame = partial(blame_recording, language=language)
+        return require_words(await call_model(ask, self._side, self.gate, blame))
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
@@ -82,7 +77,8 @@ class EndpointTextToSpeech:
         """*text* as a file of a format of `SPEECH_FORMATS`; *voice*: another one than usual.
 
         Raises:
-            ProviderRefused: the endpoint refuses the request, as one with a voice that it does not have.
+            BadInput: the endpoint refuses what was chosen, as a voice that it does not have.
+            TooLarge: the speech of a long text is too large in this format.
             ProviderError: the endpoint did not answer, or not as it should.
         """
         body: Json = {"model": self.model, "voice": voice or self._voice, "input": text}
@@ -95,45 +91,9 @@ class EndpointTextToSpeech:
                 raise ValueError(f"the answer is no file of the format {response_format}")
             return data
 
-        return await call_model(ask, self._side, self.gate)
+        blame = partial(blame_text, text=text, voice=voice, response_format=response_format, speed=speed)
+        return await call_model(ask, self._side, self.gate, blame)
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
         await self._wire.aclose()
-
-
-def require_words(transcript: str) -> str:
-    """*transcript*.
-
-    Raises:
-        UnreadableDocument: it has no word: nobody speaks in the recording.
-    """
-    if not any(map(str.isalnum, transcript)):
-        raise UnreadableDocument(NO_SPEECH)
-    return transcript
-
-
-async def tell_unreadable(answer: Awaitable[T]) -> T:
-    """*answer*.
-
-    Raises:
-        UnreadableDocument: in its place the endpoint says that it cannot read the recording.
-        CallFailed: it failed otherwise.
-    """
-    try:
-        return await answer
-    except CallFailed as exc:
-        if isinstance(exc.__cause__, StatusError) and exc.__cause__.is_of_file:
-            raise UnreadableDocument(_DAMAGED) from exc
-        raise
-
-
-async def call_model(ask: Callable[[], Awaitable[T]], side: EndpointInfo, gate: Gate) -> T:
-    """What *ask* gives, once there is a place for it; its failures in our terms."""
-    try:
-        async with gate.hold_place():
-            return await ask()
-    except CallFailed as exc:
-        raise exc.failure.problem from exc.__cause__
-    except CALL_ERRORS as exc:
-        raise describe_failure(exc, side).problem from exc

@@ -19,9 +19,9 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.openai_errors import AnswerCut, EndpointError, EndpointInfo, StatusError
 from providers.retries import CallLimits, retry
-from providers.speech.endpoint import LONGEST_TRANSCRIPT, call_model, require_words, tell_unreadable
+from providers.speech.calls import LONGEST_TRANSCRIPT, blame_recording, blame_text, call_model, require_words
 from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
-from utils.errors import ProviderRefused
+from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
 
 _SENT_AT_ONCE = 16_000
@@ -37,6 +37,7 @@ _STATUS_OF_ERROR = {
     "quota_empty": 402,
     "asr_model_not_found": 404,
 }
+_MODEL = frozenset({"model", "voice"})  # Prosa's voices are models
 _ERRORS_OF_FILE = frozenset(
     {"asr_request_invalid_data", "asr_request_no_audio_data", "asr_request_unsupported_media_type"}
 )
@@ -110,11 +111,10 @@ class ProsaSpeechToText:
 
         async def ask() -> str:
             data = await asyncio.to_thread(recording.read)  # now that it has a place
-            return await tell_unreadable(
-                retry(partial(self._transcribe, data), self._side, self._limits, self.gate.observer)
-            )
+            return await retry(partial(self._transcribe, data), self._side, self._limits, self.gate.observer)
 
-        return require_words(await call_model(ask, self._side, self.gate))
+        blame = partial(blame_recording, language=None)
+        return require_words(await call_model(ask, self._side, self.gate, blame))
 
     async def check(self) -> None:
         """Open a session and send no sound.
@@ -164,15 +164,15 @@ class ProsaTextToSpeech:
         """*text* as a WAV file; *voice*: another one of Prosa's models than usual.
 
         Raises:
-            ProviderRefused: it is asked for another format or speed, or for a voice that Prosa does not have.
+            BadInput: it is asked for another format or speed, or for a voice that Prosa does not have.
+            TooLarge: the speech of a long text is too large.
             ProviderError: Prosa did not answer, or not as it should.
         """
         if response_format != "wav" or speed != 1:
-            raise ProviderRefused("Speech of Prosa is a WAV file of the usual speed: ask for `wav`, and for no speed.")
-        ask = partial(self._speak, text, voice or self.model)
-        return await call_model(
-            partial(retry, ask, self._side, self._limits, self.gate.observer), self._side, self.gate
-        )
+            raise BadInput("Speech of Prosa is a WAV file of the usual speed: ask for `wav`, and for no speed.")
+        speak = partial(self._speak, text, voice or self.model)
+        ask = partial(retry, speak, self._side, self._limits, self.gate.observer)
+        return await call_model(ask, self._side, self.gate, partial(blame_text, text=text, voice=voice))
 
     async def check(self) -> None:
         """Open a session and send no text.
@@ -277,7 +277,7 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | dict[str,
     if socket.close_code == 1000:
         return None
     if status := _STATUS_OF_CLOSE_CODE.get(socket.close_code or 0):
-        raise StatusError(status)
+        raise StatusError(status, named=_MODEL if status == 404 else frozenset())
     raise AnswerCut("closed")
 
 

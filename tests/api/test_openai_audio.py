@@ -142,6 +142,60 @@ def test_what_the_endpoint_refuses_or_sends_amiss_is_told_in_openai_s_shape(
     assert not any("secret words" in str(error.value) for error in (refused, amiss, failed))
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "expected"),
+    [
+        (400, "Language 'zz' is not supported", 400),
+        (422, "language: Input should be 'en' or 'id'", 400),
+        (400, "secret words", 400),
+        (400, "Unsupported model for transcription", 502),
+        (404, "Not Found", 502),
+    ],
+)
+def test_a_language_that_the_endpoint_does_not_know_is_the_caller_s_mistake(
+    caller: OpenAI, speech: FakeSpeechServer, status: int, words: str, expected: int
+) -> None:
+    speech.statuses, speech.refusal = [status], words
+    with pytest.raises(openai.APIStatusError) as refused:
+        caller.audio.transcriptions.create(model="default", file=("a.wav", SPOKEN), language="zz")
+    assert refused.value.status_code == expected
+    assert refused.value.param == ("language" if expected == 400 else None)
+    assert words not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("voice", "status", "words", "expected"),
+    [
+        ("nobody", 404, "Voice 'nobody' not found", 400),
+        ("nobody", 404, "Not Found", 502),
+        ("nobody", 400, "The model 'tts-1' does not exist", 502),
+        ("default", 400, "Voice 'nova' not found", 502),
+        ("default", 400, "Unsupported response format", 400),
+        ("default", 400, "The input is too long", 400),
+    ],
+)
+def test_a_voice_is_the_caller_s_mistake_only_where_the_caller_chose_it(
+    caller: OpenAI, speech: FakeSpeechServer, voice: str, status: int, words: str, expected: int
+) -> None:
+    speech.statuses, speech.refusal = [status], words
+    with pytest.raises(openai.APIStatusError) as refused:
+        caller.audio.speech.create(model="default", voice=voice, input="Good morning.")
+    assert refused.value.status_code == expected
+
+
+def test_speech_that_is_too_large_says_what_to_do_where_the_text_is_long(
+    caller: OpenAI, speech: FakeSpeechServer
+) -> None:
+    speech.sound = SPOKEN + bytes(16 * 2**20)
+    said: Any = {"model": "default", "voice": "default", "response_format": "wav", "speed": 0.5}
+    with pytest.raises(openai.APIStatusError, match="shorter text, ask for mp3") as refused:
+        caller.audio.speech.create(input="word " * 800, **said)
+    assert refused.value.status_code == 413
+    with pytest.raises(openai.APIStatusError, match="TTS_BASE_URL") as failed:
+        caller.audio.speech.create(input="Good morning.", **said)
+    assert failed.value.status_code == 502
+
+
 def test_a_transcription_is_paid_for_once_under_a_key_and_counts_as_a_visitor_s_question(
     service: Service, caller: OpenAI, stranger: OpenAI, speech: FakeSpeechServer
 ) -> None:

@@ -16,6 +16,7 @@ from tests.service import Service, ask, await_knowledge, free_port, one_document
 
 ROOMS = "How much does a dormitory room cost?"
 SPOKEN = make_wav(0.5)
+FILE = {"audio": ("a.wav", SPOKEN)}
 SECRET = "the-key-of-the-speech-endpoint"
 HEADS = {
     "wav": SPOKEN[:64],
@@ -140,6 +141,12 @@ def test_recordings_of_telephones_are_taken_and_pictures_are_not(
         (415, "Failed to decode audio. The provided file type is not supported.", 422),
         (400, "Invalid or unsupported audio file.", 422),
         (400, "Audio file is too short. Minimum audio length is 0.1 seconds.", 422),
+        (415, "Unsupported media type: audio/webm", 422),
+        (400, "Unsupported file format. Content type is video/mp4.", 422),
+        (415, "Unsupported Media Type", 502),
+        (415, "Unsupported media type 'multipart/form-data' in request.", 502),
+        (400, "Failed to parse multipart file data", 502),
+        (422, "Invalid content type for file: application/octet-stream", 502),
         (400, "Unsupported model for audio transcription", 502),
         (400, "Unrecognized request argument supplied: language", 502),
         (403, "Access to audio files is invalid", 502),
@@ -236,6 +243,11 @@ def test_calls_to_the_endpoints_are_timed_and_their_errors_counted_but_not_bad_r
     speech.statuses, speech.refusal = [400], "Audio file might be corrupted or unsupported"
     assert say(client, SPOKEN).status_code == 422
     assert say(client, make_wav(1, level=0)).status_code == 422
+    speech.statuses, speech.refusal = [400, 400], "Unsupported voice, or unknown language"
+    refused = client.post("/v1/audio", headers={"X-Conversation-Id": "a"}, files=FILE, data={"language": "zz"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "language")
+    said = {"model": "default", "input": "a", "voice": "nobody"}
+    assert client.post("/v1/audio/speech", json=said).status_code == 400
     speech.statuses = [401]
     assert say(client, SPOKEN).status_code == 502
     found, calls = scrape(metrics_port), "pustaka_model_call_duration_seconds_count"
@@ -243,9 +255,10 @@ def test_calls_to_the_endpoints_are_timed_and_their_errors_counted_but_not_bad_r
     def grown(name: str, **labels: str) -> float:
         return found.value(name, **labels) - before.value(name, **labels)
 
-    assert grown(calls, kind="speech_to_text", outcome="ok") == 2
+    assert grown(calls, kind="speech_to_text", outcome="ok") == 3
     assert grown(calls, kind="speech_to_text", outcome="failed") == 1
-    assert grown(calls, kind="text_to_speech", outcome="ok") == 1
+    assert grown(calls, kind="text_to_speech", outcome="ok") == 2
+    assert grown(calls, kind="text_to_speech", outcome="failed") == 0
     assert grown("pustaka_model_errors_total", kind="speech_to_text", reason="key_refused") == 1
     assert found.value("pustaka_model_calls_running", kind="text_to_speech") == 0
 

@@ -1,0 +1,95 @@
+"""What all calls of speech models have in common: who is to blame where one fails."""
+
+from collections.abc import Awaitable, Callable, Set
+from typing import TypeVar
+
+from providers.gate import Gate
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
+from providers.retries import CallFailed
+from utils.audio import LARGEST_AUDIO, NO_SPEECH
+from utils.errors import BadInput, ProblemError, TooLarge, UnreadableDocument
+from utils.outbound import AnswerTooLarge
+from utils.validation import refuse_field
+
+T = TypeVar("T")
+LONGEST_TRANSCRIPT = 100_000
+
+_DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
+_TOO_LARGE = (
+    f"The speech would have more than {LARGEST_AUDIO // 2**20} MB: send a shorter text, ask for mp3, or for more speed."
+)
+# Characters at the usual speed: a minute or more. Of less, no sound file has 16 MB unless something is wrong with it.
+_LONG_TEXT = 1_000
+
+
+async def call_model(
+    ask: Callable[[], Awaitable[T]],
+    side: EndpointInfo,
+    gate: Gate,
+    blame: Callable[[Exception | None], ProblemError | None] = lambda cause: None,
+) -> T:
+    """What *ask* gives, once there is room for it; its failures in our terms.
+
+    *blame* gives the refusal where the cause is what the caller sent, which is no failure of the endpoint.
+    """
+    try:
+        async with gate.hold_place():
+            try:
+                return await ask()
+            except CallFailed as exc:
+                cause = exc.__cause__
+                if refusal := blame(cause if isinstance(cause, Exception) else None):
+                    raise refusal from cause
+                raise
+    except CallFailed as exc:
+        raise exc.failure.problem from exc.__cause__
+    except CALL_ERRORS as exc:
+        raise describe_failure(exc, side).problem from exc
+
+
+def require_words(transcript: str) -> str:
+    """*transcript*.
+
+    Raises:
+        UnreadableDocument: it has no word: nobody speaks in the recording.
+    """
+    if not any(map(str.isalnum, transcript)):
+        raise UnreadableDocument(NO_SPEECH)
+    return transcript
+
+
+def blame_recording(cause: Exception | None, *, language: str | None) -> ProblemError | None:
+    """The refusal of a recording that the endpoint cannot read, or of a language that it does not know."""
+    if not isinstance(cause, StatusError):
+        return None
+    if _is_of_choice(cause, frozenset({"language"} if language else ())) and not cause.is_of_file:
+        return refuse_field(
+            "language: The endpoint of the speech-to-text model refused the request: it may not know this language. "
+            "Leave it out, and the model finds out.",
+            "language",
+        )
+    return UnreadableDocument(_DAMAGED) if cause.is_of_file else None
+
+
+def blame_text(
+    cause: Exception | None, text: str, *, voice: str | None, response_format: str = "wav", speed: float = 1
+) -> ProblemError | None:
+    """The refusal of a text that is too long, or of a voice, format or speed that the endpoint does not have."""
+    if isinstance(cause, AnswerTooLarge) and len(text) / speed >= _LONG_TEXT:
+        return TooLarge(_TOO_LARGE)
+    if not isinstance(cause, StatusError):
+        return None
+    who = "The endpoint of the text-to-speech model refused"
+    if cause.is_of_question:
+        return BadInput(f"{who} the text: it may be too long for it, or a filter stopped it.")
+    chosen = {"voice": bool(voice), "format": response_format != "wav", "speed": speed != 1}
+    if not _is_of_choice(cause, frozenset(name for name, is_chosen in chosen.items() if is_chosen)):
+        return None
+    return BadInput(f"{who} the request: it may not have this voice or format, or this speed.")
+
+
+def _is_of_choice(cause: StatusError, chosen: Set[str]) -> bool:
+    """Whether a refusal is about one of *chosen*, by its words; without any it may be, where there are some."""
+    if not chosen or cause.status not in (400, 404, 422):
+        return False
+    return bool(cause.named & chosen) or (cause.status != 404 and not cause.named)
