@@ -13,6 +13,7 @@ import uvicorn
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3.models import License, SecurityScheme, Server
 
+from api.answer_speech import answer_speech_blueprint
 from api.bots import bots_blueprint
 from api.chat import chat_blueprint
 from api.conflicts import conflicts_blueprint
@@ -128,7 +129,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         data_sources_blueprint, data_source_uploads_blueprint, sessions_blueprint, openai_blueprint, mcp_blueprint,
         topics_blueprint, websites_blueprint, health_blueprint, glossary_proposals_blueprint, webhooks_blueprint,
         conversation_shares_blueprint, conversation_files_blueprint, past_answers_blueprint, terms_blueprint,
-        voice_blueprint,
+        voice_blueprint, answer_speech_blueprint,
     )  # fmt: skip
     for blueprint in blueprints:
         app.register_api(blueprint)

@@ -26,6 +26,8 @@ class TermsOut(BaseModel):
     are_shareable: bool = Field(description="Whether a link may show one to others (CONVERSATION_SHARING).")
     most_file_count: int = Field(description="How many files may be attached to one; 0: none (CONVERSATION_FILES).")
     most_file_bytes: int = Field(description="The largest file that may be attached.", examples=[10_485_760])
+    are_recordings_taken: bool = Field(description="Whether questions may be spoken (STT_BASE_URL).")
+    are_answers_spoken: bool = Field(description="Whether answers can be heard (TTS_BASE_URL).")
 
 
 @terms_blueprint.get(
@@ -45,6 +47,8 @@ async def show(ctx: Principal) -> Response:
             are_shareable=settings.conversation_sharing != "off",
             most_file_count=settings.conversation_files,
             most_file_bytes=settings.conversation_file_size,
+            are_recordings_taken=services().speech_to_text is not None,
+            are_answers_spoken=services().text_to_speech is not None,
         )
     )
 

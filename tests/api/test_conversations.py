@@ -202,7 +202,12 @@ def test_all_conversations_are_deleted_at_once_and_no_one_elses(talking: Service
             talk(talking, client, name, QUESTION)
     mine, others = clients
     told = {"kept_s": 30 * 86_400, "undo_s": 60, "are_shareable": False}
-    assert mine.get("/v1/terms").json() == told | {"most_file_count": 0, "most_file_bytes": 10_485_760}
+    assert mine.get("/v1/terms").json() == told | {
+        "most_file_count": 0,
+        "most_file_bytes": 10_485_760,
+        "are_recordings_taken": False,
+        "are_answers_spoken": False,
+    }
     cleared = mine.post(f"{ALL}/clear", json={}).json()
     assert cleared == {"deleted_count": 2, "busy_count": 0, "remaining_count": 0}
     assert (listed(mine), len(listed(others))) == ([], 2)

@@ -106,6 +106,30 @@ def test_a_spoken_question_is_answered_in_text_and_speech_in_its_conversation(
     assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 2
 
 
+def test_a_past_answer_can_be_heard_by_who_has_it(
+    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer
+) -> None:
+    talk = uuid4().hex
+    run_id = client.post("/v1/chat", json={"message": ROOMS}, headers={"X-Conversation-Id": talk}).json()["run_id"]
+    path = f"/v1/conversations/{talk}/answers/{run_id}/speech"
+    heard = client.post(path, json={})
+    assert (heard.status_code, heard.headers["Content-Type"], heard.content) == (200, "audio/wav", speech.sound)
+    [said] = speech.requests
+    assert (said["path"], said["response_format"]) == ("/v1/audio/speech", "wav")
+    assert "850,000" in said["input"]
+    assert "[1]" not in said["input"]
+    for body in ({"response_format": "mp4"}, {"text": "Something else"}):
+        assert client.post(path, json=body).status_code == 400
+    speech.statuses = [400]
+    refused = client.post(path, json={"response_format": "mp3"})
+    assert (refused.status_code, "ask for wav" in refused.json()["detail"]) == (400, True)
+    speech.statuses = [500] * 9  # it is asked more than once
+    assert client.post(path, json={}).status_code == 502
+    assert acme.post(path, json={}).status_code == 404
+    assert client.post(path.replace(run_id, uuid4().hex), json={}).status_code == 404
+    assert {client.get("/v1/terms").json()[name] for name in ("are_recordings_taken", "are_answers_spoken")} == {True}
+
+
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_kind_is_told_by_its_content_and_cut_files_of_every_length_are_refused_or_heard(
     client: httpx.Client, speech: FakeSpeechServer, kind: str

@@ -57,6 +57,7 @@ OF_ONE_BOT = {
     ("DELETE", "/v1/conversations/<conversation_id>/answers/<run_id>/rating"): 404,
     ("GET", "/v1/conversations/<conversation_id>/answers/<run_id>/trace"): 404,
     ("POST", "/v1/conversations/<conversation_id>/answers/<run_id>/fork"): 400,
+    ("POST", "/v1/conversations/<conversation_id>/answers/<run_id>/speech"): 400,
     ("GET", "/v1/sessions"): 200,
     ("DELETE", "/v1/sessions/<session_id>"): 404,
     ("GET", "/v1/sessions/<session_id>/artifacts"): 404,

@@ -1,0 +1,63 @@
+"""`/v1/conversations/{id}/answers/{run}/speech`: a past answer, read aloud."""
+
+from typing import Literal
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import Field
+
+from api.access import requires
+from api.bots import select_bot
+from api.dataset_schemas import Strict
+from api.description_parts import describe_file_response
+from api.ratings import AnswerPath, check_answer_path
+from api.schemas import BotQuery, Problem
+from api.services import services
+from api.turns import count_question
+from auth.principal import Principal
+from auth.scopes import Scope
+from utils.audio import SPEECH_FORMATS
+from utils.errors import BadInput, Conflict, ProviderRefused
+from utils.spoken_text import make_spoken_text
+
+answer_speech_blueprint = APIBlueprint(
+    "answer_speech", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")]
+)
+
+
+class SpeechIn(Strict):
+    """How an answer is to be spoken."""
+
+    response_format: Literal["mp3", "opus", "flac", "wav"] = Field(
+        "wav", description="wav is always there; the others, where the text-to-speech model has them."
+    )
+
+
+@answer_speech_blueprint.post(
+    "/v1/conversations/<conversation_id>/answers/<run_id>/speech",
+    operation_id="speakAnswer",
+    summary="Hear an answer",
+    responses={
+        200: describe_file_response("audio/*", "The sound file."),
+        **dict.fromkeys((400, 401, 404, 409, 429, 502, 503, 504), Problem),
+    },
+)
+@requires(Scope.CHAT_WRITE, repeats="none")
+async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechIn) -> Response:
+    """The words of a past answer, without marks of citations; of a long one whole sentences, up to 4,000 characters.
+
+    Of a visitor it counts as a question. 404: the caller has no such answer; 409: answers are not spoken here.
+    """
+    model = services().text_to_speech
+    if model is None:
+        raise Conflict("Answers are not spoken here: TTS_BASE_URL is not set, nor PROSA_TTS_API_KEY.")
+    conversation_id, run_id = check_answer_path(path)
+    found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
+    headers = await count_question(ctx)
+    try:
+        sound = await model.speak(
+            make_spoken_text(str(found.answer["content"])) or "-", response_format=body.response_format
+        )
+    except ProviderRefused as exc:
+        raise BadInput(f"The text-to-speech model does not give {body.response_format}: ask for wav.") from exc
+    return Response(sound, mimetype=SPEECH_FORMATS[body.response_format].media_type, headers=headers)
