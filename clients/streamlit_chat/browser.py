@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from clients.streamlit_chat.talk import LONGEST_QUESTION
 from clients.streamlit_chat.texts import get_language, say
 
 _HERE = Path(__file__).parent
@@ -23,8 +24,9 @@ _SHELF_TEXTS = (
 )
 
 
-def mount_page_script(conversation: str, *, keeps_drafts: bool, on_stopped: Callable[[], None]) -> None:
-    """Let marks open their sources, and learn of "Stop": Streamlit ends the script without running it again.
+def mount_page_scripts(conversation: str, *, keeps_drafts: bool, on_stopped: Callable[[], None]) -> None:
+    """Let marks open their sources, watch the question's box, and learn of "Stop": Streamlit ends the script without
+    running it again.
 
     *conversation*: the one that is shown; "" for one that has not begun. What is typed in it is kept until the tab is
     closed, where it *keeps_drafts*.
@@ -32,6 +34,8 @@ def mount_page_script(conversation: str, *, keeps_drafts: bool, on_stopped: Call
     kept = {"conversation": conversation, "keepsDrafts": keeps_drafts}
     data = {"language": get_language(), "lost": say("lost_page"), **kept}
     _component("page", isolated=False)(key="page", data=data, on_stopped_change=on_stopped)
+    too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
+    _component("box", isolated=False)(key="box", data={"longest": LONGEST_QUESTION, "tooLong": too_long})
 
 
 def mount_actions(

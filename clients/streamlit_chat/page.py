@@ -10,7 +10,7 @@ from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.actions import show_answer_actions, show_editing
 from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.attachments import send_chosen, show_attachments
-from clients.streamlit_chat.browser import mount_page_script
+from clients.streamlit_chat.browser import mount_page_scripts
 from clients.streamlit_chat.clearing import confirm_clearing
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
@@ -27,7 +27,6 @@ from clients.streamlit_chat.signing_in import (
     show_sign_in,
 )
 from clients.streamlit_chat.talk import (
-    LONGEST_QUESTION,
     Talk,
     ask,
     begin_anew,
@@ -62,15 +61,15 @@ def show_page() -> None:
     note_failed_sign_in()
     signed_in = get_signed_in_token(settings)
     if settings.sign_in and settings.sign_in.is_required and signed_in is None:
-        _mount_script(settings, "")
+        _mount_scripts(settings, "")
         show_title(settings)
         show_sign_in()
         return
     visitor = get_current_visitor(settings.api.key, signed_in)
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
-    _mount_script(settings, talk.conversation_id if talk.in_address else "")
-    question = st.chat_input(say("ask"), max_chars=LONGEST_QUESTION, submit_mode="stop")
+    _mount_scripts(settings, talk.conversation_id if talk.in_address else "")
+    question = st.chat_input(say("ask"), submit_mode="stop")
     if question and question.strip():
         forget_failed_sign_in()
         ask(talk, question.strip(), find_edited_parent(talk))
@@ -87,8 +86,8 @@ def show_page() -> None:
         show_attachments(current_talk(), api, terms)
 
 
-def _mount_script(settings: PageSettings, conversation: str) -> None:
-    mount_page_script(conversation, keeps_drafts=settings.local_history != "off", on_stopped=stop_answer)
+def _mount_scripts(settings: PageSettings, conversation: str) -> None:
+    mount_page_scripts(conversation, keeps_drafts=settings.local_history != "off", on_stopped=stop_answer)
 
 
 def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:

@@ -26,7 +26,10 @@
   function prepare() {
     own.value = readDraft();
     if (matchMedia("(hover: hover)").matches) own.focus({ preventScroll: true }); // a phone would open its keyboard
-    own.addEventListener("input", () => keepDraft(own.value));
+    own.addEventListener("input", () => {
+      keepDraft(own.value);
+      note.textContent = sent && note.dataset.sent;
+    });
     own.addEventListener("compositionstart", () => (isComposing = true));
     own.addEventListener("compositionend", () => (isComposing = false));
     own.addEventListener("keydown", (event) => {
@@ -44,6 +47,12 @@
   function send() {
     const question = own.value.trim();
     if (!question || sent) return;
+    const { longest } = own.dataset;
+    const count = [...question].length; // as box.js counts
+    if (count > longest) {
+      note.textContent = note.dataset.long.replace("{count}", count).replace("{most}", longest);
+      return;
+    }
     sent = asked.textContent = question;
     own.value = "";
     asked.hidden = false;

@@ -109,6 +109,25 @@ def test_what_is_being_typed_when_the_page_comes_goes_on_in_its_box(chromium: Br
         assert [asked[2] for asked in api.asked] == [QUESTION]
 
 
+def test_a_question_that_is_too_long_stays_in_the_box_before_and_after_the_page_comes(
+    chromium: Browser, url: str, api: ApiStub
+) -> None:
+    told = "Pertanyaan terlalu panjang: 5980 karakter, paling banyak 5000."
+    with watched_browser(chromium, ACME_KEY, locale="id-ID") as visitor:
+        tab = visitor.new_page()
+        with scripts_held(tab):
+            tab.goto(url, wait_until="commit")
+            box = tab.get_by_label(read_texts("id")["ask"])
+            box.fill("x" * 5_980)
+            box.press("Enter")
+            expect(tab.get_by_text(told)).to_be_visible()
+            expect(box).to_have_value("x" * 5_980)
+        expect_shell_gone(tab)
+        expect(tab.get_by_test_id(BOX)).to_have_value("x" * 5_980)
+        expect(tab.get_by_text(told)).to_be_visible()
+        assert not api.asked
+
+
 def test_a_reload_of_a_conversation_shows_no_beginning_and_keeps_the_draft(
     chromium: Browser, url: str, api: ApiStub
 ) -> None:

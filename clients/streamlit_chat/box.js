@@ -1,0 +1,55 @@
+// What Streamlit's box for questions lacks: it says when there is too much in it and sends none of it, where with a limit of its own
+// it would drop what is pasted without a word. Streamlit calls this again whenever its data change.
+const BOX = '[data-testid="stChatInputTextArea"]';
+const SUBMIT = '[data-testid="stChatInputSubmitButton"]';
+const listening = new WeakMap();
+
+export default function ({ data, parentElement }) {
+  listening.get(parentElement)?.abort();
+  const controller = new AbortController();
+  listening.set(parentElement, controller);
+  const options = { capture: true, signal: controller.signal };
+  const notice = Object.assign(document.createElement("div"), { className: "pustaka-long", role: "status" });
+  document.body.append(notice); // empty, so that programs that read aloud tell of a change
+  controller.signal.addEventListener("abort", () => notice.remove());
+  const look = () => tell(notice, document.querySelector(BOX), data);
+  const refuse = (event) => {
+    if (!isSending(event) || !isTooLong(document.querySelector(BOX), data)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    look();
+  };
+  // The window hears of it before page.js and Streamlit do.
+  addEventListener("keydown", refuse, options);
+  addEventListener("click", refuse, options);
+  addEventListener("input", (event) => event.target.matches?.(BOX) && look(), options);
+  addEventListener("resize", look, options);
+  look();
+  return () => controller.abort();
+}
+
+function isSending(event) {
+  if (event.type === "click") return Boolean(event.target.closest?.(SUBMIT));
+  return event.target.matches?.(BOX) && event.key === "Enter" && !event.shiftKey && !event.isComposing;
+}
+
+// As the service counts: a sign outside of the first 65,536 is one.
+function count(box) {
+  return [...(box?.value.trim() ?? "")].length;
+}
+
+function isTooLong(box, { longest }) {
+  return count(box) > longest;
+}
+
+function tell(notice, box, { longest, tooLong }) {
+  if (!isTooLong(box, { longest })) {
+    notice.textContent = "";
+    return;
+  }
+  notice.textContent = tooLong.replace("{count}", count(box));
+  const place = box.closest('[data-testid="stChatInput"]').getBoundingClientRect();
+  notice.style.bottom = `${innerHeight - place.top + 8}px`;
+  notice.style.left = `${place.left}px`;
+  notice.style.maxWidth = `${place.width}px`;
+}

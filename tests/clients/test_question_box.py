@@ -1,0 +1,62 @@
+"""The box of the chat page for questions, in a real browser: what it takes, says and keeps."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.clients.api_stub import ACME_KEY, ApiStub
+from tests.clients.browser_page import expect_answers, running_page, watched_browser
+from tests.clients.shared_stub import api, shared_api
+
+__all__ = ["api", "shared_api"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+BOX = "stChatInputTextArea"
+
+
+@pytest.fixture(scope="module")
+def url(shared_api: ApiStub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the running page."""
+    with running_page(tmp_path_factory.mktemp("data"), shared_api.url) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[BrowserContext]:
+    """A new visitor's browser."""
+    with watched_browser(chromium, ACME_KEY, locale="en-GB") as context:
+        yield context
+
+
+@pytest.fixture
+def tab(visitor: BrowserContext) -> Page:
+    """The visitor's tab."""
+    return visitor.new_page()
+
+
+def test_a_pasted_text_that_is_too_long_stays_and_is_not_sent_before_it_is_shorter(
+    visitor: BrowserContext, tab: Page, url: str, api: ApiStub
+) -> None:
+    visitor.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.goto(url)
+    box = tab.get_by_test_id(BOX)
+    expect(box).to_be_focused()
+    text = "\N{PERSONAL COMPUTER}" * 10 + "word " * 1_194  # 5,980 signs, of which JavaScript counts some twice
+    tab.evaluate("text => navigator.clipboard.writeText(text)", text)
+    tab.keyboard.press("Control+V")
+    told = tab.get_by_text("The question is too long: 5979 characters, at most 5000.")
+    expect(told).to_be_in_viewport()
+    expect(box).to_have_value(text)
+    tab.keyboard.press("Enter")
+    tab.get_by_role("button", name="Send message").click()
+    expect(box).to_have_value(text)
+    tab.reload()
+    expect(box).to_have_value(text)
+    expect(told).to_be_visible()
+    assert not api.asked
+    box.fill("word " * 1_000)
+    expect(told).to_be_hidden()
+    box.press("Enter")
+    expect_answers(tab)
+    assert [len(asked[2]) for asked in api.asked] == [4_999]
