@@ -21,7 +21,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from utils.addresses import is_readable
+from utils.addresses import is_readable, is_this_machine
 from utils.checkpointer.cipher import parse_keys
 from utils.misspelt import find_misspelt, with_prefix_of
 from utils.validation import describe_error
@@ -726,13 +726,15 @@ class Settings(BaseSettings):
     @classmethod
     def _is_web_socket(cls, value: str) -> str:
         if not value.startswith(("ws://", "wss://")):
-            raise ValueError("must begin with wss:// (or ws:// on one's own machine)")
+            raise ValueError("must begin with wss://")
         if "@" in value or "?" in value:
             raise ValueError("must have no login and no query: the key has its own variable")
         try:
-            _ = urlsplit(value).port
+            host, _ = urlsplit(value).hostname, urlsplit(value).port
         except ValueError:
             raise ValueError("is not an address: its port is not a number") from None
+        if value.startswith("ws://") and not is_this_machine(host or ""):
+            raise ValueError("must begin with wss://: ws://, which others can read, is for one's own machine")
         return value
 
     @field_validator("knowledge_dir")

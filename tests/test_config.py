@@ -205,6 +205,16 @@ def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8765", "[::1]:8765"])
+def test_speech_goes_unencrypted_to_one_s_own_machine_alone(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("PROSA_STT_URL", f"ws://{host}/stt")
+    assert load_settings().prosa_stt_url == f"ws://{host}/stt"
+    for other in ("prosa", "10.0.0.1", "localhost.example.com", "s-api.prosa.ai", "127.0.0.1.nip.io", ""):
+        monkeypatch.setenv("PROSA_TTS_URL", f"ws://{other}/tts")
+        with pytest.raises(SettingsError, match=r"^PROSA_TTS_URL: must begin with wss://"):
+            load_settings()
+
+
 def test_misspelt_variables_are_named_wherever_they_stand(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

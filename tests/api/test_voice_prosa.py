@@ -1,10 +1,14 @@
 """Spoken questions by Prosa's protocol, over real WebSockets to a server that misbehaves when told to."""
 
+import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+import trustme
 
 from tests.fakes import prosa_server as fake
 from tests.fakes.prosa_server import Act, FakeProsaServer
@@ -39,6 +43,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, prosa: FakeProsaServer) ->
         yield running
 
 
+@pytest.fixture(scope="module")
+def acme(service: Service) -> Iterator[httpx.Client]:
+    with service.client(service.new_key("acme")) as opened:
+        yield opened
+
+
 @pytest.fixture
 def client(service: Service, prosa: FakeProsaServer) -> Iterator[httpx.Client]:
     prosa.reset()
@@ -47,8 +57,8 @@ def client(service: Service, prosa: FakeProsaServer) -> Iterator[httpx.Client]:
     prosa.key = SECRET
 
 
-def say(client: httpx.Client) -> httpx.Response:
-    headers = {"X-Conversation-Id": uuid4().hex}
+def say(client: httpx.Client, talk: str = "") -> httpx.Response:
+    headers = {"X-Conversation-Id": talk or uuid4().hex}
     return client.post("/v1/audio", files={"audio": ("x.wav", SPOKEN)}, headers=headers)
 
 
@@ -63,6 +73,46 @@ def test_prosa_transcribes_the_question_and_speaks_the_answer(client: httpx.Clie
     assert (heard["config"]["model"], heard["config"]["include_partial"]) == ("asr-general-online", False)
     assert "850,000" in said["text"]
     assert (said["config"]["audio_format"], said["config"]["sample_rate"]) == ("wav", 8000)
+
+
+def test_two_tenants_ask_at_once_and_each_is_answered_from_its_own_documents(
+    client: httpx.Client, acme: httpx.Client, prosa: FakeProsaServer
+) -> None:
+    talk = uuid4().hex
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(lambda who: say(who, talk).json(), (client, acme))
+    assert (ours["answered"], theirs["answered"]) == (True, False)
+    spoken = [session["text"] for session in prosa.sessions if session["path"] == "tts"]
+    assert sorted("850,000" in text for text in spoken) == [False, True]
+    assert ("850,000" in ours["answer"], "850,000" in theirs["answer"]) == (True, False)
+    for who in (client, acme):
+        assert len(who.get(f"/v1/conversations/{talk}").json()["messages"]) == 2
+
+
+def test_a_certificate_of_an_authority_that_is_not_trusted_is_refused_before_the_key_is_sent(tmp_path: Path) -> None:
+    trusted, other = trustme.CA(), trustme.CA()
+    trusted.cert_pem.write_to_path(tmp_path / "trusted.pem")
+    with FakeProsaServer(SECRET, certify(trusted)) as heard, FakeProsaServer(SECRET, certify(other)) as said:
+        variables = {
+            "PROSA_STT_API_KEY": SECRET,
+            "PROSA_STT_URL": f"{heard.url}/stt",
+            "PROSA_TTS_API_KEY": SECRET,
+            "PROSA_TTS_URL": f"{said.url}/tts",
+            "SSL_CERT_FILE": str(tmp_path / "trusted.pem"),
+        }
+        service = Service(tmp_path / "data", **one_document(tmp_path), **variables)
+        with service.watched(), service.client() as client:
+            told = say(client).json()
+    assert (told["transcript"], told["audio"]) == (ROOMS, None)
+    assert "PROSA_TTS_URL" in told["audio_note"]
+    assert (len(heard.sessions), said.sessions) == (1, [])
+
+
+def certify(authority: trustme.CA) -> ssl.SSLContext:
+    """What shows a certificate of *authority* for this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
 
 
 @pytest.mark.parametrize(
@@ -130,3 +180,7 @@ def test_another_format_than_prosa_has_is_refused(client: httpx.Client, prosa: F
     spoken = client.post("/v1/audio/speech", json=body | {"response_format": "wav"})
     assert spoken.content == prosa.sound
     assert prosa.sessions[0]["config"]["model"] == "tts-dini"
+    prosa.act_tts = fake.close_with(4002)
+    for voice, status in (("tts-nobody", 400), ("default", 502)):
+        said = body | {"response_format": "wav", "voice": voice}
+        assert client.post("/v1/audio/speech", json=said).status_code == status

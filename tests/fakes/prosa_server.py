@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,10 +16,10 @@ Act = Callable[[web.WebSocketResponse, web.Request], Awaitable[object]]
 
 
 class FakeProsaServer:
-    """`act`: what a session does in place of an answer, once it is configured."""
+    """`act`: what a session does in place of an answer, once it is configured. *tls*: over that."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, key: str, tls: ssl.SSLContext | None = None) -> None:
+        self.key, self._tls = key, tls
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -49,9 +50,9 @@ class FakeProsaServer:
         app.router.add_get("/moved", _redirect)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
-        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"{'wss' if self._tls else 'ws'}://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
