@@ -13,7 +13,7 @@ from agents.runs.handle import RunHandle
 from agents.runs.record import Event, RunRecord
 from agents.tools.data import QUERY_DATA
 from api.bots import load_bot
-from api.idempotency import IDEMPOTENCY_HEADER, identify
+from api.idempotency import IDEMPOTENCY_HEADER, Identity, identify
 from api.repeats import REPLAYED_HEADER
 from api.services import services
 from api.visitor_limits import join_headers
@@ -21,7 +21,7 @@ from auth.principal import Principal, PrincipalKind
 from domain.data_sources import check_may_ask
 from domain.in_thread import read
 from server.admission import AdmissionPermit
-from utils.errors import Conflict, ProblemError
+from utils.errors import Conflict, NotFound, ProblemError, ReusedKey
 from utils.logging_config import request_id
 from utils.moments import format_now
 from utils.validation import TRACE_PARENT
@@ -115,16 +115,7 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
     ctx, bot = await load_bot(ctx, question.bot_id)
     if question.data_source_id is not None:
         await _check_data_source(ctx, bot, question.data_source_id)
-    said = [part for message in question.past for part in message]
-    if question.data_source_id is not None:
-        said.append(question.data_source_id)
-    if question.parent_run_id:
-        said.append(f"after {question.parent_run_id}")
-    identity = identify(
-        ctx,
-        request.headers.get(IDEMPOTENCY_HEADER),
-        (question.conversation_id, question.fingerprint or question.message, *said),
-    )
+    identity = _identify(ctx, question)
     record = RunRecord(
         id=identity.run_id,
         ctx=ctx,
@@ -152,6 +143,37 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
         headers[REPLAYED_HEADER] = "true"
     leaving = run.is_new and (question.on_disconnect or identity.on_disconnect) == "cancel"
     return Turn(ctx, record, run, leaving, headers)
+
+
+async def find_repeated(ctx: Principal, question: Question) -> RunRecord | None:
+    """The run that the same request began before; None: this is the first.
+
+    Raises:
+        BadInput: the Idempotency-Key is not one.
+        ReusedKey: it belongs to another request.
+        ProblemError: as `load_bot` does.
+    """
+    ctx, _ = await load_bot(ctx, question.bot_id)
+    identity = _identify(ctx, question)
+    if not identity.fingerprint:
+        return None
+    try:
+        record, _ = await services().runs.find(ctx, identity.run_id)
+    except NotFound:
+        return None
+    if record.fingerprint != identity.fingerprint:
+        raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
+    return record
+
+
+def _identify(ctx: Principal, question: Question) -> Identity:
+    said = [part for message in question.past for part in message]
+    if question.data_source_id is not None:
+        said.append(question.data_source_id)
+    if question.parent_run_id:
+        said.append(f"after {question.parent_run_id}")
+    asked = (question.conversation_id, question.fingerprint or question.message, *said)
+    return identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), asked)
 
 
 async def _check_data_source(ctx: Principal, bot: BotConfig, source_id: str) -> None:

@@ -24,7 +24,7 @@ from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, ChatOut
 from api.services import services
-from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, reserve_turn
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
@@ -113,7 +113,7 @@ async def ask_by_voice(ctx: Principal) -> Response:
         ctx, text_fields=("bot_id", "language"), most_bytes=LARGEST_FORM, file_field="audio"
     ) as form:
         bot_id = _read_bot_id(form.texts["bot_id"])
-        await load_bot(ctx, bot_id)  # before anything is paid for
+        await load_bot(ctx, bot_id)
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
         language = read_language(form.texts["language"])
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint)
@@ -129,12 +129,13 @@ async def _begin_spoken(
 ) -> tuple[Turn, float]:
     """The turn of *question*, whose words *transcribe* gives, and the seconds that that took.
 
-    It is counted first: a transcription is paid for, too.
+    It is counted first, and a request that was sent before is known: a transcription is paid for, too.
     """
+    repeated = await find_repeated(ctx, question)
     reservation = await reserve_turn(ctx)
     try:
         watch.lap()
-        message = _check_transcript(await transcribe())
+        message = repeated.message if repeated else _check_transcript(await transcribe())
         heard_s = watch.lap()
         return await begin_turn(ctx, replace(question, message=message), reservation), heard_s
     except BaseException:

@@ -315,6 +315,19 @@ def test_a_recording_that_is_sent_again_is_asked_once(client: httpx.Client, spee
     assert again.headers["X-Run-Id"] == first.headers["X-Run-Id"]
     assert again.json()["transcript"] == ROOMS
     assert say(client, make_wav(0.6), talk, **key).status_code == 422
+    assert say(client, SPOKEN, uuid4().hex, **key).status_code == 422
+    assert say(client, SPOKEN, talk, **{"Idempotency-Key": "a key of words"}).status_code == 400
+    heard = [one for one in speech.requests if one["path"].endswith("/transcriptions")]
+    assert len(heard) == 1  # each is paid for
+
+
+def test_the_key_of_one_tenant_is_not_that_of_another(
+    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer
+) -> None:
+    talk, key = uuid4().hex, {"Idempotency-Key": uuid4().hex}
+    say(client, SPOKEN, talk, **key)
+    other = say(acme, make_wav(0.6), talk, **key)
+    assert (other.status_code, "Idempotency-Replayed" in other.headers) == (200, False)
 
 
 def test_a_service_without_an_endpoint_names_the_setting(tmp_path_factory: pytest.TempPathFactory) -> None:
