@@ -11,8 +11,16 @@ export default function ({ data, parentElement }) {
   const options = { capture: true, signal: controller.signal };
   const notice = Object.assign(document.createElement("div"), { className: "pustaka-long", role: "status" });
   document.body.append(notice); // empty, so that programs that read aloud tell of a change
-  controller.signal.addEventListener("abort", () => notice.remove());
-  const look = () => tell(notice, document.querySelector(BOX), data);
+  const growth = new ResizeObserver(() => look());
+  controller.signal.addEventListener("abort", () => {
+    growth.disconnect();
+    notice.remove();
+  });
+  const look = () => {
+    const box = document.querySelector(BOX);
+    if (box) growth.observe(box); // again and again, since Streamlit draws another one now and then
+    tell(notice, box, data);
+  };
   const refuse = (event) => {
     if (!isSending(event) || !isTooLong(document.querySelector(BOX), data)) return;
     event.preventDefault();

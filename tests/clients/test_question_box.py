@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.clients.api_stub import ACME_KEY, ApiStub
 from tests.clients.browser_page import expect_answers, running_page, watched_browser
@@ -35,6 +35,16 @@ def tab(visitor: BrowserContext) -> Page:
     return visitor.new_page()
 
 
+def wait_until_above(notice: Locator, box: Locator) -> None:
+    """As soon as the box has grown with its text."""
+    for _ in range(100):
+        upper, lower = notice.bounding_box(), box.bounding_box()
+        if upper and lower and upper["y"] + upper["height"] <= lower["y"]:
+            return
+        notice.page.wait_for_timeout(50)
+    raise AssertionError("The notice lies over the box.")
+
+
 def test_a_pasted_text_that_is_too_long_stays_and_is_not_sent_before_it_is_shorter(
     visitor: BrowserContext, tab: Page, url: str, api: ApiStub
 ) -> None:
@@ -47,6 +57,7 @@ def test_a_pasted_text_that_is_too_long_stays_and_is_not_sent_before_it_is_short
     tab.keyboard.press("Control+V")
     told = tab.get_by_text("The question is too long: 5979 characters, at most 5000.")
     expect(told).to_be_in_viewport()
+    wait_until_above(told, tab.get_by_test_id("stChatInput"))
     expect(box).to_have_value(text)
     tab.keyboard.press("Enter")
     tab.get_by_role("button", name="Send message").click()
