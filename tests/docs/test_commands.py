@@ -14,6 +14,7 @@ import pytest
 from tests.deploy.deploying_page import SECTIONS, list_blocks
 from tests.docs.stand_in import PROGRAMS
 from tests.end_to_end.stacks import servers
+from tests.fakes.speech_server import FakeSpeechServer, make_wav
 from tests.service import ROOT, Library, Service, plain_environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,14 +35,17 @@ BLOCKS = [
 
 @pytest.fixture(scope="module")
 def service(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running service whose data is in `data` of a folder that has all that the project has."""
+    """A running service whose data is in `data` of a folder that has all that the project has, and a recording."""
     folder = tmp_path_factory.mktemp("reader")
     for entry in ROOT.iterdir():
         if entry.name not in ("data", ".env", ".git"):
             (folder / entry.name).symlink_to(entry)
     _make_stand_ins(folder / "stand-ins")
-    with library.service(folder, API_KEY="key-of-the-reader") as running:
-        yield running
+    (folder / "question.wav").write_bytes(make_wav(0.5))
+    with FakeSpeechServer() as speech:
+        endpoints = {"STT_BASE_URL": speech.base_url, "TTS_BASE_URL": speech.base_url}
+        with library.service(folder, API_KEY="key-of-the-reader", **endpoints) as running:
+            yield running
 
 
 def _make_stand_ins(folder: Path) -> None:
