@@ -265,7 +265,7 @@ async def _listen(chat: BaseChatModel, prompt: list[BaseMessage], streams: bool)
 def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> list[BaseMessage]:
     passages = [hit.passage for hit in state["passages"]]
     if not model.is_language_model:
-        if not state.get("tool_state"):  # what tools said stands last
+        if not describe_calls(state.get("tool_state")):  # what tools said stands last
             passages = passages[: run.bot.top_k]
         query = state["query"]
         if run.model.is_language_model:  # it was to see the conversation; quotes need the topic in the question

@@ -23,7 +23,7 @@ from tests.api.test_runs import events_of, followed
 from tests.conftest import FAKE_MODEL
 from tests.fakes.booking_server import BookingServer
 from tests.fakes.model_server import FakeModelServer
-from tests.service import Service, ask, await_knowledge, one_document
+from tests.service import Service, ask, await_knowledge, await_vectors, one_document
 
 BOTS = "/v1/tenant/bots"
 ALL = ["book_room", "weather", "who_asks", "never", "huge", "broken", "exits", "cancels", "full"]
@@ -50,6 +50,7 @@ def service(
         "TOOL_MODULES": "tests.fakes.booking_tools",
         "BOOKING_URL": booking.url,
         "TOOL_MAX_STEPS": "5",
+        "TOP_K": "1",  # that quotes are chosen from; a language model is shown more
         "CACHE_ENABLED": "true",
         "RATE_LIMIT_ENABLED": "false",
     }
@@ -802,6 +803,23 @@ def test_while_the_language_model_is_away_rules_decide(
     assert said["fallback_reason"] == "model-unavailable"
     assert [(call["name"], call["status"]) for call in said["tool_calls"]] == [("weather", "done")]
     assert said["answer"] == "It is 31 degrees in Bandung now. [1]"
+
+
+def test_while_the_language_model_is_away_quotes_are_of_as_few_passages_as_without_one(
+    service: Service, client: httpx.Client, model: FakeModelServer
+) -> None:
+    dataset = client.post("/v1/tenant/datasets", json={"name": "Keys"}).json()["id"]
+    texts = {"Price": "A key of the shed costs 20,000 rupiah.", "Length": "A key of the shed is 9 cm long."}
+    for title, text in texts.items():
+        added = client.post(f"/v1/tenant/datasets/{dataset}/documents", json={"title": title, "content": text})
+        assert added.status_code == 202, added.text
+    add_bot(client, "keys", tools=ALL, dataset_ids=[dataset])
+    service.wait_for(lambda: len(client.post("/v1/search", json={"query": "key of the shed"}).json()["passages"]) == 3)
+    await_vectors(service)
+    model.configure(faults=[{"kind": "status", "status": 401, "times": -1}])
+    said = talk(client, "Key of the shed?", bot="keys")
+    assert said["fallback_reason"] == "model-unavailable"
+    assert [citation["number"] for citation in said["citations"]] == [1]
 
 
 def test_calls_that_one_tenant_asked_to_be_too_long_are_refused_and_keep_the_model_from_nobody(
