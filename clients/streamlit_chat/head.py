@@ -2,14 +2,14 @@
 
 import logging
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import streamlit as st
 
 from clients.api_client import ApiClient, Health
 from clients.streamlit_chat.export import show_export
-from clients.streamlit_chat.history import discard_current
+from clients.streamlit_chat.history import discard_current, show_undo_in_head
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.sharing import show_share_button
@@ -32,8 +32,10 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: Ap
                 show_export(settings, talk, api)
                 if is_shareable:
                     show_share_button(talk)
-                st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard_current)
+                discard = partial(discard_current, api)
+                st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard)
             st.button(say("new_chat"), icon=":material/edit_square:", on_click=_new_chat)
+    show_undo_in_head(api)
     st.caption(_how_it_answers(health))
 
 

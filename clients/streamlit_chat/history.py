@@ -19,8 +19,10 @@ from clients.streamlit_chat.kept import (
     delete_with_undo,
     end_and_delete,
     find_kept,
+    find_title,
     rename_chosen,
     show_kept,
+    show_undo,
 )
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
@@ -83,11 +85,17 @@ def remove_from_history(conversation_id: str) -> None:
     st.session_state.setdefault(_REMOVED, []).append(conversation_id)
 
 
-def discard_current() -> None:
-    """Have the visitor asked whether the conversation that is shown is to be deleted."""
+def discard_current(api: ApiClient) -> None:
+    """Delete the conversation that is shown, in the way in which the list does it."""
     talk = current_talk()
     asked = _questions(talk)
-    st.session_state[_DISCARDING] = Discarding(talk.conversation_id, _title(asked[0]) if asked else "")
+    title = find_title(talk.conversation_id) or (asked[0] if asked else "")
+    _discard(api, talk.conversation_id, title, in_head=True)
+
+
+def show_undo_in_head(api: ApiClient) -> None:
+    """What `discard_current` has deleted just now, and a button that brings it back."""
+    show_undo(api, _bring_back, in_head=True)
 
 
 def confirm_discarding(api: ApiClient) -> bool:
@@ -133,14 +141,23 @@ def _open() -> None:
 
 
 def _discard_chosen(api: ApiClient | None) -> None:
-    """Where the service keeps conversations one is deleted at once, to be restored; elsewhere it is asked about."""
     match get_choice("discarded"):
         case {"id": str(conversation_id), "title": str(title)} if is_ours(conversation_id):
-            if not api or not are_shown():
-                st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
-            elif delete_with_undo(api, conversation_id, _title(title)):
-                remove_from_history(conversation_id)
-                _leave(conversation_id)
+            _discard(api, conversation_id, title, in_head=False)
+
+
+def _discard(api: ApiClient | None, conversation_id: str, title: str, *, in_head: bool) -> None:
+    """Where the service keeps conversations one is deleted at once, to be restored; elsewhere it is asked about."""
+    if not api or not are_shown():
+        st.session_state[_DISCARDING] = Discarding(conversation_id, _title(title))
+    elif delete_with_undo(api, conversation_id, _title(title), in_head=in_head):
+        remove_from_history(conversation_id)
+        _leave(conversation_id)
+
+
+def _bring_back(conversation_id: str) -> None:
+    _put_back(conversation_id)
+    open_talk(conversation_id)
 
 
 def _put_back(conversation_id: str) -> None:

@@ -37,10 +37,14 @@ class Renaming:
 
 @dataclass(slots=True)
 class Deleted:
-    """The conversation that was deleted last; `failure` is why it could not be deleted, or not be restored."""
+    """The conversation that was deleted last; `failure` is why it could not be deleted, or not be restored.
+
+    `in_head`: by the button there, where its undo stands too: on a small screen the sidebar is out of sight.
+    """
 
     conversation_id: str
     title: str
+    in_head: bool = False
     failure: ApiError | None = None
     is_deleted: bool = True
     shown_until_s: float = field(default_factory=lambda: time.monotonic() + _UNDO_S)
@@ -59,7 +63,7 @@ def show_kept(
     kept = find_kept(api, words, asks=asks)
     if kept is None:
         return "", None
-    _show_undo(api, put_back)
+    show_undo(api, put_back, in_head=False)
     if kept or words or has_begun:
         st.text_input(say("search_conversations"), key=_WORDS, max_chars=_LONGEST_SEARCH, icon=":material/search:")
     if _RENAMING in st.session_state:
@@ -97,6 +101,12 @@ def are_shown() -> bool:
     return read_settings().local_history == "on" and st.session_state.get(_LISTED) is not None
 
 
+def find_title(conversation_id: str) -> str:
+    """What the service calls it; empty where it does not list it."""
+    listed: Listed = st.session_state.get(_LISTED) or []
+    return next((str(each["title"]) for each in listed if each["id"] == conversation_id), "")
+
+
 def rename_chosen() -> None:
     """Have the visitor asked how a conversation is to be called."""
     match get_choice("renamed"):
@@ -104,9 +114,9 @@ def rename_chosen() -> None:
             st.session_state[_RENAMING] = Renaming(conversation_id, title)
 
 
-def delete_with_undo(api: ApiClient, conversation_id: str, title: str) -> bool:
-    """Delete it so that it can be restored for a while; whether that was done, of which the sidebar tells."""
-    st.session_state[_DELETED] = note = Deleted(conversation_id, title)
+def delete_with_undo(api: ApiClient, conversation_id: str, title: str, *, in_head: bool) -> bool:
+    """Delete it so that it can be restored for a while; whether that was done, of which `show_undo` tells."""
+    st.session_state[_DELETED] = note = Deleted(conversation_id, title, in_head)
     try:
         with ignore_missing():  # it has expired meanwhile
             end_and_delete(api, conversation_id, permanent=False)
@@ -138,9 +148,10 @@ def _run_in(api: ApiClient, conversation_id: str) -> str | None:
     return None
 
 
-def _show_undo(api: ApiClient, put_back: Callable[[str], None]) -> None:
+def show_undo(api: ApiClient, put_back: Callable[[str], None], *, in_head: bool) -> None:
+    """What was deleted just now, in the head or in the list, and a button that restores it; *put_back* hears of it."""
     note: Deleted | None = st.session_state.get(_DELETED)
-    if note is None or time.monotonic() > note.shown_until_s:
+    if note is None or note.in_head != in_head or time.monotonic() > note.shown_until_s:
         return
     named = f"“{note.title}”" if note.title else say("the_conversation")
     if note.failure:

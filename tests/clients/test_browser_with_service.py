@@ -195,7 +195,7 @@ def test_a_conversation_is_deleted_in_mid_answer(tab: Page, url: str, model: Fak
     ask(tab, FIRST)
     expect(tab.get_by_text("▌")).to_be_visible()
     tab.get_by_role("button", name="Delete", exact=True).click()
-    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_text(f"“{FIRST}” is deleted.")).to_be_visible()
     expect(tab.get_by_text("None yet.")).to_be_visible()
     service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)
 

@@ -89,11 +89,17 @@ def test_what_cannot_be_brought_back_any_more_is_said(tab: Page, api: ApiStub) -
     expect(questions(tab)).to_have_text(["When is the library open?"])  # that one stays
 
 
-def test_the_head_deletes_for_good(tab: Page, api: ApiStub) -> None:
+@pytest.mark.parametrize("width", [1280, 375])
+def test_what_the_head_deletes_is_brought_back_there(tab: Page, api: ApiStub, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 800})  # on the small screen the list is out of sight
     tab.get_by_role("button", name="Delete", exact=True).click()
-    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    expect(shelf(tab)).to_have_text(["What does a room cost?"])
+    expect(tab.get_by_text("“When is the library open?” is deleted.")).to_be_in_viewport()
+    expect(questions(tab)).to_have_count(0)
+    assert len(api.conversations) == len(api.deleted) == 1
+    tab.get_by_role("button", name="Undo").click()
+    expect(questions(tab)).to_have_text(["When is the library open?"])
     expect(tab.get_by_role("button", name="Undo")).to_have_count(0)
+    expect(shelf(tab)).to_have_count(2)
     assert not api.deleted
 
 
