@@ -23,6 +23,10 @@ _MOST_WORDS = 10
 _ALIKE, _ALIKE_WITH_A_NEW_WORD = 0.45, 0.65  # cosines
 _LEAD = 0.1  # by which a phrase must be nearer than any question, where a word is new
 _WORD = re.compile(r"[^\W_]+")
+_PART_END = re.compile(r"[.,;!?…]+(?:\s+(?:and|y|e|dan)\b)?|\s(?:and|y|e|dan)\s", re.IGNORECASE)
+_MOST_PARTS = 4
+# Of several things that are said at once, the one that is answered: who the assistant is says what it can do, too.
+_ANSWERED_FIRST: tuple[Intent, ...] = ("identity", "abilities", "help", "thanks", "goodbye", "greeting")
 _FLOOD = re.compile(r"(.)\1{2,}")  # "hellooo"
 Weights = Mapping[str, float]
 
@@ -43,8 +47,23 @@ class _Phrase:
 
 
 def recognise(message: str) -> SmallTalk | None:
-    """What small talk *message* is, None where it asks for something."""
-    words = _words(message) if len(message) <= _LONGEST else []
+    """What small talk *message* is, None where it asks for something.
+
+    One that is none as a whole may still be of several parts that all are: "Who are you and what can you do?"
+    """
+    if len(message) > _LONGEST:
+        return None
+    if whole := _recognise_part(message):
+        return whole
+    parts = [part for part in _PART_END.split(message) if part.strip()]
+    if not 1 < len(parts) <= _MOST_PARTS:
+        return None
+    found = [talk for part in parts if (talk := _recognise_part(part))]
+    return min(found, key=lambda talk: _ANSWERED_FIRST.index(talk.intent)) if len(found) == len(parts) else None
+
+
+def _recognise_part(message: str) -> SmallTalk | None:
+    words = _words(message)
     if not words or len(words) > _MOST_WORDS or any(map(str.isdigit, message)):
         return None
     known = _phrases()

@@ -41,6 +41,11 @@ ASKED = [each["question"] for each in QUESTIONS["questions"]] + [
         ("bye!", "goodbye", "en"),
         ("hasta luego", "goodbye", "es"),
         ("sampai jumpa lagi", "goodbye", "id"),
+        ("Who are you and what can you do?", "identity", "en"),
+        ("hi, who are you and how can you help me?", "identity", "en"),
+        ("¿Cómo te llamas y qué haces?", "identity", "es"),
+        ("¿Quién eres y qué puedes hacer?", "abilities", "es"),
+        ("Halo, kamu siapa dan bisa bantu apa saja?", "identity", "id"),
     ],
 )
 def test_small_talk_is_recognised(message: str, intent: str, language: str) -> None:
@@ -55,6 +60,9 @@ def test_small_talk_is_recognised(message: str, intent: str, language: str) -> N
         "Hello, what time do you open?",
         "thanks, and on Sundays?",
         "can you help me with my scholarship?",
+        "who are you and when are you open?",
+        "hola, ¿quién eres y cuánto cuesta la matrícula?",
+        "Halo dan berapa harganya?",
         "where are you?",
         "who is the director?",
         "what can I bring?",
