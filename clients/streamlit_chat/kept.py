@@ -56,8 +56,8 @@ def show_kept(
     """The search, and what can be undone; the words that are searched for, and the conversations that the list shows.
 
     None in place of those where the service lists none. Unless the page *asks* for them, they are those of the last
-    time: an answer must not wait for them. *put_back* hears of one that is restored. *has_begun*: one is shown, which
-    may not be listed yet.
+    time: an answer does not wait for them again. *put_back* hears of one that is restored. *has_begun*: one is shown,
+    which may not be listed yet.
     """
     words = str(st.session_state.get(_WORDS, "")).strip()
     kept = find_kept(api, words, asks=asks)
@@ -75,9 +75,10 @@ def show_kept(
 def find_kept(api: ApiClient, words: str = "", *, asks: bool) -> Listed | None:
     """The conversations that the service lists, those with all *words*; None where it lists none.
 
-    Unless the page *asks* for them, they are those of the last time.
+    Unless the page *asks* for them, they are those of the last time, if there was one: a page that is opened while an
+    answer is coming has none.
     """
-    if asks:
+    if asks or _LISTED not in st.session_state:
         st.session_state[_LISTED] = _list(api, words)
     kept: Listed | None = st.session_state.get(_LISTED)
     return kept

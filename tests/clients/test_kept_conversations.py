@@ -89,6 +89,22 @@ def test_what_cannot_be_brought_back_any_more_is_said(tab: Page, api: ApiStub) -
     expect(questions(tab)).to_have_text(["When is the library open?"])  # that one stays
 
 
+def test_a_reload_in_mid_answer_shows_the_list_as_before(tab: Page, api: ApiStub) -> None:
+    [place] = [place for place, said in api.conversations.items() if said[0]["content"].startswith("When")]
+    api.titles[place] = "Opening hours"
+    api.behaviour.held = True
+    ask(tab, "And on Sundays?")
+    expect(tab.get_by_text("▌")).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("▌")).to_be_visible()
+    expect(shelf(tab)).to_have_text(["Opening hours", "What does a room cost?"])
+    expect(tab.get_by_label("Search conversations")).to_be_visible()
+    expect(tab.get_by_role("button", name="Rename “Opening hours”")).to_be_visible()
+    expect(tab.get_by_role("button", name="Clear all")).to_be_visible()
+    api.behaviour.go_on.set()
+    expect_answers(tab, 2)
+
+
 @pytest.mark.parametrize("width", [1280, 375])
 def test_what_the_head_deletes_is_brought_back_there(tab: Page, api: ApiStub, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 800})  # on the small screen the list is out of sight
