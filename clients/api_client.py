@@ -264,34 +264,43 @@ class ApiClient:
 
     def download_rows(self, conversation_id: str) -> bytes:
         """All rows of the newest result of a data source in the conversation, as CSV."""
-        with translate_failures():
-            address = f"/v1/download/data/{quote(conversation_id, safe='')}"
-            response = self._http.get(address, headers=self.visitor_headers)
-            check(response)
-            return response.content
+        return self.download("GET", f"/v1/download/data/{quote(conversation_id, safe='')}")
+
+    def download(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float | None = None
+    ) -> bytes:
+        """The file that the API answers with."""
+        return self._request(method, path, json=body, timeout=timeout_s or self._timeout_s).content
 
     def call(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float | None = None
     ) -> dict[str, Any]:
         """What the API answers with, as JSON; empty where that is nothing."""
+        response = self._request(method, path, json=body, timeout=timeout_s or self._timeout_s)
         with translate_failures():
-            response = self._http.request(
-                method, path, json=body, headers=self.visitor_headers, timeout=timeout_s or self._timeout_s
-            )
-            check(response)
             return {} if response.status_code == HTTPStatus.NO_CONTENT else dict(response.json())
 
-    def send_file(self, path: str, name: str, data: bytes, *, key: str, timeout_s: float) -> dict[str, Any]:
-        """What the API answers to a file, as JSON; sent again with the same *key*, it is taken once."""
+    def send_form(
+        self,
+        path: str,
+        files: dict[str, tuple[str, bytes]],
+        texts: dict[str, str] | None = None,
+        *,
+        key: str = "",
+        timeout_s: float,
+    ) -> dict[str, Any]:
+        """What the API answers to a form of *files* and *texts*, as JSON; with the same *key*, it is taken once."""
+        headers = {"Idempotency-Key": key} if key else {}
+        response = self._request("POST", path, files=files, data=texts, headers=headers, timeout=timeout_s)
         with translate_failures():
-            response = self._http.post(
-                path,
-                files={"files": (name, data)},
-                headers={"Idempotency-Key": key, **self.visitor_headers},
-                timeout=timeout_s,
-            )
-            check(response)
             return dict(response.json())
+
+    def _request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **sent: Any) -> httpx.Response:
+        """The response, which is a success."""
+        with translate_failures():
+            response = self._http.request(method, path, headers={**(headers or {}), **self.visitor_headers}, **sent)
+            check(response)
+            return response
 
     def _following(self, run_id: str, after: int) -> httpx.Request:
         last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}

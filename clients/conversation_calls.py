@@ -18,13 +18,15 @@ _ATTACHING_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """For how many seconds after its last use a conversation is kept, whether it may be shared by a link, and how many
-    files may be attached to it."""
+    """For how many seconds after its last use a conversation is kept, whether it may be shared by a link, how many
+    files may be attached to it, and whether questions may be spoken and answers heard."""
 
     kept_s: int
     are_shareable: bool = False
     most_file_count: int = 0
     most_file_bytes: int = 0
+    are_recordings_taken: bool = False
+    are_answers_spoken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,9 @@ def revoke(api: ApiClient, conversation_id: str, share_id: str) -> None:
 
 
 def attach_file(api: ApiClient, conversation_id: str, name: str, data: bytes, key: str) -> AttachedFile:
-    """Attach a file to the conversation, which may be yet to begin; *key*: see `ApiClient.send_file`."""
+    """Attach a file to the conversation, which may be yet to begin; *key*: see `ApiClient.send_form`."""
     path = f"{make_conversation_path(conversation_id)}/files"
-    body = api.send_file(path, name, data, key=key, timeout_s=_ATTACHING_S)
+    body = api.send_form(path, {"files": (name, data)}, key=key, timeout_s=_ATTACHING_S)
     with translate_failures():
         return make_from_members(AttachedFile, body)
 

@@ -5,6 +5,7 @@ import streamlit as st
 from clients.api_client import ApiClient, Message
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.ratings import show_rating
+from clients.streamlit_chat.speaking import show_listen_button, show_sound
 from clients.streamlit_chat.tables import show_rows_button
 from clients.streamlit_chat.talk import Talk, ask, choose_version, current_talk, find_edited_parent
 from clients.streamlit_chat.texts import say
@@ -27,7 +28,9 @@ def show_answer_actions(
         if question:
             show_rows_button(message.tables, conversation_id, api)
         show_trace_button(message.run_id, conversation_id, api)
+        show_listen_button(message.run_id, conversation_id, api)
         mount_actions(f"actions-{place}", data, on_retried_change=lambda: _ask_again(question or ""))
+    show_sound(message.run_id)
 
 
 def show_question_actions(question: Message, place: int) -> None:

@@ -60,6 +60,21 @@ def get_attached() -> Any:
     return st.session_state["attach"].get("attached")
 
 
+def mount_microphone(*, most_bytes: int, on_spoken: Callable[[], None]) -> None:
+    """A button to speak with; *on_spoken* is called with a recording, which `get_spoken` gives then.
+
+    Of one that is larger than *most_bytes* it gives "".
+    """
+    texts = {"label": say("speak"), "help": say("speak_help"), "recording": say("speak_recording")}
+    data = {**texts, "denied": say("speak_denied"), "mostBytes": most_bytes}
+    _component("microphone", isolated=True)(key="microphone", data=data, on_spoken_change=on_spoken)
+
+
+def get_spoken() -> Any:
+    """What the browser sent as a recording, in Base64; anything, since a browser sends what it likes."""
+    return st.session_state["microphone"].get("spoken")
+
+
 def mount_shelf(
     *,
     history: str,

@@ -110,7 +110,7 @@ class SecurityHeaders:
         self._headers = {
             "Content-Security-Policy": make_content_security_policy(logo),
             "Cross-Origin-Opener-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=(self), payment=(), usb=()",
             "Referrer-Policy": "no-referrer",
             "X-Frame-Options": "SAMEORIGIN",  # for browsers that do not know frame-ancestors
             "X-Content-Type-Options": "nosniff",
@@ -203,6 +203,7 @@ def make_content_security_policy(logo: str | None) -> str:
         "style-src": "'self' 'unsafe-inline'",
         "img-src": f"'self' data:{host}",
         "font-src": "'self' data:",
+        "media-src": "'self'",  # answers that are heard
         "connect-src": "'self'",
         "base-uri": "'self'",
         "form-action": "'self'",

@@ -26,6 +26,7 @@ from clients.streamlit_chat.signing_in import (
     show_failed_sign_in,
     show_sign_in,
 )
+from clients.streamlit_chat.speaking import ask_spoken, show_microphone
 from clients.streamlit_chat.talk import (
     Talk,
     ask,
@@ -81,9 +82,14 @@ def show_page() -> None:
     takes_files = terms is not None and terms.most_file_count > 0
     if takes_files and talk.question is not None:
         send_chosen(talk, api)  # before the question, which may be about it
+    takes_speech = terms is not None and terms.are_recordings_taken
+    if takes_speech:
+        ask_spoken(talk, api)
     _show_conversation(talk, api, health)
     if takes_files and terms is not None:
         show_attachments(current_talk(), api, terms)
+    if takes_speech:
+        show_microphone()
 
 
 def _mount_scripts(settings: PageSettings, conversation: str) -> None:

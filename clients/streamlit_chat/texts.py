@@ -16,6 +16,12 @@ def get_language() -> str:
     return choose_language(st.context.locale or "")
 
 
+def find_spoken_language() -> str:
+    """The language that the visitor likely speaks: the browser's where it is one of the page's, else ""."""
+    first = (st.context.locale or "").lstrip()[:2].lower()
+    return first if first in LANGUAGES else ""
+
+
 def choose_language(asked: str) -> str:
     """Of `LANGUAGES` the one that a browser names first; English where that is none of them."""
     first = asked.lstrip()[:2].lower()

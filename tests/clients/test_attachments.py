@@ -1,10 +1,11 @@
-"""What a browser sends as a file that is to be attached: anything it likes."""
+"""What a browser sends as a file that is to be attached, or as a recording: anything it likes."""
 
 from typing import Any
 
 import pytest
 
 from clients.streamlit_chat.attachments import read_sent
+from clients.streamlit_chat.speaking import read_recording
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,21 @@ from clients.streamlit_chat.attachments import read_sent
 )
 def test_what_is_no_file_is_left_alone(sent: Any, read: tuple[str, bytes | None]) -> None:
     assert read_sent(sent) == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("TGVhc2U=", b"Lease"),
+        ("TGVhc2U", None),
+        ("no Base64", None),
+        ("é", None),
+        ("", None),
+        ("QUFB" * 2_000_000, None),
+        (7, None),
+        ({"data": "TGVhc2U="}, None),
+        (None, None),
+    ],
+)
+def test_what_is_no_recording_is_left_alone(sent: Any, read: bytes | None) -> None:
+    assert read_recording(sent) == read

@@ -93,20 +93,21 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         asking.topics("")
         asking.download_rows("c")
         with pytest.raises(ApiRefused):  # the stub takes none
-            asking.send_file("/v1/conversations/c/files", "a.txt", b"a", key="k", timeout_s=5)
+            asking.send_form("/v1/conversations/c/files", {"files": ("a.txt", b"a")}, key="k", timeout_s=5)
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
     assert api.visitors == [(token, "203.0.113.9")] * 18
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - {"call", "close", "for_visitor", "health"}
     assert calls == {
         "ask_stream",
-        "send_file",
+        "send_form",
         "follow",
         "cancel",
         "conversation",
         "rate",
         "take_rating_back",
         "delete",
+        "download",
         "download_rows",
         "conversations",
         "rename",

@@ -1,0 +1,126 @@
+"""Questions that are spoken, and answers that are heard."""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError, ApiRefused
+from clients.speech_calls import speak_answer, transcribe
+from clients.streamlit_chat.browser import get_spoken, mount_microphone
+from clients.streamlit_chat.failures import announce_failure
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.settings import read_settings
+from clients.streamlit_chat.talk import LONGEST_QUESTION, Talk, ask, find_edited_parent
+from clients.streamlit_chat.terms import find_terms
+from clients.streamlit_chat.texts import find_spoken_language, say
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+
+_SPOKEN, _HEARD = "spoken", "heard"
+# In Base64 it fits into a message to Streamlit, see `attachments`; some five minutes as browsers record.
+_LARGEST_BYTES = 5_000_000
+_NOBODY_SPEAKS = 422
+
+
+@dataclass(slots=True)
+class Spoken:
+    """A recording that is to be transcribed; `failure` is why the last one did not become a question."""
+
+    recording: bytes = b""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The sound of the answer that is listened to."""
+
+    run_id: str
+    sound: bytes
+
+
+def ask_spoken(talk: Talk, api: ApiClient) -> None:
+    """Ask what the visitor has said."""
+    spoken = _find()
+    if talk.question is not None:
+        spoken.failure = ""  # it was asked by other means
+    if not spoken.recording:
+        return
+    recording, spoken.recording = spoken.recording, b""
+    with st.spinner(say("speak_understanding")):
+        try:
+            text = transcribe(api, recording, find_spoken_language()).strip()
+        except ApiError as failure:
+            log_failure(failure)
+            spoken.failure = _explain(failure)
+            return
+    if len(text) > LONGEST_QUESTION:
+        spoken.failure = say("speak_too_long")
+    else:
+        ask(talk, text, find_edited_parent(talk))
+
+
+def show_microphone() -> None:
+    """A button to speak a question with; below it why the last one was not understood."""
+    spoken = _find()
+    if spoken.failure:
+        st.error(escape_markdown(spoken.failure), icon=":material/error:")
+    mount_microphone(most_bytes=_LARGEST_BYTES, on_spoken=_take)
+
+
+def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
+    """A button that reads the answer of that run aloud, where answers are spoken."""
+    terms = find_terms(read_settings().api, _api=api)
+    if run_id is not None and terms is not None and terms.are_answers_spoken:
+        label, icon = say("listen"), ":material/volume_up:"
+        asked = (api, conversation_id, run_id)
+        st.button(label, key=f"listen-{run_id}", type="tertiary", icon=icon, on_click=_listen, args=asked)
+
+
+def show_sound(run_id: str | None) -> None:
+    """What plays the answer of that run, where it was asked for last."""
+    heard: Heard | None = st.session_state.get(_HEARD)
+    if heard is not None and heard.run_id == run_id:
+        st.audio(heard.sound, format="audio/wav" if heard.sound[:4] == b"RIFF" else "audio/mp3", autoplay=True)
+
+
+def _listen(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    heard: Heard | None = st.session_state.get(_HEARD)
+    if heard is not None and heard.run_id == run_id:
+        del st.session_state[_HEARD]  # pressed again: enough
+        return
+    try:
+        st.session_state[_HEARD] = Heard(run_id, speak_answer(api, conversation_id, run_id))
+    except ApiError as failure:
+        announce_failure("listen_failed", failure)
+
+
+def _find() -> Spoken:
+    spoken: Spoken = st.session_state.setdefault(_SPOKEN, Spoken())
+    return spoken
+
+
+def _take() -> None:
+    """Note what the browser sent, which may be anything."""
+    data = read_recording(get_spoken())
+    if data is None:
+        st.session_state[_SPOKEN] = Spoken(failure=say("speak_too_long"))
+    else:
+        st.session_state[_SPOKEN] = Spoken(data)
+
+
+def read_recording(sent: Any) -> bytes | None:
+    """The bytes of a recording; None where it is too large, or is none."""
+    try:
+        data = b64decode(sent, validate=True) if isinstance(sent, str) else b""
+    except (NotBase64, ValueError):
+        return None
+    return data if 0 < len(data) <= _LARGEST_BYTES else None
+
+
+def _explain(failure: ApiError) -> str:
+    if isinstance(failure, ApiRefused) and failure.status == _NOBODY_SPEAKS:
+        return say("speak_nothing")
+    return ": ".join(explain_to_visitor(failure))
