@@ -17,7 +17,7 @@ from api.turns import count_question
 from auth.principal import Principal
 from auth.scopes import Scope
 from utils.audio import SPEECH_FORMATS
-from utils.errors import BadInput, Conflict, ProviderRefused
+from utils.errors import Conflict
 from utils.spoken_text import make_spoken_text
 
 answer_speech_blueprint = APIBlueprint(
@@ -39,7 +39,7 @@ class SpeechIn(Strict):
     summary="Hear an answer",
     responses={
         200: describe_file_response("audio/*", "The sound file."),
-        **dict.fromkeys((400, 401, 404, 409, 429, 502, 503, 504), Problem),
+        **dict.fromkeys((400, 401, 404, 409, 413, 429, 502, 503, 504), Problem),
     },
 )
 @requires(Scope.CHAT_WRITE, repeats="none")
@@ -54,10 +54,6 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     conversation_id, run_id = check_answer_path(path)
     found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
     headers = await count_question(ctx)
-    try:
-        sound = await model.speak(
-            make_spoken_text(str(found.answer["content"])) or "-", response_format=body.response_format
-        )
-    except ProviderRefused as exc:
-        raise BadInput(f"The text-to-speech model does not give {body.response_format}: ask for wav.") from exc
+    text = make_spoken_text(str(found.answer["content"])) or "-"
+    sound = await model.speak(text, response_format=body.response_format)
     return Response(sound, mimetype=SPEECH_FORMATS[body.response_format].media_type, headers=headers)
