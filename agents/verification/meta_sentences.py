@@ -80,11 +80,26 @@ _ASIDE = re.compile(
         rf"(?:saya )?tidak (?:dapat|bisa|mungkin) {_ANSWER}\b",
         # "Let me know if …", "I hope this helps.", "Sure, I can help you!"
         r"^(?:please )?(?:let me know|feel free to (?:ask|reach|contact|let)|i hope (?:this|that|it))\b",
+        r"^if (?:you|there|such|none)\b.{0,80}\b(?:let me know|feel free|hesitate|please ask)\b",
+        r"^thank(?:s| you) for\b",
+        r"^si (?:tiene|necesita|desea)\b.{0,80}\b(?:no dude|hágamelo saber|avíseme)\b",
+        r"^(?:jika|kalau|bila) (?:anda|kamu|ada)\b.{0,80}\b(?:beri tahu|jangan ragu|silakan)\b",
+        r"^(?:gracias por|terima kasih atas)\b",
         r"^(?:sure|certainly|of course|absolutely)\b[,!.]? (?:i|let me)\b",
         r"^i(?:'d| would|'ll| will) be (?:happy|glad)\b",
         r"^(?:espero que (?:esto|le|te)|con gusto le|claro,? puedo)\b",
         r"^(?:semoga (?:ini|jawaban|informasi)|silakan (?:bertanya|beri tahu saya))\b",
     ),
+    re.IGNORECASE,
+)
+# "Here are the steps to …". A figure in it would be told by it.
+_INTRODUCTION = re.compile(
+    _any(
+        r"(?:(?:sure|certainly|okay|of course)[,!.]? )?(?:here(?:'s| is| are)|(?:below|the following) (?:is|are))",
+        r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación (?:se|le|está|están))",
+        r"(?:tentu[,!.]? )?berikut (?:adalah|ini)",
+    )
+    + r" [^\d:]{1,120}:?",
     re.IGNORECASE,
 )
 _GENERAL = re.compile(
@@ -111,8 +126,8 @@ def without_references(sentence: str) -> str:
 
 
 def is_aside(sentence: str) -> bool:
-    """Whether *sentence* is about its sources, or a courtesy of the one who answers."""
-    return bool(_ASIDE.search(sentence[:_LOOKED_AT]))
+    """Whether *sentence* is about its sources, a courtesy of the one who answers, or only says what will follow."""
+    return bool(_ASIDE.search(sentence[:_LOOKED_AT]) or _INTRODUCTION.fullmatch(sentence[:_LOOKED_AT]))
 
 
 def is_general(sentence: str) -> bool:
