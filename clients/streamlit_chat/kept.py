@@ -188,13 +188,14 @@ def _cancel_renaming() -> None:
 def _show_renaming(api: ApiClient, renaming: Renaming) -> None:
     if _RENAMING not in st.session_state:
         st.rerun()  # decided, and this is a run of the dialog alone
-    title = st.text_input(say("title"), renaming.title, max_chars=_LONGEST_TITLE)
-    show_reason(renaming.failure)
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button(say("cancel"), on_click=_cancel_renaming)
-        is_saved = st.button(say("save"), type="primary", disabled=not title.strip())
-    if is_saved:
-        _rename(api, renaming, title.strip())
+    with st.form("rename-form", border=False):
+        title = st.text_input(say("title"), renaming.title, max_chars=_LONGEST_TITLE).strip()
+        show_reason(renaming.failure)
+        with st.container(horizontal=True, key="renaming-ways"):  # from the right: Enter presses the first one
+            is_saved = st.form_submit_button(say("save"), type="primary")
+            st.form_submit_button(say("cancel"), on_click=_cancel_renaming)
+    if is_saved and title:
+        _rename(api, renaming, title)
         st.rerun()
 
 

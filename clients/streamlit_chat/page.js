@@ -154,6 +154,14 @@ function listAnswers() {
   return document.querySelectorAll('[aria-label="Chat message from assistant"]');
 }
 
+// Streamlit leaves the focus on what closes the window.
+function enterWindow() {
+  const field = document.querySelector('[role="dialog"] input[type="text"]:not([data-entered])');
+  if (!field) return;
+  field.dataset.entered = "";
+  field.focus();
+}
+
 // For programs that read aloud: an answer is told once it is whole, and quotes say in which language they are.
 function watchMessages(signal) {
   const told = Object.assign(document.createElement("div"), { className: "pustaka-told", role: "status" });
@@ -163,6 +171,7 @@ function watchMessages(signal) {
   let waits = false;
   const look = () => {
     waits = false;
+    enterWindow();
     for (const quote of document.querySelectorAll('[class*="st-key-lang-"]:not([lang])')) {
       quote.lang = /st-key-lang-([a-z]+)-/.exec(quote.className)?.[1] ?? "";
     }
