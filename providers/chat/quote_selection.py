@@ -117,9 +117,9 @@ def group_by_block(sentences: Sequence[Candidate]) -> list[list[int]]:
 
 def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
     """The indexes of *sentences*, those first that most likely answer by words, by what is asked for, and by place."""
-    asked = _AskedFor(question)
+    asked, lists = _AskedFor(question), kinds_asked(question) & {LIST}
     scores = [
-        share + _ASKED_FOR_BONUS * asked.given_in(s.text) - _later(s.rank)
+        share + _ASKED_FOR_BONUS * (asked.given_in(s.text) + len(lists & s.kinds)) - _later(s.rank)
         for share, s in zip(translated_scores(question, sentences), sentences, strict=True)
     ]
     return sorted(range(len(sentences)), key=lambda i: -scores[i])
@@ -235,8 +235,8 @@ def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: S
 
 
 def _count_given(asked: frozenset[str], given: frozenset[str]) -> float:
-    """1 where one of the kinds *asked* for is *given*; a span alone is half of an answer to "when"."""
-    return 0.5 if DAY in asked and asked & given == {DURATION} else float(not asked.isdisjoint(given))
+    """1 where one of the kinds *asked* for is *given*, 2 a list, whose items say little; .5 a span for "when"."""
+    return 0.5 if DAY in asked and asked & given == {DURATION} else bool(asked & given) + (LIST in asked & given)
 
 
 def _is_headed_by(question: str, sentence: Candidate) -> bool:

