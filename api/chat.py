@@ -16,11 +16,10 @@ from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem, RunId, SourceId
 from api.services import services
-from api.sse import Write, encode_event, encode_events
+from api.sse import QUIET_S, Write, encode_event, encode_events, respond_with_events, wants_events
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn
 from auth.principal import Principal
 from auth.scopes import Scope
-from server.streaming import AsyncStream
 from utils.errors import BadInput
 from utils.validation import (
     CONVERSATION_ID,
@@ -30,8 +29,6 @@ from utils.validation import (
     check_text,
     refuse_field,
 )
-
-_QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
 
 # For the description of the API alone: flask-openapi3 would make the JSON schema of a model of them at every request.
 _HEADERS = [
@@ -88,7 +85,7 @@ class ChatIn(BaseModel):
 @requires(Scope.CHAT_WRITE, repeats="own")
 async def chat(ctx: Principal, body: ChatIn) -> Response:
     """Answer one question, as JSON, or as events for whoever prefers them."""
-    return await _answer(ctx, body, streams=_wants_events())
+    return await _answer(ctx, body, streams=wants_events())
 
 
 @chat_blueprint.post(
@@ -142,10 +139,8 @@ def stream_run(
     """The events of a run after number *after*, as *write* makes bytes of them; with *leaving*, it is cancelled when
     its reader leaves."""
     prepare = partial(link_citations, ctx, base=services().links.base())
-    events = encode_events(run, after, quiet_s=_QUIET_S, leaving=leaving, prepare=prepare, write=write)
-    response = AsyncStream(events, mimetype="text/event-stream")
-    response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
-    return response
+    events = encode_events(run, after, quiet_s=QUIET_S, leaving=leaving, prepare=prepare, write=write)
+    return respond_with_events(events)
 
 
 def _read_conversation_id(body: ChatIn) -> str | None:
@@ -172,7 +167,3 @@ def _check_parent(body: ChatIn) -> str:
 
 def _refuse(detail: str) -> BadInput:
     return refuse_field(detail, CONVERSATION_HEADER, "session_id")
-
-
-def _wants_events() -> bool:
-    return request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream"

@@ -34,6 +34,7 @@ from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY
 from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
 from api.schemas import OpenAiErrorOut
+from api.voice_events import VoiceEvent
 
 Json = dict[str, Any]
 _OF_STATUS = {"201": ["Location"], "202": ["Location"], "206": ["Content-Range"]}
@@ -74,7 +75,7 @@ class DescribedApi(OpenAPI):
         super().generate_spec_json()  # type: ignore[no-untyped-call]  # flask-openapi3 has no type for it
         components = self.spec_json["components"]
         components["headers"], components["responses"] = describe_headers(), describe_problems()
-        for model in (RunEvent, OpenAiErrorOut):
+        for model in (RunEvent, VoiceEvent, OpenAiErrorOut):
             _add_schema(components["schemas"], model)
         _tell_defaults(self.spec_json)
         for operation in self._list_operations():

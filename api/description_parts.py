@@ -89,14 +89,14 @@ def _describe_problem(status: int, slugs: list[str], media_type: str, schema: st
     }
 
 
-def describe_event_stream() -> Json:
-    """The media type of a stream of events."""
+def describe_event_stream(schema: str = "RunEvent") -> Json:
+    """The media type of a stream of events, each as *schema* says."""
     return {
         "schema": {
             "type": "string",
-            "description": "Server-Sent Events. The `data` of each is a RunEvent, as JSON in one line of ASCII.",
+            "description": f"Server-Sent Events. The `data` of each is a {schema}, as JSON in one line of ASCII.",
             "contentMediaType": EVENTS,
-            "contentSchema": {"$ref": "#/components/schemas/RunEvent"},
+            "contentSchema": {"$ref": f"#/components/schemas/{schema}"},
         },
         "example": 'id: 7f9c-1\nevent: token\ndata: {"type":"token","content":"A room"}\n\n',
     }

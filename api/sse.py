@@ -4,15 +4,19 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from flask import Response, request
+
 from agents.runs.handle import RunHandle
 from agents.runs.record import ENDS, Event
+from server.streaming import AsyncStream
 from utils.errors import BadInput
 
 HEARTBEAT = b": still here\n\n"
+QUIET_S = 12.0  # promised is a sign of life every 15 s; proxies often close what is quiet for 60 s
 LAST_EVENT = "Last-Event-ID"
 Prepare = Callable[[Event], Awaitable[Event]]
 Write = Callable[[str, Event], bytes | None]
@@ -39,7 +43,7 @@ async def encode_events(
     leaving: bool,
     prepare: Prepare | None = None,
     write: Write = encode_event,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The events on the wire after number *after*, with ids `<run id>-<number>`; a comment when there was none for
     *quiet_s* seconds. With *leaving*, whoever stops reading wants the run no more. *prepare* makes of citations, and of
     what has some, what is given out; *write* makes bytes of an event, or None to end here and let the run go on.
@@ -71,6 +75,18 @@ async def encode_events(
     finally:
         if leaving and not has_ended:
             run.leave()
+
+
+def respond_with_events(events: AsyncIterator[bytes]) -> Response:
+    """The answer whose body they are, each sent as it comes."""
+    response = AsyncStream(events, mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
+    return response
+
+
+def wants_events() -> bool:
+    """Whether the client prefers events to an answer as a whole."""
+    return request.accept_mimetypes.best_match(["application/json", "text/event-stream"]) == "text/event-stream"
 
 
 def number_after(last_event_id: str | None, run_id: str) -> int:

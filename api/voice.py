@@ -1,6 +1,5 @@
-"""`POST /v1/audio`: a spoken question, answered in text and speech."""
+"""`POST /v1/audio`: a spoken question, answered in text and speech, as a whole or while the answer is written."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -9,22 +8,26 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from agents.runs.record import extract_result
 from api import uploads
 from api.access import requires_before_body
 from api.bots import load_bot
 from api.datasets import answers
-from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, request_header
+from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.multipart import UploadedFile
 from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, read_language, take_recording
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import BotId, ChatOut
+from api.schemas import BotId, Problem
 from api.services import services
+from api.sse import respond_with_events, wants_events
+from api.stopwatch import Stopwatch
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
+from api.voice_events import ExecTimeOut, SpokenOut
+from api.voice_stream import SpokenAnswer
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
@@ -43,6 +46,7 @@ _HEADERS = [
         CONVERSATION_HEADER, "The conversation that the question belongs to; required.", pattern=CONVERSATION_ID.pattern
     )
 ]
+_REFUSALS = (403, 404, 409, 413, 415, 422, 502, 504)
 _BODY = uploads.describe_form(
     {
         "audio": RECORDING_FIELD,
@@ -51,42 +55,18 @@ _BODY = uploads.describe_form(
     },
     required=["audio"],
 )
+_DESCRIBED = {
+    "requestBody": _BODY,
+    REQUEST_HEADERS: _HEADERS,
+    RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
+}
 
 
-class ExecTimeOut(BaseModel):
-    """Seconds that each step took."""
-
-    speech_to_text: float
-    emotion_analysis: float = Field(description="Always 0: emotions are not analysed.")
-    process_rag: float
-    text_to_speech: float
-    total: float
-
-
-class AudioOut(ChatOut):
+class AudioOut(SpokenOut):
     """An answer to a spoken question."""
 
-    transcript: str = Field(description="What was understood.")
     audio: str | None = Field(description="The answer as a WAV file, in hexadecimal; null: see audio_note.")
-    audio_note: str | None = Field(description="Why the answer is not spoken; null where it is.")
     exec_time: ExecTimeOut
-
-
-class Stopwatch:
-    """Seconds since the last look, and since the first."""
-
-    def __init__(self) -> None:
-        self._began_s = self._last_s = time.perf_counter()
-
-    def lap(self) -> float:
-        """Seconds since the last call."""
-        now_s = time.perf_counter()
-        passed_s, self._last_s = now_s - self._last_s, now_s
-        return round(passed_s, 3)
-
-    def total(self) -> float:
-        """Seconds since the beginning."""
-        return round(time.perf_counter() - self._began_s, 3)
 
 
 @voice_blueprint.post(
@@ -95,17 +75,34 @@ class Stopwatch:
     summary="Ask a question by voice",
     description="The recording is transcribed, asked as `POST /v1/chat` does, and the answer spoken. 409: voice is not "
     "set up; 413: the recording has more than 16 MB, or its transcript more than 5,000 characters; 422: it is empty, "
-    "no sound file of a known kind, or nobody speaks in it. 202: as for `POST /v1/chat`.",
-    responses={**answers(200, AudioOut, 403, 404, 409, 413, 415, 422, 502, 504), 202: AcceptedRunOut},
-    openapi_extensions={
-        "requestBody": _BODY,
-        REQUEST_HEADERS: _HEADERS,
-        RESPONSE_HEADERS: [CONVERSATION_HEADER, RUN_HEADER],
-    },
+    "no sound file of a known kind, or nobody speaks in it. 202: as for `POST /v1/chat`. With "
+    "`Accept: text/event-stream` it does what `POST /v1/audio/stream` does.",
+    responses={**answers(200, AudioOut, *_REFUSALS), 202: AcceptedRunOut},
+    openapi_extensions=_DESCRIBED,
 )
 @requires_before_body(Scope.CHAT_WRITE)
 async def ask_by_voice(ctx: Principal) -> Response:
-    """The answer, with what was understood and the speech."""
+    """The answer, with what was understood and the speech; as events for whoever prefers them."""
+    return await _answer(ctx, streams=wants_events())
+
+
+@voice_blueprint.post(
+    "/v1/audio/stream",
+    operation_id="streamSpokenAnswer",
+    summary="Ask a question by voice, and hear the answer while it is written",
+    description="As `POST /v1/audio`, with the events of `POST /v1/chat/stream`, `transcript` before them, and `audio` "
+    "between them: each sentence as a WAV file in base64, in order. `done` is the last one, after all sound; after "
+    "fallback and resumed, tokens and sound before are void.",
+    responses={200: {"description": "The events, to the end of the speech."}, **dict.fromkeys(_REFUSALS, Problem)},
+    openapi_extensions={**_DESCRIBED, STREAMS: describe_event_stream("VoiceEvent")},
+)
+@requires_before_body(Scope.CHAT_WRITE)
+async def stream_spoken_answer(ctx: Principal) -> Response:
+    """The answer as events, sentence by sentence."""
+    return await _answer(ctx, streams=True)
+
+
+async def _answer(ctx: Principal, *, streams: bool) -> Response:
     model = _require_speech_to_text()
     conversation_id = _read_conversation_id()
     watch = Stopwatch()
@@ -116,10 +113,15 @@ async def ask_by_voice(ctx: Principal) -> Response:
         await load_bot(ctx, bot_id)
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
         language = read_language(form.texts["language"])
-        question = Question("", conversation_id, bot_id, fingerprint=fingerprint)
+        question = Question("", conversation_id, bot_id, fingerprint=fingerprint, streams=streams)
         transcribe = partial(model.transcribe, recording, language=language)
         turn, heard_s = await _begin_spoken(ctx, question, transcribe, watch)
-    response = await _respond(turn, watch, heard_s)
+    if streams:
+        speaker = services().text_to_speech
+        note = None if speaker else _NO_TEXT_TO_SPEECH
+        response = respond_with_events(SpokenAnswer(turn, speaker, watch, heard_s=heard_s, note=note).stream())
+    else:
+        response = await _respond(turn, watch, heard_s)
     response.headers.update(turn.headers)
     return response
 

@@ -8,6 +8,7 @@ from markdown_it.token import Token
 LONGEST_SPOKEN = 4_000  # characters: OpenAI's endpoint takes 4,096; some four minutes
 _MARK = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3}){0,9}\]")
 _SENTENCE_END = re.compile(r"[.!?…。！？](?=\s)")
+_PAUSED = re.compile(r"[.!?:…。！？؟।][\"'”’»)\]*_]*\Z")
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 _PAUSES = {"inline", "fence", "code_block"}
 
@@ -15,7 +16,7 @@ _PAUSES = {"inline", "fence", "code_block"}
 def make_spoken_text(answer: str) -> str:
     """The words of *answer*, which is Markdown; what is longer than `LONGEST_SPOKEN` ends with a whole sentence."""
     blocks = [_read(token).strip() for token in _PARSER.parse(_MARK.sub("", answer)) if token.type in _PAUSES]
-    text = "\n".join(block if block.endswith((".", "!", "?", ":", "…")) else f"{block}." for block in blocks if block)
+    text = "\n".join(block if _PAUSED.search(block) else f"{block}." for block in blocks if block)
     if len(text) <= LONGEST_SPOKEN:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, LONGEST_SPOKEN)]

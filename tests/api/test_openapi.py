@@ -137,6 +137,7 @@ FOREIGN = {
     "SessionsOut": {"active_sessions"},
     "ArtifactOut": {"size"},
     "ExecTimeOut": {"total"},  # as the guide has it: seconds
+    "StreamedTimeOut": {"total"},
     "LoadedOut": {"document_id"},  # a number to callers of other services
 }
 

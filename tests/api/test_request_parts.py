@@ -30,7 +30,10 @@ SENT += [
 SENT += [("POST", "/v1/tenant/datasets/nothing/documents"), ("POST", "/api/load-document")]
 
 # Whose errors have the shape of another protocol.
-OTHER_ERRORS = ("/v1/mcp", "/v1/models", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/audio/")
+OTHER_ERRORS = (
+    "/v1/mcp", "/v1/models", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+)  # fmt: skip
 
 HOLDS_NUL = "Holds a NUL character, which databases do not take"
 TAKEN = "Unknown parameter. This address takes after, limit, offset"

@@ -17,6 +17,7 @@ CARRY_DOCUMENTS = {"/v1/tenant/datasets/<dataset_id>/documents", "/api/load-docu
 TAKE_PIECES = {
     "/v1/tenant/datasets/<dataset_id>/documents/upload",
     "/v1/audio",
+    "/v1/audio/stream",
     "/v1/audio/transcriptions",
     "/v1/conversations/<conversation_id>/files",
     "/v1/tenant/data-sources/upload",

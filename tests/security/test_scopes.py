@@ -24,6 +24,7 @@ OF_ONE_BOT = {
     ("POST", "/v1/chat"): 400,
     ("POST", "/v1/chat/stream"): 400,
     ("POST", "/v1/audio"): 409,
+    ("POST", "/v1/audio/stream"): 409,
     ("POST", "/v1/audio/transcriptions"): 404,
     ("POST", "/v1/audio/speech"): 400,
     ("GET", "/v1/runs/<run_id>"): 404,

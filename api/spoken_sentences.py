@@ -1,0 +1,70 @@
+"""An answer cut into sentences while it is written, so that each can be spoken before the next is there."""
+
+import re
+from collections.abc import Iterator
+
+from providers.chat.sentences import is_abbreviated
+from utils.spoken_text import make_spoken_text
+
+LONGEST_PIECE = 400  # characters of text without an end of sentence, which is cut there: half a minute of speech
+_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？؟।]+|\n")
+_SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]{0,10}[^\W_a-zß-öø-ÿ]")
+_BLOCK = re.compile(r"[^\S\n]*(?:\n|\||#|[-*•+>]\s|\d{1,3}[.)]\s)")
+_ITEM_NUMBER = re.compile(r"\s*\d{1,3}")
+_OPEN_MARK = re.compile(r"\[[\d, ]*\Z")
+_RULE = re.compile(r"[\s|:-]*")
+
+
+class SentenceCutter:
+    """Takes the answer as it comes and gives what is to be spoken: sentences, list items and rows of tables."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, text: str) -> Iterator[str]:
+        """The sentences that *text* completes, without marks of sources and of Markdown."""
+        self._rest += text
+        while (end := _find_end(self._rest)) is not None:
+            piece, self._rest = self._rest[:end], self._rest[end:]
+            if spoken := _make_spoken(piece):
+                yield spoken
+
+    def finish(self) -> Iterator[str]:
+        """What is left, though it has no end."""
+        piece, self._rest = self._rest, ""
+        if spoken := _make_spoken(piece):
+            yield spoken
+
+
+def _find_end(text: str) -> int | None:
+    """Where the first sentence of *text* ends; None: more has to come first."""
+    for found in _END.finditer(text, 0, LONGEST_PIECE + 1):
+        if _is_end(text, found):
+            return found.end()
+    if len(text) <= LONGEST_PIECE:
+        return None
+    end = text.rfind(" ", 1, LONGEST_PIECE)
+    end = LONGEST_PIECE if end < 0 else end
+    mark = _OPEN_MARK.search(text[:end])
+    return mark.start() if mark and mark.start() else end
+
+
+def _is_end(text: str, found: re.Match[str]) -> bool:
+    """Whether a sentence ends there; False also where only what follows can tell."""
+    before, after = text[: found.start()], text[found.end() :]
+    if found[0] == "\n":
+        return before.lstrip()[:1] in ("|", "#") or bool(_BLOCK.match(after)) or not before.strip()
+    if not found[0].isascii() and "…" not in found[0]:
+        return True
+    if found[0] == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
+        return False
+    return bool(_SENTENCE.match(after.lstrip()))
+
+
+def _make_spoken(piece: str) -> str:
+    row = piece.strip()
+    if row.startswith("|"):
+        cells = [] if _RULE.fullmatch(row) else [cell.strip() for cell in row.strip("|").split("|")]
+        piece = ". ".join(cell for cell in cells if cell)
+    spoken = make_spoken_text(piece).replace("**", "")  # of what is bold for several sentences
+    return spoken if any(map(str.isalnum, spoken)) else ""
