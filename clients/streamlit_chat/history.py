@@ -26,12 +26,12 @@ from clients.streamlit_chat.kept import (
 )
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.signing_in import get_signed_in_token
+from clients.streamlit_chat.signing_in import name_owner
 from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, is_ours, open_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import log_failure
 
-_LONGEST_TITLE, _OWNER = 80, 12
+_LONGEST_TITLE = 80
 _REMOVED, _DISCARDING = "removed", "discarding"
 
 
@@ -55,7 +55,6 @@ def show_history(talk: Talk, api: ApiClient | None = None) -> None:
         title, turns = _title(asked[0]) if asked else "", len(asked) + offset // 2
         current = {"id": talk.conversation_id, "title": title, "turns": turns, "fromStart": not offset}
     settings = read_settings()
-    signed_in = get_signed_in_token(settings)
     with st.sidebar:
         words, kept = "", None
         is_listed = settings.local_history == "on"
@@ -66,7 +65,7 @@ def show_history(talk: Talk, api: ApiClient | None = None) -> None:
             kept = find_kept(api, asks=is_quiet)
         mount_shelf(
             history=settings.local_history,
-            owner=signed_in.split(".")[1][:_OWNER] if signed_in else "",
+            owner=name_owner(settings),
             current=current,
             removed=st.session_state.get(_REMOVED, []),
             kept=kept if is_listed else None,

@@ -7,9 +7,11 @@ const BOX = '[data-testid="stChatInputTextArea"]';
 const STOP = '[data-testid="stChatInputStopButton"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
 const DRAFT = `pustaka.conversations${location.pathname}.draft#`;
+const OWNER = `pustaka.conversations${location.pathname}.draft-owner`;
 let seen = null; // how many answers there were when something was asked; null: nothing was
 let wanted = null; // the newest wish to see a source
 let focusedFor = null; // the conversation whose box had the focus put into it
+let shownTo = null; // who has signed in, "" for nobody
 
 export default function ({ data, parentElement, setTriggerValue }) {
   document.documentElement.lang = data.language;
@@ -32,11 +34,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // Before Streamlit hears of it: it makes the pressed button another one at once.
   document.addEventListener("click", onClick, options);
   document.addEventListener("pustaka-question", (event) => putIntoBox(event.detail), options);
+  document.addEventListener("pustaka-forgotten", (event) => emptyBox(event.detail), options);
   document.addEventListener("keydown", (event) => onKey(event, setTriggerValue), options);
   if (data.keepsDrafts) {
     const keep = (event) => event.target.matches?.(BOX) && keepDraft(event.target.value);
     document.addEventListener("input", keep, options);
   }
+  forgetOthers(data);
   prepareBox(data, controller.signal);
   beginAtTop(controller.signal);
   watchMessages(controller.signal);
@@ -134,6 +138,26 @@ function readDraft() {
   } catch {
     return null;
   }
+}
+
+// What one visitor has typed is not for the next one in this tab, who has signed in or out.
+function forgetOthers({ owner, keepsDrafts }) {
+  if (shownTo !== null && shownTo !== owner) emptyBox(null);
+  shownTo = owner;
+  if (!keepsDrafts) return;
+  try {
+    if ((sessionStorage.getItem(OWNER) ?? "") === owner) return;
+    for (const name of Object.keys(sessionStorage)) if (name.startsWith(DRAFT)) sessionStorage.removeItem(name);
+    sessionStorage.setItem(OWNER, owner);
+  } catch {
+    // Then nothing was kept.
+  }
+}
+
+// Of a *draft* that is forgotten; null: of any.
+function emptyBox(draft) {
+  const box = document.querySelector(BOX);
+  if (box?.value && (draft === null || box.value === draft)) fill(box, "");
 }
 
 // Streamlit shows the end of a page with a question's box; before the first question its beginning says more.

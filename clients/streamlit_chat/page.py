@@ -22,6 +22,7 @@ from clients.streamlit_chat.sharing import show_sharing
 from clients.streamlit_chat.signing_in import (
     forget_failed_sign_in,
     get_signed_in_token,
+    name_owner,
     note_failed_sign_in,
     show_failed_sign_in,
     show_sign_in,
@@ -93,7 +94,8 @@ def show_page() -> None:
 
 
 def _mount_scripts(settings: PageSettings, conversation: str) -> None:
-    mount_page_scripts(conversation, keeps_drafts=settings.local_history != "off", on_stopped=stop_answer)
+    keeps_drafts, owner = settings.local_history != "off", name_owner(settings)
+    mount_page_scripts(conversation, owner=owner, keeps_drafts=keeps_drafts, on_stopped=stop_answer)
 
 
 def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:

@@ -21,8 +21,14 @@ leaving.onmessage = ({ data }) => (data === "cleared" ? clear() : leave(location
 let draw = () => {};
 
 function clear() {
-  forget(() => sessionStorage);
+  forget(() => sessionStorage); // what was typed is there in any case
+  tellForgotten(null);
   draw();
+}
+
+// page.js has the box, in which a draft may stand; null: any.
+function tellForgotten(draft) {
+  document.dispatchEvent(new CustomEvent("pustaka-forgotten", { detail: draft }));
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -32,15 +38,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
   key = data.owner ? `${COMMON}#${data.owner}` : COMMON;
   place = () => (data.history === "on" ? localStorage : sessionStorage);
   if (data.history !== "on") forget(() => localStorage);
+  if (data.cleared !== clearedBefore) {
+    clearedBefore = data.cleared;
+    forget(() => localStorage);
+    clear();
+    leaving.postMessage("cleared"); // each tab has a storage of its own, and a box
+  }
   if (data.history === "off") {
     forget(() => sessionStorage);
     showNothing(parentElement, data.texts, () => endVisit(data.owner));
     return () => controller.abort();
-  }
-  if (data.cleared !== clearedBefore) {
-    clearedBefore = data.cleared;
-    forget(place);
-    if (data.history === "session") leaving.postMessage("cleared"); // each tab has a list of its own
   }
   draw = () => show(parentElement, merge(read(), data), data, setTriggerValue, () => endVisit(data.owner));
   update(data);
@@ -95,6 +102,7 @@ function update({ current, removed }) {
   const before = JSON.stringify(entries);
   const gone = removed.filter((id) => !removedBefore.has(id));
   gone.forEach((id) => removedBefore.add(id));
+  gone.forEach(forgetDraft);
   entries = entries.filter((entry) => !gone.includes(entry.id));
   if (current && current.turns > (turnsSeen.get(current.id) ?? 0)) {
     const { id, turns } = current;
@@ -113,6 +121,14 @@ function update({ current, removed }) {
   } catch {
     // Full, or closed meanwhile: the list stays as it was.
   }
+}
+
+// As page.js calls it.
+function forgetDraft(id) {
+  const name = `${COMMON}.draft#${id}`;
+  const draft = sessionStorage.getItem(name);
+  sessionStorage.removeItem(name);
+  if (draft) tellForgotten(draft);
 }
 
 function show(parent, entries, { current, history, isSearch, kept, texts }, send, end) {

@@ -30,6 +30,9 @@
       keepDraft(own.value);
       note.textContent = sent && note.dataset.sent;
     });
+    document.addEventListener("pustaka-forgotten", ({ detail }) => {
+      if (detail === null || detail === own.value) own.value = ""; // its conversation is no more
+    });
     own.addEventListener("compositionstart", () => (isComposing = true));
     own.addEventListener("compositionend", () => (isComposing = false));
     own.addEventListener("keydown", (event) => {

@@ -83,7 +83,8 @@ def put_shell_into(page: str, settings: PageSettings, language: str, *, has_talk
         title=escape(settings.title),
         kind="talk" if has_talk else "beginning",
         side="none" if settings.local_history == "off" else "left",
-        drafts="none" if settings.local_history == "off" else "kept",
+        # Where one may sign in, page.js knows whose they are.
+        drafts="none" if settings.local_history == "off" or settings.sign_in else "kept",
         box="" if is_closed else _BOX.substitute(texts, longest=LONGEST_QUESTION),
         loading=texts["shell_loading"],
         no_script=texts["shell_no_script"],

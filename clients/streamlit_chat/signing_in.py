@@ -11,6 +11,7 @@ from clients.streamlit_chat.texts import say
 from clients.visitors import make_user_token
 
 _LONGEST_NAME = 30  # fits a small screen
+_OWNER = 12
 _PURPOSE = b"pustaka chat page cookies v1"
 
 
@@ -35,6 +36,13 @@ def get_signed_in_token(settings: PageSettings) -> str | None:
         return None
     issuer, subject = st.user.get("iss") or settings.sign_in.issuer, st.user.get("sub")
     return make_user_token(settings.api.key, str(issuer), str(subject)) if subject else None
+
+
+def name_owner(settings: PageSettings) -> str:
+    """Names who has signed in, for the browser to tell what it keeps of them from what it keeps of others; "" for
+    nobody."""
+    signed_in = get_signed_in_token(settings)
+    return signed_in.split(".")[1][:_OWNER] if signed_in else ""
 
 
 def show_account(sign_in: SignIn) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.clients.api_stub import ACME_KEY, ApiStub
-from tests.clients.browser_page import expect_answers, running_page, watched_browser
+from tests.clients.browser_page import ask, expect_answers, running_page, watched_browser
 from tests.clients.shared_stub import api, shared_api
 
 __all__ = ["api", "shared_api"]
@@ -33,6 +33,49 @@ def visitor(chromium: Browser) -> Iterator[BrowserContext]:
 def tab(visitor: BrowserContext) -> Page:
     """The visitor's tab."""
     return visitor.new_page()
+
+
+def kept(tab: Page) -> str:
+    """Everything that the browser has stored of the page."""
+    return str(tab.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])"))
+
+
+def test_what_was_typed_is_forgotten_with_its_conversation(visitor: BrowserContext, url: str, api: ApiStub) -> None:
+    tab, second = visitor.new_page(), visitor.new_page()
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    second.goto(tab.url)
+    expect_answers(second)
+    for each in (tab, second):
+        each.get_by_test_id(BOX).fill("half typed")
+        assert "half typed" in kept(each)
+    tab.get_by_role("button", name="Delete", exact=True).click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_text("Try asking")).to_be_visible()
+    second.reload()
+    expect(second.get_by_text("expired or does not exist")).to_be_visible()
+    for each in (tab, second):
+        expect(each.locator("#pustaka-shell")).to_have_count(0)
+        expect(each.get_by_test_id(BOX)).to_have_value("")
+        assert "half typed" not in kept(each)
+
+
+def test_what_was_typed_is_forgotten_when_all_is_cleared(visitor: BrowserContext, url: str, api: ApiStub) -> None:
+    api.behaviour.lists = True
+    tab, second = visitor.new_page(), visitor.new_page()
+    for each in (tab, second):
+        each.goto(url)
+        ask(each)
+        expect_answers(each)
+        each.get_by_test_id(BOX).fill("half typed")
+        assert "half typed" in kept(each)
+    tab.get_by_role("button", name="Clear all").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(tab.get_by_role("dialog")).to_have_count(0)
+    for each in (tab, second):
+        expect(each.get_by_test_id(BOX)).to_have_value("")
+        assert "half typed" not in kept(each)
 
 
 def wait_until_above(notice: Locator, box: Locator) -> None:

@@ -180,6 +180,30 @@ def test_signing_out_ends_it_at_the_provider_too_and_shows_nothing_to_who_comes_
     assert visitor(api) == unknown
 
 
+def test_what_was_typed_is_not_there_for_who_comes_next_in_a_tab(
+    browser: BrowserContext, optional_url: str, api: ApiStub, provider: OidcProvider
+) -> None:
+    tab = browser.new_page()
+    tab.goto(optional_url)
+    box, stored = tab.get_by_test_id("stChatInputTextArea"), "JSON.stringify({...sessionStorage})"
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
+    box.fill("typed by nobody")
+    sign_in(tab, optional_url, provider, "ada")
+    expect(tab.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
+    expect(box).to_have_value("")
+    box.fill("typed by ada")
+    tab.reload()
+    expect(box).to_have_value("typed by ada")
+    assert "typed by nobody" not in tab.evaluate(stored)
+    tab.get_by_role("button", name="Sign out").click()
+    expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
+    expect(box).to_have_value("")
+    assert "typed by ada" not in tab.evaluate(stored)
+    assert 'data-drafts="none"' in httpx.get(optional_url).text  # what comes first does not know who has come
+
+
 def test_a_cookie_of_ones_own_making_signs_nobody_in(browser: BrowserContext, required_url: str) -> None:
     forged = json.dumps({"is_logged_in": True, "sub": "ada", "origin": required_url})
     browser.add_cookies([{"name": "_streamlit_user", "value": forged, "url": required_url}])
