@@ -87,9 +87,10 @@ lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-otel.in -o requirements-otel.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-entailment.in -o requirements-entailment.txt
 	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-models.in -o requirements-models.txt
+	$(UV) pip compile -q --generate-hashes --universal --no-emit-index-url --python-version 3.11 requirements-speech.in -o requirements-speech.txt
 
 audit: $(TOOLS)  ## known vulnerabilities of what is pinned; says so where they cannot be looked up
-	$(BIN)/python deploy/audit.py $(AUDIT) requirements-sentry.txt requirements-otel.txt requirements-entailment.txt requirements-models.txt requirements.txt
+	$(BIN)/python deploy/audit.py $(AUDIT) requirements-sentry.txt requirements-otel.txt requirements-entailment.txt requirements-models.txt requirements-speech.txt requirements.txt
 
 sbom: $(TOOLS)  ## what a server consists of, as sbom.json (CycloneDX 1.6)
 	$(BIN)/cyclonedx-py requirements --of JSON --sv 1.6 --output-reproducible -o sbom.json requirements.txt
@@ -117,6 +118,6 @@ $(SERVER): requirements.txt | $(UV)
 	VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r requirements.txt
 	@touch $@
 
-$(TOOLS): requirements.txt requirements-dev.txt | $(UV)
-	VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
+$(TOOLS): requirements.txt requirements-dev.txt requirements-speech.txt | $(UV)
+	VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt -r requirements-speech.txt
 	@touch $@ $(SERVER)

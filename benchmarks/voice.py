@@ -1,11 +1,11 @@
 """Spoken questions through `POST /v1/audio`: what each stage takes, whether the stages add up, and what is understood.
 
-    python -m benchmarks.voice                                        # endpoints that answer at once
-    python -m benchmarks.voice --python VENV/bin/python --weights DIR  # faster-whisper and espeak-ng on this machine
+    python -m benchmarks.voice                     # endpoints that answer at once
+    python -m benchmarks.voice --weights DIR       # `python -m speech` on this machine: faster-whisper and espeak-ng
 
 Thirty questions about the samples, ten in each of three languages, spoken by espeak-ng and asked one after the other,
 each in a conversation of its own with its language named; answers are quotes. The endpoints that answer at once show
-what the service itself adds. With an engine (`benchmarks/voice_endpoint.py` says what it needs) there are also the
+what the service itself adds. With weights there are also the
 word error rate, of a robot's voice, the real-time factor (seconds of the stage by seconds of the recording), and the
 same of the engine's processor time, which says more where the machine has other work.
 `unaccounted_ms` is what the client waited beyond the stages. Exit code 1 where a question fails, or that is more than
@@ -30,10 +30,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.machine import cpu_s, describe_machine
-from benchmarks.processes import free_ports
+from benchmarks.machine import cpu_s, describe_machine, process_tree
+from benchmarks.processes import free_ports, start, wait_until_ready
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service, await_knowledge
+from utils.processes import Child
 
 HERE = Path(__file__).parent
 VOICES = {"en": "en-us", "id": "id", "es": "es"}
@@ -90,17 +91,16 @@ class Turn:
 def main() -> int:
     """Ask, print and keep the figures; 1 if a question failed, or the stages do not add up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--python", type=Path, help="of an environment with faster-whisper")
     parser.add_argument("--weights", type=Path, help="a Whisper model in the format of CTranslate2")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "voice.json")
     options = parser.parse_args()
     machine = describe_machine()
     kept = json.loads(options.out.read_text()) if options.out.exists() else {}
     with tempfile.TemporaryDirectory(prefix="pustaka-bench-") as made:
-        if options.python and options.weights:
+        if options.weights:
             name = "faster-whisper and espeak-ng"
-            with _start_engine(options.python, options.weights) as (url, pid):
-                turns, failed = _measure(Path(made), url, engine=[pid])
+            with _start_engine(Path(made), options.weights.resolve()) as (url, pids):
+                turns, failed = _measure(Path(made), url, engine=pids)
             report = {**_describe(turns, with_words=True), "failed": failed}
         else:
             name = "endpoints that answer at once"
@@ -207,17 +207,17 @@ def _count_errors(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 @contextmanager
-def _start_engine(python: Path, weights: Path) -> Iterator[tuple[str, int]]:
+def _start_engine(folder: Path, weights: Path) -> Iterator[tuple[str, list[int]]]:
+    """Its address, and its processes."""
     [port] = free_ports(1)
-    command = [str(python), str(HERE / "voice_endpoint.py"), str(port), str(weights)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise RuntimeError("The engine did not start; see above.")
-            yield f"http://127.0.0.1:{port}/v1", process.pid
-        finally:
-            process.terminate()
+    address = f"http://127.0.0.1:{port}"
+    children = list[Child]()
+    start(children, folder, "engine", ["-m", "speech", "--port", str(port), "--weights", str(weights)])
+    try:
+        wait_until_ready(children[0], f"{address}/health", 60)
+        yield f"{address}/v1", process_tree(children[0].pid)
+    finally:
+        children[0].stop(10)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ MAY_START = {
     "bootstrap/checks/stores.py",
     "providers/ocr/tesseract.py",
     "retrieval/edge_folder.py",
+    "speech/espeak.py",  # which is given a text
 }
 
 

@@ -1,0 +1,39 @@
+"""The sound of a recording, whatever kind of file it is."""
+
+import io
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16_000  # samples a second, as Whisper takes them
+LONGEST_S = 600
+
+
+class BadRecording(Exception):
+    """It cannot be transcribed; the message says why."""
+
+
+def read_samples(data: bytes) -> NDArray[np.float32]:
+    """The sound in *data*, of one channel, -1 to 1, shape `(samples,)`.
+
+    A few bytes may hold days of silence: decoding stops where it is longer than `LONGEST_S`.
+
+    Raises:
+        BadRecording: it is damaged, of an unknown kind, or too long.
+    """
+    parts, count = list[NDArray[np.int16]](), 0
+    try:
+        with av.open(io.BytesIO(data), mode="r", metadata_errors="ignore") as container:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in container.decode(audio=0):
+                for resampled in resampler.resample(frame):
+                    parts.append(np.asarray(resampled.to_ndarray(), np.int16).reshape(-1))
+                    count += len(parts[-1])
+                if count > RATE * LONGEST_S:
+                    raise BadRecording(f"The audio file is not supported: it has more than {LONGEST_S} seconds.")
+    except (av.FFmpegError, IndexError, ValueError) as exc:  # IndexError: it has no sound
+        raise BadRecording("The audio file could not be decoded: it is damaged or not supported.") from exc
+    if not parts:
+        raise BadRecording("The audio file is too short.")
+    return np.concatenate(parts).astype(np.float32) / np.float32(32_768)

@@ -1,0 +1,152 @@
+"""`python -m speech`, as a process of its own over HTTP. What needs weights is measured by `benchmarks/voice.py`."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import httpx
+import numpy as np
+import pytest
+
+from speech.recordings import LONGEST_S, RATE, BadRecording, read_samples
+from tests.fakes.speech_server import make_wav
+from tests.service import ROOT, START_LIMIT_S, free_port
+
+pytestmark = pytest.mark.long
+KEY = "a-key-of-the-endpoint"
+TEXTS = {
+    "en": "How much does a dormitory room cost?",
+    "id": "Jam berapa perpustakaan buka?",
+    "es": "¿Cuánto cuesta la habitación?",
+}
+
+UNITS = ["\0", "\x1b", " ", "\n", "a", "9", "[[", "<speak>", "\u202e", "\U0001f600", "漢", "ع", "\uffff"]
+UNITS += ["e" + "\u0301" * 31]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[httpx.Client]:
+    port = free_port()
+    command = [sys.executable, "-m", "speech", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPEECH_API_KEY": KEY}) as process:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+                _await_start(client)
+                yield client
+        finally:
+            process.terminate()
+
+
+def _await_start(client: httpx.Client) -> None:
+    until = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            assert client.get("/health").json() == {"status": "healthy", "transcribes": False}
+        except httpx.ConnectError:
+            assert time.monotonic() < until, "It did not start."
+        else:
+            return
+
+
+def speak(client: httpx.Client, text: str, **more: object) -> httpx.Response:
+    return client.post("/v1/audio/speech", json={"input": text, "voice": "any", "response_format": "wav", **more})
+
+
+def seconds(sound: bytes) -> float:
+    with wave.open(io.BytesIO(sound)) as file:
+        return file.getnframes() / file.getframerate()
+
+
+def loudness(sound: bytes) -> float:
+    return float(np.abs(read_samples(sound)).max())
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_a_text_is_spoken_in_its_language(endpoint: httpx.Client, language: str) -> None:
+    spoken = speak(endpoint, TEXTS[language])
+    assert (spoken.status_code, spoken.headers["Content-Type"]) == (200, "audio/wav")
+    assert 1 < seconds(spoken.content) < 10
+    assert loudness(spoken.content) > 0.1
+    slowly = speak(endpoint, TEXTS[language], speed=0.5)
+    assert seconds(slowly.content) > 1.5 * seconds(spoken.content)
+    in_english = speak(endpoint, f"This is a sentence in English, a long one. {TEXTS[language]}")
+    assert len(in_english.content) > len(spoken.content)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("length", [1, 100, 4096])
+def test_hostile_texts_are_spoken(endpoint: httpx.Client, unit: str, length: int) -> None:
+    answered = speak(endpoint, (unit * length)[:length])
+    assert (answered.status_code, answered.content[:4]) == (200, b"RIFF"), answered.text
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"input": "Hello", "response_format": "mp3"}, "response_format"),
+        ({"input": "Hello", "response_format": "wav", "speed": 9}, "speed"),
+        ({"input": "", "response_format": "wav"}, "input"),
+        ({"input": "a" * 4097, "response_format": "wav"}, "input"),
+        ([], "body"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused_by_name(endpoint: httpx.Client, body: object, told: str) -> None:
+    refused = endpoint.post("/v1/audio/speech", json=body)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"].startswith(told)
+
+
+def test_without_weights_and_without_the_key_it_says_so(endpoint: httpx.Client) -> None:
+    sent = {"file": ("a.wav", make_wav(1))}
+    refused = endpoint.post("/v1/audio/transcriptions", files=sent)
+    assert (refused.status_code, "no model" in refused.json()["error"]["message"]) == (400, True)
+    for key in ("", "Bearer", "Bearer other", f"bearer {KEY}"):
+        for path in ("/v1/audio/transcriptions", "/v1/audio/speech"):
+            assert endpoint.post(path, files=sent, headers={"Authorization": key}).status_code == 401
+    too_large = endpoint.post("/v1/audio/transcriptions", files={"file": ("a.wav", bytes(18 * 1024 * 1024))})
+    assert too_large.status_code == 413
+    assert endpoint.get("/nothing").json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg", "webm", "mp4"])
+def test_recordings_of_every_kind_are_read_whole_cut_or_refused(kind: str) -> None:
+    data = encode(kind, seconds=2)
+    assert len(read_samples(data)) == pytest.approx(2 * RATE, rel=0.1)
+    for length in {*range(0, 200, 7), *range(200, len(data), max(1, len(data) // 40))}:
+        try:
+            samples = read_samples(data[:length])
+        except BadRecording:
+            continue
+        assert 0 < len(samples) < 2.2 * RATE
+
+
+def test_hours_of_silence_in_few_bytes_are_refused() -> None:
+    data = encode("flac", seconds=LONGEST_S + 60, level=0)
+    assert len(data) < 2_000_000
+    with pytest.raises(BadRecording, match="not supported"):
+        read_samples(data)
+
+
+def encode(kind: str, *, seconds: int, level: float = 0.3) -> bytes:
+    """A tone as a sound file."""
+    codecs = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "mp4": "aac"}
+    written = io.BytesIO()
+    with av.open(written, "w", format=kind) as container:
+        stream = container.add_stream(codecs.get(kind, "libopus"), rate=48_000, layout="mono")
+        wanted = stream.format.name
+        resampler = av.AudioResampler(format=wanted, layout="mono", rate=48_000)
+        tone = (np.sin(np.arange(48_000) / 20) * level * 32_767).astype(np.int16).reshape(1, -1)
+        for second in range(seconds):
+            frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, second * 48_000, Fraction(1, 48_000)
+            for each in resampler.resample(frame):
+                container.mux(stream.encode(each))
+        container.mux(stream.encode(None))
+    return written.getvalue()
