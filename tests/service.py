@@ -102,7 +102,7 @@ class Service:
         return self
 
     def keeping_vectors(self) -> Self:
-        """The same, which works out the vector of a sentence once if forked; see `tests/preloaded_server.py`."""
+        """The same, which looks a vector up that any forked one has worked out; see `tests/preloaded_server.py`."""
         self._watch["VECTORS_KEPT"] = "yes"
         return self
 
@@ -196,8 +196,8 @@ class Library:
         return Path(shutil.copytree(self.folder, folder / "data", ignore=shutil.ignore_patterns("*.sock", "*.lock")))
 
     def service(self, folder: Path, **variables: str) -> Service:
-        """A service on a copy, not started yet."""
-        made = Service(self.copy(folder), **variables)
+        """A service on a copy, not started yet, which works out no vector that another has."""
+        made = Service(self.copy(folder), **variables).keeping_vectors()
         made.key = variables.get("API_KEY", self.key)
         return made
 

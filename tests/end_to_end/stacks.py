@@ -72,5 +72,5 @@ def production(library: Library, folder: Path) -> Iterator[Stack]:
         service = GunicornService(library.copy(folder), **settings)  # type: ignore[arg-type] # none is named like an argument
         moved = service.flask("migrate-data", "--to", "production")
         assert moved.returncode == 0, moved.stdout + moved.stderr
-        with service, redis.Redis.from_url(stores.redis.url, decode_responses=True) as store:
+        with service.keeping_vectors(), redis.Redis.from_url(stores.redis.url, decode_responses=True) as store:
             yield Stack(service, store)
