@@ -64,6 +64,7 @@ _AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # 180 questions of the open half of `evaluation/visitors` 47 are then answered without a word of doubt, 2 of them wrong.
 # By the rise alone, over all sentences, it was 52 and 10, and far more with more passages to choose from.
 _SURE = {MODEL: 0.06}
+_AS_GOOD = 0.3  # so much worse, a sentence in the question's language is quoted before one in another
 _SHARE_AS_RISE, _OWN_SHARE_AS_RISE = 0.15, 0.075  # all of a question's words, met in another language or in its own
 
 
@@ -175,6 +176,7 @@ class ExtractiveChatModel(BaseChatModel):
         if not sentences:
             return [NOT_IN_DOCUMENTS_MARK], {IS_UNCERTAIN: False}
         scores = sentence_scores(question, sentences, likeness)
+        sentences, scores = _keep_to_one_language(question, sentences, scores)
         worse = WORSE_BY_MEANING if likeness else WORSE_BY_WORDS
         quotes = select_quotes(question, sentences, scores, max_chars=self.max_chars, worse=worse)
         titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
@@ -234,6 +236,20 @@ class ExtractiveChatModel(BaseChatModel):
             + (FOREIGN_BONUS if i in compared and sentence.language in foreign else 0.0)
             for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
         ]
+
+
+def _keep_to_one_language(
+    question: str, sentences: Sequence[Candidate], scores: Sequence[float]
+) -> tuple[list[Candidate], list[float]]:
+    """Those of *sentences*, with their *scores*, that are in the language of *question*, if one of them is about as
+    good as the best of all; else those in the language of that one. What introduces quotes so goes for all of them."""
+    foreign, best = find_foreign(question, sentences), max(scores)
+    own = [score for each, score in zip(sentences, scores, strict=True) if each.language not in foreign]
+    wanted = {each.language for each in sentences} - foreign
+    if max(own, default=best - 2 * _AS_GOOD) < best - _AS_GOOD:
+        wanted = {sentences[scores.index(best)].language}
+    kept = [(each, score) for each, score in zip(sentences, scores, strict=True) if each.language in wanted]
+    return [each for each, _ in kept], [score for _, score in kept]
 
 
 def _measure_sureness(question: str, sentences: Sequence[Candidate], best: int, compared: Sequence[float]) -> float:

