@@ -7,10 +7,8 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -214,8 +212,7 @@ def make_content_security_policy(logo: str | None) -> str:
 
 def _hash_inline_scripts() -> list[str]:
     """The digests of the scripts in the page, Streamlit's and ours, by which they are allowed and no others are."""
-    page = Path(streamlit.__file__).parent / "static" / "index.html"
-    scripts = [*_INLINE_SCRIPT.findall(page.read_text("utf-8")), shell.SCRIPT]
+    scripts = [*_INLINE_SCRIPT.findall(shell.PAGE.read_text("utf-8")), shell.SCRIPT]
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 

@@ -4,6 +4,7 @@
   const BOX = '[data-testid="stChatInputTextArea"]';
   const STILL_MS = 1000; // a page of which nothing more comes for that long is drawn
   const PATIENCE_MS = 5000; // then the page has no box, or none that works
+  const LATE_MS = 30_000; // then it may never come, as where its socket is blocked
   const LOOKS_MS = 250;
   const TRIES_MS = 3000; // a busy page takes a question late, and may not be sent it twice
   const shell = document.getElementById("pustaka-shell");
@@ -21,6 +22,7 @@
   const observer = new MutationObserver(look);
   observer.observe(page, { attributes: true, childList: true, subtree: true });
   const clock = setInterval(look, LOOKS_MS);
+  const late = setTimeout(offerReload, LATE_MS);
   if (own) prepare();
 
   function prepare() {
@@ -62,9 +64,17 @@
     note.textContent = note.dataset.sent;
   }
 
+  // The page is still waited for. What was asked is a draft, which the next one begins with.
+  function offerReload() {
+    const place = shell.querySelector(".late");
+    place.append(shell.querySelector("template").content);
+    place.querySelector("button").addEventListener("click", () => location.reload());
+    shell.classList.add("is-late");
+  }
+
   function look() {
     const main = page.querySelector(".stMain");
-    if (!main?.querySelector('h1, [data-testid="stAlert"]')) return;
+    if (!main?.querySelector('h1, [data-testid="stAlert"], [data-testid="stException"]')) return;
     drawnSince ??= performance.now();
     const waited_ms = performance.now() - drawnSince;
     const box = page.querySelector(BOX);
@@ -99,6 +109,7 @@
     const { value = "", selectionStart, selectionEnd } = own ?? {};
     observer.disconnect();
     clearInterval(clock);
+    clearTimeout(late);
     page.inert = false;
     if (box && value) putIntoBox(value);
     shell.remove();

@@ -11,14 +11,16 @@ from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs
 
+import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.streamlit_chat.fetching import CONDITIONS, Fetched, fetch, pack, takes_gzip
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.talk import LONGEST_QUESTION, PARAMETER, is_ours
-from clients.streamlit_chat.texts import choose_language, read_texts
+from clients.streamlit_chat.texts import LANGUAGES, choose_language, read_texts
 
+PAGE = Path(streamlit.__file__).parent / "static" / "index.html"
 _HERE = Path(__file__).parent
 SCRIPT = _HERE.joinpath("shell.js").read_text("utf-8")
 _STYLE = _HERE.joinpath("shell.css").read_text("utf-8")
@@ -40,6 +42,8 @@ class PageShell:
 
     def __init__(self, app: ASGIApp, *, settings: PageSettings) -> None:
         self._app, self._settings = app, settings
+        # Another version of Streamlit may have another page: the start fails then, and not each visit.
+        put_shell_into(PAGE.read_text("utf-8"), settings, LANGUAGES[0], has_talk=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put the shell into the page; pass everything else on."""
@@ -74,6 +78,9 @@ def put_shell_into(page: str, settings: PageSettings, language: str, *, has_talk
     """Streamlit's *page* with the shell at its end, in that *language*; *has_talk*: a conversation is to be shown.
 
     Style sheets come behind the shell, which is painted without them: they hold up what follows them alone.
+
+    Raises:
+        RuntimeError: the page has no end.
     """
     texts = {name: escape(text) for name, text in read_texts(language).items()}
     is_closed = settings.sign_in is not None and settings.sign_in.is_required
@@ -87,6 +94,8 @@ def put_shell_into(page: str, settings: PageSettings, language: str, *, has_talk
         drafts="none" if settings.local_history == "off" or settings.sign_in else "kept",
         box="" if is_closed else _BOX.substitute(texts, longest=LONGEST_QUESTION),
         loading=texts["shell_loading"],
+        late=texts["shell_late"],
+        reload=texts["shell_reload"],
         no_script=texts["shell_no_script"],
     )
     sheets = "".join(_STYLE_SHEET.findall(page))
@@ -95,4 +104,6 @@ def put_shell_into(page: str, settings: PageSettings, language: str, *, has_talk
     changed = _NO_SCRIPT.sub(lambda _: _WITHOUT_SCRIPT, changed, count=1)
     changed = changed.replace('<html lang="en">', f'<html lang="{language}">', 1)
     head, end, rest = changed.rpartition("</body>")
+    if not end:
+        raise RuntimeError("Streamlit's page has no </body>, before which the shell stands.")
     return f"{head}{shell}{sheets}{end}{rest}"

@@ -128,6 +128,53 @@ def test_a_question_that_is_too_long_stays_in_the_box_before_and_after_the_page_
         assert not api.asked
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_that_does_not_come_says_so_and_offers_a_reload_that_keeps_the_question(
+    chromium: Browser, url: str, api: ApiStub, language: str
+) -> None:
+    texts = read_texts(language)
+    with watched_browser(chromium, ACME_KEY, locale=language, viewport={"width": 375, "height": 700}) as visitor:
+        tab = visitor.new_page()
+        tab.clock.install()
+        tab.route_web_socket(re.compile("_stcore/stream"), lambda socket: None)  # taken, and never answered
+        tab.goto(url, wait_until="commit")
+        box = tab.get_by_label(texts["ask"])
+        box.fill(QUESTION)
+        box.press("Enter")
+        tab.clock.fast_forward(25_000)
+        expect(tab.get_by_text(texts["shell_sent"])).to_be_visible()
+        expect(tab.get_by_text(texts["shell_late"])).to_have_count(0)
+        tab.clock.fast_forward(10_000)
+        expect(tab.get_by_role("alert").get_by_text(texts["shell_late"])).to_be_visible()
+        assert_no_violations(tab)
+        with scripts_held(tab):
+            tab.get_by_role("button", name=texts["shell_reload"]).click()
+            expect(tab.get_by_text(texts["shell_late"])).to_have_count(0)
+            expect(box).to_have_value(QUESTION)
+    assert not api.asked
+
+
+def test_what_goes_wrong_before_the_title_is_shown(chromium: Browser, url: str) -> None:
+    with watched_browser(chromium, ACME_KEY) as visitor:
+        tab = visitor.new_page()
+        tab.route_web_socket(re.compile("_stcore/stream"), lambda socket: None)
+        tab.goto(url)
+        main = tab.locator(".stMain")
+        expect(main).to_have_count(1)
+        expect(tab.locator("#pustaka-shell")).to_have_count(1)
+        # As Streamlit shows it where it cannot even begin our script.
+        main.evaluate("main => { main.append(document.createElement('p')); main.lastChild.textContent = 'It failed.' }")
+        main.evaluate("main => { main.lastChild.dataset.testid = 'stException' }")
+        expect_shell_gone(tab)
+        expect(tab.get_by_text("It failed.")).to_be_visible()
+
+
+def test_a_page_of_streamlit_that_has_no_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PAGE_KEY", ACME_KEY)
+    with pytest.raises(RuntimeError, match="</body>"):
+        put_shell_into('<html lang="en"><div id="root"></div></html>', read_settings(), "en", has_talk=False)
+
+
 def test_a_reload_of_a_conversation_shows_no_beginning_and_keeps_the_draft(
     chromium: Browser, url: str, api: ApiStub
 ) -> None:
