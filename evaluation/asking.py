@@ -1,7 +1,7 @@
 """Questions put to what is measured: the stores of this machine, or a running service over HTTP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import httpx
@@ -14,12 +14,12 @@ from agents.state import AnswerModel
 from auth.principal import Principal
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
 from providers.chat.extractive import quote_request
-from retrieval.search import Retriever, SearchResult
-from retrieval.selection import count_within_budget
+from retrieval.search import Retriever, SearchOptions, SearchResult
 from utils.errors import BadInput, ProviderError, StoreUnavailable
 from utils.passages import Hit
 
 SHOWN = 12  # passages that are looked at, as MODEL_TOP_K is by default; recall@10 needs ten
+QUOTED_FROM = 6  # as TOP_K is by default
 _TIMEOUT_S = 120.0
 
 
@@ -36,6 +36,7 @@ class Shown:
 class AskedOutcome:
     """What came of a question: passages, best first; `answered` is whether the documents are said to hold an answer.
 
+    `quoted_from` are those of a search for as few as quotes are chosen from: it joins fewer neighbours.
     `answer` is None where no answer was asked for, and without marks; `supported` is the share of its sentences that a
     running service found supported by what they cite, None where it found nothing to check. `is_uncertain`: the answer
     says of itself that it may not be one. `is_small_talk`: no answer from documents was looked for.
@@ -48,6 +49,7 @@ class AskedOutcome:
     supported: float | None = None
     is_uncertain: bool = False
     is_small_talk: bool = False
+    quoted_from: Sequence[Shown] = ()
 
 
 class Asker(Protocol):
@@ -78,41 +80,40 @@ class LocalAsker:
         """
         if after:
             raise BadInput("Questions after others are asked of a running service: give --url, --key and --answers.")
-        looked_at = max(SHOWN, self.bot.top_k)
-        found = await self.retriever.search(self.ctx, question, limit=looked_at)
-        passages = [
-            _make_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text)
-            for hit in found.hits
-        ]
+        looked_at = await self.retriever.search(self.ctx, question, limit=max(SHOWN, self.bot.top_k))
+        found = await self.retriever.search(self.ctx, question, limit=self.bot.top_k, options=self._options)
+        outcome = AskedOutcome(
+            _show_hits(looked_at.hits),
+            found.verdict.answerable,
+            quoted_from=() if self._options.further else _show_hits(found.hits),
+        )
         if self.model is None:
-            return AskedOutcome(passages, found.verdict.answerable)
+            return outcome
         if not found.verdict.is_near:
-            return AskedOutcome(passages, answered=False, answer="")
-        return await self._answer(question, found, passages, self.model)
+            return replace(outcome, answered=False, answer="")
+        return await self._answer(question, found, outcome, self.model)
+
+    @property
+    def _options(self) -> SearchOptions:
+        """As the service searches for the model."""
+        is_language_model = self.model is not None and self.model.is_language_model
+        return SearchOptions(further=self.bot.count_further(is_language_model=is_language_model))
 
     async def _answer(
-        self, question: str, found: SearchResult, passages: Sequence[Shown], model: AnswerModel
+        self, question: str, found: SearchResult, outcome: AskedOutcome, model: AnswerModel
     ) -> AskedOutcome:
         """What *model* makes of *found*, doubted where the service doubts it."""
-        hits = self._choose_shown(found.hits, model)
-        shown = [hit.passage for hit in hits]
+        shown = [hit.passage for hit in found.hits]
         system = SystemMessage(system_prompt(shown, institution="", language_policy=_POLICY))
         request = [system, HumanMessage(question)] if model.is_language_model else quote_request(question, shown)
         reply = await model.chat.ainvoke(request)
         said, is_doubted = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
         if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
-            return AskedOutcome(passages, answered=False, answer="")
-        text, citations = bind_citations(said.strip(), hits)
+            return replace(outcome, answered=False, answer="")
+        text, citations = bind_citations(said.strip(), found.hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
-        is_uncertain = (is_doubted or not is_sure(found.verdict, model)) and not is_heading_named(question, hits)
-        return AskedOutcome(
-            passages, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain
-        )
-
-    def _choose_shown(self, hits: Sequence[Hit], model: AnswerModel) -> Sequence[Hit]:
-        further = self.bot.count_further(is_language_model=model.is_language_model)
-        several = hits[: self.bot.top_k + further]
-        return several[: count_within_budget([len(hit.passage.text) for hit in several], least=self.bot.top_k)]
+        is_uncertain = (is_doubted or not is_sure(found.verdict, model)) and not is_heading_named(question, found.hits)
+        return replace(outcome, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain)
 
 
 _POLICY = "Answer in the language of the question."
@@ -128,9 +129,12 @@ class HttpAsker:
     async def ask(self, question: str, after: Sequence[str] = ()) -> AskedOutcome:
         """What comes of *question*."""
         found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
-        passages = [_parse_shown(each, each["text"]) for each in found["passages"]]
+        fewer = await self._post("/v1/search", {"query": question, "limit": QUOTED_FROM})
+        passages, quoted_from = (
+            [_parse_shown(each, each["text"]) for each in told["passages"]] for told in (found, fewer)
+        )
         if not self.with_answers:
-            return AskedOutcome(passages, found["answerable"])
+            return AskedOutcome(passages, found["answerable"], quoted_from=quoted_from)
         conversation_id = None
         for message in after:
             before = await self._post("/v1/chat", {"message": message, "session_id": conversation_id})
@@ -144,6 +148,7 @@ class HttpAsker:
             (said.get("support") or {}).get("total"),
             is_uncertain=said.get("confidence") == "low",
             is_small_talk=said.get("small_talk", False),
+            quoted_from=quoted_from,
         )
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -155,6 +160,12 @@ class HttpAsker:
             raise ProviderError(f"The service refused {path}: {answer.status_code} {_read_detail(answer)}")
         told: dict[str, Any] = answer.json()
         return told
+
+
+def _show_hits(hits: Sequence[Hit]) -> list[Shown]:
+    return [
+        _make_shown(hit.passage.document_id, hit.passage.title, hit.passage.source, hit.passage.text) for hit in hits
+    ]
 
 
 def _make_shown(document_id: str, title: str, source: str, text: str) -> Shown:

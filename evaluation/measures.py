@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.asking import AskedOutcome, Shown
+from evaluation.asking import QUOTED_FROM, SHOWN, AskedOutcome, Shown
 from evaluation.cases import Case
 from retrieval.selection import count_within_budget
 from utils.normal_forms import normalize
@@ -17,7 +17,6 @@ RESAMPLES = 2000
 Measured = dict[str, float]
 Grade = Literal["right", "partly", "refused", "wrong"]
 GRADES: tuple[Grade, ...] = ("right", "partly", "refused", "wrong")
-_QUOTED_FROM, _SHOWN_TO_MODEL = 6, 12  # as TOP_K and MODEL_TOP_K are by default
 _LONGEST_RIGHT = 700  # characters: a whole table printed leaves the reader to search
 
 
@@ -43,7 +42,7 @@ def measure_question(case: Case, outcome: AskedOutcome) -> Measured:
     quote_holds_answer: one of its quotes holds such a string
     sentences_supported: the part of its sentences that is supported by what they cite, as the service judged them
     facts_found: the passages that a language model is shown hold every fact of the case, together or one of them
-    facts_found@6: so do the first six, of which quotes are
+    facts_found@6: so do the six that quotes are chosen from
     right, partly, refused, wrong: one of them is 1, see `grade`; sure_but_wrong: wrong, and not said to be uncertain
     """
     graded = _measure_grade(case, outcome) if outcome.answer is not None and _is_graded(case) else {}
@@ -69,10 +68,10 @@ def _measure_passages(case: Case, outcome: AskedOutcome) -> Measured:
     figures["ndcg@10"] = 0.0 if place is None else 1 / math.log2(place + 2)
     figures["answered_present"] = float(outcome.answered)
     if case.facts:
-        shown = [each.text for each in outcome.passages[:_SHOWN_TO_MODEL]]
-        within = count_within_budget([len(text) for text in shown], least=_QUOTED_FROM)
+        shown = [each.text for each in outcome.passages[:SHOWN]]
+        within = count_within_budget([len(text) for text in shown], least=QUOTED_FROM)
         figures["facts_found"] = _find_facts(case, shown[:within])
-        figures["facts_found@6"] = _find_facts(case, shown[:_QUOTED_FROM])
+        figures["facts_found@6"] = _find_facts(case, [each.text for each in outcome.quoted_from] or shown[:QUOTED_FROM])
     return figures
 
 
