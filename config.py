@@ -612,6 +612,17 @@ class Settings(BaseSettings):
         "tts-ghifari-professional", min_length=1, max_length=200, description="Its model, which is a voice."
     )
     prosa_tts_sample_rate: int = Field(8000, ge=8000, le=48_000, description="Samples a second of its speech.")
+    voice_emotion: Literal["off", "on"] = Field(
+        "off",
+        description="on: the emotion of who speaks is told from recordings, by EMOTION_ANALYSIS_URL. Forbidden at work "
+        "and in education in the EU.",
+    )
+    emotion_analysis_url: str | None = Field(
+        None, description="Service that tells emotions, before /predict. Asked only with VOICE_EMOTION=on."
+    )
+    emotion_timeout: float = Field(
+        30, gt=0, le=600, description="Seconds to wait for it, with retries; then the answer goes without."
+    )
 
     # --- Cache: in each process, by tenant
     cache_enabled: bool = Field(
@@ -677,8 +688,6 @@ class Settings(BaseSettings):
     pinecone_index_name: str | None = Field(
         None, description="No effect: the index is Qdrant.", json_schema_extra=_NO_EFFECT
     )
-    emotion_analysis_url: str | None = Field(None, description="No effect.", json_schema_extra=_NO_EFFECT)
-    emotion_timeout: float = Field(30, gt=0, description="No effect.", json_schema_extra=_NO_EFFECT)
 
     @field_validator(
         "cors_origins",
@@ -705,6 +714,7 @@ class Settings(BaseSettings):
         "rerank_base_url",
         "stt_base_url",
         "tts_base_url",
+        "emotion_analysis_url",
         "qdrant_url",
         "langchain_endpoint",
         "otel_exporter_otlp_endpoint",
@@ -855,6 +865,8 @@ class Settings(BaseSettings):
             yield "PROSA_STT_API_KEY and STT_BASE_URL are both set: unset the one that is not to transcribe"
         if self.prosa_tts_api_key and self.tts_base_url:
             yield "PROSA_TTS_API_KEY and TTS_BASE_URL are both set: unset the one that is not to speak"
+        if self.voice_emotion == "on" and not self.emotion_analysis_url:
+            yield "VOICE_EMOTION=on needs EMOTION_ANALYSIS_URL"
         if self.api_key and self.chat_page_key == self.api_key:
             yield f"CHAT_PAGE_KEY must not be API_KEY, which may do everything. Make another: {MAKE_KEY}"
         needed = ("chat_url", "oidc_issuer", "oidc_client_id", "oidc_client_secret")
@@ -989,6 +1001,13 @@ class Settings(BaseSettings):
         """Prosa in place of such an endpoint, None where it is not to speak."""
         key = self.prosa_tts_api_key
         return Endpoint(self.prosa_tts_url, key, self.prosa_tts_model) if key else None
+
+    @property
+    def emotion_endpoint(self) -> Endpoint | None:
+        """Where emotions are told from recordings, None for nowhere."""
+        if self.voice_emotion == "off" or not self.emotion_analysis_url:
+            return None
+        return Endpoint(self.emotion_analysis_url, _NO_KEY, "")
 
     @property
     def without_effect(self) -> list[str]:

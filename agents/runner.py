@@ -283,6 +283,7 @@ class Runner:
             # Answers that rest on files, or should, are of this conversation alone.
             cache_session=AnswerCacheSession() if attached is None or attached else self._cache_session(record, bot),
             attached=attached or NOTHING_ATTACHED,
+            emotion=record.emotion,
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             topics=self._topics,
             tools=self._tools.open_turn(
@@ -302,7 +303,8 @@ class Runner:
         return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
-        if self._answers is None or record.data_source_id or record.parent_run_id:  # asked again, for another answer
+        if self._answers is None or record.data_source_id or record.parent_run_id or record.emotion:
+            # asked again, for another answer; or answered in a tone of its own
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)
 

@@ -111,7 +111,7 @@ class AgentContext:
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
     checks sentences. `topics`: what the documents are about. `tools`: None where the bot has none.
-    `attached`: files of the conversation, searched beside the documents.
+    `attached`: files of the conversation, searched beside the documents. `emotion`: a word for how who asks sounds.
     """
 
     run_id: str
@@ -127,6 +127,7 @@ class AgentContext:
     topics: TopicFinder = field(default_factory=TopicFinder)
     tools: TurnTools | None = None
     attached: AttachedPassages = NOTHING_ATTACHED
+    emotion: str = ""
 
     def need_tools(self) -> TurnTools:
         """The tools, in the steps that only a bot with tools comes to."""

@@ -37,7 +37,7 @@ class Question:
     becomes of the run when the caller leaves; None: as the request is one that may be sent again, or not.
     `data_source_id`: the data source that is asked alone; None: the bot answers from whatever it may. `parent_run_id`:
     of the turn that it follows; "": the last one. `fingerprint`: tells whether a request with an Idempotency-Key is the
-    same, where the words of *message* do not: a recording may be understood in two ways.
+    same, where the words of *message* do not: a recording may be understood in two ways. `emotion`: see `RunRecord`.
     """
 
     message: str
@@ -49,6 +49,7 @@ class Question:
     data_source_id: str | None = None
     parent_run_id: str = ""
     fingerprint: str = ""
+    emotion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
         trace_parent=_read_trace_parent(),
         data_source_id=question.data_source_id or "",
         parent_run_id=question.parent_run_id,
+        emotion=question.emotion,
     )
     reserved = reservation or await reserve_turn(ctx)
     run = await services().runs.start(record, on_end=make_end(ctx, reserved.permit))

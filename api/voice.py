@@ -1,5 +1,6 @@
 """`POST /v1/audio`: a spoken question, answered in text and speech, as a whole or while the answer is written."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from api.sse import respond_with_events, wants_events
 from api.stopwatch import Stopwatch
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
 from api.voice_events import ExecTimeOut, SpokenOut
-from api.voice_stream import SpokenAnswer
+from api.voice_stream import SpokenAnswer, describe_question
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
@@ -36,6 +37,8 @@ from utils.errors import Conflict, ProblemError, TooLarge, UnreadableDocument
 from utils.ports import SpeechToText
 from utils.spoken_text import make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
+
+logger = logging.getLogger("api.voice")
 
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
 _NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set, nor PROSA_STT_API_KEY."
@@ -115,21 +118,25 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
         language = read_language(form.texts["language"])
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint, streams=streams)
         transcribe = partial(model.transcribe, recording, language=language)
-        turn, heard_s = await _begin_spoken(ctx, question, transcribe, watch)
+        turn, times = await _begin_spoken(ctx, question, transcribe, partial(_recognise_emotion, recording), watch)
     if streams:
         speaker = services().text_to_speech
         note = None if speaker else _NO_TEXT_TO_SPEECH
-        response = respond_with_events(SpokenAnswer(turn, speaker, watch, heard_s=heard_s, note=note).stream())
+        response = respond_with_events(SpokenAnswer(turn, speaker, watch, times, note=note).stream())
     else:
-        response = await _respond(turn, watch, heard_s)
+        response = await _respond(turn, watch, times)
     response.headers.update(turn.headers)
     return response
 
 
 async def _begin_spoken(
-    ctx: Principal, question: Question, transcribe: Callable[[], Awaitable[str]], watch: Stopwatch
-) -> tuple[Turn, float]:
-    """The turn of *question*, whose words *transcribe* gives, and the seconds that that took.
+    ctx: Principal,
+    question: Question,
+    transcribe: Callable[[], Awaitable[str]],
+    recognise: Callable[[str], Awaitable[str]],
+    watch: Stopwatch,
+) -> tuple[Turn, dict[str, float]]:
+    """The turn of *question*, whose words *transcribe* gives, and their emotion *recognise*; and the seconds of both.
 
     It is counted first, and a request that was sent before is known: a transcription is paid for, too.
     """
@@ -138,11 +145,26 @@ async def _begin_spoken(
     try:
         watch.lap()
         message = repeated.message if repeated else _check_transcript(await transcribe())
-        heard_s = watch.lap()
-        return await begin_turn(ctx, replace(question, message=message), reservation), heard_s
+        times = {"speech_to_text": watch.lap()}
+        emotion = repeated.emotion if repeated else await recognise(message)
+        times["emotion_analysis"] = watch.lap()
+        question = replace(question, message=message, emotion=emotion)
+        return await begin_turn(ctx, question, reservation), times
     except BaseException:
         reservation.permit.release()
         raise
+
+
+async def _recognise_emotion(recording: Recording, message: str) -> str:
+    """A word for how the person sounds, "" where that is not to be known, or cannot be: the answer does not need it."""
+    model = services().emotion_model
+    if model is None:
+        return ""
+    try:
+        return await model.recognise(recording, message)
+    except ProblemError as error:
+        logger.warning("The emotion of a spoken question is not known: %s", error.detail)
+        return ""
 
 
 def _require_speech_to_text() -> SpeechToText:
@@ -192,17 +214,16 @@ def _read_bot_id(sent: str) -> str | None:
         raise refuse_field("bot_id: Is not the id of a bot.", "bot_id") from exc
 
 
-async def _respond(turn: Turn, watch: Stopwatch, heard_s: float) -> Response:
+async def _respond(turn: Turn, watch: Stopwatch, times: dict[str, float]) -> Response:
     last = await turn.wait_for_end()
     if last["type"] == "waiting":
         found, _ = await services().runs.find(turn.ctx, turn.record.id)
         return accept_run(await describe_run(turn.ctx, found, last))
     answer = await link_citations(turn.ctx, extract_result(last), services().links.base())
-    answered_s = watch.lap()
+    times = {**times, "process_rag": watch.lap()}
     sound, note = await _speak(str(answer["answer"]))
-    times = {"speech_to_text": heard_s, "emotion_analysis": 0.0, "process_rag": answered_s}
     times |= {"text_to_speech": watch.lap(), "total": watch.total()}
-    told: dict[str, Any] = {**answer, "transcript": turn.record.message, "audio_note": note, "exec_time": times}
+    told: dict[str, Any] = {**answer, **describe_question(turn), "audio_note": note, "exec_time": times}
     make: Callable[[], Response] = partial(_make_response, told, sound)
     return await sync_pool().run(make)  # megabytes in hexadecimal
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -26,15 +26,21 @@ _WAITING_SOUNDS = 2  # sentences that are spoken before the client has taken tho
 class SpokenAnswer:
     """One answer: its sentences are spoken one after the other, while the next ones are written.
 
-    *heard_s*: seconds that the transcription of the question took, by *watch*, which goes on. *model*: what speaks;
-    without one *note* says why nobody does.
+    *times*: seconds that the question took, step by step, by *watch*, which goes on. *model*: what speaks; without one
+    *note* says why nobody does.
     """
 
     def __init__(
-        self, turn: Turn, model: TextToSpeech | None, watch: Stopwatch, *, heard_s: float, note: str | None = None
+        self,
+        turn: Turn,
+        model: TextToSpeech | None,
+        watch: Stopwatch,
+        times: Mapping[str, float],
+        *,
+        note: str | None = None,
     ) -> None:
         self._turn, self._model, self._watch, self._note = turn, model, watch, note
-        self._times = {"speech_to_text": heard_s, "emotion_analysis": 0.0, "process_rag": 0.0, "text_to_speech": 0.0}
+        self._times = {**times, "process_rag": 0.0, "text_to_speech": 0.0}
         self._first_sound_s: float | None = None
         self._cutter, self._written, self._spoken_size, self._count = SentenceCutter(), "", 0, 0
         self._last: tuple[str, Event] | None = None
@@ -156,8 +162,13 @@ class SpokenAnswer:
 
     def _finish(self, done: Event) -> Event:
         times = {**self._times, "total": self._watch.total(), "first_audio": self._first_sound_s}
-        told: dict[str, Any] = {"transcript": self._turn.record.message, "audio_note": self._note, "exec_time": times}
+        told: dict[str, Any] = {**describe_question(self._turn), "audio_note": self._note, "exec_time": times}
         return {**done, **told, "audio_count": self._count}
+
+
+def describe_question(turn: Turn) -> dict[str, str | None]:
+    """What was understood of a spoken question."""
+    return {"transcript": turn.record.message, "emotion": turn.record.emotion or None}
 
 
 def _encode_sound(event: Event, sound: bytes) -> bytes:

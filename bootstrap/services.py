@@ -27,7 +27,7 @@ from bootstrap.parts import open_search, open_stores
 from bootstrap.running import start_background, start_monitor
 from bootstrap.sandbox import check_walls
 from bootstrap.savers import make_keyring
-from bootstrap.speech import open_speech_to_text, open_text_to_speech
+from bootstrap.speech import open_emotion_model, open_speech_to_text, open_text_to_speech
 from bootstrap.stores import make_disk_space
 from bootstrap.tenant_models import TenantModels
 from config import Settings
@@ -44,7 +44,7 @@ from retrieval.search import Retriever
 from utils.checkpointer import FallbackCheckpointer
 from utils.checkpointer.cipher import Keyring
 from utils.disk import DiskSpace, UploadSpace
-from utils.ports import SpeechToText, TextToSpeech
+from utils.ports import EmotionModel, SpeechToText, TextToSpeech
 from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import WallReport
 from utils.telemetry import Telemetry
@@ -83,6 +83,7 @@ class Services:
     model: AnswerModel
     speech_to_text: SpeechToText | None
     text_to_speech: TextToSpeech | None
+    emotion_model: EmotionModel | None
     monitor: Monitor
     disk: DiskSpace
     upload_space: UploadSpace
@@ -162,6 +163,7 @@ async def open_services(
             model=search.model,
             speech_to_text=open_speech_to_text(stack, settings, stores.telemetry),
             text_to_speech=open_text_to_speech(stack, settings, stores.telemetry),
+            emotion_model=open_emotion_model(stack, settings, stores.telemetry),
             monitor=await start_monitor(stores, search, agent, background, disk, charts),
             disk=disk,
             upload_space=UploadSpace(disk),

@@ -11,9 +11,10 @@ from config import Endpoint, Settings
 from providers.gate import Gate
 from providers.openai_wire import OpenAIWire
 from providers.retries import CallLimits
+from providers.speech.emotion import EmotionService
 from providers.speech.endpoint import EndpointSpeechToText, EndpointTextToSpeech
 from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
-from utils.ports import ModelObserver, SpeechToText, TextToSpeech
+from utils.ports import EmotionModel, ModelObserver, SpeechToText, TextToSpeech
 from utils.telemetry import Telemetry
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -49,6 +50,18 @@ def open_text_to_speech(stack: AsyncExitStack, settings: Settings, telemetry: Te
         model = EndpointTextToSpeech(wire, endpoint.model, voice, limits=limits, gate=open_gate())
     else:
         return None
+    stack.push_async_callback(model.aclose)
+    return model
+
+
+def open_emotion_model(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry) -> EmotionModel | None:
+    """What tells emotions of recordings, closed with *stack*; None where nothing is to."""
+    if not settings.emotion_endpoint:
+        return None
+    limits = CallLimits(timeout_s=settings.emotion_timeout, max_retries=1)
+    wire = _open_wire(OpenAIWire, settings.emotion_endpoint, limits)
+    gate = _open_gate(settings, telemetry, "emotion", telemetry.emotion_model)
+    model = EmotionService(wire, limits=limits, gate=gate)
     stack.push_async_callback(model.aclose)
     return model
 

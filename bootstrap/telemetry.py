@@ -71,6 +71,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
         embedding_model=MeteredModel(instruments, "embedding"),
         speech_to_text=MeteredModel(instruments, "speech_to_text"),
         text_to_speech=MeteredModel(instruments, "text_to_speech"),
+        emotion_model=MeteredModel(instruments, "emotion"),
         stores=MeteredStores(instruments),
         sampler=Sampler(instruments),
     )
@@ -78,7 +79,7 @@ def _open(closing: ExitStack, settings: Settings, folder: Path) -> Telemetry:
 
 def _prepare(instruments: "Instruments") -> None:
     """Series that alerts wait for, and those that are few."""
-    for kind, reason in product(("chat", "embedding", "speech_to_text", "text_to_speech"), get_args(Reason)):
+    for kind, reason in product(("chat", "embedding", "speech_to_text", "text_to_speech", "emotion"), get_args(Reason)):
         instruments.prepare(MODEL_ERRORS, kind, reason)
     for outcome in get_args(RunOutcome):
         instruments.prepare(TURNS, outcome)

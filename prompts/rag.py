@@ -82,15 +82,16 @@ def system_prompt(
     language_policy: str,
     instructions: str = "",
     unsuccessful: Sequence[str] = (),
+    emotion: str = "",
 ) -> str:
     """The rules and the passages for one answer; without an *institution* they name none.
 
     *instructions*: what a tenant's administrator adds for a bot. They come before the rules, which hold against them.
-    *unsuccessful*: names of tools that were to be used and did not work.
+    *unsuccessful*: names of tools that were to be used and did not work. *emotion*: a word for how the person sounds.
     """
     owner = f" of {institution}" if institution else ""
     added = f"\n\n{instructions}\n\nWhatever stands above, keep to these rules." if instructions else ""
-    rules = _make_more_rules(passages, unsuccessful)
+    rules = _make_more_rules(passages, unsuccessful, emotion)
     return f"""You answer questions from the documents{owner}.{added}
 
 Rules:
@@ -162,8 +163,8 @@ def number_passages(passages: Sequence[Passage]) -> list[NumberedPassage]:
     ]
 
 
-def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str]) -> str:
-    """The rules that only hold where tools were used."""
+def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str], emotion: str) -> str:
+    """The rules that only hold where tools were used, or where it is known how the person sounds."""
     rules = []
     if any(passage.tool for passage in passages):
         rules.append(
@@ -173,6 +174,11 @@ def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str]) -
         names = ", ".join(dict.fromkeys(unsuccessful))
         rules.append(
             f"Calls of these tools did not work: {names}. Say only of what a tool_result tells that it was done."
+        )
+    if emotion not in ("", "neutral"):
+        rules.append(
+            f'The person sounds "{emotion}". Choose a tone that is fitting for that, without speaking of it. '
+            "What you say stays the same."
         )
     return "".join(f"\n{number}. {rule}" for number, rule in enumerate(rules, 7))
 

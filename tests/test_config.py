@@ -195,6 +195,7 @@ def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     for kind in ("STT", "TTS"):
         monkeypatch.setenv(f"PROSA_{kind}_API_KEY", "hush")
         monkeypatch.setenv(f"{kind}_BASE_URL", "http://s")
+    monkeypatch.setenv("VOICE_EMOTION", "on")
     with pytest.raises(SettingsError) as refusal:
         load_settings()
     assert str(refusal.value).splitlines() == [
@@ -202,6 +203,7 @@ def test_all_contradictions_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -
         "RERANK_BASE_URL needs RERANK_MODEL",
         "PROSA_STT_API_KEY and STT_BASE_URL are both set: unset the one that is not to transcribe",
         "PROSA_TTS_API_KEY and TTS_BASE_URL are both set: unset the one that is not to speak",
+        "VOICE_EMOTION=on needs EMOTION_ANALYSIS_URL",
     ]
 
 

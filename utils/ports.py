@@ -117,6 +117,17 @@ class TextToSpeech(Protocol):
         """
 
 
+class EmotionModel(Protocol):
+    """Recordings to the emotion of who speaks."""
+
+    async def recognise(self, recording: Recording, text: str) -> str:
+        """One word for the emotion in *recording*, whose words are *text*, such as "sad".
+
+        Raises:
+            ProviderError: the model's endpoint did not answer, or not as it should.
+        """
+
+
 class EntailmentModel(Protocol):
     """A model that reads a passage and a sentence together, and says whether the passage supports the sentence."""
 

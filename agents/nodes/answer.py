@@ -276,7 +276,7 @@ def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> lis
     bot = run.bot
     told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
     unsuccessful = [each.name for each in list_unsuccessful(state.get("tool_state"))]
-    system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful))
+    system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful, emotion=run.emotion))
     return [system, *list_said(state["messages"])]
 
 

@@ -56,7 +56,8 @@ class RunRecord:
     kept after they were last used; 0: as the policy says. `approval`: what the person said of a call of a
     tool, as `Approval.store` gives it. `past`: what was said before, in a conversation that this run begins.
     `data_source_id`: the data source that is asked alone; "" where the bot answers from whatever it may.
-    `parent_run_id`: of the turn that the question follows, or `START`; "": the last one.
+    `parent_run_id`: of the turn that the question follows, or `START`; "": the last one. `emotion`: a word for how who
+    asked sounds; "": not known.
     """
 
     id: str
@@ -78,6 +79,7 @@ class RunRecord:
     past: Past = ()
     data_source_id: str = ""
     parent_run_id: str = ""
+    emotion: str = ""
 
     def pack_question(self) -> str:
         """The message, with what was said before it."""
@@ -107,6 +109,7 @@ class RunRecord:
             "approval": self.approval,
             "data_source": self.data_source_id,
             "parent": self.parent_run_id,
+            "emotion": self.emotion,
         }
 
     @classmethod
@@ -133,6 +136,7 @@ class RunRecord:
             past=past,
             data_source_id=fields.get("data_source", ""),
             parent_run_id=fields.get("parent", ""),
+            emotion=fields.get("emotion", ""),
         )
 
     @property

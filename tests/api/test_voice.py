@@ -46,6 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, 
         "STT_API_KEY": SECRET,
         "TTS_BASE_URL": speech.base_url,
         "TTS_VOICE": "nova",
+        "EMOTION_ANALYSIS_URL": speech.base_url,  # VOICE_EMOTION is off
     }
     with Service(folder / "data", **one_document(folder), **variables).watched() as running:
         await_knowledge(running, ROOMS)
@@ -86,7 +87,7 @@ def test_a_spoken_question_is_answered_in_text_and_speech_in_its_conversation(
     assert "850,000" in told["answer"]
     assert told["sources"] == told["citations"][0]["source"]
     assert bytes.fromhex(told["audio"]) == speech.sound
-    assert told["audio_note"] is None
+    assert told["audio_note"] is told["emotion"] is None
     times = told["exec_time"]
     steps = ["speech_to_text", "emotion_analysis", "process_rag", "text_to_speech"]
     assert set(times) == {*steps, "total"}

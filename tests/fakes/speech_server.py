@@ -1,5 +1,7 @@
 """An OpenAI-compatible endpoint for speech to text and text to speech over real HTTP, which misbehaves when told to.
 
+`POST /v1/predict` tells an emotion, in the format of `providers/speech/emotion.py`.
+
 Wire format: https://platform.openai.com/docs/api-reference/audio
 """
 
@@ -33,6 +35,7 @@ class FakeSpeechServer:
     heard: str = "How much does a dormitory room cost?"
     sound: bytes = field(default_factory=lambda: make_wav(0.1))
     refusal: str = "secret words"
+    emotion: Any = "sad"
     statuses: list[int] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -51,8 +54,10 @@ class FakeSpeechServer:
                 status = fake.statuses.pop(0) if fake.statuses else 200
                 if status != 200:
                     answer = json.dumps({"error": {"message": fake.refusal, "code": "fake"}}).encode()
+                elif self.path.endswith("/speech"):
+                    answer = fake.sound
                 else:
-                    answer = fake.sound if self.path.endswith("/speech") else json.dumps({"text": fake.heard}).encode()
+                    answer = json.dumps({"text": fake.heard, "prediction": fake.emotion}).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -68,7 +73,7 @@ class FakeSpeechServer:
     def reset(self) -> None:
         """As it was at first."""
         self.heard, self.refusal = FakeSpeechServer.heard, FakeSpeechServer.refusal
-        self.sound, self.statuses, self.requests = make_wav(0.1), [], []
+        self.sound, self.statuses, self.requests, self.emotion = make_wav(0.1), [], [], FakeSpeechServer.emotion
 
 
 def _read(headers: Message, body: bytes) -> dict[str, Any]:

@@ -28,5 +28,6 @@ class Telemetry:
     embedding_model: ModelObserver = field(default_factory=ModelObservers)
     speech_to_text: ModelObserver = field(default_factory=ModelObservers)
     text_to_speech: ModelObserver = field(default_factory=ModelObservers)
+    emotion_model: ModelObserver = field(default_factory=ModelObservers)
     stores: StoreObserver = field(default_factory=StoreObservers)
     sampler: "Sampler | None" = None

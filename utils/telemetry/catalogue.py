@@ -88,7 +88,7 @@ MODEL_CALLS = _seconds(
     "model_call_duration",
     "Calls to a model's endpoint with all their tries, until the whole answer was there, without the wait in line; "
     "`kind`: chat, tenant_chat (of tenants' own models), embedding, speech_to_text, "
-    "text_to_speech; `outcome`: ok, failed, cancelled.",
+    "text_to_speech, emotion; `outcome`: ok, failed, cancelled.",
     "kind", "outcome",
     buckets=_TURN_S,
 )  # fmt: skip
