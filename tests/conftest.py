@@ -58,6 +58,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and find no test that `make` would not."""
+    _refuse_unseen(items)
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+def _refuse_unseen(items: list[pytest.Item]) -> None:
     """Refuse a test of `make test-long` or `make soak` in a file where these do not look for one; see the Makefile."""
     names = "long", "alone", "soak"
     marked = {(name, item.path) for item in items for name in names if item.get_closest_marker(name)}

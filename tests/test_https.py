@@ -60,6 +60,7 @@ class HttpsService(GunicornService):
         return load_pem_x509_certificate(pem.encode()).serial_number
 
 
+@pytest.mark.first
 def test_gunicorn_serves_https_and_takes_up_a_renewed_certificate(tmp_path: Path) -> None:
     with HttpsService(tmp_path, trustme.CA(), **one_document(tmp_path)) as service, service.client() as client:
         await_knowledge(service, QUESTION)

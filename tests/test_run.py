@@ -58,6 +58,7 @@ def answer_of_the_curl_line(service: Service, key: str) -> str:
     return str(json.loads(done.stdout).get("answer"))
 
 
+@pytest.mark.first
 def test_a_conversation_outlives_a_kill(tmp_path: Path) -> None:
     with Service(tmp_path / "data").by_itself() as service:
         key, talk = service.key, uuid4().hex

@@ -198,6 +198,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.first
 @pytest.mark.long
 def test_branches_are_a_tree(service_with_model: Service, trees: list[Tree], model_server: FakeModelServer) -> None:
     """Whatever is asked, wherever: each branch is shown, and told to the model, as a plain list of turns has it."""

@@ -16,7 +16,7 @@ from tests.clients.website import Website, serve_website
 from tests.conftest import PAGE_KEY
 from tests.service import Service, ask, await_vectors
 
-pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(900)]  # twenty questions each
+pytestmark = [pytest.mark.browser, pytest.mark.first, pytest.mark.long, pytest.mark.timeout(900)]  # 20 questions each
 ABSENT, GREETING = "Who won the chess championship of Iceland in 1987?", "Hello!"
 QUESTIONS = [
     "How much does a dormitory room cost?",

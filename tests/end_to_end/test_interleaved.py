@@ -157,6 +157,7 @@ def check_answer(one: Asked, answer: httpx.Response, conversation_id: str) -> No
     assert all(one.fact in citation["quote"] for citation in said["citations"]), said
 
 
+@pytest.mark.first
 def test_nothing_of_one_bot_is_met_at_another_in_200_conversations_at_once(
     service: Service, bots: list[Asked], model_server: FakeModelServer, metrics_port: int
 ) -> None:

@@ -45,6 +45,7 @@ def samples_alone(library: Library, tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
+@pytest.mark.first
 @pytest.mark.long
 def test_the_sample_library_is_searched_well_enough_in_each_language(samples_alone: Service, flask_eval: Eval) -> None:
     at_service = ("--url", samples_alone.url, "--key", samples_alone.key, "--json")

@@ -9,6 +9,7 @@ from tests.faults.transcript_chaos import WRONG, run
 pytestmark = pytest.mark.long
 
 
+@pytest.mark.first
 def test_each_acknowledged_turn_is_in_sql_once_and_nothing_of_deleted_ones(tmp_path: Path) -> None:
     found = run(tmp_path, turns=40, seed=3, callers=4, pause_s=1.5)
     assert found["workers killed"] + found["PostgreSQL restarted"] > 0

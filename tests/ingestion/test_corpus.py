@@ -31,6 +31,7 @@ def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Da
         assert (state == "failed") in {"reject": {True}, "accept": {False}}.get(verdict, {True, False}), name
 
 
+@pytest.mark.first
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["office", "pdf"])
 def test_no_real_document_breaks_its_parser(database: Database, kind: str) -> None:

@@ -71,6 +71,7 @@ def open_slowly(stack: contextlib.ExitStack, service: Service, target: str) -> s
     return connection
 
 
+@pytest.mark.first
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is looked up in /proc")
 def test_200_slow_readers_of_a_large_document_take_little_memory(large: Large) -> None:
     with large.service.client("") as anybody:

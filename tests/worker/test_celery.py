@@ -49,6 +49,7 @@ def stages(database: Database) -> list[str]:
         return [job.stage for ctx in (ACME, GLOBEX) for job in session.scalars(scoped(ctx, Job))]
 
 
+@pytest.mark.first
 @pytest.mark.long
 def test_workers_that_are_killed_are_followed_by_others_that_read_every_document_once(
     database: Database, library: Library, tmp_path: Path
