@@ -66,7 +66,12 @@ def test_openapi_python_client_makes_a_typed_client_that_works(
     where = ("--output-path", folder / "pustaka_client", "--config", folder / "config.yml", "--meta", "none")
     said = run(program, "generate", "--path", document, *where, cwd=folder).stderr
     # Pictures and sound are what it cannot describe; the rest of those operations is there.
-    files = ("documents/{document_id}/pages/{page}.png", "runs/{run_id}/charts/{number}", "POST /v1/audio/speech")
+    files = (
+        "documents/{document_id}/pages/{page}.png",
+        "runs/{run_id}/charts/{number}",
+        "POST /v1/audio/speech",
+        "answers/{run_id}/speech",
+    )
     assert [said.count(path) for path in files] == [1] * len(files), said
     assert said.count("WARNING parsing") == len(files), said
     shutil.copy(HERE / "client_use.py", folder)
