@@ -71,6 +71,7 @@ def show_page() -> None:
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     _mount_scripts(settings, talk.conversation_id if talk.in_address else "")
+    above_box = st.bottom.container()
     question = st.chat_input(say("ask"), submit_mode="stop")
     if question and question.strip():
         forget_failed_sign_in()
@@ -87,10 +88,13 @@ def show_page() -> None:
     if takes_speech:
         ask_spoken(talk, api)
     _show_conversation(talk, api, health)
-    if takes_files and terms is not None:
-        show_attachments(current_talk(), api, terms)
-    if takes_speech:
-        show_microphone()
+    talk = current_talk()
+    has_begun = talk.in_address or talk.question is not None
+    with st.container() if has_begun else above_box:  # below what a new conversation begins with it is out of sight
+        if takes_files and terms is not None:
+            show_attachments(talk, api, terms)
+        if takes_speech:
+            show_microphone()
 
 
 def _mount_scripts(settings: PageSettings, conversation: str) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.clients.accessibility import assert_accessible
 from tests.clients.browser_page import ask, marks, running_page, watched_browser
+from tests.clients.screenshots import wait_until_still
 from tests.conftest import PAGE_KEY
 from tests.service import Service, await_knowledge, one_document
 
@@ -36,7 +37,17 @@ def choose(tab: Page, name: str, data: bytes) -> None:
 
 
 def test_a_file_is_attached_asked_about_and_removed(tab: Page, url: str) -> None:
+    tab.set_viewport_size({"width": 375, "height": 480})
     tab.goto(url)
+    expect(tab.get_by_text("Languages of the documents")).to_be_visible()
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
+    wait_until_still(tab)
+    tab.locator(".stMain").evaluate("main => main.scrollTop = 0")
+    button, box = tab.get_by_text("Attach a file").bounding_box(), tab.get_by_test_id("stChatInput").bounding_box()
+    assert button is not None
+    assert box is not None
+    assert button["y"] + button["height"] <= box["y"]  # in sight without scrolling
+    tab.set_viewport_size({"width": 1280, "height": 720})
     choose(tab, "large.txt", b"word " * 1_200_000)
     expect(tab.get_by_text("large.txt is not attached. It is larger than 5 MB")).to_be_visible()
     choose(tab, "program.exe", b"MZ")
