@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.service import ROOT, Service
+from tests.service import ROOT, TRUST, Service
 
 KEY = "a-key-of-the-default-tenant"
 START = ["-m", "gunicorn"]
@@ -39,7 +39,7 @@ class GunicornService(Service):
     def is_ready(self) -> bool:
         """Whether a load balancer would send requests here."""
         try:
-            return httpx.get(f"{self.url}/ready", trust_env=False, timeout=5).is_success
+            return httpx.get(f"{self.url}/ready", trust_env=False, verify=TRUST, timeout=5).is_success
         except httpx.TransportError:
             return False
 

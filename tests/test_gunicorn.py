@@ -319,7 +319,7 @@ def test_a_worker_does_not_outlive_its_master(running: GunicornService) -> None:
 
 def test_a_reload_brings_new_code(tmp_path: Path, documents: dict[str, str]) -> None:
     code = tmp_path / "code"
-    ignored = shutil.ignore_patterns(".*", "tests", "benchmarks", "data", "docs", "__pycache__")
+    ignored = shutil.ignore_patterns(".*", "tests", "benchmarks", "data", "docs")  # with what is compiled
     shutil.copytree(ROOT, code, ignore=ignored)
     with GunicornService(tmp_path / "data", code=code, **documents) as service, service.client() as client:
         config = code / "config.py"

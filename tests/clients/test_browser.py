@@ -630,21 +630,21 @@ def test_an_image_in_an_answer_is_not_fetched(tab: Page, url: str, api: ApiStub)
 
 
 def test_the_scripts_come_packed_to_who_takes_them_so(url: str) -> None:
-    page = httpx.get(url).text
-    addresses = re.findall(r'(?:src|href)="\./(static/[^"]+\.(?:js|css))"', page)
-    assert {address.rpartition(".")[2] for address in addresses} == {"js", "css"}
-    for address in addresses:
-        plain = httpx.get(f"{url}/{address}", headers={"Accept-Encoding": "gzip;q=0, identity"})
-        packed, again = (httpx.get(f"{url}/{address}", headers={"Accept-Encoding": "br, gzip"}) for _ in range(2))
-        assert "Content-Encoding" not in plain.headers
-        for each in (packed, again):
-            assert (each.headers["Content-Encoding"], each.content) == ("gzip", plain.content)
-            assert int(each.headers["Content-Length"]) <= int(plain.headers["Content-Length"]) + 32
-            assert "Accept-Encoding" in each.headers["Vary"]
-            assert "Content-Security-Policy" in each.headers
-            assert each.headers["Cache-Control"] == plain.headers["Cache-Control"]
-        known = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
-        assert httpx.get(f"{url}/{address}", headers=known).status_code == 304
+    with httpx.Client(base_url=url) as http:
+        addresses = re.findall(r'(?:src|href)="\./(static/[^"]+\.(?:js|css))"', http.get("/").text)
+        assert {address.rpartition(".")[2] for address in addresses} == {"js", "css"}
+        for address in addresses:
+            plain = http.get(address, headers={"Accept-Encoding": "gzip;q=0, identity"})
+            packed, again = (http.get(address, headers={"Accept-Encoding": "br, gzip"}) for _ in range(2))
+            assert "Content-Encoding" not in plain.headers
+            for each in (packed, again):
+                assert (each.headers["Content-Encoding"], each.content) == ("gzip", plain.content)
+                assert int(each.headers["Content-Length"]) <= int(plain.headers["Content-Length"]) + 32
+                assert "Accept-Encoding" in each.headers["Vary"]
+                assert "Content-Security-Policy" in each.headers
+                assert each.headers["Cache-Control"] == plain.headers["Cache-Control"]
+            known = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+            assert http.get(address, headers=known).status_code == 304
 
 
 def test_what_the_service_wrote_down_of_the_page_holds_no_key(url: str, tmp_path: Path) -> None:
