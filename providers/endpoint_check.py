@@ -49,6 +49,11 @@ async def ask_speech(wire: OpenAIWire, model: str) -> bytes:
     return await wire.download("/audio/speech", {"model": model, "input": "", "voice": ""}, LARGEST_AUDIO)
 
 
+async def ask_emotion(wire: OpenAIWire, model: str) -> Json:
+    """The emotion of no recording."""
+    return await wire.upload("/predict?text=", partial(_make_form, model), CHAT)
+
+
 def _make_form(model: str) -> aiohttp.MultipartWriter:
     form = aiohttp.MultipartWriter("form-data")
     form.append(model).set_content_disposition("form-data", name="model")

@@ -347,14 +347,18 @@ def test_prosa_is_asked_for_a_session_and_a_refused_key_and_a_redirect_are_named
 
 def test_endpoints_of_speech_are_asked_and_one_that_refuses_the_key_is_named(tmp_path: Path, refusing: str) -> None:
     with FakeSpeechServer() as speech:
-        speech.statuses = [400, 422]  # to a form without a recording, and a text without words
-        report = check(
-            tmp_path, "Voice", STT_BASE_URL=speech.base_url, TTS_BASE_URL=speech.base_url, TTS_API_KEY=SECRET
-        )
-        assert [one["path"] for one in speech.requests] == ["/v1/audio/transcriptions", "/v1/audio/speech"]
+        speech.statuses = [400, 422, 422]  # to a form without a recording, and a text without words
+        urls = dict.fromkeys(("STT_BASE_URL", "TTS_BASE_URL", "EMOTION_ANALYSIS_URL"), speech.base_url)
+        report = check(tmp_path, "Voice", **urls, TTS_API_KEY=SECRET, VOICE_EMOTION="on")
+        asked = [one["path"] for one in speech.requests]
+        assert asked == ["/v1/audio/transcriptions", "/v1/audio/speech", "/v1/predict?text="]
     assert report.failing == report.warned_of == [], report.text
     assert "whisper-1 at" in report.of("Speech to text")[0]["found"]
     assert "tts-1 at" in report.of("Text to speech")[0]["found"]
+    assert "no recording was sent" in report.of("Emotions")[0]["found"]
+    elsewhere = check(tmp_path, "Voice", VOICE_EMOTION="on", EMOTION_ANALYSIS_URL=f"http://{refusing}/nothing")
+    assert elsewhere.failing == ["Emotions"], elsewhere.text
+    assert "EMOTION_ANALYSIS_URL" in elsewhere.of("Emotions")[0]["remedy"]
     key = {"STT_BASE_URL": f"http://{refusing}/open/v1", "STT_API_KEY": SECRET}
     refused = check(tmp_path, "Voice", **key)
     assert refused.failing == ["Speech to text"], refused.text

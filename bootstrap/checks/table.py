@@ -117,12 +117,13 @@ CHECKS: dict[str, dict[str, Check]] = {
     "Voice": {
         "Speech": Check(
             look="models.check_speech",
-            fields=("stt_", "tts_", "prosa_"),
+            fields=("stt_", "tts_", "prosa_", "emotion_", "voice_"),
             asks=lambda settings: (
                 settings.speech_to_text_endpoint
                 or settings.text_to_speech_endpoint
                 or settings.prosa_speech_to_text
                 or settings.prosa_text_to_speech
+                or settings.emotion_endpoint
             ),
             limit_s=45,
         ),
