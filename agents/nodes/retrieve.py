@@ -32,7 +32,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     run, query = runtime.context, state["query"]
     run.emit({"type": "status", "stage": "retrieve"})
     # A language model chooses among documents by itself, and loses those that it is not shown.
-    continued = frozenset[str]() if run.model.is_language_model else _find_continued(state["messages"])
+    continued = frozenset[str]() if run.model.is_language_model else find_continued(state["messages"])
     options = SearchOptions(
         run.bot.filters,
         context=_choose_topic_words(state["messages"]),
@@ -70,10 +70,11 @@ async def _search(run: AgentContext, query: str, options: SearchOptions) -> Sear
     return everywhere if everywhere.verdict.is_near else found
 
 
-def _find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
+def find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:
     """The documents that the last answer rests on, where the newest question leans on what was said before it."""
     *history, newest = drop_tool_messages(messages)
-    if not history or standalone_question(history, newest.text) == newest.text:
+    question = spell_out(newest.text)
+    if not history or standalone_question(history, question) == question:
         return frozenset()
     cited = history[-1].additional_kwargs.get("citations") or ()
     return frozenset(citation["document_id"] for citation in cited)
