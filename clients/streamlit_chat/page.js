@@ -196,6 +196,8 @@ function watchMessages(signal) {
   const look = () => {
     waits = false;
     enterWindow();
+    const box = document.querySelector(`${BOX}:not([dir])`);
+    if (box) box.dir = "auto"; // Arabic begins at the right
     for (const quote of document.querySelectorAll('[class*="st-key-lang-"]:not([lang])')) {
       quote.lang = /st-key-lang-([a-z]+)-/.exec(quote.className)?.[1] ?? "";
     }

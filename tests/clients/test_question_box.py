@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -33,6 +34,19 @@ def visitor(chromium: Browser) -> Iterator[BrowserContext]:
 def tab(visitor: BrowserContext) -> Page:
     """The visitor's tab."""
     return visitor.new_page()
+
+
+def test_a_question_in_arabic_begins_at_the_right(tab: Page, url: str, api: ApiStub) -> None:
+    tab.goto(url)
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
+    box = tab.get_by_test_id(BOX)
+    for text, side in (("كم تكلفة الغرفة؟", "rtl"), ("What does it cost?", "ltr")):
+        box.fill(text)
+        expect(tab.locator(f"[data-testid={BOX}]:dir({side})")).to_have_count(1)
+    ask(tab, "كم تكلفة الغرفة؟")
+    expect_answers(tab)
+    expect(tab.get_by_test_id("stText").first).to_have_css("unicode-bidi", "plaintext")
+    assert 'dir="auto"' in httpx.get(url).text  # before the page comes, too
 
 
 def kept(tab: Page) -> str:
