@@ -188,7 +188,9 @@ function rows(list, entries, currentId, isKept, texts) {
   const all = make("ul", {});
   for (const { id, title } of entries) {
     const row = make("li", {});
-    const link = make("a", { href: `?c=${id}`, textContent: title, title });
+    const link = make("a", { href: `?c=${id}`, title });
+    const [, name, number = ""] = /^(.*?)( \(\d+\))?$/s.exec(title); // as the service numbers copies
+    link.append(make("span", { textContent: name }), make("span", { textContent: number, className: "copy" }));
     link.dataset.name = `open-${id}`;
     if (id === currentId) {
       row.dataset.current = "";

@@ -40,6 +40,8 @@ def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:
         st.caption(f":material/build: {say(f'trace_call_{call.status}', name=name, seconds=seconds)}")
     if not trace.passages:
         st.caption(say("trace_cached" if trace.is_cached else "trace_nothing"))
+    else:
+        st.caption(say("trace_scores"))
     for passage in trace.passages:
         _show_passage(passage)
 

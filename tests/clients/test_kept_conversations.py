@@ -112,6 +112,17 @@ def test_a_reload_in_mid_answer_shows_the_list_as_before(tab: Page, api: ApiStub
     expect_answers(tab, 2)
 
 
+def test_the_number_of_a_copy_is_in_sight_where_its_title_is_cut(tab: Page, api: ApiStub) -> None:
+    for place in api.conversations:
+        api.titles[place] = "What does a room in the student dormitory cost? (2)"
+    tab.reload()
+    expect(shelf(tab).first).to_have_text("What does a room in the student dormitory cost? (2)")
+    link, number = shelf(tab).first.bounding_box(), shelf(tab).first.get_by_text("(2)", exact=True).bounding_box()
+    assert link is not None
+    assert number is not None
+    assert link["x"] + link["width"] >= number["x"] + number["width"] > number["x"] > link["x"]
+
+
 @pytest.mark.parametrize("width", [1280, 375])
 def test_what_the_head_deletes_is_brought_back_there(tab: Page, api: ApiStub, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 800})  # on the small screen the list is out of sight
