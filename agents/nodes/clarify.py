@@ -11,6 +11,7 @@ from prompts.tools import which_data_source
 from providers.chat.followups import names_no_topic
 from utils.facts.folding import fold
 from utils.language import detect_any_language
+from utils.shorthand import spell_out
 
 MOST_CHOICES = 4
 _LONGEST_REPLY = 100  # characters of what answers a question of ours; what is longer is a question of its own
@@ -21,7 +22,7 @@ def is_underspecified(messages: list[AnyMessage]) -> bool:
     *history, newest = drop_tool_messages(messages)
     said = [message for message in history if isinstance(message, AIMessage)]
     is_first = all(message.additional_kwargs.get("small_talk") for message in said) and 2 * len(said) == len(history)
-    return is_first and names_no_topic(newest.text)
+    return is_first and names_no_topic(spell_out(newest.text))
 
 
 def join_reply(messages: list[AnyMessage]) -> str:
