@@ -24,6 +24,7 @@ class TermsOut(BaseModel):
     kept_s: int = Field(description="For how many seconds after its last use one is kept.", examples=[86_400])
     undo_s: int = Field(description="For how many seconds a deleted one can be restored.", examples=[60])
     are_shareable: bool = Field(description="Whether a link may show one to others (CONVERSATION_SHARING).")
+    are_sources_shared: bool = Field(description="Whether such a link may open documents, too (`sources`).")
     most_file_count: int = Field(description="How many files may be attached to one; 0: none (CONVERSATION_FILES).")
     most_file_bytes: int = Field(description="The largest file that may be attached.", examples=[10_485_760])
     are_recordings_taken: bool = Field(description="Whether questions may be spoken (STT_BASE_URL).")
@@ -45,6 +46,7 @@ async def show(ctx: Principal) -> Response:
             kept_s=await find_keep_seconds(ctx),
             undo_s=settings.conversation_undo,
             are_shareable=settings.conversation_sharing != "off",
+            are_sources_shared=settings.conversation_sharing == "sources",
             most_file_count=settings.conversation_files,
             most_file_bytes=settings.conversation_file_size,
             are_recordings_taken=services().speech_to_text is not None,

@@ -18,11 +18,13 @@ _ATTACHING_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """For how many seconds after its last use a conversation is kept, whether it may be shared by a link, how many
-    files may be attached to it, and whether questions may be spoken and answers heard."""
+    """For how many seconds after its last use a conversation is kept, whether it may be shared by a link, which may
+    open the documents of its answers, how many files may be attached to it, and whether questions may be spoken and
+    answers heard."""
 
     kept_s: int
     are_shareable: bool = False
+    are_sources_shared: bool = False
     most_file_count: int = 0
     most_file_bytes: int = 0
     are_recordings_taken: bool = False

@@ -11,7 +11,9 @@ from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.failures import show_reason
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.settings import read_settings
 from clients.streamlit_chat.talk import Talk
+from clients.streamlit_chat.terms import find_terms
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import log_failure
 
@@ -52,7 +54,8 @@ def _close() -> None:
 
 
 def _show(api: ApiClient, sharing: Sharing) -> None:
-    st.markdown(say("share_means"))
+    terms = find_terms(read_settings().api, _api=api)
+    st.markdown(say("share_means_sources" if terms and terms.are_sources_shared else "share_means"))
     st.button(say("share_make"), icon=":material/add_link:", type="primary", on_click=_make, args=(api, sharing))
     if sharing.made:
         _show_made(sharing.made)

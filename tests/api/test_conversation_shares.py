@@ -66,6 +66,11 @@ def share(client: httpx.Client, conversation_id: str, **body: object) -> Json:
     return shown
 
 
+def test_the_terms_say_that_links_may_open_documents(tenants: Tenants) -> None:
+    terms = tenants[0].get("/v1/terms").json()
+    assert (terms["are_shareable"], terms["are_sources_shared"]) == (True, True)
+
+
 def test_a_link_shows_a_conversation_as_it_was_to_whoever_has_it(
     tenants: Tenants, anybody: httpx.Client, records: Database
 ) -> None:

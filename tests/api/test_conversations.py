@@ -201,7 +201,7 @@ def test_all_conversations_are_deleted_at_once_and_no_one_elses(talking: Service
         for name in ("first", "second"):
             talk(talking, client, name, QUESTION)
     mine, others = clients
-    told = {"kept_s": 30 * 86_400, "undo_s": 60, "are_shareable": False}
+    told = {"kept_s": 30 * 86_400, "undo_s": 60, "are_shareable": False, "are_sources_shared": False}
     assert mine.get("/v1/terms").json() == told | {
         "most_file_count": 0,
         "most_file_bytes": 10_485_760,

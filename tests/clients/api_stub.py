@@ -205,7 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"place,n\r\n", "text/csv")
             return
         if self.path == "/v1/terms" and self.api.behaviour.lists:
-            self._json(200, {"kept_s": 864_000, "undo_s": 60, "are_shareable": True})
+            shared = {"are_shareable": True, "are_sources_shared": True}
+            self._json(200, {"kept_s": 864_000, "undo_s": 60, **shared})
             return
         if self.path.endswith("/shares"):
             self._json(200, {"shares": self.api.shares.get(self._place(self.path.split("/")[3]), [])})

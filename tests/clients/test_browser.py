@@ -459,6 +459,7 @@ def test_a_conversation_is_exported_whole(tab: Page, url: str, api: ApiStub) -> 
         text = Path(saved.value.path()).read_text("utf-8")
         assert [text.count(f"Question {number}?") for number in range(30)] == [1] * 30
         assert text.startswith("# Arsip" if kind == "Markdown" else "{")
+        expect(tab.get_by_role("button", name="PDF (print)")).to_be_visible()
         tab.keyboard.press("Escape")
     assert len(json.loads(text)["messages"]) == 62
     assert "link" not in json.loads(text)["messages"][1]["citations"][0]

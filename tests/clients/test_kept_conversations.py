@@ -156,6 +156,7 @@ def test_all_conversations_are_deleted_where_that_is_meant(tab: Page, api: ApiSt
 def test_a_conversation_is_shared_by_a_link_that_is_revoked(tab: Page, api: ApiStub) -> None:
     tab.get_by_role("button", name="Share").click()
     dialog = tab.get_by_role("dialog")
+    expect(dialog.get_by_text("with the quotes of its answers, and open the documents")).to_be_visible()
     dialog.get_by_role("button", name="Create a link").click()
     expect(dialog.get_by_text("/v1/shared?token=t1")).to_be_visible()
     expect(dialog.get_by_role("button", name="Copy the link")).to_be_visible()
