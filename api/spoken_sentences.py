@@ -7,10 +7,10 @@ from providers.chat.sentences import is_abbreviated
 from utils.spoken_text import make_spoken_text
 
 LONGEST_PIECE = 400  # characters of text without an end of sentence, which is cut there: half a minute of speech
-_END = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|[。！？؟।]+|\n")
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s)|[。！？؟।]+|\n")
 _SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]{0,10}[^\W_a-zß-öø-ÿ]")
-_BLOCK = re.compile(r"[^\S\n]*(?:\n|\||#|[-*•+>]\s|\d{1,3}[.)]\s)")
-_ITEM_NUMBER = re.compile(r"\s*\d{1,3}")
+_BLOCK = re.compile(r"(?<![^\S\n])[^\S\n]*+(?:\n|\||#|[-*•+>]\s|\d{1,3}[.)]\s)")
+_ITEM_NUMBER = re.compile(r"(?<!\s)\s*+\d{1,3}")
 _OPEN_MARK = re.compile(r"\[[\d, ]*\Z")
 _RULE = re.compile(r"[\s|:-]*")
 
