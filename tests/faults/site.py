@@ -16,7 +16,7 @@ from tests.fakes.qdrant_server import FakeQdrantServer
 from tests.gunicorn_service import KEY, GunicornService
 from tests.servers.redis import RedisServer
 from tests.servers.relay import Relay
-from tests.service import ask
+from tests.service import TRUST, ask
 
 WORKERS = 2
 LEASE_S = 2.0
@@ -51,7 +51,7 @@ class Site:
     def client(self) -> httpx.Client:
         """One that keeps to one connection, and so to one worker, as long as there is no break."""
         client = self.service.client(KEY)
-        client._transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=1), trust_env=False)
+        client._transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=1), trust_env=False, verify=TRUST)
         return client
 
     def client_of(self, worker: int) -> httpx.Client:
