@@ -17,7 +17,8 @@ from api.turns import count_question
 from auth.principal import Principal
 from auth.scopes import Scope
 from utils.audio import SPEECH_FORMATS
-from utils.errors import Conflict
+from utils.errors import BadInput, Conflict, ProviderUnavailable
+from utils.ports import TextToSpeech
 from utils.spoken_text import make_spoken_text
 
 answer_speech_blueprint = APIBlueprint(
@@ -28,8 +29,10 @@ answer_speech_blueprint = APIBlueprint(
 class SpeechIn(Strict):
     """How an answer is to be spoken."""
 
-    response_format: Literal["mp3", "opus", "flac", "wav"] = Field(
-        "wav", description="wav is always there; the others, where the text-to-speech model has them."
+    response_format: Literal["mp3", "opus", "flac", "wav", "mp3_or_wav"] = Field(
+        "wav",
+        description="wav is always there; the others, where the text-to-speech model has them. mp3_or_wav: mp3 there, "
+        "else wav.",
     )
 
 
@@ -55,5 +58,16 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
     headers = await count_question(ctx)
     text = make_spoken_text(str(found.answer["content"])) or "-"
-    sound = await model.speak(text, response_format=body.response_format)
-    return Response(sound, mimetype=SPEECH_FORMATS[body.response_format].media_type, headers=headers)
+    sound, response_format = await _speak(model, text, body.response_format.partition("_or_"))
+    return Response(sound, mimetype=SPEECH_FORMATS[response_format].media_type, headers=headers)
+
+
+async def _speak(model: TextToSpeech, text: str, formats: tuple[str, str, str]) -> tuple[bytes, str]:
+    """The sound, in the first of *formats*, or in the last where the model does not give that."""
+    first, _, last = formats
+    try:
+        return await model.speak(text, response_format=first), first
+    except (BadInput, ProviderUnavailable):  # some endpoints refuse a format, others send the one that they have
+        if not last:
+            raise
+    return await model.speak(text, response_format=last), last

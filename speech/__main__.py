@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from speech.server import make_app
 from speech.transcription import Transcriber
+from utils.addresses import is_this_machine
 
 KEY_VARIABLE = "SPEECH_API_KEY"
 _OPTIONS = {
@@ -16,6 +17,7 @@ _OPTIONS = {
     "worker_class": "gthread",
     "workers": 1,  # of which each would have a model of its own
     "threads": 16,
+    "timeout": 300,  # in which the weights have to be loaded
     "keepalive": 75,  # longer than the service keeps a connection that it does not use
 }
 
@@ -23,8 +25,8 @@ _OPTIONS = {
 class SpeechServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn with the endpoint, by what the command line says."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._chosen = options
+    def __init__(self, options: argparse.Namespace, key: str) -> None:
+        self._chosen, self._key = options, key
         super().__init__()
 
     def load_config(self) -> None:
@@ -35,7 +37,7 @@ class SpeechServer(BaseApplication):  # type: ignore[misc] # gunicorn has no typ
     def load(self) -> Flask:
         """The endpoint, with its model: in the process that answers."""
         transcriber = Transcriber(self._chosen.weights) if self._chosen.weights else None
-        return make_app(transcriber, key=os.environ.get(KEY_VARIABLE, ""))
+        return make_app(transcriber, key=self._key)
 
 
 def main() -> None:
@@ -47,7 +49,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.weights and not (options.weights / "model.bin").is_file():
         parser.error(f"{options.weights}: there is no model.bin.")
-    SpeechServer(options).run()
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key and not is_this_machine(options.host):
+        parser.error(f"{options.host} can be reached by others: set {KEY_VARIABLE}.")
+    SpeechServer(options, key).run()
 
 
 if __name__ == "__main__":

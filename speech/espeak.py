@@ -38,8 +38,12 @@ def speak(text: str, language: str, speed: float) -> bytes:
             command, input=text.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True, cwd=_ROOT
         )
     except (subprocess.SubprocessError, OSError) as exc:
-        raise SpeechFailed from exc
+        raise SpeechFailed(_describe(exc)) from exc
     return done.stdout
+
+
+def _describe(exc: Exception) -> str:
+    return exc.stderr.decode(errors="replace") if isinstance(exc, subprocess.CalledProcessError) else str(exc)
 
 
 def main() -> None:

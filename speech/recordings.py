@@ -22,16 +22,16 @@ def read_samples(data: bytes) -> NDArray[np.float32]:
     Raises:
         BadRecording: it is damaged, of an unknown kind, or too long.
     """
-    parts, count = list[NDArray[np.int16]](), 0
+    parts, length_s = list[NDArray[np.int16]](), 0.0
     try:
         with av.open(io.BytesIO(data), mode="r", metadata_errors="ignore") as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in container.decode(audio=0):
+                length_s += frame.samples / max(frame.sample_rate, 1)
+                if length_s > LONGEST_S:
+                    raise BadRecording(f"The audio file is not supported: it has more than {LONGEST_S} seconds.")
                 for resampled in resampler.resample(frame):
                     parts.append(np.asarray(resampled.to_ndarray(), np.int16).reshape(-1))
-                    count += len(parts[-1])
-                if count > RATE * LONGEST_S:
-                    raise BadRecording(f"The audio file is not supported: it has more than {LONGEST_S} seconds.")
     except (av.FFmpegError, IndexError, ValueError) as exc:  # IndexError: it has no sound
         raise BadRecording("The audio file could not be decoded: it is damaged or not supported.") from exc
     if not parts:

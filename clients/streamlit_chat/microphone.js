@@ -21,10 +21,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   const begin = async () => {
     told.textContent = "";
-    show(true);
-    const mine = (recording = { ends: null });
+    const mine = (recording = {});
     try {
-      await record(mine);
+      await record(mine, () => show(true));
     } catch {
       recording = null;
       show(false);
@@ -66,26 +65,34 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     if (!event.repeat) press();
   });
-  button.addEventListener("keyup", (event) => (event.key === " " || event.key === "Enter") && release());
+  button.addEventListener("keyup", (event) => {
+    if (event.key !== " " && event.key !== "Enter") return;
+    event.preventDefault();
+    release();
+  });
+  button.addEventListener("click", (event) => event.detail === 0 && press()); // of programs that read aloud
   return leave;
 }
 
 // Records until `end` is called, and no longer than LONGEST_MS; `sound` is what there is then.
-async function record(mine) {
+async function record(mine, begun) {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-  const recorder = new MediaRecorder(stream, { audioBitsPerSecond: 32_000 });
-  const parts = [];
-  recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
-  mine.sound = new Promise((resolve) => {
-    recorder.addEventListener("stop", () => {
-      for (const track of stream.getTracks()) track.stop();
-      resolve(new Blob(parts));
-    });
-  });
-  recorder.start();
-  mine.end = () => recorder.state !== "inactive" && recorder.stop();
+  const close = () => stream.getTracks().forEach((track) => track.stop());
+  try {
+    const recorder = new MediaRecorder(stream, { audioBitsPerSecond: 32_000 });
+    const parts = [];
+    recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+    mine.sound = new Promise((resolve) => recorder.addEventListener("stop", () => resolve(new Blob(parts)))).finally(close);
+    recorder.start();
+    mine.end = () => recorder.state !== "inactive" && recorder.stop();
+  } catch (error) {
+    close();
+    throw error;
+  }
   setTimeout(mine.end, LONGEST_MS);
-  if (mine.isOver || mine.isLeft) mine.end(); // released before the microphone was there
+  if (mine.isOver) mine.isLeft = true; // released before the microphone was there: nothing was said
+  if (mine.isLeft) mine.end();
+  else begun();
 }
 
 // In Base64.

@@ -26,7 +26,7 @@ _NOBODY_SPEAKS = 422
 
 
 @dataclass(slots=True)
-class Spoken:
+class PendingRecording:
     """A recording that is to be transcribed; `failure` is why the last one did not become a question."""
 
     recording: bytes = b""
@@ -34,7 +34,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PlayedAnswer:
     """The sound of the answer that is listened to."""
 
     run_id: str
@@ -81,24 +81,24 @@ def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient)
 
 def show_sound(run_id: str | None) -> None:
     """What plays the answer of that run, where it was asked for last."""
-    heard: Heard | None = st.session_state.get(_HEARD)
+    heard: PlayedAnswer | None = st.session_state.get(_HEARD)
     if heard is not None and heard.run_id == run_id:
         st.audio(heard.sound, format="audio/wav" if heard.sound[:4] == b"RIFF" else "audio/mp3", autoplay=True)
 
 
 def _listen(api: ApiClient, conversation_id: str, run_id: str) -> None:
-    heard: Heard | None = st.session_state.get(_HEARD)
+    heard: PlayedAnswer | None = st.session_state.get(_HEARD)
     if heard is not None and heard.run_id == run_id:
         del st.session_state[_HEARD]  # pressed again: enough
         return
     try:
-        st.session_state[_HEARD] = Heard(run_id, speak_answer(api, conversation_id, run_id))
+        st.session_state[_HEARD] = PlayedAnswer(run_id, speak_answer(api, conversation_id, run_id))
     except ApiError as failure:
         announce_failure("listen_failed", failure)
 
 
-def _find() -> Spoken:
-    spoken: Spoken = st.session_state.setdefault(_SPOKEN, Spoken())
+def _find() -> PendingRecording:
+    spoken: PendingRecording = st.session_state.setdefault(_SPOKEN, PendingRecording())
     return spoken
 
 
@@ -106,9 +106,9 @@ def _take() -> None:
     """Note what the browser sent, which may be anything."""
     data = read_recording(get_spoken())
     if data is None:
-        st.session_state[_SPOKEN] = Spoken(failure=say("speak_too_long"))
+        st.session_state[_SPOKEN] = PendingRecording(failure=say("speak_too_long"))
     else:
-        st.session_state[_SPOKEN] = Spoken(data)
+        st.session_state[_SPOKEN] = PendingRecording(data)
 
 
 def read_recording(sent: Any) -> bytes | None:

@@ -17,9 +17,12 @@ def get_language() -> str:
 
 
 def find_spoken_language() -> str:
-    """The language that the visitor likely speaks: the browser's where it is one of the page's, else ""."""
-    first = (st.context.locale or "").lstrip()[:2].lower()
-    return first if first in LANGUAGES else ""
+    """The language that the visitor likely speaks, "" where that is not known.
+
+    An English browser says little: many who read English speak another language.
+    """
+    language = choose_language(st.context.locale or "")
+    return "" if language == LANGUAGES[0] else language
 
 
 def choose_language(asked: str) -> str:

@@ -124,6 +124,10 @@ def test_a_past_answer_can_be_heard_by_who_has_it(
     speech.statuses = [400]
     refused = client.post(path, json={"response_format": "mp3"})
     assert (refused.status_code, "voice or format" in refused.json()["detail"]) == (400, True)
+    speech.statuses, speech.requests = [400], []
+    assert client.post(path, json={"response_format": "mp3_or_wav"}).headers["Content-Type"] == "audio/wav"
+    assert client.post(path, json={"response_format": "mp3_or_wav"}).content == speech.sound  # which is never MP3 there
+    assert [each["response_format"] for each in speech.requests] == ["mp3", "wav"] * 2
     speech.statuses = [500] * 9  # it is asked more than once
     assert client.post(path, json={}).status_code == 502
     assert acme.post(path, json={}).status_code == 404
