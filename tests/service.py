@@ -180,7 +180,12 @@ class Service:
         )
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            if self.is_running:  # it would go on beside all other tests
+                self.stop()
+            raise
 
     def __exit__(self, *failure: object) -> None:
         self.stop()
