@@ -54,7 +54,7 @@ def _is_end(text: str, found: re.Match[str]) -> bool:
     before, after = text[: found.start()], text[found.end() :]
     if found[0] == "\n":
         return before.lstrip()[:1] in ("|", "#") or bool(_BLOCK.match(after)) or not before.strip()
-    if not found[0].isascii() and "…" not in found[0]:
+    if found[0][0] in "。！？؟।":
         return True
     if found[0] == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
         return False

@@ -128,9 +128,9 @@ class SpokenAnswer:
 
     async def _speak(self) -> None:
         while (sentence := await self._sentences.get()) is not None and self._note is None:
-            await self._room.acquire()
             cutter = self._cutter
-            piece = await self._make_sound(sentence)
+            await self._room.acquire()
+            piece = await self._make_sound(sentence) if cutter is self._cutter else None
             if piece and cutter is self._cutter:  # else what was written is void by now
                 self._count += 1
                 self._out.put_nowait((piece, True))

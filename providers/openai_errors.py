@@ -103,7 +103,7 @@ _OF_FILE = re.compile(
 # Of the model, or of the form that the file comes in: faults of the set-up. A type that is named is the file's.
 _OF_SETUP = re.compile(r"\bmodel\b|multipart|form[- ]data|\b(media|content|mime)[- ]?type", re.IGNORECASE)
 _SOUND_TYPE = re.compile(r"\b(audio|video)/\w", re.IGNORECASE)
-_OF_SPEECH = re.compile(r"model|voice|language|format|speed", re.IGNORECASE)
+_OF_SPEECH = re.compile(r"(?<![a-z])(model|voice|language|format|speed)s?(?![a-z])", re.IGNORECASE)
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 

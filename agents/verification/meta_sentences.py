@@ -80,10 +80,10 @@ _ASIDE = re.compile(
         rf"(?:saya )?tidak (?:dapat|bisa|mungkin) {_ANSWER}\b",
         # "Let me know if …", "I hope this helps.", "Sure, I can help you!"
         r"^(?:please )?(?:let me know|feel free to (?:ask|reach|contact|let)|i hope (?:this|that|it))\b",
-        r"^if (?:you|there|such|none)\b.{0,80}\b(?:let me know|feel free|hesitate|please ask)\b",
+        r"^if (?:you|there|such|none)\b.{0,80}\b(?:let me know|feel free|hesitate|please ask (?:me|away))\b",
         r"^thank(?:s| you) for\b",
-        r"^si (?:tiene|necesita|desea)\b.{0,80}\b(?:no dude|hágamelo saber|avíseme)\b",
-        r"^(?:jika|kalau|bila) (?:anda|kamu|ada)\b.{0,80}\b(?:beri tahu|jangan ragu|silakan)\b",
+        r"^si (?:tiene|necesita|desea)\b.{0,80}\b(?:no dude en (?:preguntar|consultarme|escribirme)|hágamelo saber|avíseme)\b",
+        r"^(?:jika|kalau|bila) (?:anda|kamu|ada)\b.{0,80}\b(?:beri tahu saya|jangan ragu|silakan (?:bertanya|tanyakan|beri tahu saya))\b",
         r"^(?:gracias por|terima kasih atas)\b",
         r"^(?:sure|certainly|of course|absolutely)\b[,!.]? (?:i|let me)\b",
         r"^i(?:'d| would|'ll| will) be (?:happy|glad)\b",
@@ -92,14 +92,19 @@ _ASIDE = re.compile(
     ),
     re.IGNORECASE,
 )
-# "Here are the steps to …". A figure in it would be told by it.
+# "Here are the steps to …:". A figure in it would be told by it, and what ends otherwise, as "Here are no lockers.".
+_WHAT_FOLLOWS = _any(
+    r"steps?|answer|list|summary|overview",
+    r"pasos|respuesta|lista|resumen",
+    r"(?:langkah-)?langkah|jawaban|daftar|ringkasan",
+)
 _INTRODUCTION = re.compile(
     _any(
         r"(?:(?:sure|certainly|okay|of course)[,!.]? )?(?:here(?:'s| is| are)|(?:below|the following) (?:is|are))",
-        r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación (?:se|le|está|están))",
+        r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación (?:(?:se|le) (?:muestr|indic|detall|present|enumer)[aeo]n?|está|están))",
         r"(?:tentu[,!.]? )?berikut (?:adalah|ini)",
     )
-    + r" [^\d:]{1,120}:?",
+    + rf" (?!(?:no|not)\b)(?:[^\d:,;]{{1,120}}:|(?:the |your |an? |la |el |los |una? )?(?:brief |short )?{_WHAT_FOLLOWS}\b[^\d:,;]{{0,120}})",
     re.IGNORECASE,
 )
 _GENERAL = re.compile(

@@ -264,6 +264,13 @@ def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside:
         "I think that the library is closed on Mondays.",
         "Según el reglamento, los animales no están permitidos.",
         "Tidak ada biaya untuk anggota.",
+        "Jika Anda kehilangan kartu, silakan datang ke loket dengan membawa KTP.",
+        "If you lose your card, please ask at the desk for a new one.",
+        "Here is the fee, twenty thousand rupiah a month.",
+        "Here are no lockers for visitors.",
+        "The following are exempt from fees.",
+        "A continuación se cierra la biblioteca hasta el lunes.",
+        "Si desea renovar el carné, no dude en acudir a la biblioteca antes del viernes.",
     ],
 )
 def test_statements_that_look_like_asides_are_held_to_their_sources(statement: str) -> None:
