@@ -56,7 +56,7 @@ def _is_end(text: str, found: re.Match[str]) -> bool:
         return before.lstrip()[:1] in ("|", "#") or bool(_BLOCK.match(after)) or not before.strip()
     if found[0][0] in "。！？؟।":
         return True
-    if found[0] == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
+    if found[0].rstrip("\"'”’»)]*_") == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
         return False
     return bool(_SENTENCE.match(after.lstrip()))
 

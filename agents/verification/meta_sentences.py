@@ -82,8 +82,10 @@ _ASIDE = re.compile(
         r"^(?:please )?(?:let me know|feel free to (?:ask|reach|contact|let)|i hope (?:this|that|it))\b",
         r"^if (?:you|there|such|none)\b.{0,80}\b(?:let me know|feel free|hesitate|please ask (?:me|away))\b",
         r"^thank(?:s| you) for\b",
-        r"^si (?:tiene|necesita|desea)\b.{0,80}\b(?:no dude en (?:preguntar|consultarme|escribirme)|hágamelo saber|avíseme)\b",
-        r"^(?:jika|kalau|bila) (?:anda|kamu|ada)\b.{0,80}\b(?:beri tahu saya|jangan ragu|silakan (?:bertanya|tanyakan|beri tahu saya))\b",
+        r"^si (?:tiene|necesita|desea)\b.{0,80}"
+        r"\b(?:no dude en (?:preguntar|consultarme|escribirme)|hágamelo saber|avíseme)\b",
+        r"^(?:jika|kalau|bila) (?:anda|kamu|ada)\b.{0,80}"
+        r"\b(?:beri tahu saya|jangan ragu|silakan (?:bertanya|tanyakan|beri tahu saya))\b",
         r"^(?:gracias por|terima kasih atas)\b",
         r"^(?:sure|certainly|of course|absolutely)\b[,!.]? (?:i|let me)\b",
         r"^i(?:'d| would|'ll| will) be (?:happy|glad)\b",
@@ -101,10 +103,12 @@ _WHAT_FOLLOWS = _any(
 _INTRODUCTION = re.compile(
     _any(
         r"(?:(?:sure|certainly|okay|of course)[,!.]? )?(?:here(?:'s| is| are)|(?:below|the following) (?:is|are))",
-        r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación (?:(?:se|le) (?:muestr|indic|detall|present|enumer)[aeo]n?|está|están))",
+        r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación "
+        r"(?:(?:se|le) (?:muestr|indic|detall|present|enumer)[aeo]n?|está|están))",
         r"(?:tentu[,!.]? )?berikut (?:adalah|ini)",
     )
-    + rf" (?!(?:no|not)\b)(?:[^\d:,;]{{1,120}}:|(?:the |your |an? |la |el |los |una? )?(?:brief |short )?{_WHAT_FOLLOWS}\b[^\d:,;]{{0,120}})",
+    + r" (?!(?:no|not)\b)(?:[^\d:,;]{1,120}:|"
+    + rf"(?:the |your |an? |la |el |los |una? )?(?:brief |short )?{_WHAT_FOLLOWS}\b[^\d:,;]{{0,120}})",
     re.IGNORECASE,
 )
 _GENERAL = re.compile(

@@ -10,6 +10,7 @@ TEXTS = {
         "The office opens at nine.",
         "Ask there!",
     ],
+    "Say “Dr.” Smith is in. She knows.": ["Say “Dr.” Smith is in.", "She knows."],
     "Ask Dr. Ana B. Reyes, e.g. on Mondays. She knows.": ["Ask Dr. Ana B. Reyes, e.g. on Mondays.", "She knows."],
     "It takes 3.5 days. then nothing… Really?! Yes": ["It takes 3.5 days. then nothing…", "Really?!", "Yes."],
     "## Fees\nThree steps:\n\n1. Pay the fee.\n2. Bring it [1]\n- Or wait\n\nThen come": [
