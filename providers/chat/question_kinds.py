@@ -38,7 +38,7 @@ _WHEN = (
     r"|\bwhen (?:is|are|was|do|does|did|can|will|should|must)\b|\bkapan\b"
 )
 # What is, is at a time, and not within a span: "when are the exams", but "when must I pay".
-_WHEN_IS = r".{0,8}\b(?:when|cuando) (?:is|are|was|were|es|son|fue|fueron|sera|seran)\b(?!.* due\b)"
+_WHEN_IS = r".{0,8}\b(?:when|cuando) (?:is|are|was|were|es|son|fue|fueron|sera|seran)\b(?!.{0,100} due\b)"
 _ASKS = {
     CLOCK: re.compile(
         rf"{_WHEN}|\b(?:what|which) (?:time|hours?)\b|\b(?:until|till|til) what\b|\bopening hours\b|\bque horas?\b"
@@ -50,7 +50,7 @@ _ASKS = {
     DURATION: re.compile(
         rf"(?!{_WHEN_IS})(?:{_WHEN})|\bhow (?:much time|long|often)\b"
         rf"|\bhow many (?:{_SPAN})\b|\bcuant[oa]s? (?:{_SPAN})\b"
-        rf"|\bcada cuanto\b|\bcuanto\b(?=.*\b(?:{_WAIT})\b)|\bque plazo\b|\bberapa (?:{_SPAN})\b"
+        rf"|\bcada cuanto\b|\bcuanto\b(?=.{{0,100}}\b(?:{_WAIT})\b)|\bque plazo\b|\bberapa (?:{_SPAN})\b"
     ),
     PERCENT: re.compile(
         r"\b(?:interest|discount|percent\w*|rate|interes|descuento|porcentaje|bunga|bunganya|diskon|persen|potongan)\b"
