@@ -27,8 +27,8 @@ class TermsOut(BaseModel):
     are_sources_shared: bool = Field(description="Whether such a link may open documents, too (`sources`).")
     most_file_count: int = Field(description="How many files may be attached to one; 0: none (CONVERSATION_FILES).")
     most_file_bytes: int = Field(description="The largest file that may be attached.", examples=[10_485_760])
-    are_recordings_taken: bool = Field(description="Whether questions may be spoken (STT_BASE_URL).")
-    are_answers_spoken: bool = Field(description="Whether answers can be heard (TTS_BASE_URL).")
+    are_recordings_taken: bool = Field(description="Whether questions may be spoken.")
+    are_answers_spoken: bool = Field(description="Whether answers can be heard.")
 
 
 @terms_blueprint.get(

@@ -15,6 +15,7 @@ from utils.errors import make_problem_document
 
 Event = dict[str, Any]
 _WITH_PAST = "\0"  # what a stored question begins with that has a past; no question does
+_EMOTION = "emotion"  # in the place of a role
 Status = Literal["running", "waiting", "completed", "failed", "cancelled"]
 # The type of a run's last event, and the status that it means. One that waits for a person may go on.
 ENDS: Mapping[str, Status] = {"done": "completed", "error": "failed", "cancelled": "cancelled", "waiting": "waiting"}
@@ -82,8 +83,9 @@ class RunRecord:
     emotion: str = ""
 
     def pack_question(self) -> str:
-        """The message, with what was said before it."""
-        return _WITH_PAST + json.dumps([self.message, *self.past]) if self.past else self.message
+        """The message, with what was said before it, and how who asks sounds: what is kept encrypted."""
+        more = [*([(_EMOTION, self.emotion)] if self.emotion else []), *self.past]
+        return _WITH_PAST + json.dumps([self.message, *more]) if more else self.message
 
     def fields(self) -> dict[str, str]:
         """All but the question, as texts."""
@@ -109,13 +111,12 @@ class RunRecord:
             "approval": self.approval,
             "data_source": self.data_source_id,
             "parent": self.parent_run_id,
-            "emotion": self.emotion,
         }
 
     @classmethod
     def of(cls, run_id: str, fields: Mapping[str, str], question: str) -> "RunRecord":
         """The record that `fields` and `pack_question` were of."""
-        message, past = _unpack_question(question)
+        message, emotion, past = _unpack_question(question)
         return cls(
             id=run_id,
             ctx=_read_principal(fields),
@@ -136,7 +137,7 @@ class RunRecord:
             past=past,
             data_source_id=fields.get("data_source", ""),
             parent_run_id=fields.get("parent", ""),
-            emotion=fields.get("emotion", ""),
+            emotion=emotion,
         )
 
     @property
@@ -181,11 +182,13 @@ class Claimed:
     is_readable: bool = True
 
 
-def _unpack_question(stored: str) -> tuple[str, Past]:
+def _unpack_question(stored: str) -> tuple[str, str, Past]:
+    """The message, the emotion and what was said before."""
     if not stored.startswith(_WITH_PAST):
-        return stored, ()
+        return stored, "", ()
     message, *past = json.loads(stored.removeprefix(_WITH_PAST))
-    return message, tuple((role, text) for role, text in past)
+    emotion = past.pop(0)[1] if past and past[0][0] == _EMOTION else ""
+    return message, emotion, tuple((role, text) for role, text in past)
 
 
 def _read_principal(fields: Mapping[str, str]) -> Principal:

@@ -1,6 +1,6 @@
 // The visitor's conversations: those kept in this browser's storage, until the tab is closed, or not at all, where the page
-// is set up so; and those that the service lists, which can be renamed, and come back after they were deleted. Streamlit calls this again whenever its data change; what came from storage or from the
-// visitor is only ever put in as text.
+// is set up so; and those that the service lists, which can be renamed, and come back after they were deleted. Streamlit
+// calls this again whenever its data change; what came from storage or from the visitor is only ever put in as text.
 const COMMON = `pustaka.conversations${location.pathname}`;
 const OURS = /^web-[A-Za-z0-9_-]{22}$/;
 const MOST = 50;

@@ -77,3 +77,10 @@ def test_what_was_said_before_a_conversation_stays_with_its_run() -> None:
     run = replace(RunRecord.of("run", OF_1_0_0, "Why?"), past=past)
     assert RunRecord.of("run", run.fields(), run.pack_question()) == run
     assert replace(run, past=()).pack_question() == "Why?"
+
+
+@pytest.mark.parametrize("past", [(), (("user", "My name is Ada."), ("assistant", "Hello!"))])
+def test_how_somebody_sounds_is_kept_with_the_question_that_is_encrypted(past: Past) -> None:
+    run = replace(RunRecord.of("run", OF_1_0_0, "Why?"), past=past, emotion="sad")
+    assert "sad" not in str(run.fields())
+    assert RunRecord.of("run", run.fields(), run.pack_question()) == run
