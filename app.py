@@ -87,8 +87,9 @@ _INFO = Info(
     summary="Answers from your documents, with their sources.",
     description="Send the key in `X-API-Key`. Errors are problem documents (RFC 9457): decide by `type`; `detail` says "
     "what to do. Lists come in parts: `limit` is their size, `next` the address of the next part, null at the end. "
-    "Every POST but a search takes an `Idempotency-Key`, with which it can be sent again safely. Names that are marked "
-    "as deprecated stay for one version. The file `docs/api-conventions.md` of the sources says all this at length.\n\n"
+    "Every POST but searches and speech takes an `Idempotency-Key`, with which it can be sent again safely. Names that "
+    "are marked as deprecated stay for one version. The file `docs/api-conventions.md` of the sources says all this at "
+    "length.\n\n"
     "Assistants that speak MCP connect to `/v1/mcp`, which describes itself in that protocol (`docs/mcp.md`).",
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from providers.chat.sentences import is_abbreviated
-from utils.spoken_text import make_spoken_text
+from utils.spoken_text import make_spoken_line, make_spoken_text
 
 LONGEST_PIECE = 400  # characters of text without an end of sentence, which is cut there: half a minute of speech
 _END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s)|[。！？؟।]+|\n")
@@ -64,7 +64,9 @@ def _is_end(text: str, found: re.Match[str]) -> bool:
 def _make_spoken(piece: str) -> str:
     row = piece.strip()
     if row.startswith("|"):
-        cells = [] if _RULE.fullmatch(row) else [cell.strip() for cell in row.strip("|").split("|")]
-        piece = ". ".join(cell for cell in cells if cell)
-    spoken = make_spoken_text(piece).replace("**", "")  # of what is bold for several sentences
+        cells = [] if _RULE.fullmatch(row) else [make_spoken_line(cell.strip()) for cell in row.strip("|").split("|")]
+        spoken = "".join(f"{cell.rstrip('.')}. " for cell in cells if cell).rstrip()
+    else:
+        spoken = make_spoken_text(piece)
+    spoken = spoken.replace("**", "")  # of what is bold for several sentences
     return spoken if any(map(str.isalnum, spoken)) else ""

@@ -195,7 +195,7 @@ def _check_transcript(text: str) -> str:
     if len(text) > LONGEST_MESSAGE:
         raise TooLarge(f"A question has at most {LONGEST_MESSAGE:,} characters, the transcript {len(text):,}.")
     try:
-        return check_text(text)
+        return check_text(text.replace("\0", " "))
     except ValueError as exc:
         raise UnreadableDocument("The transcript is not a valid question.") from exc
 
@@ -236,6 +236,7 @@ async def _speak(answer: str) -> tuple[bytes | None, str | None]:
     try:
         return await model.speak(make_spoken_text(answer) or "-"), None
     except ProblemError as error:
+        logger.warning("An answer could not be spoken: %s", error.detail)
         return None, error.detail
 
 

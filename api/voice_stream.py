@@ -1,6 +1,7 @@
 """An answer that is spoken while it is written: the events of its run, with sound between them."""
 
 import asyncio
+import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -20,6 +21,8 @@ from utils.errors import ProblemError
 from utils.ports import TextToSpeech
 from utils.spoken_text import LONGEST_SPOKEN
 
+_CUT = f"Only the first {LONGEST_SPOKEN:,} characters are spoken."
+logger = logging.getLogger(__name__)
 _WAITING_SOUNDS = 2  # sentences that are spoken before the client has taken those before them
 
 
@@ -152,6 +155,7 @@ class SpokenAnswer:
         try:
             sound = await self._model.speak(sentence)
         except ProblemError as error:
+            logger.warning("An answer could not be spoken: %s", error.detail)
             self._note = error.detail
             return None
         finally:
@@ -162,7 +166,8 @@ class SpokenAnswer:
 
     def _finish(self, done: Event) -> Event:
         times = {**self._times, "total": self._watch.total(), "first_audio": self._first_sound_s}
-        told: dict[str, Any] = {**describe_question(self._turn), "audio_note": self._note, "exec_time": times}
+        note = self._note or (_CUT if self._spoken_size > LONGEST_SPOKEN else None)
+        told: dict[str, Any] = {**describe_question(self._turn), "audio_note": note, "exec_time": times}
         return {**done, **told, "audio_count": self._count}
 
 

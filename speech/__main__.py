@@ -14,6 +14,7 @@ from utils.addresses import is_this_machine
 KEY_VARIABLE = "SPEECH_API_KEY"
 _OPTIONS = {
     "proc_name": "speech",
+    "control_socket_disable": True,  # a way in that nobody asked for
     "worker_class": "gthread",
     "workers": 1,  # of which each would have a model of its own
     "threads": 16,

@@ -23,6 +23,11 @@ def make_spoken_text(answer: str) -> str:
     return text[: ends[-1] if ends else LONGEST_SPOKEN]
 
 
+def make_spoken_line(text: str) -> str:
+    """The words of *text*, a part of a line: what begins it is no mark of a list."""
+    return "".join(_read(token) for token in _PARSER.parseInline(_MARK.sub("", text))).strip()
+
+
 def _read(token: Token) -> str:
     if token.children is None:
         return token.content

@@ -105,5 +105,5 @@ def put_shell_into(page: str, settings: PageSettings, language: str, *, has_talk
     changed = changed.replace('<html lang="en">', f'<html lang="{language}">', 1)
     head, end, rest = changed.rpartition("</body>")
     if not end:
-        raise RuntimeError("Streamlit's page has no </body>, before which the shell stands.")
+        raise RuntimeError("There is no </body> in the page, before which the shell stands.")
     return f"{head}{shell}{sheets}{end}{rest}"

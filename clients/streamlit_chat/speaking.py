@@ -74,9 +74,14 @@ def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient)
     """A button that reads the answer of that run aloud, where answers are spoken."""
     terms = find_terms(read_settings().api, _api=api)
     if run_id is not None and terms is not None and terms.are_answers_spoken:
-        label, icon = say("listen"), ":material/volume_up:"
-        asked = (api, conversation_id, run_id)
-        st.button(label, key=f"listen-{run_id}", type="tertiary", icon=icon, on_click=_listen, args=asked)
+        st.button(
+            say("listen"),
+            key=f"listen-{run_id}",
+            type="tertiary",
+            icon=":material/volume_up:",
+            on_click=_listen,
+            args=(api, conversation_id, run_id),
+        )
 
 
 def show_sound(run_id: str | None) -> None:

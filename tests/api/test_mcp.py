@@ -158,7 +158,7 @@ async def test_who_waits_for_an_answer_is_told_of_progress(
     service_with_model: Service, model_server: FakeModelServer, mode: str, version: str
 ) -> None:
     model_server.reset()
-    model_server.configure(piece_characters=4, gap_ms=150, replies={QUESTION: f"{'A room ' * 11}[1]."})
+    model_server.configure(piece_characters=4, gap_ms=150, replies={QUESTION: f"{'A room ' * 22}[1]."})
     told: list[tuple[float, str | None]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:

@@ -21,6 +21,7 @@ TEXTS = {
         "Or wait.",
         "Then come.",
     ],
+    "| 2024 | 120 |\n| 1 | **850,000** [1] |\n| - 5 | 1. |\n": ["2024. 120.", "1. 850,000.", "- 5. 1."],
     "| Room | Price |\n|---|---:|\n| Single | 850,000 [1] |\n\nPaid monthly.": [
         "Room. Price.",
         "Single. 850,000.",

@@ -27,7 +27,7 @@ body label help text title icon caption avatar message header subheader placehol
 page_title page_icon menu_items
 """
 _TEXTS = frozenset(_NAMES.split())
-_UNDRAWN = {("text_input", "value"), ("download_button", "data")}  # what stands in a field or a file is no Markdown
+_UNDRAWN = {("text_input", "value"), ("download_button", "data"), ("audio", "data")}  # no Markdown: a field, files
 # What draws its text as it is, or none at all.
 _AS_IT_IS = frozenset({"text", "set_page_config", "dataframe", "code"})
 

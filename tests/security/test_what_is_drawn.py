@@ -15,12 +15,13 @@ write write_stream html iframe image audio video latex graphviz_chart vega_lite_
 pydeck_chart dataframe data_editor table echo help exception file_uploader camera_input audio_input code
 """
 TOO_MUCH = frozenset(NAMES.split())
-# A chart that the service has described in a small grammar, a query and a link that stand as they are, and figures in
-# cells that show texts as they are.
+# A chart that the service has described in a small grammar, a query and a link that stand as they are, figures in
+# cells that show texts as they are, and the sound of an answer.
 ALLOWED = {
     "charts": frozenset({"vega_lite_chart"}),
     "sharing": frozenset({"code"}),
     "sources": frozenset({"code"}),
+    "speaking": frozenset({"audio"}),
     "tables": frozenset({"dataframe"}),
 }
 

@@ -174,6 +174,19 @@ def test_recordings_of_every_kind_are_read_whole_cut_or_refused(kind: str) -> No
         assert 0 < len(samples) < 2.2 * RATE
 
 
+def test_what_only_looks_like_a_recording_opens_nothing() -> None:
+    port = free_port()
+    lines = ["v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=x", "c=IN IP4 127.0.0.1", "t=0 0", f"m=audio {port} RTP/AVP 0"]
+    description = "\r\n".join([*lines, "a=rtpmap:0 PCMU/8000", ""]).encode()
+    playlist = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n"
+    for head in (b"", b"\xff\xfb\x90\x64\r\n", b"ID3\x04\0\0\0\0\0\0"):
+        for data in (description, playlist):
+            began_s = time.monotonic()
+            with pytest.raises(BadRecording):
+                read_samples(head + data)
+            assert time.monotonic() - began_s < 10, "It waited for a stream."  # FFmpeg does so for 20 s
+
+
 def test_hours_of_silence_in_few_bytes_are_refused() -> None:
     data = encode("flac", seconds=LONGEST_S + 60, level=0)
     assert len(data) < 2_000_000
