@@ -171,6 +171,10 @@ function beginAtTop(signal) {
   }
   const stay = () => document.querySelector(".st-key-beginning") && main.scrollTop && (main.scrollTop = 0);
   main?.addEventListener("scroll", stay, options);
+  // The beginning may be drawn after the scroll.
+  const observer = new MutationObserver(stay);
+  if (main) observer.observe(main, { childList: true, subtree: true });
+  hasMoved.signal.addEventListener("abort", () => observer.disconnect());
   stay();
 }
 

@@ -112,7 +112,7 @@ def test_what_is_being_typed_when_the_page_comes_goes_on_in_its_box(chromium: Br
 def test_a_question_that_is_too_long_stays_in_the_box_before_and_after_the_page_comes(
     chromium: Browser, url: str, api: ApiStub
 ) -> None:
-    told = "Pertanyaan terlalu panjang: 5980 karakter, paling banyak 5000."
+    told = "Pertanyaan terlalu panjang: 5980 karakter, maksimal 5000."
     with watched_browser(chromium, ACME_KEY, locale="id-ID") as visitor:
         tab = visitor.new_page()
         with scripts_held(tab):

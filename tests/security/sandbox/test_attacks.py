@@ -102,7 +102,7 @@ def targets(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def _path_of(library: str) -> str:
     """Where the loader finds a library."""
     with open("/proc/self/maps") as maps:
-        return next(line.split()[-1] for line in maps if "/libc" in line or library in line)
+        return next(line.split()[-1] for line in maps if "/libc.so" in line or f"/{library}" in line)
 
 
 def _uploaded(client: httpx.Client, service: Service) -> Path:
