@@ -65,6 +65,7 @@ bench: $(TOOLS)  ## the figures of the README, against their peers; results go t
 	$(BIN)/python -m benchmarks.index_switch --change passages --documents 100 --asides 5 --save
 	$(BIN)/python -m benchmarks.chat
 	$(BIN)/python -m benchmarks.widget_page --save
+	$(BIN)/python -m benchmarks.chat_page --save
 	$(UV) pip install -q --no-deps --require-hashes --target .venv/checkpointer_peers -r benchmarks/checkpointer_peers.txt
 	$(BIN)/python -m benchmarks.checkpointer
 	$(BIN)/python -m benchmarks.checkpointer_scale

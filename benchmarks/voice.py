@@ -16,7 +16,6 @@ import argparse
 import io
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ import httpx
 
 from benchmarks.machine import cpu_s, describe_machine, process_tree
 from benchmarks.processes import free_ports, start, wait_until_ready
+from speech import espeak
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service, await_knowledge
 from utils.processes import Child
@@ -132,8 +132,7 @@ def _measure(
 
 
 def _ask(client: httpx.Client, language: str, said: str, engine: Sequence[int]) -> Turn | None:
-    spoken = subprocess.run(["espeak-ng", "-v", VOICES[language], "--stdout", said], capture_output=True, check=True)
-    sound = _complete(spoken.stdout)
+    sound = espeak.speak(said, VOICES[language], 1)
     headers = {"X-Conversation-Id": f"bench-{time.time_ns()}"}
     began_s, cpu_before_s = time.perf_counter(), cpu_s(engine)
     answered = client.post(
@@ -147,17 +146,6 @@ def _ask(client: httpx.Client, language: str, said: str, engine: Sequence[int]) 
     times: dict[str, float] = told["exec_time"]
     stages = {name: times[name] for name in STAGES}
     return Turn(language, said, told["transcript"], _length_s(sound), wall_s, stages, cpu_s(engine) - cpu_before_s)
-
-
-def _complete(sound: bytes) -> bytes:
-    """*sound* with its real length in its head: espeak-ng cannot know that when it writes to a pipe."""
-    frames, written = sound[44:], io.BytesIO()
-    with wave.open(io.BytesIO(sound)) as read, wave.open(written, "wb") as file:
-        file.setnchannels(read.getnchannels())
-        file.setsampwidth(read.getsampwidth())
-        file.setframerate(read.getframerate())
-        file.writeframes(frames)
-    return written.getvalue()
 
 
 def _length_s(sound: bytes) -> float:
