@@ -17,7 +17,10 @@ from api.schemas import PublicId
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 
 FOLDER = Path(__file__).parent.parent / "clients" / "widget"
-_SCRIPTS = ("service.js", "text.js", "answer.js", "panel.js", "chat.js", "start.js")  # in one scope, in this order
+_SCRIPTS = (  # in one scope, in this order
+    *("service.js", "text.js", "plot.js", "chart.js", "answer.js"),
+    *("panel.js", "chat.js", "start.js"),
+)
 _KEPT = "public, max-age=3600"  # then it is asked for by its ETag
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "

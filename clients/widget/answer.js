@@ -5,17 +5,18 @@ const DOUBT_ENDS = "\ue001";
 
 class Answer {
   /** `follow` does what makes the answer longer, and keeps its end in sight. */
-  constructor(texts, follow) {
-    Object.assign(this, { texts, follow });
+  constructor(texts, language, follow) {
+    Object.assign(this, { texts, language, follow });
     this.text = "";
     this.citations = new Map();
     this.body = make("div", { class: "text" });
+    this.charts = make("div", { class: "charts" });
     this.note = make("p", { class: "note", hidden: true });
     this.sources = make("div", { class: "sources" });
     this.more = make("div", { class: "choices" });
     this.thumbs = make("div", { class: "thumbs" });
     this.followUps = make("div", { class: "choices" });
-    this.element = make("article", { class: "answer" }, make("h3", { class: "hidden" }, texts.assistant), this.body, this.note, this.sources, this.more, this.thumbs, this.followUps);
+    this.element = make("article", { class: "answer" }, make("h3", { class: "hidden" }, texts.assistant), this.body, this.charts, this.note, this.sources, this.more, this.thumbs, this.followUps);
   }
 
   /** Show what is being done, or what became of it; "" shows nothing. */
@@ -52,6 +53,8 @@ class Answer {
     for (const citation of told.citations || []) this.cite(citation);
     const doubts = (told.support?.sentences || []).filter((sentence) => sentence.status === "unsupported");
     this.draw(markDoubts(this.text, doubts));
+    const charts = (told.tool_calls || []).flatMap(({ chart }) => (chart ? [makeChart(chart, this)] : []));
+    this.charts.replaceChildren(...charts);
     const { quotes, not_supported } = this.texts;
     this.say([told.fallback_reason && quotes, doubts.length && not_supported].filter(Boolean).join(" "));
     const isClosest = told.confidence === "low" || told.answered === false;

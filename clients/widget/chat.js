@@ -131,7 +131,7 @@ class Chat {
   }
 
   makeAnswer() {
-    return (this.last = new Answer(this.texts, (change) => this.panel.following(change)));
+    return (this.last = new Answer(this.texts, this.options.language, (change) => this.panel.following(change)));
   }
 
   async answer(question) {

@@ -2,7 +2,6 @@
 
 const NARROW = "(max-width: 480px)";
 const LONGEST_MESSAGE = 5000;
-const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = {
   chat: "M4 4h16v12H9l-5 4z",
   close: "M6 6l12 12M18 6L6 18",
@@ -14,13 +13,7 @@ const SHAPES = {
 };
 
 function makeIcon(name) {
-  const icon = document.createElementNS(SVG, "svg");
-  const path = document.createElementNS(SVG, "path");
-  icon.setAttribute("viewBox", "0 0 24 24");
-  icon.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", SHAPES[name]);
-  icon.append(path);
-  return icon;
+  return makeShape("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, makeShape("path", { d: SHAPES[name] }));
 }
 
 class Panel {

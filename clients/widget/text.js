@@ -14,6 +14,14 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** An element of a picture. */
+function makeShape(tag, attributes, ...children) {
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
+  shape.append(...children);
+  return shape;
+}
+
 /** The blocks of an answer; `makeMark(number)` gives the element of a mark, or null where it is none. */
 function renderBlocks(text, makeMark) {
   const lines = text.replaceAll("\r", "").split("\n");

@@ -22,7 +22,7 @@ def assert_accessible(tab: Page) -> None:
     assert_no_violations(tab)
 
 
-def assert_no_violations(tab: Page) -> None:
-    """Fail with what axe-core finds wrong in the page as it is."""
-    found: list[dict[str, Any]] = Axe().run(tab, options=_RULES).response["violations"]
+def assert_no_violations(tab: Page, within: str | None = None) -> None:
+    """Fail with what axe-core finds wrong in the page as it is, or in the element that the selector *within* names."""
+    found: list[dict[str, Any]] = Axe().run(tab, context=within, options=_RULES).response["violations"]
     assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []
