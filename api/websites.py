@@ -53,7 +53,7 @@ class VisitorOut(BaseModel):
     operation_id="openVisit",
     summary="Get a visitor's token for a bot on a website",
     description="For pages of websites, which have no key: the bot's `allowed_origins` say which websites. The token "
-    "lasts an hour. It may ask this bot and read its own conversations, and nothing else.",
+    "lasts an hour. It may ask this bot, read its own conversations and attach files to them, and nothing else.",
     responses={200: VisitorOut, 403: Problem, 413: Problem, 415: Problem, 429: Problem},
 )
 @open_with_body

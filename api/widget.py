@@ -19,7 +19,7 @@ from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 FOLDER = Path(__file__).parent.parent / "clients" / "widget"
 _SCRIPTS = (  # in one scope, in this order
     *("service.js", "text.js", "plot.js", "chart.js", "answer.js"),
-    *("panel.js", "chat.js", "start.js"),
+    *("files.js", "panel.js", "chat.js", "start.js"),
 )
 _KEPT = "public, max-age=3600"  # then it is asked for by its ETag
 _PAGE_POLICY = (

@@ -17,6 +17,7 @@ class Chat {
     this.memory = new Memory(options.publicId);
     this.service = new Service(options.base, options.publicId, this.memory);
     const on = { ask: (text) => this.ask(text), stop: () => this.stop(), anew: () => this.begin(), open: () => this.open(), close: () => this.memory.write({ isOpen: false }) };
+    on.files = { attach: (...file) => this.attach(...file), detach: (id) => this.detach(id), explain: (error) => this.explain(error), sent: () => this.panel.release() };
     this.panel = new Panel(this.texts, options, on);
     document.body.append(this.panel.host);
     if (options.page) this.panel.open();
@@ -29,7 +30,7 @@ class Chat {
     this.hasBegun = true;
     try {
       const lines = await this.welcome();
-      await Promise.all([this.offerQuestions(lines), this.restore()]);
+      await Promise.all([this.offerQuestions(lines), this.offerFiles(), this.restore()]);
     } catch (error) {
       this.hasBegun = false;
       this.panel.tell(this.explain(error));
@@ -52,16 +53,44 @@ class Chat {
     this.panel.showWelcome(lines, topics.questions.map((each) => each.question));
   }
 
+  /** Let files be attached where the service takes some, and show those that this tab's conversation has. */
+  async offerFiles() {
+    const terms = await this.service.get("v1/terms").catch(() => ({}));
+    if (!terms.most_file_count) return;
+    this.panel.files.allow(terms);
+    const { conversationId } = this.memory.read();
+    if (!conversationId || this.panel.files.isSending) return;
+    const { files } = await this.service.get(`v1/conversations/${conversationId}/files`).catch(() => ({ files: [] }));
+    if (conversationId === this.memory.read().conversationId && !this.panel.files.isSending) this.panel.files.show(files);
+  }
+
+  attach(file, key, how) {
+    return this.service.attach(this.nameConversation(), file, key, how);
+  }
+
+  async detach(id) {
+    await this.service.send(`v1/conversations/${this.conversationId}/files/${id}`, { method: "DELETE" }).catch((error) => {
+      if (error.status !== 404) throw error; // another tab was quicker
+    });
+  }
+
+  /** The conversation's id, which this tab chooses: files may be put to it before anything is asked. */
+  nameConversation() {
+    this.conversationId ??= this.memory.read().conversationId || makeId();
+    this.memory.write({ conversationId: this.conversationId });
+    return this.conversationId;
+  }
+
   /** Show what was said in this tab before, and go on with an answer that was under way. */
   async restore() {
     const { conversationId } = this.memory.read();
     if (!conversationId || this.conversationId) return;
     const kept = await this.service.get(`v1/conversations/${conversationId}`).catch((error) => {
-      if (error.status === 404) return null; // it has expired
+      if (error.status === 404) return null; // it has expired, or has files alone
       throw error;
     });
-    if (!kept) return this.memory.write({ conversationId: null });
-    this.conversationId = conversationId;
+    this.conversationId ??= conversationId;
+    if (!kept || this.last) return; // something was asked meanwhile
     for (const element of this.makeMessages(kept.messages)) this.panel.show(element);
     this.offerEarlier(kept);
     const [asked, last] = kept.messages.slice(-2);
@@ -101,7 +130,7 @@ class Chat {
   async offerFollowUps(told, question) {
     const { last: answer } = this;
     const [first] = told.citations || [];
-    if (!first?.document_id || first.query) return;
+    if (!first?.document_id || first.query || !first.version) return; // a figure, or a file of this conversation
     const address = `v1/topics?language=${this.options.language}&document_id=${encodeURIComponent(first.document_id)}`;
     if (!this.topics.has(address)) this.topics.set(address, await this.service.get(address).catch(() => ({ questions: [] })));
     if (answer !== this.last || this.panel.isAnswering) return;
@@ -116,6 +145,7 @@ class Chat {
     this.conversationId = this.last = null;
     this.memory.write({ conversationId: null });
     this.panel.clear();
+    this.panel.files.clear();
     this.panel.tell("");
     this.hasBegun = false;
     this.panel.input.focus();
@@ -123,11 +153,12 @@ class Chat {
   }
 
   async ask(message) {
-    if (this.panel.isAnswering) return;
+    if (this.panel.isAnswering || this.panel.isHeldUp()) return;
     if (this.last?.followUps.matches(":focus-within")) this.panel.log.focus({ preventScroll: true });
     this.last?.followUps.replaceChildren();
+    this.panel.files.tidy();
     this.panel.show(this.panel.makeQuestion(message));
-    await this.answer({ message, conversationId: this.conversationId });
+    await this.answer({ message, conversationId: this.nameConversation() });
   }
 
   makeAnswer() {
@@ -161,10 +192,7 @@ class Chat {
     if (event.type === "done") turn.told = event;
     this.panel.tell(event.type === "lost" ? this.texts.lost : "");
     this.panel.following(() => this.show(event, answer));
-    if (event.type === "start") {
-      this.conversationId = event.conversation_id;
-      this.memory.write({ conversationId: event.conversation_id });
-    } else if (event.type === "error") {
+    if (event.type === "error") {
       throw new Refused(event.problem.status, event.problem, 0);
     } else if (event.type === "waiting") {
       await this.goOnWithout(event, turn);

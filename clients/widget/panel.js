@@ -7,6 +7,7 @@ const SHAPES = {
   close: "M6 6l12 12M18 6L6 18",
   send: "M4 12h14M12 5l7 7-7 7",
   stop: "M7 7h10v10H7z",
+  attach: "M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7L9.2 17a1.7 1.7 0 0 1-2.4-2.4L14 7.5",
   anew: "M12 5v14M5 12h14",
   up: "M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 2.5V9h5a2 2 0 0 1 2 2.3l-1.2 7A2 2 0 0 1 17.3 20H7",
   down: "M7 13V4H4v9zM7 13l4 8c1.5 0 2.5-1 2.5-2.5V15h5a2 2 0 0 0 2-2.3l-1.2-7A2 2 0 0 0 17.3 4H7",
@@ -17,7 +18,7 @@ function makeIcon(name) {
 }
 
 class Panel {
-  /** `on`: what becomes of a question (`ask`), and of the buttons (`stop`, `anew`, `open`). */
+  /** `on`: what becomes of a question (`ask`), of the buttons (`stop`, `anew`, `open`), and of `files`. */
   constructor(texts, options, on) {
     Object.assign(this, { texts, options, on, isAnswering: false });
     this.host = document.createElement("pustaka-chat");
@@ -66,8 +67,10 @@ class Panel {
     this.said = make("div", { class: "hidden", role: "log", "aria-live": "polite" });
     this.input = make("textarea", { rows: "1", dir: "auto", maxlength: LONGEST_MESSAGE, placeholder: texts.ask, "aria-label": texts.ask, enterkeyhint: "send", oninput: () => this.grow(), onkeydown: (event) => this.pressInBox(event) });
     this.button = this.makeButton("send", texts.send, () => this.press(), "send");
-    const form = make("form", { onsubmit: (event) => event.preventDefault() }, this.input, this.button);
-    this.dialog = make("section", { role: options.page ? "main" : "dialog", "aria-labelledby": "title", class: "dialog", hidden: !options.page, onkeydown: (event) => this.pressInDialog(event) }, make("header", {}, this.title, ...buttons), this.log, this.status, form, this.said);
+    this.files = new Files(texts, options.language, on.files);
+    const form = make("form", { onsubmit: (event) => event.preventDefault() }, this.files.button, this.files.input, this.input, this.button);
+    this.dialog = make("section", { role: options.page ? "main" : "dialog", "aria-labelledby": "title", class: "dialog", hidden: !options.page, onkeydown: (event) => this.pressInDialog(event) }, make("header", {}, this.title, ...buttons), this.log, this.status, this.files.element, form, this.said, this.files.said);
+    this.files.listen(this.dialog, this.input);
   }
 
   open({ takesFocus = true } = {}) {
@@ -113,10 +116,21 @@ class Panel {
   press() {
     if (this.isAnswering) return this.on.stop();
     const question = this.input.value.trim();
+    if (this.isHeldUp()) return;
     if (!question) return this.input.focus();
     this.input.value = "";
     this.grow();
     this.on.ask(question);
+  }
+
+  /** Whether a file is still on its way, which the next answer is to rest on; says so. */
+  isHeldUp() {
+    if (this.files.isSending) this.tell(this.texts.files_wait);
+    return this.files.isSending;
+  }
+
+  release() {
+    if (!this.files.isSending && this.status.textContent === this.texts.files_wait) this.tell("");
   }
 
   grow() {

@@ -95,6 +95,31 @@ class Service {
     throw new Refused(answer.status, problem, Number(answer.headers.get("Retry-After")) || 0);
   }
 
+  /**
+   * Put a file to a conversation, once under the same *key*; `show(share)` is told how much has been sent, which fetch does not tell.
+   */
+  async attach(conversationId, file, key, { show, signal, again = true }) {
+    const { token } = await this.visit();
+    const request = new XMLHttpRequest();
+    await new Promise((resolve, reject) => {
+      request.open("POST", `${this.base}v1/conversations/${conversationId}/files`);
+      for (const [name, value] of [["Authorization", `Bearer ${token}`], ["Idempotency-Key", key]]) request.setRequestHeader(name, value);
+      request.responseType = "json";
+      request.timeout = LONGEST_AWAY_MS;
+      request.upload.onprogress = ({ loaded, total }) => show(loaded / total);
+      request.onload = resolve;
+      request.onerror = request.ontimeout = request.onabort = () => reject(new TypeError("The file could not be sent."));
+      signal.addEventListener("abort", () => request.abort());
+      const form = new FormData();
+      form.append("files", file);
+      request.send(form);
+    });
+    if (request.status === 201 && request.response) return request.response;
+    if (request.status !== 401 || !again) throw new Refused(request.status, request.response || {}, Number(request.getResponseHeader("Retry-After")) || 0);
+    await this.visit({ anew: true });
+    return this.attach(conversationId, file, key, { show, signal, again: false });
+  }
+
   async get(path) {
     return (await this.send(path)).json();
   }

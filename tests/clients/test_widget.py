@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, Route, ViewportSize, expect
 
 from api.widget import FOLDER
 from bootstrap.valkey import find_valkey
 from config import SAMPLES
+from tests.clients.accessibility import assert_no_violations
 from tests.clients.browser_page import watched_browser
 from tests.clients.website import Website, serve_website
 from tests.conftest import FAKE_MODEL
@@ -20,9 +21,11 @@ from tests.servers.redis import RedisServer
 from tests.service import Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
+LEASE, HELD = "The deposit of the Marigold lease is 412 euros.", "What is the deposit of the Marigold lease?"
 QUESTION, MORE = "How much does a dormitory room cost?", "Do I have to pay a deposit for my room?"
 BOTH = "Which rules hold for rooms and for guests?"
 REPLIES = {
+    HELD: "It is **412 euros** [1].",
     BOTH: "# Rules\n\n- Guests may stay for **two** nights [2, 1].\n- Rooms cost IDR 650,000 [1].",
     MORE: "Yes, residents pay a deposit of **IDR 1,000,000** [1].",
     QUESTION: "A dormitory room costs IDR 650,000 a month in a shared double and IDR 950,000 as a single [1].",
@@ -50,6 +53,7 @@ def service(
     documents.mkdir()
     shutil.copy(SAMPLES / "student-dormitory.md", documents)
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "KNOWLEDGE_DIR": str(documents), "RUN_LEASE": "1"}
+    variables |= {"CONVERSATION_FILES": "2", "CONVERSATION_FILE_SIZE": "1000000"}
     with (
         RedisServer(folder / "redis", binary=find_valkey()) as redis,  # which outlives the service
         Service(folder / "data", REDIS_URL=redis.url, INSTITUTION="Acme College", **variables) as running,
@@ -184,7 +188,7 @@ def test_all_can_be_done_with_the_keyboard_and_the_focus_comes_back(tab: Page, s
     tab.keyboard.press("Shift+Enter")
     tab.keyboard.press("Enter")
     expect_whole(tab)
-    for _ in range(8):  # past other questions, the thumbs and the source
+    for _ in range(9):  # past the button for files, other questions, the thumbs and the source
         tab.keyboard.press("Shift+Tab")
         if marks(tab).evaluate("e => e.getRootNode().activeElement === e"):
             break
@@ -357,6 +361,65 @@ def test_earlier_messages_are_shown_when_asked_for(tab: Page, site: Website) -> 
     expect(asked).to_have_text([QUESTION, MORE, BOTH])
     expect(earlier).to_have_count(0)
     expect(answers(tab)).to_have_count(3)
+
+
+def test_files_are_chosen_dropped_pasted_removed_and_asked_about(tab: Page, site: Website) -> None:
+    tab.goto(site.url)
+    bubble(tab).click()
+    files, held = tab.locator("pustaka-chat .files li"), list[Route]()
+    with tab.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Attach files, at most 2, 1 MB each").click()
+    chooser.value.set_files([make_file("lease <b>x.txt", LEASE), make_file("program.exe", "MZ")])
+    expect(files).to_have_text(["lease <b>x.txt", "program.exeNot attached. Files of this kind are not read."])
+    hand_over(tab, "paste", "pasted.txt", "Guests are welcome.")
+    expect(files).to_have_text(["lease <b>x.txt", "pasted.txt"])
+    hand_over(tab, "drop", "third.txt", "One too many.")
+    expect(files.last).to_have_text("third.txtNot attached. A conversation has at most 2 files.")
+    assert_fits_fingers(tab)
+    assert_no_violations(tab, "pustaka-chat")
+    tab.get_by_role("button", name="Remove pasted.txt").click()
+    expect(files).to_have_count(2)
+    hand_over(tab, "drop", "large.txt", "word " * 200_001)
+    expect(files.last).to_have_text("large.txtNot attached. It is larger than 1 MB.")
+    tab.route("**/files", lambda route: held.append(route))
+    hand_over(tab, "drop", "slow.txt", "It waits.")
+    expect(files.last.get_by_role("progressbar", name="Sending slow.txt")).to_be_visible()
+    ask(tab, HELD)
+    expect(tab.get_by_text(EN["files_wait"])).to_be_visible()
+    expect(box(tab)).to_have_value(HELD)
+    held[0].abort()
+    expect(files.last).to_contain_text(EN["file_not_sent"])
+    expect(tab.get_by_text(EN["files_wait"])).to_have_count(0)
+    tab.unroute("**/files")
+    files.last.get_by_role("button", name=EN["try_again"]).click()
+    expect(files).to_have_text(["lease <b>x.txt", "slow.txt"])
+    expect(files.get_by_role("progressbar")).to_have_count(0)
+    box(tab).press("Enter")
+    expect_whole(tab)
+    marks(tab).click()
+    expect(answers(tab).locator("details[open] blockquote")).to_have_text(LEASE)
+    tab.reload()
+    expect(files).to_have_text(["lease <b>x.txt", "slow.txt"])
+    tab.get_by_role("button", name=EN["new_chat"]).click()
+    expect(files).to_have_count(0)
+
+
+def make_file(name: str, text: str) -> FilePayload:
+    return {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
+
+
+def hand_over(tab: Page, event: str, name: str, text: str) -> None:
+    """Drop or paste a file into the question's box."""
+    box(tab).evaluate(
+        """(box, [event, name, text]) => {
+            const data = new DataTransfer(), options = { bubbles: true, composed: true, cancelable: true };
+            data.items.add(new File([text], name));
+            const given = event === "drop" ? { dataTransfer: data } : { clipboardData: data };
+            const Kind = event === "drop" ? DragEvent : ClipboardEvent;
+            box.dispatchEvent(new Kind(event, { ...options, ...given }));
+        }""",
+        [event, name, text],
+    )
 
 
 def test_a_question_asked_at_once_belongs_to_the_same_visitor_as_the_next(tab: Page, site: Website) -> None:
