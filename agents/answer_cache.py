@@ -122,13 +122,13 @@ class AnswerCacheSession:
             return None
         # Before anything is searched: an answer must not be kept under documents that came after it.
         self._key = await self.cache.key(self.ctx, self.bot, question)
-        kept = self.cache.answers.get(self._key) if self._key else None
-        if kept is None:
+        entry = self.cache.answers.get(self._key) if self._key else None
+        if entry is None:
             return None
-        if await self.cache.is_deleted(kept.thread_id):
-            self.cache.forget(kept.thread_id)
+        if await self.cache.is_deleted(entry.thread_id):
+            self.cache.forget(entry.thread_id)
             return None
-        return deepcopy(kept.answer)
+        return deepcopy(entry.answer)
 
     def forget(self) -> None:
         """Keep nothing of this turn: it was answered worse than it could have been."""

@@ -109,8 +109,8 @@ class AttachedFiles:
         if len(await self.list_own(ctx, conversation_id)) >= self._most:
             raise Conflict(f"A conversation has at most {self._most} files: delete one first.")
         deletion = await self._find_deletion(thread_id)
-        told = await read()
-        file, passages = _describe(told), _cut(told.content)
+        attachment = await read()
+        file, passages = _describe(attachment), _cut(attachment.content)
         if len(passages) > MOST_PASSAGES:
             raise TooLarge("There is too much text in it to be attached to a conversation: send a part of it.")
         passages = [replace(passage, document_id=file.file_id, source=file.name) for passage in passages]
@@ -207,10 +207,10 @@ def _make_name(file_id: str) -> str:
     return f"{file_id}{ATTACHED}"
 
 
-def _describe(told: ParsedAttachment) -> AttachedFile:
-    content = told.content
+def _describe(attachment: ParsedAttachment) -> AttachedFile:
+    content = attachment.content
     facts = content.file_name, content.media_type, content.size_bytes, content.pages
-    return AttachedFile(str(uuid.uuid4()), *facts, told.note, now())
+    return AttachedFile(str(uuid.uuid4()), *facts, attachment.note, now())
 
 
 def _cut(content: DocumentContent) -> list[Passage]:
@@ -246,19 +246,19 @@ def _encode(file: AttachedFile, attached: AttachedPassages) -> bytes:
     )
 
 
-def _decode_file(kept: dict[str, Any]) -> AttachedFile:
-    told = kept["file"]
-    return AttachedFile(**{**told, "created_at": datetime.fromisoformat(told["created_at"])})
+def _decode_file(data: dict[str, Any]) -> AttachedFile:
+    fields = data["file"]
+    return AttachedFile(**{**fields, "created_at": datetime.fromisoformat(fields["created_at"])})
 
 
-def _decode_passages(kept: dict[str, Any]) -> AttachedPassages:
-    passages = [Passage(**{**each, "labels": (), "seams": ()}) for each in kept["passages"]]
-    if not kept["vectors"]:
+def _decode_passages(data: dict[str, Any]) -> AttachedPassages:
+    passages = [Passage(**{**each, "labels": (), "seams": ()}) for each in data["passages"]]
+    if not data["vectors"]:
         return AttachedPassages(passages)
-    numbers = np.frombuffer(b64decode(kept["vectors"]), np.float16).astype(np.float32)
-    vectors = numbers.reshape(kept["vector_count"], -1)
+    numbers = np.frombuffer(b64decode(data["vectors"]), np.float16).astype(np.float32)
+    vectors = numbers.reshape(data["vector_count"], -1)
     ids = [passage.passage_id for passage in passages]
-    return AttachedPassages(passages, dict(zip(ids, vectors, strict=False)), kept["model"])
+    return AttachedPassages(passages, dict(zip(ids, vectors, strict=False)), data["model"])
 
 
 def _join(one: AttachedPassages, other: AttachedPassages) -> AttachedPassages:

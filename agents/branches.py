@@ -35,26 +35,26 @@ class ConversationTurn:
     @property
     def answer(self) -> AIMessage | None:
         """Its answer; None where it has none."""
-        wanted = answer_id(self.run_id)
-        return next((each for each in self.messages if isinstance(each, AIMessage) and each.id == wanted), None)
+        message_id = answer_id(self.run_id)
+        return next((each for each in self.messages if isinstance(each, AIMessage) and each.id == message_id), None)
 
     def locate(self) -> TurnPosition:
         """Where it stands."""
         return TurnPosition(self.run_id, self.parent_run_id)
 
-    def put_aside(self) -> list[AnyMessage]:
+    def add_parent(self) -> list[AnyMessage]:
         """Its messages as they stand in `aside`."""
         first, *others = self.messages
         extra = {**first.additional_kwargs, PARENT: self.parent_run_id}
         return [first.model_copy(update={"additional_kwargs": extra}), *others]
 
 
-def read_branches(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage]) -> Branches[ConversationTurn]:
+def read_branches(messages: Sequence[AnyMessage], others: Sequence[AnyMessage]) -> Branches[ConversationTurn]:
     """All turns of a conversation."""
     line = split_turns(messages)
     former = [START, *(turn.run_id for turn in line)]
     placed = [ConversationTurn(turn.run_id, parent, turn.messages) for turn, parent in zip(line, former, strict=False)]
-    return Branches(_sort([*placed, *split_turns(aside)]), ConversationTurn.locate)
+    return Branches(_sort([*placed, *split_turns(others)]), ConversationTurn.locate)
 
 
 def split_turns(messages: Iterable[AnyMessage]) -> list[ConversationTurn]:
@@ -64,40 +64,40 @@ def split_turns(messages: Iterable[AnyMessage]) -> list[ConversationTurn]:
         if not turns or isinstance(message, HumanMessage):
             turns.append([])
         turns[-1].append(message)
-    return [ConversationTurn(_name(said[0]), said[0].additional_kwargs.get(PARENT, START), said) for said in turns]
+    return [ConversationTurn(_name(group[0]), group[0].additional_kwargs.get(PARENT, START), group) for group in turns]
 
 
 def choose_branch(
-    messages: Sequence[AnyMessage], aside: Sequence[AnyMessage], parent_run_id: str, asked: HumanMessage
+    messages: Sequence[AnyMessage], others: Sequence[AnyMessage], parent_run_id: str, question: HumanMessage
 ) -> ChatState:
     """What makes the turns up to that of *parent_run_id* the `messages` of the state, in place of those that it has;
-    nothing where they are. What is *asked* next may stand there from a former attempt.
+    nothing where they are. *question*, which comes next, may stand there from a former attempt.
 
     Raises:
         NotFound: there is no such turn.
         Conflict: as many questions as may be follow it.
     """
-    branches = read_branches(messages, aside)
+    branches = read_branches(messages, others)
     at = branches.find(parent_run_id)
     for last in split_turns(messages)[-1:]:
-        if last.run_id == parent_run_id or is_same_question(last.messages[0], asked):
+        if last.run_id == parent_run_id or is_same_question(last.messages[0], question):
             return {}
     branches.check_room(at)
     path = branches.list_path(at)
     chosen = frozenset(path)
-    left = [turn for number, turn in enumerate(branches.turns) if number not in chosen]
-    said = [message for number in path for message in branches.turns[number].messages]
+    rest = [turn for number, turn in enumerate(branches.turns) if number not in chosen]
+    line = [message for number in path for message in branches.turns[number].messages]
     return {
-        "messages": [_EMPTY, *said],
-        "aside": [message for turn in left for message in turn.put_aside()],
+        "messages": [_EMPTY, *line],
+        "aside": [message for turn in rest for message in turn.add_parent()],
     }
 
 
-def find_parent(messages: Sequence[AnyMessage], asked: HumanMessage) -> str:
-    """The run of the turn before the one in which that was *asked*; `START` where there is none."""
+def find_parent(messages: Sequence[AnyMessage], question: HumanMessage) -> str:
+    """The run of the turn before the one in which *question* was asked; `START` where there is none."""
     questions = (message for message in reversed(messages) if isinstance(message, HumanMessage))
     for message in questions:
-        if is_same_question(message, asked):
+        if is_same_question(message, question):
             break
     former = next(questions, None)
     return START if former is None else _name(former)
@@ -105,17 +105,17 @@ def find_parent(messages: Sequence[AnyMessage], asked: HumanMessage) -> str:
 
 def show_turns(branches: Branches[ConversationTurn], numbers: Iterable[int]) -> list[dict[str, Any]]:
     """The messages of these turns as the API shows them."""
-    shown = list[dict[str, Any]]()
+    views = list[dict[str, Any]]()
     for at in numbers:
         place = {PARENT: branches.name_parent(at), "siblings": branches.list_siblings(at)}
-        shown += show_messages(branches.turns[at].messages, place)
-    return shown
+        views += show_messages(branches.turns[at].messages, place)
+    return views
 
 
 def show_messages(messages: Iterable[AnyMessage], place: dict[str, Any]) -> list[dict[str, Any]]:
     """The messages of one turn as the API shows them; *place*: what it says of where the question stands."""
-    told = ((message, to_json(message)) for message in drop_tool_messages(messages))
-    return [view | place if isinstance(message, HumanMessage) else view for message, view in told]
+    pairs = ((message, to_json(message)) for message in drop_tool_messages(messages))
+    return [view | place if isinstance(message, HumanMessage) else view for message, view in pairs]
 
 
 def _name(message: AnyMessage) -> str:

@@ -72,14 +72,14 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     """
     text = _with_valid_marks(answer, len(hits))
     spans: dict[int, list[Span]] = {}
-    left = _MOST_LOOKS
+    budget = _MOST_LOOKS
     for words, numbers in _claims(text, len(hits)):
-        if left <= 0 and spans.keys() >= set(numbers):
+        if budget <= 0 and spans.keys() >= set(numbers):
             continue
-        claim = _Claim(words, most=max(1, left))
+        claim = _Claim(words, most=max(1, budget))
         for number in numbers:
             spans.setdefault(number, []).extend(_source_of(hits[number - 1].passage.text).spans(claim))
-            left -= claim.looks
+            budget -= claim.looks
     return text, [_cite(number, _join_spans(found), hits[number - 1]) for number, found in spans.items()]
 
 
@@ -125,12 +125,12 @@ def _claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
 
 def _join_spans(spans: Sequence[Span]) -> Span:
     """From the first to the last of them, or of as many as do not make it too long."""
-    known = sorted(set(spans))[:_MOST_PLACES]
+    places = sorted(set(spans))[:_MOST_PLACES]
     windows = []
-    for start, end in known:
-        together = [to for at, to in known if at >= start and to - start <= _LONGEST_QUOTE]
+    for start, end in places:
+        together = [to for at, to in places if at >= start and to - start <= _LONGEST_QUOTE]
         windows.append((start, max(together, default=end)))
-    return max(windows, key=lambda window: _count_covered(window, known))
+    return max(windows, key=lambda window: _count_covered(window, places))
 
 
 def _count_covered(window: Span, spans: Sequence[Span]) -> int:
@@ -246,12 +246,12 @@ class _Source:
 
     def _most_alike(self, claim: str) -> tuple[Span, float]:
         """The sentence with most of the claim's words, rare ones before common ones, and its share of them."""
-        wanted = _words(claim)
-        shared = [words & wanted for words in self._words]
+        claim_words = _words(claim)
+        shared = [words & claim_words for words in self._words]
         frequency = Counter(word for words in shared for word in words)
         scores = [sum(_weight(word) / frequency[word] for word in words) for words in shared]
         best = max(range(len(scores)), key=scores.__getitem__)
-        return self._sentences[best], len(shared[best]) / max(1, len(wanted))
+        return self._sentences[best], len(shared[best]) / max(1, len(claim_words))
 
 
 @lru_cache(_KEPT)

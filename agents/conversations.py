@@ -71,8 +71,8 @@ class Conversations:
         run_id, record = await self._find_running(ctx, conversation_id)
         request = PageRequest(limit=limit, before=before, branch=branch)
         if record is not None:
-            asked = question_message(record.message, record.id, said_at=record.created_at)
-            request = replace(request, asked=asked, parent_run_id=record.parent_run_id)
+            question = question_message(record.message, record.id, created_at=record.created_at)
+            request = replace(request, question=question, parent_run_id=record.parent_run_id)
         page = await self._read_page(ctx, conversation_id, request)
         unanswered = page.pop("unanswered", None)
         is_waiting = run_id is None and unanswered is not None and await self._is_waiting(ctx, unanswered)
@@ -146,7 +146,7 @@ class Conversations:
             count = await self._deletions.delete_runs(thread_id)
             # After it is noted there as deleted: a file that is attached meanwhile looks for that once it is kept.
             had_files = await asyncio.to_thread(self._files.delete, find_folder(thread_id))
-            self._worker.drop_held(thread_id)
+            self._worker.drop_conversation(thread_id)
             if has_state:
                 await self._store.adelete_thread(thread_id)
             elif not (was_kept or count or had_files):
@@ -178,18 +178,18 @@ class Conversations:
                 raise Conflict("There is a conversation of this id, which is not deleted.")
             return await self._transcripts.restore(ctx, conversation_id)
 
-    async def fork(self, ctx: Principal, asked: Fork) -> ListedConversation:
+    async def fork(self, ctx: Principal, fork: Fork) -> ListedConversation:
         """Begin a conversation with what another one said up to one of its answers; see `fork_conversation`.
 
         Raises:
             StoreUnavailable: the database is away, or Redis, where turns wait for it.
         """
-        thread_id = thread_of(ctx, asked.new_id)
-        waiting = await self._find_waiting(ctx, asked.conversation_id)
+        thread_id = thread_of(ctx, fork.new_id)
+        waiting = await self._find_waiting(ctx, fork.conversation_id)
         async with self._leases.hold(thread_id):  # nobody begins one of this id meanwhile
             if await self._has_state(thread_id):
                 raise make_taken_error()
-            return await self._transcripts.fork(ctx, asked, waiting=waiting)
+            return await self._transcripts.fork(ctx, fork, waiting=waiting)
 
     async def _find_waiting(self, ctx: Principal, conversation_id: str) -> list[FinishedTurn]:
         return await find_waiting(self._outbox, self._deletions, ctx, conversation_id)
@@ -217,7 +217,7 @@ class Conversations:
             page = await self._reader.page(thread_of(ctx, conversation_id), request)
         except NotFound:
             page = await self._transcripts.page(ctx, conversation_id, request)
-        if request.asked is not None and page["total"] == 1:  # the first one, or its state has expired
+        if request.question is not None and page["total"] == 1:  # the first one, or its state has expired
             with suppress(NotFound, StoreUnavailable):
                 page = await self._transcripts.page(ctx, conversation_id, request)
         return page

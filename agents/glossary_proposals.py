@@ -65,9 +65,9 @@ class GlossaryProposer:
 
 
 def _choose(tables: Sequence[OpenTable], names: Collection[str] | None) -> list[OpenTable]:
-    known = {each.key for each in tables}
+    keys = {each.key for each in tables}
     for name in names or ():
-        if name not in known:
+        if name not in keys:
             raise refuse_field(f"It has no table {name[:60]!r} that may be read.", "table_names")
     return [each for each in tables if names is None or each.key in names]
 
@@ -86,8 +86,8 @@ async def _ask(chat: BaseChatModel, portions: Sequence[Portion]) -> Proposal:
 
     async def ask(portion: Portion) -> Proposal:
         async with places:
-            told = [SystemMessage(glossary_prompt()), HumanMessage(show_tables(write_portion(portion)))]
-            reply = (await chat.ainvoke(told)).text[:_LONGEST_REPLY]
+            messages = [SystemMessage(glossary_prompt()), HumanMessage(show_tables(write_portion(portion)))]
+            reply = (await chat.ainvoke(messages)).text[:_LONGEST_REPLY]
         return read_proposal(find_json_object(reply), portion)
 
     found = Proposal()

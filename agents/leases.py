@@ -80,7 +80,7 @@ class Lease:
     lacks_state: bool = False
     was_deleted: bool = False
     is_lost: bool = False
-    is_asked_for: bool = False  # Redis may have it, whatever came back
+    is_requested: bool = False  # Redis may have it, whatever came back
 
     def lose(self) -> None:
         """Another has it: whoever works under it must stop."""
@@ -105,7 +105,7 @@ class Leases:
         self._redis, self.hold_s, self._wait_s = redis, hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._runs: dict[str, str] = {}  # of this process, by conversation
-        self._held: Counter[str] = Counter()  # a run, and what shares its conversation
+        self._holds: Counter[str] = Counter()  # a run, and what shares its conversation
         self._unreleased: dict[str, tuple[float, Lease]] = {}  # by token: a conversation may have several
         self._circuit = Circuit(
             retry_s=retry_s,
@@ -152,7 +152,7 @@ class Leases:
         Raises:
             Conflict: another worker has a run there, or whether it has cannot be known.
         """
-        if thread_id in self._held:
+        if thread_id in self._holds:
             yield
             return
         lease = Lease(thread_id, "", None)
@@ -175,7 +175,7 @@ class Leases:
         return run_id if run_id or holds else None
 
     async def _look(self, thread_id: str) -> tuple[str, bool]:
-        if thread_id in self._held:
+        if thread_id in self._holds:
             return self._runs.get(thread_id, ""), True
         if not self._circuit.may_try():
             return "", False
@@ -213,22 +213,22 @@ class Leases:
         """Take or keep it in Redis: None, or the run that has it."""
         keys = [make_key(lease.thread_id) for make_key in (make_lease_key, make_state_key, make_deleted_key)]
         hold_ms = max(1, round(self.hold_s * 1000))
-        asked = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
-        lease.is_asked_for = True
-        given, told, *facts = await self._redis.eval(_TAKE, len(keys), *keys, *asked)
-        if not given:
-            return str(told.decode())
+        arguments = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
+        lease.is_requested = True
+        is_ours, value, *facts = await self._redis.eval(_TAKE, len(keys), *keys, *arguments)
+        if not is_ours:
+            return str(value.decode())
         is_new, was_deleted = map(bool, facts)
         lease.lacks_state |= is_new and not lease.fence
         lease.was_deleted |= was_deleted
-        lease.fence, lease.takes_over = int(told), False  # once: it may be taken over in its turn
+        lease.fence, lease.takes_over = int(value), False  # once: it may be taken over in its turn
         return None
 
     @asynccontextmanager
     async def _keep_renewed(self, lease: Lease) -> AsyncIterator[None]:
         ended = asyncio.Event()
         keeping = asyncio.create_task(self._renew_periodically(lease, ended))
-        self._held[lease.thread_id] += 1
+        self._holds[lease.thread_id] += 1
         try:
             yield
         except asyncio.CancelledError:
@@ -237,7 +237,7 @@ class Leases:
                 raise RunSuperseded from None
             raise
         finally:
-            self._held -= Counter((lease.thread_id,))
+            self._holds -= Counter((lease.thread_id,))
             ended.set()
             keeping.cancel()
             with suppress(asyncio.CancelledError):
@@ -262,7 +262,7 @@ class Leases:
                 return
 
     async def _release(self, lease: Lease) -> None:
-        if lease.is_lost or not lease.is_asked_for:
+        if lease.is_lost or not lease.is_requested:
             return
         try:
             if self._circuit.may_try():

@@ -15,9 +15,9 @@ Past = tuple[tuple[Literal["user", "assistant"], str], ...]
 """What was said before a conversation that begins with it: who said it, and the text."""
 
 
-def question_message(text: str, run_id: str, said_at: str | None = None) -> HumanMessage:
-    """A person's question, said now unless *said_at* tells another time (ISO 8601)."""
-    return HumanMessage(text, id=question_id(run_id), additional_kwargs={"created_at": said_at or format_now()})
+def question_message(text: str, run_id: str, created_at: str | None = None) -> HumanMessage:
+    """A person's question, said now unless *created_at* is another time (ISO 8601)."""
+    return HumanMessage(text, id=question_id(run_id), additional_kwargs={"created_at": created_at or format_now()})
 
 
 def question_id(run_id: str) -> str:
@@ -45,25 +45,25 @@ def is_same_question(one: AnyMessage, other: AnyMessage) -> bool:
     return one.id == other.id and one.additional_kwargs.get("created_at") == other.additional_kwargs.get("created_at")
 
 
-def add_said(left: list[AnyMessage], right: list[AnyMessage]) -> list[AnyMessage]:
+def append_messages(left: list[AnyMessage], right: list[AnyMessage]) -> list[AnyMessage]:
     """LangGraph's `add_messages`, where a question of a former one's id stands beside it, and not in its place."""
-    if right and isinstance(asked := right[-1], HumanMessage):
-        left, right = _free_ids(left, asked), [*_free_ids(right[:-1], asked), asked]
+    if right and isinstance(question := right[-1], HumanMessage):
+        left, right = _free_ids(left, question), [*_free_ids(right[:-1], question), question]
     merged: list[AnyMessage] = add_messages(left, right)  # type: ignore[arg-type, assignment] # lists of one kind
     return merged
 
 
-def tell_apart(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+def make_ids_unique(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """*messages*, of which the last alone of one id keeps it."""
     last = {message.id: place for place, message in enumerate(messages)}
     return [message if last[message.id] == place else _rename(message, place) for place, message in enumerate(messages)]
 
 
-def _free_ids(messages: list[AnyMessage], asked: HumanMessage) -> list[AnyMessage]:
-    """*messages*, of which none of a former turn has the ids that *asked* and its answer have."""
-    if not any(message.id == asked.id and not is_same_question(message, asked) for message in messages):
+def _free_ids(messages: list[AnyMessage], question: HumanMessage) -> list[AnyMessage]:
+    """*messages*, of which none of a former turn has the ids that *question* and its answer have."""
+    if not any(message.id == question.id and not is_same_question(message, question) for message in messages):
         return messages
-    ids = (asked.id, answer_id(find_question_run(asked) or ""))
+    ids = (question.id, answer_id(find_question_run(question) or ""))
     return [_rename(message, place) if message.id in ids else message for place, message in enumerate(messages)]
 
 
@@ -137,14 +137,14 @@ def drop_tool_messages(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
     ]
 
 
-def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
+def make_model_messages(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
     """The last messages as a model is told them: beginning with a question, questions and answers in turn, as text
     alone. Many models refuse anything else.
 
     Two questions in a row stand where a model failed to answer the first; they become one.
     """
     talk: list[BaseMessage] = []
-    for message in map(_as_said, drop_tool_messages(messages[-MESSAGES_REMEMBERED:])):
+    for message in map(_make_plain, drop_tool_messages(messages[-MESSAGES_REMEMBERED:])):
         if talk and type(talk[-1]) is type(message):
             talk[-1] = type(message)(f"{talk[-1].text}\n\n{message.text}")
         elif talk or isinstance(message, HumanMessage):
@@ -152,7 +152,7 @@ def list_said(messages: Sequence[AnyMessage]) -> list[BaseMessage]:
     return talk
 
 
-def _as_said(message: AnyMessage) -> BaseMessage:
+def _make_plain(message: AnyMessage) -> BaseMessage:
     """The text of a message alone; marks of earlier answers point at passages that are not shown any more."""
     if isinstance(message, HumanMessage):
         return HumanMessage(message.text)

@@ -43,20 +43,20 @@ class MessageStore(Protocol):
 class PageRequest:
     """Which messages of a conversation: the last *limit* before the one at *before*, or of all.
 
-    *branch*: a run on the branch that is shown; "": the one that goes on. *asked* is being answered now, and follows
+    *branch*: a run on the branch that is shown; "": the one that goes on. *question* is being answered now, and follows
     the turn of *parent_run_id*; "": the last one.
     """
 
     limit: int
     before: int | None = None
     branch: str = ""
-    asked: HumanMessage | None = None
+    question: HumanMessage | None = None
     parent_run_id: str = ""
 
     @property
     def names_branch(self) -> bool:
         """Whether another branch than the one that goes on may be meant."""
-        return bool(self.branch or (self.asked and self.parent_run_id))
+        return bool(self.branch or (self.question and self.parent_run_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +85,18 @@ class ConversationReader:
 
     async def page(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them. `unanswered`: the run of the
-        last question, where it stands without an answer. `asked`, which is being answered now, is kept only when it is.
+        last question, where it stands without an answer. `question`, which is answered now, is kept only when it is.
 
         Raises:
             NotFound: there is no such conversation, and nothing is asked in it; or no turn of the branch's name.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        if request.names_branch or (aside and aside.items):
+        others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
+        if request.names_branch or (others and others.items):
             found = await self._store.aget_part(thread_id, "messages", limit=_ALL)
-            if found is None and request.asked is None:
+            if found is None and request.question is None:
                 raise self._make_missing_error()
-            page = show_branch(found.items if found else [], aside.items if aside else [], request)
+            page = show_branch(found.items if found else [], others.items if others else [], request)
         else:
             page = await self._show_line(thread_id, request)
         times = {"expires_in_s": await self._store.ttl_s(thread_id)}
@@ -104,19 +104,19 @@ class ConversationReader:
 
     async def _show_line(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The same of a conversation without branches, of which no more is read than is shown."""
-        limit, asked = request.limit, request.asked
+        limit, question = request.limit, request.question
         part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=request.before)
-        if part is None and asked is None:
+        if part is None and question is None:
             raise self._make_missing_error()
         part = part or ListPart([], 0, 0)
         messages, total = part.items, part.total
-        is_new = asked is not None and not any(is_same_question(message, asked) for message in messages)
-        if asked is not None and is_new and request.before is None:
-            messages, total = [*messages, asked], total + 1
+        is_new = question is not None and not any(is_same_question(message, question) for message in messages)
+        if question is not None and is_new and request.before is None:
+            messages, total = [*messages, question], total + 1
         hidden = max(0, len(part.items) - limit)
         last = find_question_run(messages[-1]) if messages and request.before is None else None
-        shown = _show_part(messages, hidden, is_whole=not part.start)
-        return {"messages": shown, "unanswered": last, "total": total, "limit": limit, "offset": part.start + hidden}
+        views = _show_part(messages, hidden, is_whole=not part.start)
+        return {"messages": views, "unanswered": last, "total": total, "limit": limit, "offset": part.start + hidden}
 
     async def answer(self, thread_id: str, run_id: str) -> QuestionAndAnswer:
         """The answer of a run, with its question.
@@ -125,17 +125,17 @@ class ConversationReader:
             NotFound: there is no such conversation, or no such answer in it.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        if aside and any(_is_answer([message], run_id) for message in aside.items):
-            return find_answer(read_branches((await self._part(thread_id, limit=_ALL)).items, aside.items), run_id)
+        others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
+        if others and any(_is_answer([message], run_id) for message in others.items):
+            return find_answer(read_branches((await self._part(thread_id, limit=_ALL)).items, others.items), run_id)
         place = await self._place_of(thread_id, run_id)
         *before, answer = (await self._part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
         start = place - len(before)
-        asked = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
-        if not asked:
+        positions = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
+        if not positions:
             raise make_no_answer_error()
-        question = before[asked[-1] - start]
-        alone = await self._is_alone(thread_id, question, asked[-1])
+        question = before[positions[-1] - start]
+        alone = await self._is_alone(thread_id, question, positions[-1])
         return QuestionAndAnswer(to_json(question), to_json(answer), alone)
 
     async def artifacts(self, thread_id: str) -> SessionArtifacts:
@@ -147,15 +147,15 @@ class ConversationReader:
         """
         newest = (await self._part(thread_id, limit=_AT_ONCE)).items
         last = next((each for each in reversed(newest) if isinstance(each, AIMessage)), None)
-        known: Artifacts = last.additional_kwargs.get("artifacts", {}) if last else {}
-        runs = {each["run_id"] for each in known.values()}
+        artifacts: Artifacts = last.additional_kwargs.get("artifacts", {}) if last else {}
+        runs = {each["run_id"] for each in artifacts.values()}
         extras = {run_id: await self._read_extra(thread_id, run_id) for run_id in runs}
-        found = SessionArtifacts(name_all(known, thread_id))
-        if "data" in known:
-            data, file = extras[known["data"]["run_id"]].get("data"), known["data"].get("file", "")
+        found = SessionArtifacts(name_all(artifacts, thread_id))
+        if "data" in artifacts:
+            data, file = extras[artifacts["data"]["run_id"]].get("data"), artifacts["data"].get("file", "")
             found = replace(found, data=data, folder=find_folder(thread_id), file=file)
-        if "image" in known:
-            extra = extras[known["image"]["run_id"]]
+        if "image" in artifacts:
+            extra = extras[artifacts["image"]["run_id"]]
             table = name_artifact("data", extra["artifacts"]["data"]) if extra else ""
             found = replace(found, chart=find_chart(extra), chart_data_name=table)
         return found
@@ -189,8 +189,8 @@ class ConversationReader:
         """Whether nothing was said before the question but the same one, asked again as it failed."""
         for start in range(0, place, _AT_ONCE):
             stop = min(start + _AT_ONCE, place)
-            said = drop_tool_messages((await self._part(thread_id, limit=stop - start, before=stop)).items)
-            if any(message.text != question.text for message in said):
+            earlier = drop_tool_messages((await self._part(thread_id, limit=stop - start, before=stop)).items)
+            if any(message.text != question.text for message in earlier):
                 return False
         return True
 
@@ -206,29 +206,29 @@ class ConversationReader:
         return make_missing_error()
 
 
-def show_branch(messages: Sequence[AnyMessage], aside: Sequence[AnyMessage], request: PageRequest) -> dict[str, Any]:
+def show_branch(messages: Sequence[AnyMessage], others: Sequence[AnyMessage], request: PageRequest) -> dict[str, Any]:
     """As `ConversationReader.page`, of a conversation that is there as a whole."""
-    line, asked = list(messages), request.asked
-    if asked is not None and any(is_same_question(message, asked) for message in (*messages, *aside)):
-        asked = None
+    line, question = list(messages), request.question
+    if question is not None and any(is_same_question(message, question) for message in (*messages, *others)):
+        question = None
     last = split_turns(line)[-1].run_id if line else START
-    if asked is not None:  # beside what was said, whichever turn it follows
-        extra = {**asked.additional_kwargs, PARENT: request.parent_run_id or last}
-        aside = [*aside, asked.model_copy(update={"additional_kwargs": extra})]
-        last = find_question_run(asked) or last
-    branches = read_branches(line, aside)
+    if question is not None:  # beside what was said, whichever turn it follows
+        extra = {**question.additional_kwargs, PARENT: request.parent_run_id or last}
+        others = [*others, question.model_copy(update={"additional_kwargs": extra})]
+        last = find_question_run(question) or last
+    branches = read_branches(line, others)
     end = branches.find_end(branches.find(request.branch)) if request.branch else branches.find(last)
     return cut_page(show_turns(branches, branches.list_path(end)), request)
 
 
-def cut_page(shown: list[dict[str, Any]], request: PageRequest) -> dict[str, Any]:
+def cut_page(views: list[dict[str, Any]], request: PageRequest) -> dict[str, Any]:
     """The part of the messages of a branch that is wanted."""
-    stop = len(shown) if request.before is None else min(request.before, len(shown))
+    stop = len(views) if request.before is None else min(request.before, len(views))
     start = max(0, stop - request.limit)
-    is_open = request.before is None and bool(shown) and shown[-1]["role"] == "user"
-    last = shown[-1]["run_id"] if is_open else None
-    place = {"total": len(shown), "limit": request.limit, "offset": start}
-    return {"messages": shown[start:stop], "unanswered": last, **place}
+    is_open = request.before is None and bool(views) and views[-1]["role"] == "user"
+    last = views[-1]["run_id"] if is_open else None
+    place = {"total": len(views), "limit": request.limit, "offset": start}
+    return {"messages": views[start:stop], "unanswered": last, **place}
 
 
 def find_answer(branches: Branches[ConversationTurn], run_id: str) -> QuestionAndAnswer:
@@ -249,12 +249,12 @@ def find_answer(branches: Branches[ConversationTurn], run_id: str) -> QuestionAn
 
 def _show_part(messages: Sequence[AnyMessage], hidden: int, *, is_whole: bool) -> list[dict[str, Any]]:
     """The messages of a line, of which the first *hidden* ones are known but not shown."""
-    shown, former, place = list[dict[str, Any]](), START if is_whole else None, 0
+    views, former, place = list[dict[str, Any]](), START if is_whole else None, 0
     for turn in split_turns(messages):
-        told = turn.messages[max(0, hidden - place) :]
-        shown += show_messages(told, {PARENT: former, "siblings": [turn.run_id]})
+        visible = turn.messages[max(0, hidden - place) :]
+        views += show_messages(visible, {PARENT: former, "siblings": [turn.run_id]})
         former, place = turn.run_id, place + len(turn.messages)
-    return shown
+    return views
 
 
 def _is_answer(messages: Sequence[AnyMessage], run_id: str) -> bool:

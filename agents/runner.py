@@ -68,7 +68,7 @@ class ConversationStore(Protocol):
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint, for one who goes on from nothing."""
 
-    def forget_held(self, thread_id: str) -> None:
+    def forget_conversation(self, thread_id: str) -> None:
         """Drop what is held of it in memory."""
 
 
@@ -211,17 +211,17 @@ class Runner:
         if lease.lacks_state and record.conversation_id == record.id:
             return {"messages": make_past(record.past, record.id)}
         if not record.parent_run_id:
-            line, aside = await self._recall(record, lease)
-            return {"messages": line, "aside": aside} if aside else {"messages": line}
-        asked = _make_question(record)
+            line, others = await self._recall(record, lease)
+            return {"messages": line, "aside": others} if others else {"messages": line}
+        question = _make_question(record)
         if lease.lacks_state:
-            line, aside = await self._transcripts.messages(record.ctx, record.conversation_id)
-            return choose_branch(line, aside, record.parent_run_id, asked) or {"messages": line, "aside": aside}
+            line, others = await self._transcripts.messages(record.ctx, record.conversation_id)
+            return choose_branch(line, others, record.parent_run_id, question) or {"messages": line, "aside": others}
         found = await self._store.look(record.thread_id)
         if found is None:
             raise StoreUnavailable("What was said before cannot be read now. Try again later.")
         values = found.checkpoint["channel_values"]
-        chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, asked)
+        chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, question)
         if not chosen or not values.get("kept_result"):
             return chosen
         return {**chosen, "kept_result": await self._find_kept_result(record)}
@@ -231,10 +231,10 @@ class Runner:
 
     async def _find_kept_result(self, record: RunRecord) -> Any:
         """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
-        wanted = answer_id(record.parent_run_id)
+        message_id = answer_id(record.parent_run_id)
         async for found in self._saver.alist(_config(record.thread_id)):
             values = found.checkpoint["channel_values"]
-            if (messages := values.get("messages")) and messages[-1].id == wanted:
+            if (messages := values.get("messages")) and messages[-1].id == message_id:
                 return values.get("kept_result")
         return None
 
@@ -242,23 +242,23 @@ class Runner:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
         found = await self._store.look(record.thread_id)
         messages = found.checkpoint["channel_values"].get("messages", []) if found else []
-        asked = _make_question(record)
-        after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, asked)), None)
+        question = _make_question(record)
+        after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, question)), None)
         if after is None:  # nor its answer: one of that id is of another turn
-            aside = found.checkpoint["channel_values"].get("aside", []) if found else []
-            if any(is_same_question(message, asked) for message in aside):
+            others = found.checkpoint["channel_values"].get("aside", []) if found else []
+            if any(is_same_question(message, question) for message in others):
                 raise _make_gone_on_error()
             return None
         same = (message for message in messages[after:] if message.id == answer_id(record.id))
-        said = next((message for message in same if isinstance(message, AIMessage)), None)
-        if said is None and any(isinstance(message, HumanMessage) for message in messages[after:]):
+        answer = next((message for message in same if isinstance(message, AIMessage)), None)
+        if answer is None and any(isinstance(message, HumanMessage) for message in messages[after:]):
             raise _make_gone_on_error()
-        if said is None:
+        if answer is None:
             return None
-        emit({"type": "token", "content": said.text})
-        if support := said.additional_kwargs.get("support"):
+        emit({"type": "token", "content": answer.text})
+        if support := answer.additional_kwargs.get("support"):
             emit({"type": "support", **support})
-        return TurnAnswer(said, find_parent(messages, asked))
+        return TurnAnswer(answer, find_parent(messages, question))
 
     def _context(
         self,
@@ -308,19 +308,19 @@ class Runner:
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)
 
-    def drop_held(self, thread_id: str) -> None:
+    def drop_conversation(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
-        self._store.forget_held(thread_id)
+        self._store.forget_conversation(thread_id)
         if self._answers is not None:
             self._answers.forget(thread_id)
 
-    def _result(self, said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
-        extra = said.additional_kwargs
+    def _result(self, answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
+        extra = answer.additional_kwargs
         citations, usage = extra["citations"], read_usage()
         names = name_all(extra.get("artifacts", {}), record.thread_id)
         return {
-            "answer": said.text,
-            "response": said.text,
+            "answer": answer.text,
+            "response": answer.text,
             "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
             "citations": citations,
             "created_at": extra.get("created_at"),
@@ -339,7 +339,7 @@ class Runner:
             "conversation_id": record.conversation_id,
             "session_id": record.conversation_id,
             "usage": {"input_token_count": usage.input_tokens, "output_token_count": usage.output_tokens},
-            "metrics": _measure(said, record, clock),
+            "metrics": _measure(answer, record, clock),
             "artifacts": {f"{kind}_file": name for kind, name in names.items()},
             "persistence": self._store.persistence_of(record.thread_id),
             "degraded": clock.degraded,
@@ -349,9 +349,9 @@ class Runner:
         }
 
 
-def _measure(said: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
+def _measure(answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
     """What the turn took, also by the names of the maintenance guide: seconds."""
-    extra = said.additional_kwargs
+    extra = answer.additional_kwargs
     queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
     asked_s = read_micros(record.created_at or None) / 1e6
     return {

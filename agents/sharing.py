@@ -57,9 +57,9 @@ class ConversationSharing:
 
         def work(session: Session) -> tuple[ConversationShare, str]:
             write_turns(session, waiting, retention=self._retention, keys=self._keys)
-            made = create_share(session, ctx, conversation_id, keep_s=keep_s, retention=self._retention, branch=branch)
-            session.expunge(made[0])
-            return made
+            pair = create_share(session, ctx, conversation_id, keep_s=keep_s, retention=self._retention, branch=branch)
+            session.expunge(pair[0])
+            return pair
 
         return await write(self._database, work)
 

@@ -66,14 +66,14 @@ def _recognise_part(message: str) -> SmallTalk | None:
     words = _words(message)
     if not words or len(words) > _MOST_WORDS or any(map(str.isdigit, message)):
         return None
-    known = _phrases()
-    new = sum(word not in known.vocabulary for word in words)
+    phrases = _phrases()
+    new = sum(word not in phrases.vocabulary for word in words)
     if new > 1:
         return None
-    weights = known.weigh(words)
-    near = max(known.small_talk, key=lambda phrase: _cosine(weights, phrase.words))
+    weights = phrases.weigh(words)
+    near = max(phrases.small_talk, key=lambda phrase: _cosine(weights, phrase.words))
     likeness = _cosine(weights, near.words)
-    of_question = max(_cosine(weights, phrase.words) for phrase in known.questions)
+    of_question = max(_cosine(weights, phrase.words) for phrase in phrases.questions)
     is_near = likeness - of_question >= _LEAD and likeness >= _ALIKE_WITH_A_NEW_WORD
     if not (is_near if new else likeness >= _ALIKE and likeness > of_question):
         return None
@@ -83,8 +83,8 @@ def _recognise_part(message: str) -> SmallTalk | None:
 class _Phrases:
     """The phrases as messages are compared with them: words and pairs of neighbours, rare ones counting more."""
 
-    def __init__(self, told: Mapping[str, Mapping[str, list[str]]]) -> None:
-        every = [(kind, code, _words(text)) for kind in told for code in told[kind] for text in told[kind][code]]
+    def __init__(self, texts: Mapping[str, Mapping[str, list[str]]]) -> None:
+        every = [(kind, code, _words(text)) for kind in texts for code in texts[kind] for text in texts[kind][code]]
         self._frequency = Counter(word for _, _, words in every for word in set(words))
         self._count = len(every)
         self.vocabulary = {word for kind, _, words in every if kind != "question" for word in words}
@@ -118,10 +118,10 @@ def _load() -> dict[str, Any]:
 
 
 def _words(text: str) -> list[str]:
-    known = _load()
+    lexicon = _load()
     words = _WORD.findall(_FLOOD.sub(r"\1", fold(text).replace("'", "")))
-    plain = " ".join(known["short_forms"].get(word, word) for word in words).split()
-    return [word for word in plain if word not in known["fillers"]] or plain
+    plain = " ".join(lexicon["short_forms"].get(word, word) for word in words).split()
+    return [word for word in plain if word not in lexicon["fillers"]] or plain
 
 
 def _cosine(one: Weights, other: Weights) -> float:

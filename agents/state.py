@@ -12,7 +12,7 @@ from langgraph.channels import UntrackedValue
 from agents.answer_cache import AnswerCacheSession
 from agents.artifacts import add_artifacts
 from agents.bots import BotConfig
-from agents.messages import add_said, find_answer_run
+from agents.messages import append_messages, find_answer_run
 from agents.tools.state import ToolState, summarize_queries
 from agents.tools.turn import TurnTools
 from agents.topics import TopicFinder
@@ -41,7 +41,7 @@ class ChatState(TypedDict, total=False):
     `KeptResult`.
     """
 
-    messages: Annotated[list[AnyMessage], add_said]
+    messages: Annotated[list[AnyMessage], append_messages]
     aside: list[AnyMessage]
     query: Annotated[str, UntrackedValue(str)]
     passages: Annotated[Sequence[Hit], UntrackedValue(Sequence)]
@@ -58,15 +58,15 @@ def end_turn(state: ChatState, answer: AIMessage) -> dict[str, object]:
     about something else."""
     answer.additional_kwargs |= summarize_queries(state.get("tool_state"))
     former = next((each for each in reversed(state["messages"]) if isinstance(each, AIMessage)), None)
-    known = former.additional_kwargs.get("artifacts", {}) if former else {}
-    if artifacts := add_artifacts(known, find_answer_run(answer.id) or "", answer.additional_kwargs):
+    earlier = former.additional_kwargs.get("artifacts", {}) if former else {}
+    if artifacts := add_artifacts(earlier, find_answer_run(answer.id) or "", answer.additional_kwargs):
         answer.additional_kwargs["artifacts"] = artifacts
     tool_state, changed = state.get("tool_state"), dict[str, object]()
     if tool_state:
         changed["tool_state"] = None
-    kept = tool_state.get("kept") if tool_state else None
-    if kept or (state.get("kept_result") and not answer.additional_kwargs.get("small_talk")):
-        changed["kept_result"] = kept
+    result = tool_state.get("kept") if tool_state else None
+    if result or (state.get("kept_result") and not answer.additional_kwargs.get("small_talk")):
+        changed["kept_result"] = result
     return {"messages": [answer], **changed}
 
 

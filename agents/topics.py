@@ -44,7 +44,7 @@ class TopicFinder:
     """Finds topics, and keeps those of each bot, language and document for two minutes."""
 
     def __init__(self) -> None:
-        self._known: Expiring[tuple[str, str, str, str], Topics] = Expiring(_KEPT, _KEPT_S)
+        self._cache: Expiring[tuple[str, str, str, str], Topics] = Expiring(_KEPT, _KEPT_S)
 
     async def find(
         self, retriever: Retriever, ctx: Principal, bot: BotConfig, language: str, document_id: str = ""
@@ -54,8 +54,8 @@ class TopicFinder:
         The questions are about different documents; with *document_id*, about different headings of that one.
         """
         key = (ctx.tenant_id, bot.key, language, document_id)
-        if (known := self._known.get(key)) is not None:
-            return known
+        if (cached := self._cache.get(key)) is not None:
+            return cached
         everything = SearchOptions(filters=bot.filters)
         looked_in = everything
         if document_id:
@@ -72,7 +72,7 @@ class TopicFinder:
             await _find_questions(retriever, ctx, passages, language, everything, bot.top_k),
         )
         if topics.titles:
-            self._known.put(key, topics)
+            self._cache.put(key, topics)
         return topics
 
 
@@ -109,9 +109,9 @@ def _with_headings(hits: Sequence[Hit], *, by_heading: bool) -> Iterator[Passage
     seen: set[str] = set()
     for passage in (hit.passage for hit in hits):
         heading = passage.last_heading
-        kept = heading if by_heading else passage.document_id
-        if heading and heading != passage.title and len(heading) <= _LONGEST and kept not in seen:
-            seen.add(kept)
+        key = heading if by_heading else passage.document_id
+        if heading and heading != passage.title and len(heading) <= _LONGEST and key not in seen:
+            seen.add(key)
             yield passage
 
 

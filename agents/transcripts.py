@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage
 from sqlalchemy.orm import Session
 
 from agents.branches import ConversationTurn, read_branches
-from agents.messages import answer_id, question_message, tell_apart
+from agents.messages import answer_id, make_ids_unique, question_message
 from agents.reading import PageRequest, QuestionAndAnswer, find_answer, make_no_answer_error, show_branch
 from agents.traces import TRACE, Trace
 from auth.principal import Principal
@@ -152,12 +152,12 @@ class Transcripts:
 
         return await write(self._database, work)
 
-    async def fork(self, ctx: Principal, asked: Fork, *, waiting: Sequence[FinishedTurn]) -> ListedConversation:
+    async def fork(self, ctx: Principal, fork: Fork, *, waiting: Sequence[FinishedTurn]) -> ListedConversation:
         """See `fork_conversation`; the turns that are still *waiting* belong to the conversation that stays."""
 
         def work(session: Session) -> ListedConversation:
             write_turns(session, waiting, retention=self.retention, keys=self._keys)
-            row = fork_conversation(session, ctx, asked, retention=self.retention, keys=self._keys)
+            row = fork_conversation(session, ctx, fork, retention=self.retention, keys=self._keys)
             return self._show(row, find_keep_s(session, ctx, self.retention))
 
         return await write(self._database, work)
@@ -265,16 +265,16 @@ class Transcripts:
 
 def list_messages(branches: Branches[StoredTurn]) -> BranchMessages:
     """The messages of the branch that goes on, and those of the others, as they stood in the conversation's state."""
-    made = iter(tell_apart([message for turn in branches.turns for message in _make_messages(turn)]))
-    line, aside = list[AnyMessage](), list[AnyMessage]()
+    messages = iter(make_ids_unique([message for turn in branches.turns for message in _make_messages(turn)]))
+    line, others = list[AnyMessage](), list[AnyMessage]()
     path = frozenset(branches.list_path(branches.find_end()))
     for number, turn in enumerate(branches.turns):
-        said = list(islice(made, turn.message_count))
+        own = list(islice(messages, turn.message_count))
         if number in path:
-            line += said
+            line += own
         else:
-            aside += ConversationTurn(turn.run_id, branches.name_parent(number), said).put_aside()
-    return line, aside
+            others += ConversationTurn(turn.run_id, branches.name_parent(number), own).add_parent()
+    return line, others
 
 
 def _make_messages(turn: StoredTurn) -> list[AnyMessage]:

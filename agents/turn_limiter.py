@@ -62,12 +62,12 @@ class Permit:
     """One turn's place, held at first; `outside` leaves it to another while this turn only waits."""
 
     def __init__(self, turn_limiter: TurnLimiter) -> None:
-        self._turn_limiter, self._held = turn_limiter, True
+        self._turn_limiter, self._is_held = turn_limiter, True
 
     def leave(self) -> None:
         """Free the place, if it is held."""
-        if self._held:
-            self._held = False
+        if self._is_held:
+            self._is_held = False
             self._turn_limiter.give()
 
     @asynccontextmanager
@@ -79,6 +79,6 @@ class Permit:
 
     async def retake(self) -> None:
         """Have the place again, if it is not held, as after an error that does not end the turn."""
-        if not self._held:
+        if not self._is_held:
             await self._turn_limiter.take(is_back=True)
-            self._held = True
+            self._is_held = True

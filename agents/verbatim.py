@@ -33,15 +33,15 @@ class FoldedText:
 
     def find(self, words: "FoldedText") -> Span | None:
         """Where *words* first stand, not as a part of longer words; None where they do not."""
-        wanted = words.folded.strip()
-        left = _LOOKED_THROUGH * len(self.folded) + len(wanted)
-        at = self.folded.find(wanted) if wanted else -1
-        while at >= 0 and left > 0:
-            start, end = self._place(at), self._place(at + len(wanted) - 1) + 1
+        needle = words.folded.strip()
+        budget = _LOOKED_THROUGH * len(self.folded) + len(needle)
+        at = self.folded.find(needle) if needle else -1
+        while at >= 0 and budget > 0:
+            start, end = self._place(at), self._place(at + len(needle) - 1) + 1
             if not _is_of_word(self._text[start - 1 : start]) and not _is_of_word(self._text[end : end + 1]):
                 return start, end
-            following = self.folded.find(wanted, at + 1)
-            left -= len(wanted) + following - at
+            following = self.folded.find(needle, at + 1)
+            budget -= len(needle) + following - at
             at = following
         return None
 

@@ -62,24 +62,24 @@ class Outcome(NamedTuple):
         return f"{self.name} ({self.arguments})" if self.arguments else self.name
 
 
-def tell_outcomes(language: str, outcomes: Iterable[Outcome]) -> str:
+def format_outcomes(language: str, outcomes: Iterable[Outcome]) -> str:
     """What a person is told of calls that did not work; a line for each."""
-    return "\n".join(dict.fromkeys(_tell(language, each) for each in outcomes if each.status in _TEXTS))
+    return "\n".join(dict.fromkeys(_format(language, each) for each in outcomes if each.status in _TEXTS))
 
 
-def _tell(language: str, outcome: Outcome) -> str:
+def _format(language: str, outcome: Outcome) -> str:
     if outcome.says_all:
         return outcome.reason
     is_of_data = outcome.status == "failed" and outcome.name in _DATA_TOOLS
     texts = _DATA_FAILED if is_of_data else _TEXTS[outcome.status]
-    said = texts.get(language, texts["en"]).format(outcome.label)
-    return f"{said.removesuffix('.')}: {outcome.reason}" if outcome.reason else said
+    text = texts.get(language, texts["en"]).format(outcome.label)
+    return f"{text.removesuffix('.')}: {outcome.reason}" if outcome.reason else text
 
 
-def tell_done(language: str, name: str, quote: str) -> str:
+def format_done(language: str, name: str, quote: str) -> str:
     """What a person is told of a call of the tool *name* that was done; *quote*: what it said, "" for nothing."""
-    said = _DONE.get(language, _DONE["en"]).format(name)
-    return f"{said.removesuffix('.')}: {quote}" if quote else said
+    text = _DONE.get(language, _DONE["en"]).format(name)
+    return f"{text.removesuffix('.')}: {quote}" if quote else text
 
 
 def which_data_source(language: str) -> str:
@@ -131,7 +131,7 @@ Reply with one JSON object and nothing else: {{"tool": "<name>", "arguments": {{
 {{"tool": "{DOCUMENTS}"}}, {{"tool": "{TALK}"}} or {{"tool": "{ANSWER}"}}."""
 
 
-def render_call(name: str, arguments: Mapping[str, Any], told: str) -> str:
+def render_call(name: str, arguments: Mapping[str, Any], result: str) -> str:
     """A call that was made and what came of it, for a model that cannot call tools."""
     call = json.dumps({"tool": name, "arguments": arguments}, ensure_ascii=False)
-    return f'<tool_result call="{escape(call)}">\n{escape_delimiters(told)}\n</tool_result>'
+    return f'<tool_result call="{escape(call)}">\n{escape_delimiters(result)}\n</tool_result>'

@@ -51,12 +51,12 @@ def _is_near(one: Statement, other: Statement) -> bool:
 
 def _is_same_subject(one: Statement, other: Statement) -> bool:
     direct = one.about & other.about
-    left_ours, left_theirs = one.about - other.about, other.about - one.about
-    only_ours, only_theirs = left_ours - other.around - other.added, left_theirs - one.around - one.added
+    rest_ours, rest_theirs = one.about - other.about, other.about - one.about
+    only_ours, only_theirs = rest_ours - other.around - other.added, rest_theirs - one.around - one.added
     if (only_ours and only_theirs) or ((one.is_row or other.is_row) and (only_ours or only_theirs)):
         return False
     # Said in a heading there, in the sentence here.
-    shared = len(direct) + len(left_ours) - len(only_ours) + len(left_theirs) - len(only_theirs)
+    shared = len(direct) + len(rest_ours) - len(only_ours) + len(rest_theirs) - len(only_theirs)
     if max(len(only_ours), len(only_theirs)) > max(1, shared) or not (direct or not one.about or not other.about):
         return False
     met = (one.about & (other.about | other.around)) | (other.about & one.around)

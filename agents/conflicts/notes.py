@@ -53,12 +53,12 @@ def note_conflicts(
         return NOTHING
     language = find_language()
     paragraphs, conflicts = [], []
-    known = {citation.number for citation in citations}
+    cited_numbers = {citation.number for citation in citations}
     added: dict[int, Citation] = {}
     for one, other, difference in found:
         pair = [(one, difference.one.text), (other, difference.other.text)]
         for number, sentence in pair:
-            if number not in known:
+            if number not in cited_numbers:
                 added |= {
                     each.number: each for each in bind_citations(f"{without_marks(sentence)} [{number}]", hits)[1]
                 }
@@ -72,23 +72,23 @@ def _differences(
     citations: Sequence[Citation], hits: Sequence[Hit], question: str
 ) -> Iterator[tuple[int, int, Difference]]:
     """The numbers of two passages, the first one cited, with sentences of theirs that differ."""
-    told: set[frozenset[int]] = set()
+    seen: set[frozenset[int]] = set()
     for citation in citations:
         cited = hits[citation.number - 1].passage
-        asked = _AskedFor(question, citation.quote, cited.language)
+        focus = _Focus(question, citation.quote, cited.language)
         for number, hit in enumerate(hits, 1):
             pair = frozenset((citation.number, number))
-            if len(pair) < len(("one", "other")) or pair in told:
+            if len(pair) < len(("one", "other")) or pair in seen:
                 continue
             for difference in find_differences(cited, hit.passage):
                 is_cited = difference.one.text in citation.quote or citation.quote in difference.one.text
-                if is_cited and asked.is_answered_by(difference):
-                    told.add(pair)
+                if is_cited and focus.covers(difference):
+                    seen.add(pair)
                     yield citation.number, number, difference
                     break
 
 
-class _AskedFor:
+class _Focus:
     """What of a quote answers a question: the sentences with most of its words that give the kind of thing asked for.
 
     Of a question in another language no words are met, and then any sentence of the quote may be the answer.
@@ -99,10 +99,10 @@ class _AskedFor:
         self._words = hash_content_words(question, language)
         self._most = max((self._count_met(sentence.text) for sentence in split_sentences(quote)), default=0)
 
-    def is_answered_by(self, difference: Difference) -> bool:
+    def covers(self, difference: Difference) -> bool:
         """Whether the question asks for what its first sentence says."""
-        wanted = _KINDS.get(difference.kind)
-        if wanted and self._kinds and wanted.isdisjoint(self._kinds):
+        kinds = _KINDS.get(difference.kind)
+        if kinds and self._kinds and kinds.isdisjoint(self._kinds):
             return False
         return self._count_met(difference.one.text) >= _PART_OF_MOST * self._most
 
@@ -151,7 +151,7 @@ def _write(conflict: dict[str, Any], language: str) -> str:
         f"- {side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['number']}]"
         for name, each in zip(names, sides, strict=True)
     ]
-    held = next(
+    preferred = next(
         (
             name
             for name, each in zip(names, sides, strict=True)
@@ -160,7 +160,7 @@ def _write(conflict: dict[str, Any], language: str) -> str:
         None,
     )
     days = [each["date"] for each in sides]
-    last = undecided(days, language) if held is None else verdict(held, conflict["decided_by"], language)
+    last = undecided(days, language) if preferred is None else verdict(preferred, conflict["decided_by"], language)
     return f"{differ(language)}\n\n" + "\n".join(quotes) + f"\n\n{last}"
 
 

@@ -21,7 +21,7 @@ _LETTER_OR_NUMBER = re.compile(
 )
 _GOES_ON = re.compile(r"[.,:–-]\d")  # an hour, a range or a decimal
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_TELLS_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s{0,2}$", re.IGNORECASE)
+_BEFORE_HOUR = re.compile(r"(?:pukul|jam|at|las|la|until|to|from|hasta|sampai|hingga|desde|a)\s{0,2}$", re.IGNORECASE)
 _AFTER_HOUR = re.compile(r"\s{0,2}(?:[ap]\.?\s?m\b|h\b|hrs?\b|horas\b|wi[bt]|uhr)", re.IGNORECASE)
 _MINUTES = {"second": 1 / 60, "minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_800, "year": 525_600}
 NUMBER, COUNT = "number", "number of "  # kinds; the second one goes on with what is counted
@@ -101,7 +101,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text, self._facts, self._tokens = text, facts_of(text), tokenize(text)
         self._values: dict[str, list[Value]] = {}
-        self._taken: list[tuple[int, int]] = []
+        self._spans: list[tuple[int, int]] = []
         self._years: set[int] = set()
         self._weekdays: set[int] = set()
         self._owners: set[tuple[str, str]] = set()
@@ -122,7 +122,7 @@ class _Reader:
             frozenset(self._years),
             frozenset(self._weekdays),
             frozenset(self._owners),
-            self._taken,
+            self._spans,
         )
 
     def _phones(self, words: set[str]) -> Iterator[re.Match[str]]:
@@ -139,7 +139,7 @@ class _Reader:
         for date in self._facts.dates:
             if date.weekdays:
                 self._weekdays |= date.weekdays
-                self._taken.append((date.start, date.end))
+                self._spans.append((date.start, date.end))
             else:
                 self._add("date", date.readings, date.start, date.end)
 
@@ -151,7 +151,7 @@ class _Reader:
             named = fold(found[1]).replace("-", "").replace(".", "")
             if at < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(found.end()):
                 self._owners.add((PLACES[word], named))
-                self._taken.append(found.span())
+                self._spans.append(found.span())
             else:
                 self._add(PLACES[word], {named}, *found.span())
 
@@ -163,13 +163,13 @@ class _Reader:
         for label in found:
             if has_values or label.place < _SUBJECT_TOKENS:
                 self._owners.add((label.kind, label.name))
-                self._taken.append((label.start, label.end))
+                self._spans.append((label.start, label.end))
             else:
                 self._add(label.kind, {label.name}, label.start, label.end)
 
     def _is_amount(self, label: "Label") -> bool:
         """Whether its number has a unit, "by bus 20 minutes", or was taken for something else."""
-        return any(start < label.end and label.start < end for start, end in self._taken) or any(
+        return any(start < label.end and label.start < end for start, end in self._spans) or any(
             number.unit and number.start < label.end and label.start < number.end for number in self._facts.numbers
         )
 
@@ -180,14 +180,14 @@ class _Reader:
         for number in self._facts.numbers:
             if number.unit == "" and _YEAR.fullmatch(number.text):
                 self._years.add(int(number.text))
-                self._taken.append((number.start, number.end))
+                self._spans.append((number.start, number.end))
             elif kind := self._kind_of(number):
                 meanings = _clock(number) if kind == "clock" else _amounts(number, in_hours=kind == "duration")
                 self._add(kind, meanings, number.start, number.end)
 
     def _kind_of(self, number: Number) -> str:
         is_clock = any(kind == "t" for kind, _ in number.keys)
-        if is_clock and ("." not in number.text or self._tells_hour(number)):
+        if is_clock and ("." not in number.text or self._is_hour(number)):
             return "clock"
         following = next((word for word, start in self._tokens if start >= number.end), "")
         if number.unit in _MINUTES or following == "jam":
@@ -199,8 +199,8 @@ class _Reader:
         # Books are compared with books.
         return number.unit or (f"{COUNT}{following[:_STEM]}" if following else "" if number.is_weak else NUMBER)
 
-    def _tells_hour(self, number: Number) -> bool:
-        before = _TELLS_HOUR.search(self._text, max(0, number.start - 12), number.start)
+    def _is_hour(self, number: Number) -> bool:
+        before = _BEFORE_HOUR.search(self._text, max(0, number.start - 12), number.start)
         return before is not None or _AFTER_HOUR.match(self._text, number.end) is not None
 
     def _read_persons(self) -> None:
@@ -217,9 +217,9 @@ class _Reader:
             self._add(kind, {meaning}, start, end)
 
     def _add(self, kind: str, meanings: Iterable[object], start: int, end: int) -> None:
-        if not any(first < end and start < last for first, last in self._taken):
+        if not any(first < end and start < last for first, last in self._spans):
             self._values.setdefault(kind, []).append(Value(frozenset(meanings), start, end))
-            self._taken.append((start, end))
+            self._spans.append((start, end))
 
 
 _TELLING = frozenset(ROLES).union(SPELLED, WEEKDAYS, PLACES)

@@ -13,8 +13,8 @@ from langgraph.runtime import Runtime
 
 from agents.citations import Citation, bind_citations
 from agents.conflicts.notes import note_conflicts
-from agents.messages import answer_message, drop_tool_messages, list_said
-from agents.nodes.done_calls import list_told, note_done_calls
+from agents.messages import answer_message, drop_tool_messages, make_model_messages
+from agents.nodes.done_calls import list_used_passages, note_done_calls
 from agents.nodes.near_questions import explain_by_tools
 from agents.nodes.refuse import refuse_answer
 from agents.nodes.verify import SupportFilter, verify
@@ -23,7 +23,7 @@ from agents.tools.state import describe_calls, find_search, list_unsuccessful
 from agents.verification.verdict import shift
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
 from prompts.small_talk import names_heading
-from prompts.tools import Outcome, tell_outcomes
+from prompts.tools import Outcome, format_outcomes
 from providers.answer_limits import LONGEST_ANSWER
 from providers.chat.extractive import standalone_question
 from providers.chat.quote_requests import Rest, quote_request
@@ -67,7 +67,7 @@ async def answer(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, 
         reason = find_fallback_reason(error)
     run.cache_session.forget()
     run.emit({"type": "fallback", "reason": reason})
-    run.emit({"type": "status", "stage": "answer", "degraded": _tell_quoted(state)})
+    run.emit({"type": "status", "stage": "answer", "degraded": _make_fallback_notice(state)})
     await run.place.retake()
     return await _write(state, run, AnswerModel(run.model.quotes, is_language_model=False), reason)
 
@@ -83,8 +83,8 @@ async def _write(
     """The answer of *model*; *fallback_reason* tells why it is not the language model's."""
     support_filter = None if run.bot.unsupported_sentences == "mark" else SupportFilter(run, state["passages"])
     output = _begin_output(state, run, model)
-    shown = sum(len(hit.passage.text) for hit in state["passages"])
-    prompt = await run.process_text(lambda: _make_prompt(state, run, model), characters=shown, at_once=_SHOWN_AT_ONCE)
+    size = sum(len(hit.passage.text) for hit in state["passages"])
+    prompt = await run.process_text(lambda: _make_prompt(state, run, model), characters=size, at_once=_SHOWN_AT_ONCE)
     text, name = await _stream_answer(
         _hold_back_refusal(_ask_model(model, prompt, run.streams)), output, support_filter
     )
@@ -92,21 +92,21 @@ async def _write(
         return await refuse_answer(state, run, fallback_reason=fallback_reason)
     if support_filter is not None and support_filter.refuses:
         return await refuse_answer(state, run, support_filter.support, fallback_reason=fallback_reason)
-    said = (support_filter.text if support_filter else text).strip()
+    answer = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
-        lambda: bind_citations(said, state["passages"]), characters=len(said) + shown, at_once=_BOUND_AT_ONCE
+        lambda: bind_citations(answer, state["passages"]), characters=len(answer) + size, at_once=_BOUND_AT_ONCE
     )
     support = support_filter.support if support_filter else await verify(text, state["passages"], run)
     support = shift(support, len(output.introduction))
     note = await run.process_text(
         lambda: note_conflicts(citations, state["passages"], lambda: output.language, question=state["query"]),
-        characters=shown,
+        characters=size,
         at_once=_NOTED_AT_ONCE,
     )
-    done = note_done_calls(state, run, lambda: output.language, list_told(citations, support))
+    done = note_done_calls(state, run, lambda: output.language, list_used_passages(citations, support))
     explained = await explain_by_tools(output.question, run) if output.is_uncertain else ""
     ending = "".join([note.text, *(f"\n\n{each}" for each in (done.text, explained) if each)])
-    output.tell(ending)
+    output.emit(ending)
     run.emit({"type": "support", **support})
     message = answer_message(
         output.introduction + text + ending,
@@ -128,10 +128,10 @@ async def _write(
 
 def _join_citations(*parts: Sequence[Citation]) -> list[Citation]:
     """The first of each number."""
-    known: dict[int, Citation] = {}
+    by_number: dict[int, Citation] = {}
     for citation in chain.from_iterable(parts):
-        known.setdefault(citation.number, citation)
-    return list(known.values())
+        by_number.setdefault(citation.number, citation)
+    return list(by_number.values())
 
 
 @dataclass
@@ -151,10 +151,10 @@ class _Output:
         """What stands before the answer."""
         if not (self.unsuccessful or self.is_uncertain or self._quoted_in):
             return ""
-        told = tell_outcomes(self.language, self.unsuccessful)
+        outcomes = format_outcomes(self.language, self.unsuccessful)
         closest = closest_passages(self.language) if self.is_uncertain else ""
         return (
-            (f"{told}\n\n" if told else "")
+            (f"{outcomes}\n\n" if outcomes else "")
             + closest
             + (found_in(self.language, self._quoted_in) if self._quoted_in else "")
         )
@@ -164,14 +164,14 @@ class _Output:
         """The language of what is said beside the answer: most answers need nothing, and it takes 0.5 ms to tell."""
         return detect_any_language(self.question)
 
-    def hear(self, chunk: BaseMessage | None) -> None:
+    def read_chunk(self, chunk: BaseMessage | None) -> None:
         """Learn from the first *chunk* what has to be said before it."""
         if chunk is not None:
             is_doubted = bool(chunk.response_metadata.get(IS_UNCERTAIN)) and not self.is_named
             self.is_uncertain = self.is_uncertain or is_doubted
             self._quoted_in = self._quoted_in or str(chunk.response_metadata.get(FOUND_IN, ""))
 
-    def tell(self, text: str) -> None:
+    def emit(self, text: str) -> None:
         if text:
             self.run.emit({"type": "token", "content": text if self._has_begun else self.introduction + text})
             self._has_begun = True
@@ -199,8 +199,8 @@ def is_heading_named(question: str, hits: Sequence[Hit]) -> bool:
     return any(names_heading(question, hit.passage.title, hit.passage.last_heading) for hit in hits[:1])
 
 
-def _tell_quoted(state: ChatState) -> str:
-    """What is told of an answer in quotes, which are of documents, of what tools said, or of both."""
+def _make_fallback_notice(state: ChatState) -> str:
+    """What is said of an answer in quotes, which are of documents, of what tools said, or of both."""
     kinds = tuple(sorted({bool(hit.passage.tool) for hit in state["passages"]}))
     return _MODEL_IS_AWAY.format(_QUOTED.get(kinds, _QUOTED[False,]))
 
@@ -220,15 +220,15 @@ async def _stream_answer(
                 run.cache_session.forget()
                 run.emit({"type": "status", "stage": "answer", "degraded": _NOT_WHOLE})
             text += piece
-            output.hear(chunk)
-            output.tell(await support_filter.take(piece) if support_filter and piece else piece)
+            output.read_chunk(chunk)
+            output.emit(await support_filter.take(piece) if support_filter and piece else piece)
             if len(text) >= LONGEST_ANSWER:
                 run.cache_session.forget()
                 run.emit({"type": "status", "stage": "answer", "degraded": _CUT})
                 break
         if support_filter:
             rest = await support_filter.rest()
-            output.tell(
+            output.emit(
                 ""
                 if support_filter.refuses
                 else rest
@@ -244,12 +244,12 @@ async def _ask_model(model: AnswerModel, prompt: list[BaseMessage], streams: boo
     Raises:
         ProviderUnavailable: a language model said nothing, which is no word for "not in the documents".
     """
-    said = False
+    has_text = False
     async for chunk in _listen(model.chat, prompt, streams):
-        said = said or bool(chunk.text.strip())
-        if said or not _is_cut_short(chunk):
+        has_text = has_text or bool(chunk.text.strip())
+        if has_text or not _is_cut_short(chunk):
             yield chunk
-    if model.is_language_model and not said:
+    if model.is_language_model and not has_text:
         logger.warning("The chat model returned an empty answer: check its token limit and its content filter.")
         raise ProviderUnavailable("The chat model returned an empty answer.")
 
@@ -274,31 +274,31 @@ def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> lis
         rest = Rest(*searched, detect_any_language(state["messages"][-1].text)) if searched else None
         return quote_request(query, passages, rest)
     bot = run.bot
-    told = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
+    rules = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
     unsuccessful = [each.name for each in list_unsuccessful(state.get("tool_state"))]
-    system = SystemMessage(system_prompt(passages, **told, unsuccessful=unsuccessful, emotion=run.emotion))
-    return [system, *list_said(state["messages"])]
+    system = SystemMessage(system_prompt(passages, **rules, unsuccessful=unsuccessful, emotion=run.emotion))
+    return [system, *make_model_messages(state["messages"])]
 
 
 async def _hold_back_refusal(chunks: AsyncGenerator[BaseMessage]) -> AsyncGenerator[tuple[str, BaseMessage | None]]:
     """Text as it comes, but nothing while it may still become the word for "not in the documents", and never that."""
-    held, passed = "", False
+    buffer, passed = "", False
     async with aclosing(chunks):
         async for chunk in chunks:
             if passed:
                 yield chunk.text, chunk
                 continue
-            held = (held + chunk.text).lstrip()
-            passed = not NOT_IN_DOCUMENTS_MARK.startswith(held[: len(NOT_IN_DOCUMENTS_MARK)])
-            yield held if passed else "", chunk
-            held = held[: len(NOT_IN_DOCUMENTS_MARK)]  # what follows it changes nothing
-        if not passed and not held.startswith(NOT_IN_DOCUMENTS_MARK):
-            yield held.strip(), None
+            buffer = (buffer + chunk.text).lstrip()
+            passed = not NOT_IN_DOCUMENTS_MARK.startswith(buffer[: len(NOT_IN_DOCUMENTS_MARK)])
+            yield buffer if passed else "", chunk
+            buffer = buffer[: len(NOT_IN_DOCUMENTS_MARK)]  # what follows it changes nothing
+        if not passed and not buffer.startswith(NOT_IN_DOCUMENTS_MARK):
+            yield buffer.strip(), None
 
 
 def _get_model_name(chunk: BaseMessage | None) -> str:
-    known = chunk.response_metadata if chunk else {}
-    return str(known.get("answered_by") or known.get("model_name") or "")
+    metadata = chunk.response_metadata if chunk else {}
+    return str(metadata.get("answered_by") or metadata.get("model_name") or "")
 
 
 def _is_cut_short(chunk: BaseMessage | None) -> bool:

@@ -13,12 +13,12 @@ _SHORTEST_NAME = 4  # characters: a shorter one may be any word
 
 def is_about_attached(question: str, names: Iterable[str]) -> bool:
     """Whether *question* speaks of an attached file, or of one by its name, which is one of *names*."""
-    asked = " ".join(question.casefold().split())
+    text = " ".join(question.casefold().split())
     stems = {PurePath(name).stem.casefold() for name in names}
-    return bool(_ABOUT.search(asked)) or any(_names(asked, stem) for stem in stems)
+    return bool(_ABOUT.search(text)) or any(_names(text, stem) for stem in stems)
 
 
-def _names(asked: str, stem: str) -> bool:
+def _names(text: str, stem: str) -> bool:
     """Whether *stem* is there as a word, or as some: "form" is not in "information"."""
-    before, found, after = f" {asked} ".partition(stem)
+    before, found, after = f" {text} ".partition(stem)
     return len(stem) >= _SHORTEST_NAME and bool(found) and not (before[-1:].isalnum() or after[:1].isalnum())

@@ -20,8 +20,8 @@ _LONGEST_REPLY = 100  # characters of what answers a question of ours; what is l
 def is_underspecified(messages: list[AnyMessage]) -> bool:
     """Whether the newest question leans on something that was never named: only a first one can, after small talk."""
     *history, newest = drop_tool_messages(messages)
-    said = [message for message in history if isinstance(message, AIMessage)]
-    is_first = all(message.additional_kwargs.get("small_talk") for message in said) and 2 * len(said) == len(history)
+    answers = [message for message in history if isinstance(message, AIMessage)]
+    is_first = all(each.additional_kwargs.get("small_talk") for each in answers) and 2 * len(answers) == len(history)
     return is_first and names_no_topic(spell_out(newest.text))
 
 
@@ -30,17 +30,17 @@ def join_reply(messages: list[AnyMessage]) -> str:
     *history, newest = drop_tool_messages(messages)
     if len(history) < 2 or not isinstance(history[-2], HumanMessage):
         return ""
-    asked = history[-1].additional_kwargs.get("clarification")
+    clarification = history[-1].additional_kwargs.get("clarification")
     is_reply = len(newest.text) <= _LONGEST_REPLY and "?" not in newest.text
-    return f"{newest.text}: {history[-2].text}" if asked and is_reply else ""
+    return f"{newest.text}: {history[-2].text}" if clarification and is_reply else ""
 
 
 def find_choice(messages: list[AnyMessage]) -> tuple[str, str] | None:
     """The question that was asked back about, and which of the choices the newest message names; None for none."""
     *history, newest = drop_tool_messages(messages)
-    asked = history[-1].additional_kwargs.get("clarification") if len(history) > 1 else None
-    said = fold(newest.text).strip(" .!?\"'")
-    choice = next((each for each in (asked or {}).get("choices", ()) if fold(each) == said), None)
+    clarification = history[-1].additional_kwargs.get("clarification") if len(history) > 1 else None
+    reply = fold(newest.text).strip(" .!?\"'")
+    choice = next((each for each in (clarification or {}).get("choices", ()) if fold(each) == reply), None)
     return (history[-2].text, choice) if choice else None
 
 

@@ -7,7 +7,7 @@ from agents.citations import Citation, bind_citations, without_marks
 from agents.state import AgentContext, ChatState
 from agents.tools.state import CallRecord
 from agents.tools.turn import TurnTools
-from prompts.tools import tell_done
+from prompts.tools import format_done
 from utils.passages import Hit
 
 _LONGEST_QUOTE = 600  # characters
@@ -21,11 +21,11 @@ class DoneNote(NamedTuple):
 
 
 def note_done_calls(
-    state: ChatState, run: AgentContext, find_language: Callable[[], str], told: Collection[int] = ()
+    state: ChatState, run: AgentContext, find_language: Callable[[], str], used_passages: Collection[int] = ()
 ) -> DoneNote:
     """What is still to be said of the calls that changed something, or that the person approved.
 
-    *find_language* gives the language to say it in. *told*: numbers of the passages that the answer tells of already.
+    *find_language* gives the language to say it in. *used_passages*: their numbers, which the answer tells of already.
     """
     hits, tool_state = state["passages"], state.get("tool_state")
     if run.tools is None or not tool_state:
@@ -34,14 +34,14 @@ def note_done_calls(
     lines, quotes = list[str](), list[str]()
     for call in tool_state["calls"]:
         number = numbers.get(call["call_id"])
-        if call["status"] == "done" and number not in told and _is_told(call, run.tools):
+        if call["status"] == "done" and number not in used_passages and _must_report(call, run.tools):
             quote = _quote(call["text"], number)
-            lines.append(tell_done(find_language(), call["name"], quote))
+            lines.append(format_done(find_language(), call["name"], quote))
             quotes.append(quote)
     return DoneNote("\n".join(dict.fromkeys(lines)), _cite(quotes, hits))
 
 
-def list_told(citations: Sequence[Citation], support: dict[str, Any]) -> set[int]:
+def list_used_passages(citations: Sequence[Citation], support: dict[str, Any]) -> set[int]:
     """The numbers of the passages that an answer tells of, but for those that only unsupported sentences name."""
     doubtful, sure = set[int](), set[int]()
     for sentence in support["sentences"]:
@@ -49,7 +49,7 @@ def list_told(citations: Sequence[Citation], support: dict[str, Any]) -> set[int
     return {citation.number for citation in citations} - (doubtful - sure)
 
 
-def _is_told(call: CallRecord, turn: TurnTools) -> bool:
+def _must_report(call: CallRecord, turn: TurnTools) -> bool:
     """Whether whoever asked has to know that *call* was done, and is not to ask for it again."""
     tools = turn.shared.registry.choose([call["name"]])  # also one that is not offered any more
     has_side_effects = any(tool.name == call["name"] and tool.has_side_effects for tool in tools)
@@ -58,12 +58,12 @@ def _is_told(call: CallRecord, turn: TurnTools) -> bool:
 
 def _quote(text: str, number: int | None) -> str:
     """The beginning of what a tool said, in one line with its mark; "" where it said nothing."""
-    said = " ".join(without_marks(text[: 2 * _LONGEST_QUOTE]).split())
-    if not said or number is None:
+    line = " ".join(without_marks(text[: 2 * _LONGEST_QUOTE]).split())
+    if not line or number is None:
         return ""
-    if len(said) > _LONGEST_QUOTE or len(text) > 2 * _LONGEST_QUOTE:
-        return f"{said[:_LONGEST_QUOTE].rstrip()}… [{number}]"
-    return f"{said[:-1]} [{number}]." if said.endswith(".") else f"{said} [{number}]"
+    if len(line) > _LONGEST_QUOTE or len(text) > 2 * _LONGEST_QUOTE:
+        return f"{line[:_LONGEST_QUOTE].rstrip()}… [{number}]"
+    return f"{line[:-1]} [{number}]." if line.endswith(".") else f"{line} [{number}]"
 
 
 def _cite(quotes: Sequence[str], hits: Sequence[Hit]) -> list[Citation]:

@@ -9,6 +9,6 @@ async def explain_by_tools(question: str, run: AgentContext) -> str:
         return ""
     async with run.place.outside():
         for tool in run.tools.offered:
-            if tool.explain_refusal and (said := await tool.explain_refusal(run.tools.principal, question)):
-                return said
+            if tool.explain_refusal and (reason := await tool.explain_refusal(run.tools.principal, question)):
+                return reason
     return ""

@@ -7,7 +7,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from agents.messages import drop_tool_messages, list_said
+from agents.messages import drop_tool_messages, make_model_messages
 from agents.nodes.answer import find_fallback_reason
 from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
@@ -99,13 +99,13 @@ async def _ask(
     if run.model.is_language_model:  # one that is away says so at once, and is tried again when it is time
         try:
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
-            said = [*list_said(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
+            talk = [*make_model_messages(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
             planner = turn.shared.planner
             note = _describe_kept(state, turn, tool_state)
-            decision = await planner.decide(run.model.chat, run.bot, said, turn.offered, tool_state, faults, note=note)
+            decision = await planner.decide(run.model.chat, run.bot, talk, turn.offered, tool_state, faults, note=note)
             tool_state.pop("fallback_reason", None)
-            is_left = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
-            return await _ask_source(state, turn) if is_left else decision
+            needs_source = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
+            return await _ask_source(state, turn) if needs_source else decision
         except ProviderError as error:  # then as where there is no language model
             tool_state["fallback_reason"] = find_fallback_reason(error)
     if tool_state["calls"]:
@@ -127,13 +127,13 @@ async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     *history, newest = drop_tool_messages(state["messages"])
     names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
     kept = kept if kept and kept.source_id == turn.data_source_id else None
-    asked = None
+    call = None
     if kept and not await is_asked_anew(newest.text, kept, turn.offered, turn.principal):
-        asked = read_kept_question(newest.text, kept, names) or await continue_kept(
+        call = read_kept_question(newest.text, kept, names) or await continue_kept(
             newest.text, kept, turn.offered, turn.principal
         )
-    asked = asked or make_source_call(newest.text, find_previous(history), names)
-    return Decision("calls", [asked]) if asked else Decision("answer")
+    call = call or make_source_call(newest.text, find_previous(history), names)
+    return Decision("calls", [call]) if call else Decision("answer")
 
 
 def _describe_kept(state: ChatState, turn: TurnTools, tool_state: ToolState) -> str:
@@ -142,8 +142,8 @@ def _describe_kept(state: ChatState, turn: TurnTools, tool_state: ToolState) -> 
     A result of this turn stands among those of its calls.
     """
     kept = None if "kept" in tool_state else load_kept(state.get("kept_result"))
-    is_asked = any(OF_LAST_RESULT in tool.properties for tool in turn.offered)
-    if kept is None or not is_asked or turn.data_source_id not in ("", kept.source_id):
+    is_usable = any(OF_LAST_RESULT in tool.properties for tool in turn.offered)
+    if kept is None or not is_usable or turn.data_source_id not in ("", kept.source_id):
         return ""
     return kept_result_prompt(kept.question, "\n".join(describe_head(kept.table, turn.shared.limits.head_rows)))
 
@@ -185,5 +185,5 @@ def _find_fault(call: AskedCall, turn: TurnTools) -> str:
 def _is_repeated(call: AskedCall, tool_state: ToolState) -> bool:
     if not isinstance(call.arguments, dict):
         return False
-    asked = call.name, write_arguments(call.arguments)
-    return any((made["name"], write_arguments(made["arguments"])) == asked for made in tool_state["calls"])
+    key = call.name, write_arguments(call.arguments)
+    return any((former["name"], write_arguments(former["arguments"])) == key for former in tool_state["calls"])

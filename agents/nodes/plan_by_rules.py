@@ -37,10 +37,10 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     call = read_kept_question(newest.text, kept, names) if kept else None
     if kept and call and not await is_asked_anew(newest.text, kept, tools, turn.principal):
         return Decision("calls", [call])
-    asked, choice = find_choice(state["messages"]) or (newest.text, "")
+    text, choice = find_choice(state["messages"]) or (newest.text, "")
     read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)
     try:
-        calls = await _read_whole_or_parts(asked, read)
+        calls = await _read_whole_or_parts(text, read)
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
     if kept and not (calls and begins_anew(newest.text)):  # "and the average?": of the rows that were just given

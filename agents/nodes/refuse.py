@@ -12,7 +12,7 @@ from agents.nodes.near_questions import explain_by_tools
 from agents.state import AgentContext, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
 from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
-from prompts.tools import tell_outcomes
+from prompts.tools import format_outcomes
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
 from retrieval.search import SearchOptions
@@ -53,15 +53,15 @@ async def refuse_answer(
     hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
     if state.get("is_index_whole", True):
-        said = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+        message = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
     else:
-        said = still_being_read(language)
+        message = still_being_read(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     done = note_done_calls(state, run, lambda: language)
-    parts = [tell_outcomes(language, unsuccessful), done.text]
+    parts = [format_outcomes(language, unsuccessful), done.text]
     # Else that is all there is to say.
     if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):
-        parts.append(said + where_to_look(language, list_headings(hits, _HEADINGS), contact))
+        parts.append(message + where_to_look(language, list_headings(hits, _HEADINGS), contact))
         parts.append(await explain_by_tools(state["messages"][-1].text, run))
     text = "\n\n".join(filter(None, parts))
     run.emit({"type": "token", "content": text})

@@ -20,15 +20,15 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     run = runtime.context
     message = state["messages"][-1].text
     # What a model took for small talk may be none by our phrases.
-    said = recognise(message) or SmallTalk("help", detect_language(message))
-    language = said.language or "en"
+    small_talk = recognise(message) or SmallTalk("help", detect_language(message))
+    language = small_talk.language or "en"
     topics = Topics()
-    if not is_brief(said.intent):
+    if not is_brief(small_talk.intent):
         async with run.place.outside():
             topics = await run.topics.find(run.retriever, run.principal, run.bot, language)
     examples = [each.question for each in topics.questions[:_EXAMPLES]]
     text = reply(
-        said.intent, language, institution=run.bot.institution, titles=topics.titles[:_TITLES], examples=examples
+        small_talk.intent, language, institution=run.bot.institution, titles=topics.titles[:_TITLES], examples=examples
     )
     run.emit({"type": "token", "content": text})
     answer = answer_message(text, run.run_id, small_talk=True)

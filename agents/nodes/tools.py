@@ -71,8 +71,8 @@ async def make_calls(
         began_s = time.perf_counter()
         result = await _make(call, turn, kept)
         call["ms"] = round((time.perf_counter() - began_s) * 1000)
-        told = {"ok": result is not None, "duration_ms": call["ms"], "summary": _sum_up(result) or call["error"]}
-        emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **told})
+        outcome = {"ok": result is not None, "duration_ms": call["ms"], "summary": _sum_up(result) or call["error"]}
+        emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **outcome})
         return result
 
     return await asyncio.gather(*map(make, calls))

@@ -58,26 +58,26 @@ class SupportFilter:
     text: str = ""
     dropped: int = 0
     sentences: list[SentenceSupport] = field(default_factory=list)
-    _held: str = ""
+    _buffer: str = ""
     _looked_at_from: int = 0  # so long it must be
     _before: tuple[int, ...] = ()  # the marks that a sentence without any would take from before it
 
     async def take(self, piece: str) -> str:
         """What may be shown now that *piece* has come: whole sentences, once it is known which mark is theirs."""
-        self._held += piece
+        self._buffer += piece
         if self.run.bot.unsupported_sentences == "refuse":  # one sentence without support, and nothing is to be shown
             return ""
-        if len(self._held) < self._looked_at_from or "]" not in self._held:
+        if len(self._buffer) < self._looked_at_from or "]" not in self._buffer:
             return ""
-        cut = await process_text(partial(_find_settled_end, self._held), characters=len(self._held))
-        ready, self._held = self._held[:cut], self._held[cut:]
+        cut = await process_text(partial(_find_settled_end, self._buffer), characters=len(self._buffer))
+        ready, self._buffer = self._buffer[:cut], self._buffer[cut:]
         # What grows without an end in sight is not looked through with each piece of it.
-        self._looked_at_from = len(self._held) * 9 // 8 if len(self._held) > _LONG else 0
+        self._looked_at_from = len(self._buffer) * 9 // 8 if len(self._buffer) > _LONG else 0
         return await self._take_supported(ready) if ready.strip() else ""
 
     async def rest(self) -> str:
         """What may be shown of the rest, which has come."""
-        ready, self._held = self._held, ""
+        ready, self._buffer = self._buffer, ""
         return (await self._take_supported(ready)).rstrip()
 
     @property
@@ -97,18 +97,18 @@ class SupportFilter:
         sentences = await process_text(partial(_find_claims, text), characters=len(text))
         found = self._with_marks_before(sentences, text)
         checked = await self.run.verifier.check(found, self.hits)
-        shown, at = "", 0
+        output, at = "", 0
         for place, (claim, support) in enumerate(zip(found, checked, strict=True)):
             if support.status == "unsupported":
-                shown += text[at : claim.start]
+                output += text[at : claim.start]
                 at = _next_start(found, place, text)
                 self.dropped += 1
             else:
-                moved = len(self.text) + len(shown) - at
+                moved = len(self.text) + len(output) - at
                 self.sentences.append(replace(support, start=support.start + moved, end=support.end + moved))
-        shown += text[at:]
-        self.text += shown
-        return shown
+        output += text[at:]
+        self.text += output
+        return output
 
     def _with_marks_before(self, found: Sequence[Claim], text: str) -> list[Claim]:
         """*found* in *text*, those without marks with the last ones of their paragraph, which have passed already."""

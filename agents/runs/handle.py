@@ -49,8 +49,8 @@ class RunHandle:
         """What was told before the run waited for a person; the worker that goes on with it does not have it."""
         if not live.record.approval or after + 1 >= live.first:
             return []
-        told = await self._following.read(self.id, after)
-        return [(number, event) for number, event in told if number < live.first and event["type"] != "waiting"]
+        events = await self._following.read(self.id, after)
+        return [(number, event) for number, event in events if number < live.first and event["type"] != "waiting"]
 
     async def wait(self) -> Event:
         """Its end, `done`; or `waiting`, where a person has to say whether it goes on.

@@ -53,7 +53,7 @@ class LiveRun:
         self._run_store, self._watch, self._outbox = run_store, watch, outbox
         self.first = first
         self._events: list[Event] = []
-        self._told = 0  # how many of them followers may see
+        self._visible_count = 0  # how many of them followers may see
         self._written = 0  # how many are in the run store
         self._writing = asyncio.Lock()
         self._is_at_work = False
@@ -68,7 +68,7 @@ class LiveRun:
     @property
     def last_event(self) -> Event | None:
         """What was told last."""
-        return self._events[self._told - 1] if self._told else None
+        return self._events[self._visible_count - 1] if self._visible_count else None
 
     @property
     def has_ended(self) -> bool:
@@ -99,7 +99,7 @@ class LiveRun:
         """Tell an event; it is in the run store a moment later, where somebody may follow the run."""
         self._events.append(event)
         self._watch.note_event(event)
-        self._tell()
+        self._publish()
         if self.record.streams and self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_soon())
 
@@ -113,7 +113,7 @@ class LiveRun:
         await self.write_end()
         if self.is_ours:
             self.record = self.record.with_end(self._events[-1])
-            self._tell()
+            self._publish()
 
     async def write_end(self) -> None:
         """Store the last events; one that was to wait for a person, and was cancelled meanwhile, is ended."""
@@ -124,7 +124,7 @@ class LiveRun:
     def refuse(self, event: Event) -> None:
         """End a run that could not begin: told here only."""
         self._events.append(event)
-        self._tell()
+        self._publish()
 
     def close(self) -> None:
         """Nothing more is done here; its watch hears how it ended."""
@@ -152,9 +152,9 @@ class LiveRun:
         self.followers += 1
         try:
             while True:
-                if at < self._told:
-                    batch = self._batch(at, self._told)
-                    at = self._told
+                if at < self._visible_count:
+                    batch = self._batch(at, self._visible_count)
+                    at = self._visible_count
                     yield batch
                 elif self.has_ended:
                     return
@@ -174,8 +174,8 @@ class LiveRun:
     def _batch(self, begin: int, end: int) -> Batch:
         return list(enumerate(self._events[begin:end], self.first + begin))
 
-    def _tell(self) -> None:
-        self._told = len(self._events)
+    def _publish(self) -> None:
+        self._visible_count = len(self._events)
         self._wake()
 
     def _wake(self) -> None:

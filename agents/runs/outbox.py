@@ -152,8 +152,8 @@ class Outbox:
 
     async def _remove_from(self, shard: int, turns: Sequence[FinishedTurn]) -> None:
         keys = [waiting_key(shard), *(turns_key(turn.run_id) for turn in turns)]
-        told = [part for turn in turns for part in (turn.run_id, turn.asked_at)]
-        await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *told)
+        arguments = [part for turn in turns for part in (turn.run_id, turn.asked_at)]
+        await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *arguments)
 
     async def _read(self, run_id: str) -> list[FinishedTurn] | None:
         """The turns of that run that can be read; None where none waits any more."""
@@ -195,11 +195,11 @@ async def find_waiting(
 def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace | None = None) -> FinishedTurn:
     """The turn that *record*'s run was, by its *last* event. *trace*: what its answer is made from, if known."""
     ctx, is_answered = record.ctx, last["type"] == "done"
-    told: dict[str, Any] = last if is_answered else {}
+    result: dict[str, Any] = last if is_answered else {}
     bot_id = ctx.bot_id or DEFAULT_BOT
-    details = {name: value for name, value in told.items() if name not in _NO_DETAILS}
+    details = {name: value for name, value in result.items() if name not in _NO_DETAILS}
     if is_answered and trace:
-        details[TRACE] = add_times(trace, told["metrics"], told["degraded"])
+        details[TRACE] = add_times(trace, result["metrics"], result["degraded"])
     return FinishedTurn(
         tenant_id=ctx.tenant_id,
         owner_id=ctx.owner_id,
@@ -210,18 +210,18 @@ def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace
         bot_version=record.bot_version,
         channel=_CHANNELS.get(ctx.kind, "api"),
         status=ENDS[last["type"]],
-        sequence=read_micros(told.get("created_at")),
+        sequence=read_micros(result.get("created_at")),
         asked_at=record.created_at,
         question=record.message,
-        answer=told.get("answer"),
-        citations=told.get("citations", []),
-        support=told.get("support"),
+        answer=result.get("answer"),
+        citations=result.get("citations", []),
+        support=result.get("support"),
         details=details,
-        is_refusal=is_answered and not told["answered"] and not told["clarification"],
-        tool_calls=told.get("tool_calls", []),
-        model=told.get("model", ""),
+        is_refusal=is_answered and not result["answered"] and not result["clarification"],
+        tool_calls=result.get("tool_calls", []),
+        model=result.get("model", ""),
         tokens=tokens,
-        parent_run_id=told.get("parent_run_id") or record.parent_run_id or None,
+        parent_run_id=result.get("parent_run_id") or record.parent_run_id or None,
     )
 
 

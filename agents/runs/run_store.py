@@ -82,8 +82,8 @@ class RunStore:
 
     async def begin(self, record: RunRecord) -> str | None:
         """Register a run as ours. Gives its fingerprint if there is one of that id already, else the empty string."""
-        told = {**record.fields(), "owner": self._worker}
-        flat = [part for pair in told.items() for part in pair]
+        fields = {**record.fields(), "owner": self._worker}
+        flat = [part for pair in fields.items() for part in pair]
         message = self._codec.seal(record.pack_question().encode(), record.id)
         reply = await self._run_script(
             "begin",
@@ -103,13 +103,13 @@ class RunStore:
         `EVENTS_MISSING` if events up to *after* are not there any more.
         """
         last, event = batch[-1] if batch else (0, {})
-        told = self._codec.seal(dump_json([event for _, event in batch]), record.id) if batch else b""
+        sealed = self._codec.seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
         run, shard = record.id, shard_of(record.id)
         keys = (run_key(run), events_key(run), active_key(run), turns_key(run), waiting_key(shard))
         waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
         state: int | None = await self._run_script(
-            "append", keys, (record.keep_s * 1000, run, self._worker, last, told, status, after, *waiting)
+            "append", keys, (record.keep_s * 1000, run, self._worker, last, sealed, status, after, *waiting)
         )
         if state == _TOO_MANY_WAIT and turn:
             turn.note_dropped()
@@ -145,8 +145,8 @@ class RunStore:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        keys, asked = (run_key(run_id), active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
-        return bool(await self._ask("EVAL", self._scripts["resume"], len(keys), *keys, *asked))
+        keys, arguments = (run_key(run_id), active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
+        return bool(await self._ask("EVAL", self._scripts["resume"], len(keys), *keys, *arguments))
 
     # ---- what any worker does
 

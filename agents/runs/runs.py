@@ -82,12 +82,12 @@ class Runs:
     async def _begin(self, record: RunRecord, on_end: Callable[[int], None]) -> RunHandle:
         # Asked first, since Redis may have lost it.
         live = self._worker.find(record.id)
-        known = live.record.fingerprint if live else await self._run_store.begin(record)
-        if not known:
+        fingerprint = live.record.fingerprint if live else await self._run_store.begin(record)
+        if not fingerprint:
             live = self._worker.open(record)
             self._worker.work_on(live).add_done_callback(lambda task: on_end(live.usage.tokens))
             return RunHandle(record.id, live, self._following, is_new=True)
-        if known != record.fingerprint:
+        if fingerprint != record.fingerprint:
             raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
         on_end(0)
         return RunHandle(record.id, live, self._following)
@@ -169,13 +169,13 @@ class Runs:
         until_s = time.monotonic() + within_s
         while (tasks := [live.task for live in self._worker.list_live() if live.task]) and time.monotonic() < until_s:
             await asyncio.wait(tasks, timeout=min(until_s - time.monotonic(), 3600))
-        left = [live for live in self._worker.list_live() if live.task]
-        for live in left:
+        unfinished = [live for live in self._worker.list_live() if live.task]
+        for live in unfinished:
             live.drop()
-        if left:
-            logger.info("Handing over %s runs to other workers.", len(left))
-            await asyncio.wait([live.task for live in left if live.task], timeout=_LAST_WORDS_S)
-            await asyncio.gather(*(self._run_store.leave(live.record.id) for live in left))
+        if unfinished:
+            logger.info("Handing over %s runs to other workers.", len(unfinished))
+            await asyncio.wait([live.task for live in unfinished if live.task], timeout=_LAST_WORDS_S)
+            await asyncio.gather(*(self._run_store.leave(live.record.id) for live in unfinished))
         if time.monotonic() >= until_s:
             self._following.close()
             await self._worker.write_ends()
@@ -225,8 +225,8 @@ class Runs:
         if claimed.cancelled:
             await _end(live, make_cancelled_event(record.id))
         elif record.attempts > _MOST_ATTEMPTS or not claimed.is_readable:
-            given_up = NotReady("The answer was interrupted several times and was given up. Ask again.")
-            await _end(live, make_error_event(record.id, given_up, request_id=record.request_id))
+            error = NotReady("The answer was interrupted several times and was given up. Ask again.")
+            await _end(live, make_error_event(record.id, error, request_id=record.request_id))
         else:
             live.emit(make_resumed_event(record.id))
             self._worker.work_on(live, is_resumed=True)
@@ -241,7 +241,7 @@ class Runs:
         for message in messages:
             place = message.place
             if message.name == "deleted":
-                self._worker.drop_held(message.about)
+                self._worker.drop_conversation(message.about)
             elif message.name == "cancel" and (live := self._worker.find(message.about)):
                 live.cancel()
         self._control_place = place

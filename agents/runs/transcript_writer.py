@@ -80,18 +80,18 @@ class TranscriptWriter:
         Raises:
             StoreUnavailable: the database is away; they go on waiting.
         """
-        taken = await self._take()
+        batch = await self._take()
         own = list(self._outbox.own)
-        held = [live for live in self._list_unwritten() if live.turn is not None]
-        turns = [*own, *taken, *(live.turn for live in held if live.turn is not None)]
+        runs = [live for live in self._list_unwritten() if live.turn is not None]
+        turns = [*own, *batch, *(live.turn for live in runs if live.turn is not None)]
         if turns:
             await self._write(turns)
             del self._outbox.own[: len(own)]
-            for live in held:
+            for live in runs:
                 live.turn = None
-        await self._outbox.remove([*own, *taken])
+        await self._outbox.remove([*own, *batch])
         await self._learn_retention()
-        return len(taken) >= _AT_ONCE
+        return len(batch) >= _AT_ONCE
 
     async def _take(self) -> list[FinishedTurn]:
         """Turns that nobody has written for some seconds, where it is time to look for them."""
@@ -99,12 +99,12 @@ class TranscriptWriter:
         if now_s < self._look_at_s:
             return []
         try:
-            taken, self.waiting = await self._outbox.take(_AT_ONCE)
+            batch, self.waiting = await self._outbox.take(_AT_ONCE)
         except RedisError:  # others say so
             return []
-        if len(taken) < _AT_ONCE:
+        if len(batch) < _AT_ONCE:
             self._look_at_s = now_s + _LOOK_S
-        return taken
+        return batch
 
     async def _write(self, turns: Sequence[FinishedTurn]) -> None:
         try:

@@ -87,12 +87,12 @@ class RunWorker:
                 return  # Redis is still away
             self._unwritten.pop(run_id, None)
 
-    def drop_held(self, thread_id: str) -> None:
+    def drop_conversation(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""
         for run_id, live in list(self._unwritten.items()):
             if live.record.thread_id == thread_id:
                 del self._unwritten[run_id]
-        self._runner.drop_held(thread_id)
+        self._runner.drop_conversation(thread_id)
 
     def _remove(self, live: LiveRun) -> None:
         if self._live.get(live.record.id) is live:

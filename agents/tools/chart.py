@@ -20,13 +20,13 @@ from agents.tools.data_port import DataAsker
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
-from datasources.answers.following import tell_chart, tell_followup
+from datasources.answers.following import format_chart_note, format_followup
 from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import AGGREGATES, LONGEST_NAME, LONGEST_TITLE, MARKS, Chart, ChartRefused
 from datasources.charts.spec import DrawnChart, make_spec
 from datasources.charts.words import ChartWords, read_chart_words
 from datasources.questions.followups import Followup
-from datasources.questions.refusals import tell_refusal
+from datasources.questions.refusals import format_refusal
 from datasources.questions.words import detect_question_language
 from datasources.results import Result
 
@@ -53,21 +53,21 @@ def make_chart_tool(asker: DataAsker) -> Tool:
     """It. Whom a data source answers is for the data source to say."""
 
     async def run(call: ToolCall) -> ToolResult:
-        said = call.arguments
-        words = read_chart_words(said["question"])
+        arguments = call.arguments
+        words = read_chart_words(arguments["question"])
         question = _find_question(call, words)
-        wanted = {**({"mark": words.mark} if words and words.mark else {}), **said}
+        chart_arguments = {**({"mark": words.mark} if words and words.mark else {}), **arguments}
         loaded = await _load(call, asker, question)
         lines = list(loaded.lines)
         try:
-            drawn = _draw(loaded.result, wanted, question)
+            drawn = _draw(loaded.result, chart_arguments, question)
         except ChartRefused as exc:
-            if _COLUMNS.intersection(said):
+            if _COLUMNS.intersection(arguments):
                 raise ToolFailed(str(exc)) from exc
-            why = tell_refusal(exc.reason, detect_question_language(question)) if exc.reason else str(exc)
-            return ToolResult("\n".join([*lines, why]), **loaded.told)
-        lines.append(tell_chart(detect_question_language(question)))
-        return ToolResult("\n".join(lines), chart={"alt": drawn.alt, "spec": drawn.spec}, **loaded.told)
+            why = format_refusal(exc.reason, detect_question_language(question)) if exc.reason else str(exc)
+            return ToolResult("\n".join([*lines, why]), **loaded.extra)
+        lines.append(format_chart_note(detect_question_language(question)))
+        return ToolResult("\n".join(lines), chart={"alt": drawn.alt, "spec": drawn.spec}, **loaded.extra)
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         arguments = read_chart_arguments(question, previous)
@@ -95,17 +95,17 @@ def read_chart_arguments(question: str, previous: str) -> dict[str, Any] | None:
     if words is None:
         return None
     before = read_chart_words(previous)
-    asked = words.question or (before.question if before else previous)
-    return {"question": asked, **({"mark": words.mark} if words.mark else {})}
+    topic = words.question or (before.question if before else previous)
+    return {"question": topic, **({"mark": words.mark} if words.mark else {})}
 
 
 def _find_question(call: ToolCall, words: ChartWords | None) -> str:
     """What is drawn, in words: without those for a chart; where there are no others, what the last result answered."""
-    said = call.arguments
+    arguments = call.arguments
     if words and words.question:
         return words.question
-    is_kept = words is not None and call.kept is not None and said.get(OF_LAST_RESULT)
-    return call.kept.question if call.kept and is_kept else str(said["question"])
+    is_kept = words is not None and call.kept is not None and arguments.get(OF_LAST_RESULT)
+    return call.kept.question if call.kept and is_kept else str(arguments["question"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class _Drawn:
 
     result: Result
     lines: Sequence[str]
-    told: dict[str, Any]
+    extra: dict[str, Any]
 
 
 async def _load(call: ToolCall, asker: DataAsker, question: str) -> _Drawn:
@@ -124,23 +124,23 @@ async def _load(call: ToolCall, asker: DataAsker, question: str) -> _Drawn:
         if call.chat is not None:
             return _Drawn(kept.result, describe_kept(kept, call.head_rows), show_kept(kept))
         all_rows, language = Followup(tuple(range(len(kept.table.rows)))), detect_question_language(question)
-        return _Drawn(kept.result, tell_followup(all_rows, kept.table, language), show_kept(kept))
+        return _Drawn(kept.result, format_followup(all_rows, kept.table, language), show_kept(kept))
     answer = await ask_for(call, asker, question)
     return _Drawn(answer.result, describe_answer(answer), show_answer(answer, question))
 
 
-def _draw(result: Result, said: Mapping[str, Any], question: str) -> DrawnChart:
-    """The chart that *said* describes, or where it names no columns, the one that fits.
+def _draw(result: Result, arguments: Mapping[str, Any], question: str) -> DrawnChart:
+    """The chart that *arguments* describes, or where it names no columns, the one that fits.
 
     Raises:
         ChartRefused: there is none.
     """
-    title = said.get("title") or question[:LONGEST_TITLE]
-    if _COLUMNS.intersection(said):
-        if not {"x", "y"} <= said.keys():
+    title = arguments.get("title") or question[:LONGEST_TITLE]
+    if _COLUMNS.intersection(arguments):
+        if not {"x", "y"} <= arguments.keys():
             raise ChartRefused("Name both x and y, or no column: then those that fit are chosen.")
-        named = {name: said[name] for name in ("mark", *_COLUMNS) if name in said}
+        named = {name: arguments[name] for name in ("mark", *_COLUMNS) if name in arguments}
         chosen = Chart(**{"mark": "bar", "title": title, **named})
     else:
-        chosen = choose_chart(result, mark=said.get("mark"), title=title)
+        chosen = choose_chart(result, mark=arguments.get("mark"), title=title)
     return make_spec(chosen, result, detect_question_language(question))

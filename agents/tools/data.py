@@ -13,11 +13,11 @@ from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from datasources.answers.cells import MOST_ROWS
-from datasources.answers.following import tell_followup
+from datasources.answers.following import format_followup
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.questions.continuing import continues_result
 from datasources.questions.followups import read_followup
-from datasources.questions.refusals import NotUnderstood, add_examples, tell_refusal
+from datasources.questions.refusals import NotUnderstood, add_examples, format_refusal
 from datasources.questions.words import detect_question_language
 from datasources.results import QueryLimits, split
 from utils.errors import Conflict, NotFound, NotReady, ProblemError, SourceFailed
@@ -123,16 +123,16 @@ async def get_kept(call: ToolCall, asker: DataAsker, reason: str = "none") -> Ke
     language = detect_question_language(question, kept.question if kept else "")
     if kept is None:
         examples = await asker.list_examples(call.principal, named, language)
-        raise ToolFailed(add_examples(tell_refusal(reason, language), examples, language), says_all=True)
+        raise ToolFailed(add_examples(format_refusal(reason, language), examples, language), says_all=True)
     if named not in (None, kept.source_id, kept.table.source_name):
-        raise ToolFailed(tell_refusal("other", language), says_all=True)
+        raise ToolFailed(format_refusal("other", language), says_all=True)
     with _failing(language):
         try:
             stamp = await asker.read_stamp(call.principal, kept.source_id)
         except (NotFound, Conflict):  # it is deleted, or nothing of it is open any more
             stamp = ""
     if stamp != kept.stamp:
-        raise ToolFailed(tell_refusal("changed", language), says_all=True)
+        raise ToolFailed(format_refusal("changed", language), says_all=True)
     return kept
 
 
@@ -140,10 +140,10 @@ def _answer_from_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
     """What the last result says to the question of *call*: worked out by rules from all of its rows, else its first
     rows for a language model; nothing where there is none."""
     question = call.arguments["question"]
-    asked = read_followup(question, kept.table, kept.question)
-    if asked is not None:
+    followup = read_followup(question, kept.table, kept.question)
+    if followup is not None:
         language = detect_question_language(question, kept.question)
-        return tell_followup(asked, kept.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
+        return format_followup(followup, kept.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
     if call.chat is not None:
         return describe_kept(kept, call.head_rows)
     return ()
@@ -175,13 +175,13 @@ def _failing(language: str) -> Iterator[None]:
         raise ToolFailed(str(exc), says_all=True) from exc
     except (SourceUnavailable, SourceFailed, NotReady) as exc:
         logger.warning("A data source cannot be read: %s", exc)
-        raise ToolFailed(tell_refusal("unavailable", language), says_all=True) from exc
+        raise ToolFailed(format_refusal("unavailable", language), says_all=True) from exc
     except QueryFailed as exc:
         # Its kind alone: what a database says may repeat what stands in it.
         logger.warning("A query to a data source failed: %s", type(exc.__cause__ or exc).__name__)
-        raise ToolFailed(tell_refusal("failed", language), says_all=True) from exc
+        raise ToolFailed(format_refusal("failed", language), says_all=True) from exc
     except NothingOpen as exc:
-        raise ToolFailed(tell_refusal("closed", language, exc.source_name), says_all=True) from exc
+        raise ToolFailed(format_refusal("closed", language, exc.source_name), says_all=True) from exc
     except ProblemError as exc:
         raise ToolFailed(exc.detail) from exc
     except (NoQuery, QueryRefused) as exc:
@@ -190,13 +190,13 @@ def _failing(language: str) -> Iterator[None]:
 
 def show_data(answer: DataAnswer) -> dict[str, Any]:
     """The result as the API shows it, as many rows as there is room for."""
-    shown = split(answer.result, _SHOWN)
+    part = split(answer.result, _SHOWN)
     return {
         "data_source_id": answer.source_id,
         "sql": answer.table.sql,
-        "columns": list(shown.columns),
-        "rows": [list(row) for row in shown.rows],
-        "truncated": shown.truncated,
+        "columns": list(part.columns),
+        "rows": [list(row) for row in part.rows],
+        "truncated": part.truncated,
         "understood": answer.understood or None,
     }
 

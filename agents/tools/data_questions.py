@@ -14,7 +14,7 @@ from agents.tools.sql_writer import WrittenQuery, write_query
 from agents.tools.table_vectors import TableVectors
 from datasources.access import Access, Attributes
 from datasources.answers.describing import describe_draft
-from datasources.answers.telling import Asked, tell_answer
+from datasources.answers.telling import Asked, format_answer
 from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
@@ -23,7 +23,7 @@ from datasources.questions.draft import Draft
 from datasources.questions.followup_parts import points_back
 from datasources.questions.planning import plan_followup, plan_question, read_followup_words
 from datasources.questions.reading import read_question
-from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples, tell_refusal
+from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples, format_refusal
 from datasources.questions.suggestions import KnownSuggestions, Suggestion, suggest_questions
 from datasources.questions.values import add_stored_values
 from datasources.questions.vocabulary import Vocabulary, make_vocabulary
@@ -102,9 +102,9 @@ class ModelAsker:
             ProviderError: it did not answer.
         """
         chosen = await self.choose(asked, question)
-        shown = await self.run(partial(read_filtered_samples, chosen, asked.source, asked.access, asked.user))
+        samples = await self.run(partial(read_filtered_samples, chosen, asked.source, asked.access, asked.user))
         dialect = asked.source.dialect
-        schema = write_schema(question, shown, dialect)
+        schema = write_schema(question, samples, dialect)
         prompt = sql_prompt(schema, dialect=dialect, functions=FUNCTIONS[dialect], today=today())
         return await write_query(
             chat, prompt, question, lambda sql: self.run(partial(asked.run, sql)), most_retries=self.most_retries
@@ -125,7 +125,7 @@ class Vocabularies:
     """The words of data sources, kept for a minute: to read the values takes 20 ms and more. For all threads."""
 
     def __init__(self) -> None:
-        self._kept: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MOST_KEPT, _KEPT_S)
+        self._cache: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MOST_KEPT, _KEPT_S)
 
     def load(self, asked: AskedSource, stop: Stop) -> Vocabulary:
         """That of *asked*, with the values that its user may see.
@@ -141,7 +141,7 @@ class Vocabularies:
             add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
             return vocabulary
 
-        return self._kept.load(key, make)
+        return self._cache.load(key, make)
 
 
 def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> bool:
@@ -212,15 +212,15 @@ def ask_by_rules(
     try:
         draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        raise NotUnderstood(_tell_refusal(exc, asked, language, vocabularies, stop)) from exc
-    understood, shown = describe_draft(draft, language), draft.show_reasons()
-    sql = shown.write_sql()
+        raise NotUnderstood(_format_refusal(exc, asked, language, vocabularies, stop)) from exc
+    understood, full = describe_draft(draft, language), draft.show_reasons()
+    sql = full.write_sql()
     result = asked.run(sql, stop)
     repeated = question if kept is None or begins_anew(question) else ""
-    told = tell_answer(
-        Asked(repeated, language, understood, draft, shown, result, asked.name, vocabulary.units), most_rows
+    lines = format_answer(
+        Asked(repeated, language, understood, draft, full, result, asked.name, vocabulary.units), most_rows
     )
-    return RuleAnswer(sql, understood, result, told)
+    return RuleAnswer(sql, understood, result, lines)
 
 
 def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> str:
@@ -238,12 +238,12 @@ def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularie
         kinds = {each.kind for each in read_question(question, vocabulary, ignored=unknown)[1]}
         if "table" in kinds or (kinds & _ASKING and kinds & _NAMED):
             language = detect_question_language(question)
-            told = _tell_refusal(exc, asked, language, vocabularies, stop)
-            return tell_refusal("source", language, asked.name, told)
+            reason = _format_refusal(exc, asked, language, vocabularies, stop)
+            return format_refusal("source", language, asked.name, reason)
     return ""
 
 
-def _tell_refusal(
+def _format_refusal(
     refusal: QuestionRefused, asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop
 ) -> str:
     examples = suggest(asked, language, vocabularies, stop)

@@ -77,17 +77,17 @@ class Planner:
         Raises:
             ProviderError: the model did not answer.
         """
-        told = planning_prompt(institution=bot.institution, instructions=bot.instructions) + note
+        rules = planning_prompt(institution=bot.institution, instructions=bot.instructions) + note
         if self.is_native and id(chat) not in self._in_json:
             try:
-                return await _decide_natively(chat, told, talk, tools, state, faults)
+                return await _decide_natively(chat, rules, talk, tools, state, faults)
             except (ProviderRefused, NotImplementedError):
-                decision = await _decide_in_json(chat, told, talk, tools, state, faults)
+                decision = await _decide_in_json(chat, rules, talk, tools, state, faults)
                 # Only now: a request that is refused for another reason is refused either way.
                 self._in_json[id(chat)] = ref(chat, partial(_forget, self._in_json, id(chat)))
                 logger.warning(_NO_NATIVE, getattr(chat, "model_name", type(chat).__name__))
                 return decision
-        return await _decide_in_json(chat, told, talk, tools, state, faults)
+        return await _decide_in_json(chat, rules, talk, tools, state, faults)
 
 
 def _forget(in_json: dict[int, ref[BaseChatModel]], number: int, _: ref[BaseChatModel]) -> None:
@@ -97,13 +97,13 @@ def _forget(in_json: dict[int, ref[BaseChatModel]], number: int, _: ref[BaseChat
 
 async def _decide_natively(
     chat: BaseChatModel,
-    told: str,
+    rules: str,
     talk: Sequence[BaseMessage],
     tools: Sequence[Tool],
     state: ToolState,
     faults: Sequence[Fault],
 ) -> Decision:
-    messages = [SystemMessage(told), *talk]
+    messages = [SystemMessage(rules), *talk]
     for call_id, name, arguments, result in _list_results(state, faults):
         messages.append(AIMessage("", tool_calls=[ToolCall(name=name, args=arguments, id=call_id)]))
         messages.append(ToolMessage(result, tool_call_id=call_id))
@@ -115,17 +115,17 @@ async def _decide_natively(
 
 async def _decide_in_json(
     chat: BaseChatModel,
-    told: str,
+    rules: str,
     talk: Sequence[BaseMessage],
     tools: Sequence[Tool],
     state: ToolState,
     faults: Sequence[Fault],
 ) -> Decision:
-    system = SystemMessage(told + json_prompt([_describe(tool)["function"] for tool in tools]))
+    system = SystemMessage(rules + json_prompt([_describe(tool)["function"] for tool in tools]))
     results = [render_call(name, arguments, result) for _, name, arguments, result in _list_results(state, faults)]
     *earlier, newest = talk
-    asked = HumanMessage("\n\n".join([newest.text, *results]))
-    reply = await chat.ainvoke([system, *earlier, asked])
+    question = HumanMessage("\n\n".join([newest.text, *results]))
+    reply = await chat.ainvoke([system, *earlier, question])
     decided, is_storable = find_any_object(reply.text) or ({}, True)
     name = decided.get("tool")
     if not isinstance(name, str):

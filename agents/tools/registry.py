@@ -34,8 +34,8 @@ class ToolRegistry:
 
     def choose(self, names: Iterable[str]) -> list[Tool]:
         """The search, and the tools of these names, as far as they are there."""
-        wanted = dict.fromkeys((SEARCH_DOCUMENTS, *names))
-        return [self._tools[name] for name in wanted if name in self._tools]
+        unique = dict.fromkeys((SEARCH_DOCUMENTS, *names))
+        return [self._tools[name] for name in unique if name in self._tools]
 
     def check(self, names: Iterable[str], *, field: str) -> None:
         """Return where each of *names* is a tool.

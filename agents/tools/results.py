@@ -53,8 +53,8 @@ def check_result(result: ToolResult, most_characters: int) -> ToolResult:
 
 
 def _check_size(result: ToolResult) -> None:
-    kept = {"chart": (result.chart, None), "data": (result.data, None), "table": (result.table, make_plain)}
-    for name, (value, default) in kept.items():
+    parts = {"chart": (result.chart, None), "data": (result.data, None), "table": (result.table, make_plain)}
+    for name, (value, default) in parts.items():
         try:
             size = len(json.dumps(value, allow_nan=False, ensure_ascii=False, default=default).encode())
         except (TypeError, ValueError, RecursionError) as exc:

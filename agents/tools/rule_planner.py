@@ -42,13 +42,13 @@ class RulePlanner:
         self, question: str, tools: Sequence[Tool], embedder: Embedder, *, document_evidence: float
     ) -> Decision:
         """A call, or the documents. *document_evidence*: how much speaks for the documents, as a `Verdict` has it."""
-        asked = question[:_LONGEST]
-        choices = [(tool, read_arguments(tool, asked)) for tool in tools if tool.name != SEARCH_DOCUMENTS]
+        text = question[:_LONGEST]
+        choices = [(tool, read_arguments(tool, text)) for tool in tools if tool.name != SEARCH_DOCUMENTS]
         if all(arguments is None for _, arguments in choices):
             return Decision("documents")
         try:
             verdicts = [
-                await self._judge(tool, _leave_out(arguments or {}, asked), embedder) for tool, arguments in choices
+                await self._judge(tool, _leave_out(arguments or {}, text), embedder) for tool, arguments in choices
             ]
         except ProviderError:
             return Decision("documents")

@@ -36,16 +36,16 @@ def leave_out_repeated(calls: Sequence[AskedCall], is_sound: Callable[[AskedCall
 
 def _read_key(call: AskedCall) -> _Key | None:
     """What is asked, of which data source, and whether of the last result; None where it asks none."""
-    said = call.arguments if isinstance(call.arguments, dict) else {}
-    question = said.get("question")
+    arguments = call.arguments if isinstance(call.arguments, dict) else {}
+    question = arguments.get("question")
     if call.name not in (DRAW_CHART, QUERY_DATA) or not isinstance(question, str) or not question.strip():
         return None
     words = read_chart_words(question) if call.name == DRAW_CHART else None
-    source = said.get("data_source")
+    source = arguments.get("data_source")
     return (
         "" if words and not words.question else _plain(words.question if words else question),
         source if isinstance(source, str) else None,
-        said.get(OF_LAST_RESULT) is True,
+        arguments.get(OF_LAST_RESULT) is True,
     )
 
 

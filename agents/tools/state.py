@@ -57,10 +57,10 @@ class ToolState(TypedDict):
     fallback_reason: NotRequired[FallbackReason]
 
 
-def load_state(known: ToolState | None, run_id: str) -> ToolState:
+def load_state(stored: ToolState | None, run_id: str) -> ToolState:
     """What the run has done before it was interrupted, as a copy to be changed; empty for a new one."""
-    if known and known["run_id"] == run_id:
-        return deepcopy(known)
+    if stored and stored["run_id"] == run_id:
+        return deepcopy(stored)
     return ToolState(
         run_id=run_id, steps=0, tokens=0, calls=[], hits=[], evidence=0.0, is_index_whole=True, sent_back=[]
     )
@@ -100,8 +100,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
     if result.kept is not None:
         state["kept"] = result.kept.dump()
     if result.found is not None:
-        known = {hit["passage"]["passage_id"] for hit in state["hits"]}
-        new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in known}
+        seen = {hit["passage"]["passage_id"] for hit in state["hits"]}
+        new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in seen}
         state["hits"] += map(_pack, new.values())
         state["evidence"] = max(state["evidence"], float(result.found.verdict.evidence))
         state["is_index_whole"] = state["is_index_whole"] and result.found.is_index_whole
@@ -109,8 +109,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
 
 def list_hits(state: ToolState) -> list[Hit]:
     """What an answer may rest on: the passages that were found, then what tools said, in the order of their calls."""
-    said = [_as_hit(call) for call in state["calls"] if call["text"]]
-    return [*map(_unpack, state["hits"]), *said]
+    tool_hits = [_as_hit(call) for call in state["calls"] if call["text"]]
+    return [*map(_unpack, state["hits"]), *tool_hits]
 
 
 def judge_results(state: ToolState) -> Verdict:
@@ -163,14 +163,14 @@ def list_unsuccessful(state: ToolState | None) -> list[Outcome]:
     worked = {call["name"] for call in calls if call["status"] == "done"}
     return [
         Outcome(
-            call["status"], call["name"], call.get("reason", ""), call.get("says_all", False), _tell_apart(call, calls)
+            call["status"], call["name"], call.get("reason", ""), call.get("says_all", False), _distinguish(call, calls)
         )
         for call in calls
         if call["status"] in ("rejected", "unknown") or (call["status"] == "failed" and call["name"] not in worked)
     ]
 
 
-def _tell_apart(call: CallRecord, calls: Sequence[CallRecord]) -> str:
+def _distinguish(call: CallRecord, calls: Sequence[CallRecord]) -> str:
     """The arguments of *call* in short, where not all *calls* of its tool came to the same."""
     if all(each["status"] == call["status"] for each in calls if each["name"] == call["name"]):
         return ""
@@ -178,8 +178,8 @@ def _tell_apart(call: CallRecord, calls: Sequence[CallRecord]) -> str:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in call["arguments"].items()
     }
-    told = make_printable(", ".join(f"{name}: {' '.join(value.split())}" for name, value in values.items()))
-    return told if len(told) <= _LONGEST_ARGUMENTS else f"{told[:_LONGEST_ARGUMENTS].rstrip()}…"
+    text = make_printable(", ".join(f"{name}: {' '.join(value.split())}" for name, value in values.items()))
+    return text if len(text) <= _LONGEST_ARGUMENTS else f"{text[:_LONGEST_ARGUMENTS].rstrip()}…"
 
 
 def _as_hit(call: CallRecord) -> Hit:
@@ -210,6 +210,6 @@ def _pack(hit: Hit) -> dict[str, Any]:
 
 
 def _unpack(plain: Mapping[str, Any]) -> Hit:
-    known: dict[str, Any] = plain["passage"]
-    passage: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    stored: dict[str, Any] = plain["passage"]
+    passage: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     return Hit(**{**plain, "passage": Passage(**passage)})

@@ -29,16 +29,16 @@ def describe_table(table: QueryTable) -> Iterator[str]:
 
 def _describe_totals(table: QueryTable) -> Iterator[str]:
     for column in table.columns:
-        told = _list_totals(column)
-        if told:
-            yield f"Over all {table.row_count} rows, {column.name}: {', '.join(told)}."
+        totals = _list_totals(column)
+        if totals:
+            yield f"Over all {table.row_count} rows, {column.name}: {', '.join(totals)}."
 
 
 def _list_totals(column: QueryColumn) -> list[str]:
-    known = (
+    totals = (
         ("sum", column.total), ("mean", column.mean), ("smallest", column.smallest), ("largest", column.largest),
     )  # fmt: skip
-    return [f"{name} {value:.10g}" for name, value in known if value is not None]
+    return [f"{name} {value:.10g}" for name, value in totals if value is not None]
 
 
 def _write_cell(cell: Cell) -> str:

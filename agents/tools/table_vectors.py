@@ -21,26 +21,26 @@ _LIMIT_S = 3.0
 class TableVectors:
     """Those of a process: the same tables are asked again and again."""
 
-    _known: Expiring[tuple[str, str], FloatArray] = field(default_factory=lambda: Expiring(_MOST_KEPT, _KEPT_S))
+    _vectors: Expiring[tuple[str, str], FloatArray] = field(default_factory=lambda: Expiring(_MOST_KEPT, _KEPT_S))
 
     async def compare(self, question: str, texts: Sequence[str], embedder: Embedder) -> list[float]:
         """The cosine of *question* and each of *texts*, -1 for one that has no vector yet; empty without the model."""
         try:
             async with asyncio.timeout(_LIMIT_S):
-                asked = await embedder.embed_query(question)
+                question_vector = await embedder.embed_query(question)
         except (ProviderError, TimeoutError) as exc:
             logger.warning("Tables are chosen by words alone: the embedding model did not answer: %s", exc)
             return []
         with suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(_LIMIT_S):
                 await self._embed(texts, embedder)
-        known = [self._known.get((embedder.model, text)) for text in texts]
-        return [-1.0 if vector is None else float(vector @ asked) for vector in known]
+        vectors = [self._vectors.get((embedder.model, text)) for text in texts]
+        return [-1.0 if vector is None else float(vector @ question_vector) for vector in vectors]
 
     async def _embed(self, texts: Sequence[str], embedder: Embedder) -> None:
         """Embed those that are not known yet."""
-        new = [text for text in dict.fromkeys(texts) if self._known.get((embedder.model, text)) is None]
+        new = [text for text in dict.fromkeys(texts) if self._vectors.get((embedder.model, text)) is None]
         for first in range(0, len(new), _AT_ONCE):
             some = new[first : first + _AT_ONCE]
             for text, vector in zip(some, await embedder.embed_passages(some, urgent=True), strict=True):
-                self._known.put((embedder.model, text), vector)
+                self._vectors.put((embedder.model, text), vector)

@@ -205,19 +205,19 @@ class TurnTools:
             raise ToolFailed(_NOT_KEPT)
         principal = await self._check(tool)
         if tool.has_side_effects:
-            await self._check_wanted()
+            await self._check_cancelled()
         head_rows = self.shared.limits.head_rows
-        asked = ToolCall(
+        tool_call = ToolCall(
             principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows, self.attached
         )
         seconds = min(tool.timeout_s, max(0.0, self.until_s - time.monotonic()))
         try:
-            result = await _limit(tool.run(asked), seconds)
+            result = await _limit(tool.run(tool_call), seconds)
         except ToolFailed as exc:
             raise clean_failure(exc) from exc
         return check_result(result, tool.most_characters)
 
-    async def _check_wanted(self) -> None:
+    async def _check_cancelled(self) -> None:
         try:
             if await self.is_unwanted():
                 raise ToolFailed(_CANCELLED)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agents.verification.meta_sentences import is_aside, without_references
+from agents.verification.meta_sentences import is_meta, without_references
 from providers.chat.sentences import is_abbreviated
 
 # Strangers write what models repeat. So nothing here is tried at each of many blanks or dots in a row: a repeat is
@@ -49,7 +49,7 @@ class Claim:
     @property
     def says_something(self) -> bool:
         """Whether there is anything to check: no heading, question, line above a list, or courtesy without a mark."""
-        if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited) or is_aside(self.whole):
+        if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited) or is_meta(self.whole):
             return False
         return bool(self.cited) or len(_WORD.findall(self.text)) >= _LEAST_WORDS or any(map(str.isdigit, self.text))
 

@@ -76,10 +76,10 @@ def find_replaced_fact(facts: Facts, text: str, source: Source, sentence: Source
     ours, theirs = [word for word, _ in tokenize(text)], [word for word, _ in sentence.tokens]
     values = _fact_words(facts, text)
     for a, b, c, d in _replacements(ours, theirs):
-        said = [word for word in ours[a:b] if word in values and word not in theirs]
+        replaced = [word for word in ours[a:b] if word in values and word not in theirs]
         instead = [word for word in theirs[c:d] if any(map(str.isdigit, word)) or word in source.names]
-        if said and instead and _disagree(facts, sentence):
-            return f'"{" ".join(instead)}" where this has "{" ".join(said)}"'
+        if replaced and instead and _disagree(facts, sentence):
+            return f'"{" ".join(instead)}" where this has "{" ".join(replaced)}"'
     return ""
 
 

@@ -134,7 +134,7 @@ def without_references(sentence: str) -> str:
     return _LEFT_EMPTY.sub("", _REFERENCE.sub("", sentence)).strip() if _MAY_NAME_ONE.search(sentence) else sentence
 
 
-def is_aside(sentence: str) -> bool:
+def is_meta(sentence: str) -> bool:
     """Whether *sentence* is about its sources, a courtesy of the one who answers, or only says what will follow."""
     return bool(_ASIDE.search(sentence[:_LOOKED_AT]) or _INTRODUCTION.fullmatch(sentence[:_LOOKED_AT]))
 

@@ -124,10 +124,10 @@ async def compare(
         return [None] * len(undecided)
     findings: list[SentenceVerdict | None] = []
     for claim, there, place in pairs:
-        known = [
+        scores = [
             (float(vectors[claim] @ vectors[text]), number) for text, number in there if {claim, text} <= vectors.keys()
         ]
-        findings.append(_finding(*max(known), levels[place.is_foreign]) if known else None)
+        findings.append(_finding(*max(scores), levels[place.is_foreign]) if scores else None)
     return findings
 
 
@@ -151,14 +151,14 @@ async def ask_judge(
     model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage], *, timeout_s: float
 ) -> list[SentenceVerdict | None]:
     """A finding for each of *sentences*, which rest on *passages*; None where the model does not say, or fails."""
-    asked = sentences[:_MOST_JUDGED]
+    batch = sentences[:_MOST_JUDGED]
     try:
         async with asyncio.timeout(timeout_s):
-            reply = await model.ainvoke([HumanMessage(judging_prompt(asked, passages))])
+            reply = await model.ainvoke([HumanMessage(judging_prompt(batch, passages))])
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
         return [None] * len(sentences)
-    judged = read_judgement(reply.text, len(asked))
+    judged = read_judgement(reply.text, len(batch))
     return [None if verdict is None else _JUDGED[verdict] for verdict in judged] + [None] * (
-        len(sentences) - len(asked)
+        len(sentences) - len(batch)
     )

@@ -73,9 +73,9 @@ def _bears_on_any(negation: Negation, words: Iterable[str]) -> bool:
 def _is_repeated(negation: Negation, words: set[str]) -> bool:
     """Whether *words* hold what is denied: the first word that it bears on, and half of the others."""
     scope = _long(negation.bears_on)
-    known = _stems(words)
-    here = [word for word in scope if word[:_STEM] in known]
-    return bool(scope) and scope[0][:_STEM] in known and 2 * len(here) >= len(scope)
+    stems = _stems(words)
+    here = [word for word in scope if word[:_STEM] in stems]
+    return bool(scope) and scope[0][:_STEM] in stems and 2 * len(here) >= len(scope)
 
 
 def _stems(words: Iterable[str]) -> set[str]:

@@ -30,12 +30,12 @@ def look_at_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping
     if finding := find_verbatim(claim, {number: sources[number] for number in tables}):  # quoted from the result
         return FirstLook(finding, figures=tuple(each for each in figures if each.status != "absent"))
     if absent := next((each for each in figures if each.status == "absent"), None):
-        told = f"the figure {absent.text} is in no cell of result {marks} for what is said, and does not follow from it"
-        return FirstLook(SentenceVerdict("unsupported", 0.0, told, "figures"), figures=figures)
+        why = f"the figure {absent.text} is in no cell of result {marks} for what is said, and does not follow from it"
+        return FirstLook(SentenceVerdict("unsupported", 0.0, why, "figures"), figures=figures)
     facts = _leave_out(figures, facts_of(claim.text))
-    if _is_shown(figures) and not _is_refuted(claim, facts, sources):
-        told = f"its figures stand in result {marks}, or follow from it"
-        return FirstLook(SentenceVerdict("supported", 1.0, told, "figures"), figures=figures)
+    if _are_bound(figures) and not _is_refuted(claim, facts, sources):
+        why = f"its figures stand in result {marks}, or follow from it"
+        return FirstLook(SentenceVerdict("supported", 1.0, why, "figures"), figures=figures)
     return replace(look(claim, sources, facts), figures=figures)
 
 
@@ -50,7 +50,7 @@ def _check(claim: Claim, sources: Mapping[int, Source], tables: Mapping[int, Que
     """The figures of *claim*, without those that a passage of a document has."""
     checked = check_figures(claim.text, _detect(claim.text), tables)
     others = [source for number, source in sources.items() if number not in tables]
-    return tuple(each for each in checked if each.status != "absent" or not _is_said(each.text, others))
+    return tuple(each for each in checked if each.status != "absent" or not _occurs(each.text, others))
 
 
 def _detect(text: str) -> str:
@@ -59,7 +59,7 @@ def _detect(text: str) -> str:
     return language if probability >= _CERTAIN else ""
 
 
-def _is_said(text: str, sources: Sequence[Source]) -> bool:
+def _occurs(text: str, sources: Sequence[Source]) -> bool:
     numbers, dates = find_numbers(text), find_dates(text)
     return any(any(map(source.numbers.agree, numbers)) or any(map(source.dates.say, dates)) for source in sources)
 
@@ -70,7 +70,7 @@ def _leave_out(figures: Sequence[CheckedFigure], facts: Facts) -> Facts:
     return Facts([], [each for each in facts.dates if each.start not in checked], facts.names)
 
 
-def _is_shown(figures: Sequence[CheckedFigure]) -> bool:
+def _are_bound(figures: Sequence[CheckedFigure]) -> bool:
     """Whether there is a figure, and of each it is clear which rows are spoken of."""
     return any(each.status != "given" for each in figures) and all(
         each.is_bound or each.status == "given" for each in figures

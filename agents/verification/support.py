@@ -91,21 +91,21 @@ def find_places(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> li
 
 def find_verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
     """The finding about a sentence that stands in one of *sources* word for word, None about any other."""
-    wanted = spell_out(claim.text)
-    if len(wanted) < _SHORTEST:
+    spelled = spell_out(claim.text)
+    if len(spelled) < _SHORTEST:
         return None
     for number, source in sources.items():
-        if wanted in source.spelled:
-            if cut := _cut_from_denial(wanted, source):
+        if spelled in source.spelled:
+            if cut := _cut_from_denial(spelled, source):
                 return SentenceVerdict("unsupported", 0.0, f'source [{number}] says "{cut}" before these words')
             return SentenceVerdict("supported", 1.0, f"it stands word for word in source [{number}]")
     return None
 
 
-def _cut_from_denial(wanted: str, source: Source) -> str:
+def _cut_from_denial(words: str, source: Source) -> str:
     """The word that denies what was cut out of its sentence, "" where none does."""
-    holding = [sentence for sentence in source.sentences if wanted in sentence.spelled]
-    cuts = [denial_before(sentence.spelled, wanted, source.language) for sentence in holding]
+    holding = [sentence for sentence in source.sentences if words in sentence.spelled]
+    cuts = [denial_before(sentence.spelled, words, source.language) for sentence in holding]
     return cuts[0] if cuts and all(cuts) else ""
 
 
@@ -140,20 +140,20 @@ def _is_foreign(text: str, places: Sequence[SentenceMatch]) -> bool:
 
 def _best_place(text: str, facts: Facts, number: int, source: Source) -> SentenceMatch:
     """Where *source* shares most with *text*; a fact that agrees by value counts as a word shared."""
-    wanted = hash_content_words(_without(text, facts), source.language)
-    count = (len(wanted) + len(facts.numbers) + len(facts.dates)) or 1
+    words = hash_content_words(_without(text, facts), source.language)
+    count = (len(words) + len(facts.numbers) + len(facts.dates)) or 1
     if not source.sentences:
         return SentenceMatch(number, source, 0, 0.0, 0.0, 0.0)
     agreeing = [_agreeing(facts, each) for each in source.sentences]
     alone = [
-        (len(wanted & (each.words | each.around)) + n) / count
+        (len(words & (each.words | each.around)) + n) / count
         for each, n in zip(source.sentences, agreeing, strict=True)
     ]
     near = [
-        (len(wanted & _near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
+        (len(words & _near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
     ]
     best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
-    anywhere = (len(wanted & source.words) + max(agreeing)) / count
+    anywhere = (len(words & source.words) + max(agreeing)) / count
     return SentenceMatch(number, source, best, alone[best], near[best], anywhere)
 
 

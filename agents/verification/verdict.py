@@ -64,8 +64,8 @@ def report(sentences: Sequence[SentenceSupport], *, dropped: int = 0, hits: Sequ
 
 
 def _describe(each: SentenceSupport) -> dict[str, Any]:
-    told = {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
-    return {**told, "figures": [figure.as_dict() for figure in each.figures]} if each.figures else told
+    fields = {name: getattr(each, name) for name in _PLAIN} | {key: list(each.sources) for key in _NUMBERS}
+    return {**fields, "figures": [figure.as_dict() for figure in each.figures]} if each.figures else fields
 
 
 def _list_queries(hits: Sequence[Hit]) -> list[dict[str, Any]]:

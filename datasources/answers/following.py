@@ -15,12 +15,12 @@ from utils.query_tables import QueryTable
 _MOST_NAMED = 3
 
 
-def tell_chart(language: str) -> str:
+def format_chart_note(language: str) -> str:
     """That a chart is shown."""
     return get_sentences("followup", language)["chart"]
 
 
-def tell_followup(asked: Followup, table: QueryTable, language: str, *, most_rows: int = MOST_ROWS) -> list[str]:
+def format_followup(asked: Followup, table: QueryTable, language: str, *, most_rows: int = MOST_ROWS) -> list[str]:
     """The lines of the answer: a sentence, of several rows a table of the first *most_rows*, and where it comes
     from."""
     words = get_sentences("followup", language)

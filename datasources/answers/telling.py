@@ -31,7 +31,7 @@ class Asked:
     units: Units = field(default_factory=dict)
 
 
-def tell_answer(asked: Asked, most_rows: int) -> list[str]:
+def format_answer(asked: Asked, most_rows: int) -> list[str]:
     """The lines of the answer: a sentence, then of several rows a table of the first *most_rows*, then a note."""
     words, count = get_sentences("answer", asked.language), len(asked.result.rows)
     lines = [_write_sentence(asked)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from datasources.charts.columns import ChartColumn, read_columns
 from datasources.charts.grammar import Chart, ChartRefused, Mark
-from datasources.questions.refusals import tell_refusal
+from datasources.questions.refusals import format_refusal
 from datasources.results import Result
 
 _FEWEST_ROWS, _MOST_COLOURS = 2, 12
@@ -47,7 +47,7 @@ def _choose_points(numbers: Sequence[ChartColumn], categories: Sequence[ChartCol
 
 
 def _refuse(reason: str) -> ChartRefused:
-    return ChartRefused(tell_refusal(reason, "en"), reason)
+    return ChartRefused(format_refusal(reason, "en"), reason)
 
 
 def _repeats(x: ChartColumn, others: Sequence[ChartColumn]) -> bool:

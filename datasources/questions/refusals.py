@@ -15,12 +15,12 @@ class QuestionRefused(Exception):
     """
 
     def __init__(self, reason: str, *about: str) -> None:
-        super().__init__(tell_refusal(reason, "en", *about))
+        super().__init__(format_refusal(reason, "en", *about))
         self.reason, self.about = reason, about
 
     def tell(self, language: str) -> str:
         """Why, in *language*, or else in English."""
-        return tell_refusal(self.reason, language, *self.about)
+        return format_refusal(self.reason, language, *self.about)
 
 
 class NotUnderstood(Exception):
@@ -30,10 +30,10 @@ class NotUnderstood(Exception):
 def add_examples(text: str, examples: Sequence[str], language: str) -> str:
     """*text* with questions that work behind it."""
     listed = " ".join(each if each.endswith("?") else f"{each}." for each in examples)
-    return f"{text} {tell_refusal('examples', language, listed)}" if examples else text
+    return f"{text} {format_refusal('examples', language, listed)}" if examples else text
 
 
-def tell_refusal(reason: str, language: str, *about: str) -> str:
+def format_refusal(reason: str, language: str, *about: str) -> str:
     """The text for *reason* in *language*, or else in English."""
     text: str = _TEXTS.get(language, _TEXTS["en"])[reason]
     return text.format(*about)

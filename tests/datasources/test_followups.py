@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agents.tools.kept import KeptResult, keep_rows, load_kept
-from datasources.answers.following import tell_followup
+from datasources.answers.following import format_followup
 from datasources.questions.continuing import continues_result
 from datasources.questions.followup_parts import points_back
 from datasources.questions.followups import read_followup
@@ -65,7 +65,7 @@ TOLD = {
 def test_what_is_asked_of_the_last_result_is_worked_out_from_its_rows(question: str, told: str) -> None:
     asked = read_followup(question, TABLE, PREVIOUS)
     assert asked is not None
-    assert tell_followup(asked, TABLE, detect_question_language(question, PREVIOUS))[0] == told
+    assert format_followup(asked, TABLE, detect_question_language(question, PREVIOUS))[0] == told
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_what_was_computed_is_named_in_the_language_of_the_question() -> None:
     table = QueryTable("Plants", "SELECT", columns, (("Active", 3), ("Stopped", 1)), 2)
     asked = read_followup("súmalos", table, PREVIOUS)
     assert asked is not None
-    assert tell_followup(asked, table, "es")[0] == "La suma de número de machines en estas 2 filas es 4."
+    assert format_followup(asked, table, "es")[0] == "La suma de número de machines en estas 2 filas es 4."
     means = replace(table, columns=(columns[0], QueryColumn("average hours of machines", function="AVG")))
     asked = read_followup("mana yang tertinggi?", means, PREVIOUS)
     assert asked is not None
-    assert tell_followup(asked, means, "id")[0] == "Rata-rata hours terbesar: Active (3 jam)."
+    assert format_followup(asked, means, "id")[0] == "Rata-rata hours terbesar: Active (3 jam)."
 
 
 def test_this_month_points_at_no_result() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts.tools import Outcome, tell_outcomes
+from prompts.tools import Outcome, format_outcomes
 
 
 @pytest.mark.parametrize(
@@ -15,5 +15,5 @@ from prompts.tools import Outcome, tell_outcomes
 )
 @pytest.mark.parametrize("tool", ["query_data", "draw_chart"])
 def test_a_data_source_that_fails_is_told_of_without_the_name_of_a_tool(language: str, told: str, tool: str) -> None:
-    assert tell_outcomes(language, [Outcome("failed", tool, "Its file is missing.")]) == told
-    assert "“weather”" in tell_outcomes("en", [Outcome("failed", "weather", "It rains.")])
+    assert format_outcomes(language, [Outcome("failed", tool, "Its file is missing.")]) == told
+    assert "“weather”" in format_outcomes("en", [Outcome("failed", "weather", "It rains.")])

@@ -212,9 +212,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """See `RedisCheckpointer.adelete_thread`."""
         async with self._recovery.paused(thread_id):
             await self._watch(self.primary.adelete_thread(thread_id))
-            self.forget_held(thread_id)
+            self.forget_conversation(thread_id)
 
-    def forget_held(self, thread_id: str) -> None:
+    def forget_conversation(self, thread_id: str) -> None:
         """Drop what memory holds of a conversation that another process has deleted."""
         self._memory.forget(thread_id)
         self._recovery.forget(thread_id)
@@ -230,7 +230,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
             raise StoreUnavailable("The conversation store did not answer.")
         async with self._recovery.paused(target_thread_id):
             await self._watch(self.primary.acopy_thread(source_thread_id, target_thread_id))
-            self.forget_held(target_thread_id)
+            self.forget_conversation(target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """See `RedisCheckpointer.aprune`."""

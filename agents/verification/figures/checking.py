@@ -75,10 +75,10 @@ def _check_date(date: Date, sentence: ReadSentence, table: KnownTable, number: i
     named = next((mention.rows for mention in sentence.mentions if mention.start == date.start), None)
     rows = named or find_rows(date.start, sentence)[0]
     is_bound = rows is not None or len(table.table.rows) <= 1
-    for row, known in enumerate(table.dates):
-        if (rows is None or row in rows) and known.say(date):
+    for row, row_date in enumerate(table.dates):
+        if (rows is None or row in rows) and row_date.say(date):
             cells = tuple((row, table.table.columns[at].name) for at in table.find_date_places(row, date))
             return CheckedFigure(date.text, "cell", "cell", number, cells, is_bound, date.start)
-    if table.given_dates.say(date):
+    if table.stated_dates.say(date):
         return CheckedFigure(date.text, "given", "given", number, start=date.start)
     return CheckedFigure(date.text, "absent", start=date.start)

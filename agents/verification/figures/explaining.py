@@ -47,7 +47,7 @@ def explain(figure: Figure, binding: Binding, table: KnownTable) -> Explanation 
 
 
 def _list_candidates(figure: Figure, binding: Binding, table: KnownTable) -> Iterator[_Candidate]:
-    for find in (_list_cells, _list_row_counts, _list_totals, _list_differences, _list_shares, _list_given):
+    for find in (_list_cells, _list_row_counts, _list_totals, _list_differences, _list_shares, _list_stated):
         yield from find(figure, binding, table)
 
 
@@ -179,9 +179,9 @@ def _list_shares(figure: Figure, binding: Binding, table: KnownTable) -> Iterato
         yield _Candidate("share", 100 * len(binding.rows) / table.table.row_count, None, is_share=True)
 
 
-def _list_given(figure: Figure, binding: Binding, table: KnownTable) -> Iterator[_Candidate]:
+def _list_stated(figure: Figure, binding: Binding, table: KnownTable) -> Iterator[_Candidate]:
     """What the question or a condition says, such as "more than 150 hours", or a year."""
-    for value in table.given:
+    for value in table.stated_numbers:
         is_year = value in range(1800, 2201)
         if is_year or binding.is_about or not binding.is_close:
             yield _Candidate("given", value, None, is_share=figure.unit == "%")
@@ -212,7 +212,7 @@ def _find_factor(unit: str, candidate: _Candidate, table: KnownTable) -> float:
         return 1.0
     if candidate.is_share or column is None:
         return float(candidate.is_share and unit == "%")
-    units = column.units or table.asked_units
+    units = column.units or table.question_units
     if unit in units or (unit == "%" and column.is_share and not column.units):
         return 1.0
     return next((factor for each in units if (factor := convert(each, unit))), 0.0)

@@ -72,10 +72,10 @@ def read_sentence(text: str, language: str, table: KnownTable) -> ReadSentence:
     tokens = split_tokens(text)
     dates = [date for date in find_dates(text) if date.readings]
     mentions = _find_mentions(text, tokens, dates, table)
-    taken = _mark([*((each.start, each.end) for each in mentions), *((each.start, each.end) for each in dates)], text)
-    figures = sorted(_find_figures(text, language, taken), key=lambda each: each.start)[:_MOST_FIGURES]
+    mask = _mark([*((each.start, each.end) for each in mentions), *((each.start, each.end) for each in dates)], text)
+    figures = sorted(_find_figures(text, language, mask), key=lambda each: each.start)[:_MOST_FIGURES]
     figures = [replace(each, columns=_find_columns(each, tokens, text, table)) for each in figures]
-    separators = [at for at in find_separators(text, tokens) if not taken[at]]
+    separators = [at for at in find_separators(text, tokens) if not mask[at]]
     return ReadSentence(text, figures, dates, mentions, find_cues(tokens), separators)
 
 
@@ -86,9 +86,9 @@ def _mark(spans: Sequence[tuple[int, int]], text: str) -> bytearray:
     return marked
 
 
-def _find_figures(text: str, language: str, taken: bytearray) -> Iterator[Figure]:
+def _find_figures(text: str, language: str, mask: bytearray) -> Iterator[Figure]:
     for number in find_numbers(text):
-        if taken[number.start] or _RANK.match(text, number.start + len(_first_digits(number.text))):
+        if mask[number.start] or _RANK.match(text, number.start + len(_first_digits(number.text))):
             continue
         if number.is_weak and (_ROMAN.fullmatch(number.text) or is_no_figure(fold(number.text), language)):
             continue
@@ -203,7 +203,7 @@ def _find_months(tokens: Sequence[Token], dates: Sequence[Date], table: KnownTab
     if not any(month for _, month, _ in table.months):
         return
     for date in dates:
-        rows = [row for row, known in enumerate(table.months) if any(_is_same(known, said) for said in date.readings)]
+        rows = [row for row, cell in enumerate(table.months) if any(_is_same(cell, each) for each in date.readings)]
         if rows:
             yield Mention(date.start, date.end, frozenset(rows))
     for word, start, end in tokens:
@@ -213,5 +213,5 @@ def _find_months(tokens: Sequence[Token], dates: Sequence[Date], table: KnownTab
             yield Mention(start, end, frozenset(rows))
 
 
-def _is_same(known: tuple[int, int, int | None], said: tuple[int | None, int | None, int | None]) -> bool:
-    return all(one is None or other is None or one == other for one, other in zip(known, said, strict=True))
+def _is_same(cell: tuple[int, int, int | None], reading: tuple[int | None, int | None, int | None]) -> bool:
+    return all(one is None or other is None or one == other for one, other in zip(cell, reading, strict=True))

@@ -133,7 +133,7 @@ class KnownTable:
         return has_years or any(month for _, month, _ in self.months)
 
     @cached_property
-    def given(self) -> frozenset[float]:
+    def stated_numbers(self) -> frozenset[float]:
         """The numbers of the question and of the conditions."""
         return frozenset(
             value
@@ -144,12 +144,12 @@ class KnownTable:
         )
 
     @cached_property
-    def given_dates(self) -> KnownDates:
+    def stated_dates(self) -> KnownDates:
         """The dates of the same."""
         return KnownDates([date for text in self.table.given for date in find_dates(text)])
 
     @cached_property
-    def asked_units(self) -> frozenset[str]:
+    def question_units(self) -> frozenset[str]:
         """The units that the question names."""
         return read_units(self.table.given[0]) if self.table.given else frozenset()
 
