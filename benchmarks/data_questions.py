@@ -38,7 +38,7 @@ from benchmarks.machine import cpu_s, describe_machine, process_tree
 from benchmarks.processes import ROOT, free_ports, start, wait_until_ready
 from benchmarks.stage import configure_model
 from benchmarks.visitors import client, percentile
-from datasources.sample_maintenance import DUE_THIS_MONTH, load_said, write_database
+from datasources.sample_maintenance import DUE_THIS_MONTH, load_tables, write_database
 from tests.gunicorn_service import GunicornService
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisServer
@@ -150,7 +150,7 @@ def add_source(site: Site, tenant: str, kind: str, uri: str) -> Case:
         made = http.post("/v1/tenant/data-sources", json=body).raise_for_status().json()
         path = f"/v1/tenant/data-sources/{made['id']}"
         http.post(f"{path}/schema").raise_for_status()
-        http.patch(path, json={"allowed_tables": load_said()}).raise_for_status()
+        http.patch(path, json={"allowed_tables": load_tables()}).raise_for_status()
         bot = {"id": "plant", "name": "Plant", "tools": ["query_data"]}
         http.post("/v1/tenant/bots", json=bot).raise_for_status()
     return Case(kind, key, "plant")

@@ -11,7 +11,7 @@ from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec
 from config import SAMPLES, SOURCES_FOLDER, Settings
 from datasources.catalog import dump_schema
-from datasources.sample_maintenance import SAMPLE_FILE, load_said, read_mark, write_database
+from datasources.sample_maintenance import SAMPLE_FILE, load_tables, read_mark, write_database
 from datasources.schema import SchemaLimits
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
@@ -102,7 +102,7 @@ def _populate(settings: Settings, database: Database, ctx: Principal, file: Path
         if row is None:
             spec = make_spec(settings, ctx, f"sqlite:///{SAMPLE_FILE}", "sqlite")
             row = create_source(session, ctx, NAME, _DESCRIPTION, spec, keys)
-            change_source(session, row, allowed_tables=load_said(), open_to_visitors=True)
+            change_source(session, row, allowed_tables=load_tables(), open_to_visitors=True)
             _give_tool(session, ctx, bot_id)
         store_schema(row, schema, keys)
         return row.name

@@ -19,7 +19,7 @@ _NOT_READ = (
 
 
 def merge_tables(
-    known: Mapping[str, Any], sent: Mapping[str, Mapping[str, Any] | None], schema: Schema | None, dialect: Dialect
+    former: Mapping[str, Any], sent: Mapping[str, Mapping[str, Any] | None], schema: Schema | None, dialect: Dialect
 ) -> dict[str, Any]:
     """What is said of the tables after *sent*, in which None closes one. What is left out of a table or column stays,
     None clears it; `allowed_columns` None opens all of now, as does a new table without them.
@@ -28,22 +28,22 @@ def merge_tables(
         BadInput: there is no such table or column, or the row filter cannot be used.
         Conflict: what there is has not been read yet.
     """
-    tables = {name: said for name, said in known.items() if name not in sent}
-    wanted = {name: said for name, said in sent.items() if said is not None}
-    if len(tables) + len(wanted) > MOST_TABLES:
+    tables = {name: entry for name, entry in former.items() if name not in sent}
+    changes = {name: entry for name, entry in sent.items() if entry is not None}
+    if len(tables) + len(changes) > MOST_TABLES:
         raise refuse_field(f"At most {MOST_TABLES} tables of a data source may be read.", "allowed_tables")
-    if not wanted:
+    if not changes:
         return tables
     if schema is None:
         raise Conflict(_NOT_READ)
     found = {make_key(table.name, dialect): table for table in schema.tables}
-    for name, said in wanted.items():
+    for name, entry in changes.items():
         if name not in found:
             raise refuse_field(
                 f"It has no table {name[:60]!r}; its schema lists those that it has.", f"allowed_tables.{name}"
             )
-        _check_sent(name, found[name], said, dialect)
-        tables[name] = _merge_table(known.get(name, {}), said, found[name])
+        _check_sent(name, found[name], entry, dialect)
+        tables[name] = _merge_table(former.get(name, {}), entry, found[name])
         if tables[name]["name_column"] not in (None, *tables[name]["allowed_columns"]):
             where = f"allowed_tables.{name}.name_column"
             raise refuse_field("It is none of the columns that may be read: name one of them, or none.", where)
@@ -61,16 +61,16 @@ def _check_sent(name: str, table: Table, sent: Mapping[str, Any], dialect: Diale
         raise refuse_field(str(exc), f"allowed_tables.{name}.row_filter") from None
 
 
-def _merge_table(known: Mapping[str, Any], sent: Mapping[str, Any], table: Table) -> dict[str, Any]:
-    columns = known.get("allowed_columns")
+def _merge_table(former: Mapping[str, Any], sent: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    columns = former.get("allowed_columns")
     if columns is None or "allowed_columns" in sent:
-        wanted = sent.get("allowed_columns") or {each.name: {} for each in table.columns}
+        chosen = sent.get("allowed_columns") or {each.name: {} for each in table.columns}
         before = columns or {}
-        columns = {name: _merge(_NEW_COLUMN, before.get(name, {}), said) for name, said in wanted.items()}
-    return {**_merge(_NEW_TABLE, known, sent), "allowed_columns": columns}
+        columns = {name: _merge(_NEW_COLUMN, before.get(name, {}), entry) for name, entry in chosen.items()}
+    return {**_merge(_NEW_TABLE, former, sent), "allowed_columns": columns}
 
 
-def _merge(new: Mapping[str, Any], known: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """*sent* on top of *known*; what either does not say, or clears, is as in *new*."""
-    said = {**new, **known, **sent}
-    return {key: value if said[key] is None else said[key] for key, value in new.items()}
+def _merge(new: Mapping[str, Any], former: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """*sent* on top of *former*; what either does not say, or clears, is as in *new*."""
+    merged = {**new, **former, **sent}
+    return {key: value if merged[key] is None else merged[key] for key, value in new.items()}

@@ -14,11 +14,11 @@ _MOST_STORED_SAMPLES = 20_000  # of all columns: beyond it none is kept, so that
 
 @dataclass(frozen=True, slots=True)
 class OpenTable:
-    """A table with the columns that may be read; `key` is how people name it, `said` what its tenant says of it."""
+    """A table with the columns that may be read; `key` is how people name it, `entry` what its tenant says of it."""
 
     key: str
     table: Table
-    said: Mapping[str, Any]
+    entry: Mapping[str, Any]
 
 
 def make_key(name: TableName, dialect: Dialect) -> str:
@@ -43,29 +43,29 @@ def load_schema(dumped: Mapping[str, Any]) -> Schema:
     return Schema(tuple(_load_table(each) for each in dumped["tables"]), dumped["complete"])
 
 
-def check_table(table: Table, said: Mapping[str, Any], dialect: Dialect) -> None:
-    """Return if *said* can be said of the table: of columns that it has, with a row filter that can be used.
+def check_table(table: Table, entry: Mapping[str, Any], dialect: Dialect) -> None:
+    """Return if *entry* can be said of the table: of columns that it has, with a row filter that can be used.
 
     Raises:
         QueryRefused: the filter cannot be used.
         KeyError: there is no such column.
     """
     columns = [each.name for each in table.columns]
-    for name in said.get("allowed_columns") or ():
+    for name in entry.get("allowed_columns") or ():
         if name not in columns:
             raise KeyError(name)
-    if said.get("row_filter"):
-        check_row_filter(said["row_filter"], dialect, columns)
+    if entry.get("row_filter"):
+        check_row_filter(entry["row_filter"], dialect, columns)
 
 
 def make_access(allowed_tables: Mapping[str, Any], schema: Schema, dialect: Dialect) -> Access:
     """What may be read: of the *allowed_tables* those that are there, with the columns that they have now."""
     access: dict[TableName, TableAccess] = {}
     for table in schema.tables:
-        said = allowed_tables.get(make_key(table.name, dialect))
-        columns = tuple(each.name for each in table.columns if said and each.name in said["allowed_columns"])
-        if said and columns:
-            access[table.name] = TableAccess(columns, said["row_filter"])
+        entry = allowed_tables.get(make_key(table.name, dialect))
+        columns = tuple(each.name for each in table.columns if entry and each.name in entry["allowed_columns"])
+        if entry and columns:
+            access[table.name] = TableAccess(columns, entry["row_filter"])
     return access
 
 

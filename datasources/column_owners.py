@@ -16,7 +16,7 @@ class ColumnOwners:
 
     def __init__(self, fold: Callable[[str], str], tables: Mapping[int, Columns]) -> None:
         self._fold, self._tables = fold, tables
-        self._known: dict[int, Columns] = {}
+        self._cache: dict[int, Columns] = {}
 
     def has(self, column: exp.Column) -> bool:
         """Whether what qualifies *column* has it: the innermost of that name, as databases look for it."""
@@ -27,12 +27,12 @@ class ColumnOwners:
         """The names of the columns that *query* gives, without those that the database makes up."""
         while isinstance(query, exp.SetOperation | exp.Subquery):
             query = query.this
-        if id(query) not in self._known:
+        if id(query) not in self._cache:
             names: set[str] = set()
             for each in query.expressions if isinstance(query, exp.Select) else ():
                 names |= self._list_selected(query, each)
-            self._known[id(query)] = frozenset(names)
-        return self._known[id(query)]
+            self._cache[id(query)] = frozenset(names)
+        return self._cache[id(query)]
 
     def _list_selected(self, select: exp.Expr, selected: exp.Expr) -> Columns:
         if isinstance(selected, exp.Star):
@@ -54,7 +54,7 @@ class ColumnOwners:
 
     def _find_owners(self, column: exp.Column) -> list[exp.Expr]:
         """What may be meant; from an ON, which does not see all of its FROM, also what stands further out."""
-        wanted = self._fold(column.table)
+        name = self._fold(column.table)
         owners: list[exp.Expr] = []
         is_seen, is_in_on = True, False
         below: exp.Expr = column
@@ -62,7 +62,7 @@ class ColumnOwners:
         while node is not None:
             is_in_on = is_in_on or (isinstance(node, exp.Join) and below.arg_key == "on")
             if isinstance(node, exp.Select) and is_seen:
-                found = [each for each in _list_sources(node) if self._fold(each.alias_or_name) == wanted]
+                found = [each for each in _list_sources(node) if self._fold(each.alias_or_name) == name]
                 owners += found
                 if found and not is_in_on:
                     break

@@ -24,12 +24,12 @@ def check_expansion(statement: exp.Expr) -> None:
 
 def _weigh(query: exp.Expr, ctes: Mapping[str, int]) -> int:
     """The most parts that a column of *query* stands for."""
-    known = dict(ctes)
+    weights = dict(ctes)
     named = query.args.get("with_") or query.args.get("with")
     for cte in named.expressions if named else ():
-        known[cte.alias.lower()] = _weigh(cte.this, known)
-    inner = [_weigh(each, known) for each in _find_nested(query, named)]
-    inner += [known.get(table.name.lower(), 1) for table in query.find_all(exp.Table)]
+        weights[cte.alias.lower()] = _weigh(cte.this, weights)
+    inner = [_weigh(each, weights) for each in _find_nested(query, named)]
+    inner += [weights.get(table.name.lower(), 1) for table in query.find_all(exp.Table)]
     heaviest = max(inner, default=1)
     columns = query.expressions if isinstance(query, exp.Select) else []
     widest = max(map(_count, columns), default=1)

@@ -59,28 +59,28 @@ class Proposal:
     def add(self, other: "Proposal") -> None:
         """Take in what was proposed for another portion."""
         for key, words in other.tables.items():
-            known = self.tables.setdefault(key, TableWords())
-            known.own = known.own if known.own.synonyms or known.own.description else words.own
-            known.name_column = known.name_column or words.name_column
-            known.columns |= words.columns
+            merged = self.tables.setdefault(key, TableWords())
+            merged.own = merged.own if merged.own.synonyms or merged.own.description else words.own
+            merged.name_column = merged.name_column or words.name_column
+            merged.columns |= words.columns
         for text in other.notes:
             self.note(text)
 
 
 def cut_portions(tables: Sequence[OpenTable]) -> list[Portion]:
     """*tables* in portions that a model is shown, one after another; a wide table is in several."""
-    portions, left, columns = list[list[OpenTable]](), 0, 0
+    portions, room, columns = list[list[OpenTable]](), 0, 0
     for opened in tables:
         begun: OpenTable | None = None
         for column in opened.table.columns:
             size = len(json.dumps(_describe_column(column, opened), ensure_ascii=False))
-            if not portions or size > left or columns >= _MOST_COLUMNS:
+            if not portions or size > room or columns >= _MOST_COLUMNS:
                 portions.append([])
-                left, columns, begun = _LONGEST_PORTION, 0, None
-            known = begun.table.columns if begun else ()
-            begun = replace(opened, table=replace(opened.table, columns=(*known, column)))
-            portions[-1][len(portions[-1]) - (1 if known else 0) :] = [begun]
-            left, columns = left - size, columns + 1
+                room, columns, begun = _LONGEST_PORTION, 0, None
+            before = begun.table.columns if begun else ()
+            begun = replace(opened, table=replace(opened.table, columns=(*before, column)))
+            portions[-1][len(portions[-1]) - (1 if before else 0) :] = [begun]
+            room, columns = room - size, columns + 1
     return list(portions)
 
 
@@ -91,57 +91,57 @@ def write_portion(portion: Portion) -> str:
 
 def _describe(opened: OpenTable) -> dict[str, Any]:
     columns = [_describe_column(each, opened) for each in opened.table.columns]
-    return {"table": opened.key[:_LONGEST_NAME], **_describe_said(opened.said), "columns": columns}
+    return {"table": opened.key[:_LONGEST_NAME], **_describe_entry(opened.entry), "columns": columns}
 
 
 def _describe_column(column: Column, opened: OpenTable) -> dict[str, Any]:
     samples = [str(each)[:_LONGEST_SAMPLE] for each in column.samples[:_MOST_SAMPLES]]
-    said = _describe_said(opened.said["allowed_columns"].get(column.name, {}))
-    shown = {"name": column.name[:_LONGEST_NAME], "type": column.type[:_LONGEST_TYPE]}
-    return {**shown, **({"samples": samples} if samples else {}), **said}
+    about = _describe_entry(opened.entry["allowed_columns"].get(column.name, {}))
+    facts = {"name": column.name[:_LONGEST_NAME], "type": column.type[:_LONGEST_TYPE]}
+    return {**facts, **({"samples": samples} if samples else {}), **about}
 
 
-def _describe_said(said: Mapping[str, Any]) -> dict[str, Any]:
-    known = {
-        "description": str(said.get("description") or "")[:_LONGEST_SAID],
-        "synonyms": list(said.get("synonyms") or ())[:_MOST_SAID],
+def _describe_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {
+        "description": str(entry.get("description") or "")[:_LONGEST_SAID],
+        "synonyms": list(entry.get("synonyms") or ())[:_MOST_SAID],
     }
-    return {name: value for name, value in known.items() if value}
+    return {name: value for name, value in texts.items() if value}
 
 
 def read_proposal(reply: Mapping[str, Any] | None, portion: Portion) -> Proposal:
     """What of *reply* can be used for *portion*; of the rest the notes tell."""
-    found, known = Proposal(), {each.key: each for each in portion}
+    found, by_key = Proposal(), {each.key: each for each in portion}
     tables = reply.get("tables") if reply else None
     if not isinstance(tables, dict):
-        found.note(f"No proposal could be read for {', '.join(known)[:_LONGEST_NAME]}.")
+        found.note(f"No proposal could be read for {', '.join(by_key)[:_LONGEST_NAME]}.")
         return found
-    for key, said in tables.items():
-        if key not in known or not isinstance(said, dict):
+    for key, entry in tables.items():
+        if key not in by_key or not isinstance(entry, dict):
             found.note(f"There is no table {_shorten(key)} that may be read: left out.")
         else:
-            found.tables[key] = _read_table(said, known[key], found.note)
+            found.tables[key] = _read_table(entry, by_key[key], found.note)
     return found
 
 
-def _read_table(said: Mapping[str, Any], opened: OpenTable, note: Callable[[str], None]) -> TableWords:
+def _read_table(entry: Mapping[str, Any], opened: OpenTable, note: Callable[[str], None]) -> TableWords:
     names = {each.name for each in opened.table.columns}
-    made = TableWords(_read_words(said, opened.key, note))
-    if said.get("name_column") in names:
-        made.name_column = said["name_column"]
-    columns = said.get("columns")
+    found = TableWords(_read_words(entry, opened.key, note))
+    if entry.get("name_column") in names:
+        found.name_column = entry["name_column"]
+    columns = entry.get("columns")
     for name, words in columns.items() if isinstance(columns, dict) else ():
         if name in names and isinstance(words, dict):
-            made.columns[name] = _read_words(words, f"{opened.key}.{name}", note)
+            found.columns[name] = _read_words(words, f"{opened.key}.{name}", note)
         else:
             note(f"The table {_shorten(opened.key)} has no column {_shorten(name)} that may be read: left out.")
-    return made
+    return found
 
 
-def _read_words(said: Mapping[str, Any], where: str, note: Callable[[str], None]) -> Words:
-    given = said.get("description")
-    plain = textwrap.shorten(given, _LONGEST_DESCRIPTION, placeholder="…") if isinstance(given, str) else ""
-    listed = said.get("synonyms")
+def _read_words(entry: Mapping[str, Any], where: str, note: Callable[[str], None]) -> Words:
+    raw = entry.get("description")
+    plain = textwrap.shorten(raw, _LONGEST_DESCRIPTION, placeholder="…") if isinstance(raw, str) else ""
+    listed = entry.get("synonyms")
     synonyms = listed[:_MOST_PROPOSED] if isinstance(listed, list) else []
     description, *_ = [*_read_texts([plain] if plain else [], _LONGEST_DESCRIPTION, where, note), ""]
     return Words(description, list(_read_texts(synonyms, LONGEST_SYNONYM, where, note)))
@@ -163,44 +163,44 @@ def merge_proposal(proposal: Proposal, tables: Sequence[OpenTable]) -> dict[str,
     What people have said stays, and what may be read, too. A word that would name two things names neither.
     """
     changed = {}
-    taken = _count_names((each.key.rpartition(".")[2], each.said, proposal.tables.get(each.key)) for each in tables)
+    counts = _count_names((each.key.rpartition(".")[2], each.entry, proposal.tables.get(each.key)) for each in tables)
     for opened in tables:
         words = proposal.tables.get(opened.key)
         if words is None:
             continue
-        said = {**opened.said, **_merge(opened.said, words.own, opened.table.name[1], taken, proposal)}
-        if words.name_column in opened.said["allowed_columns"]:
-            said["name_column"] = opened.said.get("name_column") or words.name_column
-        said["allowed_columns"] = _merge_columns(opened, words, proposal)
-        if said != opened.said:
-            changed[opened.key] = said
+        entry = {**opened.entry, **_merge(opened.entry, words.own, opened.table.name[1], counts, proposal)}
+        if words.name_column in opened.entry["allowed_columns"]:
+            entry["name_column"] = opened.entry.get("name_column") or words.name_column
+        entry["allowed_columns"] = _merge_columns(opened, words, proposal)
+        if entry != opened.entry:
+            changed[opened.key] = entry
     return changed
 
 
 def _merge_columns(opened: OpenTable, words: TableWords, proposal: Proposal) -> dict[str, Any]:
-    known: Mapping[str, Mapping[str, Any]] = opened.said["allowed_columns"]
-    taken = _count_names((name, said, words.columns.get(name)) for name, said in known.items())
+    columns: Mapping[str, Mapping[str, Any]] = opened.entry["allowed_columns"]
+    counts = _count_names((name, entry, words.columns.get(name)) for name, entry in columns.items())
     return {
-        name: {**said, **_merge(said, words.columns.get(name, Words()), name, taken, proposal)}
-        for name, said in known.items()
+        name: {**entry, **_merge(entry, words.columns.get(name, Words()), name, counts, proposal)}
+        for name, entry in columns.items()
     }
 
 
 def _merge(
-    said: Mapping[str, Any], words: Words, name: str, taken: Mapping[tuple[str, ...], int], proposal: Proposal
+    entry: Mapping[str, Any], words: Words, name: str, counts: Mapping[tuple[str, ...], int], proposal: Proposal
 ) -> dict[str, Any]:
-    synonyms: list[str] = list(said["synonyms"])
-    known = {_normalize(each) for each in (name, *synonyms)}
+    synonyms: list[str] = list(entry["synonyms"])
+    seen = {_normalize(each) for each in (name, *synonyms)}
     for each in words.synonyms:
         key = _normalize(each)
-        if key in known or not key:
+        if key in seen or not key:
             continue
-        known.add(key)
-        if taken[key] > 1:
+        seen.add(key)
+        if counts[key] > 1:
             proposal.note(f"{_shorten(each)} would name {_shorten(name)} and something else: left out.")
         elif len(synonyms) < MOST_SYNONYMS:
             synonyms.append(each)
-    return {"description": said.get("description") or words.description, "synonyms": synonyms}
+    return {"description": entry.get("description") or words.description, "synonyms": synonyms}
 
 
 def _count_names(
@@ -208,9 +208,9 @@ def _count_names(
 ) -> Counter[tuple[str, ...]]:
     """How many things each name is of, those that are proposed among them."""
     counted: Counter[tuple[str, ...]] = Counter()
-    for name, said, words in things:
+    for name, entry, words in things:
         own = words.own if isinstance(words, TableWords) else words
-        counted.update({_normalize(each) for each in (name, *said["synonyms"], *(own.synonyms if own else ()))})
+        counted.update({_normalize(each) for each in (name, *entry["synonyms"], *(own.synonyms if own else ()))})
     return counted
 
 

@@ -36,11 +36,11 @@ def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence
 
 def rank_by_words(question: str, tables: Sequence[OpenTable]) -> list[int]:
     """The places of the tables that share a word with *question*, best first; rare words count for more."""
-    asked = set(_reduce(split_words(question)))
+    words = set(_reduce(split_words(question)))
     weights = [_weigh_words(each) for each in tables]
-    known_by = Counter(word for each in weights for word in each.keys() & asked)
+    counts = Counter(word for each in weights for word in each.keys() & words)
     scores = [
-        sum(each[word] * math.log(1 + len(tables) / known_by[word]) for word in each.keys() & asked) for each in weights
+        sum(each[word] * math.log(1 + len(tables) / counts[word]) for word in each.keys() & words) for each in weights
     ]
     return [at for at in sorted(range(len(tables)), key=lambda at: -scores[at]) if scores[at] > 0]
 
@@ -55,17 +55,17 @@ def describe_table(opened: OpenTable) -> str:
 
 def _list_texts(opened: OpenTable) -> tuple[list[str], list[str], list[str]]:
     """Names of the table, names of its columns, and other texts, its description first."""
-    said = opened.said
-    columns: Mapping[str, Mapping[str, object]] = said["allowed_columns"]
+    entry = opened.entry
+    columns: Mapping[str, Mapping[str, object]] = entry["allowed_columns"]
     about = [columns.get(each.name, {}) for each in opened.table.columns]
     named = [" ".join(read_name(each.name)) for each in opened.table.columns]
     synonyms = [str(each) for one in about for each in _as_list(one.get("synonyms"))]
     samples = [str(sample) for each in opened.table.columns for sample in each.samples]
     descriptions = [str(one.get("description") or "") for one in about]
     return (
-        [" ".join(read_name(opened.table.name[1])), *said["synonyms"]],
+        [" ".join(read_name(opened.table.name[1])), *entry["synonyms"]],
         [*named, *synonyms],
-        [said["description"], *descriptions, *samples],
+        [entry["description"], *descriptions, *samples],
     )
 
 

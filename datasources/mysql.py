@@ -61,8 +61,8 @@ class MysqlSource:
         """As `DataSource.check`."""
         with self._open(QueryLimits().seconds, stop) as connection, _translating_all():
             grants = _read_grants(connection)
-        told = "The login may write: nothing does, but one that may only read is safer."
-        return [told] if any(_OF_WRITERS.search(privileges) for privileges, _ in grants) else []
+        advice = "The login may write: nothing does, but one that may only read is safer."
+        return [advice] if any(_OF_WRITERS.search(privileges) for privileges, _ in grants) else []
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
@@ -265,8 +265,8 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
             raise QueryFailed("The query was cancelled.") from exc
         code = exc.args[0] if exc.args else 0
         if code in _TOO_LONG or (isinstance(exc, pymysql.OperationalError) and 2000 <= int(code) < 3000):
-            told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
-            raise QueryFailed(f"The query {told}, or its connection ended.") from exc
+            reason = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            raise QueryFailed(f"The query {reason}, or its connection ended.") from exc
         raise QueryFailed(f"MySQL: {_describe_failure(exc)}.") from exc
 
 
@@ -285,5 +285,5 @@ def _describe_failure(error: Exception) -> str:
 
 
 def _describe(error: Exception) -> str:
-    told = str(error.args[1] if len(error.args) > 1 else type(error).__name__)
-    return told[:_LONGEST_MESSAGE].rstrip(".")
+    text = str(error.args[1] if len(error.args) > 1 else type(error).__name__)
+    return text[:_LONGEST_MESSAGE].rstrip(".")

@@ -74,8 +74,8 @@ class PostgresSource:
         with self._open(QueryLimits().seconds, stop, {}) as (connection, _), _translating_all():
             row = connection.execute(_MAY_WRITE).fetchone()
         writable = int(row[0]) if row else 0
-        told = f"The role may write to {writable} tables: nothing does, but a role that may only read is safer."
-        return [told] if writable else []
+        advice = f"The role may write to {writable} tables: nothing does, but a role that may only read is safer."
+        return [advice] if writable else []
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
@@ -158,14 +158,14 @@ class PostgresSource:
 
 
 def _describe_refusal(error: psycopg.Error) -> str:
-    told = str(error)
-    if "password authentication" in told or "no password" in told or error.sqlstate in ("28P01", "28000"):
+    text = str(error)
+    if "password authentication" in text or "no password" in text or error.sqlstate in ("28P01", "28000"):
         return "does not take this user and password."
-    if "root certificate" in told:  # also where its file does not exist
+    if "root certificate" in text:  # also where its file does not exist
         return f"cannot be checked as sslmode says: the service {_NO_AUTHORITIES}"
-    if "does not exist" in told:
+    if "does not exist" in text:
         return "has no such database, or no such role."
-    if "SSL" in told or "certificate" in told:
+    if "SSL" in text or "certificate" in text:
         return "cannot be reached by TLS as sslmode says."
     return "does not answer."
 
@@ -205,8 +205,8 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
         if stop.is_stopped:
             raise QueryFailed("The query was cancelled.") from exc
         if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
-            told = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
-            raise QueryFailed(f"The query {told}, or its connection ended.") from exc
+            reason = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            raise QueryFailed(f"The query {reason}, or its connection ended.") from exc
         raise QueryFailed(f"PostgreSQL: {_describe(exc)}.") from exc
 
 
@@ -222,8 +222,8 @@ def _translating_all() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        told = (exc.diag.message_primary or "the connection ended, or it sends too much")[:_LONGEST_MESSAGE]
-        raise SourceUnavailable(f"PostgreSQL: {told}.") from exc
+        reason = (exc.diag.message_primary or "the connection ended, or it sends too much")[:_LONGEST_MESSAGE]
+        raise SourceUnavailable(f"PostgreSQL: {reason}.") from exc
 
 
 def _read_tables(connection: psycopg.Connection[Any], limits: SchemaLimits) -> list[Table]:

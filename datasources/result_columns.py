@@ -33,11 +33,11 @@ def make_table(
     """The first *most_rows* of *result*, which *sql* has given, with what is known of its columns."""
     statement = _read(sql, dialect)
     columns = _describe_columns(statement, result.columns, tables)[:_MOST_COLUMNS]
-    known = () if result.truncated else result.rows
+    rows = () if result.truncated else result.rows
     return QueryTable(
         source_name,
         sql,
-        tuple(add_totals(each, [row[at] for row in known]) for at, each in enumerate(columns)),
+        tuple(add_totals(each, [row[at] for row in rows]) for at, each in enumerate(columns)),
         tuple(tuple(map(shorten_cell, row[:_MOST_COLUMNS])) for row in result.rows[:most_rows]),
         len(result.rows),
         result.truncated,
@@ -72,10 +72,10 @@ def _list_words(tables: Sequence[OpenTable]) -> dict[str, str]:
     about: dict[str, str] = {}
     for opened in tables:
         for column in opened.table.columns:
-            said = opened.said["allowed_columns"].get(column.name, {})
-            told = [column.name, *(said.get("synonyms") or ()), str(said.get("description") or "")]
+            entry = opened.entry["allowed_columns"].get(column.name, {})
+            texts = [column.name, *(entry.get("synonyms") or ()), str(entry.get("description") or "")]
             key = column.name.casefold()
-            about[key] = "; ".join(filter(None, (about.get(key, ""), *told)))
+            about[key] = "; ".join(filter(None, (about.get(key, ""), *texts)))
     return about
 
 

@@ -49,7 +49,7 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
     Raises:
         QueryRefused: it is no condition on the columns of one table, or needs an attribute that is not known.
     """
-    wanted = _ATTRIBUTE.findall(row_filter)
+    attributes = _ATTRIBUTE.findall(row_filter)
     statement = parse_query("SELECT 1 WHERE " + _ATTRIBUTE.sub(r":user_\1", row_filter), dialect)
     condition = (
         statement.args["where"].this if isinstance(statement, exp.Select) and "where" in statement.args else None
@@ -58,7 +58,7 @@ def parse_row_filter(row_filter: str, user: Attributes | None, dialect: Dialect)
     found = list(statement.find_all(exp.Placeholder))
     if condition is None or used or condition.find(exp.Query):
         raise QueryRefused("A row filter is one condition on the columns of its table, without subqueries.")
-    if len(found) != len(wanted) or "{" in _ATTRIBUTE.sub("", row_filter):
+    if len(found) != len(attributes) or "{" in _ATTRIBUTE.sub("", row_filter):
         raise QueryRefused("{user.NAME} in a row filter stands by itself, without quotation marks around it.")
     comparisons = [_find_comparison(each) for each in found] if dialect == "mysql" else []
     for placeholder in found:
@@ -106,8 +106,8 @@ def check_row_filter(row_filter: str, dialect: Dialect, columns: Sequence[str]) 
         QueryRefused: it cannot; the text says why.
     """
     fold = str if dialect == "postgres" else lower
-    known = {fold(each) for each in columns}
+    folded = {fold(each) for each in columns}
     condition = parse_row_filter(row_filter, None, dialect)
     for column in condition.find_all(exp.Column):
-        if isinstance(column.this, exp.Star) or column.table or fold(column.name) not in known:
+        if isinstance(column.this, exp.Star) or column.table or fold(column.name) not in folded:
             raise QueryRefused(f"The table has no column {column.name[:60]!r}, which its row filter names.")

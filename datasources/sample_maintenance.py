@@ -99,20 +99,20 @@ def read_mark(file: Path) -> int | None:
     return _read_pragma(file, "application_id")
 
 
-def load_said() -> dict[str, Any]:
+def load_tables() -> dict[str, Any]:
     """What may be read of it, with descriptions and synonyms in three languages, as `allowed_tables` has it."""
     written = load_json("datasources", "sample_maintenance.json")
     return {
         table: {
-            "description": said["description"],
-            "synonyms": said["synonyms"],
+            "description": entry["description"],
+            "synonyms": entry["synonyms"],
             "row_filter": "",
             "allowed_columns": {
                 name: {"description": description, "synonyms": synonyms}
-                for name, (description, *synonyms) in said["columns"].items()
+                for name, (description, *synonyms) in entry["columns"].items()
             },
         }
-        for table, said in written.items()
+        for table, entry in written.items()
     }
 
 

@@ -20,25 +20,25 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 def write_schema(question: str, tables: Sequence[OpenTable], dialect: Dialect) -> str:
     """*tables*, as many as there is room for; of wide ones the keys and the columns that come nearest to *question*."""
-    known = {each.table.name for each in tables}
+    names = {each.table.name for each in tables}
     found: list[str] = []
-    left = _LONGEST
+    room = _LONGEST
     for opened in tables:
-        text = _write_table(question, opened, known, dialect)
-        if len(text) > left:
+        text = _write_table(question, opened, names, dialect)
+        if len(text) > room:
             break
         found.append(text)
-        left -= len(text)
+        room -= len(text)
     return "\n".join(found)
 
 
-def _write_table(question: str, opened: OpenTable, known: set[TableName], dialect: Dialect) -> str:
-    table, said = opened.table, opened.said
+def _write_table(question: str, opened: OpenTable, names: set[TableName], dialect: Dialect) -> str:
+    table, entry = opened.table, opened.entry
     name = _write_name(table.name, dialect)
-    known_by = said.get("name_column")
-    lines = [f"{name}{_write_said(said)}{f'; its rows are known by {_write_names((known_by,))}' if known_by else ''}"]
+    column = entry.get("name_column")
+    lines = [f"{name}{_write_about(entry)}{f'; its rows are known by {_write_names((column,))}' if column else ''}"]
     columns = _choose_columns(question, opened)
-    lines += [f"  {_write_column(each, table, said, known, dialect)}" for each in columns]
+    lines += [f"  {_write_column(each, table, entry, names, dialect)}" for each in columns]
     if len(columns) < len(table.columns):
         lines.append(f"  ({len(table.columns) - len(columns)} more columns)")
     return "\n".join(lines)[: _LONGEST // 2]
@@ -48,48 +48,48 @@ def _choose_columns(question: str, opened: OpenTable) -> list[Column]:
     columns = opened.table.columns
     if len(columns) <= _MOST_COLUMNS:
         return list(columns)
-    asked = {reduce_word(word) for word in split_words(question)}
+    question_words = {reduce_word(word) for word in split_words(question)}
     keys = {*opened.table.primary_key, *(name for key in opened.table.foreign_keys for name in key.columns)}
 
     def count(column: Column) -> int:
-        synonyms = opened.said["allowed_columns"].get(column.name, {}).get("synonyms", ())
+        synonyms = opened.entry["allowed_columns"].get(column.name, {}).get("synonyms", ())
         words = {reduce_word(word) for name in (column.name, *synonyms) for word in read_name(name)}
-        return len(words & asked) + (column.name in keys)
+        return len(words & question_words) + (column.name in keys)
 
     best = sorted(range(len(columns)), key=lambda at: -count(columns[at]))[:_MOST_COLUMNS]
     return [columns[at] for at in sorted(best)]
 
 
 def _write_column(
-    column: Column, table: Table, said: Mapping[str, Any], known: set[TableName], dialect: Dialect
+    column: Column, table: Table, entry: Mapping[str, Any], names: set[TableName], dialect: Dialect
 ) -> str:
     parts = [f"{_write_names((column.name,))} {' '.join(column.type.split())[:40]}".strip()]
     is_key = table.primary_key == (column.name,)
     if is_key:
         parts.append("primary key")
-    parts += _write_references(column, table, known, dialect)
-    about = _write_said(said["allowed_columns"].get(column.name, {}))
+    parts += _write_references(column, table, names, dialect)
+    about = _write_about(entry["allowed_columns"].get(column.name, {}))
     values = [json.dumps(str(each)[:_LONGEST_SAMPLE], ensure_ascii=False) for each in column.samples[:_MOST_SAMPLES]]
-    is_told = bool(values) and not (is_key and "INT" in column.type.upper())  # nobody asks for a number of a row
-    samples = f"; such as {', '.join(values)}" if is_told else ""
+    has_samples = bool(values) and not (is_key and "INT" in column.type.upper())  # nobody asks for a number of a row
+    samples = f"; such as {', '.join(values)}" if has_samples else ""
     return ", ".join(parts) + about + samples
 
 
-def _write_references(column: Column, table: Table, known: set[TableName], dialect: Dialect) -> list[str]:
+def _write_references(column: Column, table: Table, names: set[TableName], dialect: Dialect) -> list[str]:
     return [
         f"refers to {_write_name(key.other_table, dialect)}"
         + (f".{_write_names(far)}" if (far := key.other_columns) else "")
         for key in table.foreign_keys
-        if key.columns == (column.name,) and key.other_table in known
+        if key.columns == (column.name,) and key.other_table in names
     ]
 
 
-def _write_said(said: Mapping[str, Any]) -> str:
-    description = " ".join(str(said.get("description") or "").split())[:_LONGEST_SAID]
-    synonyms = [" ".join(str(each).split()) for each in said.get("synonyms") or ()][:_MOST_SYNONYMS]
+def _write_about(entry: Mapping[str, Any]) -> str:
+    description = " ".join(str(entry.get("description") or "").split())[:_LONGEST_SAID]
+    synonyms = [" ".join(str(each).split()) for each in entry.get("synonyms") or ()][:_MOST_SYNONYMS]
     called = f"also called {', '.join(synonyms)}" if synonyms else ""
-    told = "; ".join(filter(None, (description, called)))
-    return f": {told}" if told else ""
+    text = "; ".join(filter(None, (description, called)))
+    return f": {text}" if text else ""
 
 
 def _write_name(name: TableName, dialect: Dialect) -> str:

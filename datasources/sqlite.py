@@ -107,7 +107,7 @@ class SqliteSource:
             unfiltered = {name for (_, name), allowed in access.items() if not allowed.row_filter}
             tables = {view: name for (_, name), (_, view) in views.items()}
             functions = TextFunctions(time.monotonic() + limits.seconds)
-            functions.put_on(connection)
+            functions.register(connection)
             # Tables may use them in indexes and computed columns, where SQLite trusts no functions but its own.
             connection.execute("PRAGMA trusted_schema = ON")
             connection.set_authorizer(_make_authorizer(tables, unfiltered))

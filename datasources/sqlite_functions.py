@@ -20,7 +20,7 @@ class TextFunctions:
         self._deadline_s = deadline_s
         self.refusal = ""
 
-    def put_on(self, connection: sqlite3.Connection) -> None:
+    def register(self, connection: sqlite3.Connection) -> None:
         """Have queries of *connection* call these."""
         matcher = sqlite3.connect(":memory:")
 
@@ -30,14 +30,14 @@ class TextFunctions:
             return found
 
         trims = {"trim": (True, True), "ltrim": (True, False), "rtrim": (False, True)}
-        made: dict[tuple[str, int], Callable[..., Value]] = {
+        functions: dict[tuple[str, int], Callable[..., Value]] = {
             ("instr", 2): _find,
             ("glob", 2): glob,
             ("replace", 3): self._replace,
         }
         for name, (left, right) in trims.items():
-            made[name, 2] = partial(_trim, left=left, right=right)
-        for (name, count), call in made.items():
+            functions[name, 2] = partial(_trim, left=left, right=right)
+        for (name, count), call in functions.items():
             connection.create_function(name, count, partial(self._call, call), deterministic=True)
 
     def _call(self, call: Callable[..., Value], *values: Value) -> Value:

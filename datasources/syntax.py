@@ -94,11 +94,11 @@ def _check_node(node: exp.Expr, dialect: Dialect) -> None:
 
 
 def _check_args(node: exp.Expr) -> None:
-    known = _SELECT_ARGS if isinstance(node, exp.Query) else _TABLE_ARGS if isinstance(node, exp.Table) else None
+    allowed = _SELECT_ARGS if isinstance(node, exp.Query) else _TABLE_ARGS if isinstance(node, exp.Table) else None
     for key, value in node.args.items():
         if value in (None, False, []):
             continue
-        if known is not None and key not in known:
+        if allowed is not None and key not in allowed:
             raise QueryRefused(f"{key.strip('_').upper()} is not allowed.")
         is_word = isinstance(value, str) and not isinstance(node, exp.Identifier | exp.Literal | exp.Anonymous)
         if is_word and not _PLAIN_WORDS.fullmatch(value):

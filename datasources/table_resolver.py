@@ -44,19 +44,19 @@ class TableResolver:
             table.replace(self._make_subquery(table, name))
 
     def _visit(self, node: exp.Expr, ctes: Mapping[str, tuple[str, Columns]]) -> None:
-        known = dict(ctes)
+        queries = dict(ctes)
         opening = node.args.get("with_")
         for cte in opening.expressions if opening else ():
-            self._visit(cte.this, known)
+            self._visit(cte.this, queries)
             self._add_aliases(cte.args["alias"])
             self._cte_count += 1
             named = frozenset(self._fold(each.name) for each in cte.args["alias"].args.get("columns") or ())
-            known[self._fold(cte.alias)] = f"query_{self._cte_count}", named or self._owners.list_results(cte.this)
+            queries[self._fold(cte.alias)] = f"query_{self._cte_count}", named or self._owners.list_results(cte.this)
             cte.args["alias"].set("this", quote(f"query_{self._cte_count}"))
         for child in _list_children(node):
-            self._visit(child, known)
+            self._visit(child, queries)
         if isinstance(node, exp.Table):
-            self._visit_table(node, known)
+            self._visit_table(node, queries)
         elif isinstance(node, exp.Alias):
             self._columns.add(self._fold(node.alias))
         elif isinstance(node, exp.TableAlias):

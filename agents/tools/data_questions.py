@@ -13,8 +13,8 @@ from agents.tools.kept import KeptResult
 from agents.tools.sql_writer import WrittenQuery, write_query
 from agents.tools.table_vectors import TableVectors
 from datasources.access import Access, Attributes
+from datasources.answers.answer_text import AnswerFacts, format_answer
 from datasources.answers.describing import describe_draft
-from datasources.answers.telling import Asked, format_answer
 from datasources.catalog import OpenTable
 from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
@@ -218,7 +218,7 @@ def ask_by_rules(
     result = asked.run(sql, stop)
     repeated = question if kept is None or begins_anew(question) else ""
     lines = format_answer(
-        Asked(repeated, language, understood, draft, full, result, asked.name, vocabulary.units), most_rows
+        AnswerFacts(repeated, language, understood, draft, full, result, asked.name, vocabulary.units), most_rows
     )
     return RuleAnswer(sql, understood, result, lines)
 
@@ -247,7 +247,7 @@ def _format_refusal(
     refusal: QuestionRefused, asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop
 ) -> str:
     examples = suggest(asked, language, vocabularies, stop)
-    return add_examples(refusal.tell(language), [each.question for each in examples], language)
+    return add_examples(refusal.describe(language), [each.question for each in examples], language)
 
 
 def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:

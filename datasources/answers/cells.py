@@ -69,13 +69,13 @@ def write_table(draft: Draft, rows: Sequence[Sequence[Cell]], language: str) -> 
     terms = draft.columns
     names = [_MARKS.sub(" ", describe_term(each, draft, language)) for each in terms]
     lines = [_write_line(names), _write_line([_align(at, rows) for at in range(len(names))])]
-    left = _LONGEST_TABLE - sum(map(len, lines))
+    room = _LONGEST_TABLE - sum(map(len, lines))
     write = [write_label if _holds_labels(at, draft, rows) else write_cell for at in range(len(terms))]
     for row in rows:
         cells = zip(write, row, terms, strict=True)
         line = _write_line([write_one(cell, term, language) for write_one, cell, term in cells])
-        left -= len(line) + len(" [1]")
-        if left < 0:
+        room -= len(line) + len(" [1]")
+        if room < 0:
             break
         lines.append(line)
     return lines, len(lines) - 2

@@ -29,35 +29,35 @@ def capitalize(text: str) -> str:
 def describe_draft(draft: Draft, language: str) -> str:
     """What *draft* gives, of which rows, in which order."""
     words = get_sentences("description", language)
-    told = [_describe_asked(draft, language)]
+    parts = [_describe_selection(draft, language)]
     if draft.group and draft.select:
-        told.append(words["each"].format(describe_term(draft.group, draft, language)))
+        parts.append(words["each"].format(describe_term(draft.group, draft, language)))
     if draft.filters:
-        told.append(words["where"].format(words["and"].join(_list_conditions(draft, language))))
+        parts.append(words["where"].format(words["and"].join(_list_conditions(draft, language))))
     if draft.extreme and draft.extreme.column:
         end = "most" if draft.extreme.function == "MAX" else "least"
-        told.append(words[end].format(humanize(draft.extreme.column.column)))
+        parts.append(words[end].format(humanize(draft.extreme.column.column)))
     if draft.order and draft.limit == 1:
         end = "most" if draft.order[1] == "DESC" else "least"
-        told.append(words[end].format(describe_term(draft.order[0], draft, language)))
+        parts.append(words[end].format(describe_term(draft.order[0], draft, language)))
     elif draft.order:
-        told.append(words[draft.order[1]].format(describe_term(draft.order[0], draft, language)))
+        parts.append(words[draft.order[1]].format(describe_term(draft.order[0], draft, language)))
         if draft.limit and draft.limit > 1:
-            told.append(words["first"].format(draft.limit))
-    return " ".join(filter(None, told))
+            parts.append(words["first"].format(draft.limit))
+    return " ".join(filter(None, parts))
 
 
-def _describe_asked(draft: Draft, language: str) -> str:
+def _describe_selection(draft: Draft, language: str) -> str:
     """What is selected: "name of equipment"; of rooms that are known by the column "room", "rooms"."""
     if draft.group and not draft.select:
         return describe_term(draft.group, draft, language)
     table = humanize(draft.table[1])
-    asked = ", ".join(describe_term(each, draft, language) for each in draft.select)
+    names = ", ".join(describe_term(each, draft, language) for each in draft.select)
     [first, *more] = draft.select
     if not more and first.column and not first.function and _is_named_like(first.column, draft):
         return table
     is_count = any(each.column is None for each in draft.select)
-    return asked if is_count else get_sentences("description", language)["of"].format(asked, table)
+    return names if is_count else get_sentences("description", language)["of"].format(names, table)
 
 
 def _is_named_like(column: ColumnName, draft: Draft) -> bool:

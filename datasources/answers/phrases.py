@@ -22,8 +22,8 @@ _LONGEST = 300  # characters of a question that is repeated
 class Phrase:
     """A form of questions, and what answers it; `none` and `one` where the number is that, "" to say it otherwise."""
 
-    asked: re.Pattern[str]
-    said: str
+    pattern: re.Pattern[str]
+    sentence: str
     none: str = ""
     one: str = ""
 
@@ -40,7 +40,7 @@ def _fill(form: str, parts: Mapping[str, str]) -> str:
     return form
 
 
-_ASKED = {
+_PATTERNS = {
     language: {
         kind: [re.compile(_fill(each["asked"], _TABLES["parts"][language]), re.IGNORECASE) for each in forms]
         for kind, forms in kinds.items()
@@ -52,10 +52,10 @@ _ASKED = {
 @cache
 def get_phrases(kind: Kind, language: str) -> Sequence[Phrase]:
     """Those of *language* in the order in which they are tried, else the English ones."""
-    known = language if language in _ASKED else "en"
+    code = language if language in _PATTERNS else "en"
     return [
-        Phrase(asked, each["said"], each.get("none", ""), each.get("one", ""))
-        for asked, each in zip(_ASKED[known][kind], _TABLES["phrases"][known][kind], strict=True)
+        Phrase(pattern, each["said"], each.get("none", ""), each.get("one", ""))
+        for pattern, each in zip(_PATTERNS[code][kind], _TABLES["phrases"][code][kind], strict=True)
     ]
 
 

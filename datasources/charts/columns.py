@@ -25,10 +25,10 @@ class ChartColumn:
     @cached_property
     def kind(self) -> Kind:
         """What it holds; nothing at all counts as kinds of things."""
-        known = [cell for cell in self.cells if cell is not None]
-        if known and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in known):
-            return "time" if self._holds_years(known) else "number"
-        is_time = bool(known) and all(isinstance(cell, str) and _MOMENT.fullmatch(cell) for cell in known)
+        values = [cell for cell in self.cells if cell is not None]
+        if values and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in values):
+            return "time" if self._holds_years(values) else "number"
+        is_time = bool(values) and all(isinstance(cell, str) and _MOMENT.fullmatch(cell) for cell in values)
         return "time" if is_time else "category"
 
     @cached_property
@@ -36,9 +36,9 @@ class ChartColumn:
         """How many different cells it has."""
         return len(set(map(str, self.cells)))
 
-    def _holds_years(self, known: Sequence[Cell]) -> bool:
+    def _holds_years(self, values: Sequence[Cell]) -> bool:
         is_named = _YEAR.search(self.name) is not None
-        return is_named and all(isinstance(cell, int) and _FIRST_YEAR < cell < _LAST_YEAR for cell in known)
+        return is_named and all(isinstance(cell, int) and _FIRST_YEAR < cell < _LAST_YEAR for cell in values)
 
 
 def read_columns(result: Result) -> list[ChartColumn]:

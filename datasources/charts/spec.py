@@ -37,13 +37,13 @@ def make_spec(chart: Chart, result: Result, language: str = "en") -> DrawnChart:
     Raises:
         ChartRefused: the result has no such column, or the column has nothing that can be drawn so.
     """
-    known = {each.name: each for each in read_columns(result)}
+    by_name = {each.name: each for each in read_columns(result)}
     used = {"x": chart.x, "y": chart.y, **({"colour": chart.colour} if chart.colour else {})}
     for name in used.values():
-        if name not in known:
-            names = ", ".join(list(known)[:20])
+        if name not in by_name:
+            names = ", ".join(list(by_name)[:20])
             raise ChartRefused(f"The result has no column {name[:60]!r}. It has: {names}.")
-    columns = {channel: known[name] for channel, name in used.items()}
+    columns = {channel: by_name[name] for channel, name in used.items()}
     _check_figures(chart, columns)
     values = _list_values(chart, columns)
     alt = _describe(chart, columns, values, len(result.rows), language)
@@ -123,13 +123,13 @@ def _describe(
     figure = "colour" if chart.mark == "rect" else "y"
     measured = columns[figure].name if chart.aggregate == "none" else f"{chart.aggregate}: {columns[figure].name}"
     by = ", ".join(each.name for channel, each in columns.items() if channel != figure)
-    told = []
+    parts = []
     for each in values[:_MOST_TOLD]:
         place = ", ".join(str(each[channel]) for channel in columns if channel != figure)
-        told.append(f"{place}: {_write(each[figure])}")
-    if rows > len(told):
-        told.append(_NAMES[words]["more"].format(rows - len(told)))
-    return f"{_NAMES[words][chart.mark]}: {measured} / {by}. {'; '.join(told)}."
+        parts.append(f"{place}: {_write(each[figure])}")
+    if rows > len(parts):
+        parts.append(_NAMES[words]["more"].format(rows - len(parts)))
+    return f"{_NAMES[words][chart.mark]}: {measured} / {by}. {'; '.join(parts)}."
 
 
 def _write(cell: Cell) -> str:

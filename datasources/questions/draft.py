@@ -106,7 +106,7 @@ class Draft:
         joins = [f" JOIN {_write_on(near, far)}" for near, far in self.joins if far.table not in tables]
         matches = [self._write_match(near, far) for near, far in self.joins if far.table in tables]
         own = [_write_filter(each) for each in self.filters if each.column.table not in tables]
-        filters = " AND ".join([*own, *matches, *self._write_known(), *more])
+        filters = " AND ".join([*own, *matches, *self._write_not_null(), *more])
         return f"FROM {quote_name(*self.table)}{''.join(joins)}" + (f" WHERE {filters}" if filters else "")
 
     def _find_matched(self) -> set[TableName]:
@@ -122,7 +122,7 @@ class Draft:
         inner = Draft(far.table, [Term(far)], filters=matching, keeps_repeats=True)
         return f"{_write_column(near)} IN ({inner.write_sql()})"
 
-    def _write_known(self) -> list[str]:
+    def _write_not_null(self) -> list[str]:
         """Of the first rows by a column, that it is known: some databases put rows without a value first."""
         if self.order is None or self.limit is None or self.group:
             return []

@@ -46,12 +46,12 @@ class Filtering(Parts):
 
     def _add_value(self, draft: Draft, column: ColumnName, values: set[str], item: Item) -> None:
         """That *column* has one of *values*, or of those that were named of it before: a row has one of them alone."""
-        known = next((each for each in draft.filters if each.column == column), None)
-        if known is not None:
+        former = next((each for each in draft.filters if each.column == column), None)
+        if former is not None:
             if column.table != draft.table or JOINING.isdisjoint(self._words[1 : item.place]):
                 raise QuestionRefused("rest", " ".join(item.words))
-            draft.filters.remove(known)
-            values = values.union(map(str, known.values))
+            draft.filters.remove(former)
+            values = values.union(map(str, former.values))
         draft.filters.append(Filter(column, "=" if len(values) == 1 else "IN", tuple(sorted(values))))
 
     def _is_linked(self, draft: Draft, column: ColumnName) -> bool:
@@ -110,7 +110,7 @@ class Filtering(Parts):
             if column is not None and self._may_hold(column, number.meaning):
                 draft.filters.append(Filter(column, "=", (number.meaning,)))
                 self._use(number)
-                if before in self._left:
+                if before in self._unused:
                     self._use(before)
 
     def _find_numbered(self, item: Item, draft: Draft) -> ColumnName | None:
@@ -154,8 +154,8 @@ class Filtering(Parts):
             meant = self._column_in(self._use(named[0]), draft.table)
             dates = [each for each in dates if each == meant]
         if len(dates) > 1 and self._before:  # "and next month?"
-            asked = {each.column for each in self._before.filters}
-            dates = [each for each in dates if each in asked] or dates
+            columns = {each.column for each in self._before.filters}
+            dates = [each for each in dates if each in columns] or dates
         if len(dates) != 1:
             raise QuestionRefused("date")
         return dates[0]

@@ -120,17 +120,17 @@ def _read_name(
 ) -> int:
     """Note the longest name, value or phrase that begins there; how many words it has, 0 for none."""
     for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
-        given = tuple(words[place : place + length])
-        reduced = tuple(reduce_word(word.removesuffix("nya")) for word in given)
-        if given in COUNTS:
+        name = tuple(words[place : place + length])
+        reduced = tuple(reduce_word(word.removesuffix("nya")) for word in name)
+        if name in COUNTS:
             parts.counts = True
             return length
         if reduced in columns:
             parts.columns.append(columns[reduced])
             return length
-        is_operator = length == 1 and (given[0] in _SAYS_NOTHING or given[0] in _ENDS or given[0] in _PLACES)
-        if given in values and not is_operator:
-            parts.values.append(values[given])
+        is_operator = length == 1 and (name[0] in _SAYS_NOTHING or name[0] in _ENDS or name[0] in _PLACES)
+        if name in values and not is_operator:
+            parts.values.append(values[name])
             return length
     return 0
 

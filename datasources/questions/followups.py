@@ -114,8 +114,8 @@ def _order(parts: FollowupParts, table: QueryTable, rows: Sequence[int]) -> Foll
     column = _choose_column(parts, table, "any" if parts.end is None else "day" if parts.end in _OF_DAYS else "figure")
     if column is None:
         return None
-    known = [at for at in rows if table.rows[at][column] is not None]
-    ordered = sorted(known, key=lambda at: _key(table.rows[at][column]), reverse=parts.end in ("latest", "most"))
+    filled = [at for at in rows if table.rows[at][column] is not None]
+    ordered = sorted(filled, key=lambda at: _key(table.rows[at][column]), reverse=parts.end in ("latest", "most"))
     if parts.end is None or parts.number:
         return Followup(tuple(ordered[: parts.number or len(ordered)]))
     best = [at for at in ordered if table.rows[at][column] == table.rows[ordered[0]][column]]

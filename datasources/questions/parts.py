@@ -10,7 +10,7 @@ from datasources.questions.vocabulary import ColumnName, Vocabulary
 
 
 class Parts:
-    """Those of one question; `_left` are the ones that are not used yet.
+    """Those of one question; `_unused` are the ones that are not used yet.
 
     *before*: what the question goes on about; None: it stands alone.
     """
@@ -19,17 +19,17 @@ class Parts:
         self, words: list[str], items: list[Item], vocabulary: Vocabulary, today: date, before: Draft | None = None
     ) -> None:
         self._words, self._items, self._vocabulary, self._today = words, items, vocabulary, today
-        self._left, self._before = list(items), before
+        self._unused, self._before = list(items), before
 
     @property
     def _continues(self) -> bool:
         return self._before is not None
 
     def _of(self, kind: Kind) -> list[Item]:
-        return [each for each in self._left if each.kind == kind]
+        return [each for each in self._unused if each.kind == kind]
 
     def _use(self, item: Item) -> Item:
-        self._left.remove(item)
+        self._unused.remove(item)
         return item
 
     def _column_in(self, item: Item, table: TableName) -> ColumnName | None:

@@ -65,7 +65,7 @@ class _Planner(Ranking):
         self.add_filters(draft)
         if self._before:
             self._keep_filters(draft, self._before)
-        kinds = {each.kind for each in self._left}
+        kinds = {each.kind for each in self._unused}
         template: Callable[[Draft], None]
         if "top" in kinds and not kinds & {"count", "aggregate", "superlative"}:
             template = self._rank_top
@@ -85,8 +85,8 @@ class _Planner(Ranking):
             draft = self._repeat(draft, self._before)  # "and the pumps?"
         else:
             template(draft)
-        if self._left:
-            raise QuestionRefused("rest", " ".join(self._left[0].words))
+        if self._unused:
+            raise QuestionRefused("rest", " ".join(self._unused[0].words))
         display = self._vocabulary.find_display(draft.table)
         is_named = Term(ColumnName(draft.table, str(display))) in draft.select
         draft.keeps_repeats = is_named and self._has_key(draft.table)
@@ -99,8 +99,8 @@ class _Planner(Ranking):
             return Draft(self._choose_table())
         for again in [each for each in self._of("table") if each.meaning == before.table]:
             self._use(again)
-        kept = {each.column.table for each in before.filters} | {before.table}
-        return Draft(before.table, joins=[each for each in before.joins if each[1].table in kept])
+        tables = {each.column.table for each in before.filters} | {before.table}
+        return Draft(before.table, joins=[each for each in before.joins if each[1].table in tables])
 
     def _keep_filters(self, draft: Draft, before: Draft) -> None:
         anew = {each.column for each in draft.filters}
@@ -142,7 +142,7 @@ class _Planner(Ranking):
 
     def _group(self, draft: Draft) -> None:
         each = self._use(self._of("each")[0])
-        following = [item for item in self._left if item.place > each.place and item.kind in _GROUPING]
+        following = [item for item in self._unused if item.place > each.place and item.kind in _GROUPING]
         if not following:
             raise QuestionRefused("each")
         by = self._use(following[0])
@@ -165,7 +165,7 @@ class _Planner(Ranking):
             self._aggregate(draft)
         elif self._of("count"):
             self._count(draft)
-        elif not self._left and (former := self._find_former_measure(draft)):
+        elif not self._unused and (former := self._find_former_measure(draft)):
             draft.select = former
         elif self._counts_kinds(draft):
             draft.select = [self._count_term(draft)]
@@ -183,7 +183,7 @@ class _Planner(Ranking):
         is_of_rows = self._continues or any(each.kind == "table" for each in self._items)
         group = draft.group
         is_kind = group is not None and group.column is not None and self._vocabulary.is_text(group.column)
-        return is_of_rows and not self._left and (is_kind or bool(group and group.function))
+        return is_of_rows and not self._unused and (is_kind or bool(group and group.function))
 
     def _aggregate(self, draft: Draft) -> None:
         function = self._use(self._of("aggregate")[0]).meaning

@@ -84,14 +84,14 @@ class Ranking(Filtering):
     def _find_extreme(self, draft: Draft) -> None:
         self._refuse_chain()
         superlative = self._use(self._of("superlative")[0])
-        wanted, end = superlative.meaning
-        key = self._take_next_column(draft, superlative) or self._find_measure(draft.table, wanted)
+        names, end = superlative.meaning
+        key = self._take_next_column(draft, superlative) or self._find_measure(draft.table, names)
         columns = self._take_columns(draft)  # also the key, where that is asked for: how long is the longest
         display = self._vocabulary.find_display(draft.table)
         if key is None or (display is None and not columns):
             raise QuestionRefused("superlative", superlative.words[0])
-        asked = columns or [ColumnName(draft.table, display)] if display else columns
-        draft.select = [Term(each) for each in asked]
+        chosen = columns or [ColumnName(draft.table, display)] if display else columns
+        draft.select = [Term(each) for each in chosen]
         if limit := self._take_limit():
             draft.order, draft.limit = (Term(key), "DESC" if end == "MAX" else "ASC"), limit
         else:
@@ -111,7 +111,7 @@ class Ranking(Filtering):
                 return column
         return None
 
-    def _find_measure(self, table: TableName, wanted: tuple[str, ...]) -> ColumnName | None:
+    def _find_measure(self, table: TableName, names: tuple[str, ...]) -> ColumnName | None:
         columns = {" ".join(split_name(each.name)): each.name for each in self._vocabulary.tables[table].columns}
-        found = next((columns[each] for each in wanted if each in columns), None)
+        found = next((columns[each] for each in names if each in columns), None)
         return ColumnName(table, found) if found else None

@@ -88,20 +88,20 @@ def _read_name(words: list[str], place: int, vocabulary: Vocabulary) -> Item | N
     """The longest name, value or phrase that begins there."""
     span = read_span(words, place)
     for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
-        given = tuple(words[place : place + length])
-        if given in COUNTS:
-            return Item("count", None, given, place)
-        if span is not None and length == span[1] and given[:1] not in vocabulary.column_names:
-            return Item("period", span[0], given, place)
-        if length > 1 and given in vocabulary.values:
-            return Item("value", vocabulary.values[given], given, place)
-        if table := vocabulary.find_table(given):
-            return Item("table", table, given, place)
-        if columns := vocabulary.find_columns(given):
-            return Item("column", columns, given, place)
-        is_operator = given[0] in STOP or given[0] in AGGREGATES or given[0] in SUPERLATIVES or given[0] in MOST
-        if length == 1 and not is_operator and (value := vocabulary.find_values(given[0])):
-            return Item("value", value, given, place)
+        name = tuple(words[place : place + length])
+        if name in COUNTS:
+            return Item("count", None, name, place)
+        if span is not None and length == span[1] and name[:1] not in vocabulary.column_names:
+            return Item("period", span[0], name, place)
+        if length > 1 and name in vocabulary.values:
+            return Item("value", vocabulary.values[name], name, place)
+        if table := vocabulary.find_table(name):
+            return Item("table", table, name, place)
+        if columns := vocabulary.find_columns(name):
+            return Item("column", columns, name, place)
+        is_operator = name[0] in STOP or name[0] in AGGREGATES or name[0] in SUPERLATIVES or name[0] in MOST
+        if length == 1 and not is_operator and (value := vocabulary.find_values(name[0])):
+            return Item("value", value, name, place)
     similar = vocabulary.column_names.get((SIMILAR.get(reduce_word(words[place]), ""),))
     return Item("column", similar, (words[place],), place) if similar else None
 

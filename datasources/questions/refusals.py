@@ -9,7 +9,7 @@ _TEXTS: dict[str, Any] = load_json("datasources.questions", "refusals.json")
 
 
 class QuestionRefused(Exception):
-    """The rules do not understand the question; `tell` names the word, or says what does not fit.
+    """The rules do not understand the question; `describe` names the word, or says what does not fit.
 
     *reason* is one of refusals.json, *about* what it is about. As a text it is English.
     """
@@ -18,7 +18,7 @@ class QuestionRefused(Exception):
         super().__init__(format_refusal(reason, "en", *about))
         self.reason, self.about = reason, about
 
-    def tell(self, language: str) -> str:
+    def describe(self, language: str) -> str:
         """Why, in *language*, or else in English."""
         return format_refusal(self.reason, language, *self.about)
 

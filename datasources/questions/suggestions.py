@@ -24,8 +24,8 @@ class Suggestion:
 
     def ask_for_chart(self, language: str) -> str:
         """The same with a chart."""
-        asked, end = self.question.rstrip("?"), "?" * self.question.endswith("?")
-        return f"{asked} {_get_texts(language)['chart']}{end}"
+        text, end = self.question.rstrip("?"), "?" * self.question.endswith("?")
+        return f"{text} {_get_texts(language)['chart']}{end}"
 
 
 KnownSuggestions = Mapping[str, Sequence[Suggestion]]
@@ -33,11 +33,11 @@ KnownSuggestions = Mapping[str, Sequence[Suggestion]]
 
 
 def suggest_questions(
-    vocabulary: Vocabulary, today: date, language: str = "en", known: Sequence[Suggestion] = ()
+    vocabulary: Vocabulary, today: date, language: str = "en", examples: Sequence[Suggestion] = ()
 ) -> list[Suggestion]:
-    """At most three that the rules understand, those *known* of this database first."""
+    """At most three that the rules understand, those *examples* of this database first."""
     found: list[Suggestion] = []
-    for each in (*known, *_list_candidates(vocabulary, _get_texts(language))):
+    for each in (*examples, *_list_candidates(vocabulary, _get_texts(language))):
         if len(found) < _MOST and _is_understood(each.question, vocabulary, today):
             found.append(each)
     return found

@@ -10,11 +10,11 @@ _ENDINGS = {"kg": "kg", "km": "km", "cm": "cm", "m2": "m²", "km2": "km²"}
 SIGNS = frozenset(CURRENCIES.values())
 
 
-def find_unit(name: str, said: Sequence[str]) -> str:
-    """The sign of a currency or a unit of the column *name*, of which *said* is told; "" for none, or for several."""
-    told = {_unify(each.strip("()[]")) for text in said for each in _IN_TEXT.findall(text)}
-    if told:
-        return told.pop() if len(told) == 1 else ""
+def find_unit(name: str, texts: Sequence[str]) -> str:
+    """The sign of a currency or a unit of the column *name*, of which *texts* speak; "" for none, or for several."""
+    units = {_unify(each.strip("()[]")) for text in texts for each in _IN_TEXT.findall(text)}
+    if units:
+        return units.pop() if len(units) == 1 else ""
     last = (read_name(name) or [""])[-1]
     return _ENDINGS.get(last) or CURRENCIES.get(last, "")
 

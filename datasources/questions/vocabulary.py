@@ -78,8 +78,8 @@ class Vocabulary:
         if ("first", "name") in names.values():  # of people, whose name is in two columns
             return None
         own = set(list_bases(read_name(table[1])))
-        known = _NAMES | own | {(*each, "name") for each in own}
-        exact = [name for name, words in names.items() if words in known]
+        display_names = _NAMES | own | {(*each, "name") for each in own}
+        exact = [name for name, words in names.items() if words in display_names]
         ending = [name for name, words in names.items() if words[-1:] in _NAMES]
         return next(iter(exact + ending), None)
 
@@ -129,16 +129,16 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
     table_names: dict[Words, TableName] = {}
     column_names: defaultdict[Words, list[ColumnName]] = defaultdict(list)
     for opened in tables:
-        table, said = opened.table, opened.said
-        for name in (table.name[1], *said["synonyms"]):
+        table, entry = opened.table, opened.entry
+        for name in (table.name[1], *entry["synonyms"]):
             table_names.setdefault(split_name(name), table.name)
         for column in table.columns:
-            for name in (column.name, *said["allowed_columns"][column.name]["synonyms"]):
+            for name in (column.name, *entry["allowed_columns"][column.name]["synonyms"]):
                 named = ColumnName(table.name, column.name)
                 if split_name(name) and named not in column_names[split_name(name)]:
                     column_names[split_name(name)].append(named)
     for opened in tables:  # "habitaciones" is also known by its singular, where nothing else is called so
-        for name in (opened.table.name[1], *opened.said["synonyms"]):
+        for name in (opened.table.name[1], *opened.entry["synonyms"]):
             for words in list_bases(read_name(name)):
                 table_names.setdefault(words, opened.table.name)
     return Vocabulary(
@@ -147,7 +147,7 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
         {words: found for words, found in column_names.items() if found},
         _read_units(tables),
         counts_rows=counts_rows,
-        name_columns={each.table.name: each.said["name_column"] for each in tables if each.said.get("name_column")},
+        name_columns={each.table.name: each.entry["name_column"] for each in tables if each.entry.get("name_column")},
     )
 
 
@@ -155,8 +155,8 @@ def _read_units(tables: Sequence[OpenTable]) -> dict[ColumnName, str]:
     found: dict[ColumnName, str] = {}
     for opened in tables:
         for column in opened.table.columns:
-            said = opened.said["allowed_columns"][column.name]
-            unit = find_unit(column.name, (*said["synonyms"], str(said.get("description") or "")))
+            entry = opened.entry["allowed_columns"][column.name]
+            unit = find_unit(column.name, (*entry["synonyms"], str(entry.get("description") or "")))
             if unit:
                 found[ColumnName(opened.table.name, column.name)] = unit
     return found

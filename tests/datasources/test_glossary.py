@@ -18,11 +18,11 @@ from utils.model_json import find_json_object
 def tables(tmp_path_factory: pytest.TempPathFactory) -> list[OpenTable]:
     """Of a database of plants and machines."""
     opened = open_plant(tmp_path_factory.mktemp("glossary") / "plant.db").tables
-    return [replace(each, said={**each.said, "allowed_columns": _describe(each)}) for each in opened]
+    return [replace(each, entry={**each.entry, "allowed_columns": _describe(each)}) for each in opened]
 
 
 def _describe(opened: OpenTable) -> dict[str, Any]:
-    return {name: {"description": "", **said} for name, said in opened.said["allowed_columns"].items()}
+    return {name: {"description": "", **said} for name, said in opened.entry["allowed_columns"].items()}
 
 
 def propose(tables: list[OpenTable], said: object) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -39,7 +39,7 @@ def test_what_a_model_proposes_is_added_to_what_people_have_said(tables: list[Op
     }
     said = {"description": "One row for each\nmachine", "synonyms": ["aset", "Machines"], "name_column": "name"}
     changed, notes = propose(tables, {"equipment": {**said, "columns": columns, "row_filter": "1=1"}})
-    before = next(each.said for each in tables if each.key == "equipment")
+    before = next(each.entry for each in tables if each.key == "equipment")
     [(key, after)] = changed.items()
     assert (key, notes) == ("equipment", [])
     assert (after["description"], after["name_column"]) == ("One row for each machine", "name")

@@ -45,7 +45,7 @@ def run(file: Path, sql: str, *columns: str, row_filter: str = "") -> Result:
 def test_functions_of_texts_give_what_those_of_sqlite_give(name: str, count: int) -> None:
     query = f"SELECT {name}({', '.join('?' * count)})"
     with closing(sqlite3.connect(":memory:")) as plain, closing(sqlite3.connect(":memory:")) as ours:
-        TextFunctions(time.monotonic() + 60).put_on(ours)
+        TextFunctions(time.monotonic() + 60).register(ours)
         for values in product(VALUES, repeat=count):
             expected = plain.execute(query, values).fetchone()[0]
             given = ours.execute(query, values).fetchone()[0]
