@@ -46,7 +46,7 @@ class Authenticator:
     database: Database
     visitors: VisitorSigner
     bots: BotDirectory
-    _seen: "dict[str, _Known]" = field(default_factory=dict)
+    _seen: "dict[str, _Cached]" = field(default_factory=dict)
     # Of its own: made-up keys must not keep the threads busy that everything else uses, when the database is slow.
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "keys"))
     _uses: "_Uses" = field(init=False)
@@ -109,34 +109,34 @@ class Authenticator:
 
     async def _find_stored(self, presented: str) -> Principal | None:
         digest = hashlib.sha256(presented.encode()).hexdigest()
-        known = self._seen.get(digest)
-        if known is None or time.monotonic() >= known.until:
+        cached = self._seen.get(digest)
+        if cached is None or time.monotonic() >= cached.until:
             try:
-                known = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, presented)
+                cached = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, presented)
             except (SQLAlchemyError, StoreUnavailable) as exc:
                 raise StoreUnavailable("API keys cannot be checked at present. Try again soon.") from exc
             if len(self._seen) >= _REMEMBERED_KEYS:
                 self._seen.clear()  # a flood of made-up keys must not grow this without bound
-            self._seen[digest] = known
-        return known.ctx
+            self._seen[digest] = cached
+        return cached.ctx
 
-    def _look_up(self, presented: str) -> "_Known":
+    def _look_up(self, presented: str) -> "_Cached":
         # Counted from before the database is asked: what it answers may have been revoked by the time it comes.
         asked_at, moment = time.monotonic(), now()
         with self.database.reading() as session:
             found = find_key(session, presented)
         if found is None:
-            return _Known(None, asked_at + _REMEMBERED_S)
+            return _Cached(None, asked_at + _REMEMBERED_S)
         key = found.key
         ctx = read_principal(key)
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
         left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S
-        return _Known(ctx, asked_at + min(left_s, _REMEMBERED_S))
+        return _Cached(ctx, asked_at + min(left_s, _REMEMBERED_S))
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Cached:
     """Whose a key is, None for one that is not valid; asked for again from *until* on, by the monotonic clock."""
 
     ctx: Principal | None

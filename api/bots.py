@@ -182,11 +182,11 @@ def create(ctx: Principal, body: BotIn) -> Response:
     A bot `default` says how the tenant's default bot answers.
     """
     with services().database.writing() as session:
-        made = bots.create_bot(session, ctx, body.id, body.name, body.merge({}))
-        made.bot.is_enabled = body.enabled
+        stored = bots.create_bot(session, ctx, body.id, body.name, body.merge({}))
+        stored.bot.is_enabled = body.enabled
         session.flush()
-        shown = _describe(made.bot, made.answers)
-    return respond(shown, 201, etag=_compute_etag(shown), location=url_for("bots.show", bot_id=shown.id))
+        view = _describe(stored.bot, stored.answers)
+    return respond(view, 201, etag=_compute_etag(view), location=url_for("bots.show", bot_id=view.id))
 
 
 @bots_blueprint.get(_ALL, operation_id="listBots", summary="List the bots", responses=answers(200, BotsOut))
@@ -196,8 +196,8 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     part = read_part_query(query, datetime, str)
     with services().database.reading() as session:
         found = bots.list_bots(session, ctx, part)
-        said = bots.list_answers(session, ctx, found.rows)
-        rows = [_describe(bot, said.get(bot.bot_id, {})) for bot in found.rows]
+        stored = bots.list_answers(session, ctx, found.rows)
+        rows = [_describe(bot, stored.get(bot.bot_id, {})) for bot in found.rows]
     return respond(BotsOut(bots=rows, **make_page_members(found, part)))
 
 
@@ -213,8 +213,8 @@ def show(ctx: Principal, path: BotPath) -> Response:
     """The bot. 404 if the caller has none of this id."""
     with services().database.reading() as session:
         stored = bots.get_bot(session, ctx, path.bot_id)
-        shown = _describe(stored.bot, stored.answers)
-    return respond(shown, etag=_compute_etag(shown))
+        view = _describe(stored.bot, stored.answers)
+    return respond(view, etag=_compute_etag(view))
 
 
 @bots_blueprint.patch(
@@ -239,8 +239,8 @@ def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
             is_enabled=body.enabled if "enabled" in sent else None,
             answers=body.merge(former),
         )
-        shown = _describe(stored.bot, stored.answers)
-    return respond(shown, etag=_compute_etag(shown))
+        view = _describe(stored.bot, stored.answers)
+    return respond(view, etag=_compute_etag(view))
 
 
 @bots_blueprint.delete(_ONE, operation_id="deleteBot", summary="Delete a bot", responses=answers(204, None, 404, 409))
@@ -257,12 +257,12 @@ def remove(ctx: Principal, path: BotPath) -> Response:
 def _lock_unchanged(session: Session, ctx: Principal, bot_id: str) -> BotAnswers:
     """How the bot answers, which is locked, if `If-Match` lets it be changed."""
     stored = bots.lock_bot(session, ctx, bot_id)
-    shown = _describe(stored.bot, stored.answers)
-    check_unchanged(_compute_etag(shown), shown.model_dump())
+    view = _describe(stored.bot, stored.answers)
+    check_unchanged(_compute_etag(view), view.model_dump())
     return stored.answers
 
 
-def _describe(bot: Bot, said: BotAnswers) -> BotOut:
+def _describe(bot: Bot, answers: BotAnswers) -> BotOut:
     facts: dict[str, Any] = {
         "id": bot.bot_id,
         "name": bot.name,
@@ -273,8 +273,8 @@ def _describe(bot: Bot, said: BotAnswers) -> BotOut:
         "created_at": bot.created_at,
         "updated_at": bot.updated_at,
     }
-    return BotOut.model_validate({**dict.fromkeys(BotAnswers.__annotations__), **said, **facts})
+    return BotOut.model_validate({**dict.fromkeys(BotAnswers.__annotations__), **answers, **facts})
 
 
-def _compute_etag(shown: BotOut) -> str:
-    return make_etag(shown.model_dump(include={"name", "enabled", "version"}))
+def _compute_etag(view: BotOut) -> str:
+    return make_etag(view.model_dump(include={"name", "enabled", "version"}))

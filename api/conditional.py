@@ -14,22 +14,22 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 def make_etag(state: Mapping[str, Any]) -> str:
     """The tag of *state*: all that callers can change, and nothing that changes by itself."""
-    told = json.dumps(state, sort_keys=True, default=str)
-    return f'"{blake2b(told.encode(), digest_size=12).hexdigest()}"'
+    text = json.dumps(state, sort_keys=True, default=str)
+    return f'"{blake2b(text.encode(), digest_size=12).hexdigest()}"'
 
 
-def check_unchanged(etag: str, shown: Mapping[str, Any]) -> None:
-    """Return if the request may change what has *etag* now, and is *shown* so; to be asked under its lock.
+def check_unchanged(etag: str, current: Mapping[str, Any]) -> None:
+    """Return if the request may change what has *etag* now, and looks as *current*; to be asked under its lock.
 
     Raises:
         PreconditionFailed: the request names other states in `If-Match`; with the present one.
     """
-    wanted = request.if_match
-    if "If-Match" in request.headers and not (wanted.star_tag or wanted.is_strong(etag.strip('"'))):
+    if_match = request.if_match
+    if "If-Match" in request.headers and not (if_match.star_tag or if_match.is_strong(etag.strip('"'))):
         raise PreconditionFailed(
             "It was changed since you looked at it: `current` is what it is like now. Send its ETag in If-Match.",
             headers={"ETag": etag},
-            members={"current": shown},
+            members={"current": current},
         )
 
 

@@ -120,8 +120,8 @@ async def show(ctx: Principal, path: ConflictPath) -> Response:
     def work(session: Session) -> ConflictOut:
         return _describe(session, ctx, conflicts.get_conflict(session, ctx, path.conflict_id))
 
-    shown = await read(services().database, work)
-    return respond(shown, etag=_compute_etag(shown))
+    view = await read(services().database, work)
+    return respond(view, etag=_compute_etag(view))
 
 
 @conflicts_blueprint.patch(
@@ -140,13 +140,13 @@ def change(ctx: Principal, path: ConflictPath, body: ConflictPatch) -> Response:
         former = _describe(session, ctx, conflicts.get_conflict(session, ctx, path.conflict_id, for_update=True))
         check_unchanged(_compute_etag(former), former.model_dump())
         row = conflicts.set_dismissed(session, ctx, path.conflict_id, dismissed=body.status == "dismissed")
-        shown = _describe(session, ctx, row)
-    return respond(shown, etag=_compute_etag(shown))
+        view = _describe(session, ctx, row)
+    return respond(view, etag=_compute_etag(view))
 
 
 def _describe(session: Session, ctx: Principal, row: Conflict) -> ConflictOut:
     return ConflictOut.model_validate(describe_conflicts(session, ctx, [row])[0])
 
 
-def _compute_etag(shown: ConflictOut) -> str:
-    return make_etag(shown.model_dump(include={"status"}))
+def _compute_etag(view: ConflictOut) -> str:
+    return make_etag(view.model_dump(include={"status"}))

@@ -114,9 +114,9 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     ctx = select_bot(ctx, query.bot_id)
     share, token = await services().sharing.create(ctx, conversation_id, keep_s=keep_s, branch=branch)
     url = f"{services().links.base()}{_PAGE}?{urlencode({'token': token})}"
-    shown = NewShareOut(**_describe(share).model_dump(), url=url)
+    view = NewShareOut(**_describe(share).model_dump(), url=url)
     location = url_for("conversation_shares.show", conversation_id=conversation_id, share_id=share.share_id)
-    return respond(shown, 201, location=location, is_secret=True)
+    return respond(view, 201, location=location, is_secret=True)
 
 
 @conversation_shares_blueprint.get(

@@ -111,13 +111,13 @@ async def show(ctx: Principal, path: ConversationPath, query: ConversationQuery)
     part = await services().conversations.read(
         ctx, conversation_id, limit=query.limit, before=query.before, branch=branch
     )
-    shown = await link_conversation(ctx, await add_ratings(ctx, part))
+    view = await link_conversation(ctx, await add_ratings(ctx, part))
     with suppress(StoreUnavailable):
         listed = await services().transcripts.note_reading(ctx, conversation_id)
-        shown["title"] = listed.title if listed else None
+        view["title"] = listed.title if listed else None
     chosen = {name: value for name, value in (("bot_id", query.bot_id), ("branch", branch)) if value}
     earlier = make_own_address({**chosen, "limit": query.limit, "before": part["offset"]})
-    return jsonify({**shown, "next": earlier if part["offset"] else None})
+    return jsonify({**view, "next": earlier if part["offset"] else None})
 
 
 @conversations_blueprint.patch(

@@ -55,9 +55,9 @@ def register_cors(app: Flask, allowed: Sequence[str]) -> None:
 
 def _make_adder(origins: AllowedOrigins) -> Callable[[Response], Response]:
     def add(response: Response) -> Response:
-        asked = request_ctx.request
-        origin = asked.headers.get("Origin", "")
-        if ORIGIN_REFUSED in asked.environ:
+        request = request_ctx.request
+        origin = request.headers.get("Origin", "")
+        if ORIGIN_REFUSED in request.environ:
             return response
         if not origins.are_all:
             response.vary.add("Origin")
@@ -65,7 +65,7 @@ def _make_adder(origins: AllowedOrigins) -> Callable[[Response], Response]:
                 return response
         headers = response.headers
         headers["Access-Control-Allow-Origin"] = "*" if origins.are_all else origin
-        if asked.method == "OPTIONS" and "Access-Control-Request-Method" in asked.headers:
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             headers["Access-Control-Allow-Methods"] = _METHODS
             headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
             headers["Access-Control-Max-Age"] = _MAX_AGE_S

@@ -133,9 +133,9 @@ def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
         raise UnreadableDocument(f"{name}: {exc.detail}") from exc
 
 
-def _show(ctx: Principal, made: UploadedSource, status: int) -> Response:
+def _show(ctx: Principal, upload: UploadedSource, status: int) -> Response:
     with services().database.reading() as session:
-        shown = describe(data_sources.get_source(session, ctx, made.source_id))
+        view = describe(data_sources.get_source(session, ctx, upload.source_id))
     tables = [
         UploadedTableOut(
             name=each.table.name,
@@ -149,8 +149,8 @@ def _show(ctx: Principal, made: UploadedSource, status: int) -> Response:
             is_hidden=each.table.is_hidden,
             notes=list(each.table.notes),
         )
-        for each in made.tables
+        for each in upload.tables
     ]
-    body = UploadedSourceOut(**shown.model_dump(), tables=tables)
-    location = url_for("data_sources.show", source_id=shown.id)
-    return respond(body, status, etag=compute_etag(shown), location=location if status == 201 else None)
+    body = UploadedSourceOut(**view.model_dump(), tables=tables)
+    location = url_for("data_sources.show", source_id=view.id)
+    return respond(body, status, etag=compute_etag(view), location=location if status == 201 else None)

@@ -65,9 +65,9 @@ def create(ctx: Principal, body: SourceIn) -> Response:
     of its tables may be read before `allowed_tables` says so."""
     spec = make_spec(services().settings, ctx, body.uri.get_secret_value(), body.type)
     with services().database.writing() as session:
-        made = data_sources.create_source(session, ctx, body.name, body.description, spec, services().state_keys)
-        shown = describe(made)
-    return respond(shown, 201, etag=compute_etag(shown), location=url_for("data_sources.show", source_id=shown.id))
+        row = data_sources.create_source(session, ctx, body.name, body.description, spec, services().state_keys)
+        view = describe(row)
+    return respond(view, 201, etag=compute_etag(view), location=url_for("data_sources.show", source_id=view.id))
 
 
 @data_sources_blueprint.get(
@@ -94,8 +94,8 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 def show(ctx: Principal, path: SourcePath) -> Response:
     """The data source. 404 if the caller has none of this id."""
     with services().database.reading() as session:
-        shown = describe(data_sources.get_source(session, ctx, path.source_id))
-    return respond(shown, etag=compute_etag(shown))
+        view = describe(data_sources.get_source(session, ctx, path.source_id))
+    return respond(view, etag=compute_etag(view))
 
 
 @data_sources_blueprint.patch(
@@ -128,8 +128,8 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
             spec=spec,
             keys=services().state_keys,
         )
-        shown = describe(changed)
-    return respond(shown, etag=compute_etag(shown))
+        view = describe(changed)
+    return respond(view, etag=compute_etag(view))
 
 
 @data_sources_blueprint.delete(
@@ -154,14 +154,14 @@ def remove(ctx: Principal, path: SourcePath) -> Response:
 async def test(ctx: Principal, path: SourcePath) -> Response:
     """Whether it can be read, how fast, or why not; after some 15 seconds at most."""
     checked = await services().data_sources.check(ctx, path.source_id)
-    shown = SourceTestOut(
+    view = SourceTestOut(
         source_id=path.source_id,
         answers=not checked.detail,
         duration_ms=checked.duration_ms,
         notes=list(checked.notes),
         detail=checked.detail or None,
     )
-    return respond(shown)
+    return respond(view)
 
 
 @data_sources_blueprint.get(
@@ -174,8 +174,8 @@ async def test(ctx: Principal, path: SourcePath) -> Response:
 def show_schema(ctx: Principal, path: SourcePath) -> Response:
     """Its tables, as they were when they were last read."""
     with services().database.reading() as session:
-        shown = _describe_schema(data_sources.get_source(session, ctx, path.source_id))
-    return respond(shown)
+        view = _describe_schema(data_sources.get_source(session, ctx, path.source_id))
+    return respond(view)
 
 
 @data_sources_blueprint.post(
@@ -188,24 +188,24 @@ def show_schema(ctx: Principal, path: SourcePath) -> Response:
 async def read_schema(ctx: Principal, path: SourcePath) -> Response:
     """Its tables as they are now, with samples of 1,000 rows each; after some 40 seconds at most."""
     await services().data_sources.read_schema(ctx, path.source_id)
-    shown = await read(
+    view = await read(
         services().database, lambda session: _describe_schema(data_sources.get_source(session, ctx, path.source_id))
     )
-    return respond(shown)
+    return respond(view)
 
 
 def _merge_tables(row: DataSourceRow, sent: dict[str, TableIn | None]) -> dict[str, Any]:
     """What is said of the tables after it; see `merge_tables`."""
-    dumped = {name: None if said is None else said.model_dump(exclude_unset=True) for name, said in sent.items()}
-    schema = _load_schema(row) if any(said is not None for said in dumped.values()) else None
+    dumped = {name: None if entry is None else entry.model_dump(exclude_unset=True) for name, entry in sent.items()}
+    schema = _load_schema(row) if any(entry is not None for entry in dumped.values()) else None
     return merge_tables(row.allowed_tables, dumped, schema, DIALECTS[row.type])
 
 
 def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSourceRow:
     """The data source, which is locked, if `If-Match` lets it be changed."""
     row = data_sources.get_source(session, ctx, source_id, lock=True)
-    shown = describe(row)
-    check_unchanged(compute_etag(shown), shown.model_dump())
+    view = describe(row)
+    check_unchanged(compute_etag(view), view.model_dump())
     return row
 
 
@@ -238,7 +238,7 @@ def describe(row: DataSourceRow) -> SourceOut:
 
 def describe_tables(allowed_tables: Mapping[str, Any]) -> dict[str, TableSaid]:
     """What is said of tables as callers see it; what was stored by an older version has no `name_column`."""
-    return {name: TableSaid(**{"name_column": None, **said}) for name, said in allowed_tables.items()}
+    return {name: TableSaid(**{"name_column": None, **entry}) for name, entry in allowed_tables.items()}
 
 
 def _describe_schema(row: DataSourceRow) -> SchemaOut:
@@ -274,6 +274,6 @@ def _describe_schema(row: DataSourceRow) -> SchemaOut:
     return SchemaOut(source_id=row.source_id, read_at=row.schema_read_at, complete=complete, tables=tables)
 
 
-def compute_etag(shown: SourceOut) -> str:
+def compute_etag(view: SourceOut) -> str:
     """The tag of its version."""
-    return make_etag(shown.model_dump(include={"id", "version"}))
+    return make_etag(view.model_dump(include={"id", "version"}))

@@ -48,8 +48,8 @@ def create(ctx: Principal, body: DatasetIn) -> Response:
         description=body.description, tags=body.tags, labels=body.metadata, document_links=body.document_links
     )
     with services().database.writing() as session:
-        made = _describe(datasets.create_dataset(session, ctx, body.name, change), 0)
-    return respond(made, 201, etag=_compute_etag(made), location=url_for("datasets.show", dataset_id=made.id))
+        view = _describe(datasets.create_dataset(session, ctx, body.name, change), 0)
+    return respond(view, 201, etag=_compute_etag(view), location=url_for("datasets.show", dataset_id=view.id))
 
 
 @datasets_blueprint.get(
@@ -79,8 +79,8 @@ def show(ctx: Principal, path: DatasetPath) -> Response:
     with services().database.reading() as session:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
-    shown = _describe(dataset, counts.get(dataset.dataset_id, 0))
-    return respond(shown, etag=_compute_etag(shown))
+    view = _describe(dataset, counts.get(dataset.dataset_id, 0))
+    return respond(view, etag=_compute_etag(view))
 
 
 @datasets_blueprint.patch(
@@ -98,9 +98,9 @@ def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
         former = _check_unchanged(session, ctx, path.dataset_id)
         change = body.change(former.metadata)
         dataset = datasets.change_dataset(session, ctx, path.dataset_id, change)
-        shown = _describe(dataset, former.document_count)
+        view = _describe(dataset, former.document_count)
     services().links.forget()
-    return respond(shown, etag=_compute_etag(shown))
+    return respond(view, etag=_compute_etag(view))
 
 
 @datasets_blueprint.delete(
@@ -124,9 +124,9 @@ def remove(ctx: Principal, path: DatasetPath) -> Response:
 def _check_unchanged(session: Session, ctx: Principal, dataset_id: str) -> DatasetOut:
     """The dataset as it is shown, locked, if `If-Match` lets it be changed."""
     dataset = datasets.lock_dataset(session, ctx, dataset_id)
-    shown = _describe(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
-    check_unchanged(_compute_etag(shown), shown.model_dump())
-    return shown
+    view = _describe(dataset, datasets.count_documents(session, ctx, [dataset_id]).get(dataset_id, 0))
+    check_unchanged(_compute_etag(view), view.model_dump())
+    return view
 
 
 def _describe(dataset: Dataset, documents: int) -> DatasetOut:
@@ -147,5 +147,5 @@ def _describe(dataset: Dataset, documents: int) -> DatasetOut:
     )
 
 
-def _compute_etag(shown: DatasetOut) -> str:
-    return make_etag(shown.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))
+def _compute_etag(view: DatasetOut) -> str:
+    return make_etag(view.model_dump(include={"name", "description", "tags", "metadata", "document_links"}))

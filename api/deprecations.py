@@ -16,9 +16,9 @@ DEPRECATED = {
 def register_deprecations(app: Flask, endpoints: frozenset[tuple[str, str]]) -> None:
     """Let the successes of *endpoints*, each with its method, say that they hold deprecated names."""
 
-    def tell(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         if (request.endpoint, request.method.lower()) in endpoints and response.status_code < 300:
             response.headers.update(DEPRECATED)
         return response
 
-    app.after_request(tell)
+    app.after_request(add_headers)

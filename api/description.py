@@ -77,7 +77,7 @@ class DescribedApi(OpenAPI):
         components["headers"], components["responses"] = describe_headers(), describe_problems()
         for model in (RunEvent, VoiceEvent, OpenAiErrorOut):
             _add_schema(components["schemas"], model)
-        _tell_defaults(self.spec_json)
+        _describe_defaults(self.spec_json)
         for operation in self._list_operations():
             _complete(operation, components)
         _remove_unused(self.spec_json, "headers", "responses")
@@ -104,19 +104,19 @@ def _complete(operation: Operation, components: Json) -> None:
     described, policy = operation.described, operation.policy
     described["security"] = _describe_security(policy) if policy.scope else described.get("security", [])
     described["description"] = described.get("description", "").replace("<br/>", "\n")
-    given, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, None)
+    headers, streams = described.pop(RESPONSE_HEADERS, []), described.pop(STREAMS, None)
     problem_kind = "OpenAiError" if described.pop(OPENAI_ERRORS, False) else "Problem"
-    taken = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
-    taken += [_IF_MATCH] if policy.conditional else []
-    if taken:
-        described["parameters"] = [*described.get("parameters", []), *taken]
-    given += ["RateLimit", "RateLimit-Policy"] if policy.scope else []
-    given += [REPLAYED_HEADER] if operation.is_repeatable else []
+    parameters = [*described.pop(REQUEST_HEADERS, []), *([_REPEATED] if operation.is_repeatable else [])]
+    parameters += [_IF_MATCH] if policy.conditional else []
+    if parameters:
+        described["parameters"] = [*described.get("parameters", []), *parameters]
+    headers += ["RateLimit", "RateLimit-Policy"] if policy.scope else []
+    headers += [REPLAYED_HEADER] if operation.is_repeatable else []
     if _has_deprecated(_list_answer_schemas(described), components["schemas"], set()):
-        given = [*given, *DEPRECATED]
+        headers = [*headers, *DEPRECATED]
     for status, response in described["responses"].items():
         if int(status) < 400:
-            _complete_response(response, [*given, *_OF_STATUS.get(status, ())], components)
+            _complete_response(response, [*headers, *_OF_STATUS.get(status, ())], components)
     if streams:
         described["responses"]["200"].setdefault("content", {})[EVENTS] = streams
     if operation.has_body:
@@ -137,8 +137,8 @@ def _add_problems(operation: Operation, kind: str) -> None:
     }
 
 
-def _complete_response(response: Json, given: list[str], components: Json) -> None:
-    response["headers"] = response.get("headers", {}) | refer_to_headers("X-Request-Id", *given)
+def _complete_response(response: Json, headers: list[str], components: Json) -> None:
+    response["headers"] = response.get("headers", {}) | refer_to_headers("X-Request-Id", *headers)
     for media_type, content in response.get("content", {}).items():
         if media_type == JSON:
             content.setdefault("example", make_example(content["schema"], components["schemas"]))
@@ -174,22 +174,22 @@ def _complete_body(operation: Operation, components: Json) -> None:
         )
 
 
-def _tell_defaults(schema: Any) -> None:
+def _describe_defaults(schema: Any) -> None:
     """Say defaults in words: many generators take a field with a `default` for one that is always there."""
     if isinstance(schema, list):
         for one in schema:
-            _tell_defaults(one)
+            _describe_defaults(one)
     elif isinstance(schema, dict):
         for name, field in schema.get("properties", {}).items():
             if isinstance(field, dict) and "default" in field and name not in schema.get("required", []):
                 default = field.pop("default")
-                told = field.get("description", "").removesuffix(".")
+                text = field.get("description", "").removesuffix(".")
                 if default not in (None, "", [], {}):
-                    told = f"{told}. Default: {json.dumps(default)}" if told else f"Default: {json.dumps(default)}"
-                if told:
-                    field["description"] = f"{told}."
+                    text = f"{text}. Default: {json.dumps(default)}" if text else f"Default: {json.dumps(default)}"
+                if text:
+                    field["description"] = f"{text}."
         for one in schema.values():
-            _tell_defaults(one)
+            _describe_defaults(one)
 
 
 def _add_schema(schemas: Json, model: type[BaseModel]) -> None:

@@ -19,9 +19,9 @@ def describe(found: DocumentProgress) -> DocumentOut:
     return DocumentOut.model_validate(members_of(found))
 
 
-def compute_etag(shown: DocumentOut) -> str:
+def compute_etag(view: DocumentOut) -> str:
     """The tag of what callers can change of it."""
-    return make_etag(shown.model_dump(include={"tags", "metadata"}))
+    return make_etag(view.model_dump(include={"tags", "metadata"}))
 
 
 def members_of(found: DocumentProgress) -> dict[str, Any]:

@@ -67,8 +67,8 @@ async def upload(ctx: Principal, path: DatasetPath) -> Response:
 
     async def take(form: uploads.Form) -> Response:
         status_url = url_for("documents.index", dataset_id=path.dataset_id)
-        taken = await sync_pool().run(lambda: _take_all(ctx, path.dataset_id, form))
-        return respond(UploadOut.model_validate({**taken, "status_url": status_url}), 202, location=status_url)
+        outcome = await sync_pool().run(lambda: _take_all(ctx, path.dataset_id, form))
+        return respond(UploadOut.model_validate({**outcome, "status_url": status_url}), 202, location=status_url)
 
     return await uploads.receive(ctx, take)
 
@@ -81,10 +81,10 @@ def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Respons
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
-    taken = services().library.take(ctx, path.dataset_id, uploads.make_text_file_name(body.title), data, about)
-    progress, outcome = _get_progress(ctx, taken.document.document_id), _describe_outcome(taken)
-    shown = AddedOut.model_validate({**members_of(progress), **outcome})
-    return respond(shown, 202, location=shown.status_url)
+    accepted = services().library.take(ctx, path.dataset_id, uploads.make_text_file_name(body.title), data, about)
+    progress, outcome = _get_progress(ctx, accepted.document.document_id), _describe_outcome(accepted)
+    view = AddedOut.model_validate({**members_of(progress), **outcome})
+    return respond(view, 202, location=view.status_url)
 
 
 @documents_blueprint.get(
@@ -118,8 +118,8 @@ def index_all(ctx: Principal, query: DocumentsQuery) -> Response:
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: Principal, path: DocumentPath) -> Response:
     """The document and how far it is. 404 if the caller has none of this id."""
-    shown = describe(_get_progress(ctx, path.document_id))
-    return respond(shown, etag=compute_etag(shown))
+    view = describe(_get_progress(ctx, path.document_id))
+    return respond(view, etag=compute_etag(view))
 
 
 @documents_blueprint.patch(
@@ -139,8 +139,8 @@ def change(ctx: Principal, path: DocumentPath, body: DocumentPatch) -> Response:
         document = take_unchanged(session, ctx, path.document_id)
         tags, labels = body.change(document)
         change_description(session, document, tags=tags, labels=labels)
-        shown = describe(progress.get_progress(session, ctx, path.document_id))
-    return respond(shown, etag=compute_etag(shown))
+        view = describe(progress.get_progress(session, ctx, path.document_id))
+    return respond(view, etag=compute_etag(view))
 
 
 @documents_blueprint.delete(
@@ -202,10 +202,10 @@ def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
     name, data = uploads.clean_file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
     dataset_id = services().library.loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
-    taken = services().library.take(ctx, dataset_id, name, data, about)
-    document_id = taken.document.document_id
-    shown = {"id": document_id, "document_id": _convert_to_number(document_id), **_describe_outcome(taken)}
-    return respond(LoadedOut.model_validate(shown))
+    accepted = services().library.take(ctx, dataset_id, name, data, about)
+    document_id = accepted.document.document_id
+    view = {"id": document_id, "document_id": _convert_to_number(document_id), **_describe_outcome(accepted)}
+    return respond(LoadedOut.model_validate(view))
 
 
 def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) -> Response:
@@ -220,10 +220,8 @@ def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) ->
 def _accept(ctx: Principal, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
-    shown = AcceptedDocumentOut.model_validate(
-        {**members_of(_get_progress(ctx, document_id)), "status_url": status_url}
-    )
-    return respond(shown, 202, location=status_url)
+    view = AcceptedDocumentOut.model_validate({**members_of(_get_progress(ctx, document_id)), "status_url": status_url})
+    return respond(view, 202, location=status_url)
 
 
 def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, Any]:
@@ -232,7 +230,7 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
         raise refuse_field("There is no file in it: send each in a part called files.", "files")
     with services().database.reading() as session:
         datasets.get_dataset(session, ctx, dataset_id)
-    taken: list[dict[str, Any]] = []
+    jobs: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     external_ids: set[str] = set()
     quota: QuotaExceeded | None = None
@@ -243,7 +241,7 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
         try:
             if external_id in external_ids:
                 raise UnreadableDocument("Another file of this upload has the same external id.")
-            taken.append(_take(ctx, dataset_id, file, about))
+            jobs.append(_take(ctx, dataset_id, file, about))
         except (UnreadableDocument, TooLarge, QuotaExceeded, NotEnoughSpace) as exc:
             refused.append({"name": uploads.clean_name(file.name), "reason": exc.detail})
             quota = exc if isinstance(exc, QuotaExceeded) else quota
@@ -251,24 +249,24 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
             too_large += isinstance(exc, TooLarge)
         else:
             external_ids |= {external_id} if external_id else set()
-    if not taken and quota is not None:
+    if not jobs and quota is not None:
         raise QuotaExceeded(quota.detail, headers=quota.headers, members={**quota.members, "refused": refused})
-    if not taken and no_space is not None:
+    if not jobs and no_space is not None:
         raise NotEnoughSpace(no_space.detail, headers=no_space.headers, members={"refused": refused})
-    if not taken:
+    if not jobs:
         reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
         refusal = TooLarge if too_large == len(refused) else UnreadableDocument
         raise refusal(reasons, members={"refused": refused})
-    return {"dataset_id": dataset_id, "jobs": taken, "refused": refused}
+    return {"dataset_id": dataset_id, "jobs": jobs, "refused": refused}
 
 
 def _take(ctx: Principal, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:
     name = uploads.clean_file_name(file.name)
     data = uploads.check_size(file.read(), services().settings.max_file_size)
-    taken = services().library.take(ctx, dataset_id, name, data, about)
-    document = taken.document
+    accepted = services().library.take(ctx, dataset_id, name, data, about)
+    document = accepted.document
     own = {"document_id": document.document_id, "external_id": document.external_id, "name": name}
-    return own | _describe_outcome(taken)
+    return own | _describe_outcome(accepted)
 
 
 def _convert_to_number(document_id: str) -> int:
@@ -276,13 +274,13 @@ def _convert_to_number(document_id: str) -> int:
     return UUID(document_id).int >> (128 - 52)
 
 
-def _describe_outcome(taken: Accepted) -> dict[str, Any]:
+def _describe_outcome(accepted: Accepted) -> dict[str, Any]:
     return {
-        "job_id": taken.job.job_id if taken.job else None,
-        "status": progress.derive_status(taken.document, taken.job),
-        "unchanged": taken.unchanged,
-        "replaced": taken.replaced,
-        "status_url": url_for("documents.show", document_id=taken.document.document_id),
+        "job_id": accepted.job.job_id if accepted.job else None,
+        "status": progress.derive_status(accepted.document, accepted.job),
+        "unchanged": accepted.unchanged,
+        "replaced": accepted.replaced,
+        "status_url": url_for("documents.show", document_id=accepted.document.document_id),
     }
 
 

@@ -51,9 +51,9 @@ def make_example(schema: Json, schemas: Json, name: str = "") -> Any:
     """A value that *schema* allows, a field's called *name*; *schemas* are the named ones that it may refer to."""
     if "$ref" in schema:
         return make_example(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
-    for given in ("examples", "enum"):
-        if schema.get(given):
-            return schema[given][0]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
     if "const" in schema:
         return schema["const"]
     if "anyOf" in schema:
@@ -73,8 +73,8 @@ def _make_value(schema: Json, schemas: Json, name: str) -> Any:
         case "boolean":
             return bool(schema.get("default"))
         case "integer" | "number":
-            known = _BY_NAME.get(name)
-            return known if isinstance(known, int) else schema.get("default") or schema.get("minimum", 1)
+            example = _BY_NAME.get(name)
+            return example if isinstance(example, int) else schema.get("default") or schema.get("minimum", 1)
         case _:
             return _make_text(schema, name)
 

@@ -29,10 +29,10 @@ async def propose(ctx: Principal, path: SourcePath, body: GlossaryIn) -> Respons
     large data source a part is looked at; `remaining_table_names` names the others. 409 without a language model.
     """
     part = await services().glossary.propose(ctx, path.source_id, body.table_names)
-    shown = GlossaryProposalOut(
+    view = GlossaryProposalOut(
         source_id=path.source_id,
         allowed_tables=describe_tables(part.allowed_tables),
         notes=part.proposal.notes,
         remaining_table_names=part.remaining,
     )
-    return respond(shown)
+    return respond(view)

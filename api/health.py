@@ -123,7 +123,7 @@ async def health(query: HealthQuery) -> Response:
     why, what is under way, and whether turns can be served (`ready`), all of which the metrics tell as well.
     """
     status = services().monitor.status
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "status": "degraded" if status.problems else "healthy",
         "version": VERSION,
         "redis": status.redis,
@@ -132,14 +132,14 @@ async def health(query: HealthQuery) -> Response:
     if query.verbose:
         # Not counted as a request of the key: monitors ask often.
         ctx = await services().authenticator.principal(request)
-        told |= {
+        body |= {
             "service": "pustaka",
             "language_model": services().model.is_language_model and not services().model.is_away,
             "persistence": services().checkpointer.persistence,
         }
         if Scope.HEALTH_READ in ctx.scopes:
-            told |= _describe_details(status)
-    return respond(HealthOut.model_validate(told))
+            body |= _describe_details(status)
+    return respond(HealthOut.model_validate(body))
 
 
 @health_blueprint.get(

@@ -30,16 +30,16 @@ def _make_check(trusted: Sequence[str]) -> Callable[[], None]:
 
     def check() -> None:
         request = request_ctx.request
-        given = request.environ.get("HTTP_HOST")
-        if given is None or given in seen:  # HTTP/1.0 has none: what is used is the name that the server listens on
+        host = request.environ.get("HTTP_HOST")
+        if host is None or host in seen:  # HTTP/1.0 has none: what is used is the name that the server listens on
             return
-        found = _HOST.fullmatch(given)
+        found = _HOST.fullmatch(host)
         if found is None:
             raise BadInput("The Host header is not a host name with a port.")
         name = found[1].lower().rstrip(".")
         if not trusted or name in exact or name.endswith(endings):
             if len(seen) < _REMEMBERED:
-                seen.add(given)
+                seen.add(host)
         elif not is_probe(request.path):  # those come by an address instead of a name, and their answers hold no link
             raise UntrustedHost("This service is not known by the name in the Host header.")
 

@@ -111,9 +111,9 @@ class LinkSigner:
         Raises:
             LinkRefused: it is too old, or was made for something else, or not by us.
         """
-        expires_at, tenant_id, told, _ = [*token[:_LONGEST_TOKEN].split("."), "", "", ""][:4]
+        expires_at, tenant_id, grant_text, _ = [*token[:_LONGEST_TOKEN].split("."), "", "", ""][:4]
         try:
-            grant = Grant.of(told)
+            grant = Grant.of(grant_text)
             expected = _make_token(self.key, tenant_id, document_id, version, grant, int(expires_at, 16))
         except ValueError:
             raise LinkRefused(_CHANGED) from None
@@ -125,8 +125,8 @@ class LinkSigner:
 
 
 def _make_token(key: bytes, tenant_id: str, document_id: str, version: int, grant: Grant, expires_at: int) -> str:
-    told = "\n".join(["view", tenant_id, document_id, str(version), str(grant), str(expires_at)])
-    mac = hmac.digest(key, told.encode(), "sha256")[:_MAC_BYTES]
+    text = "\n".join(["view", tenant_id, document_id, str(version), str(grant), str(expires_at)])
+    mac = hmac.digest(key, text.encode(), "sha256")[:_MAC_BYTES]
     return f"{expires_at:x}.{tenant_id}.{grant}.{urlsafe_b64encode(mac).decode()}"
 
 
@@ -186,17 +186,17 @@ class CitationLinks:
         self, ctx: Principal, citations: Sequence[Mapping[str, Any]], base: str, *, needed: LinkMode = LinkMode.QUOTE
     ) -> list[dict[str, Any]]:
         """The citations as they are given out, with links where these open *needed*; *base* as `base` has told it."""
-        asked = {one["document_id"] for one in citations if one.get("version")}
-        rules = await self._load_rules(ctx, asked)
+        document_ids = {one["document_id"] for one in citations if one.get("version")}
+        rules = await self._load_rules(ctx, document_ids)
         return [self._add_link(ctx, citation, rules, base, needed) for citation in citations]
 
     async def make_document_link(self, ctx: Principal, document_id: str, version: int, base: str) -> str | None:
         """A link to the whole of a document; None where links open less."""
-        known = (await self._load_rules(ctx, [document_id]) or {}).get(document_id)
-        if known is None or self.find_mode(known) is not LinkMode.FULL:
+        rules = (await self._load_rules(ctx, [document_id]) or {}).get(document_id)
+        if rules is None or self.find_mode(rules) is not LinkMode.FULL:
             return None
         whole = {"document_id": document_id, "version": version, "start": 0, "end": 0}
-        return self._make_address(ctx, whole, known, base)
+        return self._make_address(ctx, whole, rules, base)
 
     def _add_link(
         self,
@@ -211,12 +211,12 @@ class CitationLinks:
             return {**citation, "version": None, "link": None, **_name_status(None)}
         if rules is None:  # nor could the link be opened now
             return {**citation, "link": None, **_name_status(None)}
-        known = rules.get(document_id)
-        is_enough = self.find_mode(known or _GONE).rank >= needed.rank
+        found = rules.get(document_id)
+        is_enough = self.find_mode(found or _GONE).rank >= needed.rank
         return {
             **citation,
-            "link": self._make_address(ctx, citation, known or _GONE, base) if is_enough else None,
-            **_name_status(find_document_status(version, known.version if known else None)),
+            "link": self._make_address(ctx, citation, found or _GONE, base) if is_enough else None,
+            **_name_status(find_document_status(version, found.version if found else None)),
         }
 
     def _make_address(self, ctx: Principal, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
@@ -231,17 +231,17 @@ class CitationLinks:
 
     async def _load_rules(self, ctx: Principal, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
         """What holds for each document, without those that are deleted; None while it cannot be known."""
-        known = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
-        unknown = [one for one, rules in known.items() if rules is None]
+        by_id = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
+        unknown = [one for one, rules in by_id.items() if rules is None]
         if unknown:
             try:
                 found = await asyncio.to_thread(self._look_up, ctx, unknown)
             except StoreUnavailable:
                 return None
             for one in unknown:
-                known[one] = found.get(one, _GONE)
+                by_id[one] = found.get(one, _GONE)
                 self._rules.put((ctx.tenant_id, one), found.get(one, _GONE))
-        return {one: rules for one, rules in known.items() if rules is not None and rules is not _GONE}
+        return {one: rules for one, rules in by_id.items() if rules is not None and rules is not _GONE}
 
     def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:
         found: dict[str, LinkRules] = {}
@@ -269,18 +269,18 @@ def find_address(citation: Mapping[str, Any], run_id: str, base: str) -> str:
 
     *base* as `CitationLinks.base` has told it.
     """
-    asked = f"{base}/v1/runs/{run_id}" if citation.get("query") else ""
-    return citation["link"] or citation["url"] or asked
+    run_url = f"{base}/v1/runs/{run_id}" if citation.get("query") else ""
+    return citation["link"] or citation["url"] or run_url
 
 
-async def link_citations(ctx: Principal, told: Mapping[str, Any], base: str) -> dict[str, Any]:
+async def link_citations(ctx: Principal, payload: Mapping[str, Any], base: str) -> dict[str, Any]:
     """An answer, or an event of a run, with its citations as they are given out."""
     links = services().links
-    if told.get("type") == "citation":
-        return (await links.add_links(ctx, [told], base))[0]
-    if not told.get("citations"):
-        return dict(told)
-    return {**told, "citations": await links.add_links(ctx, told["citations"], base)}
+    if payload.get("type") == "citation":
+        return (await links.add_links(ctx, [payload], base))[0]
+    if not payload.get("citations"):
+        return dict(payload)
+    return {**payload, "citations": await links.add_links(ctx, payload["citations"], base)}
 
 
 async def link_conversation(ctx: Principal, conversation: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,9 +288,9 @@ async def link_conversation(ctx: Principal, conversation: Mapping[str, Any]) -> 
     links = services().links
     messages = conversation["messages"]
     cited = [citation for message in messages for citation in message.get("citations", ())]
-    shown = iter(await links.add_links(ctx, cited, links.base()))
-    told = [
-        {**message, "citations": [next(shown) for _ in message["citations"]]} if "citations" in message else message
+    citations = iter(await links.add_links(ctx, cited, links.base()))
+    linked = [
+        {**message, "citations": [next(citations) for _ in message["citations"]]} if "citations" in message else message
         for message in messages
     ]
-    return {**conversation, "messages": told}
+    return {**conversation, "messages": linked}

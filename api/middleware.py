@@ -36,8 +36,8 @@ def register_middleware(app: Flask, *, cors_origins: Sequence[str], trusted_host
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    request_id.set(given if REQUEST_ID.fullmatch(given) else str(uuid4()))
+    value = request.headers.get("X-Request-Id", "")
+    request_id.set(value if REQUEST_ID.fullmatch(value) else str(uuid4()))
     log_facts.set({})
     request.environ[_BEGAN] = time.perf_counter()
 
@@ -52,11 +52,11 @@ def _make_finish(hash_path: Callable[[str], str]) -> Callable[[Response], Respon
                 response.headers.add(name, value)
         if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
             response.headers.setdefault("Retry-After", str(_RETRY_AFTER_S))
-        asked = request_ctx.request  # each look through the proxy costs as much as what is looked at
-        began_s = asked.environ.get(_BEGAN, time.perf_counter())
-        path = hash_path(asked.path)
-        facts: dict[str, object] = {"method": asked.method, "path": path, "status": response.status_code}
-        facts |= {"request_id": this_id, "client": asked.remote_addr or "", **asked.environ.get(PRINCIPAL, _NOBODY)}
+        current = request_ctx.request  # each look through the proxy costs as much as what is looked at
+        began_s = current.environ.get(_BEGAN, time.perf_counter())
+        path = hash_path(current.path)
+        facts: dict[str, object] = {"method": current.method, "path": path, "status": response.status_code}
+        facts |= {"request_id": this_id, "client": current.remote_addr or "", **current.environ.get(PRINCIPAL, _NOBODY)}
         if run_id := response.headers.get(RUN_HEADER):
             facts["run_id"] = run_id
 

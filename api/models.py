@@ -157,9 +157,9 @@ def create(ctx: Principal, body: ModelIn) -> Response:
     spec = body.merge(None)
     check_provider(spec.provider)
     with services().database.writing() as session:
-        made = chat_models.create_model(session, ctx, body.id, spec, body.sent_key or "", services().state_keys)
-        shown = _describe(made)
-    return respond(shown, 201, etag=_compute_etag(shown), location=url_for("models.show", model_id=shown.id))
+        stored = chat_models.create_model(session, ctx, body.id, spec, body.sent_key or "", services().state_keys)
+        view = _describe(stored)
+    return respond(view, 201, etag=_compute_etag(view), location=url_for("models.show", model_id=view.id))
 
 
 @models_blueprint.get(_ALL, operation_id="listModels", summary="List the models", responses=answers(200, ModelsOut))
@@ -184,8 +184,8 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 def show(ctx: Principal, path: ModelPath) -> Response:
     """The model. 404 if the caller has none of this id."""
     with services().database.reading() as session:
-        shown = _describe(chat_models.get_model(session, ctx, path.model_id))
-    return respond(shown, etag=_compute_etag(shown))
+        view = _describe(chat_models.get_model(session, ctx, path.model_id))
+    return respond(view, etag=_compute_etag(view))
 
 
 @models_blueprint.patch(
@@ -209,8 +209,8 @@ def change(ctx: Principal, path: ModelPath, body: ModelPatch) -> Response:
         changed = chat_models.change_model(
             session, ctx, path.model_id, spec, api_key=body.sent_key, keys=services().state_keys
         )
-        shown = _describe(changed)
-    return respond(shown, etag=_compute_etag(shown))
+        view = _describe(changed)
+    return respond(view, etag=_compute_etag(view))
 
 
 @models_blueprint.delete(
@@ -236,15 +236,15 @@ def remove(ctx: Principal, path: ModelPath) -> Response:
 async def check(ctx: Principal, path: ModelPath) -> Response:
     """Whether it answers, how fast, or why it does not; after 30 seconds at most. What it says may be charged for."""
     checked = await services().tenant_models.check(ctx, path.model_id)
-    shown = {**asdict(checked), "answer": checked.answer or None, "detail": checked.detail or None}
-    return respond(ModelCheckOut(**shown, answers=not checked.detail))
+    fields = {**asdict(checked), "answer": checked.answer or None, "detail": checked.detail or None}
+    return respond(ModelCheckOut(**fields, answers=not checked.detail))
 
 
 def _lock_unchanged(session: Session, ctx: Principal, model_id: str) -> StoredModel:
     """The model, which is locked, if `If-Match` lets it be changed."""
     stored = chat_models.lock_model(session, ctx, model_id)
-    shown = _describe(stored)
-    check_unchanged(_compute_etag(shown), shown.model_dump())
+    view = _describe(stored)
+    check_unchanged(_compute_etag(view), view.model_dump())
     return stored
 
 
@@ -265,5 +265,5 @@ def _describe(stored: StoredModel) -> ModelOut:
     )
 
 
-def _compute_etag(shown: ModelOut) -> str:
-    return make_etag(shown.model_dump(include={"id", "version"}))
+def _compute_etag(view: ModelOut) -> str:
+    return make_etag(view.model_dump(include={"id", "version"}))

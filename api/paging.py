@@ -71,8 +71,8 @@ def make_cursor(offset: int, keys: tuple[Any, ...]) -> str:
 
 
 def _make_address(part: Part, offset: int, keys: tuple[Any, ...]) -> str:
-    asked = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
-    return make_own_address({**asked, "limit": part.limit, "after": make_cursor(offset, keys)})
+    query = {name: value for name, value in request.args.items() if name not in ("offset", "after", "limit")}
+    return make_own_address({**query, "limit": part.limit, "after": make_cursor(offset, keys)})
 
 
 def make_own_address(parameters: Mapping[str, Any]) -> str:

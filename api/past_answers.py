@@ -126,12 +126,12 @@ async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) 
     conversation_id, run_id = check_answer_path(path)
     named = uuid4().hex if body.conversation_id is None else body.conversation_id
     new_id = check_conversation_id(named, field="conversation_id")
-    asked = Fork(conversation_id, run_id, new_id)
+    spec = Fork(conversation_id, run_id, new_id)
     check_turns_on_disk()
     headers = await count_question(ctx)
-    made = await services().conversations.fork(select_bot(ctx, query.bot_id), asked)
+    conversation = await services().conversations.fork(select_bot(ctx, query.bot_id), spec)
     location = url_for("conversations.show", conversation_id=new_id)
-    response = respond(describe_listed(made), 201, location=location)
+    response = respond(describe_listed(conversation), 201, location=location)
     response.headers.update(headers)
     return response
 
@@ -146,10 +146,10 @@ async def _link_passages(
     others = [passage for passage, quote in zip(passages, quotes, strict=True) if not quote]
     cited = iter(await links.add_links(ctx, quoted, base))
     uncited = iter(await links.add_links(ctx, others, base, needed=LinkMode.FULL))
-    told = [next(cited if quote else uncited) | passage for passage, quote in zip(passages, quotes, strict=True)]
+    rows = [next(cited if quote else uncited) | passage for passage, quote in zip(passages, quotes, strict=True)]
     if Scope.SEARCH not in ctx.scopes:
-        told = [one if quote or one["link"] else {**one, **_WITHHELD} for one, quote in zip(told, quotes, strict=True)]
-    return [TracedPassageOut(**one, is_cited=quote is not None) for one, quote in zip(told, quotes, strict=True)]
+        rows = [one if quote or one["link"] else {**one, **_WITHHELD} for one, quote in zip(rows, quotes, strict=True)]
+    return [TracedPassageOut(**one, is_cited=quote is not None) for one, quote in zip(rows, quotes, strict=True)]
 
 
 def _find_quote(passage: dict[str, Any], citations: Sequence[dict[str, Any]]) -> dict[str, int] | None:

@@ -104,13 +104,13 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
     found = await services().conversations.answer(ctx, conversation_id, run_id)
     rating = _make_rating(conversation_id, run_id, found, body)
     keys = services().state_keys
-    shown = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
+    view = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
     try:
         await services().conversations.require(ctx, conversation_id)
     except NotFound:  # deleted in between: its ratings were to go with it
         await delete_ratings(ctx, conversation_id)
         raise
-    return respond(shown)
+    return respond(view)
 
 
 @ratings_blueprint.delete(
@@ -149,13 +149,13 @@ async def add_ratings(ctx: Principal, conversation: Mapping[str, Any]) -> dict[s
     with suppress(StoreUnavailable):
         answers = [message for message in conversation["messages"] if _is_rateable(message)]
         times = {one["run_id"]: datetime.fromisoformat(one["created_at"] or _LONG_AGO) for one in answers}
-        known = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, answered_at=times)
-        found = await read(services().database, known)
-    told = [
+        work = partial(ratings.find_verdicts, ctx=ctx, conversation_id=conversation_id, answered_at=times)
+        found = await read(services().database, work)
+    messages = [
         {**message, "rating": found.get(message["run_id"])} if _is_rateable(message) else message
         for message in conversation["messages"]
     ]
-    return {**conversation, "messages": told}
+    return {**conversation, "messages": messages}
 
 
 def _is_rateable(message: Mapping[str, Any]) -> bool:
@@ -192,5 +192,5 @@ def _make_rating(conversation_id: str, run_id: str, found: QuestionAndAnswer, bo
 
 
 def _describe(row: AnswerRating) -> RatingOut:
-    shown = {name: getattr(row, name) for name in RatingOut.model_fields if name != "cited_sources"}
-    return RatingOut.model_validate({**shown, "cited_sources": row.sources})
+    fields = {name: getattr(row, name) for name in RatingOut.model_fields if name != "cited_sources"}
+    return RatingOut.model_validate({**fields, "cited_sources": row.sources})

@@ -86,9 +86,9 @@ class Repeats:
             StoreUnavailable: Redis does not answer, so that nothing can be promised; *work* was not begun.
         """
         claim = _UNDER_WAY + request.fingerprint + uuid4().bytes
-        kept = await self._claim(request, claim)
-        if kept is not None:
-            return kept
+        stored = await self._claim(request, claim)
+        if stored is not None:
+            return stored
         renewing = asyncio.create_task(self._renew(request, claim))
         try:
             response = await _finish(asyncio.ensure_future(work()))
@@ -137,8 +137,8 @@ class Repeats:
             if response is None or response.status_code >= 300:
                 await redis.eval(_RELEASE, 1, request.name, claim)
             else:
-                kept = _DONE + request.fingerprint + self._serialize(request, response)
-                await redis.eval(_FINISH, 1, request.name, claim, kept, KEPT_S * 1000)
+                record = _DONE + request.fingerprint + self._serialize(request, response)
+                await redis.eval(_FINISH, 1, request.name, claim, record, KEPT_S * 1000)
         except RedisError:
             logger.warning(
                 "Redis does not answer: the response to a request with %s is not stored.", IDEMPOTENCY_HEADER
@@ -147,23 +147,23 @@ class Repeats:
     def _serialize(self, request: Repeatable, response: Response) -> bytes:
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         body = None if response.cache_control.no_store else response.get_data(as_text=True)
-        told = {"status": response.status_code, "headers": headers, "body": body}
-        plain = json.dumps(told).encode()
+        record = {"status": response.status_code, "headers": headers, "body": body}
+        plain = json.dumps(record).encode()
         return plain if self._keys is None else self._keys.encrypt(plain, request.name.encode())
 
-    def _read(self, request: Repeatable, kept: bytes) -> Response:
+    def _read(self, request: Repeatable, data: bytes) -> Response:
         try:
-            plain = kept if self._keys is None else self._keys.decrypt(kept, request.name.encode())
-            told: dict[str, Any] = json.loads(plain)
+            plain = data if self._keys is None else self._keys.decrypt(data, request.name.encode())
+            record: dict[str, Any] = json.loads(plain)
         except (UnreadableValue, ValueError) as exc:
             raise Conflict(
                 "The stored response to the request with this key cannot be read. Check whether it took effect."
             ) from exc
-        if told["body"] is None:
+        if record["body"] is None:
             raise Conflict(
                 "This request was done before. Its answer has a secret, which is told once and is not stored."
             )
-        response = Response(told["body"], told["status"], told["headers"])
+        response = Response(record["body"], record["status"], record["headers"])
         response.headers[REPLAYED_HEADER] = "true"
         return response
 

@@ -56,27 +56,27 @@ class RequestParts:
     def _read_query(self) -> dict[str, Any]:
         if not request.query_string:
             return {}
-        given: dict[str, Any] = {}
+        query: dict[str, Any] = {}
         errors: list[dict[str, str]] = []
         for name, values in request.args.lists():
             if len(errors) == _MOST_ERRORS:
                 break
             if name not in self.query_names:
-                shown = _show_name(name, request.args, "A parameter")
-                errors.append(_describe_error(shown, f"Unknown parameter. {self._list_known()}"))
+                place = _show_name(name, request.args, "A parameter")
+                errors.append(_describe_error(place, f"Unknown parameter. {self._list_names()}"))
             elif name not in self.lists and len(values) > 1:
                 errors.append(_describe_error(name, "It is given more than once"))
             elif any("\0" in value for value in values):
                 errors.append(_describe_error(name, "It holds a NUL character"))
             else:
-                given[name] = values if name in self.lists else values[0]
+                query[name] = values if name in self.lists else values[0]
         if errors:
             raise _refuse(errors)
-        return given
+        return query
 
-    def _list_known(self) -> str:
-        known = ", ".join(sorted(self.query_names))
-        return f"This address takes {known}" if known else "This address takes none"
+    def _list_names(self) -> str:
+        names = ", ".join(sorted(self.query_names))
+        return f"This address takes {names}" if names else "This address takes none"
 
 
 def read_signature(view: Callable[..., Any]) -> RequestParts:
@@ -110,16 +110,16 @@ def _find_place(found: ErrorDetails, sent: object) -> str:
 
 def _show_place(place: Sequence[int | str], sent: object) -> str:
     """Where in *sent* something is, as "tables.rooms.0"; without the names that pydantic has for forms of a value."""
-    shown = []
+    parts = []
     for part in place:
         if isinstance(part, str) and not (isinstance(sent, dict) and part in sent):
             continue
-        shown.append(_show_name(part, sent) if isinstance(part, str) else str(part))
+        parts.append(_show_name(part, sent) if isinstance(part, str) else str(part))
         if isinstance(sent, dict):
             sent = sent.get(part)
         elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
             sent = sent[part]
-    return ".".join(shown)
+    return ".".join(parts)
 
 
 def _show_name(name: str, among: object, what: str = "A field") -> str:
@@ -159,11 +159,11 @@ def read_body() -> Any:
 
 
 def _check_media_type() -> None:
-    taken = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
-    if request.mimetype not in taken:
+    types = (JSON, MERGE_PATCH) if request.method == "PATCH" else (JSON,)
+    if request.mimetype not in types:
         raise UnsupportedMediaType(
-            f"Send the body as {' or '.join(taken)}, and name that in the Content-Type header.",
-            headers={"Accept": ", ".join(taken)},
+            f"Send the body as {' or '.join(types)}, and name that in the Content-Type header.",
+            headers={"Accept": ", ".join(types)},
         )
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.", headers={"Accept-Encoding": "identity"})

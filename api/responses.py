@@ -54,8 +54,8 @@ def stream_file(request: Request, file: BinaryIO, *, etag: str) -> Response:
 
 
 def _make_conditional(response: Response, request: Request, size_bytes: int) -> Response:
-    wanted = request.range
-    is_one_range = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1
+    requested = request.range
+    is_one_range = requested is not None and requested.units == "bytes" and len(requested.ranges) == 1
     response.make_conditional(request, accept_ranges=is_one_range, complete_length=size_bytes)
     response.accept_ranges = "bytes"
     return response

@@ -45,5 +45,5 @@ async def describe_run(ctx: Principal, record: RunRecord, last: Event | None) ->
 def accept_run(members: dict[str, Any]) -> Response:
     """A run that goes on, or that waits: 202."""
     status_url = url_for("runs.show_run", run_id=members["id"])
-    shown = AcceptedRunOut.model_validate({**members, "status_url": status_url})
-    return respond(shown, 202, location=status_url)
+    view = AcceptedRunOut.model_validate({**members, "status_url": status_url})
+    return respond(view, 202, location=status_url)

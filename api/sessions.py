@@ -144,8 +144,8 @@ async def delete(ctx: Principal, path: SessionPath, query: BotQuery) -> Response
 async def show_artifacts(ctx: Principal, path: SessionPath, query: BotQuery) -> Response:
     """The newest table, chart and script that answers came with, until the conversation expires."""
     session_id, found = await _find(ctx, path, query)
-    shown = {kind: await _describe_artifact(found, kind) for kind in found.names}
-    return respond(SessionArtifactsOut(session_id=session_id, artifacts=ArtifactsOut.model_validate(shown)))
+    artifacts = {kind: await _describe_artifact(found, kind) for kind in found.names}
+    return respond(SessionArtifactsOut(session_id=session_id, artifacts=ArtifactsOut.model_validate(artifacts)))
 
 
 @sessions_blueprint.get(

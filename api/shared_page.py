@@ -45,7 +45,7 @@ def render_shared(
 
 def _describe(texts: Mapping[str, Any]) -> dict[str, Any]:
     citations = list({one["number"]: one for one in texts["citations"]}.values())
-    numbers = {one["number"]: shown for shown, one in enumerate(citations, 1)}
+    numbers = {one["number"]: place for place, one in enumerate(citations, 1)}
     answer = texts["answer"]
     return {
         "question": texts["question"],
@@ -57,14 +57,14 @@ def _describe(texts: Mapping[str, Any]) -> dict[str, Any]:
 def _describe_source(citation: Mapping[str, Any]) -> dict[str, Any]:
     """Of a data source the name alone: its query and its rows are of no document that was given out."""
     is_document = not citation.get("query")
-    told = {name: citation.get(name) for name in ("title", "page", "language")}
-    return {**told, "quote": citation["quote"] if is_document else "", "link": citation.get("link")}
+    fields = {name: citation.get(name) for name in ("title", "page", "language")}
+    return {**fields, "quote": citation["quote"] if is_document else "", "link": citation.get("link")}
 
 
 def _render_answer(text: str, numbers: Mapping[int, int]) -> Markup:
     """*text* with its marks numbered from 1, in the order of the sources."""
-    shown = _MARK.sub(lambda found: f"[{numbers.get(int(found[1]), found[1])}]", text)
-    return Markup(_PARSER.render(shown))  # noqa: S704 - the parser escapes HTML
+    renumbered = _MARK.sub(lambda found: f"[{numbers.get(int(found[1]), found[1])}]", text)
+    return Markup(_PARSER.render(renumbered))  # noqa: S704 - the parser escapes HTML
 
 
 def _make_address(token: str, page: int) -> str:

@@ -62,14 +62,14 @@ async def encode_events(
                 has_ended = event["type"] in ENDS
                 if number == 1 and event["type"] == "error":
                     raise run.make_failure(event)
-                told = [
+                pieces = [
                     write(f"{run.id}-{number}", await prepare(event) if prepare and event["type"] in _CITING else event)
                     for number, event in batch
                     if event["type"] != "waiting" or number == batch[-1][0]  # else it has been told since
                 ]
-                if written := b"".join(piece for piece in told if piece):
+                if written := b"".join(piece for piece in pieces if piece):
                     yield written
-                if None in told:
+                if None in pieces:
                     has_ended = True
                     return
     finally:

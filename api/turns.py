@@ -169,13 +169,13 @@ async def find_repeated(ctx: Principal, question: Question) -> RunRecord | None:
 
 
 def _identify(ctx: Principal, question: Question) -> Identity:
-    said = [part for message in question.past for part in message]
+    parts = [part for message in question.past for part in message]
     if question.data_source_id is not None:
-        said.append(question.data_source_id)
+        parts.append(question.data_source_id)
     if question.parent_run_id:
-        said.append(f"after {question.parent_run_id}")
-    asked = (question.conversation_id, question.fingerprint or question.message, *said)
-    return identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), asked)
+        parts.append(f"after {question.parent_run_id}")
+    content = (question.conversation_id, question.fingerprint or question.message, *parts)
+    return identify(ctx, request.headers.get(IDEMPOTENCY_HEADER), content)
 
 
 async def _check_data_source(ctx: Principal, bot: BotConfig, source_id: str) -> None:
@@ -217,5 +217,5 @@ async def count_question(ctx: Principal) -> dict[str, str]:
 
 
 def _read_trace_parent() -> str:
-    given = request.headers.get(TRACE_HEADER, "")
-    return given if TRACE_PARENT.fullmatch(given) else ""
+    value = request.headers.get(TRACE_HEADER, "")
+    return value if TRACE_PARENT.fullmatch(value) else ""

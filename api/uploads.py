@@ -231,10 +231,10 @@ def _read_metadata(sent: bytes) -> dict[str, Any]:
     except BadInput as exc:
         raise refuse_field(str(exc), "metadata") from exc
     except ValueError as exc:
-        said = (
+        reason = (
             describe_error(exc.errors()[0]) if isinstance(exc, ValidationError) else f"Has to be a JSON object: {exc}"
         )
-        raise refuse_field(f"metadata: {said}.", "metadata") from exc
+        raise refuse_field(f"metadata: {reason}.", "metadata") from exc
 
 
 def _read_external_ids(parser: UploadParser) -> list[str | None]:
@@ -242,8 +242,8 @@ def _read_external_ids(parser: UploadParser) -> list[str | None]:
     if not sent:
         return [None] * len(parser.files)
     if len(sent) != len(parser.files):
-        said = f"There are {len(parser.files)} files, and {len(sent)} external ids: send as many, in the same order."
-        raise refuse_field(said, "external_ids")
+        reason = f"There are {len(parser.files)} files, and {len(sent)} external ids: send as many, in the same order."
+        raise refuse_field(reason, "external_ids")
     return [_read_external_id(bytes(one)) if one else None for one in sent]
 
 
@@ -251,5 +251,5 @@ def _read_external_id(sent: bytes) -> str:
     try:
         return _EXTERNAL_ID.validate_python(sent.decode())
     except ValueError as exc:
-        said = describe_error(exc.errors()[0]) if isinstance(exc, ValidationError) else "Has to be UTF-8"
-        raise refuse_field(f"external_ids: {said}.", "external_ids") from exc
+        reason = describe_error(exc.errors()[0]) if isinstance(exc, ValidationError) else "Has to be UTF-8"
+        raise refuse_field(f"external_ids: {reason}.", "external_ids") from exc

@@ -116,8 +116,8 @@ async def view_page(ctx: Principal, path: PagePath, query: VersionQuery) -> Resp
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
         raise NotFound("Page not found.")
     picture = await services().page_images.png(_open_pdf(ctx, opened.version), path.page)
-    kept = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
-    return Response(picture, mimetype="image/png", headers=kept)
+    headers = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
+    return Response(picture, mimetype="image/png", headers=headers)
 
 
 @view_blueprint.get(

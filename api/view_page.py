@@ -96,13 +96,13 @@ class OpenedDocument:
         return self._make_address("view", self.current)
 
     def _make_address(self, name: str, version: int, **query: int | None) -> str:
-        given: dict[str, int | str] = {"version": version}
-        given |= {name: value for name, value in query.items() if value is not None}
+        parameters: dict[str, int | str] = {"version": version}
+        parameters |= {name: value for name, value in query.items() if value is not None}
         if self.link:
-            given["token"] = self.link.token
+            parameters["token"] = self.link.token
         elif self.grant:
-            given["token"] = self.sign(version, self.grant)
-        return f"{self.prefix}{name}?{urlencode(given)}"
+            parameters["token"] = self.sign(version, self.grant)
+        return f"{self.prefix}{name}?{urlencode(parameters)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: Pa
     except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
     address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None
-    shown = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
-    return await process_text(partial(render_page, "view.html", **shown), characters=layout.size)
+    values = {**_describe_document(layout, picture), **_describe_layout(layout), "picture_address": address}
+    return await process_text(partial(render_page, "view.html", **values), characters=layout.size)
 
 
 def render_problem(error: ProblemError) -> str:

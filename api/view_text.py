@@ -138,9 +138,9 @@ class TextLayout:
         cells = self._text[start:end].split("|")
         for place, cell in enumerate(cells):
             tight = cell.lstrip() if place else cell
-            shown = tight.rstrip() if place < len(cells) - 1 else tight
+            text = tight.rstrip() if place < len(cells) - 1 else tight
             at = start + len(cell) - len(tight)
-            yield Span(at, at + len(shown))
+            yield Span(at, at + len(text))
             start += len(cell) + 1
 
     def _mark_pieces(self, span: Span) -> Pieces:

@@ -61,9 +61,9 @@ async def create(ctx: Principal, body: WebSourceIn) -> Response:
     """Read a page or a site, beginning at once; `status_url` is of that crawl. 409 if there is one at this address."""
     url = _check_url(body.url)
     plan = CrawlPlan(body.kind, body.max_depth, _limit_pages(body.max_pages), body.every_s)
-    shown, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
-    made = _add_status_url(shown, url_for("tasks.show", task_id=shown.job_id))
-    return respond(made, 201, etag=etag, location=url_for("web_sources.show", web_source_id=shown.id))
+    view, etag = await _write(ctx, lambda session: web_sources.create_web_source(session, ctx, url, plan))
+    accepted = _add_status_url(view, url_for("tasks.show", task_id=view.job_id))
+    return respond(accepted, 201, etag=etag, location=url_for("web_sources.show", web_source_id=view.id))
 
 
 @web_sources_blueprint.get(
@@ -76,8 +76,8 @@ async def list_all(ctx: Principal, query: PageQuery) -> Response:
 
     def work(session: Session) -> WebSourcesOut:
         found = web_sources.list_web_sources(session, ctx, part)
-        known = crawls.find_crawls(session, ctx, found.rows)
-        rows = [_describe(session, ctx, source, known.get(source.web_source_id)) for source in found.rows]
+        found_crawls = crawls.find_crawls(session, ctx, found.rows)
+        rows = [_describe(session, ctx, source, found_crawls.get(source.web_source_id)) for source in found.rows]
         return WebSourcesOut(web_sources=rows, **make_page_members(found, part))
 
     return respond(await read(services().database, work))
@@ -98,8 +98,8 @@ async def show(ctx: Principal, path: WebSourcePath) -> Response:
         source = web_sources.get_web_source(session, ctx, path.web_source_id)
         return _look_up(session, ctx, source), _compute_etag(source)
 
-    shown, etag = await read(services().database, work)
-    return respond(shown, etag=etag)
+    view, etag = await read(services().database, work)
+    return respond(view, etag=etag)
 
 
 @web_sources_blueprint.patch(
@@ -116,14 +116,14 @@ async def change(ctx: Principal, path: WebSourcePath, body: WebSourceChange) -> 
 
     def work(session: Session) -> WebSource:
         source = _check_unchanged(session, ctx, path.web_source_id)
-        wanted = body.model_dump(include=body.model_fields_set)
-        if "max_pages" in wanted:
-            wanted["max_pages"] = _limit_pages(body.max_pages)
+        changes = body.model_dump(include=body.model_fields_set)
+        if "max_pages" in changes:
+            changes["max_pages"] = _limit_pages(body.max_pages)
         plan = CrawlPlan(source.kind, source.max_depth, source.max_pages, source.every_s)
-        return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **wanted))
+        return web_sources.change_web_source(session, ctx, path.web_source_id, replace(plan, **changes))
 
-    shown, etag = await _write(ctx, work)
-    return respond(shown, etag=etag)
+    view, etag = await _write(ctx, work)
+    return respond(view, etag=etag)
 
 
 @web_sources_blueprint.delete(
@@ -175,13 +175,13 @@ async def cancel(ctx: Principal, path: WebSourcePath) -> Response:
 
 async def _accept(ctx: Principal, work: Callable[[Session], WebSource]) -> Response:
     """202: what *work* asks for will be done."""
-    shown, etag = await _write(ctx, work)
-    status_url = url_for("web_sources.show", web_source_id=shown.id)
-    return respond(_add_status_url(shown, status_url), 202, etag=etag, location=status_url)
+    view, etag = await _write(ctx, work)
+    status_url = url_for("web_sources.show", web_source_id=view.id)
+    return respond(_add_status_url(view, status_url), 202, etag=etag, location=status_url)
 
 
-def _add_status_url(shown: WebSourceOut, status_url: str) -> AcceptedSourceOut:
-    return AcceptedSourceOut.model_validate({**shown.model_dump(), "status_url": status_url})
+def _add_status_url(view: WebSourceOut, status_url: str) -> AcceptedSourceOut:
+    return AcceptedSourceOut.model_validate({**view.model_dump(), "status_url": status_url})
 
 
 def _check_url(address: str) -> str:

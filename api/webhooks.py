@@ -88,8 +88,8 @@ def create(ctx: Principal, body: WebhookIn) -> Response:
     url = webhooks.check_url(body.url, make_webhook_reach(services().settings))
     with services().database.writing() as session:
         row, secret = webhooks.create_webhook(session, ctx, url, body.events, services().state_keys)
-        shown = NewWebhookOut(**_describe(row).model_dump(), secret=secret)
-    return respond(shown, 201, location=url_for("webhooks.show", webhook_id=shown.id), is_secret=True)
+        view = NewWebhookOut(**_describe(row).model_dump(), secret=secret)
+    return respond(view, 201, location=url_for("webhooks.show", webhook_id=view.id), is_secret=True)
 
 
 @webhooks_blueprint.get(
@@ -112,8 +112,8 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 def show(ctx: Principal, path: WebhookPath) -> Response:
     """The webhook, and whether it took what it was last told. 404 if the caller has none of this id."""
     with services().database.reading() as session:
-        shown = _describe(webhooks.get_webhook(session, ctx, path.webhook_id))
-    return respond(shown)
+        view = _describe(webhooks.get_webhook(session, ctx, path.webhook_id))
+    return respond(view)
 
 
 @webhooks_blueprint.delete(

@@ -64,14 +64,14 @@ async def open_visit(body: VisitorIn) -> Response:
     visitor = _find_visitor(body)
     ctx = make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
     bot = await _find_open_bot(ctx)
-    shown = VisitorOut(
+    view = VisitorOut(
         token=services().authenticator.visitors.sign(visitor),
         expires_at=datetime.fromtimestamp(visitor.expires_at, UTC),
         bot_id=visitor.bot_id,
         institution=bot.institution or None,
         kept_s=await find_keep_seconds(ctx),
     )
-    response = respond(shown)
+    response = respond(view)
     response.headers.update(headers)
     return response
 

@@ -100,8 +100,8 @@ def read_version(message: Message, headers: Headers) -> str:
 
 
 def _refuse_version(named: str) -> RpcError:
-    told = {"supported": [CURRENT, *FORMER], "requested": named[:40]}
-    return RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version", data=told)
+    data = {"supported": [CURRENT, *FORMER], "requested": named[:40]}
+    return RpcError(UNSUPPORTED_VERSION, "Unsupported protocol version", data=data)
 
 
 def _check_envelope(meta: Mapping[str, Any]) -> None:
@@ -112,18 +112,18 @@ def _check_envelope(meta: Mapping[str, Any]) -> None:
         raise RpcError(INVALID_PARAMS, f"{_CAPABILITIES_KEY} has to be an object.")
 
 
-def _check_header(name: str, given: str | None, expected: object) -> None:
-    if given is None:
+def _check_header(name: str, value: str | None, expected: object) -> None:
+    if value is None:
         raise RpcError(HEADER_MISMATCH, f"Header mismatch: {name} is missing or malformed.")
-    if given != expected:
+    if value != expected:
         raise RpcError(HEADER_MISMATCH, f"Header mismatch: {name} says something else than the body.")
 
 
-def _decode(given: str | None) -> str | None:
+def _decode(value: str | None) -> str | None:
     """A header's value, which may be packed as `=?base64?…?=`; None where that is malformed."""
-    if given is None or not (given.startswith("=?base64?") and given.endswith("?=")):
-        return given
+    if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
+        return value
     try:
-        return b64decode(given[len("=?base64?") : -len("?=")], validate=True).decode()
+        return b64decode(value[len("=?base64?") : -len("?=")], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None

@@ -34,12 +34,12 @@ def stream_progress(
     token: str | int, call: Coroutine[Any, Any, Json], refuse: Callable[[Exception], Json]
 ) -> AsyncStream:
     """Notifications of how many seconds *call* takes, then its message, or what *refuse* makes of a failure."""
-    response = AsyncStream(_tell_progress(token, call, refuse), mimetype=_EVENTS)
+    response = AsyncStream(_report_progress(token, call, refuse), mimetype=_EVENTS)
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response
 
 
-async def _tell_progress(
+async def _report_progress(
     token: str | int, call: Coroutine[Any, Any, Json], refuse: Callable[[Exception], Json]
 ) -> AsyncIterator[bytes]:
     task = asyncio.ensure_future(call)
@@ -48,8 +48,8 @@ async def _tell_progress(
             done, _ = await asyncio.wait({task}, timeout=_INTERVAL_S)
             if done:
                 break
-            told = {"progressToken": token, "progress": number, "message": f"{number} s"}
-            yield encode_data({"jsonrpc": "2.0", "method": "notifications/progress", "params": told})
+            params = {"progressToken": token, "progress": number, "message": f"{number} s"}
+            yield encode_data({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
         # Before anything was told, a failure is answered like any other, with its status.
         yield encode_data(task.result() if number == 1 else _read_message(task, refuse))
     finally:

@@ -70,8 +70,8 @@ async def handle_message(ctx: Principal) -> Response:
         return Response(status=202)
     method = (_CURRENT if version == CURRENT else _FORMER).get(message.method)
     if method is None:
-        known = {"supported": [CURRENT, *FORMER]} if message.method == "initialize" else None
-        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method}", status=404, data=known)
+        versions = {"supported": [CURRENT, *FORMER]} if message.method == "initialize" else None
+        raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method}", status=404, data=versions)
     if (token := read_progress_token(message)) is not None:
         return stream_progress(token, _call(ctx, method, message, version), partial(_describe_failure, message))
     result = await _call(ctx, method, message, version)
@@ -142,9 +142,9 @@ async def _discover(ctx: Principal, params: Mapping[str, Any]) -> Json:
 
 
 async def _initialize(ctx: Principal, params: Mapping[str, Any]) -> Json:
-    asked = params.get("protocolVersion")
+    version = params.get("protocolVersion")
     return {
-        "protocolVersion": asked if asked in FORMER else FORMER[0],
+        "protocolVersion": version if version in FORMER else FORMER[0],
         "capabilities": _list_capabilities(ctx),
         "serverInfo": _describe_server(),
         "instructions": _INSTRUCTIONS,
@@ -171,9 +171,9 @@ async def _call_tool(ctx: Principal, params: Mapping[str, Any]) -> Json:
         # What a model may learn from, and try again.
         note_failure(error)
         return {"content": [{"type": "text", "text": error.detail}], "isError": True}
-    told = result.model_dump()
-    text = json.dumps(told)
-    return {"content": [{"type": "text", "text": text}], "structuredContent": told, "isError": False}
+    content = result.model_dump()
+    text = json.dumps(content)
+    return {"content": [{"type": "text", "text": text}], "structuredContent": content, "isError": False}
 
 
 def _read_arguments(tool: McpTool, arguments: object) -> Any:

@@ -123,16 +123,16 @@ class McpTool:
     is_read_only: bool = True
 
 
-async def _search(ctx: Principal, asked: SearchArguments) -> FoundDocuments:
-    found = await services().retriever.search(ctx, asked.query, limit=_PASSAGES, options=SearchOptions())
+async def _search(ctx: Principal, arguments: SearchArguments) -> FoundDocuments:
+    found = await services().retriever.search(ctx, arguments.query, limit=_PASSAGES, options=SearchOptions())
     best: dict[str, dict[str, Any]] = {}
     for hit in found.hits:
-        if len(best) < asked.limit:
+        if len(best) < arguments.limit:
             place = {name: getattr(hit.passage, name) for name in ("document_id", "version", "start", "end")}
             best.setdefault(hit.passage.document_id, place | {"passage": hit.passage})
     links = services().links
-    shown = await links.add_links(ctx, list(best.values()), links.base())
-    return FoundDocuments(results=[_describe_found(one) for one in shown])
+    linked = await links.add_links(ctx, list(best.values()), links.base())
+    return FoundDocuments(results=[_describe_found(one) for one in linked])
 
 
 def _describe_found(found: dict[str, Any]) -> FoundDocument:
@@ -141,29 +141,29 @@ def _describe_found(found: dict[str, Any]) -> FoundDocument:
     return FoundDocument(id=passage.document_id, title=passage.title, url=url, text=passage.text)
 
 
-async def _fetch(ctx: Principal, asked: FetchArguments) -> DocumentText:
-    return await read_document(ctx, asked.id, asked.offset)
+async def _fetch(ctx: Principal, arguments: FetchArguments) -> DocumentText:
+    return await read_document(ctx, arguments.id, arguments.offset)
 
 
-async def _ask(ctx: Principal, asked: AskArguments) -> Answer:
-    named = asked.conversation_id
+async def _ask(ctx: Principal, arguments: AskArguments) -> Answer:
+    named = arguments.conversation_id
     conversation_id = None if named is None else check_conversation_id(named, field="conversation_id")
-    turn = await begin_turn(ctx, Question(asked.question, conversation_id, asked.bot_id))
+    turn = await begin_turn(ctx, Question(arguments.question, conversation_id, arguments.bot_id))
     try:
-        return await _wait_for_answer(turn.ctx, turn.run, turn.record.conversation_id, asked.wait_s)
+        return await _wait_for_answer(turn.ctx, turn.run, turn.record.conversation_id, arguments.wait_s)
     except asyncio.CancelledError:
         if turn.leaving:
             turn.run.leave()
         raise
 
 
-async def _get_answer(ctx: Principal, asked: AnswerArguments) -> Answer:
-    record, run = await services().runs.find(ctx, check_run_id(asked.run_id))
-    return await _wait_for_answer(ctx, run, record.conversation_id, asked.wait_s)
+async def _get_answer(ctx: Principal, arguments: AnswerArguments) -> Answer:
+    record, run = await services().runs.find(ctx, check_run_id(arguments.run_id))
+    return await _wait_for_answer(ctx, run, record.conversation_id, arguments.wait_s)
 
 
 async def _wait_for_answer(ctx: Principal, run: RunHandle, conversation_id: str, wait_s: int) -> Answer:
-    known = Answer(
+    answer = Answer(
         status="processing",
         run_id=run.id,
         conversation_id=conversation_id,
@@ -174,19 +174,19 @@ async def _wait_for_answer(ctx: Principal, run: RunHandle, conversation_id: str,
         async with asyncio.timeout(wait_s + _READING_S if await run.end() else wait_s):
             last = await run.wait()
     except TimeoutError:
-        return known
+        return answer
     if ENDS[last["type"]] == "waiting":
         note = f"A person has to approve a call of the tool {last['call']['name']!r}: POST /v1/runs/{run.id}/resume."
-        return known.model_copy(update={"status": "waiting", "note": note})
+        return answer.model_copy(update={"status": "waiting", "note": note})
     base = services().links.base()
-    told = await link_citations(ctx, extract_result(last), base)
-    return known.model_copy(
+    result = await link_citations(ctx, extract_result(last), base)
+    return answer.model_copy(
         update={
             "status": "completed",
-            "answer": told["answer"],
-            "answered": told["answered"],
-            "confidence": told.get("confidence"),
-            "citations": [_describe_citation(one, run.id, base) for one in told["citations"]],
+            "answer": result["answer"],
+            "answered": result["answered"],
+            "confidence": result.get("confidence"),
+            "citations": [_describe_citation(one, run.id, base) for one in result["citations"]],
             "note": None,
         }
     )

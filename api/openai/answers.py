@@ -42,10 +42,10 @@ def find_annotations(text: str, result: Mapping[str, Any], base: str) -> Iterato
 
     *base*: what addresses of the API begin with.
     """
-    known = {one["number"]: (one["title"], find_address(one, result["run_id"], base)) for one in result["citations"]}
+    sources = {one["number"]: (one["title"], find_address(one, result["run_id"], base)) for one in result["citations"]}
     for found in _MARK.finditer(text):
         for number in map(int, _NUMBER.findall(found[0])):
-            title, url = known.get(number, ("", ""))
+            title, url = sources.get(number, ("", ""))
             if url:
                 place = {"start_index": found.start(), "end_index": found.end()}
                 yield {"type": "url_citation", **place, "title": title, "url": url}
@@ -62,12 +62,12 @@ def read_usage(result: Mapping[str, Any]) -> tuple[int, int]:
     return usage.get("input_token_count", 0), usage.get("output_token_count", 0)
 
 
-def continue_text(told: str, answer: str) -> str:
-    """What *answer* has more than was *told* of it while it was written.
+def continue_text(sent: str, answer: str) -> str:
+    """What *answer* has more than was *sent* of it while it was written.
 
     Marks that point at nothing are left out of an answer at its end only: then what was told stays as it is.
     """
-    return answer.removeprefix(told) if answer.startswith(told) else ""
+    return answer.removeprefix(sent) if answer.startswith(sent) else ""
 
 
 def read_seconds(moment: str) -> int:

@@ -142,8 +142,8 @@ async def create_completion(ctx: Principal, body: OpenAiCompletionIn) -> Respons
     message, past = read_question(body.messages, field="messages")
     turn = await begin_turn(ctx, Question(message, None, body.model, past=past, streams=bool(body.stream)))
     if body.stream:
-        tells_usage = bool(body.stream_options and body.stream_options.include_usage)
-        writer = CompletionWriter(turn, services().links.base(), tells_usage=tells_usage)
+        sends_usage = bool(body.stream_options and body.stream_options.include_usage)
+        writer = CompletionWriter(turn, services().links.base(), sends_usage=sends_usage)
         response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=writer.write)
     else:
         response = await _respond(turn)
@@ -172,8 +172,8 @@ async def _respond(turn: Turn) -> Response:
 class CompletionWriter:
     """Writes the events of a run as chunks of a completion. *base*: what addresses of the API begin with."""
 
-    def __init__(self, turn: Turn, base: str, *, tells_usage: bool) -> None:
-        self._base, self._tells_usage = base, tells_usage
+    def __init__(self, turn: Turn, base: str, *, sends_usage: bool) -> None:
+        self._base, self._sends_usage = base, sends_usage
         self._head = _describe_head(turn, "chat.completion.chunk")
         self._run_id = turn.run.id
         self._text = ""
@@ -192,22 +192,22 @@ class CompletionWriter:
                 return self._chunk({"content": event["content"]})
             case "fallback" | "resumed" if self._text:
                 self._is_over = True
-                return _tell_error(describe_problem(make_void_error(f"/v1/runs/{self._run_id}")))
+                return _encode_error(describe_problem(make_void_error(f"/v1/runs/{self._run_id}")))
             case "done":
                 return self._end(event)
             case "error":
-                return _tell_error(event["problem"])
+                return _encode_error(event["problem"])
             case "cancelled":
-                return _tell_error(describe_problem(Conflict("This run was cancelled.")))
+                return _encode_error(describe_problem(Conflict("This run was cancelled.")))
             case "waiting":
-                return _tell_error(describe_problem(make_waiting_error(self._run_id)))
+                return _encode_error(describe_problem(make_waiting_error(self._run_id)))
         return b""
 
     def _end(self, result: Mapping[str, Any]) -> bytes:
         rest = continue_text(self._text, result["answer"])
         annotations = _annotate(self._text + rest, result, self._base)
         last = self._chunk({"annotations": annotations}, finish_reason="stop", **describe_extras(result))
-        if self._tells_usage:
+        if self._sends_usage:
             last += encode_data({**self._head, "choices": [], "usage": _describe_usage(result)})
         return (self._chunk({"content": rest}) if rest else b"") + last + _DONE
 
@@ -241,5 +241,5 @@ def _annotate(text: str, result: Mapping[str, Any], base: str) -> list[dict[str,
     return [{"type": "url_citation", "url_citation": one} for one in find_annotations(text, result, base)]
 
 
-def _tell_error(problem: Mapping[str, Any]) -> bytes:
+def _encode_error(problem: Mapping[str, Any]) -> bytes:
     return encode_data({"error": describe_openai_error(problem)})

@@ -94,8 +94,8 @@ async def create_embeddings(ctx: Principal, body: OpenAiEmbeddingIn) -> Response
     ]
     tokens = estimate_tokens(length)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    shown: dict[str, Any] = {"object": "list", "model": embedder.model, "data": data, "usage": usage}
-    return respond(OpenAiEmbeddingsOut.model_validate(shown))
+    view: dict[str, Any] = {"object": "list", "model": embedder.model, "data": data, "usage": usage}
+    return respond(OpenAiEmbeddingsOut.model_validate(view))
 
 
 def _check(body: OpenAiEmbeddingIn, texts: Sequence[str], embedder: Embedder) -> int:

@@ -80,21 +80,21 @@ def read_question(messages: Sequence[OpenAiMessageIn], *, field: str) -> tuple[s
     Raises:
         BadInput: the last message is not a user's, or is empty or too long.
     """
-    said = [(message.role, message.text) for message in messages if message.role in ("user", "assistant")]
-    role, question = said[-1] if said else ("", "")
+    entries = [(message.role, message.text) for message in messages if message.role in ("user", "assistant")]
+    role, question = entries[-1] if entries else ("", "")
     if role != "user" or not question.strip():
         raise refuse_field("The last message has to be the user's, with a question as text.", field)
     if len(question) > LONGEST_MESSAGE:
         raise refuse_field(f"The question may have {LONGEST_MESSAGE:,} characters at most.", field)
-    return question, _cut_past(said[:-1])
+    return question, _cut_past(entries[:-1])
 
 
-def _cut_past(said: Sequence[tuple[Any, str]]) -> Past:
-    kept: list[tuple[Any, str]] = []
-    left = _LONGEST_PAST
-    for role, text in reversed([one for one in said if one[1].strip()][-MESSAGES_REMEMBERED:]):
-        left -= len(text)
-        if left < 0:
+def _cut_past(entries: Sequence[tuple[Any, str]]) -> Past:
+    past: list[tuple[Any, str]] = []
+    room = _LONGEST_PAST
+    for role, text in reversed([one for one in entries if one[1].strip()][-MESSAGES_REMEMBERED:]):
+        room -= len(text)
+        if room < 0:
             break
-        kept.append((role, text))
-    return tuple(reversed(kept))
+        past.append((role, text))
+    return tuple(reversed(past))

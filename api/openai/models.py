@@ -76,12 +76,12 @@ def _list(ctx: Principal) -> list[OpenAiModelOut]:
 
 def _describe(ctx: Principal, rows: Sequence[Bot]) -> list[OpenAiModelOut]:
     default = OpenAiModelOut(id=DEFAULT_BOT, object="model", created=0, owned_by=ctx.tenant_id, name=DEFAULT_BOT)
-    known = {DEFAULT_BOT: default}
+    models = {DEFAULT_BOT: default}
     for bot in rows:
         created = int(bot.created_at.timestamp())
-        known[bot.bot_id] = OpenAiModelOut(
+        models[bot.bot_id] = OpenAiModelOut(
             id=bot.bot_id, object="model", created=created, owned_by=ctx.tenant_id, name=bot.name
         )
         if not bot.is_enabled:
-            del known[bot.bot_id]
-    return [bot for bot_id, bot in known.items() if ctx.bot_id in (None, bot_id)]
+            del models[bot.bot_id]
+    return [bot for bot_id, bot in models.items() if ctx.bot_id in (None, bot_id)]

@@ -208,8 +208,8 @@ def _describe_usage(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def describe_message(result: Mapping[str, Any], base: str, text: str | None = None) -> dict[str, Any]:
     """The answer as an item of the output."""
-    said = result["answer"] if text is None else text
-    part = describe_part(said, list(find_annotations(said, result, base)))
+    answer = result["answer"] if text is None else text
+    part = describe_part(answer, list(find_annotations(answer, result, base)))
     return {**begin_message(result["run_id"]), "status": "completed", "content": [part]}
 
 

@@ -44,7 +44,7 @@ class ResponseWriter:
         match event["type"]:
             case "start" if not self._has_begun:
                 self._has_begun = True
-                return self._tell_state("created", "processing") + self._tell_state("in_progress", "processing")
+                return self._encode_state("created", "processing") + self._encode_state("in_progress", "processing")
             case "token":
                 return self._add(event["content"])
             case "fallback" | "resumed" if self._text:
@@ -52,22 +52,22 @@ class ResponseWriter:
             case "done":
                 return self._complete(event)
             case "error":
-                return self._tell_state("failed", "failed", problem=event["problem"])
+                return self._encode_state("failed", "failed", problem=event["problem"])
             case "waiting":
-                return self._tell_state("incomplete", "waiting", waiting_for=event["call"])
+                return self._encode_state("incomplete", "waiting", waiting_for=event["call"])
             case "cancelled":
-                return self._tell_state("incomplete", "cancelled")
+                return self._encode_state("incomplete", "cancelled")
         return b""
 
     def _add(self, text: str) -> bytes:
         first = b"" if self._text else self._open_message()
         self._text += text
-        return first + self._tell("output_text.delta", **self._place, delta=text, logprobs=[])
+        return first + self._encode("output_text.delta", **self._place, delta=text, logprobs=[])
 
     def _open_message(self) -> bytes:
         item = begin_message(self._run["id"])
-        added = self._tell("output_item.added", output_index=0, item=item)
-        return added + self._tell("content_part.added", **self._place, part=describe_part("", []))
+        added = self._encode("output_item.added", output_index=0, item=item)
+        return added + self._encode("content_part.added", **self._place, part=describe_part("", []))
 
     def _complete(self, result: Mapping[str, Any]) -> bytes:
         rest = continue_text(self._text, result["answer"])
@@ -77,28 +77,28 @@ class ResponseWriter:
         [item] = response["output"]
         [part] = item["content"]
         for index, annotation in enumerate(part["annotations"]):
-            last += self._tell(
+            last += self._encode(
                 "output_text.annotation.added", **self._place, annotation_index=index, annotation=annotation
             )
-        last += self._tell("output_text.done", **self._place, text=self._text, logprobs=[])
-        last += self._tell("content_part.done", **self._place, part=part)
-        last += self._tell("output_item.done", output_index=0, item=item)
-        return last + self._tell("completed", response=response)
+        last += self._encode("output_text.done", **self._place, text=self._text, logprobs=[])
+        last += self._encode("content_part.done", **self._place, part=part)
+        last += self._encode("output_item.done", output_index=0, item=item)
+        return last + self._encode("completed", response=response)
 
     def _give_up(self) -> bytes:
         self._is_over = True
         path = f"/v1/responses/{make_response_id(self._run['conversation_id'], self._run['id'])}"
         error = describe_openai_error(describe_problem(make_void_error(path)))
-        return self._tell_event("error", {name: error[name] for name in ("code", "message", "param")})
+        return self._encode_event("error", {name: error[name] for name in ("code", "message", "param")})
 
-    def _tell_state(self, name: str, status: str, **changes: Any) -> bytes:
+    def _encode_state(self, name: str, status: str, **changes: Any) -> bytes:
         run = {**self._run, "status": status, **changes}
-        return self._tell(name, response=describe_response(run, self._base, self._sent))
+        return self._encode(name, response=describe_response(run, self._base, self._sent))
 
-    def _tell(self, name: str, **members: Any) -> bytes:
-        return self._tell_event(f"response.{name}", members)
+    def _encode(self, name: str, **members: Any) -> bytes:
+        return self._encode_event(f"response.{name}", members)
 
-    def _tell_event(self, kind: str, members: Mapping[str, Any]) -> bytes:
+    def _encode_event(self, kind: str, members: Mapping[str, Any]) -> bytes:
         data = encode_data({"type": kind, "sequence_number": self._count, **members})
         self._count += 1
         return f"event: {kind}\n".encode("ascii") + data
