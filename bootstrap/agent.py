@@ -197,7 +197,7 @@ def _open_tenant_models(stores: Stores, search: Search) -> TenantModels:
         stores.settings,
         stores.database,
         make_keyring(stores.settings),
-        quotes=make_quotes(search.asked),
+        quotes=make_quotes(search.cached),
         observer=stores.telemetry.tenant_models,
     )
     stores.stack.callback(models.close)

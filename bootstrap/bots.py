@@ -61,7 +61,7 @@ class StoredBots:
         )
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "bots")
-        self._asked: dict[tuple[str, str, str], _Question] = {}
+        self._questions: dict[tuple[str, str, str], _Question] = {}
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, ctx: Principal, version: int | None = None, model_version: int = 0) -> BotConfig:
@@ -87,7 +87,7 @@ class StoredBots:
 
     async def _find_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
         key = ctx.tenant_id, bot_id
-        known = self._last.get(key)
+        last = self._last.get(key)
         if self._circuit.may_try():
             try:
                 outcome = await self._read_outcome(ctx, bot_id)
@@ -95,16 +95,16 @@ class StoredBots:
                 self._circuit.note_failure(exc)
             else:
                 self._circuit.note_success()
-                if known or outcome != "missing":  # those that never were would push others out
+                if last or outcome != "missing":  # those that never were would push others out
                     self._last.put(key, outcome)
                 return outcome
-        if known is None and bot_id != DEFAULT_BOT:
+        if last is None and bot_id != DEFAULT_BOT:
             raise StoreUnavailable(f"The database does not say how the bot {bot_id!r} answers. Try again soon.")
-        return known or "missing"
+        return last or "missing"
 
     async def _read_outcome(self, ctx: Principal, bot_id: str) -> _Outcome:
-        asked = self._ask(("bot", ctx.tenant_id, bot_id), partial(find_bot_state, ctx=ctx, bot_id=bot_id))
-        state: BotState | None = await wait_for_answer(asked)
+        answer = self._ask(("bot", ctx.tenant_id, bot_id), partial(find_bot_state, ctx=ctx, bot_id=bot_id))
+        state: BotState | None = await wait_for_answer(answer)
         if state is None:
             return "missing"
         if not state.is_enabled:
@@ -114,8 +114,8 @@ class StoredBots:
 
     async def _add_model_version(self, ctx: Principal, bot: BotConfig) -> BotConfig:
         model_id = bot.model_id
-        asked = self._ask(("model", ctx.tenant_id, model_id), partial(find_version, ctx=ctx, model_id=model_id))
-        version: int | None = await wait_for_answer(asked)
+        answer = self._ask(("model", ctx.tenant_id, model_id), partial(find_version, ctx=ctx, model_id=model_id))
+        version: int | None = await wait_for_answer(answer)
         if version is None:
             raise NotReady(f"This bot uses the model {model_id!r}, which does not exist: choose another model for it.")
         return replace(bot, model_version=version)
@@ -133,31 +133,31 @@ class StoredBots:
 
     def _ask(self, key: tuple[str, str, str], read: Callable[[Database], T]) -> Awaitable[T]:
         """Read after this call; turns that begin meanwhile share what is read next, once for each *key*."""
-        if key not in self._asked:
-            self._asked[key] = _Question(read, asyncio.get_running_loop().create_future())
+        if key not in self._questions:
+            self._questions[key] = _Question(read, asyncio.get_running_loop().create_future())
         if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read_what_is_asked())
-        return asyncio.shield(self._asked[key].answer)
+            self._reading = asyncio.create_task(self._read_questions())
+        return asyncio.shield(self._questions[key].answer)
 
-    async def _read_what_is_asked(self) -> None:
-        while self._asked:
-            asked, self._asked = list(self._asked.values()), {}
+    async def _read_questions(self) -> None:
+        while self._questions:
+            questions, self._questions = list(self._questions.values()), {}
             try:
-                answers = await self._read(partial(_read_answers, asked))
+                answers = await self._read(partial(_read_answers, questions))
             except Exception as exc:  # it is theirs who ask
-                for question in asked:
+                for question in questions:
                     question.answer.set_exception(exc)
                     question.answer.exception()  # nobody may be left to see it
             else:
-                for question, answer in zip(asked, answers, strict=True):
+                for question, answer in zip(questions, answers, strict=True):
                     question.answer.set_result(answer)
 
     def _read(self, work: Callable[[Database], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._reader, work, self._database)
 
 
-def _read_answers(asked: Sequence[_Question], database: Database) -> list[Any]:
-    return [question.read(database) for question in asked]
+def _read_answers(questions: Sequence[_Question], database: Database) -> list[Any]:
+    return [question.read(database) for question in questions]
 
 
 def _read_version(database: Database, ctx: Principal, bot_id: str, version: int) -> BotAnswers:
@@ -167,7 +167,7 @@ def _read_version(database: Database, ctx: Principal, bot_id: str, version: int)
 
 def overlay(default: BotConfig, bot_id: str, version: int, answers: BotAnswers) -> BotConfig:
     """*default* with what is said of the bot itself."""
-    said: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
-    if "top_k" in said:  # whoever chose a number for a bot means it for quotes and for its model
-        said["model_top_k"] = said["top_k"]
-    return replace(default, bot_id=bot_id, version=version, **said)
+    own: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in answers.items()}
+    if "top_k" in own:  # whoever chose a number for a bot means it for quotes and for its model
+        own["model_top_k"] = own["top_k"]
+    return replace(default, bot_id=bot_id, version=version, **own)

@@ -96,8 +96,8 @@ class CrawlScheduler:
 
     def _take_over_crawls(self) -> None:
         with self._database.reading() as session:
-            left = crawls.list_tenants_crawled_by(session, WORKER)
-        for ctx in left:
+            tenants = crawls.list_tenants_crawled_by(session, WORKER)
+        for ctx in tenants:
             with self._database.writing() as session:
                 crawls.take_over(session, ctx, WORKER)
 

@@ -54,7 +54,7 @@ def is_in_use(path: Path) -> bool:
     """Whether an instance holds the folder for itself alone; nothing in it is changed."""
     try:
         with (path / LOCK).open("rb", buffering=0) as lock:
-            return not _is_taken(lock, path, fcntl.LOCK_SH)
+            return not _try_lock(lock, path, fcntl.LOCK_SH)
     except OSError:
         return False
 
@@ -125,7 +125,7 @@ def _open_lock(folder: Path) -> BinaryIO:
 
 
 def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
-    while not _is_taken(lock, folder, kind):
+    while not _try_lock(lock, folder, kind):
         if time.monotonic() > deadline_s:
             holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
             raise StartError(f"{folder} is in use by {holder}; stop it or set DATA_DIR to another folder.")
@@ -135,7 +135,7 @@ def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
         lock.write(str(os.getpid()).encode())
 
 
-def _is_taken(lock: BinaryIO, folder: Path, kind: int) -> bool:
+def _try_lock(lock: BinaryIO, folder: Path, kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -95,9 +95,9 @@ class Askers:
         """What searches the index that serves, with the model its vectors are of."""
 
         async def make(
-            stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+            stack: AsyncExitStack, *, number: int, embedder: Embedder, cached: Embedder, index: PassageIndex
         ) -> Retriever:
-            return Retriever(asked, index, reranker=reranker)
+            return Retriever(cached, index, reranker=reranker)
 
         folder = await asyncio.to_thread(ensure_private_folder, self._settings.data_dir, variable="DATA_DIR")
         opener = IndexOpener(self._settings, folder, embedder, embedder, make)
@@ -105,7 +105,7 @@ class Askers:
         try:
             database = await open_records(self._stack, self._settings)
             row = await read(database, find_serving_index)
-            return (await opener.open(row or make_first_row(opener.wanted))).retriever
+            return (await opener.open(row or make_first_row(opener.target))).retriever
         except (StartError, StoreUnavailable) as exc:
             reason = exc.detail if isinstance(exc, StoreUnavailable) else str(exc)
             raise StoreUnavailable(f"{reason} While the service runs, ask it: --url and --key.") from exc

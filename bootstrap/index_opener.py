@@ -18,48 +18,48 @@ from retrieval.edge_folder import remove_folder
 from retrieval.index import PassageIndex
 from retrieval.lexical import LEXICAL_VERSION
 from retrieval.search import Retriever
-from utils.ports import Embedder, MadeWith
+from utils.ports import Embedder, VectorSpec
 
 if TYPE_CHECKING:
     from retrieval.server import ServerIndex
 
 
 class MakeRetriever(Protocol):
-    """Makes what searches *index*, of this *number*, with vectors of *embedder*; *asked* is that model for questions.
+    """Makes what searches *index*, of this *number*, with vectors of *embedder*; *cached* is that model for questions.
 
     What it needs beside them is closed with *stack*, before the index.
     """
 
     async def __call__(
-        self, stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+        self, stack: AsyncExitStack, *, number: int, embedder: Embedder, cached: Embedder, index: PassageIndex
     ) -> Retriever: ...
 
 
 async def plain_retriever(
-    stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+    stack: AsyncExitStack, *, number: int, embedder: Embedder, cached: Embedder, index: PassageIndex
 ) -> Retriever:
     """Search by words and meaning alone; *stack*, *number* and *embedder* are not used."""
-    return Retriever(asked, index)
+    return Retriever(cached, index)
 
 
 class IndexOpener:
     """The `Opener` of an installation.
 
-    *embedder* is the configured model, *asked* the same for questions. An index of another one gets that: it goes on
+    *embedder* is the configured model, *cached* the same for questions. An index of another one gets that: it goes on
     being asked with the model its vectors are of.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, embedder: Embedder, asked: Embedder, make_retriever: MakeRetriever
+        self, settings: Settings, folder: Path, embedder: Embedder, cached: Embedder, make_retriever: MakeRetriever
     ) -> None:
         self.replaced = asyncio.Event()  # an index was damaged and lacks all that SQL has
         self._settings, self._folder = settings, folder
-        self._embedder, self._asked, self._make_retriever = embedder, asked, make_retriever
+        self._embedder, self._cached, self._make_retriever = embedder, cached, make_retriever
         self._open: dict[int, tuple[OpenIndex, AsyncExitStack]] = {}
         self._opening = asyncio.Lock()
 
     @property
-    def wanted(self) -> IndexSpec:
+    def target(self) -> IndexSpec:
         """What an index is made with that fits the settings."""
         endpoint = self._settings.embedding_endpoint
         base_url = endpoint.base_url if endpoint else None
@@ -73,10 +73,10 @@ class IndexOpener:
             StoreUnavailable: it cannot be opened.
         """
         async with self._opening:
-            known = self._open.get(row.number)
-            if known is None:
-                known = self._open[row.number] = await self._open_row(row)
-            return known[0]
+            entry = self._open.get(row.number)
+            if entry is None:
+                entry = self._open[row.number] = await self._open_row(row)
+            return entry[0]
 
     async def close(self, number: int) -> None:
         """Close an index, if it is open."""
@@ -95,7 +95,7 @@ class IndexOpener:
         for number in list(self._open):
             await self.close(number)
 
-    async def remove(self, number: int, made_with: MadeWith) -> None:
+    async def remove(self, number: int, spec: VectorSpec) -> None:
         """Remove all that index *number* holds, for good; nothing where there is none.
 
         Raises:
@@ -103,10 +103,10 @@ class IndexOpener:
         """
         await self.close(number)
         if self._settings.qdrant_url is None:
-            folder = index_folder(self._settings, self._folder, made_with.model, number)
+            folder = index_folder(self._settings, self._folder, spec.model, number)
             await asyncio.to_thread(remove_folder, folder)
             return
-        server = server_index(self._settings, made_with, number)
+        server = server_index(self._settings, spec, number)
         try:
             await server.remove()
         finally:
@@ -127,20 +127,20 @@ class IndexOpener:
 
     async def _open_row(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
         async with AsyncExitStack() as stack:
-            embedder, asked = await self._models(stack, row)
+            embedder, cached = await self._models(stack, row)
             on_replaced = partial(asyncio.get_running_loop().call_soon_threadsafe, self.replaced.set)
             index = await open_passages(self._settings, self._folder, row, row.number, on_replaced=on_replaced)
             stack.push_async_callback(index.close)
             spec = IndexSpec(row.model, row.dimension, row.base_url, row.lexical_version, row.chunking_version)
             retriever = await self._make_retriever(
-                stack, number=row.number, embedder=embedder, asked=asked, index=index
+                stack, number=row.number, embedder=embedder, cached=cached, index=index
             )
             return OpenIndex(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
         raise AssertionError  # the stack swallows nothing
 
     async def _models(self, stack: AsyncExitStack, row: IndexRow) -> tuple[Embedder, Embedder]:
         if (row.model, row.dimension) == (self._embedder.model, self._embedder.dimension):
-            return self._embedder, self._asked
+            return self._embedder, self._cached
         former = await open_former_embedder(
             stack, self._settings, model=row.model, dimension=row.dimension, base_url=row.base_url
         )

@@ -102,8 +102,8 @@ def leave_shell() -> str:
         from config import list_variables  # it needs packages, and validate.py runs without them too
     except ImportError:
         return ""
-    said = _parse_lines(file)
-    stray = sorted(name for name in list_variables() if name in os.environ and os.environ[name] != said.get(name))
+    values = _parse_lines(file)
+    stray = sorted(name for name in list_variables() if name in os.environ and os.environ[name] != values.get(name))
     for name in stray:
         del os.environ[name]
     return f"Set in this shell, but ignored because {ENV_FILE} names the settings: {', '.join(stray)}." if stray else ""

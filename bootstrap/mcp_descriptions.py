@@ -68,23 +68,23 @@ def _clean(value: object) -> object:
     return value
 
 
-def _count(value: object, root: Mapping[str, Any], left: int) -> int:
-    """How many parts are *left* after those of *value*.
+def _count(value: object, root: Mapping[str, Any], budget: int) -> int:
+    """What is left of *budget*, a number of parts, after those of *value*.
 
     Raises:
         ValueError: none are.
     """
-    if left <= 0:
+    if budget <= 0:
         raise ValueError("The schema has too many parts, or refers to itself.")
     if isinstance(value, list):
         for each in value:
-            left = _count(each, root, left - 1)
+            budget = _count(each, root, budget - 1)
     elif isinstance(value, dict):
         for name, each in value.items():
             if name in _REFUSED:
                 raise ValueError("The schema refers to what is not known before it is used.")
-            left = _count(_follow(each, root) if name == "$ref" else each, root, left - 1)
-    return left
+            budget = _count(_follow(each, root) if name == "$ref" else each, root, budget - 1)
+    return budget
 
 
 def _follow(reference: object, root: Mapping[str, Any]) -> object:

@@ -103,11 +103,11 @@ def _read_tool(server_name: str, described: Mapping[str, Any], server: McpServer
         return None
     hints = described.get("annotations")
     is_read_only = isinstance(hints, dict) and hints.get("readOnlyHint") is True
-    told = clean_description(str(described.get("description") or described.get("title") or name))
+    text = clean_description(str(described.get("description") or described.get("title") or name))
     own_name = f"{server_name}_{re.sub('[^a-z0-9]+', '_', name.lower())}"[:48]
     try:
         schema = clean_schema(parameters)
-        stored = StoredTool(name=name, description=told, parameters=schema, has_side_effects=not is_read_only)
+        stored = StoredTool(name=name, description=text, parameters=schema, has_side_effects=not is_read_only)
         _make_tool(own_name, stored, server)
     except (UnusableTool, ValueError):
         return None

@@ -36,8 +36,8 @@ class Models:
     caches: Mapping[str, Expiring[Any, Any]]
 
 
-def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers: AnswerCache | None) -> Models:
-    """Those of a service; *asked* is *embedder*, maybe with a cache of questions."""
+def list_models(model: AnswerModel, embedder: Embedder, cached: Embedder, answers: AnswerCache | None) -> Models:
+    """Those of a service; *cached* is *embedder*, maybe with a cache of questions."""
     gates = {}
     if model.is_language_model:
         from providers.chat.remote import RemoteModel  # here: it takes long to import
@@ -47,8 +47,8 @@ def list_models(model: AnswerModel, embedder: Embedder, asked: Embedder, answers
     if isinstance(embedder, OpenAIEmbedder):
         gates["embedding"] = embedder.gate
     caches: dict[str, Expiring[Any, Any]] = {}
-    if isinstance(asked, CachingEmbedder):
-        caches["queries"] = asked.vectors
+    if isinstance(cached, CachingEmbedder):
+        caches["queries"] = cached.vectors
     if answers is not None:
         caches["answers"] = answers.answers
     return Models(gates, caches)

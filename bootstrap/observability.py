@@ -128,10 +128,10 @@ def _reduced(event: "Event", hint: "Hint") -> "Event | None":
     error = (hint.get("exc_info") or (None, None, None))[1]
     if error is None or isinstance(error, (ProblemError, StartError)):
         return None
-    given: dict[str, Any] = {**event}
-    kept = {name: given[name] for name in _EVENT_PARTS if name in given}
-    exceptions = [_without_words(value) for value in given["exception"]["values"]]
-    reduced: Event = {**kept, "exception": {"values": exceptions}, "tags": {"request_id": request_id.get() or "none"}}  # type: ignore[typeddict-item] # names as in the event
+    fields: dict[str, Any] = {**event}
+    parts = {name: fields[name] for name in _EVENT_PARTS if name in fields}
+    exceptions = [_without_words(value) for value in fields["exception"]["values"]]
+    reduced: Event = {**parts, "exception": {"values": exceptions}, "tags": {"request_id": request_id.get() or "none"}}  # type: ignore[typeddict-item] # names as in the event
     return reduced
 
 
@@ -139,8 +139,8 @@ def _without_words(exception: dict[str, Any]) -> dict[str, Any]:
     """An exception's type and where it was raised, without what it says."""
     frames = (exception.get("stacktrace") or {}).get("frames", [])
     places = [{name: frame[name] for name in _FRAME_PARTS if name in frame} for frame in frames]
-    kept = {name: exception[name] for name in _EXCEPTION_PARTS if name in exception}
-    return {**kept, "stacktrace": {"frames": places}}
+    parts = {name: exception[name] for name in _EXCEPTION_PARTS if name in exception}
+    return {**parts, "stacktrace": {"frames": places}}
 
 
 def _quietly(pending: int, timeout_s: float) -> None:

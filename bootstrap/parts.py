@@ -52,10 +52,10 @@ class Stores:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The models, and the index that they answer from. `asked` is `embedder`, maybe with a cache of questions."""
+    """The models, and the index that they answer from. `cached` is `embedder`, maybe with a cache of questions."""
 
     embedder: Embedder
-    asked: Embedder
+    cached: Embedder
     model: AnswerModel
     opener: IndexOpener
     serving: ActiveIndex
@@ -81,10 +81,10 @@ async def open_search(stores: Stores) -> Search:
     """The models and the index that serves."""
     stack, settings, telemetry, database = stores.stack, stores.settings, stores.telemetry, stores.database
     embedder = await open_embedder(stack, settings, telemetry.embedding_model)
-    asked = add_cache(settings, embedder)
-    model = await open_answer_model(stack, settings, asked, telemetry.chat_model)
+    cached = add_cache(settings, embedder)
+    model = await open_answer_model(stack, settings, cached, telemetry.chat_model)
     await asyncio.to_thread(load_models)  # now, not on the loop with the first question
-    opener = IndexOpener(settings, stores.folder, embedder, asked, _make_retrievers(stores))
+    opener = IndexOpener(settings, stores.folder, embedder, cached, _make_retrievers(stores))
     stack.push_async_callback(opener.close_all)
     serving = await ActiveIndex.begin(database, opener)
     reconciler = IndexReconciler(
@@ -95,7 +95,7 @@ async def open_search(stores: Stores) -> Search:
         keep_days=settings.index_keep_days,
         files=open_files(settings),
     )
-    return Search(embedder, asked, model, opener, serving, reconciler)
+    return Search(embedder, cached, model, opener, serving, reconciler)
 
 
 def _make_retrievers(stores: Stores) -> MakeRetriever:
@@ -103,10 +103,10 @@ def _make_retrievers(stores: Stores) -> MakeRetriever:
     reranker = open_reranker(stores.stack, stores.settings)
 
     async def make(
-        stack: AsyncExitStack, *, number: int, embedder: Embedder, asked: Embedder, index: PassageIndex
+        stack: AsyncExitStack, *, number: int, embedder: Embedder, cached: Embedder, index: PassageIndex
     ) -> Retriever:
         calibrations = await open_calibrations(stack, stores.database, number=number, index=index, embedder=embedder)
-        return Retriever(asked, index, stores.telemetry.stores, reranker, calibrations)
+        return Retriever(cached, index, stores.telemetry.stores, reranker, calibrations)
 
     return make
 

@@ -90,7 +90,7 @@ async def start_monitor(
     await monitor.look()
     run_until_closed(stores.stack, monitor.run())
     if telemetry.sampler:
-        models = list_models(search.model, search.embedder, search.asked, agent.answers)
+        models = list_models(search.model, search.embedder, search.cached, agent.answers)
         register_metric_sources(telemetry, monitor, models, charts)
         run_until_closed(stores.stack, telemetry.sampler.run())
     return monitor

@@ -23,7 +23,7 @@ from utils.checkpointer import Connections
 from utils.disk import DiskSpace
 from utils.errors import ProblemError, StoreRefused, StoreUnavailable
 from utils.loops import repeat
-from utils.ports import MadeWith
+from utils.ports import VectorSpec
 from utils.private_files import ensure_private_folder
 from utils.processes import StartError
 
@@ -75,7 +75,7 @@ async def open_records(stack: AsyncExitStack, settings: Settings) -> Database:
 async def open_passages(
     settings: Settings,
     folder: Path,
-    made_with: MadeWith,
+    spec: VectorSpec,
     number: int = 1,
     *,
     on_replaced: Callable[[], object] = lambda: None,
@@ -91,12 +91,10 @@ async def open_passages(
         StoreRefused: the index cannot be used, and waiting would not help.
     """
     if settings.qdrant_url is None:
-        at = index_folder(settings, folder, made_with.model, number)
+        at = index_folder(settings, folder, spec.model, number)
         disk = make_disk_space(settings)
-        return await asyncio.to_thread(
-            EdgeIndex.open, at, dimension=made_with.dimension, disk=disk, on_replaced=on_replaced
-        )
-    server = server_index(settings, made_with, number)
+        return await asyncio.to_thread(EdgeIndex.open, at, dimension=spec.dimension, disk=disk, on_replaced=on_replaced)
+    server = server_index(settings, spec, number)
     try:
         await _prepare_server(server)
     except BaseException:
@@ -116,8 +114,8 @@ def open_files(settings: Settings) -> FileStore:
 
 def open_originals(settings: Settings, database: Database) -> DocumentFiles:
     """The files of documents, with their versions."""
-    kept, disk = settings.document_versions_kept, make_disk_space(settings)
-    return DocumentFiles(database, open_files(settings), versions_kept=kept, disk=disk)
+    count, disk = settings.document_versions_kept, make_disk_space(settings)
+    return DocumentFiles(database, open_files(settings), versions_kept=count, disk=disk)
 
 
 def make_disk_space(settings: Settings) -> DiskSpace:
@@ -136,7 +134,7 @@ def collection_name(settings: Settings, number: int) -> str:
     return settings.qdrant_collection_name if number == 1 else f"{settings.qdrant_collection_name}-{number}"
 
 
-def server_index(settings: Settings, made_with: MadeWith, number: int = 1) -> "ServerIndex":
+def server_index(settings: Settings, spec: VectorSpec, number: int = 1) -> "ServerIndex":
     """Index *number* on the configured Qdrant server; nothing is asked of it yet."""
     # Imported here: its client takes a second of a start, of no use to the embedded index.
     from retrieval.server import ServerIndex
@@ -146,8 +144,8 @@ def server_index(settings: Settings, made_with: MadeWith, number: int = 1) -> "S
         settings.qdrant_url or "",
         api_key=key.get_secret_value() if key else None,
         collection=collection_name(settings, number),
-        dimension=made_with.dimension,
-        model=made_with.model,
+        dimension=spec.dimension,
+        model=spec.model,
     )
 
 

@@ -110,7 +110,7 @@ def _command(page: ChatPage, folder: Path) -> Command:
 
 
 def _variables(page: ChatPage) -> dict[str, str]:
-    given = {
+    variables = {
         "API_URL": page.api_url,
         "CHAT_PAGE_KEY": page.api_key,
         "CHAT_TITLE": page.title,
@@ -118,7 +118,7 @@ def _variables(page: ChatPage) -> dict[str, str]:
         "FORWARDED_ALLOW_IPS": ",".join(page.proxies),  # without it, uvicorn believes everybody on this machine
     }
     if page.logo is None:
-        return given
+        return variables
     # The page runs in another folder.
     logo = page.logo if page.logo.startswith("https://") else str(Path(page.logo).absolute())
-    return {**given, "CHAT_LOGO": logo}
+    return {**variables, "CHAT_LOGO": logo}

@@ -94,7 +94,7 @@ class TenantModels:
         self._quotes, self._observer = quotes, observer
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "tenant-models")
-        self._known: Expiring[ModelKey, StoredModel] = Expiring(_MOST_KNOWN, _KNOWN_S)
+        self._cache: Expiring[ModelKey, StoredModel] = Expiring(_MOST_KNOWN, _KNOWN_S)
         self._guard: asyncio.Task[Guard] | None = None
 
     def close(self) -> None:
@@ -108,13 +108,13 @@ class TenantModels:
             NotReady: it is not there, or cannot be used; the text says why.
             StoreUnavailable: the database does not say how it is reached.
         """
-        stored = self._known.get(key)
+        stored = self._cache.get(key)
         if stored is None:
             try:
                 stored = await self._read(ctx, key.model_id, key.version)
             except NotFound as exc:
                 raise NotReady(f"The model {key.model_id!r} is not there any more. Ask again.") from exc
-            self._known.put(key, stored)
+            self._cache.put(key, stored)
         timeout_s = stored.spec.parameters.timeout_s or self._settings.llm_timeout
         return await self._open(stored, CallLimits(timeout_s=timeout_s, max_retries=self._settings.llm_max_retries))
 
@@ -132,8 +132,8 @@ class TenantModels:
         hide = partial(hide_key, api_key=decrypt_key(stored.version, self._keys))
         checked, began_s = ModelCheck(model_id, stored.version.version, 0), time.perf_counter()
         try:
-            said = await opened.model.chat.ainvoke([HumanMessage("Reply with the one word: ready")])
-            checked = replace(checked, answer=hide(said.text).strip()[:_LONGEST_WORD])
+            reply = await opened.model.chat.ainvoke([HumanMessage("Reply with the one word: ready")])
+            checked = replace(checked, answer=hide(reply.text).strip()[:_LONGEST_WORD])
         except ProviderError as exc:
             checked = replace(checked, detail=hide(exc.detail))
         finally:

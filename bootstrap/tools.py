@@ -91,7 +91,7 @@ def tool_limits(settings: Settings) -> ToolLimits:
 def _load_modules(names: list[str]) -> Iterator[Tool]:
     for name in names:
         try:
-            made = import_module(name).make_tools()
+            tools = import_module(name).make_tools()
         except Exception as exc:  # whatever a module of others raises
             raise UnusableTool(f"{name}: {type(exc).__name__}: {exc}") from exc
-        yield from made
+        yield from tools

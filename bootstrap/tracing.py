@@ -86,6 +86,6 @@ def _headers(settings: Settings) -> dict[str, str]:
 
     Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     """
-    given = settings.otel_exporter_otlp_headers
-    pairs = (pair.partition("=") for pair in (given.get_secret_value() if given else "").split(",") if "=" in pair)
+    headers = settings.otel_exporter_otlp_headers
+    pairs = (pair.partition("=") for pair in (headers.get_secret_value() if headers else "").split(",") if "=" in pair)
     return {name.strip(): unquote(value.strip()) for name, _, value in pairs}

@@ -79,7 +79,7 @@ class ValkeyChild:
         Raises:
             StartError: the server does not start, with its own reason.
         """
-        with _held_lock(self._folder, self._earlier_timeout_s) as lock:
+        with _hold_lock(self._folder, self._earlier_timeout_s) as lock:
             # The same over restarts: clients know it.
             socket_path = self._socket_path = self._socket_path or _socket_path(self._folder)
             ensure_private_folder(
@@ -184,7 +184,7 @@ def _remove_socket(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def _held_lock(folder: Path, timeout_s: float) -> Iterator[int]:
+def _hold_lock(folder: Path, timeout_s: float) -> Iterator[int]:
     """The folder's Valkey lock, waited for while a server of an earlier run ends.
 
     Raises:

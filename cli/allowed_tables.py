@@ -79,18 +79,18 @@ def allow(
     if len(synonyms) > MOST_SYNONYMS:
         raise click.ClickException(f"At most {MOST_SYNONYMS} synonyms.")
 
-    said: dict[str, Any] = {
+    options: dict[str, Any] = {
         "description": description,
         "synonyms": list(synonyms) or None,
         "row_filter": row_filter,
         "allowed_columns": {each: {} for each in columns} or None,
     }
-    sent = {key: value for key, value in said.items() if value is not None}
+    sent = {key: value for key, value in options.items() if value is not None}
     if name_column is not None:
         sent["name_column"] = name_column or None
     opened = _change(tenant, name, table, sent)[table]
-    told = f"May be read of {table} in {name}: {', '.join(opened['allowed_columns'])}"
-    click.echo(make_printable(f"{told}, where {opened['row_filter']}" if opened["row_filter"] else told))
+    text = f"May be read of {table} in {name}: {', '.join(opened['allowed_columns'])}"
+    click.echo(make_printable(f"{text}, where {opened['row_filter']}" if opened["row_filter"] else text))
 
 
 @click.command("deny")
@@ -104,14 +104,14 @@ def deny(name: str, table: str, tenant: str) -> None:
     click.echo(make_printable(f"Nothing may be read of {table} in {name}."))
 
 
-def tell_closed(
-    name: str, table: str, columns: Sequence[str], said: Mapping[str, Any] | None, tenant: str
+def describe_closed(
+    name: str, table: str, columns: Sequence[str], entry: Mapping[str, Any] | None, tenant: str
 ) -> list[str]:
-    """Which *columns* of *table* may not be read, and what opens them; nothing where all may. *said*: of the table."""
-    closed = [each for each in columns if said is None or each not in said["allowed_columns"]]
+    """Which *columns* of *table* may not be read, and what opens them; nothing where all may. *entry*: of the table."""
+    closed = [each for each in columns if entry is None or each not in entry["allowed_columns"]]
     if not closed:
         return []
-    options = [] if said is None else [option for each in columns for option in ("--column", each)]
+    options = [] if entry is None else [option for each in columns for option in ("--column", each)]
     where = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
     command = shlex.join(["flask", "data", "allow", name, table, *options, *where])
     what = "Nothing of it may be read" if len(closed) == len(columns) else f"May not be read: {', '.join(closed)}"

@@ -54,8 +54,8 @@ def list_all(tenant: str, as_json: bool) -> None:
     """List the bots, oldest first. The default bot is among them once something is said of it."""
     with read_as_operator(tenant) as (session, ctx):
         found = bots.list_bots(session, ctx, Part(MOST_BOTS)).rows
-        said = bots.list_answers(session, ctx, found)
-        rows = [_describe(StoredBot(row, said.get(row.bot_id, {}))) for row in found]
+        answers = bots.list_answers(session, ctx, found)
+        rows = [_describe(StoredBot(row, answers.get(row.bot_id, {}))) for row in found]
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))
 
 
@@ -64,11 +64,11 @@ def list_all(tenant: str, as_json: bool) -> None:
 @_tenant
 @click.option("--name", required=True, help="As people read it.")
 @_answer_options
-def create(bot_id: str, tenant: str, name: str, **said: Any) -> None:
+def create(bot_id: str, tenant: str, name: str, **options: Any) -> None:
     """Make a bot; BOT_ID is how requests name it. `default` is the one that requests without a name are for."""
     with write_as_operator(tenant) as (session, ctx):
-        made = bots.create_bot(session, ctx, bot_id, name, _read(said))
-        click.echo(f"Bot {made.bot.bot_id} made, version {made.bot.version}.")
+        stored = bots.create_bot(session, ctx, bot_id, name, _read(options))
+        click.echo(f"Bot {stored.bot.bot_id} made, version {stored.bot.version}.")
 
 
 @bot.command("set")
@@ -81,12 +81,12 @@ def create(bot_id: str, tenant: str, name: str, **said: Any) -> None:
 )
 @_answer_options
 def change(
-    bot_id: str, tenant: str, name: str | None, is_enabled: bool | None, clear: tuple[str, ...], **said: Any
+    bot_id: str, tenant: str, name: str | None, is_enabled: bool | None, clear: tuple[str, ...], **options: Any
 ) -> None:
     """Change a bot, from its next answer on, on every worker. What is not named stays."""
     with write_as_operator(tenant) as (session, ctx):
         former = _lock(session, ctx, bot_id).answers
-        merged = {key: value for key, value in {**former, **_read(said)}.items() if key not in clear}
+        merged = {key: value for key, value in {**former, **_read(options)}.items() if key not in clear}
         changed = bots.change_bot(
             session, ctx, bot_id, name=name, is_enabled=is_enabled, answers=cast(BotAnswers, merged)
         )
@@ -114,11 +114,11 @@ def _lock(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
         return bots.create_bot(session, ctx, bot_id, "Default", BotAnswers())
 
 
-def _read(said: dict[str, Any]) -> BotAnswers:
-    if said.get("tools"):
-        list_tools(settings()).check(said["tools"], field="tools")
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
-    return cast(BotAnswers, {name: value for name, value in given.items() if value not in (None, [])})
+def _read(options: dict[str, Any]) -> BotAnswers:
+    if options.get("tools"):
+        list_tools(settings()).check(options["tools"], field="tools")
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    return cast(BotAnswers, {name: value for name, value in values.items() if value not in (None, [])})
 
 
 def _describe(stored: StoredBot) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
         return "No bots: the default one answers as the settings say."
     lines = [_HEAD]
     for row in rows:
-        said = ", ".join(f"{name} {_shorten(row[name])}" for name in BotAnswers.__annotations__ if name in row)
-        lines.append((row["id"], "on" if row["enabled"] else "off", str(row["version"]), row["name"], said))
+        answers = ", ".join(f"{name} {_shorten(row[name])}" for name in BotAnswers.__annotations__ if name in row)
+        lines.append((row["id"], "on" if row["enabled"] else "off", str(row["version"]), row["name"], answers))
     return "\n".join(align_columns(lines))
 
 

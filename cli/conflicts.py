@@ -42,7 +42,7 @@ def conflicts(
             for chosen, dismissed in ((dismiss, True), (reopen, False)):
                 changed += [set_dismissed(session, ctx, each, dismissed=dismissed) for each in chosen]
             found = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
-            rows, lines = describe_conflicts(session, ctx, found.rows), [_tell(row, tenant) for row in changed]
+            rows, lines = describe_conflicts(session, ctx, found.rows), [_report(row, tenant) for row in changed]
     for line in lines:
         click.echo(make_printable(line), err=as_json)
     if as_json:
@@ -53,7 +53,7 @@ def conflicts(
         click.echo(f"\n{found.total - len(rows)} more: raise --limit.")
 
 
-def _tell(row: Conflict, tenant: str) -> str:
+def _report(row: Conflict, tenant: str) -> str:
     """What was done with a conflict, and how it is taken back."""
     of = "" if tenant == DEFAULT_TENANT else f" --tenant {tenant}"
     done, undo = ("Dismissed", "reopen") if row.dismissed_at else ("Open again", "dismiss")

@@ -93,11 +93,11 @@ def _crawl(
 def _claim(database: Database, ctx: Principal, crawler: Crawler, url: str, plan: CrawlPlan) -> ClaimedCrawl:
     """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
     with database.writing() as session:
-        known = web_sources.find_web_source(session, ctx, url)
-        if known is None:
+        former = web_sources.find_web_source(session, ctx, url)
+        if former is None:
             source = web_sources.create_web_source(session, ctx, url, plan)
         else:
-            source = web_sources.change_web_source(session, ctx, known.web_source_id, plan)
+            source = web_sources.change_web_source(session, ctx, former.web_source_id, plan)
         return crawler.claim_in(session, ctx, source.web_source_id)
 
 

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 from bootstrap.ingesting import open_uploaded_tables, reading_policy
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec, open_data_sources
-from cli.allowed_tables import allow, deny, schema, tell_closed
+from cli.allowed_tables import allow, deny, describe_closed, schema
 from cli.glossary import propose_glossary
 from cli.operator import (
     json_option,
@@ -72,8 +72,8 @@ def add(name: str, files: tuple[Path, ...], tenant: str, description: str, repla
     uri = _read_uri()
     with write_as_operator(tenant) as (session, ctx):
         spec = make_spec(settings(), ctx, uri, None)
-        made = data_sources.create_source(session, ctx, name, description, spec, make_keyring(settings()))
-        click.echo(make_printable(f"Data source {made.name} added at {made.location}: {made.source_id}"))
+        row = data_sources.create_source(session, ctx, name, description, spec, make_keyring(settings()))
+        click.echo(make_printable(f"Data source {row.name} added at {row.location}: {row.source_id}"))
 
 
 def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
@@ -85,17 +85,17 @@ def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str
             ctx = operator(database, tenant)
             with database.reading() as session:
                 source_id = data_sources.find_source(session, ctx, name).source_id
-            made = tables.replace(ctx, source_id, sent)
+            upload = tables.replace(ctx, source_id, sent)
         else:
-            made = tables.create(operator(database, tenant), name, description, sent)
+            upload = tables.create(operator(database, tenant), name, description, sent)
         with database.reading() as session:
-            opened = data_sources.get_source(session, operator(database, tenant), made.source_id).allowed_tables
-    click.echo(make_printable(f"Data source {name}: {made.source_id}"))
-    for each in made.tables:
-        told = f"{each.table.name}: {each.row_count:,} rows of {each.file}, {len(each.table.columns)} columns"
-        columns, said = [column.name for column in each.table.columns], opened.get(each.table.name)
-        closed = tell_closed(name, each.table.name, columns, said, tenant)
-        for line in (told, *(f"  {note}" for note in (*each.table.notes, *closed))):
+            opened = data_sources.get_source(session, operator(database, tenant), upload.source_id).allowed_tables
+    click.echo(make_printable(f"Data source {name}: {upload.source_id}"))
+    for each in upload.tables:
+        text = f"{each.table.name}: {each.row_count:,} rows of {each.file}, {len(each.table.columns)} columns"
+        columns, entry = [column.name for column in each.table.columns], opened.get(each.table.name)
+        closed = describe_closed(name, each.table.name, columns, entry, tenant)
+        for line in (text, *(f"  {note}" for note in (*each.table.notes, *closed))):
             click.echo(make_printable(line))
 
 
@@ -120,8 +120,8 @@ def test(name: str, tenant: str) -> None:
             source_id = data_sources.find_source(session, ctx, name).source_id
         with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:
             checked = asyncio.run(sources.check(ctx, source_id))
-    for told in (checked.detail or "It can be read.", *checked.notes):
-        click.echo(make_printable(told))
+    for line in (checked.detail or "It can be read.", *checked.notes):
+        click.echo(make_printable(line))
     if checked.detail:
         sys.exit(1)
 
@@ -163,8 +163,8 @@ def _set_open(name: str, tenant: str, is_open: bool) -> None:
 
 def _read_uri() -> str:
     """The address that somebody types unseen, or sends; no argument, which others could read among the processes."""
-    said = click.prompt("Address", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(LONGEST_URI + 2)
-    return str(said).strip()
+    text = click.prompt("Address", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(LONGEST_URI + 2)
+    return str(text).strip()
 
 
 def _describe(row: DataSourceRow) -> dict[str, Any]:

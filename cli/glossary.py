@@ -49,7 +49,7 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
     if as_json:
         click.echo(json.dumps(proposed, ensure_ascii=False))
         return
-    for line in (line for key, said in proposed.items() for line in _describe(key, said)):
+    for line in (line for key, entry in proposed.items() for line in _describe(key, entry)):
         click.echo(make_printable(line))
     click.echo(_sum_up(len(proposed), is_accepted=is_accepted))
 
@@ -97,18 +97,18 @@ def _list_tables(row: DataSourceRow, schema: Schema) -> list[OpenTable]:
     return list_open_tables(schema, row.allowed_tables, access, dialect)
 
 
-def _describe(key: str, said: Mapping[str, Any]) -> Iterator[str]:
-    yield _describe_one(key, said)
-    if said.get("name_column"):
-        yield f"  rows are known by {said['name_column']}"
-    for name, column in said["allowed_columns"].items():
+def _describe(key: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    yield _describe_one(key, entry)
+    if entry.get("name_column"):
+        yield f"  rows are known by {entry['name_column']}"
+    for name, column in entry["allowed_columns"].items():
         if column["description"] or column["synonyms"]:
             yield f"  {_describe_one(name, column)}"
 
 
-def _describe_one(name: str, said: Mapping[str, Any]) -> str:
-    synonyms = f" ({', '.join(said['synonyms'])})" if said["synonyms"] else ""
-    return f"{name}: {said['description'] or '–'}{synonyms}"
+def _describe_one(name: str, entry: Mapping[str, Any]) -> str:
+    synonyms = f" ({', '.join(entry['synonyms'])})" if entry["synonyms"] else ""
+    return f"{name}: {entry['description'] or '–'}{synonyms}"
 
 
 def _sum_up(count: int, *, is_accepted: bool) -> str:

@@ -123,9 +123,9 @@ def _format(found: list[IndexStatus]) -> Iterator[str]:
         yield "There is no index yet: the first start makes it."
     for each in found:
         share = each.vectors / each.passages if each.passages else 1.0
-        made_with = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.lexical_version}"
+        model = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.lexical_version}"
         sizes = ChunkSizes.of(each.chunking_version)
-        yield f"{each.number}  {each.state:<9} {made_with}, passages of {sizes.target} tokens, {sizes.most} at most"
+        yield f"{each.number}  {each.state:<9} {model}, passages of {sizes.target} tokens, {sizes.most} at most"
         yield (
             f"   {each.words} of {each.passages} passages, {each.vectors} vectors ({share:.0%}), "
             f"{each.size_bytes / 1e6:.1f} MB{'' if each.is_measured else ' or so'}"

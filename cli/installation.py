@@ -11,7 +11,7 @@ from flask.cli import FlaskGroup
 from bootstrap.data_folder import is_in_use
 from bootstrap.installation import NotAllowed, enter_installation
 from cli.announcement import describe_settings
-from cli.operator import tell_of_shell
+from cli.operator import warn_about_shell
 from config import SAMPLES, SettingsError, load_settings
 from server.reloading import NOT_RELOADED, Note, NotUnderGunicorn, ask_for_reload
 from utils.processes import StartError
@@ -44,7 +44,7 @@ def run() -> None:
     """Start the service in the foreground: as its unit does, else the API and the chat page in one process."""
     try:
         entered = enter_installation(ROOT)
-        tell_of_shell(entered)
+        warn_about_shell(entered)
     except NotAllowed as error:
         raise click.ClickException(str(error)) from error
     click.echo(describe_settings(entered), err=True)
@@ -59,7 +59,7 @@ def reload() -> None:
     """Let the running service take up changed settings, and say what changed and what waits for a restart."""
     try:
         entered = enter_installation(ROOT)
-        tell_of_shell(entered)
+        warn_about_shell(entered)
         click.echo(describe_settings(entered), err=True)
         note = _reload(load_settings().data_dir)
     except SettingsError as error:
@@ -76,6 +76,6 @@ def _reload(folder: Path) -> Note:
         return ask_for_reload(folder, _RELOAD_LIMIT_S)
     except NotUnderGunicorn as error:
         if is_in_use(folder):
-            told = f"The service on {folder} runs in the foreground, not under gunicorn: restart it."
-            raise StartError(told) from error
+            message = f"The service on {folder} runs in the foreground, not under gunicorn: restart it."
+            raise StartError(message) from error
         raise

@@ -40,7 +40,7 @@ def add(name: str, url: str, with_key: bool) -> None:
         found = asyncio.run(look_at_server(name, McpServer(url, make_guard(settings()), headers)))
     except McpServerError as error:
         raise click.ClickException(f"{make_printable(url)}: {make_printable(str(error))}") from error
-    _refuse_taken(found, servers.get(name))
+    _refuse_name_clashes(found, servers.get(name))
     write_servers(data_dir, {**servers, name: found})
     _show({name: found})
     click.echo(_RESTART, err=True)
@@ -78,13 +78,13 @@ def _check(name: str, url: str) -> None:
         raise click.ClickException("URL is an address such as https://tools.example.org/mcp, without a login.")
 
 
-def _refuse_taken(found: StoredServer, former: StoredServer | None) -> None:
+def _refuse_name_clashes(found: StoredServer, former: StoredServer | None) -> None:
     """Refuse tools with the names of others: the service would not start with them."""
     try:
-        taken = {*list_tools(settings()).names} - (former.tools.keys() if former else set())
+        names = {*list_tools(settings()).names} - (former.tools.keys() if former else set())
     except StartError as error:
         raise click.ClickException(str(error)) from error
-    for own_name in sorted(taken & found.tools.keys()):
+    for own_name in sorted(names & found.tools.keys()):
         raise click.ClickException(f"There is another tool {own_name!r}: choose another NAME.")
 
 
@@ -96,10 +96,10 @@ def _read() -> dict[str, StoredServer]:
 
 
 def _read_key() -> str:
-    said = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(1_000)
-    if not API_KEY.fullmatch(said.strip()):
+    text = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(1_000)
+    if not API_KEY.fullmatch(text.strip()):
         raise click.ClickException("The key has 1 to 500 visible ASCII characters.")
-    return str(said.strip())
+    return str(text.strip())
 
 
 def _show(servers: dict[str, StoredServer]) -> None:

@@ -71,13 +71,13 @@ def list_all(tenant: str, as_json: bool) -> None:
 @_tenant
 @click.option("--name", required=True, help="As its provider calls it, such as gpt-4o-mini.")
 @_reach_options
-def create(model_id: str, tenant: str, name: str, with_key: bool, **said: Any) -> None:
+def create(model_id: str, tenant: str, name: str, with_key: bool, **values: Any) -> None:
     """Make a model; MODEL_ID is how bots name it. Nothing is asked of it yet: see `flask model check`."""
     api_key = _read_key() if with_key else ""
     with write_as_operator(tenant) as (session, ctx):
-        spec = _merge(None, name=name, **said)
-        made = chat_models.create_model(session, ctx, model_id, spec, api_key, make_keyring(settings()))
-        click.echo(f"Model {model_id} made, version {made.row.version}.")
+        spec = _merge(None, name=name, **values)
+        stored = chat_models.create_model(session, ctx, model_id, spec, api_key, make_keyring(settings()))
+        click.echo(f"Model {model_id} made, version {stored.row.version}.")
 
 
 @model.command("set")
@@ -86,12 +86,12 @@ def create(model_id: str, tenant: str, name: str, with_key: bool, **said: Any) -
 @click.option("--name", help="As its provider calls it.")
 @click.option("--clear", multiple=True, type=click.Choice([*_PARAMETERS, "api_key"]), help="Remove this value.")
 @_reach_options
-def change(model_id: str, tenant: str, name: str | None, clear: tuple[str, ...], with_key: bool, **said: Any) -> None:
+def change(model_id: str, tenant: str, name: str | None, clear: tuple[str, ...], with_key: bool, **values: Any) -> None:
     """Change a model, from the next answer on, on every worker. What is not named stays."""
     api_key = _read_key() if with_key else "" if "api_key" in clear else None
     with write_as_operator(tenant) as (session, ctx):
         former = chat_models.lock_model(session, ctx, model_id).spec
-        spec = _merge(former, name=name, clear=clear, **said)
+        spec = _merge(former, name=name, clear=clear, **values)
         keys = make_keyring(settings())
         changed = chat_models.change_model(session, ctx, model_id, spec, api_key=api_key, keys=keys)
         click.echo(f"Model {model_id}, version {changed.row.version}.")
@@ -117,9 +117,9 @@ def check(model_id: str, tenant: str) -> None:
         opened = closing(TenantModels(settings(), database, make_keyring(settings())))
         with _without_log(), opened as models:
             checked = asyncio.run(models.check(ctx, model_id))
-    told = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
+    text = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
     click.echo(
-        make_printable(f"Model {model_id}, version {checked.version}, after {checked.duration_ms:.0f} ms: {told}")
+        make_printable(f"Model {model_id}, version {checked.version}, after {checked.duration_ms:.0f} ms: {text}")
     )
     if checked.detail:
         sys.exit(1)
@@ -137,8 +137,8 @@ def _without_log() -> Iterator[None]:
 
 def _read_key() -> str:
     """The key that somebody types unseen, or sends; no argument, which others could read among the processes."""
-    said = click.prompt("API key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(1_000)
-    api_key = str(said).strip()
+    text = click.prompt("API key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline(1_000)
+    api_key = str(text).strip()
     if not API_KEY.fullmatch(api_key):
         raise click.ClickException("An API key has 1 to 500 visible ASCII characters. It is read from the input.")
     return api_key
@@ -161,18 +161,18 @@ def _merge(
     check_provider(chosen)
     address = chat_models.check_base_url(base_url or BASE_URLS[chosen], make_reach(settings()))
     cleared = dict.fromkeys(set(clear) & set(_PARAMETERS))
-    given = {key: value for key, value in parameters.items() if value is not None}
+    values = {key: value for key, value in parameters.items() if value is not None}
     return ModelSpec(
         chosen,
         cast(ModelSpec, former).base_url if stays else address,
         name.strip() if name is not None else cast(ModelSpec, former).model,
-        replace(former.parameters if former else ModelParameters(), **{**given, **cleared}),
+        replace(former.parameters if former else ModelParameters(), **{**values, **cleared}),
     )
 
 
 def _describe(stored: StoredModel) -> dict[str, Any]:
     spec, version = stored.spec, stored.version
-    said = {name: value for name, value in asdict(spec.parameters).items() if value is not None}
+    parameters = {name: value for name, value in asdict(spec.parameters).items() if value is not None}
     return {
         "id": stored.row.model_id,
         "version": version.version,
@@ -181,7 +181,7 @@ def _describe(stored: StoredModel) -> dict[str, Any]:
         "base_url": spec.base_url,
         "has_api_key": version.api_key is not None,
         "api_key_end": version.api_key_end or None,
-        **said,
+        **parameters,
     }
 
 
@@ -191,7 +191,7 @@ def _format_table(rows: list[dict[str, Any]]) -> str:
     lines = [_HEAD]
     for row in rows:
         key = f"…{row['api_key_end'] or ''}" if row["has_api_key"] else "none"
-        said = ", ".join(f"{name} {row[name]:g}" for name in _PARAMETERS if name in row)
+        parameters = ", ".join(f"{name} {row[name]:g}" for name in _PARAMETERS if name in row)
         named = (row["id"], str(row["version"]), row["provider"], make_printable(row["model"]))
-        lines.append((*named, row["base_url"], key, said))
+        lines.append((*named, row["base_url"], key, parameters))
     return "\n".join(align_columns(lines))

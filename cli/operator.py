@@ -45,7 +45,7 @@ def for_commands(create_app: Callable[[Settings], _App]) -> _App:
     """
     try:
         entered = enter_installation(SAMPLES.parent)
-        tell_of_shell(entered)
+        warn_about_shell(entered)
         app = create_app(load_settings())
     except (NotAllowed, SettingsError) as error:
         click.echo(f"Error: {error}", err=True)
@@ -54,7 +54,7 @@ def for_commands(create_app: Callable[[Settings], _App]) -> _App:
     return app
 
 
-def tell_of_shell(entered: UnitSettings | None) -> None:
+def warn_about_shell(entered: UnitSettings | None) -> None:
     """Let a command that acts as no unit read the file that PUSTAKA_ENV_FILE names alone; say what is ignored."""
     if entered is None and (stray := leave_shell()):
         click.echo(stray, err=True)
@@ -86,8 +86,8 @@ def records(*, to_look: bool = False) -> Iterator[Database]:
     try:
         database = open_database()
         if to_look and _is_missing(database):
-            told = f"There is no database yet: the first start of the service, or `load`, makes {database.file}."
-            click.echo(make_printable(told), err=True)
+            message = f"There is no database yet: the first start of the service, or `load`, makes {database.file}."
+            click.echo(make_printable(message), err=True)
             database = open_database_at("sqlite://")
         try:
             database.migrate()
@@ -139,8 +139,8 @@ def operator(database: Database, tenant: str) -> Principal:
         try:
             return make_operator(get_tenant(session, tenant).tenant_id)
         except NotFound as exc:
-            told = f"There is no tenant {tenant!r}. `flask api-key create NAME` makes one, with its first key."
-            raise NotFound(told) from exc
+            message = f"There is no tenant {tenant!r}. `flask api-key create NAME` makes one, with its first key."
+            raise NotFound(message) from exc
 
 
 def make_tenant(database: Database, tenant: str) -> Principal:

@@ -29,13 +29,13 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
         ctx = operator(database, tenant)
         with database.reading() as session:
             found, unread = _read(list_ratings(session, ctx).rows)
-        text, complete, left = make_question_set(found, with_good=good)
+        text, complete, incomplete = make_question_set(found, with_good=good)
         click.echo(text, nl=False)
         sys.stdout.flush()  # not to forget what could not be written
         if forget:
             with database.writing() as session:
                 delete_ratings_of_runs(session, ctx, [row.run_id for row in found])
-    click.echo(f"{complete} questions, {left} to be completed.", err=True)
+    click.echo(f"{complete} questions, {incomplete} to be completed.", err=True)
     if not unread.complete:
         raise click.ClickException(format_failures(unread))
 

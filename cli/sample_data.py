@@ -20,5 +20,5 @@ def populate_sample_db(tenant: str, bot_id: str) -> None:
     """
     with records() as database:
         name = populate_by_command(settings(), database, operator(database, tenant), bot_id)
-    told = f"Data source {name} is there. Ask the bot {bot_id}: How many machines are due for maintenance this month?"
-    click.echo(make_printable(told))
+    text = f"Data source {name} is there. Ask the bot {bot_id}: How many machines are due for maintenance this month?"
+    click.echo(make_printable(text))

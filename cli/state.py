@@ -92,8 +92,8 @@ def _with_open_state(command: Command) -> Callable[..., None]:
 async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: int, as_json_: bool) -> None:
     """List conversations, the last used first: step, checkpoints, bytes, age, time since it was used, time left."""
     found = [one async for one in _find_matching(inspector, tenant, pattern)]
-    shown = nlargest(limit, found, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
-    click.echo(json.dumps([as_json(one) for one in shown]) if as_json_ else format_list(shown, total=len(found)))
+    newest = nlargest(limit, found, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
+    click.echo(json.dumps([as_json(one) for one in newest]) if as_json_ else format_list(newest, total=len(found)))
 
 
 @state.command("show")
@@ -222,10 +222,10 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     # First: what is said of a conversation must not outlive it.
     delete_ratings_of(settings(), [one.thread_id for one in found.values()])
     erase_transcript_of(settings(), [one.thread_id for one in found.values()])
-    kept_files = open_result_files(settings())
+    files = open_result_files(settings())
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
-        await asyncio.to_thread(kept_files.delete, find_folder(one.thread_id))
+        await asyncio.to_thread(files.delete, find_folder(one.thread_id))
         await opened.inspector.saver.adelete_thread(one.thread_id)
     click.echo(f"{counted(len(found), 'conversation')} deleted.")
 
@@ -289,10 +289,10 @@ async def _write_export(
     before = "\n"
     async for one in checkpoints:
         unreadable += isinstance(one, CheckpointEntry)
-        told = as_json(one) if isinstance(one, CheckpointEntry) else export_checkpoint(one)
+        record = as_json(one) if isinstance(one, CheckpointEntry) else export_checkpoint(one)
         if not isinstance(one, CheckpointEntry):
-            cited.note(told)
-        out.write(before + json.dumps(told, ensure_ascii=False))
+            cited.note(record)
+        out.write(before + json.dumps(record, ensure_ascii=False))
         before = ",\n"
     out.write("\n]}\n")
     return unreadable

@@ -63,8 +63,8 @@ def format_outcomes(outcomes: Outcomes, keys: Rekeying, *, whole: bool) -> str:
     lines = [f"{counts['done']} conversations {done}; {counts['current']} were already."]
     if ratings := outcomes.ratings:
         lines.append(f"{ratings['done']} ratings {done}; {ratings['current']} were already.")
-    if kept := outcomes.transcript:
-        lines.append(f"{kept['done']} conversations in SQL {done}; {kept['current']} were already.")
+    if transcript := outcomes.transcript:
+        lines.append(f"{transcript['done']} conversations in SQL {done}; {transcript['current']} were already.")
     lines += [_count_secrets(secrets, named, keys) for named, secrets in outcomes.secrets.items()]
     if counts["absent"]:
         lines.append(f"{counts['absent']} ended meanwhile.")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from cli.state_records import can_have_records, list_wanted_tenants, parse_owner
+from cli.state_records import can_have_records, parse_owner, select_tenants
 from config import Settings
 from domain.db import open_database
 from domain.rating_texts import RatingUnreadable
@@ -55,7 +55,7 @@ def reencrypt_ratings(
 
 def _list_rated(session: Session, tenant: str | None, thread_ids: Sequence[str] | None) -> list[Rated]:
     if thread_ids is None:
-        tenants = list_wanted_tenants(session, tenant)
+        tenants = select_tenants(session, tenant)
         return [(ctx, run_id) for ctx in tenants for run_id in list_rated_runs(session, ctx)]
     conversations = map(parse_owner, thread_ids)
     return [(ctx, run_id) for ctx, one in conversations for run_id in list_rated_runs(session, ctx, one)]

@@ -14,7 +14,7 @@ def can_have_records(settings: Settings) -> bool:
     return settings.database_uri is not None or (settings.data_dir / RECORDS_FILE).exists()
 
 
-def list_wanted_tenants(session: Session, tenant: str | None) -> list[Principal]:
+def select_tenants(session: Session, tenant: str | None) -> list[Principal]:
     """The tenant of that id, or every one."""
     return [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from cli.state_records import can_have_records, list_wanted_tenants
+from cli.state_records import can_have_records, select_tenants
 from config import Settings
 from domain import data_sources, model_keys, webhooks
 from domain.db import Database, open_database
@@ -51,7 +51,7 @@ def reencrypt_secrets(settings: Settings, outcomes: Outcomes, *, keys: Rekeying,
 
 def _reencrypt(database: Database, outcomes: Outcomes, kind: _Kind, keys: Rekeying, tenant: str | None) -> None:
     with database.reading() as session:
-        tenants = list_wanted_tenants(session, tenant)
+        tenants = select_tenants(session, tenant)
         found = [(ctx, each) for ctx in tenants for each in kind.list_ids(session, ctx)]
     for ctx, each in found:
         if keys.new is None:

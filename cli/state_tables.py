@@ -35,11 +35,11 @@ def as_json(found: StoredConversation | CheckpointEntry) -> dict[str, Any]:
     }
 
 
-def format_list(shown: Sequence[StoredConversation], *, total: int) -> str:
+def format_list(found: Sequence[StoredConversation], *, total: int) -> str:
     """A table of conversations, and how many there are."""
-    rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in shown)]
-    count = f"{total} conversations" + (f", {len(shown)} shown: see --limit" if len(shown) < total else "")
-    return "\n".join([*align_columns(rows), "", count]) if shown else "No conversations."
+    rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in found)]
+    count = f"{total} conversations" + (f", {len(found)} shown: see --limit" if len(found) < total else "")
+    return "\n".join([*align_columns(rows), "", count]) if found else "No conversations."
 
 
 def format_overview(overview: ConversationOverview, *, messages: bool, as_json: bool) -> str:
@@ -67,17 +67,17 @@ def format_sizes(sizes: ConversationSizes, *, as_json: bool) -> str:
 
 
 def _format_row(found: StoredConversation, now: datetime) -> tuple[str, ...]:
-    name, left = escape(found.thread_id), _format_time(found.left_s) if found.left_s is not None else "no end"
+    name, expiry = escape(found.thread_id), _format_time(found.left_s) if found.left_s is not None else "no end"
     summary = found.summary
     if summary is None:
-        return name, f"({found.problem})", "", "", "", "", left
+        return name, f"({found.problem})", "", "", "", "", expiry
     age, unused = (_format_time((now - then).total_seconds()) for then in (summary.created_at, summary.updated_at))
     step = "-" if summary.step is None else str(summary.step)
-    return name, step, str(summary.checkpoints), _format_size(summary.size_bytes), age, unused, left
+    return name, step, str(summary.checkpoints), _format_size(summary.size_bytes), age, unused, expiry
 
 
 def _describe_overview(overview: ConversationOverview, messages: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    facts: dict[str, Any] = {
         **as_json(overview.found),
         "heads": overview.heads,
         "checkpoints_by_namespace": overview.counts,
@@ -85,7 +85,7 @@ def _describe_overview(overview: ConversationOverview, messages: bool) -> dict[s
         "channels": [asdict(piece) for piece in overview.channels],
         "pending_writes": [asdict(piece) for piece in overview.pending],
     }
-    return shown | ({"messages": list(_list_messages(overview))} if messages else {})
+    return facts | ({"messages": list(_list_messages(overview))} if messages else {})
 
 
 def _format_sections(overview: ConversationOverview, messages: bool) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _format_sections(overview: ConversationOverview, messages: bool) -> Iterator
         )
     if messages:
         yield ""
-        yield from (f"{said['role']}: {escape(str(said['content']))}" for said in _list_messages(overview))
+        yield from (f"{each['role']}: {escape(str(each['content']))}" for each in _list_messages(overview))
 
 
 def _format_line(line: CheckpointEntry) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from auth.operators import make_operator_for
 from auth.principal import Principal
 from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
-from cli.state_records import can_have_records, list_wanted_tenants, parse_owner
+from cli.state_records import can_have_records, parse_owner, select_tenants
 from config import Settings
 from domain.db import open_database
 from domain.transcript import delete_conversation
@@ -48,8 +48,8 @@ def reencrypt_transcript(
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
         with database.reading() as session:
-            wanted = _list_kept(session, tenant) if thread_ids is None else [*map(parse_owner, thread_ids)]
-        with click.progressbar(wanted, label=label, show_pos=True, file=sys.stderr) as bar:
+            chosen = _list_stored(session, tenant) if thread_ids is None else [*map(parse_owner, thread_ids)]
+        with click.progressbar(chosen, label=label, show_pos=True, file=sys.stderr) as bar:
             for ctx, conversation_id in bar:
                 rekey = partial(rekey_conversation, ctx=ctx, conversation_id=conversation_id)
                 try:
@@ -60,8 +60,8 @@ def reencrypt_transcript(
         empty_write_log(database)
 
 
-def _list_kept(session: Session, tenant: str | None) -> Iterable[tuple[Principal, str]]:
-    tenants = list_wanted_tenants(session, tenant)
+def _list_stored(session: Session, tenant: str | None) -> Iterable[tuple[Principal, str]]:
+    tenants = select_tenants(session, tenant)
     return [
         (make_operator_for(ctx.tenant_id, owner_id), conversation_id)
         for ctx in tenants

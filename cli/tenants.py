@@ -28,6 +28,6 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
         with database.reading() as session:
             row = get_tenant(session, ctx.tenant_id)
             keep_s, is_own = make_retention(settings()).find_keep_s(row), row.transcript_retention_days is not None
-    told_days = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"
-    kept = f"kept for {told_days} after their last use" if keep_s else "not kept"
-    click.echo(f"Conversations of {name} are {kept} in SQL, as {'set for it' if is_own else 'the settings say'}.")
+    days_text = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"
+    text = f"kept for {days_text} after their last use" if keep_s else "not kept"
+    click.echo(f"Conversations of {name} are {text} in SQL, as {'set for it' if is_own else 'the settings say'}.")

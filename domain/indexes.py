@@ -33,8 +33,8 @@ class IndexSpec:
 
     def fits(self, row: IndexRow) -> bool:
         """Whether *row* is such an index; the same model may have moved to another address."""
-        made_with = row.model, row.dimension, row.lexical_version, row.chunking_version
-        return (self.model, self.dimension, self.lexical_version, self.chunking_version) == made_with
+        stored = row.model, row.dimension, row.lexical_version, row.chunking_version
+        return (self.model, self.dimension, self.lexical_version, self.chunking_version) == stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class ActiveIndex:
     ) -> None:
         self._database, self._opener, self._opened = database, opener, opened
         self._linger_s, self._look_s = linger_s, look_s
-        self._left: dict[int, float] = {}
+        self._left_at: dict[int, float] = {}
         self._followed_at = float("-inf")
 
     @classmethod
@@ -60,11 +60,11 @@ class ActiveIndex:
         except StoreUnavailable as exc:
             raise StartError(exc.detail) from exc
         await _note_move(database, opener, row)
-        if not opener.wanted.fits(row):
+        if not opener.target.fits(row):
             logger.warning(
                 "Index %s was made with %s, chunking version %s, and goes on answering, while EMBEDDING_… and CHUNK_… "
                 "name %s, chunking version %s: `flask index status` says how far an index for that is.",
-                *(row.number, row.model, row.chunking_version, opener.wanted.model, opener.wanted.chunking_version),
+                *(row.number, row.model, row.chunking_version, opener.target.model, opener.target.chunking_version),
             )
         return cls(database, opener, opened, linger_s=linger_s, look_s=look_s)
 
@@ -109,16 +109,16 @@ class ActiveIndex:
     def has_rested(self, number: int) -> bool:
         """Whether no turn can still need an index; for the time that takes to be counted, ask again and again."""
         if number == self._opened.number:
-            self._left.pop(number, None)
+            self._left_at.pop(number, None)
             return False
-        left_at = self._left.setdefault(number, asyncio.get_running_loop().time())
+        left_at = self._left_at.setdefault(number, asyncio.get_running_loop().time())
         return asyncio.get_running_loop().time() - left_at >= self._linger_s
 
 
 async def _note_first(database: Database, opener: Opener) -> IndexRow:
     """Note the only index there is, which may be older than the table; refused before it is noted."""
     loaded = await read(database, find_any_chunking_version)  # by a command, under other settings
-    spec = replace(opener.wanted, chunking_version=loaded or opener.wanted.chunking_version)
+    spec = replace(opener.target, chunking_version=loaded or opener.target.chunking_version)
     try:
         await opener.open(make_first_row(spec))
     except MadeForAnother as exc:
@@ -140,6 +140,6 @@ async def _note_first(database: Database, opener: Opener) -> IndexRow:
 
 async def _note_move(database: Database, opener: Opener, row: IndexRow) -> None:
     """Note the address of the model, where only that has changed."""
-    wanted = opener.wanted
-    if wanted.fits(row) and wanted.base_url != row.base_url:
-        await write(database, lambda session: record_move(session, row.number, wanted.base_url))
+    target = opener.target
+    if target.fits(row) and target.base_url != row.base_url:
+        await write(database, lambda session: record_move(session, row.number, target.base_url))

@@ -48,7 +48,7 @@ IndexCheck = Callable[[OpenIndex, OpenIndex], Awaitable[IndexVerdict]]
 class _Found:
     """Of how many questions the passage was among the first, as questions are asked and by meaning alone."""
 
-    asked: float
+    full: float
     meaning: float
 
 
@@ -74,10 +74,10 @@ class SelfCheck:
         except ProviderError as exc:
             logger.info("The model of index %s is no longer called: %s", old.number, exc.detail)
             before = await _ask_by_words(old, sample)
-        passed = found.asked >= before.asked - MARGIN and found.meaning >= before.meaning - MARGIN
+        passed = found.full >= before.full - MARGIN and found.meaning >= before.meaning - MARGIN
         return IndexVerdict(
             passed,
-            f"Of {len(sample)} passages, their first sentence finds {found.asked:.0%} (before: {before.asked:.0%}), "
+            f"Of {len(sample)} passages, their first sentence finds {found.full:.0%} (before: {before.full:.0%}), "
             f"by meaning alone {found.meaning:.0%} (before: {before.meaning:.0%}).",
         )
 
@@ -90,13 +90,13 @@ def make_question(passage: Passage) -> str:
 
 
 async def _ask(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -> _Found:
-    asked = meaning = 0
+    full = meaning = 0
     for ctx, passage in sample:  # one after the other: people ask at the same time
         question = make_question(passage)
         vector = await opened.retriever.embedder.embed_query(question)
-        asked += await _finds(opened, ctx, passage, question, vector)
+        full += await _finds(opened, ctx, passage, question, vector)
         meaning += await _finds(opened, ctx, passage, "", vector)
-    return _Found(asked / len(sample), meaning / len(sample))
+    return _Found(full / len(sample), meaning / len(sample))
 
 
 async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -> _Found:
@@ -113,15 +113,15 @@ async def _finds(opened: OpenIndex, ctx: Principal, passage: Passage, question: 
 
 def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]:
     """The first five, and where they are shorter than *length* as many as say as much as five of it."""
-    said = 0
+    size = 0
     for place, passage in enumerate(found):
-        if place >= AMONG and said >= AMONG * length:
+        if place >= AMONG and size >= AMONG * length:
             return
-        said += len(passage.text)
+        size += len(passage.text)
         yield passage
 
 
-def _says_as_much(found: Passage, wanted: Passage) -> bool:
-    """Whether *found* holds the beginning of *wanted*, though it may be cut otherwise, or stand elsewhere."""
-    is_there = found.document_id == wanted.document_id and found.start <= wanted.start < found.end
-    return is_there or make_question(wanted) in found.text
+def _says_as_much(found: Passage, expected: Passage) -> bool:
+    """Whether *found* holds the beginning of *expected*, though it may be cut otherwise, or stand elsewhere."""
+    is_there = found.document_id == expected.document_id and found.start <= expected.start < found.end
+    return is_there or make_question(expected) in found.text

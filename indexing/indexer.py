@@ -200,13 +200,13 @@ class Indexer:
                 self._paces[ctx.tenant_id].note_words(passages)
         documents = []
         for (document, chunks), (_, put) in zip(waiting, lacking, strict=True):
-            held = next((chunk for chunk in chunks if self._holds_words(chunk)), None)
-            if held and put:
+            present = next((chunk for chunk in chunks if self._holds_words(chunk)), None)
+            if present and put:
                 continue  # begun before: once all of it is there, what is said of it is written to every passage
-            if held:
+            if present:
                 # It is there already: what is new is what is said of it, or nothing.
                 async with self._writing:
-                    await self._index.update_document(ctx, as_passage(document, held))
+                    await self._index.update_document(ctx, as_passage(document, present))
             documents.append(document)
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 

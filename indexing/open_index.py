@@ -8,7 +8,7 @@ from domain.indexes import IndexSpec
 from domain.models import IndexRow
 from retrieval.index import PassageIndex
 from retrieval.search import Retriever
-from utils.ports import Embedder, MadeWith
+from utils.ports import Embedder, VectorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Opener(Protocol):
     """Opens indexes, each once, and closes them all in the end."""
 
     @property
-    def wanted(self) -> IndexSpec:
+    def target(self) -> IndexSpec:
         """What an index is made with that fits the settings."""
 
     async def open(self, row: IndexRow) -> OpenIndex:
@@ -43,7 +43,7 @@ class Opener(Protocol):
     async def close_others(self, numbers: Set[int]) -> None:
         """Close all indexes but these."""
 
-    async def remove(self, number: int, made_with: MadeWith) -> None:
+    async def remove(self, number: int, spec: VectorSpec) -> None:
         """Remove all that index *number* holds, for good; nothing where there is none.
 
         Raises:

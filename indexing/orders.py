@@ -33,24 +33,24 @@ class ClaimedOrder:
     opened: Sequence[OpenIndex]
 
 
-async def scan(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+async def scan(order: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Compare each index, and the files, with SQL; `repair` mends what differs."""
     findings: Outcome = {}
     repair = bool(arguments["repair"])
-    for each in held.opened:
-        found = await reconcile(held.database, each.index, slot=each.slot, repair=repair)
+    for each in order.opened:
+        found = await reconcile(order.database, each.index, slot=each.slot, repair=repair)
         findings[str(each.number)] = asdict(found)
-    look = partial(reconcile_files, held.database, held.files, repair=repair)
+    look = partial(reconcile_files, order.database, order.files, repair=repair)
     return {"indexes": findings, "files": asdict(await asyncio.to_thread(look))}
 
 
-async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+async def export(order: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Write the documents of `tenant` to the file `path`."""
-    row = await read(held.database, indexes.find_serving_index)
-    serving = next(each for each in held.opened if row is not None and each.number == row.number)
+    row = await read(order.database, indexes.find_serving_index)
+    serving = next(each for each in order.opened if row is not None and each.number == row.number)
     head = await export_documents(
-        held.database,
-        held.files,
+        order.database,
+        order.files,
         *_parse_arguments(arguments),
         _open_target(serving),
         lexical_version=serving.spec.lexical_version,
@@ -58,10 +58,10 @@ async def export(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     return head.model_dump()
 
 
-async def import_(held: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
+async def import_(order: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     """Add the documents in the file `path` to those of `tenant`."""
-    targets = [_open_target(each) for each in held.opened]
-    return asdict(await import_documents(held.database, held.files, *_parse_arguments(arguments), targets))
+    targets = [_open_target(each) for each in order.opened]
+    return asdict(await import_documents(order.database, order.files, *_parse_arguments(arguments), targets))
 
 
 def _parse_arguments(arguments: dict[str, object]) -> tuple[Principal, Path]:

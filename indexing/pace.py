@@ -30,7 +30,7 @@ class TenantRoundRobin:
         self._name, self._work = name, work
         self._paused: dict[str, tuple[float, float, Exception]] = {}  # for so long, until then, because of this
         self._taking = asyncio.Lock()
-        self._told = ""  # the reason that was logged last, "" since all went on
+        self._logged = ""  # the reason that was logged last, "" since all went on
 
     @property
     def failure(self) -> Exception | None:
@@ -60,12 +60,12 @@ class TenantRoundRobin:
                 last = self._paused[failed] = (longer_s, monotonic() + longer_s, exc)
             else:
                 self._paused.pop(ctx.tenant_id, None)
-        if failed and self._told != (reason := describe_failure(last[2])):  # once: where a store is away, all fail
+        if failed and self._logged != (reason := describe_failure(last[2])):  # once: where a store is away, all fail
             log_pause(self._name, last[2], last[0], tenant_id=failed)
-            self._told = reason
-        elif self._told and not self._paused:
+            self._logged = reason
+        elif self._logged and not self._paused:
             logger.info("%s goes on.", self._name)
-            self._told = ""
+            self._logged = ""
         return busy
 
 
@@ -118,9 +118,9 @@ class Pace:
     def note_done(self, passages: Sequence[Passage]) -> None:
         """These have their vectors."""
         for document_id, count in Counter(passage.document_id for passage in passages).items():
-            left = self.waiting.get(document_id, 0) - count
-            if left > 0:
-                self.waiting[document_id] = left
+            remaining = self.waiting.get(document_id, 0) - count
+            if remaining > 0:
+                self.waiting[document_id] = remaining
             else:
                 self.waiting.pop(document_id, None)
 

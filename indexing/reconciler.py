@@ -66,7 +66,7 @@ class IndexReconciler:
     _published: int = 0
     _reconciled_at: float | None = None
     _problem: str | None = None
-    _told_of_along: bool = False
+    _has_warned: bool = False
     _ordered: "asyncio.Task[None] | None" = None
 
     def pending(self) -> int:
@@ -123,26 +123,26 @@ class IndexReconciler:
     async def _apply_settings(self, rows: Sequence[IndexRow]) -> Sequence[IndexRow]:
         """The rows after what follows from the settings and the time was done."""
         serving = next(row for row in rows if row.state == IndexState.SERVING)
-        wanted = self.opener.wanted
+        target = self.opener.target
         stale = [
             row
             for row in rows
             if row.state in (IndexState.BUILDING, IndexState.REFUSED)
-            and not wanted.fits(row)
+            and not target.fits(row)
             # A process with former settings must not undo what one with new ones began.
             and row.made_at.timestamp() < self._began_at
         ]
         for row in stale:
             logger.info(
                 "Index %s, for %s, chunking version %s, is abandoned: the settings name %s, chunking version %s.",
-                *(row.number, row.model, row.chunking_version, wanted.model, wanted.chunking_version),
+                *(row.number, row.model, row.chunking_version, target.model, target.chunking_version),
             )
             await write(self.database, partial(indexes.drop_index, number=row.number))
-        expired = indexes.find_expired(rows, self.keep_days, wanted)
+        expired = indexes.find_expired(rows, self.keep_days, target)
         for row in expired:
             await write(self.database, partial(indexes.drop_index, number=row.number))
         is_former = bool(serving.served_at and serving.served_at.timestamp() > self._began_at)
-        if not is_former and not any(wanted.fits(row) and row.state != IndexState.DROPPING for row in rows):
+        if not is_former and not any(target.fits(row) and row.state != IndexState.DROPPING for row in rows):
             await self._begin(rows)
         elif not stale and not expired:
             return rows
@@ -151,10 +151,10 @@ class IndexReconciler:
     async def _begin(self, rows: Sequence[IndexRow]) -> None:
         """Begin the index that the settings want; where there is no room, the oldest former one goes first."""
         along = await self.opener.reads_along(self.serving.opened)
-        if along is not None and self._is_of_wanted_model():
-            if not self._told_of_along:
+        if along is not None and self._is_of_target_model():
+            if not self._has_warned:
                 logger.warning("Passages keep their size: the collection %s was written by LangChain.", along)
-            self._told_of_along = True
+            self._has_warned = True
             return
         if along is not None:
             raise Conflict(
@@ -168,10 +168,10 @@ class IndexReconciler:
                 oldest = min(former, key=lambda row: row.left_at or row.made_at)
                 await write(self.database, partial(indexes.drop_index, number=oldest.number))
             return
-        wanted = self.opener.wanted
+        target = self.opener.target
         # What is there already is nobody's: SQL was restored from a backup that is older than it.
-        await self.opener.remove(indexes.choose_next_number(rows), wanted)
-        row = await write(self.database, partial(indexes.begin_index, spec=wanted))
+        await self.opener.remove(indexes.choose_next_number(rows), target)
+        row = await write(self.database, partial(indexes.begin_index, spec=target))
         logger.info(
             "Index %s, for %s, chunking version %s, is being built beside the one that serves.",
             row.number,
@@ -179,9 +179,9 @@ class IndexReconciler:
             row.chunking_version,
         )
 
-    def _is_of_wanted_model(self) -> bool:
-        serving, wanted = self.serving.opened.spec, self.opener.wanted
-        return (serving.model, serving.dimension) == (wanted.model, wanted.dimension)
+    def _is_of_target_model(self) -> bool:
+        serving, target = self.serving.opened.spec, self.opener.target
+        return (serving.model, serving.dimension) == (target.model, target.dimension)
 
     async def _complete(self, row: IndexRow) -> None:
         """Let an index serve that holds all the serving one does, if its check passes."""

@@ -76,9 +76,9 @@ async def reconcile(database: Database, index: PassageIndex, *, slot: int, repai
     What is left over is removed; documents of which something is missing are taken out, and the indexer puts them in
     again. Memory grows with the passages of one tenant, some 300 bytes each.
     """
-    known = {ctx.tenant_id for ctx in await read(database, all_tenants)}
+    tenant_ids = {ctx.tenant_id for ctx in await read(database, all_tenants)}
     findings = Findings()
-    for tenant_id in sorted(known | await index.list_tenant_ids()):
+    for tenant_id in sorted(tenant_ids | await index.list_tenant_ids()):
         ctx = make_system(tenant_id)
         seen = await _compare(database, index, ctx, slot)
         if seen.unknown or seen.uneven:
@@ -106,12 +106,12 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
     with database.reading() as session:
         tenants = every_tenant(session)
     for ctx in tenants:
-        kept = set(files.list_hashes(ctx))
+        hashes = set(files.list_hashes(ctx))
         with database.reading() as session:
             named = list_named_files(session, ctx)
-        missing += len(named - kept - {NO_TEXT})
+        missing += len(named - hashes - {NO_TEXT})
         # Counted after SQL was asked again, for what came while one looked.
-        unknown += DocumentFiles(database, files).sweep(ctx) if repair and kept - named else len(kept - named)
+        unknown += DocumentFiles(database, files).sweep(ctx) if repair and hashes - named else len(hashes - named)
     return FileFindings(unknown, missing)
 
 
@@ -123,8 +123,8 @@ async def _compare(database: Database, index: PassageIndex, ctx: Principal, slot
         for entry in batch:
             listed.setdefault(entry.document_id, {})[entry.passage_id] = entry
     after = await read(database, partial(list_indexed_documents, ctx=ctx, slot=slot))
-    known = await read(database, partial(list_known_documents, ctx=ctx))
-    differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in known})
+    document_ids = await read(database, partial(list_known_documents, ctx=ctx))
+    differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in document_ids})
     for document_id, document in before.items():
         if after.get(document_id) == document:
             found = _find_differing(document, listed.get(document_id, {}))

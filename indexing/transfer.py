@@ -75,18 +75,18 @@ async def export_documents(
     Raises:
         BadInput: the file cannot be written.
     """
-    wanted: set[str] = set()
+    hashes: set[str] = set()
     with write_archive(path) as archive:
         for document_id in await read(database, partial(list_movable_ids, ctx=ctx)):
             found = await read(database, partial(find_document, ctx=ctx, document_id=document_id))
             if found is not None:
                 line = _make_line(*found)
-                wanted |= {line.content_hash, line.text_hash}
+                hashes |= {line.content_hash, line.text_hash}
                 await asyncio.to_thread(archive.add_document, line)
         archive.begin_vectors()
         async for batch in source.index.export(ctx):
             await asyncio.to_thread(archive.add_vectors, batch)
-        for content_hash in sorted(wanted):
+        for content_hash in sorted(hashes):
             await asyncio.to_thread(_add_file, archive, files, ctx, content_hash)
         return archive.finish(model=source.model, dimension=source.dimension, lexical_version=lexical_version)
 
@@ -105,8 +105,8 @@ async def import_documents(
     """
     async with AsyncExitStack() as stack:
         archive = await asyncio.to_thread(stack.enter_context, open_archive(path))
-        made_with = archive.head.model, archive.head.dimension
-        fitting = [target for target in targets if (target.model, target.dimension) == made_with]
+        model_key = archive.head.model, archive.head.dimension
+        fitting = [target for target in targets if (target.model, target.dimension) == model_key]
         importing = _Import(database, DocumentFiles(database, files), ctx, archive, fitting)
         lines = archive.read_documents()
         stack.callback(_close, lines)

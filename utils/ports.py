@@ -16,7 +16,7 @@ Picture = NDArray[np.uint8]
 """Pixels in rows from the top, shape `(height, width, 3)`: red, green, blue."""
 
 
-class MadeWith(Protocol):
+class VectorSpec(Protocol):
     """What vectors are made with."""
 
     @property
@@ -28,7 +28,7 @@ class MadeWith(Protocol):
         """Length of every vector."""
 
 
-class Embedder(MadeWith, Protocol):
+class Embedder(VectorSpec, Protocol):
     """Texts to unit vectors; questions and passages are embedded differently by many models."""
 
     async def embed_query(self, text: str) -> FloatArray:

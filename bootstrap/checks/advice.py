@@ -76,11 +76,11 @@ def _check_proxies(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_redis(settings: Settings) -> Iterator[Finding]:
-    given = settings.model_fields_set
+    fields = settings.model_fields_set
     if settings.redis_url and settings.redis_host:
         found = "REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."
         yield warning("REDIS_HOST", found, "Unset one of them.")
-    parts = [name.upper() for name in _OF_REDIS_HOST if name in given]
+    parts = [name.upper() for name in _OF_REDIS_HOST if name in fields]
     if parts and not settings.redis_host:
         found = f"{', '.join(parts)}: without effect, because REDIS_HOST is not set."
         yield warning("REDIS_HOST", found, f"Set REDIS_HOST, or unset {', '.join(parts)}.")
@@ -109,19 +109,19 @@ def _is_encrypted(address: str) -> bool:
 
 
 def _find_without_effect(settings: Settings) -> Iterator[Finding]:
-    given = settings.model_fields_set
+    fields = settings.model_fields_set
     for name in settings.without_effect:
         yield warning(name, "It is set but has no effect in this version.", "Unset it.")
-    if settings.qdrant_url is None and "qdrant_api_key" in given:
+    if settings.qdrant_url is None and "qdrant_api_key" in fields:
         yield warning(
             "QDRANT_API_KEY", "Without effect, because QDRANT_URL is not set.", "Set QDRANT_URL, or unset it."
         )
     if settings.embedding_endpoint is None:
-        for field in sorted(given & {"embedding_model", "embedding_dimension", "embedding_api_key"}):
+        for field in sorted(fields & {"embedding_model", "embedding_dimension", "embedding_api_key"}):
             found = "Without effect: the embedding model that comes with the service is used."
             yield warning(field.upper(), found, "Set EMBEDDING_BASE_URL, or unset it.")
     if settings.chat_endpoint is None:
-        for field in sorted(given & {"llm_model", "llm_fallback_model"}):
+        for field in sorted(fields & {"llm_model", "llm_fallback_model"}):
             found = "Without effect: no chat model is configured, answers are quotes."
             yield warning(field.upper(), found, "Set LLM_BASE_URL or a key, or unset it.")
 

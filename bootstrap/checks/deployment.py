@@ -48,9 +48,9 @@ def check_gunicorn(installation: Installation) -> Iterator[Finding]:
         return
     remedy = f"`gunicorn --check-config -c {path.name} wsgi:application` says why."
     try:
-        given: dict[str, Any] = runpy.run_path(str(path))
-        for name in sorted(given.keys() & config.settings.keys()):
-            config.set(name, given[name])
+        values: dict[str, Any] = runpy.run_path(str(path))
+        for name in sorted(values.keys() & config.settings.keys()):
+            config.set(name, values[name])
         yield ok(path.name, f"gunicorn can load it: {config.workers} × {config.worker_class.__name__}")
     except SystemExit:  # as it does where it refuses the settings
         yield failure(path.name, "It does not let gunicorn start with these settings.", remedy)

@@ -107,8 +107,8 @@ async def _check_endpoint(
         found = f"{where} answers, but {' and '.join(missing)} is not among its {len(models)} models ({few})."
         also = f" ({side.prefix}_FALLBACK_MODEL)" if fallback else ""
         return warning(check, found, f"Set {side.prefix}_MODEL{also} to one of them.")
-    known = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
-    return ok(check, f"{side.model} at {where}{known}")
+    detail = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
+    return ok(check, f"{side.model} at {where}{detail}")
 
 
 async def check_reranker(installation: Installation) -> AsyncIterator[Finding]:

@@ -60,8 +60,8 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
         return None, [split_message(settings_file().name, str(exc), "")]
     except SettingsError as exc:
         return _load_without_wrong(root, str(exc).splitlines(), offline=offline)
-    given = len(settings.model_fields_set)
-    found = f"{given} set, each with a value of its kind" if given else "none is set: everything embedded"
+    count = len(settings.model_fields_set)
+    found = f"{count} set, each with a value of its kind" if count else "none is set: everything embedded"
     return Installation(root, settings, offline), [ok("Variables", found)]
 
 
@@ -88,10 +88,10 @@ def list_ignored(entered: UnitSettings) -> list[str]:
 
 def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tuple[Installation | None, list[Finding]]:
     """With the defaults of all that is wrong: contradictions show only when every value is of its kind."""
-    findings, known, wrong = [], list_variables(), set[str]()
+    findings, variables, wrong = [], list_variables(), set[str]()
     while messages:
         findings += [_explain_wrong(message) for message in messages]
-        concerned = {known[name] for message in messages for name in _list_concerned(message, known, wrong)}
+        concerned = {variables[name] for message in messages for name in _list_concerned(message, variables, wrong)}
         if concerned <= wrong:
             break
         wrong |= concerned
@@ -104,10 +104,10 @@ def _load_without_wrong(root: Path, messages: list[str], *, offline: bool) -> tu
     return None, list(dict.fromkeys(findings))
 
 
-def _list_concerned(message: str, known: Mapping[str, str], wrong: Collection[str]) -> list[str]:
+def _list_concerned(message: str, variables: Mapping[str, str], wrong: Collection[str]) -> list[str]:
     """The variable that *message* begins with; where that has its default already, all others that it names."""
-    names = [name for name in _NAME.findall(message.partition(" It sets: ")[0]) if name in known]
-    return names[:1] if names and known[names[0]] not in wrong else names[1:]
+    names = [name for name in _NAME.findall(message.partition(" It sets: ")[0]) if name in variables]
+    return names[:1] if names and variables[names[0]] not in wrong else names[1:]
 
 
 def _explain_wrong(message: str) -> Finding:

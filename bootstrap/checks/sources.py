@@ -85,13 +85,13 @@ def _import_all(check: str, package: ModuleType) -> Finding:
 
 def check_prompts(installation: Installation) -> Iterator[Finding]:
     """Whether the prompts hold the passages and the settings that belong into them."""
-    settings, said = installation.settings, "Registration costs 250."
+    settings, text = installation.settings, "Registration costs 250."
     passage = Passage(
         passage_id="1", document_id="1", title="Fees", source="fees.md", url=None, page=None, heading="", start=0,
-        end=len(said), text=said, language="en",
+        end=len(text), text=text, language="en",
     )  # fmt: skip
     prompt = system_prompt([passage], institution=settings.institution, language_policy=settings.language_policy)
-    if said in prompt and settings.language_policy in prompt:
+    if text in prompt and settings.language_policy in prompt:
         yield ok("Prompts", f"they can be written, in {len(prompt)} characters without documents")
     else:
         yield failure("Prompts", "They do not hold the passages or LANGUAGE_POLICY.", _AGAIN)

@@ -25,13 +25,13 @@ def check_tls(installation: Installation) -> Iterator[Finding]:
         check_tls_files(certificate, key)
         until = load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except StartError as exc:
-        name, _, told = str(exc).partition(": ")
-        yield split_message(name, told, _REMEDY)
+        name, _, message = str(exc).partition(": ")
+        yield split_message(name, message, _REMEDY)
         return
-    left = until - datetime.now(UTC)
-    if left < timedelta(0):
+    remaining = until - datetime.now(UTC)
+    if remaining < timedelta(0):
         yield failure("SSL_CERT_PATH", f"The certificate ended on {until:%Y-%m-%d}: no client accepts it.", _RENEW)
-    elif left < _SOON:
+    elif remaining < _SOON:
         yield warning("SSL_CERT_PATH", f"The certificate ends on {until:%Y-%m-%d}.", _RENEW)
     else:
         yield ok("HTTPS", f"{certificate}, until {until:%Y-%m-%d}")

@@ -114,8 +114,8 @@ class ConversationsMove:
         """How many conversations both sides have; nothing is changed."""
         source, target = self._stores
         found = {"conversations": len(await _list_keys(await source.find()))}
-        held = {"conversations": await _count_either_key(await target.find())}
-        return count_both(CONVERSATIONS, self._stores, found, held)
+        present = {"conversations": await _count_either_key(await target.find())}
+        return count_both(CONVERSATIONS, self._stores, found, present)
 
     async def prepare(self) -> None:
         """Start what is to be filled."""

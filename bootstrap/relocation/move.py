@@ -154,14 +154,14 @@ def _refuse(stores: Sequence[StoreCounts]) -> None:
         Conflict: they are not.
         NotFound: there is nothing to move.
     """
-    taken = [
+    problems = [
         f"{store.to_place} already holds {format_counts(store.target)}, and nothing is overwritten: {store.remedy}, "
         f"or leave the {store.role} out by naming the others with --only."
         for store in stores
         if any(store.target.values())
     ]
-    if taken:
-        raise Conflict("\n".join(taken))
+    if problems:
+        raise Conflict("\n".join(problems))
     if not any(any(store.source.values()) for store in stores):
         places = ", ".join(store.from_place for store in stores)
         raise NotFound(f"There is nothing to move: {places} held nothing. Check DATA_DIR and --to.")

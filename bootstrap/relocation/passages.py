@@ -21,7 +21,7 @@ from config import Settings
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored, put_stored
 from utils.addresses import hide_login
-from utils.ports import FloatArray, MadeWith
+from utils.ports import FloatArray, VectorSpec
 
 _TOLERANCE = 1e-5  # between two engines that both scale vectors to length 1
 Fingerprint = tuple[str, int]
@@ -42,18 +42,18 @@ async def open_passages_move(
 ) -> "PassagesMove":
     """The move of the passages of every tenant in *records*; its stores are closed with *stack*."""
     row = await find_index(records)
-    made_with, number = (row, row.number) if row else (await open_embedder(stack, settings), 1)
-    embedded = _open_embedded(stack, settings, made_with, number)
-    return PassagesMove(*order_ends(direction, embedded, _open_configured(stack, settings, made_with, number)), records)
+    spec, number = (row, row.number) if row else (await open_embedder(stack, settings), 1)
+    embedded = _open_embedded(stack, settings, spec, number)
+    return PassagesMove(*order_ends(direction, embedded, _open_configured(stack, settings, spec, number)), records)
 
 
-def _open_embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+def _open_embedded(stack: AsyncExitStack, settings: Settings, spec: VectorSpec, number: int) -> PassageStore:
     """The folder in the data folder of index *number*."""
-    folder = index_folder(settings, settings.data_dir, made_with.model, number)
+    folder = index_folder(settings, settings.data_dir, spec.model, number)
 
     async def open_folder() -> PassageIndex:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        index = await asyncio.to_thread(EdgeIndex.open, folder, dimension=made_with.dimension)
+        index = await asyncio.to_thread(EdgeIndex.open, folder, dimension=spec.dimension)
         stack.push_async_callback(index.close)
         return index
 
@@ -64,7 +64,7 @@ def _open_embedded(stack: AsyncExitStack, settings: Settings, made_with: MadeWit
     return PassageStore(str(folder), f"move {folder} away", open_folder, check_path(folder), count_all)
 
 
-def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeWith, number: int) -> PassageStore:
+def _open_configured(stack: AsyncExitStack, settings: Settings, spec: VectorSpec, number: int) -> PassageStore:
     """The collection of index *number* on the Qdrant server."""
     # Here: its client takes long to import, and is of no use to others.
     from retrieval.server_check import count_on_server
@@ -74,7 +74,7 @@ def _open_configured(stack: AsyncExitStack, settings: Settings, made_with: MadeW
     count = partial(count_on_server, url, api_key=key, collection=collection)
 
     async def prepare() -> PassageIndex:
-        index = server_index(settings, made_with, number)
+        index = server_index(settings, spec, number)
         stack.push_async_callback(index.close)
         await index.prepare()
         return index
@@ -130,10 +130,10 @@ class PassagesMove:
             return []
         pairs = [await _compare(self._source, self._target, ctx) for ctx in await find_tenants(self._records)]
         checks = [_sum_up(what, [pair[at] for pair in pairs]) for at, what in enumerate(("passages", "vectors"))]
-        known = checks[0].target
-        held = (await self._stores[1].count_all()).get("passages", known)
-        if held != known:
-            checks.append(StoreComparison(PASSAGES, "passages of all tenants", known, held, 0))
+        expected = checks[0].target
+        found = (await self._stores[1].count_all()).get("passages", expected)
+        if found != expected:
+            checks.append(StoreComparison(PASSAGES, "passages of all tenants", expected, found, 0))
         return checks
 
 
@@ -160,8 +160,8 @@ async def _drop_stale(
     source: PassageIndex, target: PassageIndex, ctx: Principal, present: dict[str, Fingerprint]
 ) -> None:
     """Remove documents of an earlier attempt that the source holds otherwise now, or no longer; from *present*, too."""
-    wanted = {entry.passage_id async for batch in source.list_entries(ctx) for entry in batch}
-    documents = {document_id for passage_id, (document_id, _) in present.items() if passage_id not in wanted}
+    source_ids = {entry.passage_id async for batch in source.list_entries(ctx) for entry in batch}
+    documents = {document_id for passage_id, (document_id, _) in present.items() if passage_id not in source_ids}
     await target.delete_documents(ctx, sorted(documents))
     for passage_id in [key for key, (document_id, _) in present.items() if document_id in documents]:
         del present[passage_id]
