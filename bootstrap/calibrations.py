@@ -27,10 +27,10 @@ class SharedEstimates:
         rows = await read(self.database, partial(calibrations.list_made_since, by=self.by, since=moment))
         return {row.tenant_id: _estimate(row) for row in rows}
 
-    async def claim(self, ctx: Principal, known: Estimate | None, *, hold_s: float) -> bool:
+    async def claim(self, ctx: Principal, last: Estimate | None, *, hold_s: float) -> bool:
         """See `Estimates`."""
-        made_at = known.made_at if known else None
-        taking = partial(calibrations.claim, ctx=ctx, by=self.by, known=made_at, hold_s=hold_s)
+        made_at = last.made_at if last else None
+        taking = partial(calibrations.claim, ctx=ctx, by=self.by, after=made_at, hold_s=hold_s)
         return await write(self.database, taking)
 
     async def keep(self, ctx: Principal, calibration: Calibration | None, passages: int) -> Estimate:

@@ -18,7 +18,7 @@ def make_permission_check(settings: Settings) -> PermissionCheck:
 def check_in_thread(database: Database, permissions: PermissionCheck) -> Callable[..., Awaitable[Principal]]:
     """`PermissionCheck.check` for the event loop."""
 
-    async def check(asked_by: Principal, *needed: Scope) -> Principal:
-        return await read(database, lambda session: permissions.check(session, asked_by, *needed))
+    async def check(requester: Principal, *needed: Scope) -> Principal:
+        return await read(database, lambda session: permissions.check(session, requester, *needed))
 
     return check

@@ -99,7 +99,7 @@ class Branches(Generic[T]):
             )
 
     def _find_parent(self, at: int, named: dict[str, list[int]]) -> int:
-        wanted = self._places[at].parent_run_id
-        if wanted is None:
+        parent = self._places[at].parent_run_id
+        if parent is None:
             return at - 1
-        return max((each for each in named.get(wanted, ()) if each < at), default=-1)
+        return max((each for each in named.get(parent, ()) if each < at), default=-1)

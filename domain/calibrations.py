@@ -33,13 +33,13 @@ def list_made_since(session: Session, by: MeasuredBy, since: datetime | None) ->
     return list(session.scalars(found))
 
 
-def claim(session: Session, ctx: Principal, by: MeasuredBy, *, known: datetime | None, hold_s: float) -> bool:
-    """Whether the caller is to estimate, and nobody else for *hold_s* seconds; not if there is one after *known*."""
+def claim(session: Session, ctx: Principal, by: MeasuredBy, *, after: datetime | None, hold_s: float) -> bool:
+    """Whether the caller is to estimate, and nobody else for *hold_s* seconds; not if one is later than *after*."""
     at = moment(session)
     until = at + timedelta(seconds=hold_s)
     is_free = func.coalesce(CalibrationRow.lease_until, _NEVER) < at
-    is_known = func.coalesce(CalibrationRow.estimated_at, _NEVER) <= (known or _NEVER)
-    taking = scoped_update(ctx, CalibrationRow).where(_was_measured(by), is_free, is_known).values(lease_until=until)
+    is_due = func.coalesce(CalibrationRow.estimated_at, _NEVER) <= (after or _NEVER)
+    taking = scoped_update(ctx, CalibrationRow).where(_was_measured(by), is_free, is_due).values(lease_until=until)
     # One statement: of two processes the second finds the row as the first left it.
     return bool(session.execute(taking).rowcount) or _add(session, ctx, by, until)  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
 
@@ -49,8 +49,8 @@ def keep(
 ) -> datetime:
     """Let this be the tenant's; the moment it is of. Nothing is kept for an index that is gone."""
     at = moment(session)
-    kept = {"calibration": calibration, "passages": passages, "estimated_at": at, "lease_until": None}
-    session.execute(scoped_update(ctx, CalibrationRow).where(_was_measured(by)).values(kept))
+    values = {"calibration": calibration, "passages": passages, "estimated_at": at, "lease_until": None}
+    session.execute(scoped_update(ctx, CalibrationRow).where(_was_measured(by)).values(values))
     return at
 
 

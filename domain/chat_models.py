@@ -105,8 +105,8 @@ def list_models(session: Session, ctx: Principal, part: Part) -> Rows[ChatModel]
 def list_newest(session: Session, ctx: Principal, rows: Sequence[ChatModel]) -> list[StoredModel]:
     """These models as they are now, in the same order."""
     newest = scoped(ctx, ChatModelVersion).join(ChatModel).where(ChatModelVersion.version == ChatModel.version)
-    wanted = newest.where(ChatModel.model_id.in_([row.model_id for row in rows]))
-    found = {version.model_id: version for version in session.scalars(wanted)}
+    statement = newest.where(ChatModel.model_id.in_([row.model_id for row in rows]))
+    found = {version.model_id: version for version in session.scalars(statement)}
     return [StoredModel(row, found[row.model_id]) for row in rows]
 
 
@@ -219,7 +219,7 @@ def _add_version(
     session: Session, row: ChatModel, spec: ModelSpec, sealed: bytes | None, api_key_end: str
 ) -> StoredModel:
     row.version, row.updated_at = row.version + 1, now()
-    said: dict[str, Any] = {name: value for name, value in asdict(spec.parameters).items() if value is not None}
+    parameters: dict[str, Any] = {name: value for name, value in asdict(spec.parameters).items() if value is not None}
     version = ChatModelVersion(
         tenant_id=row.tenant_id,
         model_id=row.model_id,
@@ -227,7 +227,7 @@ def _add_version(
         provider=spec.provider,
         base_url=spec.base_url,
         model=spec.model,
-        parameters=said,
+        parameters=parameters,
         api_key=sealed,
         api_key_end=api_key_end,
     )

@@ -52,9 +52,9 @@ def _describe(row: Conflict, documents: dict[str, Document]) -> dict[str, Any]:
     }
 
 
-def _describe_side(document: Document | None, **told: Any) -> dict[str, Any]:
+def _describe_side(document: Document | None, **fields: Any) -> dict[str, Any]:
     if document is None:
-        return {**told, "source": None, "date": None, "valid_until": None, "precedence": None}
+        return {**fields, "source": None, "date": None, "valid_until": None, "precedence": None}
     period, (day, _) = period_of(document), date_of(document)
-    known = {"source": document.source, "date": day}
-    return {**told, **known, "valid_until": period.valid_until, "precedence": period.precedence}
+    origin = {"source": document.source, "date": day}
+    return {**fields, **origin, "valid_until": period.valid_until, "precedence": period.precedence}

@@ -121,9 +121,9 @@ def end_expired(session: Session) -> None:
 
 def list_conflicts(session: Session, ctx: Principal, part: Part, *, status: Status | None = None) -> Rows[Conflict]:
     """A part of them, those found last first."""
-    wanted = [] if status is None else [Conflict.status == status]
-    total = session.scalar(scoped_count(ctx, Conflict).where(*wanted)) or 0
-    found, keys = scoped(ctx, Conflict).where(*wanted), (Conflict.found_at, Conflict.conflict_id)
+    conditions = [] if status is None else [Conflict.status == status]
+    total = session.scalar(scoped_count(ctx, Conflict).where(*conditions)) or 0
+    found, keys = scoped(ctx, Conflict).where(*conditions), (Conflict.found_at, Conflict.conflict_id)
     return read_part(session, found, keys, part, total=total, descending=True)
 
 
@@ -149,8 +149,8 @@ def get_conflict(session: Session, ctx: Principal, conflict_id: str, *, for_upda
     Raises:
         NotFound: the tenant has none of this id.
     """
-    wanted = scoped(ctx, Conflict).where(Conflict.conflict_id == conflict_id)
-    row = session.scalar(wanted.with_for_update() if for_update else wanted)
+    statement = scoped(ctx, Conflict).where(Conflict.conflict_id == conflict_id)
+    row = session.scalar(statement.with_for_update() if for_update else statement)
     if row is None:
         raise NotFound(f"Conflict {conflict_id!r} not found.")
     return row

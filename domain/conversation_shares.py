@@ -153,12 +153,12 @@ def open_share(
     if page > pages:
         raise NotFound(f"This conversation has no page {page}: the last one is {pages}.")
     part = path[(page - 1) * TURNS_A_PAGE : page * TURNS_A_PAGE]
-    said = [read_turn(one, keys) for one in read_path(session, reader, share.conversation_id, part)]
+    turns = [read_turn(one, keys) for one in read_path(session, reader, share.conversation_id, part)]
     title = show_title(row, keys)
     if path and not row.is_title_given:  # it may be made of a question of another branch
         first, *_ = read_path(session, reader, share.conversation_id, path[:1])
         title = make_title(read_turn(first, keys).texts["question"])
-    return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, said)
+    return SharedConversation(share.tenant_id, title, share.created_at, share.expires_at, page, pages, turns)
 
 
 def _find_path(session: Session, reader: Principal, share: ConversationShare) -> list[tuple[TurnPosition, int]]:

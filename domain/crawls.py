@@ -182,9 +182,9 @@ def claim(
         crawl.stage = JobStage.CRAWLING
     hold(crawl, worker, at + timedelta(seconds=lease_s))
     session.flush()
-    asked_by = find_asker(crawl, Scope.WEB_SOURCES_WRITE)
+    requester = find_asker(crawl, Scope.WEB_SOURCES_WRITE)
     stage = JobStage(crawl.stage)
-    return source, HeldCrawl(crawl.job_id, worker, stage, crawl.attempts, asked_by, source.web_source_id)
+    return source, HeldCrawl(crawl.job_id, worker, stage, crawl.attempts, requester, source.web_source_id)
 
 
 def renew_crawl(
@@ -273,11 +273,11 @@ def _select_crawl(ctx: Principal, web_source_id: str) -> Select[Job]:
     return scoped(ctx, Job).where(Job.web_source_id == web_source_id)
 
 
-def _lock_each(session: Session, ctx: Principal, wanted: ColumnElement[bool]) -> list[tuple[WebSource, Job]]:
-    ids = session.scalars(scoped(ctx, Job).where(wanted).with_only_columns(Job.web_source_id)).all()
+def _lock_each(session: Session, ctx: Principal, condition: ColumnElement[bool]) -> list[tuple[WebSource, Job]]:
+    ids = session.scalars(scoped(ctx, Job).where(condition).with_only_columns(Job.web_source_id)).all()
     locked = [(_find_and_lock(session, ctx, each), each) for each in sorted(map(str, ids))]
     found = [
-        (source, session.scalar(_select_crawl(ctx, each).where(wanted).with_for_update())) for source, each in locked
+        (source, session.scalar(_select_crawl(ctx, each).where(condition).with_for_update())) for source, each in locked
     ]
     return [(source, crawl) for source, crawl in found if source is not None and crawl is not None]
 

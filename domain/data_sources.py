@@ -86,8 +86,8 @@ def get_source(session: Session, ctx: Principal, source_id: str, *, lock: bool =
     Raises:
         NotFound: the tenant has none of this id.
     """
-    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
-    row = session.scalar(wanted.with_for_update() if lock else wanted)
+    statement = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    row = session.scalar(statement.with_for_update() if lock else statement)
     if row is None:
         raise _make_missing_error(source_id)
     return row
@@ -100,8 +100,8 @@ def find_source(session: Session, ctx: Principal, name: str, *, lock: bool = Fal
         NotFound: the tenant has none, or none that answers *ctx*.
     """
     named = _open_to(ctx).where(or_(DataSourceRow.source_id == name, DataSourceRow.name == name))
-    wanted = named.order_by(DataSourceRow.source_id != name).limit(1)
-    row = session.scalar(wanted.with_for_update() if lock else wanted)
+    statement = named.order_by(DataSourceRow.source_id != name).limit(1)
+    row = session.scalar(statement.with_for_update() if lock else statement)
     if row is None:
         raise NotFound(f"Data source {name!r} not found.")
     return row
@@ -114,8 +114,8 @@ def check_may_ask(session: Session, ctx: Principal, source_id: str) -> None:
         NotFound: the tenant has none of this id.
         Forbidden: it answers others alone.
     """
-    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
-    is_open = session.scalar(wanted.with_only_columns(DataSourceRow.open_to_visitors))
+    statement = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    is_open = session.scalar(statement.with_only_columns(DataSourceRow.open_to_visitors))
     if is_open is None:
         raise _make_missing_error(source_id)
     if not is_open and Scope.DATA_SOURCES_READ not in ctx.scopes:
@@ -237,8 +237,8 @@ def rekey(session: Session, ctx: Principal, source_id: str, *, old: Keyring | No
     Raises:
         UnreadableValue: it cannot be read; it is as it was.
     """
-    wanted = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
-    row = session.scalar(wanted.with_for_update())
+    statement = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
+    row = session.scalar(statement.with_for_update())
     if row is None:
         return "absent"
     if new.is_current(row.uri) and (row.schema_read is None or new.is_current(row.schema_read)):
@@ -283,8 +283,8 @@ def _decrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) 
         return _open(row, what, value, keys)
     except UnreadableValue as exc:
         logger.error("The %s of the data source %s/%s cannot be read: %s.", what, row.tenant_id, row.source_id, exc)
-        told = f"The data source {row.name!r} cannot be decrypted; the operator's log says why."
-        raise NotReady(f"{told} Storing its address again solves this, too.") from exc
+        message = f"The data source {row.name!r} cannot be decrypted; the operator's log says why."
+        raise NotReady(f"{message} Storing its address again solves this, too.") from exc
 
 
 def _open(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:

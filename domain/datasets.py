@@ -64,8 +64,8 @@ def list_datasets(session: Session, ctx: Principal, part: Part) -> Rows[Dataset]
 
 def count_documents(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> dict[str, int]:
     """How many documents each of these datasets holds; those without any are left out."""
-    held = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), is_present())
-    counted = held.with_only_columns(Document.dataset_id, func.count()).group_by(Document.dataset_id)
+    documents = scoped(ctx, Document).where(Document.dataset_id.in_(dataset_ids), is_present())
+    counted = documents.with_only_columns(Document.dataset_id, func.count()).group_by(Document.dataset_id)
     return {dataset_id: count for dataset_id, count in session.execute(counted) if dataset_id is not None}
 
 

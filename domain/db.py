@@ -197,13 +197,13 @@ class Database:
         return set(self._scripts.get_heads())
 
     @cached_property
-    def _known(self) -> set[str]:
+    def _list_revisions(self) -> set[str]:
         return {revision.revision for revision in self._scripts.walk_revisions()}
 
     def _refuse_newer_tables(self, connection: Connection) -> set[str]:
         """At which migrations the tables are; none while there are no tables."""
         found = set(MigrationContext.configure(connection).get_current_heads())
-        if unknown := found - self._known:
+        if unknown := found - self._list_revisions:
             raise StoreRefused(
                 f"DATABASE_URI: the database is at migration {', '.join(sorted(unknown))}, which this version does not "
                 "know. It was used by a newer version: start that one, or restore a backup from before it."

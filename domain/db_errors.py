@@ -180,8 +180,8 @@ def _translate_server_error(error: exc.DBAPIError) -> StoreUnavailable | None:
     return found or StoreUnavailable("DATABASE_URI: the connection to the database server failed; the log says why.")
 
 
-def _find_refusal(known: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
-    for pattern, kind, detail in known:
+def _find_refusal(rules: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:
+    for pattern, kind, detail in rules:
         if pattern.search(words):
             return kind(f"{variable}: {detail}")
     return None

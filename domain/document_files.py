@@ -63,8 +63,8 @@ class Extracted:
             ValueError: it is something else; it may have come from elsewhere, with an import.
         """
         try:
-            kept = orjson.loads(data)
-            extracted = cls(kept["text"], tuple(_make_part(*part) for part in kept["parts"]))
+            fields = orjson.loads(data)
+            extracted = cls(fields["text"], tuple(_make_part(*part) for part in fields["parts"]))
             if all(0 <= part.start <= part.body <= part.end <= len(extracted.text) for part in extracted.parts):
                 return extracted
         except (KeyError, TypeError) as exc:

@@ -242,14 +242,14 @@ def chunk_id_of(
 
 def insert_chunks(session: Session, document: Document, chunking_version: str, chunks: Sequence[ChunkText]) -> None:
     """Add the chunks of a chunking version to a document that has none of it."""
-    made_of = {
+    identity = {
         "content_hash": document.content_hash,
         "parser_version": document.parser_version,
         "chunking_version": chunking_version,
     }
     rows = [
         {
-            "chunk_id": chunk_id_of(document.document_id, **made_of, position=position),
+            "chunk_id": chunk_id_of(document.document_id, **identity, position=position),
             "tenant_id": document.tenant_id,
             "document_id": document.document_id,
             "chunking_version": chunking_version,

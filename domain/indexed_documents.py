@@ -21,11 +21,11 @@ class IndexedDocument:
 
 def list_indexed_documents(session: Session, ctx: Principal, slot: int) -> dict[str, IndexedDocument]:
     """The tenant's documents that the index of *slot* holds, by id; not those it is still to be given."""
-    given = scoped(ctx, Document).where(
+    documents = scoped(ctx, Document).where(
         Document.lexical_slots.bitwise_and(slot) != 0,
         Document.state.not_in([DocumentState.REMOVED.value, DocumentState.FAILED.value]),
     )
-    versions = session.execute(given.with_only_columns(Document.document_id, Document.version))
+    versions = session.execute(documents.with_only_columns(Document.document_id, Document.version))
     found = {document_id: IndexedDocument(version) for document_id, version in versions}
     columns = Chunk.document_id, Chunk.chunk_id, Chunk.dense_slots.bitwise_and(slot)
     chunks = scoped(ctx, Chunk).where(is_passage_of(slot))

@@ -98,7 +98,7 @@ def begin_index(session: Session, spec: IndexSpec) -> IndexRow:
         raise Conflict("There are four indexes: drop one first.")
     row = _make_row(choose_next_number(rows), free[0], spec, IndexState.BUILDING)
     session.add(row)
-    _set_slot(session, row.slot, held=False)
+    _set_slot(session, row.slot, is_held=False)
     return row
 
 
@@ -128,8 +128,8 @@ def find_former_index(session: Session) -> IndexRow:
     Raises:
         Conflict: there is none to go back to.
     """
-    kept = select(IndexRow).where(IndexRow.state == IndexState.KEPT).order_by(IndexRow.left_at.desc())
-    row = session.scalars(kept.limit(1)).first()
+    statement = select(IndexRow).where(IndexRow.state == IndexState.KEPT).order_by(IndexRow.left_at.desc())
+    row = session.scalars(statement.limit(1)).first()
     if row is None:
         raise Conflict("There is no former index to go back to: none served before this one, or it was dropped.")
     return row
@@ -158,13 +158,13 @@ def drop_index(session: Session, number: int) -> IndexRow:
     return row
 
 
-def find_expired(rows: Sequence[IndexRow], keep_days: float, wanted: IndexSpec) -> list[IndexRow]:
+def find_expired(rows: Sequence[IndexRow], keep_days: float, target: IndexSpec) -> list[IndexRow]:
     """Those that ceased to serve more than *keep_days* ago.
 
-    Not the one that is *wanted*, which was gone back from: gone, it would be built again and serve.
+    Not *target*, which was gone back from: gone, it would be built again and serve.
     """
-    kept = [row for row in rows if row.state == IndexState.KEPT and not wanted.fits(row)]
-    return [row for row in kept if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
+    former = [row for row in rows if row.state == IndexState.KEPT and not target.fits(row)]
+    return [row for row in former if row.left_at and now() - row.left_at > timedelta(days=keep_days)]
 
 
 def forget_index(session: Session, number: int) -> None:
@@ -172,7 +172,7 @@ def forget_index(session: Session, number: int) -> None:
     slots = find_slots_in_use(session)
     row = get_index(session, number)
     is_last_of_version = slots.find_alike(row.slot) == row.slot
-    _set_slot(session, row.slot, held=True, unused_version=row.chunking_version if is_last_of_version else None)
+    _set_slot(session, row.slot, is_held=True, unused_version=row.chunking_version if is_last_of_version else None)
     session.delete(row)
 
 
@@ -207,7 +207,7 @@ def _make_row(number: int, slot: int, spec: IndexSpec, state: IndexState) -> Ind
     )
 
 
-def _set_slot(session: Session, slot: int, *, held: bool, unused_version: str | None = None) -> None:
+def _set_slot(session: Session, slot: int, *, is_held: bool, unused_version: str | None = None) -> None:
     """Mark everything as held by the index of *slot*, which is how it is while there is none, or nothing.
 
     The chunks of *unused_version* go, but of documents that have no others.
@@ -217,20 +217,20 @@ def _set_slot(session: Session, slot: int, *, held: bool, unused_version: str | 
     for ids in in_batches(lock_in_order(session, select_everywhere(Document))):
         if unused_version is not None:
             delete_chunks(session, unused_version, ids)
-        chunks = {column: _add_slot(column, slot, held) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
+        chunks = {column: _add_slot(column, slot, is_held) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
         session.execute(update_everywhere(Chunk).where(Chunk.document_id.in_(ids), is_passage_of(slot)).values(chunks))
         # The same time of change: for readers nothing has changed.
         documents = {
-            Document.lexical_slots: _add_slot(Document.lexical_slots, slot, held),
+            Document.lexical_slots: _add_slot(Document.lexical_slots, slot, is_held),
             Document.updated_at: Document.updated_at,
         }
         session.execute(update_everywhere(Document).where(Document.document_id.in_(ids)).values(documents))
-        if held:  # this was the last index that held removed ones
+        if is_held:  # this was the last index that held removed ones
             session.execute(delete_everywhere(Document).where(Document.document_id.in_(ids), is_held_nowhere()))
 
 
-def _add_slot(column: InstrumentedAttribute[int], slot: int, held: bool) -> ColumnElement[int]:
-    return column.bitwise_or(slot) if held else column.bitwise_and(ALL_SLOTS - slot)
+def _add_slot(column: InstrumentedAttribute[int], slot: int, is_held: bool) -> ColumnElement[int]:
+    return column.bitwise_or(slot) if is_held else column.bitwise_and(ALL_SLOTS - slot)
 
 
 def is_held_nowhere() -> ColumnElement[bool]:

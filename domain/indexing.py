@@ -99,12 +99,12 @@ def without_words(
     Read in one statement, so that a document and its chunks are of one version on every database.
     """
     document, place = _select_without_words(ctx, limit, slot, oldest_first=oldest_first)
-    wanted = and_(Chunk.document_id == document.document_id, is_passage_of(slot))
+    condition = and_(Chunk.document_id == document.document_id, is_passage_of(slot))
     if chunks is not None:
-        wanted = and_(wanted, or_(Chunk.position == 0, Chunk.position.between(place, place + chunks)))
+        condition = and_(condition, or_(Chunk.position == 0, Chunk.position.between(place, place + chunks)))
     rows = session.execute(
         select_over(ctx, document, Chunk)
-        .outerjoin(Chunk, wanted)
+        .outerjoin(Chunk, condition)
         .order_by(*_order_by(document, oldest_first=oldest_first), Chunk.position)
         .limit(chunks)
     )
@@ -271,13 +271,13 @@ def _forget(session: Session, ctx: Principal, document_ids: Sequence[str], slot:
             chunks = scoped_update(ctx, Chunk).where(Chunk.document_id.in_(document_ids), is_passage_of(each))
             marks = {column: column.bitwise_and(ALL_SLOTS - own) for column in (Chunk.lexical_slots, Chunk.dense_slots)}
             session.execute(chunks.values(marks))
-    left = ALL_SLOTS - slot
+    mask = ALL_SLOTS - slot
     present = scoped_update(ctx, Document).where(
         Document.document_id.in_(document_ids), Document.state != DocumentState.REMOVED
     )
     # The same time of change, as in `mark_searchable`.
     session.execute(
-        present.values(lexical_slots=Document.lexical_slots.bitwise_and(left), updated_at=Document.updated_at)
+        present.values(lexical_slots=Document.lexical_slots.bitwise_and(mask), updated_at=Document.updated_at)
     )
 
 

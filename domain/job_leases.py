@@ -29,13 +29,13 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job as its worker knows it: `worker` is the name that its lease was given to, `asked_by` who asked for it."""
+    """A job as its worker knows it: `worker` is the name that its lease was given to, `requester` who asked for it."""
 
     job_id: str
     worker: str
     stage: JobStage
     attempts: int
-    asked_by: Principal
+    requester: Principal
 
     def make_log_facts(self) -> dict[str, object]:
         """What log lines about the job name."""

@@ -79,13 +79,13 @@ def follows_index() -> ColumnElement[bool]:
 
 def list_tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
-    return tenants_with(session, Job, _may_be_taken(moment(session), small_only=small_only), first=_estimate_effort())
+    return tenants_with(session, Job, _is_claimable(moment(session), small_only=small_only), first=_estimate_effort())
 
 
 def count_large_of(session: Session, pool: str) -> int:
     """How many jobs that are not small are held by workers whose names begin with *pool*."""
-    held = and_(is_open(), Job.lease_until >= moment(session), Job.worker.startswith(pool, autoescape=True))
-    return count_everywhere(session, Job, and_(held, not_(is_small())))
+    condition = and_(is_open(), Job.lease_until >= moment(session), Job.worker.startswith(pool, autoescape=True))
+    return count_everywhere(session, Job, and_(condition, not_(is_small())))
 
 
 def list_tenants_to_tidy(session: Session) -> list[Principal]:
@@ -111,7 +111,7 @@ def claim(
     at = moment(session)
     order = [] if oldest_first else [_estimate_effort()]
     due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
-    due = due.where(_may_be_taken(at, small_only=small_only))
+    due = due.where(_is_claimable(at, small_only=small_only))
     first = due.order_by(*order, Job.not_before, Job.created_at).limit(1)
     # Locked with its document, which has a copy of the status. Whoever holds that may wait for the job: skip it.
     job = session.scalar(first.with_for_update(of=[Job, Document], skip_locked=True))
@@ -124,7 +124,7 @@ def claim(
     return _to_claimed(job, worker)
 
 
-def _may_be_taken(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
+def _is_claimable(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
     return and_(is_due(_KIND, at), is_small()) if small_only else is_due(_KIND, at)
 
 
@@ -252,8 +252,8 @@ def tidy(session: Session, ctx: Principal) -> int:
     both = [jobs.with_only_columns(Job.document_id) for jobs in (abandoned, of_indexed)]
     locked = set(lock_documents(session, ctx, {str(each) for ids in both for each in session.scalars(ids)}))
     # What fits since then is left for the next time.
-    held = session.scalars(abandoned.with_for_update(skip_locked=True))
-    jobs = [job for job in held if job.document_id in locked]
+    candidates = session.scalars(abandoned.with_for_update(skip_locked=True))
+    jobs = [job for job in candidates if job.document_id in locked]
     for job in jobs:
         if job.cancel_requested:
             end(job, JobStatus.CANCELLED)
@@ -276,7 +276,7 @@ def _to_claimed(job: Job, worker: str) -> ClaimedJob:
         worker=worker,
         stage=JobStage(job.stage),
         attempts=job.attempts,
-        asked_by=find_asker(job, Scope.DOCUMENTS_WRITE),
+        requester=find_asker(job, Scope.DOCUMENTS_WRITE),
         document_id=str(job.document_id),
         content_hash=job.content_hash,
         file_name=job.file_name,

@@ -219,10 +219,10 @@ def _get_key(session: Session, ctx: Principal, key_id: str) -> ApiKey:
 
 
 def _check_scopes(scopes: Collection[str] | None, bot_id: str | None) -> list[str]:
-    known = {ALL, *Scope}
+    valid = {ALL, *Scope}
     if scopes is None:
         scopes = NEW_KEY_SCOPES if bot_id is None else BOT_KEY_SCOPES
-    if not scopes or not known.issuperset(scopes):
+    if not scopes or not valid.issuperset(scopes):
         raise BadInput(f"Scopes are {', '.join(sorted(Scope))}, or {ALL}.")
     if bot_id is not None and not BOT_KEY_SCOPES.issuperset(scopes):
         usual = ", ".join(sorted(BOT_KEY_SCOPES))

@@ -103,8 +103,8 @@ class ServerLock:
         if self._connection is None:
             raise StoreUnavailable("DATABASE_URI: the database server was not reached.")
         with _translate_errors():
-            held = self._connection.scalar(_IS_HELD, {"key": LEADER_LOCK})
-        if not held:
+            is_held = self._connection.scalar(_IS_HELD, {"key": LEADER_LOCK})
+        if not is_held:
             raise StoreUnavailable(
                 "DATABASE_URI: another session answers than the one that leads; a pooler must pool whole sessions."
             )

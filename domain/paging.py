@@ -32,21 +32,21 @@ class Rows(Generic[T]):
 def cut_part(rows: Sequence[T], get_key: Callable[[T], tuple[Any, ...]], part: Part) -> Rows[T]:
     """The same of *rows* that are in memory, in the order of their keys."""
     after = part.after
-    wanted = rows[part.offset :] if after is None else [row for row in rows if get_key(row) > after]
-    found = list(wanted[: part.limit])
-    return Rows(found, len(rows), get_key(found[-1]) if len(wanted) > part.limit else None)
+    rest = rows[part.offset :] if after is None else [row for row in rows if get_key(row) > after]
+    found = list(rest[: part.limit])
+    return Rows(found, len(rows), get_key(found[-1]) if len(rest) > part.limit else None)
 
 
 def read_part(
-    session: Session, wanted: Select[T], keys: Keys, part: Part, *, total: int, descending: bool = False
+    session: Session, statement: Select[T], keys: Keys, part: Part, *, total: int, descending: bool = False
 ) -> Rows[T]:
-    """The rows of *wanted* in the order of *keys*, which an index has, and which no two rows share."""
+    """The rows of *statement* in the order of *keys*, which an index has, and which no two rows share."""
     if part.after is not None:
         values = tuple_(*(bindparam(None, value, type_=key.type) for key, value in zip(keys, part.after, strict=True)))
-        wanted = wanted.where(tuple_(*keys) < values if descending else tuple_(*keys) > values)
+        statement = statement.where(tuple_(*keys) < values if descending else tuple_(*keys) > values)
     elif part.offset:
-        wanted = wanted.offset(part.offset)
-    ordered = wanted.order_by(*(key.desc() if descending else key for key in keys))
+        statement = statement.offset(part.offset)
+    ordered = statement.order_by(*(key.desc() if descending else key for key in keys))
     found = list(session.scalars(ordered.limit(part.limit + 1)))
     rows = found[: part.limit]
     last = tuple(getattr(rows[-1], key.key) for key in keys) if len(found) > part.limit else None

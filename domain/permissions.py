@@ -20,28 +20,28 @@ class PermissionCheck:
 
     has_configured_key: bool
 
-    def check(self, session: Session, asked_by: Principal, *needed: Scope) -> Principal:
-        """*asked_by* with those of its scopes that it still has; commands and the service itself keep theirs.
+    def check(self, session: Session, requester: Principal, *needed: Scope) -> Principal:
+        """*requester* with those of its scopes that it still has; commands and the service itself keep theirs.
 
         Raises:
             Forbidden: its key was revoked or has expired, or it has lost one of the scopes *needed*.
         """
-        current = self._find_scopes(session, asked_by)
+        current = self._find_scopes(session, requester)
         if current is None:
             raise Forbidden(_REVOKED)
         for scope in needed:
             if scope not in current:
                 raise Forbidden(_SCOPE_LOST.format(scope), members={"required_scope": str(scope)})
-        return narrow_principal(asked_by, current)
+        return narrow_principal(requester, current)
 
-    def _find_scopes(self, session: Session, asked_by: Principal) -> frozenset[Scope] | None:
-        match asked_by.kind:
+    def _find_scopes(self, session: Session, requester: Principal) -> frozenset[Scope] | None:
+        match requester.kind:
             case PrincipalKind.OPERATOR | PrincipalKind.SYSTEM:
                 return ALL_SCOPES
             case PrincipalKind.VISITOR:
                 return VISITOR_SCOPES
-            case PrincipalKind.API_KEY if asked_by.subject_id == CONFIGURED_KEY:
+            case PrincipalKind.API_KEY if requester.subject_id == CONFIGURED_KEY:
                 return ALL_SCOPES if self.has_configured_key else None
             case PrincipalKind.API_KEY:
-                return find_current_scopes(session, asked_by)
+                return find_current_scopes(session, requester)
         return None

@@ -60,12 +60,12 @@ def list_progress(
     session: Session, ctx: Principal, dataset_id: str | None, part: Part, *, status: str | None = None
 ) -> Rows[DocumentProgress]:
     """A part of the documents of a dataset, or of all, oldest first; with *status*, of those alone."""
-    wanted = _select_present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
+    statement = _select_present(ctx) if status is None else scoped(ctx, Document).where(Document.status == status)
     if dataset_id is not None:
-        wanted = wanted.where(Document.dataset_id == dataset_id)
-    total = session.scalar(wanted.with_only_columns(func.count())) or 0
+        statement = statement.where(Document.dataset_id == dataset_id)
+    total = session.scalar(statement.with_only_columns(func.count())) or 0
     keys = Document.created_at, Document.document_id
-    found = read_part(session, wanted, keys, part, total=total)
+    found = read_part(session, statement, keys, part, total=total)
     return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 

@@ -83,13 +83,13 @@ def require_room(session: Session, ctx: Principal, quotas: Quotas, *, documents:
         raise _make_quota_error("bytes", quotas.size_bytes, used.size_bytes, _FREE_SOME)
 
 
-def find_room_bytes(quotas: Quotas, used_bytes: int, *, wanted_bytes: int = 1) -> int:
+def find_room_bytes(quotas: Quotas, used_bytes: int, *, needed_bytes: int = 1) -> int:
     """How many bytes more the tenant may keep, which keeps *used_bytes*.
 
     Raises:
-        QuotaExceeded: fewer than *wanted_bytes*.
+        QuotaExceeded: fewer than *needed_bytes*.
     """
-    if used_bytes + wanted_bytes > quotas.size_bytes:
+    if used_bytes + needed_bytes > quotas.size_bytes:
         raise _make_quota_error("bytes", quotas.size_bytes, used_bytes, _FREE_SOME)
     return quotas.size_bytes - used_bytes
 
@@ -152,8 +152,8 @@ def _get_today() -> date:
 
 
 def _sum_kept_bytes(session: Session, ctx: Principal) -> int:
-    kept = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
-    return int(session.scalar(kept.with_only_columns(func.sum(DocumentVersion.size_bytes))) or 0)
+    versions = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
+    return int(session.scalar(versions.with_only_columns(func.sum(DocumentVersion.size_bytes))) or 0)
 
 
 def _sum_coming_bytes(session: Session, ctx: Principal) -> int:

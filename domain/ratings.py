@@ -142,11 +142,11 @@ def list_ratings(
 
     All of the tenant for who shares its conversations, else those in the caller's own.
     """
-    wanted = [] if rating is None else [AnswerRating.rating == rating]
+    conditions = [] if rating is None else [AnswerRating.rating == rating]
     if ctx.owner_id:
-        wanted.append(AnswerRating.owner_id == ctx.owner_id)
-    total = session.scalar(scoped_count(ctx, AnswerRating).where(*wanted)) or 0
-    found, keys = scoped(ctx, AnswerRating).where(*wanted), (AnswerRating.rated_at, AnswerRating.run_id)
+        conditions.append(AnswerRating.owner_id == ctx.owner_id)
+    total = session.scalar(scoped_count(ctx, AnswerRating).where(*conditions)) or 0
+    found, keys = scoped(ctx, AnswerRating).where(*conditions), (AnswerRating.rated_at, AnswerRating.run_id)
     return read_part(session, found, keys, part or Part(MOST_RATINGS), total=total, descending=True)
 
 
@@ -167,11 +167,11 @@ def _keep_texts(row: AnswerRating, rating: Rating, keys: Keyring | None) -> dict
     """The words that were left out, as they were; empty where verdict or answer are others. Only to stay are
     they read.
     """
-    left_out = [name for name in ("comment", "expected") if getattr(rating, name) is None]
-    if not left_out or row.rating != rating.rating:
-        return dict.fromkeys(left_out, "")
+    omitted = [name for name in ("comment", "expected") if getattr(rating, name) is None]
+    if not omitted or row.rating != rating.rating:
+        return dict.fromkeys(omitted, "")
     texts = read_texts(row, keys)
-    return {name: texts[name] if texts["answer"] == rating.answer else "" for name in left_out}
+    return {name: texts[name] if texts["answer"] == rating.answer else "" for name in omitted}
 
 
 def _lock_rating(session: Session, ctx: Principal, run_id: str) -> AnswerRating | None:

@@ -33,7 +33,7 @@ class Fork:
 
 
 def fork_conversation(
-    session: Session, ctx: Principal, asked: Fork, *, retention: Retention, keys: Keyring | None
+    session: Session, ctx: Principal, fork: Fork, *, retention: Retention, keys: Keyring | None
 ) -> Conversation:
     """The new conversation, with copies of at most `MOST_TURNS` turns; flushed, not committed.
 
@@ -45,18 +45,18 @@ def fork_conversation(
         Conflict: there is a conversation of the new id, or was one.
         TranscriptUnreadable: a turn cannot be read.
     """
-    source = get_conversation(session, ctx, asked.conversation_id, retention)
-    if lock_conversation(session, ctx, asked.new_id) is not None:
+    source = get_conversation(session, ctx, fork.conversation_id, retention)
+    if lock_conversation(session, ctx, fork.new_id) is not None:
         raise make_taken_error()
-    rows = _list_turns(session, ctx, asked, keys)
-    turns = _copy(source, rows, asked.new_id, ctx, keys)
-    made = copy_turns(session, turns, keys)
-    made.created_at, made.is_title_given = now(), True
+    rows = _list_turns(session, ctx, fork, keys)
+    turns = _copy(source, rows, fork.new_id, ctx, keys)
+    created = copy_turns(session, turns, keys)
+    created.created_at, created.is_title_given = now(), True
     # A title that nobody gave may be made of a question of another branch.
     title = read_title(source, keys) if source.is_title_given else make_title(read_texts(rows[0], keys)["question"])
-    set_columns(made, make_title_columns(turns[0].key, number_title(title), keys))
+    set_columns(created, make_title_columns(turns[0].key, number_title(title), keys))
     session.flush()
-    return made
+    return created
 
 
 def make_taken_error() -> Conflict:
@@ -72,14 +72,14 @@ def number_title(title: str) -> str:
     return f"{base[: _LONGEST_TITLE - len(end)]}{end}"
 
 
-def _list_turns(session: Session, ctx: Principal, asked: Fork, keys: Keyring | None) -> list[Turn]:
+def _list_turns(session: Session, ctx: Principal, fork: Fork, keys: Keyring | None) -> list[Turn]:
     """The turns that are copied, in order."""
-    last = find_turn(session, ctx, asked.conversation_id, asked.run_id)
+    last = find_turn(session, ctx, fork.conversation_id, fork.run_id)
     if last is None or read_texts(last, keys)["answer"] is None:
         raise NotFound("The conversation has no such answer.")
-    branches = list_places(session, ctx, asked.conversation_id)
-    path = branches.list_path(branches.find(asked.run_id))[-MOST_TURNS:]
-    return read_path(session, ctx, asked.conversation_id, [branches.turns[at] for at in path])
+    branches = list_places(session, ctx, fork.conversation_id)
+    path = branches.list_path(branches.find(fork.run_id))[-MOST_TURNS:]
+    return read_path(session, ctx, fork.conversation_id, [branches.turns[at] for at in path])
 
 
 def _copy(

@@ -36,10 +36,10 @@ def search_conversations(
     """
     words = frozenset(_fold(query).split())
     newest = list_conversations(session, ctx, Part(MOST_SEARCHED), retention).rows
-    found, left = [], MOST_READ
+    found, budget = [], MOST_READ
     for start in range(0, len(newest), _AT_ONCE):
         batch = newest[start : start + _AT_ONCE]
-        missing, left = _find_missing(session, ctx, batch, words, keys=keys, most=left)
+        missing, budget = _find_missing(session, ctx, batch, words, keys=keys, most=budget)
         found += [row for row in batch if not missing[row.conversation_id]]
     rows = found[part.offset : part.offset + part.limit]
     is_more = len(found) > part.offset + part.limit

@@ -86,11 +86,11 @@ def write_turns(
     """
     talks = _group(session, turns, retention)
     rows = _lock_conversations(session, talks, keys)
-    wanted = [turn for key, talk in talks.items() for turn in _choose(session, rows[key], talk, keys)]
-    written = _insert_turns(session, wanted, keys)
+    new = [turn for key, talk in talks.items() for turn in _choose(session, rows[key], talk, keys)]
+    written = _insert_turns(session, new, keys)
     for turn in written:
         _count(rows[turn.key], turn, keys)
-    _tell_refused(session, written)
+    _queue_refusals(session, written)
     session.flush()
     return [turn.run_id for turn in written]
 
@@ -105,7 +105,7 @@ def copy_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring | 
     return row
 
 
-def _tell_refused(session: Session, turns: Iterable[FinishedTurn]) -> None:
+def _queue_refusals(session: Session, turns: Iterable[FinishedTurn]) -> None:
     """Have webhooks told of those whose question was refused."""
     refused = defaultdict[str, list[Subject]](list)
     for turn in turns:
@@ -186,8 +186,8 @@ def _choose(
         return late
     here = Turn.owner_id == row.owner_id, Turn.conversation_id == row.conversation_id
     ctx = make_system(row.tenant_id)
-    known = {(one.tenant_id, one.run_id, one.asked_at) for one in session.scalars(scoped(ctx, Turn).where(*here))}
-    new = [turn for turn in late if turn.identity not in known]
+    written = {(one.tenant_id, one.run_id, one.asked_at) for one in session.scalars(scoped(ctx, Turn).where(*here))}
+    new = [turn for turn in late if turn.identity not in written]
     if new:  # of the one before nothing can be restored any more
         session.execute(scoped_delete(ctx, Turn).where(*here))
         set_columns(row, {"deleted_at": None, **_describe_beginning(new[0], keys)})

@@ -55,7 +55,7 @@ def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -
     document = Document(document_id=document_id, dataset_id=dataset_id, title=content.title)
     document.source, document.url = content.source, content.url
     document.version, document.tags, document.labels = 1, [], {}  # what a flush would make of it
-    made_of = {
+    identity = {
         "content_hash": content.content_hash,
         "parser_version": content.parser_version,
         "chunking_version": content.chunking_version,
@@ -64,7 +64,7 @@ def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -
         as_passage(
             document,
             Chunk(
-                chunk_id=chunk_id_of(document_id, **made_of, position=position),
+                chunk_id=chunk_id_of(document_id, **identity, position=position),
                 page=chunk.page,
                 heading=chunk.heading,
                 start=chunk.start,
@@ -83,16 +83,16 @@ def add_indexed(
     document_id: str,
     origin: str,
     content: DocumentContent,
-    held: Sequence[tuple[int, Sequence[Passage], Sequence[Passage]]],
+    slots: Sequence[tuple[int, Sequence[Passage], Sequence[Passage]]],
 ) -> None:
-    """A new document that indexes hold already: *held* are slots with the passages they have words and vectors of."""
+    """A new document that indexes hold already: *slots* come with the passages they have words and vectors of."""
     dataset_id = ensure_import_dataset(session, ctx)
     new = Document(document_id=document_id, tenant_id=ctx.tenant_id, dataset_id=dataset_id, origin=origin, version=0)
     new.source = content.source
     session.add(new)
     session.flush()
     document = replace_document(session, ctx, origin, content)
-    for slot, words, vectors in held:
+    for slot, words, vectors in slots:
         mark_words(session, ctx, words, slot)
         mark_searchable(session, ctx, [document], slot)
         mark_vectors(session, ctx, vectors, slot)

@@ -79,7 +79,7 @@ def accept(session: Session, ctx: Principal, dataset_id: str, incoming: Incoming
         document, is_new = _add(session, ctx, dataset_id, incoming, quotas)
         if is_new:
             return Accepted(document, _make_job(session, ctx, document, incoming, quotas))
-    if _says_the_same(session, ctx, document, incoming):
+    if _is_unchanged(session, ctx, document, incoming):
         return _leave(session, ctx, document, quotas)
     require_room(session, ctx, quotas, documents=0, size_bytes=incoming.size_bytes)
     _describe(document, incoming)
@@ -148,13 +148,13 @@ def _describe(document: Document, incoming: Incoming) -> None:
         document.title = about.title or incoming.name
 
 
-def _says_the_same(session: Session, ctx: Principal, document: Document, incoming: Incoming) -> bool:
+def _is_unchanged(session: Session, ctx: Principal, document: Document, incoming: Incoming) -> bool:
     job = get_job(session, ctx, document.document_id)
     if job is None or job.content_hash != incoming.content_hash:
         return False
     about = incoming.about
-    said = document.source, document.given_title, document.tags, document.labels
-    return said == (about.source or incoming.name, about.title, about.tags, about.labels)
+    stored = document.source, document.given_title, document.tags, document.labels
+    return stored == (about.source or incoming.name, about.title, about.tags, about.labels)
 
 
 def _make_job(session: Session, ctx: Principal, document: Document, incoming: Incoming, quotas: Quotas) -> Job:

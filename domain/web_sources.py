@@ -113,21 +113,21 @@ def remove_web_source(session: Session, ctx: Principal, web_source_id: str) -> i
 
 def list_pages(session: Session, ctx: Principal, source: WebSource) -> list[WebPage]:
     """What is known of the addresses of the present crawl."""
-    known = scoped(ctx, WebPage).where(WebPage.web_source_id == source.web_source_id)
-    return list(session.scalars(known.order_by(WebPage.position)))
+    statement = scoped(ctx, WebPage).where(WebPage.web_source_id == source.web_source_id)
+    return list(session.scalars(statement.order_by(WebPage.position)))
 
 
 def count_waiting(session: Session, ctx: Principal, web_source_id: str) -> int:
     """How many of its addresses are still to be fetched; more may be found on them."""
-    left = scoped_count(ctx, WebPage).where(WebPage.web_source_id == web_source_id, WebPage.waiting)
-    return session.scalar(left) or 0
+    count = scoped_count(ctx, WebPage).where(WebPage.web_source_id == web_source_id, WebPage.waiting)
+    return session.scalar(count) or 0
 
 
 def put_pages(session: Session, ctx: Principal, web_source_id: str, pages: Sequence[WebPage]) -> None:
     """Write these of the web source as they are now, new or not."""
     for some in cut_into_slices(pages, MOST_AT_ONCE):
-        known = scoped(ctx, WebPage).where(WebPage.web_source_id == web_source_id)
-        rows = session.scalars(known.where(WebPage.url.in_([page.url for page in some]))).all()
+        statement = scoped(ctx, WebPage).where(WebPage.web_source_id == web_source_id)
+        rows = session.scalars(statement.where(WebPage.url.in_([page.url for page in some]))).all()
         for page in some:
             session.merge(page)
         del rows  # which keep what was read in the session until then

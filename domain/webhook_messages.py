@@ -42,16 +42,16 @@ def make_message(session: Session, claimed: ClaimedDelivery, keys: Keyring | Non
     if data is None:
         return None
     webhook = get_webhook(session, claimed.ctx, claimed.webhook_id)
-    told = {"type": claimed.event, "timestamp": format_moment(claimed.created_at), "data": data}
-    return WebhookMessage(webhook.url, claimed.delivery_id, dump_json(told), decrypt_secret(webhook, keys))
+    message = {"type": claimed.event, "timestamp": format_moment(claimed.created_at), "data": data}
+    return WebhookMessage(webhook.url, claimed.delivery_id, dump_json(message), decrypt_secret(webhook, keys))
 
 
 def _read_refused(session: Session, ctx: Principal, subject: Subject, keys: Keyring | None) -> Data | None:
     owner_id, conversation_id = subject["owner_id"], subject["conversation_id"]
     of_it = Conversation.owner_id == owner_id, Conversation.conversation_id == conversation_id
     conversation = session.scalar(scoped(ctx, Conversation).where(*of_it, Conversation.deleted_at.is_(None)))
-    asked = Turn.run_id == subject["run_id"], Turn.asked_at == datetime.fromisoformat(subject["asked_at"])
-    turn = session.scalar(scoped(ctx, Turn).where(*asked, Turn.owner_id == owner_id))
+    condition = Turn.run_id == subject["run_id"], Turn.asked_at == datetime.fromisoformat(subject["asked_at"])
+    turn = session.scalar(scoped(ctx, Turn).where(*condition, Turn.owner_id == owner_id))
     if conversation is None or turn is None:
         return None
     return {
@@ -81,8 +81,8 @@ def _read_document(session: Session, ctx: Principal, subject: Subject, keys: Key
     document = session.scalar(scoped(ctx, Document).where(*of_it))
     if document is None:
         return None
-    told = {"id": document.document_id, "dataset_id": document.dataset_id, "title": document.title}
-    return {**told, "state": subject["state"]}
+    data = {"id": document.document_id, "dataset_id": document.dataset_id, "title": document.title}
+    return {**data, "state": subject["state"]}
 
 
 def _read_nothing(session: Session, ctx: Principal, subject: Subject, keys: Keyring | None) -> Data | None:

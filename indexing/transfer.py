@@ -156,9 +156,9 @@ class _Import:
         for target in targets:
             stored = [Stored(passage, vectors.get(passage.passage_id)) for passage in passages]
             await put_stored(target.index, self.ctx, stored)
-        held = [(target.slot, passages, with_vectors) for target in targets]
+        slots = [(target.slot, passages, with_vectors) for target in targets]
         new = partial(add_indexed, ctx=self.ctx, document_id=document_id, origin=line.origin)
-        await self._write(files, partial(new, content=content, held=held))
+        await self._write(files, partial(new, content=content, slots=slots))
         reused = len(with_vectors) if targets else 0
         self.done.reused += reused
         self.done.to_embed += len(passages) - reused

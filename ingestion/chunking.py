@@ -212,8 +212,8 @@ class _Cutter:
     def _tight(self, start: int, end: int) -> tuple[int, int]:
         """The stretch without white space at its ends."""
         stretch = self._text[start:end]
-        left = len(stretch) - len(stretch.lstrip())
-        return (start + left, start + len(stretch.rstrip())) if stretch.strip() else (end, end)
+        indent = len(stretch) - len(stretch.lstrip())
+        return (start + indent, start + len(stretch.rstrip())) if stretch.strip() else (end, end)
 
 
 def _join(former: _Group, latter: _Group) -> _Group:

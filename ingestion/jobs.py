@@ -161,7 +161,7 @@ class JobWorker:
     def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: JobLease) -> None:
         """Do the stage that the job is at."""
         with self._database.reading() as session:
-            self._permissions.check(session, held.asked_by, Scope.DOCUMENTS_WRITE)
+            self._permissions.check(session, held.requester, Scope.DOCUMENTS_WRITE)
         data = self._document_files.file(ctx, held.content_hash)
         if held.stage == JobStage.READING:
             content = self._reader.read(data, held.file_name, held.file_name)
@@ -173,11 +173,11 @@ class JobWorker:
     def _recognise(self, ctx: Principal, held: ClaimedJob, data: bytes, lease: JobLease) -> None:
         """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
         with self._database.reading() as session:
-            kept = jobs.get_recognised(session, ctx, held)
-        so_far = Recognition.from_json(kept) if kept else None
+            stored = jobs.get_recognised(session, ctx, held)
+        so_far = Recognition.from_json(stored) if stored else None
         progress = self._watch_progress(lease)
         done = self._reader.read_pages(data, held.file_name, so_far, progress=progress, slice_s=self._slice_s)
-        if not done.left:
+        if not done.remaining:
             content = self._reader.read_with(data, held.file_name, held.file_name, done)
             self._store(ctx, held, content, JobStage.INDEXING)
             return

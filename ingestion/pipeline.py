@@ -109,7 +109,7 @@ def has_samples(database: Database, ctx: Principal) -> bool:
 def remove_samples(database: Database, ctx: Principal, document_files: DocumentFiles) -> int:
     """Forget the built-in samples and their files; how many there were."""
     with database.writing() as session:
-        samples = [known.document_id for known in list_documents(session, ctx) if known.origin.startswith(SAMPLES)]
+        samples = [each.document_id for each in list_documents(session, ctx) if each.origin.startswith(SAMPLES)]
         removed = remove_documents(session, ctx, samples)
     if removed:
         document_files.delete_expired(ctx)
@@ -132,7 +132,7 @@ class _Load:
         self._database, self._ctx, self._origins, self._limits, self._reader = database, ctx, origins, limits, reader
         self._document_files = document_files
         with database.reading() as session:
-            self._known = {document.origin: document for document in list_documents(session, ctx)}
+            self._documents = {document.origin: document for document in list_documents(session, ctx)}
         self._written: dict[str, int] = {}  # chunks by origin, in this load
         self._waiting: list[tuple[FileEntry, str]] = []
 
@@ -154,11 +154,11 @@ class _Load:
     def _take(self, file: FileEntry, origin: str) -> None:
         try:
             data = _read(file.path, self._limits.size_bytes)
-            known = self._known.get(origin)
-            if known is not None and self._is_unchanged(known, data):
+            document = self._documents.get(origin)
+            if document is not None and self._is_unchanged(document, data):
                 self.summary.unchanged += 1
-                self._forget_failure(known)
-                self._handle_unread_pages(file, origin, known.details)
+                self._forget_failure(document)
+                self._handle_unread_pages(file, origin, document.details)
                 return
             content = self._reader.read(data, file.path.name, file.source)
         except UnreadableDocument as exc:
@@ -185,24 +185,24 @@ class _Load:
         self._store(origin, data, content)
         self._handle_unread_pages(file, origin, content.details)
 
-    def _is_unchanged(self, known: Document, data: bytes) -> bool:
-        if known.state == DocumentState.FAILED or known.parser_version != PARSER_VERSION:
+    def _is_unchanged(self, document: Document, data: bytes) -> bool:
+        if document.state == DocumentState.FAILED or document.parser_version != PARSER_VERSION:
             return False
-        return known.content_hash == content_hash(data)
+        return document.content_hash == content_hash(data)
 
-    def _forget_failure(self, known: Document) -> None:
-        if known.error is not None:
+    def _forget_failure(self, document: Document) -> None:
+        if document.error is not None:
             with self._database.writing() as session:
-                clear_failure(session, self._ctx, known.document_id)
+                clear_failure(session, self._ctx, document.document_id)
 
     def _store(self, origin: str, data: bytes, content: DocumentContent) -> None:
         self._document_files.replace(self._ctx, origin, data, content)
         former, self._written[origin] = self._written.get(origin), len(content.chunks)
         self.summary.chunks += len(content.chunks) - (former or 0)
-        known = self._known.get(origin)
+        document = self._documents.get(origin)
         if former is not None:
             return
-        if known is None or known.state == DocumentState.FAILED:
+        if document is None or document.state == DocumentState.FAILED:
             self.summary.added += 1
         else:
             self.summary.changed += 1

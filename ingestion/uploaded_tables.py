@@ -185,8 +185,8 @@ class UploadedTables:
             names = ", ".join(each.name for each in files)
             yield _Written(path, tuple(tables), schema, names[:_LONGEST_LOCATION])
         except TableFileFull as exc:
-            told = f"Its tables would take more than {most_bytes / 1e6:,.0f} MB: leave columns out, or send fewer rows."
-            raise TooLarge(told) from exc
+            text = f"Its tables would take more than {most_bytes / 1e6:,.0f} MB: leave columns out, or send fewer rows."
+            raise TooLarge(text) from exc
         except TableFileInvalid as exc:
             logger.warning("Tables of an upload could not be written: %s", exc)
             raise UnreadableDocument("Damaged or unsupported file: save or export it again.") from exc
@@ -226,7 +226,7 @@ class UploadedTables:
         used_bytes = self._count_bytes(session, ctx)
         if former is not None and former.exists():
             used_bytes -= former.stat().st_size
-        find_room_bytes(self._quotas, used_bytes, wanted_bytes=unfinished.stat().st_size)
+        find_room_bytes(self._quotas, used_bytes, needed_bytes=unfinished.stat().st_size)
         unfinished.rename(final)
 
     def _count_bytes(self, session: Session, ctx: Principal) -> int:

@@ -129,15 +129,15 @@ class UploadSpace:
         others = [each for each in self._under_way if each is not booking]
         written_bytes = booking.written_bytes + sum(each.written_bytes for each in others)
         room_bytes = self.disk.free_bytes() - self.disk.reserve_bytes + written_bytes
-        wanted_bytes = booking.booked_bytes + more_bytes
-        own_bytes = wanted_bytes + sum(each.booked_bytes for each in others if each.tenant == booking.tenant)
-        if own_bytes > room_bytes // 2 or wanted_bytes + sum(each.booked_bytes for each in others) > room_bytes:
+        needed_bytes = booking.booked_bytes + more_bytes
+        own_bytes = needed_bytes + sum(each.booked_bytes for each in others if each.tenant == booking.tenant)
+        if own_bytes > room_bytes // 2 or needed_bytes + sum(each.booked_bytes for each in others) > room_bytes:
             raise NotEnoughSpace(
                 "Not enough disk space: no room for this upload beside those under way. "
                 "Send less at once, or try again later.",
                 headers=_RETRY_AFTER,
             )
-        booking.booked_bytes = wanted_bytes
+        booking.booked_bytes = needed_bytes
 
 
 def find_size_bytes(folder: Path) -> int:

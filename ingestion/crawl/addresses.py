@@ -127,17 +127,17 @@ def _ipv6(name: str) -> str:
 
 def _without_dots(path: str) -> str:
     """RFC 3986, 5.2.4; `urljoin` does it for relative addresses alone."""
-    kept: list[str] = []
+    output: list[str] = []
     segments = path.split("/")[1:]
     for number, segment in enumerate(segments):
         last = number == len(segments) - 1
         if segment == "..":
-            del kept[-1:]
+            del output[-1:]
         if segment not in (".", ".."):
-            kept.append(segment)
+            output.append(segment)
         elif last:
-            kept.append("")
-    return "/" + "/".join(kept)
+            output.append("")
+    return "/" + "/".join(output)
 
 
 def _escape(text: str, safe: str) -> str:
@@ -149,5 +149,5 @@ def _escape(text: str, safe: str) -> str:
 
 
 def _query(query: str) -> str:
-    kept = [part for part in query.split("&") if part and not _TRACKING.fullmatch(part.partition("=")[0])]
-    return _escape("&".join(kept), "/:@!$'()*+,;=?&")
+    parts = [part for part in query.split("&") if part and not _TRACKING.fullmatch(part.partition("=")[0])]
+    return _escape("&".join(parts), "/:@!$'()*+,;=?&")

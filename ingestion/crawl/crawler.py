@@ -156,15 +156,15 @@ class _Crawl:
         self._ctx, self._source, self._held = claim.ctx, claim.source, claim.held
         self._site, self._reader = site, reader
         with self._database.reading() as session:
-            known = web_sources.list_pages(session, self._ctx, self._source)
-        self._frontier = Frontier(site.scope, self._source.crawl, known)
-        texts = {page.text_hash: page.url for page in known if page.taken and not page.waiting}
-        self._visitor = PageVisitor(site, self._frontier, reader, self._get_known, texts)
+            pages = web_sources.list_pages(session, self._ctx, self._source)
+        self._frontier = Frontier(site.scope, self._source.crawl, pages)
+        texts = {page.text_hash: page.url for page in pages if page.taken and not page.waiting}
+        self._visitor = PageVisitor(site, self._frontier, reader, self._find_current, texts)
 
     def run(self) -> None:
         try:
             with self._database.reading() as session:
-                self._rules.permissions.check(session, self._held.asked_by, Scope.WEB_SOURCES_WRITE)
+                self._rules.permissions.check(session, self._held.requester, Scope.WEB_SOURCES_WRITE)
             self._add_first_addresses()
             while not self._has_enough() and (page := self._frontier.next()) is not None:
                 self._record(page, self._visitor.visit(page))
@@ -196,7 +196,7 @@ class _Crawl:
             named = [at for at in (link(one, self._source.url) for one in robots.sitemaps) if at]
             places = named or [root(self._source.url, "/sitemap.xml")]
             listed = sitemap.addresses_of(
-                places, self._site.sitemap, wanted=self._site.scope.holds, limit=self._site.scope.most_addresses
+                places, self._site.sitemap, admits=self._site.scope.holds, limit=self._site.scope.most_addresses
             )
             new += [page for page in (self._frontier.add(at, depth=1, listed=True) for at in listed) if page]
         self._write(None, None, new)
@@ -206,7 +206,7 @@ class _Crawl:
         pages = sum(counts.get(name, 0) for name in ("added", "changed", "unchanged"))
         return pages >= self._site.scope.max_pages or self._site.requests >= self._site.scope.most_requests
 
-    def _get_known(self, page: WebPage) -> Document | None:
+    def _find_current(self, page: WebPage) -> Document | None:
         """The page's document, if it need not be read again when the page did not change."""
         if not page.taken:
             return None
@@ -241,7 +241,7 @@ class _Crawl:
             raise _NotOurs
 
     def _renew(self, session: Session) -> WebSource | None:
-        self._lease.progress = min(1.0, sum(self._source.counts.values()) / max(1, self._frontier.known))
+        self._lease.progress = min(1.0, sum(self._source.counts.values()) / max(1, self._frontier.address_count))
         return crawls.renew_crawl(
             session, self._ctx, self._held, progress=self._lease.progress, lease_s=self._rules.lease_s
         )
@@ -276,7 +276,7 @@ class _Crawl:
         logger.info("A web source was crawled.", extra={**facts, "trapped": self._frontier.trapped, "error": error})
 
     def _drop_beyond_limits(self, session: Session, source: WebSource) -> None:
-        beyond = [page for page in self._frontier.left() if page.taken]
+        beyond = [page for page in self._frontier.list_unfetched() if page.taken]
         web_sources.remove_pages(session, self._ctx, source.web_source_id, [page.url for page in beyond])
         for page in beyond:
             page.taken = page.waiting = False

@@ -91,12 +91,12 @@ class Fetcher:
         Raises:
             FetchFailed: it cannot be reached, is no place to go, is too large or takes too long.
         """
-        asked = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers: dict[str | bytes, str | bytes] = {
             "User-Agent": self._agent,
             "Accept": "text/html,application/xhtml+xml,application/pdf;q=0.9,text/*;q=0.8,*/*;q=0.5",
             "Accept-Encoding": "gzip",  # and nothing else, whose unpacking would have to be bounded too
-            **{name: value for name, value in asked.items() if value},
+            **{name: value for name, value in conditions.items() if value},
         }
         self._clock.begin(self._request_s)
         with (
@@ -173,7 +173,7 @@ def unpack(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
     Raises:
         FetchFailed: it is damaged.
     """
-    unpacker, given = zlib.decompressobj(wbits=31), 0
+    unpacker, size = zlib.decompressobj(wbits=31), 0
     for piece in pieces:
         rest, part = piece, b""
         while rest or len(part) == _PIECE:  # a full part may have left some inside
@@ -181,9 +181,9 @@ def unpack(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
                 part = unpacker.decompress(rest, _PIECE)
             except zlib.error as exc:
                 raise FetchFailed("It is damaged: it cannot be unpacked.", temporary=False) from exc
-            given += len(part)
+            size += len(part)
             yield part
-            if given > limit:
+            if size > limit:
                 return
             rest = unpacker.unconsumed_tail
             if unpacker.eof:

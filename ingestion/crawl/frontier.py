@@ -86,8 +86,8 @@ class Frontier:
 
     def follow(self, page: WebPage, address: str) -> WebPage | None:
         """Take in the address that *page* says it is now at; None if that is known or not wanted."""
-        known = self._pages.get(address)
-        if known is not None or page.hops >= MOST_HOPS or not self._scope.holds(address):
+        present = self._pages.get(address)
+        if present is not None or page.hops >= MOST_HOPS or not self._scope.holds(address):
             return None
         if len(self._pages) >= self._scope.most_addresses + MOST_HOPS:
             return None
@@ -112,19 +112,19 @@ class Frontier:
         """What is known of an address."""
         return self._pages.get(address)
 
-    def left(self) -> Iterator[WebPage]:
+    def list_unfetched(self) -> Iterator[WebPage]:
         """Those that were not fetched."""
         return (page for page in self._pages.values() if page.waiting)
 
     @property
-    def known(self) -> int:
+    def address_count(self) -> int:
         """How many addresses it has met so far."""
         return len(self._pages)
 
     @property
     def waiting(self) -> int:
         """How many are still to be fetched."""
-        return sum(1 for _ in self.left())
+        return sum(1 for _ in self.list_unfetched())
 
     def _page(self, address: str, depth: int, *, hops: int = 0, listed: bool = False) -> WebPage:
         return WebPage(

@@ -50,16 +50,16 @@ class Clock:
         """A request begins that may take so long, from its connection to the end of its body."""
         self.deadline = time.monotonic() + within_s
 
-    def left(self, most_s: float | None) -> float:
+    def limit(self, most_s: float | None) -> float:
         """Seconds the next step may take: *most_s*, or what is left if that is less.
 
         Raises:
             TookTooLong: nothing is left.
         """
-        left = self.deadline - time.monotonic()
-        if left <= 0 or self.aborted:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0 or self.aborted:
             raise TookTooLong
-        return left if most_s is None else min(left, most_s)
+        return remaining if most_s is None else min(remaining, most_s)
 
     @property
     def is_over(self) -> bool:
@@ -115,7 +115,7 @@ class GuardedBackend(NetworkBackend):
         failure: Exception = NoAddress()
         for address in addresses:
             try:
-                within_s = self._clock.left(CONNECT_S if timeout is None else timeout)
+                within_s = self._clock.limit(CONNECT_S if timeout is None else timeout)
                 return _GuardedStream(self._plain.connect_tcp(address, port, within_s), self._clock)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
                 failure = exc
@@ -131,10 +131,10 @@ class _GuardedStream(NetworkStream):
         clock.keep(self._socket)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._clock.left(timeout))
+        return self._stream.read(max_bytes, self._clock.limit(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._clock.left(timeout))
+        self._stream.write(buffer, self._clock.limit(timeout))
 
     def close(self) -> None:
         self._clock.release(self._socket)
@@ -145,7 +145,7 @@ class _GuardedStream(NetworkStream):
     ) -> NetworkStream:
         self._clock.release(self._socket)
         return _GuardedStream(
-            self._stream.start_tls(ssl_context, server_hostname, self._clock.left(timeout)), self._clock
+            self._stream.start_tls(ssl_context, server_hostname, self._clock.limit(timeout)), self._clock
         )
 
     def get_extra_info(self, info: str) -> Any:

@@ -124,8 +124,8 @@ def _leading(links: tuple[str, ...], base: str) -> tuple[str, ...]:
 
 
 def _text_hash(parsed: ParsedDocument) -> str:
-    said = "\n".join((parsed.title or "", (parsed.facts and parsed.facts.published) or "", parsed.text))
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = "\n".join((parsed.title or "", (parsed.facts and parsed.facts.published) or "", parsed.text))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _as_utf8(data: bytes, charset: str | None) -> bytes:
@@ -140,15 +140,15 @@ def _as_utf8(data: bytes, charset: str | None) -> bytes:
 
 def _directives(tags: tuple[str, ...], product: str) -> set[str]:
     """What `X-Robots-Tag` says to all, and to us: https://developers.google.com/search/docs/crawling-indexing."""
-    said: set[str] = set()
+    directives: set[str] = set()
     for tag in tags:
         name, colon, rest = tag.partition(":")
         if colon and _AGENT.fullmatch(name.strip()) and name.strip() not in _WITH_VALUE:
             if name.strip() != product.lower():
                 continue
             tag = rest
-        said |= {word.strip() for word in tag.split(",")}
-    return said | ({"noindex", "nofollow"} if "none" in said else set())
+        directives |= {word.strip() for word in tag.split(",")}
+    return directives | ({"noindex", "nofollow"} if "none" in directives else set())
 
 
 def _page_name(address: str) -> str:
@@ -157,11 +157,11 @@ def _page_name(address: str) -> str:
     return (stem.replace("\0", "")[:100] or parts.netloc.partition(":")[0]) + PAGE_SUFFIX
 
 
-def _file_name(address: str, media_type: str, said: str | None) -> str | None:
+def _file_name(address: str, media_type: str, declared_name: str | None) -> str | None:
     """What a file is called, so that its parser is found; None if there is none."""
     own = PurePosixPath(unquote(urlsplit(address).path)).name[:200]
     suffix = _SUFFIXES.get(media_type, "")
-    for name in (said or "", own):
+    for name in (declared_name or "", own):
         fits = PurePosixPath(name).suffix.lower() == suffix or media_type in _UNTOLD or media_type == "text/plain"
         if is_known(name) and fits:
             return name

@@ -28,11 +28,11 @@ class Robots:
 
     def allows(self, path: str) -> bool:
         """Whether *path*, with its query, may be fetched: the longest rule that matches decides, of two `Allow`."""
-        wanted = _normal(path)
+        target = _normal(path)
         best, allowed = -1, True
         for pattern, allow in self.rules:
             longer = len(pattern) > best or (len(pattern) == best and allow)
-            if longer and _matches(pattern, wanted):
+            if longer and _matches(pattern, target):
                 best, allowed = len(pattern), allow
         return allowed
 
@@ -69,8 +69,8 @@ def _lines(data: bytes) -> Iterator[tuple[str, str]]:
     """The names and values of the lines that have both."""
     text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
     for line in re.split(r"\r\n|\r|\n", text):
-        said, colon, rest = line.partition(":")
-        name = said.strip().lower()
+        field, colon, rest = line.partition(":")
+        name = field.strip().lower()
         if colon and _NAME.fullmatch(name):
             yield name, rest.partition("#")[0].strip()
 

@@ -106,8 +106,8 @@ class Site:
             FetchFailed: there is no reply that can be used.
             Stopped: the crawl is to end.
         """
-        known = self._robots.get(root(address, "/robots.txt"))
-        asked_s = known.delay_s if isinstance(known, Robots) else None
+        robots = self._robots.get(root(address, "/robots.txt"))
+        asked_s = robots.delay_s if isinstance(robots, Robots) else None
         pause_s = max(self.crawl_policy.delay_s, asked_s or 0.0)
         with self.politeness.turn(site(address), pause_s, self.stopping):
             self.requests += 1
@@ -133,10 +133,10 @@ class Site:
                 self._robots[at] = read_robots(self._text(at) or b"", self.crawl_policy.product)
             except FetchFailed as exc:
                 self._robots[at] = exc
-        known = self._robots[at]
-        if isinstance(known, FetchFailed):
-            raise known
-        return known
+        rules = self._robots[at]
+        if isinstance(rules, FetchFailed):
+            raise rules
+        return rules
 
     def allows(self, address: str) -> bool:
         """Whether robots.txt lets it be fetched.

@@ -33,18 +33,18 @@ def read_sitemap(data: bytes) -> Sitemap:
     return Sitemap(tuple(found), is_index=_INDEX.search(data[:4_000]) is not None)
 
 
-def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, wanted: Callable[[str], bool], limit: int) -> Iterator[str]:
-    """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *wanted* admits them.
+def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str], bool], limit: int) -> Iterator[str]:
+    """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *admits* allows them.
 
     *fetch* gives the content of a sitemap, None for one that is not there. Sitemaps that name each other end at
     `MOST_FILES`.
     """
     waiting = list(sitemaps)[:MOST_FILES]
     read: set[str] = set()
-    given: set[str] = set()
+    seen: set[str] = set()
     while waiting and len(read) < MOST_FILES:
         at = waiting.pop(0)
-        if at in read or not wanted(at):
+        if at in read or not admits(at):
             continue
         read.add(at)
         content = fetch(at)
@@ -54,8 +54,8 @@ def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, wanted: Callable[[str
         for address in filter(None, (link(one, at) for one in sitemap.addresses)):
             if sitemap.is_index:
                 waiting += [address] * (len(waiting) < MOST_FILES)
-            elif likeness(address) not in given and wanted(address):
-                if len(given) >= limit:
+            elif likeness(address) not in seen and admits(address):
+                if len(seen) >= limit:
                     return
-                given.add(likeness(address))
+                seen.add(likeness(address))
                 yield address

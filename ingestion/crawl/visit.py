@@ -18,7 +18,7 @@ MOST_FAILURES_IN_A_ROW = 10
 PERMANENT = frozenset({301, 308})
 GONE = 410
 
-KnownDocument = Callable[[WebPage], Document | None]
+DocumentLookup = Callable[[WebPage], Document | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class SiteAway(Exception):
 class PageVisitor:
     """Fetches the addresses of one crawl.
 
-    *known* gives a page's document if it need not be read again when the page did not change. *texts* says which page
+    *lookup* gives a page's document if it need not be read again when the page did not change. *texts* says which page
     of this crawl said what: addresses by the hash of their text.
     """
 
     def __init__(
-        self, site: Site, frontier: Frontier, reader: DocumentReader, known: KnownDocument, texts: dict[str, str]
+        self, site: Site, frontier: Frontier, reader: DocumentReader, lookup: DocumentLookup, texts: dict[str, str]
     ) -> None:
-        self._site, self._frontier, self._reader, self._known, self._texts = site, frontier, reader, known, texts
+        self._site, self._frontier, self._reader, self._lookup, self._texts = site, frontier, reader, lookup, texts
         self._in_a_row = 0
 
     def visit(self, page: WebPage) -> VisitOutcome:
@@ -65,30 +65,30 @@ class PageVisitor:
         try:
             if not self._site.allows(page.url):
                 return self._missing(page, "robots.txt does not allow it.")
-            known = self._known(page)
-            asked = {"etag": page.etag, "last_modified": page.last_modified} if known else {}
-            reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **asked)
+            document = self._lookup(page)
+            conditions = {"etag": page.etag, "last_modified": page.last_modified} if document else {}
+            reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **conditions)
         except FetchFailed as exc:
             return self._handle_failure(page, exc.reason, temporary=exc.temporary)
-        return self._handle_answer(page, reply, known)
+        return self._handle_answer(page, reply, document)
 
-    def _handle_answer(self, page: WebPage, reply: Reply, known: Document | None) -> VisitOutcome:
+    def _handle_answer(self, page: WebPage, reply: Reply, document: Document | None) -> VisitOutcome:
         if reply.status in BUSY or reply.status >= 500:
             return self._handle_failure(page, f"It answers {reply.status}.", temporary=True)
         self._in_a_row = 0
-        if reply.status == 304 and known:
+        if reply.status == 304 and document:
             page.missed = 0
             self._texts[page.text_hash] = page.url
             return VisitOutcome("unchanged")
         if reply.status == 200:
-            return self._store(page, reply, known)
+            return self._store(page, reply, document)
         if reply.status in REDIRECTS:
             return self._handle_redirect(page, reply)
         if reply.status == GONE:
             page.missed = MISSED_BEFORE_GONE
         return self._missing(page, f"It answers {reply.status}.")
 
-    def _store(self, page: WebPage, reply: Reply, known: Document | None) -> VisitOutcome:
+    def _store(self, page: WebPage, reply: Reply, document: Document | None) -> VisitOutcome:
         try:
             found = take(reply, page.url, self._reader, self._site.crawl_policy.product)
         except UnreadableDocument as exc:
@@ -110,7 +110,7 @@ class PageVisitor:
         if twin not in (None, page.url):
             return _drop(page, f"It says the same as {twin}.")
         self._texts[found.text_hash] = page.url
-        same = known is not None and page.text_hash == found.text_hash
+        same = document is not None and page.text_hash == found.text_hash
         became = "unchanged" if same else "changed" if page.taken else "added"
         page.taken, page.missed, page.text_hash = True, 0, found.text_hash
         page.etag, page.last_modified = reply.etag, reply.last_modified
@@ -132,9 +132,9 @@ class PageVisitor:
             return self._missing(page, "It leads to another site.")
         if address == page.url:
             return self._missing(page, "It leads to itself.")
-        known = self._frontier.find(address)
+        target = self._frontier.find(address)
         ahead = self._frontier.follow(page, address)
-        if ahead is None and known is None:
+        if ahead is None and target is None:
             return self._missing(page, "It redirects too many times.")
         new = [ahead] if ahead else []
         if reply.status in PERMANENT:

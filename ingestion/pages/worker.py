@@ -60,15 +60,15 @@ def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
             letters.append(letter)
             indices.append(index)
     text, found = "".join(letters), set()
-    for wanted in _find_wanted(quote, text):
-        at = min(_occurrences(text, wanted), key=lambda one: abs(one - near * len(text)))
-        found |= set(indices[at : at + len(wanted)])
+    for part in _find_parts(quote, text):
+        at = min(_occurrences(text, part), key=lambda one: abs(one - near * len(text)))
+        found |= set(indices[at : at + len(part)])
     boxes = [textpage.get_charbox(index) for index in sorted(found)]
     lines = _lines([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
-    return [_as_shown(page, line) for line in lines]
+    return [_convert_box(page, line) for line in lines]
 
 
-def _find_wanted(quote: str, text: str) -> list[str]:
+def _find_parts(quote: str, text: str) -> list[str]:
     """The quote; where it does not stand there in one piece, its lines that do."""
     whole = "".join(_letters(quote))
     if whole and whole in text:
@@ -81,11 +81,11 @@ def _letters(text: str) -> list[str]:
     return [one for one in normalize("NFKD", text).casefold() if one.isalnum()]
 
 
-def _occurrences(text: str, wanted: str) -> list[int]:
-    found, at = [], text.find(wanted)
+def _occurrences(text: str, part: str) -> list[int]:
+    found, at = [], text.find(part)
     while at >= 0:
         found.append(at)
-        at = text.find(wanted, at + 1)
+        at = text.find(part, at + 1)
     return found
 
 
@@ -111,7 +111,7 @@ def _on_one_line(one: Box, other: Box) -> bool:
     return (min(one[3], other[3]) - max(one[1], other[1])) * 3 > height and other[0] > one[0] - height
 
 
-def _as_shown(page: PdfPage, box: Box) -> list[int]:
+def _convert_box(page: PdfPage, box: Box) -> list[int]:
     """Left, top, width and height as the page is shown, whatever its rotation and its crop box."""
     corners = [_place(page, x, y) for x, y in (box[:2], box[2:])]
     left, top = (min(corner[side] for corner in corners) for side in (0, 1))

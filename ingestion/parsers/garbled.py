@@ -55,8 +55,8 @@ def is_garbled(text: str) -> bool:
     sample = text[:SAMPLE_CHARACTERS]
     if not sample or sample.isascii():
         return _has_odd_words(sample)
-    unknown, shown = len(UNKNOWN.findall(sample)), len(sample) - sample.count(" ") - sample.count("\n")
-    return unknown > max(LEAST_WORDS, MOST_UNKNOWN * shown) or _lacks_common_syllables(sample) or _has_odd_words(sample)
+    unknown, count = len(UNKNOWN.findall(sample)), len(sample) - sample.count(" ") - sample.count("\n")
+    return unknown > max(LEAST_WORDS, MOST_UNKNOWN * count) or _lacks_common_syllables(sample) or _has_odd_words(sample)
 
 
 def is_garbled_line(line: str) -> bool:

@@ -64,15 +64,15 @@ def _pixels(image: Image.Image) -> Picture:
     """The picture upright, on white, and no larger than letters need."""
     try:
         image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-        shown = ImageOps.exif_transpose(image.copy())
-        shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-        if "A" in shown.getbands() or "transparency" in shown.info:
-            layer = shown.convert("RGBA")
-            shown = Image.new("RGBA", layer.size, "white")
-            shown.alpha_composite(layer)
-        if shown.mode.startswith(("I", "F")):  # more than 8 bits a pixel
-            grey = np.asarray(shown, dtype=np.float32)
-            shown = Image.fromarray((grey / max(float(grey.max()), 1.0) * 255).astype(np.uint8))
-        return np.asarray(shown.convert("RGB"))
+        upright = ImageOps.exif_transpose(image.copy())
+        upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        if "A" in upright.getbands() or "transparency" in upright.info:
+            layer = upright.convert("RGBA")
+            upright = Image.new("RGBA", layer.size, "white")
+            upright.alpha_composite(layer)
+        if upright.mode.startswith(("I", "F")):  # more than 8 bits a pixel
+            grey = np.asarray(upright, dtype=np.float32)
+            upright = Image.fromarray((grey / max(float(grey.max()), 1.0) * 255).astype(np.uint8))
+        return np.asarray(upright.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
         raise UnreadableDocument(DAMAGED) from exc

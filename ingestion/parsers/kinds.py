@@ -150,7 +150,7 @@ def _explain_mismatch(found: Content, kind: Kind, suffix: str) -> str:
         return LOCKED
     if found == "an old Office document" and is_office:
         return f"It is in the format of Office before 2007: save it as {suffix[1:].upper()}."
-    wanted, remedy = "text" if kind.is_text else f"a {suffix[1:].upper()}", "Give it its right name."
+    expected, remedy = "text" if kind.is_text else f"a {suffix[1:].upper()}", "Give it its right name."
     if kind.is_text and found == "binary data":  # no name helps
         remedy = "Save it as plain text in UTF-8, or send the file that it was made from."
-    return f"It is not {wanted}: its content looks like {found}. {remedy}"
+    return f"It is not {expected}: its content looks like {found}. {remedy}"

@@ -36,8 +36,8 @@ def _read(message: "_Properties", limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     builder.heading(1, subject)
     sender = " ".join(filter(None, (message.text("", SENDER), message.text("", SENDER_ADDRESS))))
-    shown = {"From": sender, "To": message.text("", TO), "Cc": message.text("", CC), "Date": message.sent()}
-    builder.lines(f"{name}: {value}" for name, value in shown.items() if value)
+    headers = {"From": sender, "To": message.text("", TO), "Cc": message.text("", CC), "Date": message.sent()}
+    builder.lines(f"{name}: {value}" for name, value in headers.items() if value)
     folders = message.attachments()[:MAX_ATTACHED]
     if message.text("", CLASS).casefold().startswith(SMIME) and folders:
         add_signed(builder, message.binary(folders[0], CONTENT), limits)
@@ -99,12 +99,12 @@ class _Properties:
         moment = datetime.datetime(1601, 1, 1) + datetime.timedelta(microseconds=value // 10)
         return moment.isoformat(" ", "minutes") + " UTC"
 
-    def _read_number(self, wanted: int, wanted_kind: int) -> int | None:
+    def _read_number(self, property_tag: int, property_kind: int) -> int | None:
         """A property that is a number, None if there is none: 16 bytes for each of them after a head."""
         values = self._stream("", "__properties_version1.0")
         for place in range(ROOT_HEADER_BYTES, len(values) - PROPERTY_BYTES + 1, PROPERTY_BYTES):
             kind, tag, _, value = struct.unpack_from("<HHIQ", values, place)
-            if (tag, kind) == (wanted, wanted_kind):
+            if (tag, kind) == (property_tag, property_kind):
                 return int(value)
         return None
 

@@ -230,11 +230,11 @@ class TextBuilder:
         self._close_section(deeper=False)
         if not self._sections and not self._unread:
             raise UnreadableDocument("There is no text in it.")
-        shown = one_line(clean(title or ""))[:LONGEST_TITLE] or None
+        cleaned = one_line(clean(title or ""))[:LONGEST_TITLE] or None
         return ParsedDocument(
             "".join(self._parts),
             tuple(self._sections),
-            shown,
+            cleaned,
             media_type,
             url,
             pages=self._page,

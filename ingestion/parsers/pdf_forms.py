@@ -39,8 +39,8 @@ def read_fields(page: PdfPage) -> list[str]:
         return []
     textpage = page.get_textpage()
     try:
-        shown = ((field, _find_label(field, fields, textpage)) for field in fields if field.value)
-        return list(dict.fromkeys(f"{label}: {field.value}" if label else field.value for field, label in shown))
+        pairs = ((field, _find_label(field, fields, textpage)) for field in fields if field.value)
+        return list(dict.fromkeys(f"{label}: {field.value}" if label else field.value for field, label in pairs))
     finally:
         textpage.close()
 

@@ -98,12 +98,12 @@ def _find_legible(lines: list[Line]) -> list[Line]:
 def _lines(textpage: PdfTextPage) -> list[Line]:
     found, place = [], 0
     for text in textpage.get_text_range().split("\n"):
-        shown = text.strip()
-        if shown:
+        stripped = text.strip()
+        if stripped:
             start = place + len(text) - len(text.lstrip())
             first = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start)
-            last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start + len(shown) - 1)
-            found.append(_line(textpage, shown, first, max(first, last)))
+            last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start + len(stripped) - 1)
+            found.append(_line(textpage, stripped, first, max(first, last)))
         place += len(text.encode("utf-16-le", "surrogatepass")) // 2 + 1
     return found
 

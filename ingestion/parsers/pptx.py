@@ -43,8 +43,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 def _slides(archive: Archive, part: str) -> list[str]:
     """The slides' parts, in the order in which they are shown."""
     targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
-    shown = (entry for listed in descendants(archive.xml(part), "sldIdLst") for entry in children(listed))
-    ids = (next((value for key, value in entry.attrib.items() if key.endswith("}id")), "") for entry in shown)
+    entries = (entry for listed in descendants(archive.xml(part), "sldIdLst") for entry in children(listed))
+    ids = (next((value for key, value in entry.attrib.items() if key.endswith("}id")), "") for entry in entries)
     return [target for slide_id in ids if (target := targets.get(slide_id)) and target in archive]
 
 

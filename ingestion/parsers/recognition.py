@@ -35,7 +35,7 @@ class Recognition:
     texts: Mapping[int, str | None]
 
     @property
-    def left(self) -> list[int]:
+    def remaining(self) -> list[int]:
         """The pages that are still to be recognised."""
         return [page for page in self.pages if page not in self.texts]
 
@@ -52,7 +52,7 @@ class Recognition:
     def from_json(cls, text: str) -> Self:
         """What `to_json` was called on."""
         read = json.loads(text)
-        return cls(read["pages"], {int(page): said for page, said in read["texts"].items()})
+        return cls(read["pages"], {int(page): recognised for page, recognised in read["texts"].items()})
 
 
 class PageReader(ClosedAtExit):

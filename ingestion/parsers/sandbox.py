@@ -86,8 +86,8 @@ class ParserProcess(ClosedAtExit):
     ) -> Recognition:
         """Recognise pages that are left: those that can be begun within *slice_s* seconds, at least one."""
         texts, failed, until_s = dict(so_far.texts), False, time.monotonic() + slice_s
-        with PageReader(self._start, self._limits, data, name, so_far.left) as reader:
-            for number, page in enumerate(so_far.left):
+        with PageReader(self._start, self._limits, data, name, so_far.remaining) as reader:
+            for number, page in enumerate(so_far.remaining):
                 if number and time.monotonic() >= until_s:
                     break
                 if progress:

@@ -59,8 +59,8 @@ def detect_content(data: bytes) -> Content:
 
         return detect_archive(data)
     if head.startswith(OLE):
-        known = (content for name, content in COMPOUND if name.encode("utf-16-le") in data)
-        return next(known, "an old Office document")
+        kinds = (content for name, content in COMPOUND if name.encode("utf-16-le") in data)
+        return next(kinds, "an old Office document")
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "a picture"
     for magic, content in MAGIC:

@@ -24,18 +24,18 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
             "It is neither WebVTT, whose first line says so, nor SubRip (SRT), which begins with a cue."
         )
     builder = TextBuilder(limits)
-    speaker, said = "", list[str]()
+    speaker, lines = "", list[str]()
     for name, words in _cues(text):
         if name != speaker:
-            builder.block(_paragraph(speaker, said))
-            speaker, said = name, []
-        said.append(words)
-    builder.block(_paragraph(speaker, said))
+            builder.block(_paragraph(speaker, lines))
+            speaker, lines = name, []
+        lines.append(words)
+    builder.block(_paragraph(speaker, lines))
     return builder.build(title=None, media_type="text/vtt" if is_webvtt else "application/x-subrip")
 
 
-def _paragraph(speaker: str, said: list[str]) -> str:
-    words = "\n".join(said)
+def _paragraph(speaker: str, lines: list[str]) -> str:
+    words = "\n".join(lines)
     return f"{speaker}: {words}" if speaker and words else words
 
 

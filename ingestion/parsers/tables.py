@@ -82,12 +82,12 @@ def format_value(value: object, number_format: str | None) -> str:
 
 
 def _take_rows(rows: Iterable[Row], limits: Limits) -> list[Row]:
-    taken, length = [], 0
+    result, length = [], 0
     for row in rows:
-        taken.append(row)
+        result.append(row)
         length += sum(len(cell) for cell in row)
         limits.check_length(length)
-    return taken
+    return result
 
 
 def _side_by_side(rows: list[Row]) -> Iterator[list[Row]]:

@@ -94,16 +94,16 @@ def _drop_hidden(root: etree._Element) -> None:
 
 
 def _links(root: etree._Element) -> Iterator[str]:
-    given: set[str] = set()
+    seen: set[str] = set()
     for element in root.iter("a", "area"):
         address = element.get("href", "").strip()
         if "nofollow" in element.get("rel", "").lower() or not address or address.startswith("#"):
             continue
         address = address.partition("#")[0]
-        if len(address) <= LONGEST_LINK and address not in given:
-            given.add(address)
+        if len(address) <= LONGEST_LINK and address not in seen:
+            seen.add(address)
             yield address
-        if len(given) >= MOST_LINKS:
+        if len(seen) >= MOST_LINKS:
             return
 
 
@@ -126,10 +126,10 @@ def _dates(root: etree._Element) -> Iterator[str]:
 
 def _dates_in(linked_data: str) -> Iterator[str]:
     try:
-        said = json.loads(linked_data)
+        data = json.loads(linked_data)
     except (ValueError, RecursionError):
         return
-    things = said.get("@graph", [said]) if isinstance(said, dict) else said
+    things = data.get("@graph", [data]) if isinstance(data, dict) else data
     for thing in things if isinstance(things, list) else []:
         if isinstance(thing, dict):
             yield from _DATE.findall(str(thing.get("datePublished", ""))[:40])

@@ -83,10 +83,10 @@ def _rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:
         is_wide = is_wide or any(cell.value is not None for cell in row[MAX_COLUMNS:])
         empty = 0 if any(texts) else empty + 1
         if empty > MAX_EMPTY_ROWS:
-            told = f"What stands below {MAX_EMPTY_ROWS:,} empty rows of the sheet {name} is not read, if anything does"
-            builder.note(f"{told}: remove the empty rows.")
+            text = f"What stands below {MAX_EMPTY_ROWS:,} empty rows of the sheet {name} is not read, if anything does"
+            builder.note(f"{text}: remove the empty rows.")
             break
         yield texts
     if is_wide:
-        told = f"Columns of the sheet {name} beyond the {MAX_COLUMNS:,}th are not read"
-        builder.note(f"{told}: put them into another sheet.")
+        text = f"Columns of the sheet {name} beyond the {MAX_COLUMNS:,}th are not read"
+        builder.note(f"{text}: put them into another sheet.")

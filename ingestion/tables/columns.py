@@ -100,13 +100,13 @@ class Converter:
     def convert(self, values: Sequence[RawCell]) -> list[Value]:
         """The values in the same order."""
         # Most columns have few different values, and a number is not its own text.
-        known: dict[object, Value] = {}
+        cache: dict[object, Value] = {}
         found: list[Value] = []
         for value in values:
             key = value if type(value) is str else (type(value), value)
-            if key not in known:
-                known[key] = self._convert(value)
-            found.append(known[key])
+            if key not in cache:
+                cache[key] = self._convert(value)
+            found.append(cache[key])
         return found
 
     def _convert(self, value: RawCell) -> Value:

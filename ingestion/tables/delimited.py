@@ -27,9 +27,9 @@ def read_sheets(data: bytes) -> list[Sheet]:
     text = decode(data).replace("\0", "")
     if not is_declared_by_itself(data) and is_garbled(text[:_LONGEST_CELL]):
         raise UnreadableDocument(UNKNOWN_ENCODING)
-    said = _SAID.match(text)
-    delimiter = said[1] if said else find_delimiter(text)
-    start = said.end() if said else 0
+    declared = _SAID.match(text)
+    delimiter = declared[1] if declared else find_delimiter(text)
+    start = declared.end() if declared else 0
     csv.field_size_limit(_LONGEST_CELL)
 
     def read() -> Iterator[Row]:

@@ -19,16 +19,16 @@ _OTHER = re.compile(r"[\W_]+")
 
 def make_names(texts: Iterable[str], usual: str) -> list[str]:
     """A name for each text, in small letters and digits; `usual_3` for the third where nothing is left of it."""
-    taken: set[str] = set()
-    return [make_unique(_clean(text, usual) or f"{usual}_{place}", taken) for place, text in enumerate(texts, 1)]
+    used: set[str] = set()
+    return [make_unique(_clean(text, usual) or f"{usual}_{place}", used) for place, text in enumerate(texts, 1)]
 
 
-def make_unique(name: str, taken: set[str]) -> str:
-    """*name*, with a number behind it where it is *taken*, to which the result is added."""
+def make_unique(name: str, used: set[str]) -> str:
+    """*name*, with a number behind it where it is *used*, to which the result is added."""
     unique, number = name, 2
-    while unique in taken:
+    while unique in used:
         unique, number = f"{name}_{number}", number + 1
-    taken.add(unique)
+    used.add(unique)
     return unique
 
 

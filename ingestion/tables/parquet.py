@@ -52,11 +52,11 @@ def read_table(data: bytes, name: str, limits: TableLimits) -> tuple[TableRead, 
     columns = tuple(
         ColumnRead(own, field.name, _choose_kind(field.type)) for own, field in zip(names, schema, strict=True)
     )
-    notes = (_IMPOSSIBLE,) if _tells_of_impossible(file.metadata) else ()
+    notes = (_IMPOSSIBLE,) if _has_impossible_times(file.metadata) else ()
     return TableRead(make_names([name], "table")[0], "", columns, notes=notes), _read_rows(file, limits)
 
 
-def _tells_of_impossible(metadata: Any) -> bool:
+def _has_impossible_times(metadata: Any) -> bool:
     """Whether the file says that a time in it is none that Python has."""
     try:
         for group in range(metadata.num_row_groups):

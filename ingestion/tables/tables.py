@@ -58,11 +58,11 @@ def read_tables(
     names = make_names((name if len(looked) == 1 else sheet.name for sheet, _ in looked), "table")
     for own_name, (sheet, seen) in zip(names, looked, strict=True):
         converters = [choose_converter(each, mark, order, limits.cell_characters) for each in seen.facts]
-        kept = [at for at, each in enumerate(seen.facts) if each.count or _get_name(seen.head, at)]
+        places = [at for at, each in enumerate(seen.facts) if each.count or _get_name(seen.head, at)]
         table = TableRead(own_name, sheet.name, (), sheet.is_hidden, sheet.notes)
         yield (
-            _describe(table, sheet, seen, converters, kept, limits),
-            _convert(sheet, seen, converters, kept),
+            _describe(table, sheet, seen, converters, places, limits),
+            _convert(sheet, seen, converters, places),
         )
 
 
@@ -71,7 +71,7 @@ def _look(sheet: Sheet, limits: TableLimits) -> _Seen | None:
     if head is None:
         return None
     seen = _Seen(head)
-    held: list[Row] = []  # the last row that is not empty, until it is known not to be the last
+    pending: list[Row] = []  # the last row that is not empty, until it is known not to be the last
     rows = enumerate(sheet.read())
     for _ in islice(rows, head.first_row):
         pass
@@ -79,12 +79,12 @@ def _look(sheet: Sheet, limits: TableLimits) -> _Seen | None:
         if filled := [(at, row) for at, row in batch if not all(map(is_empty, row))]:
             seen.has_several = seen.has_several or _has_names_below(seen.last, filled)
             seen.last = filled[-1][0]
-            held += [row for _, row in filled]
-            _take_in(seen, held[:-1], limits)
-            del held[:-1]
-    seen.has_total = seen.rows > 1 and bool(held) and is_total(held[0])
-    if held and not seen.has_total:
-        _take_in(seen, held, limits)
+            pending += [row for _, row in filled]
+            _take_in(seen, pending[:-1], limits)
+            del pending[:-1]
+    seen.has_total = seen.rows > 1 and bool(pending) and is_total(pending[0])
+    if pending and not seen.has_total:
+        _take_in(seen, pending, limits)
     for _ in range(len(head.names) - len(seen.facts)):
         seen.facts.append(ColumnFacts())
     if sum(bool(each.count or _get_name(head, at)) for at, each in enumerate(seen.facts)) > limits.columns:
@@ -135,14 +135,14 @@ def _describe(
     sheet: Sheet,
     seen: _Seen,
     converters: Sequence[Converter],
-    kept: Sequence[int],
+    places: Sequence[int],
     limits: TableLimits,
 ) -> TableRead:
-    headers = [_get_name(seen.head, at) for at in kept]
-    names = _name_columns(headers, [seen.facts[at] for at in kept], [converters[at] for at in kept], kept)
+    headers = [_get_name(seen.head, at) for at in places]
+    names = _name_columns(headers, [seen.facts[at] for at in places], [converters[at] for at in places], places)
     notes = [note for note, is_so in _list_notes(seen, limits) if is_so]
     columns = []
-    for at, header, name in zip(kept, headers, names, strict=True):
+    for at, header, name in zip(places, headers, names, strict=True):
         facts, converter = seen.facts[at], converters[at]
         unit = facts.numbers.unit if facts.numbers and converter.kind in ("INTEGER", "REAL") else ""
         about = "In percent." if unit == "%" else f"In {unit}." if unit else ""
@@ -172,16 +172,16 @@ def _list_doubts(sheet: Sheet, seen: _Seen, facts: ColumnFacts, converter: Conve
         and dates
         and dates.is_doubtful
         and len(dates.orders) > 1
-        and not _tells_order(seen)
+        and not _is_order_clear(seen)
     ):
         yield _DOUBTFUL.format(called)
-    is_told = sheet.decimal == "," or any(each.numbers and len(each.numbers.marks) == 1 for each in seen.facts)
-    if kind in ("INTEGER", "REAL") and numbers and numbers.is_doubtful and not is_told:
+    is_clear = sheet.decimal == "," or any(each.numbers and len(each.numbers.marks) == 1 for each in seen.facts)
+    if kind in ("INTEGER", "REAL") and numbers and numbers.is_doubtful and not is_clear:
         mark = next(iter(numbers.fractions))
         yield _UNSURE.format(called, mark, "1.234" if mark == converter.mark else "1234")
 
 
-def _tells_order(seen: _Seen) -> bool:
+def _is_order_clear(seen: _Seen) -> bool:
     """Whether another column of the table leaves no doubt about what stands first in dates."""
     return any(each.dates and len(each.dates.orders) == 1 for each in seen.facts if each.count)
 
@@ -192,9 +192,9 @@ def _name_columns(
     texts = []
     for header, fact, converter, place in zip(headers, facts, converters, places, strict=True):
         is_percent = converter.kind in ("INTEGER", "REAL") and fact.numbers is not None and fact.numbers.unit == "%"
-        is_said = any(word in header.casefold() for word in ("%", "percent", "pct", "persen", "porcent"))
+        is_named = any(word in header.casefold() for word in ("%", "percent", "pct", "persen", "porcent"))
         text = header or f"column {place + 1}"
-        texts.append(f"{text} percent" if is_percent and not is_said else text)
+        texts.append(f"{text} percent" if is_percent and not is_named else text)
     return make_names(texts, "column")
 
 
@@ -203,7 +203,7 @@ def _get_name(head: Head, at: int) -> str:
 
 
 def _convert(
-    sheet: Sheet, seen: _Seen, converters: Sequence[Converter], kept: Sequence[int]
+    sheet: Sheet, seen: _Seen, converters: Sequence[Converter], places: Sequence[int]
 ) -> Iterator[list[list[Value]]]:
     end = seen.last if seen.has_total else seen.last + 1
     rows = islice(sheet.read(), seen.head.first_row, end)
@@ -212,5 +212,5 @@ def _convert(
         if filled:
             by_column: list[tuple[RawCell, ...]] = list(zip_longest(*filled))
             nothing: tuple[RawCell, ...] = (None,) * len(filled)
-            wanted = [converters[at].convert(by_column[at] if at < len(by_column) else nothing) for at in kept]
-            yield [list(row) for row in zip(*wanted, strict=True)]
+            converted = [converters[at].convert(by_column[at] if at < len(by_column) else nothing) for at in places]
+            yield [list(row) for row in zip(*converted, strict=True)]

@@ -225,12 +225,12 @@ def _read_cell(workbook: _Workbook, parts: _SheetParts, cell: etree._Element) ->
 def _read_number(workbook: _Workbook, text: str, style: str | None) -> RawCell:
     value: int | float = int(text) if text.lstrip("-").isdecimal() and len(text) < 19 else float(text)
     at = int(style) if style else 0
-    shown = workbook.styles[at] if 0 <= at < len(workbook.styles) else ""
-    if shown == "percent":
+    kind = workbook.styles[at] if 0 <= at < len(workbook.styles) else ""
+    if kind == "percent":
         return f"{value * 100:.15g}%"
-    if shown:
+    if kind:
         try:
-            moment = from_excel(value, workbook.epoch, timedelta=shown == "duration")
+            moment = from_excel(value, workbook.epoch, timedelta=kind == "duration")
         except (ValueError, OverflowError):
             return value
         if isinstance(moment, datetime):

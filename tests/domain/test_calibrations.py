@@ -25,7 +25,7 @@ def by(database: Database) -> MeasuredBy:
 
 def taken(database: Database, ctx: Principal, by: MeasuredBy, known: datetime | None = None) -> bool:
     with database.writing() as session:
-        return claim(session, ctx, by, known=known, hold_s=60)
+        return claim(session, ctx, by, after=known, hold_s=60)
 
 
 def kept(database: Database, ctx: Principal, by: MeasuredBy, passages: int = 24) -> datetime:

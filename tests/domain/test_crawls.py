@@ -224,7 +224,7 @@ def test_a_crawl_that_is_asked_for_twice_is_one(database: Database) -> None:
     with database.writing() as session:
         crawls.request_crawl(session, key, source_id)
     assert crawl_of(database, source_id).job_id != first
-    assert claim(database, source_id).asked_by == key
+    assert claim(database, source_id).requester == key
 
 
 def test_the_jobs_of_a_web_source_go_with_it(database: Database) -> None:

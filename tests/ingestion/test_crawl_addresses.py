@@ -185,7 +185,7 @@ def test_sitemaps_that_name_each_other_end_and_their_number_is_limited() -> None
     def wanted(address: str) -> bool:
         return address.startswith("http://a.example/")
 
-    found = list(addresses_of(["http://a.example/map/0"], fetch, wanted=wanted, limit=10))
+    found = list(addresses_of(["http://a.example/map/0"], fetch, admits=wanted, limit=10))
     assert found == ["http://a.example/page/1"]
     many = b"".join(b"<loc>http://a.example/%d</loc>" % number for number in range(1_000))
-    assert len(list(addresses_of(["http://a.example/map/0"], lambda at: many, wanted=wanted, limit=7))) == 7
+    assert len(list(addresses_of(["http://a.example/map/0"], lambda at: many, admits=wanted, limit=7))) == 7

@@ -515,7 +515,7 @@ def test_a_job_is_gone_on_with_only_while_whoever_asked_for_it_may(
         with database.writing() as session:
             held = jobs.claim(session, ctx, worker="killed")
             assert held is not None
-            assert held.asked_by == ctx
+            assert held.requester == ctx
     for operator in (ACME, GLOBEX):
         let_lease_run_out(database, operator)
         tidy(database, operator)
