@@ -118,9 +118,9 @@ class _Connection:
 
     async def shake_hands(self) -> None:
         """Begin as servers of former versions want it."""
-        asked = {"protocolVersion": self._version, "capabilities": {}, "clientInfo": _CLIENT}
-        told = await self.request("initialize", asked)
-        version = told.get("protocolVersion")
+        params = {"protocolVersion": self._version, "capabilities": {}, "clientInfo": _CLIENT}
+        result = await self.request("initialize", params)
+        version = result.get("protocolVersion")
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
             raise McpServerError("It does not say which version of MCP it speaks.")
         self._headers["MCP-Protocol-Version"] = version
@@ -172,8 +172,8 @@ class _Connection:
 
 def _find_answer(data: bytes, media_type: str, number: int) -> Json | None:
     """The answer to request *number*, alone or among events."""
-    told = _list_events(data) if media_type == _EVENTS else [data]
-    for each in told:
+    messages = _list_events(data) if media_type == _EVENTS else [data]
+    for each in messages:
         with suppress(ValueError, BadInput):
             message = read_json(each)
             if isinstance(message, dict) and ("error" in message or message.get("id") == number):

@@ -199,38 +199,38 @@ def _find_cause(exc: aiohttp.ClientError) -> str:
 def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
     who, status, setting = f"The endpoint of the {side.name}", exc.status, side.name_setting
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
-    shown = f"{status}, {code}" if code else str(status)
+    cause = f"{status}, {code}" if code else str(status)
     if status < 400:
         detail = (
-            f"{who} redirects ({shown}), and redirects are not followed: set {setting('BASE_URL')} to the new address."
+            f"{who} redirects ({cause}), and redirects are not followed: set {setting('BASE_URL')} to the new address."
         )
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if exc.is_of_question:
-        return _describe_refused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits.")
+        return _describe_refused(f"{who} refused the request ({cause}): check {setting('MODEL')} and its limits.")
     if status in (401, 403):
-        detail = f"{who} refused the API key ({shown}): check {setting('API_KEY')}."
+        detail = f"{who} refused the API key ({cause}): check {setting('API_KEY')}."
         return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
     if status == 402 or code in _NO_CREDIT:
         return CallFailure(
-            ProviderUnavailable(f"{who} reports that its credit is used up ({shown})."), "no_credit", passing=False
+            ProviderUnavailable(f"{who} reports that its credit is used up ({cause})."), "no_credit", passing=False
         )
     if status in _PASSING_STATUSES or status >= 500:
-        return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", shown)
+        return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", cause)
     if status == 404:
-        detail = f"{who} does not know the address or the model {side.model!r} ({shown})"
+        detail = f"{who} does not know the address or the model {side.model!r} ({cause})"
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
-    return _describe_refused(f"{who} refused the request ({shown}): check {setting('MODEL')} and its limits.")
+    return _describe_refused(f"{who} refused the request ({cause}): check {setting('MODEL')} and its limits.")
 
 
 def _describe_refused(detail: str) -> CallFailure:
     return CallFailure(ProviderRefused(detail), "refused", passing=False, is_of_question=True)
 
 
-def _describe_passing(exc: StatusError, what: str, shown: str) -> CallFailure:
+def _describe_passing(exc: StatusError, what: str, cause: str) -> CallFailure:
     wait_s = retry_after_s(exc.retry_after)
     headers = {} if wait_s is None else {"Retry-After": str(int(wait_s + 1))}
-    problem = ProviderUnavailable(f"{what} ({shown}): try again later.", headers=headers)
+    problem = ProviderUnavailable(f"{what} ({cause}): try again later.", headers=headers)
     return CallFailure(problem, "rate_limited" if exc.status == 429 else "server_error", True, wait_s)
 
 

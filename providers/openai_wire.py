@@ -227,10 +227,10 @@ async def _receive(content: aiohttp.StreamReader) -> bytes:
     except aiohttp.ClientError:
         error = content.exception()
         content.set_exception(None)  # type: ignore[arg-type] # without one, what is left can be read
-        left = content.read_nowait()
+        rest = content.read_nowait()
         content.set_exception(error)  # type: ignore[arg-type] # as it was
-        if left:
-            return left
+        if rest:
+            return rest
         raise
 
 
@@ -249,16 +249,16 @@ async def read_refusal(response: aiohttp.ClientResponse) -> StatusError:
     """
     body = await read_at_most(response, _LARGEST_REFUSAL)
     code = _read_code(body)
-    told = response.status, code, body.decode(errors="replace")
+    refusal = response.status, code, body.decode(errors="replace")
     wait = response.headers.get("Retry-After")
     return StatusError(
         response.status,
         code,
         wait,
-        find_unwanted(*told),
-        is_of_question=is_of_question(*told),
-        is_of_file=is_of_file(response.status, told[2]),
-        named=find_named(told[2]),
+        find_unwanted(*refusal),
+        is_of_question=is_of_question(*refusal),
+        is_of_file=is_of_file(response.status, refusal[2]),
+        named=find_named(refusal[2]),
     )
 
 

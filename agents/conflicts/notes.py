@@ -7,7 +7,7 @@ from typing import Any
 from agents.citations import Citation, bind_citations, without_marks
 from agents.conflicts.comparison import Difference, find_differences
 from prompts.conflicts import differ, side, undecided, verdict
-from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, kinds_asked
+from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, find_kinds
 from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
 from utils.validity import Standing, choose
@@ -95,7 +95,7 @@ class _Focus:
     """
 
     def __init__(self, question: str, quote: str, language: str) -> None:
-        self._language, self._kinds = language, kinds_asked(question) - {LIST}
+        self._language, self._kinds = language, find_kinds(question) - {LIST}
         self._words = hash_content_words(question, language)
         self._most = max((self._count_met(sentence.text) for sentence in split_sentences(quote)), default=0)
 

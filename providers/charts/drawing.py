@@ -22,12 +22,12 @@ def prepare() -> None:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer with a line that has the `size_bytes` of the picture, or what is `broken`, and the picture."""
-    asked = json.loads(requests.readline())
+    request = json.loads(requests.readline())
     try:
-        picture, told = _draw(asked["spec"], asked["scale"]), {}
+        picture, head = _draw(request["spec"], request["scale"]), {}
     except ValueError as exc:
-        picture, told = b"", {"broken": str(exc)[:300]}
-    answers.write(json.dumps({"size_bytes": len(picture), **told}).encode() + b"\n" + picture)
+        picture, head = b"", {"broken": str(exc)[:300]}
+    answers.write(json.dumps({"size_bytes": len(picture), **head}).encode() + b"\n" + picture)
 
 
 def _draw(spec: dict[str, Any], scale: float) -> bytes:

@@ -52,8 +52,8 @@ class ChartRenderer:
         if not _is_small(spec, len(request)):
             raise NotReady("This chart is too large to be drawn as a picture: ask for fewer figures.")
         key = hashlib.sha256(request).digest()
-        if (kept := self._drawn.get(key)) is not None:
-            return kept
+        if (cached := self._drawn.get(key)) is not None:
+            return cached
         async with self._turns:
             began_s = time.monotonic()
             try:
@@ -73,10 +73,10 @@ class ChartRenderer:
         try:
             with self._start(_JOB) as process:
                 process.write(request, deadline)
-                told = json.loads(process.read_line(_ANSWER_BYTES, deadline))
-                if 0 < told["size_bytes"] <= _MOST_PICTURE_BYTES:
-                    return process.read(told["size_bytes"], deadline)
-                logger.error("A chart cannot be drawn: %s", told.get("broken", f"{told['size_bytes']} bytes"))
+                head = json.loads(process.read_line(_ANSWER_BYTES, deadline))
+                if 0 < head["size_bytes"] <= _MOST_PICTURE_BYTES:
+                    return process.read(head["size_bytes"], deadline)
+                logger.error("A chart cannot be drawn: %s", head.get("broken", f"{head['size_bytes']} bytes"))
         except ProcessEnded as exc:
             logger.error("A chart cannot be drawn: its process ended (%s)", exc)
         raise NotReady(_FAILED)

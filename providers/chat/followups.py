@@ -51,8 +51,8 @@ def standalone_question(history: Sequence[BaseMessage], question: str) -> str:
     """
     earlier = [spell_out(message.text) for message in history if isinstance(message, HumanMessage)][-_REMEMBERED:]
     resolved = ""
-    for asked in [*earlier, question]:
-        resolved = _with_topic_of(resolved, asked)
+    for each in [*earlier, question]:
+        resolved = _with_topic_of(resolved, each)
     return resolved
 
 
@@ -81,17 +81,17 @@ def _with_topic_of(previous: str, question: str) -> str:
     if asks_the_same and (replaced := _with_replacements(previous, question[asks_the_same.end() :])):
         return replaced
     present = {_stem(word) for word in _WORD.findall(question)}
-    taken = {_shape(word) for word in _WORD.findall(question)} - {""}
+    shapes = {_shape(word) for word in _WORD.findall(question)} - {""}
     # "And on Sundays?" asks the same of something else: all of the question before is needed, not its topic alone.
-    wanted = _content(previous) if asks_the_same else _topic_words(previous)
-    topic = dict.fromkeys(word for word in wanted if _stem(word) not in present and _shape(word) not in taken)
+    words = _content(previous) if asks_the_same else _topic_words(previous)
+    topic = dict.fromkeys(word for word in words if _stem(word) not in present and _shape(word) not in shapes)
     return f"{question} ({' '.join(topic)})" if topic else question
 
 
 def _with_replacements(previous: str, change: str) -> str:
     """*previous* with the letters and numbers of *change* in their places, "" if that brings other words as well."""
-    known = {_stem(word) for word in _content(previous) if not _shape(word)}
-    new = [word for word in _content(change) if _shape(word) or _stem(word) not in known]
+    stems = {_stem(word) for word in _content(previous) if not _shape(word)}
+    new = [word for word in _content(change) if _shape(word) or _stem(word) not in stems]
     replacements = {shape: word for word in new if (shape := _shape(word))}
     replaceable = [shape for word in _WORD.findall(previous) if (shape := _shape(word))]
     if not new or len(replacements) < len(new) or not all(replaceable.count(shape) == 1 for shape in replacements):

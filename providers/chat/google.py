@@ -73,9 +73,9 @@ class GoogleModel(VendorModel, ChatGoogleGenerativeAI):
     }
     reasons: ClassVar = {"MAX_TOKENS": "length", **dict.fromkeys(_FILTERS, "content_filter")}
 
-    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+    def find_reason(self, generation: ChatGeneration, output: Mapping[str, Any]) -> str | None:
         """See `VendorModel.find_reason`."""
-        return (said.generation_info or {}).get("finish_reason")
+        return (generation.generation_info or {}).get("finish_reason")
 
 
 class RemoteGoogleModel(RemoteModel, GoogleModel):

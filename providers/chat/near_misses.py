@@ -85,22 +85,22 @@ def signs(
     passage = [sentence for sentence in sentences if sentence.number == chosen.number]
     text = "\n".join(sentence.text for sentence in passage)
     titled = f"{text}\n{titles.get(chosen.number, '')}"
-    asked = [word for word, _ in tokenize(question)]
+    words = [word for word, _ in tokenize(question)]
     quoted = " ".join(quote.text for quote in quotes)
     there = [word for word, _ in tokenize(chosen.text)]
-    denied = find_denying(_leave_out_free(asked), chosen.language) and not find_denying(there, chosen.language)
+    denied = find_denying(_leave_out_free(words), chosen.language) and not find_denying(there, chosen.language)
     rarest, share = _measure_uncovered(question, sentences, passage, chosen)
     return (
         float(bool(denied)),
         # What is excepted is the opposite of what is said: that answers, too.
-        float(EXCEPTIONS.isdisjoint(there) and find_opposed(set(asked), set(there)) is not None),
+        float(EXCEPTIONS.isdisjoint(there) and find_opposed(set(words), set(there)) is not None),
         _missing_names(question, titled),
         _missing_numbers(question, titled),
         rarest,
         share,
-        _neighbours(asked, passage, chosen.language),
-        float(bool(_WHO.search(question)) and not _has_new_name(quoted, asked)),
-        float(bool(_WHERE.search(question)) and not _has_new_name(chosen.text, asked)),
+        _neighbours(words, passage, chosen.language),
+        float(bool(_WHO.search(question)) and not _has_new_name(quoted, words)),
+        float(bool(_WHERE.search(question)) and not _has_new_name(chosen.text, words)),
         float(
             bool(_WHEN.search(question)) and not (_YEAR.search(chosen.text) or _has_new_number(chosen.text, question))
         ),
@@ -135,24 +135,24 @@ def _words(sentences: Sequence[Candidate]) -> frozenset[int]:
 
 
 def _missing_names(question: str, text: str) -> float:
-    asked = [name for name in find_names(question) if not name.opens]
-    known = list_words(text) if asked else frozenset()
-    return float(min(_COUNTED, sum(not is_known(name.key, known) for name in asked)))
+    names = [name for name in find_names(question) if not name.opens]
+    words = list_words(text) if names else frozenset()
+    return float(min(_COUNTED, sum(not is_known(name.key, words) for name in names)))
 
 
 def _missing_numbers(question: str, text: str) -> float:
-    asked = _plain_numbers(question)
-    known = KnownNumbers(find_numbers(text) if asked else [])
-    return float(min(_COUNTED, sum(not known.agree(number) for number in asked)))
+    numbers = _plain_numbers(question)
+    present = KnownNumbers(find_numbers(text) if numbers else [])
+    return float(min(_COUNTED, sum(not present.agree(number) for number in numbers)))
 
 
 def _plain_numbers(text: str) -> list[Number]:
     return [number for number in find_numbers(text) if not number.is_weak]
 
 
-def _neighbours(asked: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
+def _neighbours(words: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
     """How many of the neighbouring content words of a question are neighbours in one sentence too, at best."""
-    content = [word[:_STEM] for word in asked if hash_content_words(word, language)]
+    content = [word[:_STEM] for word in words if hash_content_words(word, language)]
     pairs = list(pairwise(content))[:_MOST_PAIRS]
     if not pairs:
         return 1.0
@@ -176,10 +176,10 @@ def _are_near(some: Sequence[int], others: Sequence[int]) -> bool:
     return False
 
 
-def _has_new_name(text: str, asked: Collection[str]) -> bool:
-    return any(name.key not in asked for name in find_names(text) if not name.opens or name.follows)
+def _has_new_name(text: str, words: Collection[str]) -> bool:
+    return any(name.key not in words for name in find_names(text) if not name.opens or name.follows)
 
 
 def _has_new_number(text: str, question: str) -> bool:
-    known = KnownNumbers(_plain_numbers(question))
-    return any(not known.agree(number) for number in find_numbers(text))
+    numbers = KnownNumbers(_plain_numbers(question))
+    return any(not numbers.agree(number) for number in find_numbers(text))

@@ -56,8 +56,8 @@ async def read_pieces(stream: EventStream, read: Callable[[Json], Piece]) -> Asy
     LangChain the square of their length.
     """
     now = asyncio.get_running_loop().time
-    usage, told, has_begun, has_ended = Usage(), Usage(), False, False
-    reads, told_at = 0, now()
+    usage, reported, has_begun, has_ended = Usage(), Usage(), False, False
+    reads, reported_at = 0, now()
     async for events in stream:
         pieces = [read(event) for event in events]
         for piece in pieces:
@@ -65,16 +65,16 @@ async def read_pieces(stream: EventStream, read: Callable[[Json], Piece]) -> Asy
         text = "".join(piece.text for piece in pieces)
         reason = "" if has_ended else next((piece.reason for piece in pieces if piece.reason), "")
         has_begun, has_ended = has_begun or bool(text), has_ended or bool(reason)
-        if text or reason or now() - told_at > _LONGEST_SILENCE_S:
-            told, told_at = (dict(usage), now()) if reason else (told, now())
-            yield Piece(text, reason, told if reason else {})
+        if text or reason or now() - reported_at > _LONGEST_SILENCE_S:
+            reported, reported_at = (dict(usage), now()) if reason else (reported, now())
+            yield Piece(text, reason, reported if reason else {})
         reads += 1
         if has_begun and not has_ended:
             reads = 0
             await stream.look_away(_READ_EVERY_S)
         elif reads > _QUIET_READS:
             await stream.look_away(_QUIET_S)
-    if usage != told:
+    if usage != reported:
         yield Piece(usage=usage)
 
 
@@ -107,9 +107,9 @@ def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
     found: list[Call] = []
     size = 0
     for name, arguments in islice(calls, MOST_CALLS):
-        said = _write_arguments(arguments)
-        size += len(said)
-        read = _read_arguments(said) if size <= LONGEST_ARGUMENTS else BROKEN
+        text = _write_arguments(arguments)
+        size += len(text)
+        read = _read_arguments(text) if size <= LONGEST_ARGUMENTS else BROKEN
         found.append(Call(name if isinstance(name, str) else "", read))
     return tuple(found)
 
@@ -124,10 +124,10 @@ def _write_arguments(arguments: object) -> str:
         return BROKEN
 
 
-def _read_arguments(said: str) -> str:
-    """*said*, where it is JSON that can be stored: of no depth, number or text that something else stumbles over."""
+def _read_arguments(text: str) -> str:
+    """*text*, where it is JSON that can be stored: of no depth, number or text that something else stumbles over."""
     try:
-        value = read_storable(said.encode()) if said.strip() else {}
+        value = read_storable(text.encode()) if text.strip() else {}
         return orjson.dumps(value).decode() if isinstance(value, dict) else BROKEN
     except (ValueError, BadInput):
         return BROKEN

@@ -97,7 +97,7 @@ _TELEPHONE = re.compile(r"\+?\(?\d(?:[ ().-]{0,2}\d){5,14}\b")
 
 
 @lru_cache(1024)
-def kinds_asked(question: str) -> frozenset[str]:
+def find_kinds(question: str) -> frozenset[str]:
     """The kinds of things that *question* asks for, empty where that cannot be told."""
     plain = " ".join(fold(question[:_LOOKED_AT]).split())
     found = {kind for kind, pattern in _ASKS.items() if pattern.search(plain)}
@@ -108,7 +108,7 @@ def kinds_asked(question: str) -> frozenset[str]:
     return frozenset(found - {NUMBER} if found & {MONEY, CLOCK, DURATION, PERCENT} else found)
 
 
-def kinds_given(text: str) -> frozenset[str]:
+def find_text_kinds(text: str) -> frozenset[str]:
     """The kinds of things that *text* gives; whether it stands in a list is not seen in it."""
     return frozenset(_give(text, fold(text)))
 

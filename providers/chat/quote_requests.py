@@ -45,21 +45,21 @@ def quote_request(question: str, passages: Sequence[Passage], rest: Rest | None 
     return [HumanMessage(question, additional_kwargs={PASSAGES: numbered, RESULTS: results, REST: rest})]
 
 
-def get_asked(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
+def read_request(messages: Sequence[BaseMessage]) -> tuple[str, list[NumberedPassage]]:
     """The question and what can be quoted: values beside its text, which brings no passages of its own."""
-    asked = find_asked(messages)
-    return asked.text, asked.additional_kwargs.get(PASSAGES, [])
+    message = find_question(messages)
+    return message.text, message.additional_kwargs.get(PASSAGES, [])
 
 
-def find_asked(messages: Sequence[BaseMessage]) -> HumanMessage:
+def find_question(messages: Sequence[BaseMessage]) -> HumanMessage:
     """The message that asks."""
     return next((message for message in reversed(messages) if isinstance(message, HumanMessage)), HumanMessage(""))
 
 
 def list_results(messages: Sequence[BaseMessage]) -> list[str]:
     """What tools said to the question, line by line: it was asked for, and needs no choosing. A table is one piece."""
-    asked = find_asked(messages)
-    results: list[NumberedPassage] = asked.additional_kwargs.get(RESULTS, [])
+    message = find_question(messages)
+    results: list[NumberedPassage] = message.additional_kwargs.get(RESULTS, [])
     pieces = [piece for each in results for piece in _quote_lines(each)]
     ends = accumulate(len(piece) + len(SEPARATOR) for piece in pieces)
     return [piece for piece, end in zip(pieces, ends, strict=True) if end <= _LONGEST_RESULTS] or pieces[:1]

@@ -11,7 +11,7 @@ from itertools import islice
 from prompts.rag import NumberedPassage
 from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.followups import leave_out_topic
-from providers.chat.question_kinds import DAY, DURATION, LIST, MONEY, kinds_asked
+from providers.chat.question_kinds import DAY, DURATION, LIST, MONEY, find_kinds
 from providers.chat.word_scores import is_short, opening_scores, translated_scores, word_scores
 from utils.words import hash_content_words
 
@@ -84,11 +84,11 @@ def select_quotes(
     one and where two things are asked. The best sentence's passage comes first, the pieces of a passage stand as they
     do there. A list is whole, a row has the names of its columns above it.
     """
-    best, left = max(scores), max_chars
+    best, room = max(scores), max_chars
     asks_twice = _ASKS_TWICE.search(question) is not None
-    by, asked = worse[asks_twice], kinds_asked(question) - {LIST}
-    asks_once = not asks_twice and not asked >= {MONEY, DURATION}
-    gives_value = asks_once and not asked.isdisjoint(sentences[scores.index(best)].kinds)
+    by, kinds = worse[asks_twice], find_kinds(question) - {LIST}
+    asks_once = not asks_twice and not kinds >= {MONEY, DURATION}
+    gives_value = asks_once and not kinds.isdisjoint(sentences[scores.index(best)].kinds)
     least = best - (_WORSE_BESIDE_VALUE if gives_value else _WORSE)
     chosen: list[tuple[int, Quote]] = []
     for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
@@ -96,14 +96,14 @@ def select_quotes(
         if chosen and (score < least or score <= 0):
             break
         of_block = [sentences[i] for i in members]
-        text = _quote_block(of_block, [scores[i] for i in members], left, worse=by, may_cut=not chosen, asked=asked)
+        text = _quote_block(of_block, [scores[i] for i in members], room, worse=by, may_cut=not chosen, kinds=kinds)
         if not chosen and not text:
             first = sentences[scores.index(best)]
-            text = _shorten(question, first, left - len(str(Quote(first.number, ""))))
+            text = _shorten(question, first, room - len(str(Quote(first.number, ""))))
         if text:
             quote = Quote(of_block[0].number, text)
             chosen.append((members[0], quote))
-            left -= len(str(quote)) + len(SEPARATOR)
+            room -= len(str(quote)) + len(SEPARATOR)
     return _in_reading_order(chosen)
 
 
@@ -117,9 +117,9 @@ def group_by_block(sentences: Sequence[Candidate]) -> list[list[int]]:
 
 def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
     """The indexes of *sentences*, those first that most likely answer by words, by what is asked for, and by place."""
-    asked, lists = _AskedFor(question), kinds_asked(question) & {LIST}
+    focus, lists = _Focus(question), find_kinds(question) & {LIST}
     scores = [
-        share + _ASKED_FOR_BONUS * (asked.given_in(s.text) + len(lists & s.kinds)) - _later(s.rank)
+        share + _ASKED_FOR_BONUS * (focus.count_in(s.text) + len(lists & s.kinds)) - _later(s.rank)
         for share, s in zip(translated_scores(question, sentences), sentences, strict=True)
     ]
     return sorted(range(len(sentences)), key=lambda i: -scores[i])
@@ -132,7 +132,7 @@ def _quote_block(
     *,
     worse: float,
     may_cut: bool,
-    asked: frozenset[str],
+    kinds: frozenset[str],
 ) -> str:
     """The part of a block that is quoted, at most *room* characters with its mark; "" if that is too little.
 
@@ -146,10 +146,10 @@ def _quote_block(
     whole = _verbatim(passage, block.start, block.end)
     best = sentences[max(range(len(sentences)), key=scores.__getitem__)]
     if block.kind == "paragraph" and len(whole) > _SHORT_PARAGRAPH:
-        explains = asked.isdisjoint(best.kinds) and len(whole) <= _SHORT_EXPLANATION
+        explains = kinds.isdisjoint(best.kinds) and len(whole) <= _SHORT_EXPLANATION
         floor = max(scores) - worse * (_WORSE_IN_EXPLANATION if explains else 1)
-        told = [sentence for sentence, score in zip(sentences, scores, strict=True) if score >= floor]
-        whole = _verbatim(passage, told[0].start, told[-1].end)
+        chosen = [sentence for sentence, score in zip(sentences, scores, strict=True) if score >= floor]
+        whole = _verbatim(passage, chosen[0].start, chosen[-1].end)
     if len(whole) <= room:
         return whole
     return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else ""
@@ -160,14 +160,14 @@ def _rows(sentences: Sequence[Candidate], scores: Sequence[float], room: int) ->
     floor = max(scores) - _WORSE_ROW
     head = sentences[0].head
     lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
-    left = room - sum(len(line) + 1 for line in lines)
+    rest = room - sum(len(line) + 1 for line in lines)
     ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:_MOST_ROWS]
     rows = {}
     for i in ranked:
         row = f"| {sentences[i].text} |" if head else sentences[i].text
-        if scores[i] >= floor and len(row) < left:
+        if scores[i] >= floor and len(row) < rest:
             rows[i] = row
-            left -= len(row) + 1
+            rest -= len(row) + 1
     return "\n".join([*lines, *(rows[i] for i in sorted(rows))]) if rows else ""
 
 
@@ -208,10 +208,10 @@ def sentence_scores(
 
 
 def _score_by_words(question: str, sentences: Sequence[Candidate]) -> list[float]:
-    shares, asked = _average_shares(word_scores, question, sentences), _AskedFor(question)
+    shares, focus = _average_shares(word_scores, question, sentences), _Focus(question)
     on_topic = {s.rank for s, share in zip(sentences, shares, strict=True) if share >= ON_TOPIC}
     scores = [
-        share + _ASKED_FOR_BONUS * (asked.given_in(s.text) if share or s.rank in on_topic else 0) - _later(s.rank)
+        share + _ASKED_FOR_BONUS * (focus.count_in(s.text) if share or s.rank in on_topic else 0) - _later(s.rank)
         for share, s in zip(shares, sentences, strict=True)
     ]
     # Beside the best sentence, others of its passage are not at a disadvantage.
@@ -220,30 +220,30 @@ def _score_by_words(question: str, sentences: Sequence[Candidate]) -> list[float
 
 
 def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: Sequence[float]) -> list[float]:
-    asked = kinds_asked(question)
+    kinds = find_kinds(question)
     shares = _average_shares(translated_scores, question, sentences)
-    openings = opening_scores(question, sentences) if asked and is_short(question) else [0.0] * len(sentences)
+    openings = opening_scores(question, sentences) if kinds and is_short(question) else [0.0] * len(sentences)
     return [
         _MEANING_WEIGHT * like
         + _SHARE_BESIDE_MEANING * share
         + _OPENING_BESIDE_MEANING * opening
-        + _ASKED_FOR_BONUS * _count_given(asked, s.kinds)
+        + _ASKED_FOR_BONUS * _score_kinds(kinds, s.kinds)
         - _LATER_BESIDE_MEANING * _later(s.rank)
         + _SAME_QUESTION * _is_headed_by(question, s)
         for share, opening, like, s in zip(shares, openings, likeness, sentences, strict=True)
     ]
 
 
-def _count_given(asked: frozenset[str], given: frozenset[str]) -> float:
-    """1 where one of the kinds *asked* for is *given*, 2 a list, whose items say little; .5 a span for "when"."""
-    return 0.5 if DAY in asked and asked & given == {DURATION} else bool(asked & given) + (LIST in asked & given)
+def _score_kinds(kinds: frozenset[str], found: frozenset[str]) -> float:
+    """1 where one of the *kinds* asked for is *found*, 2 a list, whose items say little; .5 a span for "when"."""
+    return 0.5 if DAY in kinds and kinds & found == {DURATION} else bool(kinds & found) + (LIST in kinds & found)
 
 
 def _is_headed_by(question: str, sentence: Candidate) -> bool:
     """Whether *sentence* stands under *question* itself, as in a list of frequent ones."""
     heading = sentence.asks or sentence.passage.heading.rpartition(" › ")[2]
-    asked = hash_content_words(question, sentence.language)
-    return bool(asked) and asked == hash_content_words(heading, sentence.language)
+    words = hash_content_words(question, sentence.language)
+    return bool(words) and words == hash_content_words(heading, sentence.language)
 
 
 def _average_shares(
@@ -258,18 +258,18 @@ def _later(rank: int) -> float:
     return _LATER_PASSAGE[min(rank, len(_LATER_PASSAGE) - 1)]
 
 
-class _AskedFor:
+class _Focus:
     """What kind of thing a question asks for: looked for in it once, and then in many sentences."""
 
     def __init__(self, question: str) -> None:
         self._number = _ASKS_FOR_NUMBER.search(question) is not None
         self._name = _ASKS_FOR_NAME.search(question) is not None
-        self._known = question.casefold()
+        self._question = question.casefold()
 
-    def given_in(self, sentence: str) -> int:
+    def count_in(self, sentence: str) -> int:
         """How many of the things asked for, a number and a name, *sentence* has and the question has not."""
         number = self._number and any(map(str.isdigit, sentence))
-        name = self._name and any(word.casefold() not in self._known for word in _CAPITALISED.findall(sentence))
+        name = self._name and any(word.casefold() not in self._question for word in _CAPITALISED.findall(sentence))
         return number + name
 
 
@@ -278,9 +278,9 @@ def _shorten(question: str, sentence: Candidate, room: int) -> str:
     if len(sentence.text) <= room:
         return sentence.text
     starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(sentence.text), _MOST_CLAUSES))]
-    asked = hash_content_words(question, sentence.language)
+    words = hash_content_words(question, sentence.language)
     runs = [_run(sentence.text, start, room) for start in starts]
-    return max(runs, key=lambda run: len(asked & hash_content_words(run, sentence.language)))
+    return max(runs, key=lambda run: len(words & hash_content_words(run, sentence.language)))
 
 
 def _run(text: str, start: int, room: int) -> str:

@@ -113,18 +113,18 @@ class RemoteModel(AskedModel):
 
         async with self._inside():
             (first, rest), model = await self._ask_in_turn(ask)
-            said, is_told = len(first.text), bool(cast(AIMessage, first.message).usage_metadata)
+            size, has_usage = len(first.text), bool(cast(AIMessage, first.message).usage_metadata)
             try:
                 async with aclosing(rest):
                     first.message.response_metadata |= self._signature(model)
                     yield first
                     async for chunk in self._continue(first, rest, model):
-                        said += len(chunk.text)
-                        is_told = is_told or bool(cast(AIMessage, chunk.message).usage_metadata)
+                        size += len(chunk.text)
+                        has_usage = has_usage or bool(cast(AIMessage, chunk.message).usage_metadata)
                         yield chunk
             finally:
-                if not is_told:  # what was begun has been paid for, though its reader has left
-                    _add_estimate(messages, said)
+                if not has_usage:  # what was begun has been paid for, though its reader has left
+                    _add_estimate(messages, size)
 
     async def _chunks(self, model: AskedModel, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
         async with aclosing(model.stream_once(messages, options)) as chunks:
@@ -220,14 +220,14 @@ class RemoteModel(AskedModel):
 
 async def _ask_for_less(ask: Callable[[AskedModel], Awaitable[T]], model: AskedModel) -> T:
     """What *ask* gives for *model*, from now on without the parameters that its endpoint does not take."""
-    told: set[str] = set()
+    refused: set[str] = set()
     while True:
         try:
             return await ask(model)
         except StatusError as exc:
-            if not exc.unwanted or exc.unwanted in told:
+            if not exc.unwanted or exc.unwanted in refused:
                 raise
-            told.add(exc.unwanted)
+            refused.add(exc.unwanted)
             if model.leave_out(exc.unwanted):
                 named = model.side.name, model.side.model, exc.unwanted
                 logger.warning("The %s (%r) does not take %s: it is asked without it from now on.", *named)
@@ -258,5 +258,5 @@ def _both_failed(main: ProviderError, fallback: ProviderError) -> ProviderError:
     return type(main)(f"{main.detail} The fallback model failed too: {fallback.detail}", headers=fallback.headers)
 
 
-def _add_estimate(messages: list[BaseMessage], said: int) -> None:
-    add_tokens(estimate_tokens(sum(len(message.text) for message in messages)), estimate_tokens(said))
+def _add_estimate(messages: list[BaseMessage], size: int) -> None:
+    add_tokens(estimate_tokens(sum(len(message.text) for message in messages)), estimate_tokens(size))

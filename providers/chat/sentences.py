@@ -67,11 +67,11 @@ def split_sentences(text: str) -> list[Sentence]:
 def split_blocks(text: str) -> list[Block]:
     """The blocks of *text* in order with their sentences, as `split_sentences` gives them."""
     pieces = [piece for piece in _blocks(text) if not _RULE.fullmatch(piece)]
-    found, left = list[Block](), MOST_SENTENCES
+    found, budget = list[Block](), MOST_SENTENCES
     for block in _join_lists(_structure(text, pieces)):
-        found.append(_first_sentences(block, left))
-        left -= len(found[-1].sentences)
-        if left <= 0:
+        found.append(_first_sentences(block, budget))
+        budget -= len(found[-1].sentences)
+        if budget <= 0:
             return found
     return found or _headings_alone(text, pieces)
 

@@ -39,15 +39,15 @@ class VendorModel(AskedModel):
     reasons: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
-    def find_reason(self, said: ChatGeneration, output: Mapping[str, Any]) -> str | None:
-        """Why the answer ends with *said*, in the vendor's words; None if it does not. *output*: of a whole answer."""
+    def find_reason(self, generation: ChatGeneration, output: Mapping[str, Any]) -> str | None:
+        """Why the answer ends with *generation*, in the vendor's words; None if not. *output*: of a whole answer."""
 
     async def ask_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> ChatResult:
         """A whole answer."""
         with in_our_terms():
             result = await super()._agenerate(messages, **self.trim(options))
-        for said in result.generations:
-            self.note_end(said, self.find_reason(said, result.llm_output or {}))
+        for generation in result.generations:
+            self.note_end(generation, self.find_reason(generation, result.llm_output or {}))
         return result
 
     async def stream_once(self, messages: list[BaseMessage], options: dict[str, Any]) -> Stream:
@@ -71,12 +71,12 @@ class VendorModel(AskedModel):
         """*options* without what the endpoint does not take."""
         return {name: value for name, value in options.items() if name not in self.left_out}
 
-    def note_end(self, said: ChatGeneration, reason: str | None) -> None:
-        """Let *said* tell that it ends the answer, if it does for a *reason* of the vendor's."""
+    def note_end(self, generation: ChatGeneration, reason: str | None) -> None:
+        """Let *generation* tell that it ends the answer, if it does for a *reason* of the vendor's."""
         if reason:
-            told = self.reasons.get(reason, "stop")
-            said.generation_info = {**(said.generation_info or {}), "finish_reason": told}
-            said.message.response_metadata["finish_reason"] = told
+            finish_reason = self.reasons.get(reason, "stop")
+            generation.generation_info = {**(generation.generation_info or {}), "finish_reason": finish_reason}
+            generation.message.response_metadata["finish_reason"] = finish_reason
 
 
 class AnswerFormat(Protocol):
@@ -146,8 +146,8 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
             return kind(response.status, headers=named, stream=events, request=request)
         async with response:
             piece = self._format.read_answer(await read_answer(response, CHAT))
-        said, named = orjson.dumps(self._format.make_answer(piece)), {"content-type": "application/json"}
-        return kind(response.status, headers=named, content=said, request=request)
+        body, named = orjson.dumps(self._format.make_answer(piece)), {"content-type": "application/json"}
+        return kind(response.status, headers=named, content=body, request=request)
 
     def close(self) -> None:
         """For clients that are not asynchronous: `aclose` closes the connections."""

@@ -23,16 +23,16 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     Weights are BM25's inverse document frequencies over *sentences*.
     """
     frequency = Counter(word for sentence in sentences for word in sentence.words)
-    asked = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
+    queries = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
 
     def weight(words: frozenset[int]) -> float:
         return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
 
     scores = []
     for sentence in sentences:
-        wanted = asked[sentence.language] - sentence.title
-        met = weight(wanted & sentence.words) + _LEAD_WEIGHT * weight(wanted & (sentence.lead - sentence.words))
-        scores.append(met / (weight(wanted) or 1.0))
+        targets = queries[sentence.language] - sentence.title
+        met = weight(targets & sentence.words) + _LEAD_WEIGHT * weight(targets & (sentence.lead - sentence.words))
+        scores.append(met / (weight(targets) or 1.0))
     return scores
 
 
@@ -44,15 +44,15 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     source = detect_any_language(question)
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     languages = {sentence.language for sentence in sentences}
-    asked = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
+    queries = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
     weights = [
         math.log1p((len(sentences) - count + 0.5) / (count + 0.5))
         for count in (
-            sum(not asked[each.language][place].every.isdisjoint(each.words) for each in sentences)
+            sum(not queries[each.language][place].every.isdisjoint(each.words) for each in sentences)
             for place in range(len(words[:_MOST_WORDS]))
         )
     ]
-    return [_share(asked[each.language], weights, each) for each in sentences]
+    return [_share(queries[each.language], weights, each) for each in sentences]
 
 
 def is_short(question: str) -> bool:
@@ -68,14 +68,14 @@ def opening_scores(question: str, sentences: Sequence[Candidate]) -> list[float]
     """
     source = detect_any_language(question)
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
-    asked = {
+    queries = {
         language: [_Word.read(word, source, language).every for word in words[:_MOST_WORDS]]
         for language in {sentence.language for sentence in sentences}
     }
 
     def measure(sentence: Candidate) -> float:
-        wanted = frozenset().union(*(each for each in asked[sentence.language] if each.isdisjoint(sentence.title)))
-        return next((1 / at for at, stems in enumerate(sentence.opening, 1) if not wanted.isdisjoint(stems)), 0.0)
+        targets = frozenset().union(*(each for each in queries[sentence.language] if each.isdisjoint(sentence.title)))
+        return next((1 / at for at, stems in enumerate(sentence.opening, 1) if not targets.isdisjoint(stems)), 0.0)
 
     return [measure(sentence) for sentence in sentences]
 
@@ -101,11 +101,11 @@ class _Word(NamedTuple):
         return 1.0 if not self.itself.isdisjoint(words) else self.alike * (not self.others.isdisjoint(words))
 
 
-def _share(asked: Sequence[_Word], weights: Sequence[float], sentence: Candidate) -> float:
+def _share(words: Sequence[_Word], weights: Sequence[float], sentence: Candidate) -> float:
     met = total = 0.0
-    for word, weight in zip(asked, weights, strict=True):
+    for word, weight in zip(words, weights, strict=True):
         if word.every.isdisjoint(sentence.title):
             total += weight
             met += weight * max(word.count_in(sentence.words), _LEAD_WEIGHT * word.count_in(sentence.lead))
     # Where the document is about all of it, each of its sentences may answer.
-    return met / total if total else float(bool(asked))
+    return met / total if total else float(bool(words))

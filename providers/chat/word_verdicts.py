@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from providers.chat.candidates import Candidate
-from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, kinds_asked, kinds_given
+from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, find_kinds, find_text_kinds
 from providers.chat.word_scores import is_short, word_scores
 
 # Less than this share, and another sentence may say it better in other words.
@@ -20,21 +20,21 @@ def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
     return bool(sentences) and (is_short(question) or max(word_scores(question, sentences)) < _SURE_BY_WORDS)
 
 
-def lacks_kind_asked(question: str, texts: Iterable[str]) -> bool:
+def lacks_asked_kind(question: str, texts: Iterable[str]) -> bool:
     """Whether a *question* of one or two words asks for a day, a place or another kind that none of *texts* gives.
 
     With more words, patterns are less sure of what is asked for than the words are.
     """
-    asked = _find_kinds_asked(question)
-    return bool(asked) and not any(_may_give(asked, text) for text in texts)
+    kinds = _find_short_kinds(question)
+    return bool(kinds) and not any(_may_give(kinds, text) for text in texts)
 
 
-def _find_kinds_asked(question: str) -> frozenset[str]:
-    return kinds_asked(question) - {LIST, NUMBER} if is_short(question) else frozenset()
+def _find_short_kinds(question: str) -> frozenset[str]:
+    return find_kinds(question) - {LIST, NUMBER} if is_short(question) else frozenset()
 
 
-def _may_give(asked: frozenset[str], text: str) -> bool:
+def _may_give(kinds: frozenset[str], text: str) -> bool:
     """Also by a year or a name, which no pattern takes for a day or for a place."""
-    given = kinds_given(text)
-    is_year = DAY in asked and _YEAR.search(text) is not None
-    return not asked.isdisjoint(given) or is_year or (PLACE in asked and PERSON in given)
+    found = find_text_kinds(text)
+    is_year = DAY in kinds and _YEAR.search(text) is not None
+    return not kinds.isdisjoint(found) or is_year or (PLACE in kinds and PERSON in found)

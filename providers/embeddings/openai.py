@@ -55,10 +55,10 @@ class OpenAIEmbedder:
         wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
         limits = CallLimits(timeout_s=timeout_s, max_retries=max_retries)
         gate = gate or Gate(MOST_CONNECTIONS, wait_s=timeout_s, name="embedding model")
-        made = cls(wire, model, dimension=dimension or 0, limits=limits, gate=gate)
+        embedder = cls(wire, model, dimension=dimension or 0, limits=limits, gate=gate)
         if dimension is None:
-            await made._measure()
-        return made
+            await embedder._measure()
+        return embedder
 
     @property
     def model(self) -> str:

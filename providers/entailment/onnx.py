@@ -133,8 +133,8 @@ def _options() -> onnxruntime.SessionOptions:
 def _find_label(config: dict[str, Any]) -> tuple[int, bool]:
     """The number of the label that decides, and whether it says "supported" or "invented"."""
     labels = {int(number): str(name).lower() for number, name in config.get("id2label", {}).items()}
-    for wanted, is_support in ((_SUPPORTED, True), (_INVENTED, False)):
-        if found := [number for number, name in labels.items() if name in wanted]:
+    for expected, is_support in ((_SUPPORTED, True), (_INVENTED, False)):
+        if found := [number for number, name in labels.items() if name in expected]:
             return found[0], is_support
     if labels.get(1) == "label_1" and len(labels) == 2:  # unnamed: by custom, 1 is what a token classifier looks for
         return 1, "TokenClassification" not in "".join(config.get("architectures") or ())

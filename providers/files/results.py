@@ -92,9 +92,9 @@ class ResultFiles:
         with _translating():
             if self._is_expired(folder):
                 return []
-            kept = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
+            files = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
         found = []
-        for _, name in kept:
+        for _, name in files:
             with suppress(NotFound, *([NotReady] if is_lenient else [])):  # it was deleted meanwhile
                 found.append(self.get(conversation, name))
         return found

@@ -35,13 +35,13 @@ MISSING = re.compile(r"Failed loading language '(\w+)'")
 def list_languages(program: str) -> tuple[str, set[str]]:
     """Where *program* has its data, as far as it says so, and the languages there; none where it does not run."""
     try:
-        told = subprocess.run(  # noqa: S603 - our own words alone
+        output = subprocess.run(  # noqa: S603 - our own words alone
             [program, "--list-langs"], capture_output=True, text=True, timeout=TELL_S, check=False, env=ENVIRONMENT
         )
     except (OSError, subprocess.SubprocessError):
         return "", set()
-    folder = FOLDER.search(told.stdout + told.stderr)
-    return folder[1] if folder else "", set(told.stdout.split())
+    folder = FOLDER.search(output.stdout + output.stderr)
+    return folder[1] if folder else "", set(output.stdout.split())
 
 
 @cache

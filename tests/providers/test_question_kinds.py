@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.chat.question_kinds import kinds_asked, kinds_given
+from providers.chat.question_kinds import find_kinds, find_text_kinds
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from providers.chat.question_kinds import kinds_asked, kinds_given
     ],
 )  # fmt: skip
 def test_the_kind_of_what_is_asked_is_told_by_the_words_of_three_languages(question: str, kinds: set[str]) -> None:
-    assert kinds_asked(question) == kinds
+    assert find_kinds(question) == kinds
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_the_kind_of_what_is_asked_is_told_by_the_words_of_three_languages(quest
     ],
 )  # fmt: skip
 def test_a_sentence_gives_the_kinds_of_its_facts(sentence: str, kind: str) -> None:
-    assert kind in kinds_given(sentence)
+    assert kind in find_text_kinds(sentence)
 
 
 def test_an_amount_of_money_is_no_telephone_number_and_a_price_no_hour() -> None:
-    assert kinds_given("Rp30.000.000") == {"money", "number"}
-    assert "clock" not in kinds_given("It costs $3.10.")
+    assert find_text_kinds("Rp30.000.000") == {"money", "number"}
+    assert "clock" not in find_text_kinds("It costs $3.10.")
 
 
 def test_a_long_question_is_looked_at_in_part() -> None:
-    assert kinds_asked("how much " * 100_000) <= {"money", "number"}
+    assert find_kinds("how much " * 100_000) <= {"money", "number"}
