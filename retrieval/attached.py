@@ -78,8 +78,8 @@ def _propose(attached: AttachedPassages, question: str, vector: FloatArray | Non
 
 def _score_words(passages: Sequence[Passage], question: str) -> dict[str, float]:
     """The BM25 scores of those that share a term with *question*, as Qdrant has them."""
-    asked = _get_lexicon().make_question_terms(question)
-    weights = dict(zip(asked.indices, asked.values, strict=True))
+    question_terms = _get_lexicon().make_question_terms(question)
+    weights = dict(zip(question_terms.indices, question_terms.values, strict=True))
     shared: dict[str, dict[int, float]] = {}
     for passage in passages:
         terms = _get_lexicon().make_passage_terms(passage)

@@ -62,10 +62,10 @@ class Estimates(Protocol):
     async def list_made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
         """Those that were kept after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
 
-    async def claim(self, ctx: Principal, known: Estimate | None, *, hold_s: float) -> bool:
-        """Whether this process is to make the one that comes after *known*, as no other is then for *hold_s* seconds.
+    async def claim(self, ctx: Principal, last: Estimate | None, *, hold_s: float) -> bool:
+        """Whether this process is to make the one that comes after *last*, as no other is then for *hold_s* seconds.
 
-        Not where another process is to, nor where there is a newer one than *known*.
+        Not where another process is to, nor where there is a newer one than *last*.
         """
 
     async def keep(self, ctx: Principal, calibration: Calibration | None, passages: int) -> Estimate:
@@ -90,11 +90,11 @@ class Calibrations:
     ) -> None:
         self._index, self._embedder, self._estimates = index, embedder, estimates
         self._follow_s, self._clock = follow_s, clock
-        self._known: dict[str, Estimate] = {}
+        self._latest: dict[str, Estimate] = {}
         self._look_at_s: dict[str, float] = {}  # by tenant, when to see whether an estimate is due
         self._renewing: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-        self._told = ""
+        self._logged = ""
 
     def of(self, ctx: Principal) -> Calibration | None:
         """What is known by now, None before the first estimate and for too few documents; sees to it that it is new.
@@ -105,8 +105,8 @@ class Calibrations:
         if is_due and (self._renewing is None or self._renewing.done()):
             # One at a time: it shares the embedding model with people who ask.
             self._renewing = asyncio.create_task(self._renew(ctx))
-        known = self._known.get(ctx.tenant_id)
-        return known.calibration if known else None
+        last = self._latest.get(ctx.tenant_id)
+        return last.calibration if last else None
 
     async def follow(self) -> None:
         """Take over all there are, and until `aclose`, every *follow_s* seconds, those that others made since."""
@@ -117,20 +117,20 @@ class Calibrations:
 
     async def look(self) -> None:
         """Take over what other processes have made since; where that cannot be seen, what is known stays."""
-        newest = max((each.made_at for each in self._known.values()), default=None)
+        newest = max((each.made_at for each in self._latest.values()), default=None)
         try:
             found = await self._estimates.list_made_since(newest)
         except Exception as exc:  # whatever broke, newer ones must go on being seen
             reason = describe_failure(exc)
-            if reason != self._told:
+            if reason != self._logged:
                 logger.warning("Cannot read the calibrations of other processes: %s", reason)
-            self._told = reason
+            self._logged = reason
             return
-        self._told = ""
+        self._logged = ""
         for tenant_id, each in found.items():
-            known = self._known.get(tenant_id)
-            if known is None or each.made_at > known.made_at:
-                self._known[tenant_id] = each
+            last = self._latest.get(tenant_id)
+            if last is None or each.made_at > last.made_at:
+                self._latest[tenant_id] = each
 
     async def settle(self) -> None:
         """Wait for the estimate under way."""
@@ -156,27 +156,27 @@ class Calibrations:
 
     async def _is_new(self, ctx: Principal) -> bool:
         """Whether what is known is new enough, which it is after an estimate; not while that is another process's."""
-        known = self._known.get(ctx.tenant_id)
+        last = self._latest.get(ctx.tenant_id)
         counts = await self._index.counts(ctx)
         ready = counts.passages - counts.pending
-        if known is not None and abs(ready - known.passages) <= _CHANGED * known.passages:
+        if last is not None and abs(ready - last.passages) <= _CHANGED * last.passages:
             return True
-        if not await self._estimates.claim(ctx, known, hold_s=_HOLD_S):
+        if not await self._estimates.claim(ctx, last, hold_s=_HOLD_S):
             return False
         found = await estimate(ctx, self._index, self._embedder)
-        self._known[ctx.tenant_id] = await self._estimates.keep(ctx, found, ready)
+        self._latest[ctx.tenant_id] = await self._estimates.keep(ctx, found, ready)
         return True
 
 
 async def estimate(ctx: Principal, index: PassageIndex, embedder: Embedder) -> Calibration | None:
     """The calibration that the tenant's documents give with *embedder*; None where they are too few."""
-    asked = await _draw_sentences(ctx, index)
-    if len(asked) < FEWEST or len({passage.document_id for passage, _ in asked}) < FEWEST_DOCUMENTS:
+    samples = await _draw_sentences(ctx, index)
+    if len(samples) < FEWEST or len({passage.document_id for passage, _ in samples}) < FEWEST_DOCUMENTS:
         return None
     same: dict[str, list[float]] = {}
     foreign: dict[str, list[float]] = {}
     own: list[tuple[str, float]] = []
-    for passage, sentence in asked:
+    for passage, sentence in samples:
         vector = await embedder.embed_query(sentence)
         nearest: dict[str, float] = {}
         for hit in await index.search(ctx, "", vector, limit=_NEAR):

@@ -16,20 +16,20 @@ _STEM = 5  # letters that two forms of a word share
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 
 
-def choose_topic_words(question: str, asked: str, answered: str) -> str:
+def choose_topic_words(question: str, previous: str, answer: str) -> str:
     """The words, at most six, that say most of what the conversation is about and are not in *question*.
 
-    *asked* and *answered* are the question before it and its answer. Searched for with and without them
+    *previous* and *answer* are the question before it and its answer. Searched for with and without them
     (`SearchOptions.context`), follow-ups of MTRAG-UN find the right passage first in .90 of 173; without them it is
     .75, with the rules of `providers/chat/followups.py` .81 (`benchmarks/followups.py`).
     """
-    known = {_hash_stem(word) for word in _WORD.findall(question)}
+    stems = {_hash_stem(word) for word in _WORD.findall(question)}
     weights, spelled = defaultdict[str, float](float), dict[str, str]()
-    for text, weight in ((asked[:_QUESTION_LOOKED_AT], _ASKED), (answered[:_ANSWER_LOOKED_AT], _ANSWERED)):
+    for text, weight in ((previous[:_QUESTION_LOOKED_AT], _ASKED), (answer[:_ANSWER_LOOKED_AT], _ANSWERED)):
         language = detect_language(text)
         for place, word in enumerate(_WORD.findall(text)):
             stem = _hash_stem(word)
-            if stem in known or len(word) < _SHORTEST or not hash_content_words(word, language):
+            if stem in stems or len(word) < _SHORTEST or not hash_content_words(word, language):
                 continue
             is_name = (place > 0 and word[0].isupper()) or any(map(str.isdigit, word))
             weights[stem] += weight * (_NAME if is_name else 1)

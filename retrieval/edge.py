@@ -142,8 +142,8 @@ class EdgeIndex(PassageIndex):
     async def list_entries(self, ctx: Principal) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant without its text and vector, in batches."""
         has_vector = engine.HasVectorCondition(MEANING)
-        for condition, known in ((_make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
-            async for page in fetch_pages(partial(self._list_page, condition, known)):
+        for condition, is_embedded in ((_make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
+            async for page in fetch_pages(partial(self._list_page, condition, is_embedded)):
                 yield page
 
     async def list_tenant_ids(self) -> set[str]:
@@ -262,17 +262,17 @@ class EdgeIndex(PassageIndex):
         return self._spoken[ctx.tenant_id]
 
     async def _read_page(self, ctx: Principal, offset: Any) -> tuple[list[Stored], Any]:
-        asked = engine.ScrollRequest(
+        request = engine.ScrollRequest(
             offset, limit=SLICE, filter=make_tenant_filter(ctx), with_payload=True, with_vector=[MEANING]
         )
-        records, following = await self._run(lambda: self._shard.scroll(asked))
+        records, following = await self._run(lambda: self._shard.scroll(request))
         return [make_stored(record) for record in records], following
 
     async def _list_page(self, condition: engine.Filter, has_vector: bool, offset: Any) -> tuple[list[Entry], Any]:
-        asked = engine.ScrollRequest(
+        request = engine.ScrollRequest(
             offset, limit=LISTED, filter=condition, with_payload=[PASSAGE, DOCUMENT], with_vector=False
         )
-        records, following = await self._run(lambda: self._shard.scroll(asked))
+        records, following = await self._run(lambda: self._shard.scroll(request))
         return [make_entry(record.payload, has_vector=has_vector) for record in records], following
 
 

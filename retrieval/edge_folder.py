@@ -60,7 +60,7 @@ class ShardFolder:
     def open_checked(self) -> engine.EdgeShard:
         """As `open`, after its checksums were compared; without any, after another process has read all of it."""
         if reason := self._find_damage():
-            self._put_aside(reason)
+            self._move_damaged(reason)
         return self.open()
 
     def open(self) -> engine.EdgeShard:
@@ -75,7 +75,7 @@ class ShardFolder:
         try:
             return open_shard(self.path, self.dimension, self.disk)
         except DamagedShard as exc:
-            self._put_aside(exc.reason)
+            self._move_damaged(exc.reason)
             return open_shard(self.path, self.dimension, self.disk)
 
     def note_closed(self) -> None:
@@ -117,20 +117,20 @@ class ShardFolder:
             logger.warning("The passage index in %s could not be checked: %.500s", self.path, done.stderr.strip())
         return ""
 
-    def _put_aside(self, reason: str) -> None:
-        aside = _find_aside(self.path)
+    def _move_damaged(self, reason: str) -> None:
+        damaged = _make_damaged_path(self.path)
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            self.path.rename(aside)
+            shutil.rmtree(damaged, ignore_errors=True)
+            self.path.rename(damaged)
             edge_sums.remove_sums(self.path)
         except OSError as exc:
             raise StoreUnavailable(
                 f"The passage index in {self.path} is damaged ({reason}), and cannot be put aside ({exc.strerror}): "
                 "remove it, and it is built again."
             ) from exc
-        where = f"It is kept as {aside}"
-        if self.disk is not None and self.disk.free_bytes() - find_size_bytes(aside) < self.disk.reserve_bytes:
-            shutil.rmtree(aside, ignore_errors=True)
+        where = f"It is kept as {damaged}"
+        if self.disk is not None and self.disk.free_bytes() - find_size_bytes(damaged) < self.disk.reserve_bytes:
+            shutil.rmtree(damaged, ignore_errors=True)
             where = "It is deleted, as there is no room to keep it"
         logger.error(
             "The passage index in %s is damaged: %.500s. %s. A new one is filled from the database: by words at once, "
@@ -142,13 +142,13 @@ class ShardFolder:
 
 def remove_folder(path: Path) -> None:
     """Delete a closed shard and all that was made beside it; nothing where there is none."""
-    for folder in (path, _find_aside(path)):
+    for folder in (path, _make_damaged_path(path)):
         shutil.rmtree(folder, ignore_errors=True)
     edge_sums.remove_sums(path)
     _find_lock(path).unlink(missing_ok=True)
 
 
-def _find_aside(path: Path) -> Path:
+def _make_damaged_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 

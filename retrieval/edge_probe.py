@@ -40,8 +40,8 @@ def find_unreadable(folder: Path, dimension: int) -> str:
 def _records(shard: engine.EdgeShard) -> Iterator[engine.Record]:
     offset = None
     while True:
-        asked = engine.ScrollRequest(offset, limit=_AT_ONCE, with_payload=True, with_vector=[MEANING, WORDS])
-        records, offset = shard.scroll(asked)
+        request = engine.ScrollRequest(offset, limit=_AT_ONCE, with_payload=True, with_vector=[MEANING, WORDS])
+        records, offset = shard.scroll(request)
         yield from records
         if offset is None:
             return

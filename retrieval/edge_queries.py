@@ -39,14 +39,14 @@ def parse_point_id(point: engine.ScoredPoint | engine.Record) -> UUID:
 
 @dataclass(slots=True)
 class Search:
-    """A search of one tenant's passages, for which each ranking proposes *wanted*.
+    """A search of one tenant's passages, for which each ranking proposes *depth*.
 
     `ids` are those of the points that were found: making a UUID anew takes as long as scoring a point.
     """
 
     shard: engine.EdgeShard
     ctx: Principal
-    wanted: int
+    depth: int
     filters: Filters
     ids: dict[int, UUID] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Search:
             found, spoken, [self._make_meaning_query(query, language, *self._make_conditions()) for language in spoken]
         )
         most = max(Counter(found.languages.values()).values(), default=0)
-        found.lexical = self._score_words(terms, found.dense, one_by_one=most < self.wanted)
+        found.lexical = self._score_words(terms, found.dense, one_by_one=most < self.depth)
         if missing := found.lexical.keys() - found.dense.keys():
             among = self._make_id_condition(missing)
             self._take(found, spoken, [self._make_meaning_query(query, language, among) for language in spoken])
@@ -71,10 +71,10 @@ class Search:
         Asked *one_by_one*, the second is left out where the words do not propose all they may: then they left out none.
         In one call the engine counts the frequencies of the words once.
         """
-        proposed = self._make_word_query(terms, self.wanted, *self._make_conditions())
+        proposed = self._make_word_query(terms, self.depth, *self._make_conditions())
         if one_by_one:
             [scores] = self._ask([proposed])
-            if len(scores) < self.wanted or not dense:
+            if len(scores) < self.depth or not dense:
                 return scores
             [theirs] = self._ask([self._make_word_query(terms, len(dense), self._make_id_condition(dense))])
         else:
@@ -102,7 +102,7 @@ class Search:
     def _make_meaning_query(self, query: list[float], language: str, *only: Condition) -> engine.QueryRequest:
         spoken = engine.FieldCondition(LANGUAGE, match=engine.MatchValue(language))
         nearest = engine.Query.Nearest(query, using=MEANING)
-        return engine.QueryRequest(limit=self.wanted, query=nearest, filter=make_tenant_filter(self.ctx, spoken, *only))
+        return engine.QueryRequest(limit=self.depth, query=nearest, filter=make_tenant_filter(self.ctx, spoken, *only))
 
     def _make_word_query(self, terms: Terms, limit: int, *only: Condition) -> engine.QueryRequest:
         nearest = engine.Query.Nearest(make_sparse_vector(terms), using=WORDS)

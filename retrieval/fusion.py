@@ -48,13 +48,13 @@ def level_scores(dense: Scores, languages: Sequence[str]) -> Scores:
     of each language is subtracted, drawn to the mean of all where a language has few candidates. With one language
     nothing changes. *languages* are those of the candidates, NaN stays.
     """
-    known = ~np.isnan(dense)
-    overall = float(dense[known].mean()) if known.any() else 0.0
+    mask = ~np.isnan(dense)
+    overall = float(dense[mask].mean()) if mask.any() else 0.0
     numbers = {language: number for number, language in enumerate(set(languages))}
     spoken = np.array(list(map(numbers.__getitem__, languages)), dtype=np.intp)
     result = dense.copy()
     for number in numbers.values():
-        of_it = (spoken == number) & known
+        of_it = (spoken == number) & mask
         count = int(of_it.sum())
         if count:
             mean = (float(dense[of_it].sum()) + SHRINKAGE * overall) / (count + SHRINKAGE)
@@ -64,9 +64,9 @@ def level_scores(dense: Scores, languages: Sequence[str]) -> Scores:
 
 def _standardize(scores: Scores) -> Scores:
     """Distance from the mean in standard deviations; NaN stays and does not count."""
-    known = scores[~np.isnan(scores)]
-    spread = known.std() if known.size else 0.0
+    values = scores[~np.isnan(scores)]
+    spread = values.std() if values.size else 0.0
     if spread < 1e-9:
         return np.where(np.isnan(scores), np.nan, 0.0)
-    result: Scores = (scores - known.mean()) / spread
+    result: Scores = (scores - values.mean()) / spread
     return result

@@ -85,8 +85,8 @@ class Entry:
 
 def make_entry(payload: Mapping[str, Any] | None, *, has_vector: bool) -> Entry:
     """The entry of a passage, by what an engine keeps beside its vectors."""
-    known = payload or {}
-    return Entry(str(known[PASSAGE]), str(known[DOCUMENT]), has_vector)
+    fields = payload or {}
+    return Entry(str(fields[PASSAGE]), str(fields[DOCUMENT]), has_vector)
 
 
 class MadeForAnother(StoreRefused):

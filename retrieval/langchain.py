@@ -204,8 +204,8 @@ def join(
     .957, .953, .953; xquad_es .967 each.
     """
     passages = dict(own_passages) | {point: found.passage for point, found in foreign.items()}
-    asked = lexicon.make_question_terms(question)
-    scores = score_bm25(asked, [lexicon.make_passage_terms(passage) for passage in passages.values()])
+    terms = lexicon.make_question_terms(question)
+    scores = score_bm25(terms, [lexicon.make_passage_terms(passage) for passage in passages.values()])
     dense = own.dense | {point: found.dense for point, found in foreign.items() if found.dense is not None}
     return Candidates(
         lexical={point: score for point, score in zip(passages, scores, strict=True) if score > 0},
@@ -214,13 +214,13 @@ def join(
     )
 
 
-def score_bm25(asked: Terms, passages: Sequence[Terms]) -> list[float]:
+def score_bm25(question_terms: Terms, passages: Sequence[Terms]) -> list[float]:
     """The BM25 score of each of *passages* with the document frequencies among them, as Qdrant's engine counts it.
 
     idf = ln(1 + (n - df + .5) / (df + .5))
     """
-    wanted = set(asked.indices)
-    weights = [{i: value for i, value in zip(t.indices, t.values, strict=True) if i in wanted} for t in passages]
+    indices = set(question_terms.indices)
+    weights = [{i: value for i, value in zip(t.indices, t.values, strict=True) if i in indices} for t in passages]
     frequency = Counter(index for terms in weights for index in terms)
     idf = {index: math.log(1 + (len(passages) - df + 0.5) / (df + 0.5)) for index, df in frequency.items()}
     return [sum(value * idf[index] for index, value in terms.items()) for terms in weights]

@@ -17,22 +17,22 @@ class Languages:
     def __init__(
         self, ask: Callable[[Principal], Awaitable[list[str]]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ask, self._kept = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
+        self._ask, self._cache = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
         self._changes = 0
 
     async def of(self, ctx: Principal) -> list[str]:
         """The languages, most spoken first; that there are none is not remembered."""
-        known = self._kept.get(ctx.tenant_id)
-        if known:
-            return known
+        cached = self._cache.get(ctx.tenant_id)
+        if cached:
+            return cached
         before = self._changes
         found = await self._ask(ctx)
         # Not what was counted while this process wrote.
         if found and before == self._changes:
-            self._kept.put(ctx.tenant_id, found)
+            self._cache.put(ctx.tenant_id, found)
         return found
 
     def changed(self, ctx: Principal) -> None:
         """Ask again: passages were put or removed."""
         self._changes += 1
-        self._kept.put(ctx.tenant_id, [])
+        self._cache.put(ctx.tenant_id, [])

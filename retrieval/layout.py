@@ -62,14 +62,14 @@ async def move_alias(client: AsyncQdrantClient, alias: str, collection: str) -> 
 
     Source: https://api.qdrant.tech/api-reference/aliases/update-aliases
     """
-    known = {each.alias_name: each.collection_name for each in (await client.get_aliases()).aliases}
-    if known.get(alias) == collection:
+    aliases = {each.alias_name: each.collection_name for each in (await client.get_aliases()).aliases}
+    if aliases.get(alias) == collection:
         return
     steps: list[models.AliasOperations] = []
-    if alias in known:
+    if alias in aliases:
         steps.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
-    made = models.CreateAlias(collection_name=collection, alias_name=alias)
-    await client.update_collection_aliases([*steps, models.CreateAliasOperation(create_alias=made)])
+    create = models.CreateAlias(collection_name=collection, alias_name=alias)
+    await client.update_collection_aliases([*steps, models.CreateAliasOperation(create_alias=create)])
     logger.info("The Qdrant alias %s stands for the collection %s now.", alias, collection)
 
 
@@ -105,7 +105,7 @@ def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, 
         raise StoreRefused(f"The Qdrant collection {name} was not made by this service: {_OTHER_NAME}.")
     dense = info.config.params.vectors[MEANING]
     noted: str | None = (info.config.metadata or {}).get(_MODEL)
-    made_with = noted or model
+    stored_model = noted or model
     if dense.size != dimension:
         raise MadeForAnother(
             f"The Qdrant collection {name} holds vectors of {dense.size} numbers, those of the embedding model "
@@ -113,9 +113,9 @@ def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, 
             model=noted,
             dimension=dense.size,
         )
-    if made_with != model:
+    if stored_model != model:
         raise MadeForAnother(
-            f"The Qdrant collection {name} was made with the embedding model {made_with}, not with {model}: "
+            f"The Qdrant collection {name} was made with the embedding model {stored_model}, not with {model}: "
             f"{_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with.",
             model=noted,
             dimension=dense.size,

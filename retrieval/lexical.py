@@ -49,14 +49,14 @@ class Lexicon:
     """
 
     def __init__(self) -> None:
-        self._known = {code: Bm25(_make_config(language=name)) for code, name in LANGUAGES.items()}
+        self._by_language = {code: Bm25(_make_config(language=name)) for code, name in LANGUAGES.items()}
         self._spaced = Bm25(_make_config(stemmer=DisabledStemmer()))
         self._unspaced = Bm25(_make_config(stemmer=DisabledStemmer(), tokenizer=TokenizerType.Multilingual))
 
     def make_passage_terms(self, passage: Passage) -> Terms:
         """The terms of *passage* in its own language, weighted by how often they occur and how long it is."""
         other = self._unspaced if passage.language in UNSPACED else self._spaced
-        found = self._known.get(passage.language, other).embed_document(make_embedding_text(passage))
+        found = self._by_language.get(passage.language, other).embed_document(make_embedding_text(passage))
         return Terms(found.indices, found.values)
 
     def make_question_terms(self, question: str) -> Terms:
@@ -65,7 +65,7 @@ class Lexicon:
         That costs at most .002 of R@1 against knowing it: a stem of another language rarely is a term of a passage.
         Where its language shows, translations count too: those of a word together as much as the word itself.
         """
-        models = (*self._known.values(), self._spaced, self._unspaced)
+        models = (*self._by_language.values(), self._spaced, self._unspaced)
         found = {index for model in models for index in model.embed_query(question).indices}
         weights = _translate(question) | dict.fromkeys(found, 1.0)
         indices = sorted(weights)

@@ -45,7 +45,7 @@ def make_point(ctx: Principal, passage: Passage, terms: Terms) -> models.PointSt
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IndexQuery:
     """One search, as the port has it."""
 
     ctx: Principal
@@ -55,7 +55,7 @@ class Asked:
     filters: Filters
 
     @property
-    def wanted(self) -> int:
+    def depth(self) -> int:
         """How many each ranking is to propose."""
         return max(self.limit, CANDIDATES)
 
@@ -68,7 +68,7 @@ class QueryPlan:
     half's results for its candidates. `vector` is None, or `languages` empty, where words alone are to be searched.
     """
 
-    asked: Asked
+    query: IndexQuery
     terms: Terms
     vector: orjson.Fragment | None
     languages: Sequence[str]
@@ -76,7 +76,7 @@ class QueryPlan:
 
     def requests(self) -> list[Json]:
         """The queries, maybe none: a question may have no words to search."""
-        by_words = [self._make_word_query(self.asked.wanted)] if self.terms.indices else []
+        by_words = [self._make_word_query(self.query.depth)] if self.terms.indices else []
         spoken = self.languages if self.vector is not None else ()
         # Each language proposes its own: a model places the passages of the question's language nearer.
         by_meaning = [self._make_meaning_query(_is(LANGUAGE, language)) for language in spoken]
@@ -86,7 +86,7 @@ class QueryPlan:
             # So each says which language it is in; of the others that is known.
             requests.append(self._make_meaning_query() | {"prefetch": by_words, "with_payload": [LANGUAGE]})
             # No score for a passage means no common word.
-            requests.append(self._make_word_query(self.asked.wanted * len(by_meaning)) | {"prefetch": by_meaning})
+            requests.append(self._make_word_query(self.query.depth * len(by_meaning)) | {"prefetch": by_meaning})
         return requests
 
     def candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
@@ -109,16 +109,16 @@ class QueryPlan:
     def _make_word_query(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
         # Document frequencies of the tenant's own passages: others' texts must not move its ranking.
-        params = {"params": {"idf": {"corpus": make_tenant_filter_json(self.asked.ctx)}}} if self.idf_by_tenant else {}
+        params = {"params": {"idf": {"corpus": make_tenant_filter_json(self.query.ctx)}}} if self.idf_by_tenant else {}
         return {"query": query, "using": WORDS, "filter": self._make_filter(), "limit": limit} | params
 
     def _make_meaning_query(self, *also: Json) -> Json:
-        return {"query": self.vector, "using": MEANING, "filter": self._make_filter(*also), "limit": self.asked.wanted}
+        return {"query": self.vector, "using": MEANING, "filter": self._make_filter(*also), "limit": self.query.depth}
 
     def _make_filter(self, *also: Json) -> Json:
-        chosen = [{"key": field, "match": {"any": values}} for field, values in self.asked.filters.list_conditions()]
-        past = [{"key": field, "range": {compared: day}} for field, compared, day in self.asked.filters.exclusions()]
-        return make_tenant_filter_json(self.asked.ctx, *chosen, {"must_not": past}, *also)
+        chosen = [{"key": field, "match": {"any": values}} for field, values in self.query.filters.list_conditions()]
+        past = [{"key": field, "range": {compared: day}} for field, compared, day in self.query.filters.exclusions()]
+        return make_tenant_filter_json(self.query.ctx, *chosen, {"must_not": past}, *also)
 
 
 def _is(field: str, value: str) -> Json:

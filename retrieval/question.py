@@ -37,12 +37,12 @@ class Question:
 
     def share_in(self, passage: Passage) -> float:
         """The part of its content words in *passage*, 0 to 1, names and numbers counting threefold."""
-        asked = self._find_stems(passage.language)
-        total = sum(weight * times for _, weight, times in asked)
+        words = self._find_stems(passage.language)
+        total = sum(weight * times for _, weight, times in words)
         if not total:
             return 0.0
         there = _hash_stems(make_embedding_text(passage), passage.language)
-        return sum(weight * times for stems, weight, times in asked if not stems.isdisjoint(there)) / total
+        return sum(weight * times for stems, weight, times in words if not stems.isdisjoint(there)) / total
 
     def names_more_than(self, passages: Sequence[Passage]) -> bool:
         """Whether it has a name or number that stands in none of *passages*: then it has a subject of its own."""
@@ -51,20 +51,20 @@ class Question:
 
     def share_in_best_sentence(self, passage: Passage) -> float:
         """The part of its content words in the sentence of *passage* that has most of them, 0 to 1."""
-        asked = self._find_stems(passage.language)
-        if not asked:
+        words = self._find_stems(passage.language)
+        if not words:
             return 0.0
         places = self._places[passage.language]
-        total = sum(times for _, _, times in asked)
+        total = sum(times for _, _, times in words)
         sentences = _hash_stems_by_sentence(passage.text, passage.language)
-        return max((_count_met(asked, places, there) for there in sentences), default=0) / total
+        return max((_count_met(words, places, there) for there in sentences), default=0) / total
 
     def _find_stems(self, language: str) -> Stems:
         if language not in self._stems:
             stemmed = ((hash_content_words(word, language), weight, times) for (word, weight), times in self._words)
-            self._stems[language] = asked = [each for each in stemmed if each[0]]
+            self._stems[language] = words = [each for each in stemmed if each[0]]
             places: dict[int, list[int]] = {}
-            for place, (stems, _, _) in enumerate(asked):
+            for place, (stems, _, _) in enumerate(words):
                 for stem in stems:
                     places.setdefault(stem, []).append(place)
             self._places[language] = places
@@ -80,10 +80,10 @@ class Question:
         return list(islice(Counter(weighted).items(), _MOST_WORDS))
 
 
-def _count_met(asked: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
-    """How many of the words *asked* are *there*; looked for by its stems, which are few in a sentence."""
+def _count_met(words: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
+    """How many of *words* are *there*; looked for by its stems, which are few in a sentence."""
     found = {place for stem in there if stem in places for place in places[stem]}
-    return sum(asked[place][2] for place in found)
+    return sum(words[place][2] for place in found)
 
 
 def _lacks(passage: Passage, word: str) -> bool:

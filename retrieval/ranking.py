@@ -69,8 +69,8 @@ def make_point_id(ctx: Principal, passage_id: str) -> uuid.UUID:
 
 def make_payload(ctx: Principal, passage: Passage) -> dict[str, Any]:
     """What is stored beside the vectors: the passage's fields and the tenant."""
-    known = {name: value for name, value in asdict(passage).items() if name in _PASSAGE_FIELDS}
-    return known | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}
+    fields = {name: value for name, value in asdict(passage).items() if name in _PASSAGE_FIELDS}
+    return fields | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}
 
 
 def description_of(passage: Passage) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def description_of(passage: Passage) -> dict[str, Any]:
 
 def parse_passage(payload: Mapping[str, Any] | None) -> Passage:
     """The passage in a payload that `make_payload` made, also before passages had all the fields they have now."""
-    known = payload or {}
-    named = {name: known[name] for name in _PASSAGE_FIELDS if name in known}
+    fields = payload or {}
+    named = {name: fields[name] for name in _PASSAGE_FIELDS if name in fields}
     if len(text := named.get("text", "")) > LONGEST_PASSAGE:  # of before chunks had a limit
         named |= {"text": text[:LONGEST_PASSAGE], "end": named["start"] + LONGEST_PASSAGE}
-    return Passage(**named | {LABELS: tuple(known.get(LABELS, ()))})
+    return Passage(**named | {LABELS: tuple(fields.get(LABELS, ()))})
 
 
 def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
@@ -128,10 +128,10 @@ def _rank_places(scores: Scores, of: NDArray[np.intp]) -> list[int]:
 
 def _find_foreign(spoken: Sequence[str], question: str) -> NDArray[np.bool_] | None:
     """Which candidates are in another language than *question*, given what is *spoken* in each; None for none."""
-    asked_in = detect_language(question, default="")
-    if not asked_in or not any(spoken):
+    question_language = detect_language(question, default="")
+    if not question_language or not any(spoken):
         return None
-    foreign = {language: bool(language and language != asked_in) for language in set(spoken)}
+    foreign = {language: bool(language and language != question_language) for language in set(spoken)}
     return np.array(list(map(foreign.__getitem__, spoken)), dtype=bool)
 
 

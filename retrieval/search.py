@@ -104,36 +104,36 @@ class Retriever:
         """
         course, question = _Course(), spell_out(question)
         questions = [f"{question} ({options.context})", question] if options.context else [question]
-        asked = [Question(each) for each in questions]
+        parsed = [Question(each) for each in questions]
         was_whole = self.index.is_whole
         rankings, degraded = [], []
-        for each in asked:
+        for each in parsed:
             ranking, without_vector = await self._rank(ctx, each, limit, options, course)
             rankings.append(ranking)
             degraded.append(without_vector)
         estimated = self.calibrations.of(ctx) if self.calibrations else None
         if options.continued:
-            own = partial(self._stay_in, options.continued, asked[0], rankings, limit, estimated)
+            own = partial(self._stay_in, options.continued, parsed[0], rankings, limit, estimated)
             rankings = list(await self._process(own, rankings[0]))
         hits = add_scores(rankings)
         if options.priorities:
             hits = course.note_stage("priorities", _prefer_language(hits, options.priorities))
         if self.reranker is not None and len(hits) > 1:
-            ranked, without_reranker = await self._rerank(self.reranker, asked[0].text, hits)
+            ranked, without_reranker = await self._rerank(self.reranker, parsed[0].text, hits)
             hits = course.note_stage("rerank", ranked)
             degraded.append(without_reranker)
         found = hits
-        shown = course.note_stage(
+        selected = course.note_stage(
             "selection", await self._process(lambda: _select(found, limit, options.further), found)
         )
         judged = (rankings[0] if options.context else hits)[:limit]
 
         def look() -> Verdict:
-            verdict = judge(asked[0], judged, model=self.embedder.model, estimated=estimated)
+            verdict = judge(parsed[0], judged, model=self.embedder.model, estimated=estimated)
             if not options.context:
                 return verdict
-            alone = judge(asked[1], rankings[1][:limit], model=self.embedder.model, estimated=estimated)
-            if asked[1].names_more_than([hit.passage for hit in judged]):
+            alone = judge(parsed[1], rankings[1][:limit], model=self.embedder.model, estimated=estimated)
+            if parsed[1].names_more_than([hit.passage for hit in judged]):
                 return alone
             # Words of the conversation find passages for anything: "asdf qwer" after a question about rent.
             return replace(verdict, is_sure=verdict.is_sure and alone.is_sure)
@@ -141,8 +141,8 @@ class Retriever:
         verdict = await self._process(look, judged)
         is_whole = was_whole and self.index.is_whole  # a search may be what finds the damage
         degraded.append(None if is_whole else INDEX_IS_FILLED)
-        told = " ".join(dict.fromkeys(filter(None, degraded))) or None
-        return SearchResult(shown, told, verdict, course.stages, is_whole)
+        notice = " ".join(dict.fromkeys(filter(None, degraded))) or None
+        return SearchResult(selected, notice, verdict, course.stages, is_whole)
 
     def _stay_in(
         self,
@@ -173,23 +173,23 @@ class Retriever:
     async def _find_candidates(
         self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, options: SearchOptions
     ) -> Sequence[Hit]:
-        wanted = max(limit * _SPARE + options.further, _RERANKED if self.reranker else 0)
+        depth = max(limit * _SPARE + options.further, _RERANKED if self.reranker else 0)
         attached = options.attached
         if not attached:
-            return await self._ask_index(ctx, question, vector, wanted, options.filters)
+            return await self._ask_index(ctx, question, vector, depth, options.filters)
         # As many as the index compares with each other, for the scores of both to mean the same.
-        asked = 0 if options.about_attached else max(wanted, CANDIDATES)
-        hits = await self._ask_index(ctx, question, vector, asked, options.filters) if asked else []
+        index_depth = 0 if options.about_attached else max(depth, CANDIDATES)
+        hits = await self._ask_index(ctx, question, vector, index_depth, options.filters) if index_depth else []
         comparable = vector if attached.model == self.embedder.model else None
-        merge = partial(merge_attached, hits, attached, question, comparable, limit=wanted)
+        merge = partial(merge_attached, hits, attached, question, comparable, limit=depth)
         return await process_text(merge, characters=attached.characters, at_once=_AT_ONCE)
 
     async def _ask_index(
-        self, ctx: Principal, question: str, vector: FloatArray | None, wanted: int, filters: Filters
+        self, ctx: Principal, question: str, vector: FloatArray | None, limit: int, filters: Filters
     ) -> Sequence[Hit]:
         began_s, succeeded = time.perf_counter(), False
         try:
-            hits = await self.index.search(ctx, question, vector, limit=wanted, filters=filters)
+            hits = await self.index.search(ctx, question, vector, limit=limit, filters=filters)
             succeeded = True
         finally:
             self.stores.note_duration("index", "search", time.perf_counter() - began_s, succeeded=succeeded)
@@ -203,13 +203,13 @@ class Retriever:
             return None, "The embedding model did not answer: passages were found by their words alone."
 
     async def _rerank(self, reranker: Reranker, question: str, hits: Sequence[Hit]) -> tuple[Sequence[Hit], str | None]:
-        shown = hits[:_RERANKED]
+        top = hits[:_RERANKED]
         try:
-            scores = await reranker.rerank(question, [make_embedding_text(hit.passage) for hit in shown])
+            scores = await reranker.rerank(question, [make_embedding_text(hit.passage) for hit in top])
         except ProviderError as exc:
             logger.warning("Searching without the reranker: it failed.", exc_info=exc)
             return hits, "The reranker did not answer: passages are in the order of the search alone."
-        scored = [replace(hit, score=score) for hit, score in zip(shown, scores, strict=True)]
+        scored = [replace(hit, score=score) for hit, score in zip(top, scores, strict=True)]
         return [*_sort_by_score(scored), *hits[_RERANKED:]], None
 
 

@@ -35,8 +35,8 @@ def order_by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]
     shares = [
         question.share_in_best_sentence(hit.passage) if own in (None, hit.passage.language) else None for hit in hits
     ]
-    known = [share for share in shares if share is not None]
-    usual = sum(known) / len(known) if known else 0.0
+    present = [share for share in shares if share is not None]
+    usual = sum(present) / len(present) if present else 0.0
     scored = [
         replace(hit, score=hit.score + SENTENCE_WEIGHT * (usual if share is None else share))
         for hit, share in zip(hits, shares, strict=True)
@@ -52,7 +52,7 @@ def add_scores(rankings: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
     scores = [{hit.passage.passage_id: hit.score for hit in hits} for hits in rankings]
     by_id = {hit.passage.passage_id: hit for hits in reversed(rankings) for hit in hits}
     added = [
-        replace(hit, score=sum(known.get(passage_id, low) for known, low in zip(scores, least, strict=True)))
+        replace(hit, score=sum(each.get(passage_id, low) for each, low in zip(scores, least, strict=True)))
         for passage_id, hit in by_id.items()
     ]
     return sorted(added, key=lambda hit: -hit.score)
@@ -110,18 +110,18 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
 
     Neighbours are of one page and heading of a document. Joined they keep the id and the scores of the better one.
     """
-    kept: list[Hit] = []
+    joined: list[Hit] = []
     for hit in hits:
-        if len(kept) == limit:
+        if len(joined) == limit:
             break
-        kept.append(hit)
-        at = len(kept) - 1
-        while (found := _find_neighbour(kept, at)) is not None:  # it may close the gap between two
+        joined.append(hit)
+        at = len(joined) - 1
+        while (found := _find_neighbour(joined, at)) is not None:  # it may close the gap between two
             other, together = found
             at, gone = sorted((at, other))
-            kept[at] = replace(kept[at], passage=together)
-            del kept[gone]
-    return kept
+            joined[at] = replace(joined[at], passage=together)
+            del joined[gone]
+    return joined
 
 
 def count_within_budget(lengths: Sequence[int], *, least: int) -> int:
@@ -130,11 +130,11 @@ def count_within_budget(lengths: Sequence[int], *, least: int) -> int:
     return sum(number <= least or size <= MOST_CHARACTERS for number, size in enumerate(together, 1))
 
 
-def _find_neighbour(kept: Sequence[Hit], at: int) -> tuple[int, Passage] | None:
-    """Another of *kept* that the one *at* a place touches, and both as one passage."""
-    for other in range(len(kept)):
+def _find_neighbour(hits: Sequence[Hit], at: int) -> tuple[int, Passage] | None:
+    """Another of *hits* that the one *at* a place touches, and both as one passage."""
+    for other in range(len(hits)):
         first, second = sorted((at, other))
-        if first != second and (together := _join(kept[first].passage, kept[second].passage)):
+        if first != second and (together := _join(hits[first].passage, hits[second].passage)):
             return other, together
     return None
 

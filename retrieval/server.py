@@ -24,7 +24,7 @@ from retrieval.qdrant import (
     translate_errors,
 )
 from retrieval.queries import (
-    Asked,
+    IndexQuery,
     QueryPlan,
     make_pending_filter,
     make_point,
@@ -141,8 +141,8 @@ class ServerIndex(PassageIndex):
         self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
-        asked = Asked(ctx, question, vector, limit, filters)
-        return await self._run(lambda at: self._search(at, asked))
+        query = IndexQuery(ctx, question, vector, limit, filters)
+        return await self._run(lambda at: self._search(at, query))
 
     async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
@@ -170,17 +170,17 @@ class ServerIndex(PassageIndex):
 
     async def export(self, ctx: Principal) -> AsyncIterator[Sequence[Stored]]:
         """Every passage of the tenant in our collection with its vector, in batches."""
-        asked = {"limit": BATCH, "with_payload": True, "with_vectors": [MEANING]}
-        async for page in fetch_pages(partial(self._scroll, make_tenant_filter(ctx), asked)):
+        fields = {"limit": BATCH, "with_payload": True, "with_vectors": [MEANING]}
+        async for page in fetch_pages(partial(self._scroll, make_tenant_filter(ctx), fields)):
             yield [_make_stored(record) for record in page]
 
     async def list_entries(self, ctx: Principal) -> AsyncIterator[Sequence[Entry]]:
         """Every passage of the tenant in our collection without its text and vector, in batches."""
         has_vector = models.HasVectorCondition(has_vector=MEANING)
-        asked = {"limit": LISTED, "with_payload": [PASSAGE, DOCUMENT]}
-        for condition, known in ((make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
-            async for page in fetch_pages(partial(self._scroll, condition, asked)):
-                yield [make_entry(record.payload, has_vector=known) for record in page]
+        fields = {"limit": LISTED, "with_payload": [PASSAGE, DOCUMENT]}
+        for condition, is_embedded in ((make_pending_filter(ctx), False), (make_tenant_filter(ctx, has_vector), True)):
+            async for page in fetch_pages(partial(self._scroll, condition, fields)):
+                yield [make_entry(record.payload, has_vector=is_embedded) for record in page]
 
     async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in our collection."""
@@ -256,31 +256,31 @@ class ServerIndex(PassageIndex):
         return answer.count
 
     async def _scroll(
-        self, condition: models.Filter, asked: Mapping[str, Any], offset: Any
+        self, condition: models.Filter, fields: Mapping[str, Any], offset: Any
     ) -> tuple[list[models.Record], Any]:
-        return await self._run(lambda at: self._client.scroll(at.own, scroll_filter=condition, offset=offset, **asked))
+        return await self._run(lambda at: self._client.scroll(at.own, scroll_filter=condition, offset=offset, **fields))
 
-    async def _search(self, at: Layout, asked: Asked) -> list[Hit]:
-        if at.foreign is not None and asked.ctx.tenant_id == DEFAULT_TENANT:
-            return await self._search_both(at, asked)
-        ranked = rank(await self._find_candidates(at, asked), asked.question, limit=asked.limit)
+    async def _search(self, at: Layout, query: IndexQuery) -> list[Hit]:
+        if at.foreign is not None and query.ctx.tenant_id == DEFAULT_TENANT:
+            return await self._search_both(at, query)
+        ranked = rank(await self._find_candidates(at, query), query.question, limit=query.limit)
         return make_hits(ranked, await self._fetch_passages(at, [item.point for item in ranked]))
 
-    async def _search_both(self, at: Layout, asked: Asked) -> list[Hit]:
-        own = await self._find_candidates(at, asked)
-        foreign = await self._search_foreign(at, asked)
+    async def _search_both(self, at: Layout, query: IndexQuery) -> list[Hit]:
+        own = await self._find_candidates(at, query)
+        foreign = await self._search_foreign(at, query)
         passages = await self._fetch_passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
-        joined = await asyncio.to_thread(join, own, passages, foreign, asked.question, self._joining_lexicon)
+        joined = await asyncio.to_thread(join, own, passages, foreign, query.question, self._joining_lexicon)
         passages |= {point: found.passage for point, found in foreign.items()}
-        return make_hits(rank(joined, asked.question, limit=asked.limit), passages)
+        return make_hits(rank(joined, query.question, limit=query.limit), passages)
 
-    async def _find_candidates(self, at: Layout, asked: Asked) -> Candidates[str]:
-        languages = [] if asked.vector is None else await self._languages.of(asked.ctx)
+    async def _find_candidates(self, at: Layout, query: IndexQuery) -> Candidates[str]:
+        languages = [] if query.vector is None else await self._languages.of(query.ctx)
         plan = QueryPlan(
-            asked,
-            self._lexicon.make_question_terms(asked.question),
-            None if asked.vector is None else write_vector(asked.vector),
+            query,
+            self._lexicon.make_question_terms(query.question),
+            None if query.vector is None else write_vector(query.vector),
             languages,
             idf_by_tenant=at.idf_by_tenant,
         )
@@ -291,8 +291,8 @@ class ServerIndex(PassageIndex):
             return plan.candidates(requests, answers)
 
     async def _ask_languages(self, ctx: Principal) -> list[str]:
-        asked = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
-        answer = await self._wire.ask((await self._ensure_ready()).own, "facet", asked)
+        body = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
+        answer = await self._wire.ask((await self._ensure_ready()).own, "facet", body)
         with translate_errors():
             return [str(hit["value"]) for hit in answer["hits"]]
 
@@ -304,16 +304,16 @@ class ServerIndex(PassageIndex):
         with translate_errors():
             return {record["id"]: parse_passage(record["payload"]) for record in records}
 
-    async def _search_foreign(self, at: Layout, asked: Asked) -> dict[str, ScoredDocument]:
+    async def _search_foreign(self, at: Layout, query: IndexQuery) -> dict[str, ScoredDocument]:
         """What the foreign collection proposes; it has no fields of ours to be filtered by."""
         if at.foreign is None:
             return {}
-        if asked.vector is not None:
-            found = await at.foreign.find_near(self._wire, asked.vector, limit=asked.wanted)
+        if query.vector is not None:
+            found = await at.foreign.find_near(self._wire, query.vector, limit=query.depth)
         else:
-            words = [word for word in _WORD.findall(asked.question) if self._lexicon.make_question_terms(word).indices]
+            words = [word for word in _WORD.findall(query.question) if self._lexicon.make_question_terms(word).indices]
             found = await at.foreign.find_by_words(self._client, words)
-        return {point: each for point, each in found.items() if asked.filters.allow(each.passage)}
+        return {point: each for point, each in found.items() if query.filters.allow(each.passage)}
 
 
 def _make_stored(record: models.Record) -> Stored:

@@ -60,8 +60,8 @@ async def _describe(client: AsyncQdrantClient, collection: str, space: tuple[str
     except MadeForAnother as exc:
         if exc.model is None:
             raise
-        made_with = f"{collection} was made with {exc.model}, which goes on answering"
-        return f"; {made_with} until an index for {model} is built beside it"
+        former = f"{collection} was made with {exc.model}, which goes on answering"
+        return f"; {former} until an index for {model} is built beside it"
     except _WouldBeMade as exc:
         return f"; the collection {exc} is made at the first start"
     beside = f", and {layout.foreign.name} beside it, written with LangChain" if layout.foreign else ""
