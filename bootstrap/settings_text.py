@@ -94,7 +94,7 @@ def _row(name: str) -> str:
 
 def _metric_row(series: Series) -> str:
     labels = ", ".join(f"`{label}`" for label in series.labels)
-    return f"| `{series.name}` | {series.kind} | {labels} | {series.tells} |\n"
+    return f"| `{series.name}` | {series.kind} | {labels} | {series.description} |\n"
 
 
 def _default(field: FieldInfo) -> str:

@@ -140,9 +140,9 @@ def list_own_texts() -> list[str]:
 
 def found_in(language: str, quoted: str) -> str:
     """What stands before quotes in another language, *quoted*, which is named where that has a name here."""
-    known = language if language in _LANGUAGES else "en"
-    name = _LANGUAGES[known].get(quoted)
-    return _FOUND_IN[known].format(name) if name else _FOUND_IN_ANOTHER[known]
+    code = language if language in _LANGUAGES else "en"
+    name = _LANGUAGES[code].get(quoted)
+    return _FOUND_IN[code].format(name) if name else _FOUND_IN_ANOTHER[code]
 
 
 def where_to_look(language: str, headings: Sequence[str], contact: str) -> str:

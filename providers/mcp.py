@@ -93,7 +93,7 @@ class McpServer:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator["_Connection"]:
-        options: Json = {"connections": 1, "kept_idle_s": 15, "guard": self.guard}
+        options: Json = {"connections": 1, "idle_s": 15, "guard": self.guard}
         try:
             async with (
                 asyncio.timeout(self.timeout_s),

@@ -52,7 +52,7 @@ class OpenAIWire:
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             connections=MOST_CONNECTIONS,
-            kept_idle_s=KEPT_IDLE_S,
+            idle_s=KEPT_IDLE_S,
             guard=guard,
         )
 

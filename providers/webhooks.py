@@ -33,7 +33,7 @@ async def send(url: str, guard: Guard, *, secret: bytes, message_id: str, body: 
     headers = make_headers(secret, message_id, int(time.time()), body)
     try:
         async with (
-            open_session(url, headers=headers, timeout=_TIMEOUT, connections=1, kept_idle_s=1, guard=guard) as http,
+            open_session(url, headers=headers, timeout=_TIMEOUT, connections=1, idle_s=1, guard=guard) as http,
             http.post(url, data=body, allow_redirects=False) as response,
         ):
             return None if 200 <= response.status < 300 else f"It answered with the status {response.status}."

@@ -98,7 +98,7 @@ class HttpWire:
                 # Each wait for itself, as qdrant-client counts them.
                 timeout=aiohttp.ClientTimeout(total=None, connect=limit_s, sock_connect=limit_s, sock_read=limit_s),
                 connections=CONNECTIONS,
-                kept_idle_s=KEPT_IDLE_S,
+                idle_s=KEPT_IDLE_S,
             )
         return self._session
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/health", "/ready"})
 _BUSY = "The service is overloaded. Try again in a moment."
-_TOLD_EVERY_S = 10.0
+_LOGGED_EVERY_S = 10.0
 
 
 def is_probe(path: str) -> bool:
@@ -57,7 +57,7 @@ class Admission:
         self._turns_of = _PerKey("turns", limits.turns_per_key)
         self._requests_of = _PerKey("requests", limits.requests_per_key)
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._told_at = float("-inf")
+        self._logged_at = float("-inf")
 
     @property
     def waiting_turns(self) -> int:
@@ -146,8 +146,8 @@ class Admission:
 
     def _note_refusal(self, what: str) -> None:
         self.refused += 1
-        if time.monotonic() - self._told_at > _TOLD_EVERY_S:
-            self._told_at = time.monotonic()
+        if time.monotonic() - self._logged_at > _LOGGED_EVERY_S:
+            self._logged_at = time.monotonic()
             state = {"requests": self.requests, "turns": self.turns, "waiting_turns": self.waiting_turns}
             logger.warning("The limit of concurrent %s is reached; refusing more.", what, extra=state)
 

@@ -61,7 +61,7 @@ def make_uvicorn_options(
         "access_log": False,  # `api/middleware.py` writes a line for each request
         "server_header": False,
         "proxy_headers": bool(forwarded_allow_ips),
-        "forwarded_allow_ips": [network for given in forwarded_allow_ips for network in _list_spellings(given)],
+        "forwarded_allow_ips": [network for each in forwarded_allow_ips for network in _list_spellings(each)],
     }
 
 

@@ -65,8 +65,8 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         frames = sys._current_frames()  # noqa: SLF001 - public and documented by Python
         stacks = {names.get(ident, str(ident)): traceback.format_stack(at) for ident, at in frames.items()}
-        told = {name: "".join(stack) for name, stack in stacks.items()}
-        self.log.critical("The worker did not answer for %s s and ends.", self.cfg.timeout, extra={"stacks": told})
+        texts = {name: "".join(stack) for name, stack in stacks.items()}
+        self.log.critical("The worker did not answer for %s s and ends.", self.cfg.timeout, extra={"stacks": texts})
         super().handle_abort(number, frame)
 
     def load_wsgi(self) -> None:

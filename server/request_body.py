@@ -48,8 +48,8 @@ class BodyLimits:
     whole_s: float = 600.0
     whole_bytes_per_s: int = 65_536
     total_bytes: int = 268_435_456
-    held_bytes: int = 0
-    held_by: Counter[str] = field(default_factory=Counter)
+    used_bytes: int = 0
+    used_by: Counter[str] = field(default_factory=Counter)
 
     def allowed_s(self, size_bytes: int) -> float:
         """How long a body may have taken of which so much has come."""
@@ -62,18 +62,18 @@ class BodyLimits:
             ServiceUnavailable: there is none.
         """
         share_bytes = max(self.total_bytes // 2, self.body_bytes or 0) if owner else self.total_bytes
-        for held_bytes, most_bytes in ((self.held_bytes, self.total_bytes), (self.held_by[owner], share_bytes)):
-            if held_bytes + size_bytes > most_bytes:
+        for used_bytes, most_bytes in ((self.used_bytes, self.total_bytes), (self.used_by[owner], share_bytes)):
+            if used_bytes + size_bytes > most_bytes:
                 raise ServiceUnavailable("Too many large requests are under way. Try again in a moment.", retry_after=2)
-        self.held_bytes += size_bytes
-        self.held_by[owner] += size_bytes
+        self.used_bytes += size_bytes
+        self.used_by[owner] += size_bytes
 
     def release(self, owner: str, size_bytes: int) -> None:
         """Give up room that was taken."""
-        self.held_bytes -= size_bytes
-        self.held_by[owner] -= size_bytes
-        if not self.held_by[owner]:
-            del self.held_by[owner]  # owners come and go
+        self.used_bytes -= size_bytes
+        self.used_by[owner] -= size_bytes
+        if not self.used_by[owner]:
+            del self.used_by[owner]  # owners come and go
 
 
 def expect_no_body(view: View) -> View:
@@ -127,19 +127,19 @@ async def read_pieces(request: Request, *, max_bytes: int) -> AsyncIterator[byte
 class RequestBodyReader:
     """A request whose head has been read. `refusal` says why its body was not, or will not be, read to its end.
 
-    *tells_bodies*: the server is known to pass a body on only if the head has said that there is one, as in HTTP/1
+    *trusts_head*: the server is known to pass a body on only if the head has said that there is one, as in HTTP/1
     (RFC 9112, 6.3).
     """
 
     def __init__(
-        self, environ: WSGIEnvironment, receive: ASGIReceiveCallable, limits: BodyLimits, *, tells_bodies: bool = False
+        self, environ: WSGIEnvironment, receive: ASGIReceiveCallable, limits: BodyLimits, *, trusts_head: bool = False
     ) -> None:
         self.environ, self.receive = environ, receive
         self.refusal: HTTPException | None = None
         self.declared_bytes = _read_declared_bytes(environ)
         self._has_body = self.declared_bytes > 0 or "HTTP_TRANSFER_ENCODING" in environ
-        self._limits, self._is_read = limits, tells_bodies and not self._has_body
-        self._held_bytes, self._owner = 0, ""
+        self._limits, self._is_read = limits, trusts_head and not self._has_body
+        self._used_bytes, self._owner = 0, ""
         self._whole: asyncio.Event | None = None
         self.endings: list[Callable[[], None]] = []
         environ[_INTAKE] = self
@@ -243,8 +243,8 @@ class RequestBodyReader:
 
     def end(self) -> None:
         """The request is over: others have room for their bodies."""
-        if self._held_bytes:
-            self._limits.release(self._owner, self._held_bytes)
+        if self._used_bytes:
+            self._limits.release(self._owner, self._used_bytes)
         for call in self.endings:
             call()
 
@@ -259,7 +259,7 @@ class RequestBodyReader:
                     pass
 
     def _hold(self, size_bytes: int) -> None:
-        more_bytes = size_bytes - self._held_bytes
+        more_bytes = size_bytes - self._used_bytes
         if size_bytes <= SMALL_BYTES or more_bytes <= 0:
             return
         try:
@@ -267,7 +267,7 @@ class RequestBodyReader:
         except ServiceUnavailable as refusal:
             self.refuse(refusal)
             raise
-        self._held_bytes = size_bytes
+        self._used_bytes = size_bytes
 
     async def _receive_next(self, deadline_s: float) -> bytes:
         if not self._has_body:  # nothing to wait for
@@ -292,7 +292,7 @@ class RequestBodyReader:
 def open_request(scope: HTTPScope, receive: ASGIReceiveCallable, limits: BodyLimits) -> RequestBodyReader:
     """A request whose body is still to be read."""
     try:
-        return RequestBodyReader(make_environ(scope), receive, limits, tells_bodies=DISCONNECT in scope)
+        return RequestBodyReader(make_environ(scope), receive, limits, trusts_head=DISCONNECT in scope)
     except ValueError:
         # Without them the app can still say so in its own words.
         intake = RequestBodyReader(make_environ(scope | {"headers": []}), receive, limits)

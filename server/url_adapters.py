@@ -39,16 +39,16 @@ def remember_hosts(app: Flask) -> None:
         environ = request.environ
         scheme, script_name = environ["wsgi.url_scheme"], environ["SCRIPT_NAME"]
         key = (environ.get("HTTP_HOST"), environ["SERVER_NAME"], environ["SERVER_PORT"], scheme, script_name)
-        known = bound.get(key)
-        if known is None:
+        cached = bound.get(key)
+        if cached is None:
             adapter = create(request)
             if adapter is not None and len(request.host) <= _LONGEST_HOST:
                 if len(bound) >= _HOSTS:
                     bound.clear()
                 bound[key] = _Bound(request.host, adapter.server_name, adapter.script_name, adapter.subdomain)
             return adapter
-        request.host = known.host
-        where = (known.server_name, known.script_name, known.subdomain, scheme)
+        request.host = cached.host
+        where = (cached.server_name, cached.script_name, cached.subdomain, scheme)
         path, query = _read_text(environ["PATH_INFO"]), _read_text(environ["QUERY_STRING"])
         adapter = _RememberingAdapter(url_map, *where, path, environ["REQUEST_METHOD"], query)
         adapter.matches = matches

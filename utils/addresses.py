@@ -24,8 +24,8 @@ def hide_login(address: str, variable: str = "") -> str:
     if parts is None:
         return f"{variable}, which is no address{_advise(address)}" if variable else "an address that cannot be read"
     database = parse_qs(parts["query"] or "").get("db", [""])[0]
-    shown = f"{parts['scheme']}://{parts['places']}{parts['path'] or ''}".rstrip("/")
-    return f"{shown}?db={database}" if database.isdecimal() else shown
+    text = f"{parts['scheme']}://{parts['places']}{parts['path'] or ''}".rstrip("/")
+    return f"{text}?db={database}" if database.isdecimal() else text
 
 
 def is_readable(address: str) -> bool:

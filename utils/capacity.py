@@ -34,10 +34,10 @@ class Machine:
 
     def _read_cpu_quotas(self) -> Iterator[float]:
         for folder in self._list_cgroups("cpu"):
-            told = _read(folder / "cpu.max").split()
-            told = told or [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-            if len(told) == 2 and all(part.isdecimal() for part in told) and int(told[1]):
-                yield int(told[0]) / int(told[1])
+            quota = _read(folder / "cpu.max").split()
+            quota = quota or [_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+            if len(quota) == 2 and all(part.isdecimal() for part in quota) and int(quota[1]):
+                yield int(quota[0]) / int(quota[1])
 
     def _measure_free_in_cgroups(self) -> Iterator[int]:
         for folder in self._list_cgroups("memory"):
@@ -67,11 +67,11 @@ def count_affordable_workers(*, cpus: float, free_bytes: int | None, each_bytes:
 
 def _measure_free(folder: Path, *, limit: str, used: str, cache: str) -> Iterator[int]:
     """Nothing where there is no limit. Files in the cache count as used, but go when memory is wanted."""
-    allowed, taken = _read(folder / limit).strip(), _read(folder / used).strip()
-    if allowed.isdecimal() and taken.isdecimal() and int(allowed) < _NO_LIMIT:
-        told = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
-        cached = told.get(cache, "")
-        yield max(0, int(allowed) - int(taken) + (int(cached) if cached.isdecimal() else 0))
+    allowed, usage = _read(folder / limit).strip(), _read(folder / used).strip()
+    if allowed.isdecimal() and usage.isdecimal() and int(allowed) < _NO_LIMIT:
+        stats = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
+        cached = stats.get(cache, "")
+        yield max(0, int(allowed) - int(usage) + (int(cached) if cached.isdecimal() else 0))
 
 
 def _read(path: Path) -> str:

@@ -220,8 +220,8 @@ def describe_problem(error: BaseException) -> dict[str, object]:
         return error.members
     if not isinstance(error, ProblemError):
         error = InternalError(_UNEXPECTED)
-    told = {"type": f"urn:pustaka:problem:{error.slug}", "title": error.title, "status": error.status}
-    return {**told, "detail": error.detail, **error.members}
+    members = {"type": f"urn:pustaka:problem:{error.slug}", "title": error.title, "status": error.status}
+    return {**members, "detail": error.detail, **error.members}
 
 
 def make_problem_document(error: BaseException, *, instance: str, request_id: str | None) -> dict[str, object]:

@@ -18,49 +18,49 @@ class Expiring(Generic[K, V]):
 
     def __init__(self, size: int, ttl_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._ttl_s, self._clock = size, ttl_s, clock
-        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
         self.hits = self.misses = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, key: K) -> V | None:
         """The value under *key*, None if there is none any more."""
-        until, value = self._kept.get(key, (0.0, None))
+        until, value = self._entries.get(key, (0.0, None))
         if value is None or until <= self._clock():
-            self._kept.pop(key, None)
+            self._entries.pop(key, None)
             self.misses += 1
             return None
-        self._kept.move_to_end(key)
+        self._entries.move_to_end(key)
         self.hits += 1
         return value
 
     def discard(self, is_unwanted: Callable[[V], bool]) -> None:
         """Keep none of the values of which *is_unwanted* is true."""
-        for key in [key for key, (_, value) in self._kept.items() if is_unwanted(value)]:
-            del self._kept[key]
+        for key in [key for key, (_, value) in self._entries.items() if is_unwanted(value)]:
+            del self._entries[key]
 
     def put(self, key: K, value: V) -> None:
         """Keep *value* under *key* from now on."""
-        self._kept[key] = (self._clock() + self._ttl_s, value)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self._entries[key] = (self._clock() + self._ttl_s, value)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
 
 
 class SharedExpiring(Generic[K, V]):
     """The same for all threads. Two of them may make a value at the same time."""
 
     def __init__(self, size: int, ttl_s: float) -> None:
-        self._kept: Expiring[K, V] = Expiring(size, ttl_s)
+        self._entries: Expiring[K, V] = Expiring(size, ttl_s)
         self._lock = Lock()
 
     def load(self, key: K, make: Callable[[], V]) -> V:
         """The value under *key*, else what *make* gives, from now on."""
         with self._lock:
-            value = self._kept.get(key)
+            value = self._entries.get(key)
         if value is None:
             value = make()
             with self._lock:
-                self._kept.put(key, value)
+                self._entries.put(key, value)
         return value

@@ -19,9 +19,9 @@ _MIDNIGHT, _DECIMALS = "00:00", 2
 
 def format_day(day: str, language: str) -> str:
     """2026-12-31 as people write it: 31 December 2026."""
-    known = language if language in _MONTHS else "en"
+    code = language if language in _MONTHS else "en"
     moment = date.fromisoformat(day)
-    return _DAY[known].format(moment.day, _MONTHS[known].split()[moment.month - 1], moment.year)
+    return _DAY[code].format(moment.day, _MONTHS[code].split()[moment.month - 1], moment.year)
 
 
 def format_number(value: float, language: str, *, decimals: int = 0) -> str:
@@ -55,6 +55,6 @@ def _format_moment(text: str, language: str) -> str:
     except ValueError:  # a 31st of February
         return text
     if found := _YEAR_MONTH.fullmatch(text):
-        known = language if language in _MONTHS else "en"
-        return _MONTH[known].format(_MONTHS[known].split()[int(found[2]) - 1], found[1])
+        code = language if language in _MONTHS else "en"
+        return _MONTH[code].format(_MONTHS[code].split()[int(found[2]) - 1], found[1])
     return text

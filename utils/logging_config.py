@@ -144,8 +144,8 @@ class _LoggingStream(io.TextIOBase):
         """Log the whole lines; the rest waits for its end."""
         *lines, rest = (getattr(self._started, "text", "") + text).split("\n")
         self._started.text = rest
-        if said := "\n".join(lines).strip("\r\n"):
-            self._logger.log(self._level, said)
+        if message := "\n".join(lines).strip("\r\n"):
+            self._logger.log(self._level, message)
         return len(text)
 
     def fileno(self) -> int:

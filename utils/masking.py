@@ -116,7 +116,7 @@ def _is_known_id(name: str) -> bool:
     return _ID_NAME.search(name) is not None
 
 
-_known_masked = lru_cache(1024)(mask)
+_cached_mask = lru_cache(1024)(mask)
 
 
 def _is_secret(name: str) -> bool:
@@ -128,7 +128,7 @@ def _is_id(name: str) -> bool:
 
 
 def _mask_named(name: str) -> str:
-    return _known_masked(name) if len(name) <= _LONGEST_KNOWN else mask(name)
+    return _cached_mask(name) if len(name) <= _LONGEST_KNOWN else mask(name)
 
 
 def _shorten_text(value: object) -> str:

@@ -7,17 +7,17 @@ _ALIKE = 0.8
 _OF_OTHERS = ("STREAMLIT_SERVER_", "STREAMLIT_BROWSER_")  # Streamlit's own
 
 
-def find_misspelt(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """Those of *names* that are not among *known* and like one of them, each with that one.
+def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str]:
+    """Those of *names* that are not among *valid* and like one of them, each with that one.
 
     A name that is like none may belong to another program, or be a value that lost its name.
     """
-    unknown = (name for name in names if name.upper() not in known and not name.startswith(_OF_OTHERS))
-    alike = ((name, difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)) for name in unknown)
+    unknown = (name for name in names if name.upper() not in valid and not name.startswith(_OF_OTHERS))
+    alike = ((name, difflib.get_close_matches(name.upper(), valid, n=1, cutoff=_ALIKE)) for name in unknown)
     return {name: found[0] for name, found in alike if found}
 
 
-def with_prefix_of(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Those of *names* that begin as one of *known* does, up to its first underscore: REDIS_ of REDIS_URL."""
-    prefixes = {name.partition("_")[0] for name in known if "_" in name}
+def with_prefix_of(names: Iterable[str], valid: Iterable[str]) -> list[str]:
+    """Those of *names* that begin as one of *valid* does, up to its first underscore: REDIS_ of REDIS_URL."""
+    prefixes = {name.partition("_")[0] for name in valid if "_" in name}
     return [name for name in names if "_" in name and name.partition("_")[0].upper() in prefixes]

@@ -20,10 +20,10 @@ def open_session(
     headers: Mapping[str, str],
     timeout: aiohttp.ClientTimeout,
     connections: int,
-    kept_idle_s: float,
+    idle_s: float,
     guard: "Guard | None" = None,
 ) -> aiohttp.ClientSession:
-    """A session for the server at *url* that keeps idle connections *kept_idle_s* seconds and no cookies.
+    """A session for the server at *url* that keeps idle connections *idle_s* seconds and no cookies.
 
     Belongs to the event loop it is made in. By https it trusts the certificates that come with the package, or those
     SSL_CERT_FILE names. With *guard* every connection is checked at the address that it leads to, and
@@ -32,7 +32,7 @@ def open_session(
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=connections,
-            keepalive_timeout=kept_idle_s,
+            keepalive_timeout=idle_s,
             ssl=_load_certificates(guard) if url.startswith("https:") else True,
             socket_factory=_check_first(guard.reach) if guard else None,
         ),

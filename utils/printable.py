@@ -11,8 +11,8 @@ _JOINERS = "\u200c\u200d"  # between letters of Persian and Indic words, and ins
 
 def make_printable(text: str) -> str:
     """*text* with "?" for each character that shows nothing, ends the line, or changes how others are shown."""
-    return "".join(one if _is_shown(one) else "?" for one in text)
+    return "".join(one if _is_visible(one) else "?" for one in text)
 
 
-def _is_shown(character: str) -> bool:
+def _is_visible(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"

@@ -53,10 +53,10 @@ def dump_table(table: QueryTable) -> dict[str, Any]:
 
 def load_table(dumped: Mapping[str, Any]) -> QueryTable:
     """The table that `dump_table` has made this of, through JSON."""
-    known = {
+    fields = {
         **dumped,
         "columns": tuple(QueryColumn(**each) for each in dumped["columns"]),
         "rows": tuple(tuple(row) for row in dumped["rows"]),
         "given": tuple(dumped["given"]),
     }
-    return QueryTable(**known)
+    return QueryTable(**fields)

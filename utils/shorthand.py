@@ -19,13 +19,13 @@ def spell_out(text: str) -> str:
     if len(text) > _LONGEST:
         return text
     language = detect_language(text)
-    known = _load_short_forms().get(language, {})
+    short_forms = _load_short_forms().get(language, {})
 
     def replace(found: re.Match[str]) -> str:
         word = found[0]
         if language == "id" and word[-1] == "2" and len(word) > _SHORTEST_DOUBLED and word[:-1].isalpha():
             return f"{word[:-1]}-{word[:-1]}"  # "teman2"
-        return word if word.isupper() else known.get(word.casefold(), word)  # "Band U" is none
+        return word if word.isupper() else short_forms.get(word.casefold(), word)  # "Band U" is none
 
     return _WORD.sub(replace, text)
 

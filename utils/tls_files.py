@@ -26,8 +26,8 @@ def check_tls_files(certificate: Path, key: Path) -> None:
     except ssl.SSLError as exc:
         if exc.reason != "KEY_VALUES_MISMATCH":
             raise StartError(f"SSL_KEY_PATH: {key} holds no private key in PEM.") from exc
-        told = f"{key} is not the key of the first certificate in SSL_CERT_PATH, {certificate}."
-        raise StartError(f"SSL_KEY_PATH: {told} Name the two that were made together.") from exc
+        text = f"{key} is not the key of the first certificate in SSL_CERT_PATH, {certificate}."
+        raise StartError(f"SSL_KEY_PATH: {text} Name the two that were made together.") from exc
 
 
 def _read(name: str, path: Path) -> None:

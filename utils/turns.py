@@ -16,12 +16,12 @@ class FairLimit:
 
     def __init__(self, limit: int, *, per_tenant: int | None = None) -> None:
         self._free, self._per_tenant = limit, per_tenant or limit
-        self._held = Counter[str]()
+        self._counts = Counter[str]()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def has_place(self, tenant_id: str) -> bool:
         """Whether `acquire` would not wait. Whoever waits while a place is free has all that its tenant may."""
-        return self._free > 0 and self._held[tenant_id] < self._per_tenant
+        return self._free > 0 and self._counts[tenant_id] < self._per_tenant
 
     async def acquire(self, tenant_id: str) -> None:
         """Take a place, once there is one."""
@@ -42,11 +42,11 @@ class FairLimit:
     def release(self, tenant_id: str) -> None:
         """Give a place back, to those who wait if there are any."""
         self._free += 1
-        self._held[tenant_id] -= 1
-        if not self._held[tenant_id]:
-            del self._held[tenant_id]
+        self._counts[tenant_id] -= 1
+        if not self._counts[tenant_id]:
+            del self._counts[tenant_id]
         while waiting := [each for each in self._waiting if self.has_place(each)]:
-            following = min(waiting, key=lambda each: self._held[each])
+            following = min(waiting, key=lambda each: self._counts[each])
             turn = self._waiting[following][0]
             self._leave(following, turn)
             if not turn.done():
@@ -55,7 +55,7 @@ class FairLimit:
 
     def _take(self, tenant_id: str) -> None:
         self._free -= 1
-        self._held[tenant_id] += 1
+        self._counts[tenant_id] += 1
 
     def _leave(self, tenant_id: str, turn: asyncio.Future[None]) -> None:
         line = self._waiting.get(tenant_id, deque())

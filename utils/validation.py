@@ -119,7 +119,7 @@ def check_line(value: str) -> str:
     Raises:
         ValueError: it does not.
     """
-    return _check_shown(check_text(value), _HIDDEN_IN_LINE)
+    return _check_visible(check_text(value), _HIDDEN_IN_LINE)
 
 
 def check_lines(value: str) -> str:
@@ -128,7 +128,7 @@ def check_lines(value: str) -> str:
     Raises:
         ValueError: they are not.
     """
-    return _check_shown(check_text(value), _HIDDEN_IN_LINES) if value else value
+    return _check_visible(check_text(value), _HIDDEN_IN_LINES) if value else value
 
 
 def remove_hidden(value: str) -> str:
@@ -136,7 +136,7 @@ def remove_hidden(value: str) -> str:
     return _HIDDEN_IN_LINES.sub("", value).encode("utf-8", "replace").decode()
 
 
-def _check_shown(value: str, hidden: re.Pattern[str]) -> str:
+def _check_visible(value: str, hidden: re.Pattern[str]) -> str:
     if found := hidden.search(value):
         code = f"U+{ord(found.group()):04X}"
         raise ValueError(f"Holds {code}, a character that is not shown or changes how others are shown: take it out")

@@ -80,7 +80,7 @@ class _Process:
     large_at_once: int = 1
     main_pid: int = field(default_factory=os.getpid)  # of all processes that work on tasks together
     _opened: Ingesting | None = None
-    _told: str = ""
+    _logged: str = ""
     _workers: threading.local = field(default_factory=threading.local)
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,29 +93,29 @@ class _Process:
     def ingest(self) -> None:
         """Work on what is due until nothing is, or the time is up."""
         began_s = time.monotonic()
-        with self._telling_once():
+        with self._log_outages():
             while time.monotonic() - began_s < TASK_BUDGET_S and self._worker().run_next():
                 pass
 
     def tidy(self) -> None:
         """Give the jobs of dead workers to others, end those whose documents are in the index, and say that we live."""
-        with self._telling_once():
+        with self._log_outages():
             self._stores().tidy()
             ALIVE.touch()
 
     @contextmanager
-    def _telling_once(self) -> Iterator[None]:
+    def _log_outages(self) -> Iterator[None]:
         """Log that the database is away when it goes and when it comes back, not every second."""
         try:
             yield
         except StoreUnavailable as exc:
-            if exc.detail != self._told:
+            if exc.detail != self._logged:
                 logger.warning("%s Documents wait until then.", exc.detail)
-                self._told = exc.detail
+                self._logged = exc.detail
         else:
-            if self._told:
+            if self._logged:
                 logger.info("The database answers again.")
-                self._told = ""
+                self._logged = ""
 
     def _worker(self) -> JobWorker:
         worker: JobWorker | None = getattr(self._workers, "worker", None)
@@ -154,8 +154,8 @@ def _tls(address: str) -> dict[str, Any] | None:
     parts = urlsplit(address)
     if parts.scheme != "rediss":
         return None
-    given = {name: value for name, value in parse_qsl(parts.query) if name in _TLS_OPTIONS}
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **given}
+    options = {name: value for name, value in parse_qsl(parts.query) if name in _TLS_OPTIONS}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **options}
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

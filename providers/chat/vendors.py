@@ -116,7 +116,7 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
             headers={},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
             connections=MOST_CONNECTIONS,
-            kept_idle_s=KEPT_IDLE_S,
+            idle_s=KEPT_IDLE_S,
             guard=guard,
         )
 

@@ -254,7 +254,7 @@ def test_bodies_that_memory_has_no_room_for_are_refused_and_small_ones_are_not()
         slow = [stack.enter_context(Connection(live)) for _ in range(3)]
         for connection in slow:
             connection.send(post("/coroutine", f"Content-Length: {LIMIT_BYTES}") + large[1:])
-        wait_until(lambda: limits.held_bytes == 3 * LIMIT_BYTES)
+        wait_until(lambda: limits.used_bytes == 3 * LIMIT_BYTES)
         refused = live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES}"))
         assert (refused.status, refused.header("retry-after")) == (503, "2")
         undeclared = live.ask(post("/coroutine", "Transfer-Encoding: chunked") + chunked(large))
@@ -263,7 +263,7 @@ def test_bodies_that_memory_has_no_room_for_are_refused_and_small_ones_are_not()
         for connection in slow:
             connection.send(b"x")
             assert connection.answer().status == 200
-        wait_until(lambda: limits.held_bytes == 0)
+        wait_until(lambda: limits.used_bytes == 0)
         assert live.ask(post("/coroutine", f"Content-Length: {LIMIT_BYTES}") + large).status == 200
 
 

@@ -64,12 +64,12 @@ def _parse_several(url: str) -> Address:
     parts = urlsplit(url)
     login, _, places = parts.netloc.rpartition("@")
     hosts = tuple(_parse_host(place.strip(), _DEFAULT_PORTS[parts.scheme]) for place in places.split(","))
-    asked = dict(parse_qsl(parts.query))
-    tls = asked.pop("ssl", "").lower() in _YES
-    logins = {name: asked.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    query = dict(parse_qsl(parts.query))
+    tls = query.pop("ssl", "").lower() in _YES
+    logins = {name: query.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     service, _, db = parts.path.strip("/").partition("/")
     # redis-py reads login and query as it does for one server; TLS does not come from its scheme here.
-    like_one = f"redis://{login}@host/{db}?{urlencode(asked)}"
+    like_one = f"redis://{login}@host/{db}?{urlencode(query)}"
     options = parse_url(like_one)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     del options["host"]
     if parts.scheme == "redis+cluster":

@@ -67,14 +67,14 @@ async def _explain_errors(context: ErrorContext) -> AsyncIterator[None]:
 
 async def _ask_sentinels(client: AsyncClient, address: Address, timeouts: Timeouts) -> ErrorContext:
     """Ask the Sentinels about the master. Gives the context for errors that come from it."""
-    asked = ErrorContext(
+    context = ErrorContext(
         f"{address} (a Sentinel)",
         address.hosts,
         address.tls,
         timeouts.connect_timeout_s,
         "REDIS_URL's sentinel_password",
     )
-    async with _explain_errors(asked):
+    async with _explain_errors(context):
         master = await _ask_first(cast(Any, client).sentinels.sentinels, address)
     host = str(master["ip"]), int(master["port"])
     where = f"{host[0]}:{host[1]} (the Sentinels' master {address.service!r})"
@@ -85,21 +85,21 @@ async def _ask_first(sentinels: Sequence[redis.asyncio.Redis], address: Address)
     failure: BaseException = LookupError("no Sentinel")
     for sentinel in sentinels:
         try:
-            known = cast(Mapping[str, Any], await sentinel.sentinel_masters())
+            masters = cast(Mapping[str, Any], await sentinel.sentinel_masters())
         except (RedisError, OSError, ValueError, LookupError) as exc:
             failure = exc  # another one may answer
         else:
-            return _find_master(known, address)
+            return _find_master(masters, address)
     raise failure
 
 
-def _find_master(known: Mapping[str, Any], address: Address) -> Mapping[str, Any]:
-    if address.service not in known:
-        named = ", ".join(sorted(known)) or "none"
+def _find_master(masters: Mapping[str, Any], address: Address) -> Mapping[str, Any]:
+    if address.service not in masters:
+        named = ", ".join(sorted(masters)) or "none"
         raise StoreRefused(
             f"The Sentinel at {address} knows no master {address.service!r}, only: {named}. Correct it in REDIS_URL."
         )
-    found: Mapping[str, Any] = known[address.service]
+    found: Mapping[str, Any] = masters[address.service]
     if found["is_sdown"] or found["is_odown"]:
         raise StoreUnavailable(f"The Sentinels at {address} say that {address.service!r} is down.")
     return found
@@ -107,8 +107,8 @@ def _find_master(known: Mapping[str, Any], address: Address) -> Mapping[str, Any
 
 async def _ask_facts(client: AsyncClient) -> list[Facts]:
     """What each server says about itself and how it saves; nothing of what our user may not ask."""
-    told, saving = await ask_each(client, "INFO"), await ask_each(client, "CONFIG GET", "save")
-    return [{**facts, **(saves or {})} for facts, saves in zip_longest(told, saving)]
+    infos, saving = await ask_each(client, "INFO"), await ask_each(client, "CONFIG GET", "save")
+    return [{**facts, **(saves or {})} for facts, saves in zip_longest(infos, saving)]
 
 
 async def ask_each(client: AsyncClient, *command: str) -> list[Any]:

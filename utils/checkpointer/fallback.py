@@ -106,7 +106,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """See `RedisCheckpointer.aput`."""
         thread_id = CheckpointAddress.of(config).thread_id
         whole = self._recovery.rejoin(config, checkpoint, metadata)
-        return await self._write_held(
+        return await self._write(
             thread_id,
             # What was joined to another worker's part is not the child it was meant to be.
             lambda: (
@@ -121,7 +121,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """See `RedisCheckpointer.aput_writes`."""
-        await self._write_held(
+        await self._write(
             CheckpointAddress.of(config).thread_id,
             lambda: self.primary.aput_writes(config, writes, task_id, task_path),
             lambda: self._memory.put_writes(self.serde, config, writes, task_id, task_path),
@@ -132,9 +132,9 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         address = CheckpointAddress.of(config)
         if not address.checkpoint_id and not address.namespace:
             await self._recovery.return_one(address.thread_id)
-        held = self._memory.get(self.serde, address)
-        if held is not None:
-            return held
+        checkpoint = self._memory.get(self.serde, address)
+        if checkpoint is not None:
+            return checkpoint
         return await self._try_primary(
             lambda: self._read(config, address), lambda: self._note_unread(address.thread_id)
         )
@@ -146,17 +146,17 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """
         address = CheckpointAddress(thread_id, "", "")
         await self._recovery.return_one(thread_id)
-        held = self._memory.get(self.serde, address)
-        return held or await self._try_primary(lambda: self.primary.aget_tuple(address.config()), lambda: None)
+        checkpoint = self._memory.get(self.serde, address)
+        return checkpoint or await self._try_primary(lambda: self.primary.aget_tuple(address.config()), lambda: None)
 
     async def aget_part(
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
     ) -> ListPart | None:
         """See `RedisCheckpointer.aget_part`; also None if it cannot be read now."""
         await self._recovery.return_one(thread_id)
-        held = self._memory.get(self.serde, CheckpointAddress(thread_id, "", ""))
-        if held is not None:
-            return Window(limit, before).cut(held.checkpoint["channel_values"].get(channel, []))
+        newest = self._memory.get(self.serde, CheckpointAddress(thread_id, "", ""))
+        if newest is not None:
+            return Window(limit, before).cut(newest.checkpoint["channel_values"].get(channel, []))
         return await self._try_primary(
             lambda: self.primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
         )
@@ -174,13 +174,13 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Raises:
             StoreUnavailable: Redis is away, and this is not of one conversation held in memory.
         """
-        held = self._memory.all(self.serde, CheckpointAddress.of(config).thread_id) if config else []
-        if not held:
+        in_memory = self._memory.all(self.serde, CheckpointAddress.of(config).thread_id) if config else []
+        if not in_memory:
             async for found in self.primary.alist(config, filter=filter, before=before, limit=limit):
                 yield found
             return
         query = Query.of(config, before, filter)
-        for found in [one for one in held if query.matches(one)][:limit]:
+        for found in [one for one in in_memory if query.matches(one)][:limit]:
             yield found
 
     async def aget_delta_channel_history(
@@ -257,7 +257,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
 
     # ----
 
-    async def _write_held(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
+    async def _write(self, thread_id: str, primary: Callable[[], Awaitable[T]], memory: Callable[[], T]) -> T:
         # A turn stays where it is: half a turn in memory would be of no use to Redis, and the other way round.
         # So does one that began without its past, which it would hide: on the way back from memory the two are joined.
         if self._memory.find(thread_id) is not None or thread_id in self._unread:

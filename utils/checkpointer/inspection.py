@@ -150,14 +150,14 @@ class Inspector:
         """
         addresses = await self._list_addresses(thread_id)
         if latest_only:
-            left = set({address.namespace: address for address in reversed(addresses)}.values())
+            unread = set({address.namespace: address for address in reversed(addresses)}.values())
         else:
-            left = set(addresses)
+            unread = set(addresses)
             async for one in self.saver.alist(_make_config(thread_id)):
-                left.discard(CheckpointAddress.of(one.config))
+                unread.discard(CheckpointAddress.of(one.config))
                 yield one
         for address in addresses:
-            if address in left:
+            if address in unread:
                 yield await self._read_entry(address)
 
     async def measure_sizes(self, thread_id: str) -> ConversationSizes:

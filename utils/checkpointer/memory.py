@@ -28,14 +28,14 @@ from .records import number_writes, resolve_writes
 logger = logging.getLogger(__name__)
 
 
-class _HeldCheckpoint(NamedTuple):
+class _SealedCheckpoint(NamedTuple):
     """A checkpoint with its metadata, sealed: nobody can change it through a reference to a live object."""
 
     parent_id: str
     sealed: bytes
 
 
-class HeldWrites(NamedTuple):
+class MemoryWrites(NamedTuple):
     """The arguments of one put_writes."""
 
     writes: list[tuple[str, Any]]
@@ -45,7 +45,7 @@ class HeldWrites(NamedTuple):
 
 
 @dataclass(slots=True)
-class HeldConversation:
+class MemoryEntry:
     """What is held of one conversation.
 
     `revision` counts the changes. `base_id` is the checkpoint in Redis that the first one here continues; it is empty
@@ -53,8 +53,8 @@ class HeldConversation:
     """
 
     expires_at: float
-    checkpoints: dict[CheckpointAddress, _HeldCheckpoint] = field(default_factory=dict)
-    logs: dict[CheckpointAddress, list[HeldWrites]] = field(default_factory=dict)
+    checkpoints: dict[CheckpointAddress, _SealedCheckpoint] = field(default_factory=dict)
+    logs: dict[CheckpointAddress, list[MemoryWrites]] = field(default_factory=dict)
     revision: int = 0
     base_id: str = ""
     size_bytes: int = 0  # serialized
@@ -73,7 +73,7 @@ class HeldConversation:
     def measure(self) -> None:
         """Bring `size_bytes` up to date."""
         logged = sum(call.size_bytes for log in self.logs.values() for call in log)
-        self.size_bytes = logged + sum(len(held.sealed) for held in self.checkpoints.values())
+        self.size_bytes = logged + sum(len(each.sealed) for each in self.checkpoints.values())
 
 
 class Memory:
@@ -95,38 +95,38 @@ class Memory:
     ) -> None:
         self._ttl_s, self._limit, self._depth, self._clock = ttl_s, conversations, checkpoints, clock
         self._max_bytes, self._meter = max_bytes, Meter() if meter is None else meter
-        self._held: OrderedDict[str, HeldConversation] = OrderedDict()
+        self._entries: OrderedDict[str, MemoryEntry] = OrderedDict()
         self._codec = Codec()
 
     def __len__(self) -> int:
         """How many conversations are held."""
-        return len(self._held)
+        return len(self._entries)
 
-    def find(self, thread_id: str) -> HeldConversation | None:
+    def find(self, thread_id: str) -> MemoryEntry | None:
         """The conversation, prolonged; None if it is not held here."""
-        held = self._held.get(thread_id)
-        if held is None:
+        entry = self._entries.get(thread_id)
+        if entry is None:
             return None
-        if held.expires_at <= self._clock():
+        if entry.expires_at <= self._clock():
             self.forget(thread_id)
             return None
-        held.expires_at = self._clock() + self._ttl_s
-        self._held.move_to_end(thread_id)
-        return held
+        entry.expires_at = self._clock() + self._ttl_s
+        self._entries.move_to_end(thread_id)
+        return entry
 
     def threads(self) -> list[str]:
         """The conversations held, the one not used for longest first."""
-        return list(self._held)
+        return list(self._entries)
 
     def left_s(self, thread_id: str) -> float | None:
         """How long the conversation has to live, which asking does not change; None if it is not held here."""
-        held = self._held.get(thread_id)
-        left = held.expires_at - self._clock() if held else 0.0
-        return left if left > 0 else None
+        entry = self._entries.get(thread_id)
+        remaining = entry.expires_at - self._clock() if entry else 0.0
+        return remaining if remaining > 0 else None
 
     def forget(self, thread_id: str) -> None:
         """Drop the conversation."""
-        if self._held.pop(thread_id, None) is not None:
+        if self._entries.pop(thread_id, None) is not None:
             self._report()
 
     def put(
@@ -134,15 +134,15 @@ class Memory:
     ) -> RunnableConfig:
         """Hold *checkpoint*, whole. Gives the config that names it."""
         parent = CheckpointAddress.of(config)
-        address, held = parent.at(checkpoint["id"]), self._open(parent.thread_id)
-        if not address.namespace and not held.newest(""):
-            held.base_id = parent.checkpoint_id
+        address, entry = parent.at(checkpoint["id"]), self._open(parent.thread_id)
+        if not address.namespace and not entry.newest(""):
+            entry.base_id = parent.checkpoint_id
         whole = {"checkpoint": checkpoint, "metadata": get_serializable_checkpoint_metadata(config, metadata)}
         sealed = self._codec.seal(self._codec.dump(serde, whole), b"")
-        held.checkpoints[address] = _HeldCheckpoint(parent.checkpoint_id, sealed)
-        for oldest in held.newest(address.namespace)[self._depth :]:
-            held.drop(oldest)
-        self._make_room(held)
+        entry.checkpoints[address] = _SealedCheckpoint(parent.checkpoint_id, sealed)
+        for oldest in entry.newest(address.namespace)[self._depth :]:
+            entry.drop(oldest)
+        self._make_room(entry)
         return address.config()
 
     def put_writes(
@@ -158,45 +158,43 @@ class Memory:
         # Through the serializer and back: the task may go on changing the objects it wrote.
         dumped = [(channel, serde.dumps_typed(value)) for channel, value in writes]
         copied = [(channel, serde.loads_typed(typed)) for channel, typed in dumped]
-        held, size_bytes = self._open(address.thread_id), sum(len(data) for _, (_, data) in dumped)
-        held.logs.setdefault(address, []).append(HeldWrites(copied, task_id, task_path, size_bytes))
-        self._make_room(held)
+        entry, size_bytes = self._open(address.thread_id), sum(len(data) for _, (_, data) in dumped)
+        entry.logs.setdefault(address, []).append(MemoryWrites(copied, task_id, task_path, size_bytes))
+        self._make_room(entry)
 
     def get(self, serde: SerializerProtocol, address: CheckpointAddress) -> CheckpointTuple | None:
         """The checkpoint at *address*, or the newest of its namespace; None if it is not held here."""
-        held = self.find(address.thread_id)
-        if held is None:
+        entry = self.find(address.thread_id)
+        if entry is None:
             return None
-        for found in [address] if address.checkpoint_id else held.newest(address.namespace):
-            return self._restore(serde, held, found) if found in held.checkpoints else None
+        for found in [address] if address.checkpoint_id else entry.newest(address.namespace):
+            return self._restore(serde, entry, found) if found in entry.checkpoints else None
         return None
 
     def all(self, serde: SerializerProtocol, thread_id: str) -> list[CheckpointTuple]:
         """Everything held of a conversation, newest first."""
-        held = self.find(thread_id)
-        if held is None:
+        entry = self.find(thread_id)
+        if entry is None:
             return []
-        order = sorted(held.checkpoints, key=lambda one: (one.checkpoint_id, one.namespace), reverse=True)
-        return [self._restore(serde, held, address) for address in order]
+        order = sorted(entry.checkpoints, key=lambda one: (one.checkpoint_id, one.namespace), reverse=True)
+        return [self._restore(serde, entry, address) for address in order]
 
     def knows(self, thread_id: str, checkpoint_id: str) -> bool:
         """Whether a checkpoint of the conversation itself is held here, or is the one that those continue."""
-        held = self._held.get(thread_id)
-        if held is None:
+        entry = self._entries.get(thread_id)
+        if entry is None:
             return False
-        return checkpoint_id == held.base_id or CheckpointAddress(thread_id, "", checkpoint_id) in held.checkpoints
+        return checkpoint_id == entry.base_id or CheckpointAddress(thread_id, "", checkpoint_id) in entry.checkpoints
 
-    def writes(self, thread_id: str) -> list[tuple[CheckpointAddress, HeldWrites]]:
+    def writes(self, thread_id: str) -> list[tuple[CheckpointAddress, MemoryWrites]]:
         """Every put_writes held of a conversation, and the checkpoint it is about."""
-        held = self._held.get(thread_id)
-        return [(address, call) for address, log in held.logs.items() for call in log] if held else []
+        entry = self._entries.get(thread_id)
+        return [(address, call) for address, log in entry.logs.items() for call in log] if entry else []
 
-    def _restore(
-        self, serde: SerializerProtocol, held: HeldConversation, address: CheckpointAddress
-    ) -> CheckpointTuple:
-        parent_id, sealed = held.checkpoints[address]
+    def _restore(self, serde: SerializerProtocol, entry: MemoryEntry, address: CheckpointAddress) -> CheckpointTuple:
+        parent_id, sealed = entry.checkpoints[address]
         whole = cast(dict[str, Any], self._codec.load(serde, self._codec.open(sealed, b"")))
-        log = held.logs.get(address, [])
+        log = entry.logs.get(address, [])
         return CheckpointTuple(
             config=address.config(),
             checkpoint=whole["checkpoint"],
@@ -207,28 +205,28 @@ class Memory:
             ),
         )
 
-    def _open(self, thread_id: str) -> HeldConversation:
-        held = self.find(thread_id)
-        if held is None:
-            held = self._held[thread_id] = HeldConversation(self._clock() + self._ttl_s)
-        held.revision += 1
-        return held
+    def _open(self, thread_id: str) -> MemoryEntry:
+        entry = self.find(thread_id)
+        if entry is None:
+            entry = self._entries[thread_id] = MemoryEntry(self._clock() + self._ttl_s)
+        entry.revision += 1
+        return entry
 
-    def _make_room(self, held: HeldConversation) -> None:
-        held.measure()
-        while len(self._held) > 1 and (len(self._held) > self._limit or self._is_too_large()):
-            self._give_up(next(iter(self._held)))
-        heads = {held.newest(namespace)[0] for namespace in {address.namespace for address in held.checkpoints}}
-        for address in sorted(held.checkpoints.keys() - heads, key=lambda one: one.checkpoint_id):
+    def _make_room(self, entry: MemoryEntry) -> None:
+        entry.measure()
+        while len(self._entries) > 1 and (len(self._entries) > self._limit or self._is_too_large()):
+            self._give_up(next(iter(self._entries)))
+        heads = {entry.newest(namespace)[0] for namespace in {address.namespace for address in entry.checkpoints}}
+        for address in sorted(entry.checkpoints.keys() - heads, key=lambda one: one.checkpoint_id):
             if self._is_too_large():
-                held.drop(address)
+                entry.drop(address)
         self._report()
 
     def _is_too_large(self) -> bool:
         return self._measure() > self._max_bytes
 
     def _measure(self) -> int:
-        return sum(held.size_bytes for held in self._held.values())
+        return sum(entry.size_bytes for entry in self._entries.values())
 
     def _give_up(self, thread_id: str) -> None:
         was_over = self.left_s(thread_id) is None
@@ -239,4 +237,4 @@ class Memory:
         logger.error("Memory is full, Redis is away: a conversation is lost.", extra={"thread_id": thread_id})
 
     def _report(self) -> None:
-        self._meter.holds(len(self._held), self._measure())
+        self._meter.holds(len(self._entries), self._measure())

@@ -40,9 +40,9 @@ def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) 
     *before* first."""
     shared, waiting = _list_ids(before) & _list_ids(after), list(after)
     line: list[BaseMessage] = []
-    left = len(shared)
+    remaining = len(shared)
     for at, message in enumerate(before):
-        if left == 0:
+        if remaining == 0:
             ends = [_find_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
             line += [*before[at : at + ends[0]], *waiting[: ends[1]]]
             return line + _merge_by_time(_split_turns(before[at + ends[0] :]), _split_turns(waiting[ends[1] :]))
@@ -52,7 +52,7 @@ def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) 
         own = list(takewhile(lambda other: other.id not in shared, waiting))
         line += waiting[: len(own) + 1]
         del waiting[: len(own) + 1]
-        left -= 1
+        remaining -= 1
     return line + waiting
 
 

@@ -71,12 +71,12 @@ class Meter:
         self._lock = threading.Lock()
         self._operations: dict[str, OperationFigures] = {}
         self._events: Counter[str] = Counter()
-        self._held = (0, 0)
+        self._memory = (0, 0)
 
     def snapshot(self) -> Snapshot:
         """The figures as they are now; they do not change any more."""
         with self._lock:
-            operations, events, (conversations, held_bytes) = self._operations.copy(), self._events.copy(), self._held
+            operations, events, (conversations, held_bytes) = self._operations.copy(), self._events.copy(), self._memory
         counts = {name: events[name] for name in ("began", "ended", "returned", "lost")}
         memory = MemoryFigures(**counts, conversations=conversations, held_bytes=held_bytes)
         return Snapshot(MappingProxyType(operations), events["reloads"], memory)
@@ -109,7 +109,7 @@ class Meter:
 
     def holds(self, conversations: int, held_bytes: int) -> None:
         """What memory holds now."""
-        self._held = (conversations, held_bytes)
+        self._memory = (conversations, held_bytes)
 
 
 def measure_bytes(item: object) -> int:

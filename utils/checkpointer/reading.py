@@ -78,8 +78,8 @@ class Window:
 
     def cut(self, items: Sequence[Any]) -> ListPart:
         """These of a list that is there whole."""
-        wanted = self.of(len(items))
-        return ListPart(list(items[wanted]), wanted.start, len(items))
+        span = self.of(len(items))
+        return ListPart(list(items[span]), span.start, len(items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +105,24 @@ class Reader:
         Raises:
             StateUnreadable: it is there and cannot be decoded.
         """
-        asked = CheckpointAddress.of(config)
-        cached = self.cache.get(asked)
-        reply = await self.store.run_script("get", asked.thread_id, asked.namespace, asked.checkpoint_id, cached.has)
+        target = CheckpointAddress.of(config)
+        cached = self.cache.get(target)
+        reply = await self.store.run_script("get", target.thread_id, target.namespace, target.checkpoint_id, cached.has)
         if not reply:
             return None
         checkpoint_id, record, log, fields = reply
-        address = asked.at(_decode(checkpoint_id))
+        address = target.at(_decode(checkpoint_id))
         try:
-            unpacker = ValueUnpacker(self.codec, self.serde, asked.thread_id, pair_fields(fields), cached.values)
+            unpacker = ValueUnpacker(self.codec, self.serde, target.thread_id, pair_fields(fields), cached.values)
             found, channels = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
             reason = f"checkpoint {address.checkpoint_id}: {exc}"
-            raise self.store.refuse_unreadable("get", asked.thread_id, reason) from exc
-        if not asked.checkpoint_id:
+            raise self.store.refuse_unreadable("get", target.thread_id, reason) from exc
+        if not target.checkpoint_id:
             has = b"".join(ref for channel in channels.values() for ref in channel.packed.ends)
             seen = CachedConversation(address.checkpoint_id, channels, values=unpacker.cached(), has=has)
             # What is under an older key is not known: the next write has it again, under the one that writes.
-            self.cache.put(asked, seen if unpacker.is_current() else NOTHING_CACHED)
+            self.cache.put(target, seen if unpacker.is_current() else NOTHING_CACHED)
         return found
 
     async def find_all(self, thread_id: str, query: Query, limit: int | None) -> AsyncIterator[CheckpointTuple]:
@@ -130,19 +130,19 @@ class Reader:
 
         One that cannot be decoded is logged and left out, so that the others can still be seen.
         """
-        left, last, by_namespace = limit, ("", ""), int(query.namespace is not None)
-        asked = (by_namespace, query.namespace or "", query.checkpoint_id, query.before)
-        while left != 0:
-            size = BATCH if query.metadata or left is None else min(BATCH, left)
-            rows, fields = await self.store.run_script("list", thread_id, *asked, *last, size)
+        remaining, last, by_namespace = limit, ("", ""), int(query.namespace is not None)
+        arguments = (by_namespace, query.namespace or "", query.checkpoint_id, query.before)
+        while remaining != 0:
+            size = BATCH if query.metadata or remaining is None else min(BATCH, remaining)
+            rows, fields = await self.store.run_script("list", thread_id, *arguments, *last, size)
             unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pair_fields(fields), CachedValues())
             found = [one for row in rows if (one := self._read_row(unpacker, thread_id, query, row)) is not None]
-            for one in found[:left]:
+            for one in found[:remaining]:
                 yield one
             if len(rows) < size:
                 return
             last = _decode(rows[-1][1]), _decode(rows[-1][0])
-            left = None if left is None else max(0, left - len(found))
+            remaining = None if remaining is None else max(0, remaining - len(found))
 
     async def read_part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
         """Items of the list in *channel* of the newest checkpoint, none of a channel that is empty; None where there is
@@ -163,8 +163,8 @@ class Reader:
             if root[:1] != PAGE:
                 return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
             refs = Pages(self.codec.page_ref, pair_fields(pages), {}).items(root)
-            wanted = window.of(len(refs))
-            return ListPart(await self._read_values(thread_id, refs[wanted]), wanted.start, len(refs))
+            span = window.of(len(refs))
+            return ListPart(await self._read_values(thread_id, refs[span]), span.start, len(refs))
         except UnreadableValue as exc:
             raise self.store.refuse_unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 

@@ -112,11 +112,11 @@ def resolve_writes(log: Iterable[Write]) -> list[PendingWrite]:
 
     Of equal (task, index) the first counts, so that a repeated task changes nothing; of special channels the last.
     """
-    kept: dict[tuple[str, int], Write] = {}
+    pending: dict[tuple[str, int], Write] = {}
     for write in log:
-        if write.index < 0 or (write.task_id, write.index) not in kept:
-            kept[write.task_id, write.index] = write
-    ordered = sorted(kept.values(), key=lambda write: writes_sort_key(write.task_path, write.task_id, write.index))
+        if write.index < 0 or (write.task_id, write.index) not in pending:
+            pending[write.task_id, write.index] = write
+    ordered = sorted(pending.values(), key=lambda write: writes_sort_key(write.task_path, write.task_id, write.index))
     return [(write.task_id, write.channel, write.value) for write in ordered]
 
 

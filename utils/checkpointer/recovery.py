@@ -120,10 +120,10 @@ class Recovery:
         return join_checkpoints(old, checkpoint)
 
     async def _move(self, thread_id: str) -> None:
-        held = self._memory.find(thread_id)
+        entry = self._memory.find(thread_id)
         revision = -1
-        while held is not None and held.revision != revision:  # until nothing was added meanwhile
-            revision = held.revision
+        while entry is not None and entry.revision != revision:  # until nothing was added meanwhile
+            revision = entry.revision
             old = self._joined_to.get(thread_id) or await self._find_unknown_history(thread_id)
             if old is not None:
                 self._joined_to[thread_id] = old
@@ -138,12 +138,12 @@ class Recovery:
         """What Redis has of the conversation and its part in memory does not know: the newest state there, if another
         worker wrote it or memory began without it. None where there is no such thing."""
         head = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", "").config())
-        held = self._memory.find(thread_id)
-        if head is None or held is None or self._memory.knows(thread_id, head.checkpoint["id"]):
+        entry = self._memory.find(thread_id)
+        if head is None or entry is None or self._memory.knows(thread_id, head.checkpoint["id"]):
             return None
         newest, base = _find_newest(self._memory.all(self._primary.serde, thread_id)), None
-        if held.base_id:
-            base = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", held.base_id).config())
+        if entry.base_id:
+            base = await self._primary.aget_tuple(CheckpointAddress(thread_id, "", entry.base_id).config())
         if base is None or newest is None:
             return head.checkpoint
         return remove_messages(head.checkpoint, base.checkpoint, newest.checkpoint)
@@ -190,7 +190,7 @@ def _continue(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
 
 def _make_id_after(checkpoint_id: str) -> str:
     """An id made now, or, where the other worker's clock is ahead of ours, just after *checkpoint_id*."""
-    made = str(uuid6())
-    if made > checkpoint_id:
-        return made
+    new_id = str(uuid6())
+    if new_id > checkpoint_id:
+        return new_id
     return str(uuid.UUID(int=uuid.UUID(checkpoint_id).int + 1 + secrets.randbits(_RANDOM_BITS)))

@@ -84,8 +84,8 @@ def is_away(exc: ResponseError) -> bool:
 
 def is_refusal(exc: RedisError) -> bool:
     """Whether the server says that this user may not do this."""
-    known = isinstance(exc, AuthenticationError | NoPermissionError)
-    return known or _find_code(exc) in _REFUSED_CODES or _NO_RIGHT_WITHIN_SCRIPT.search(str(exc)) is not None
+    is_denied = isinstance(exc, AuthenticationError | NoPermissionError)
+    return is_denied or _find_code(exc) in _REFUSED_CODES or _NO_RIGHT_WITHIN_SCRIPT.search(str(exc)) is not None
 
 
 def _find_code(exc: RedisError) -> str:

@@ -42,10 +42,10 @@ async def reencrypt(store: StateStore, thread_id: str, old: Codec, new: Codec) -
         try:
             if is_current(fields, new):
                 return "current"
-            made = rewrite_fields(fields, old, new, thread_id, thread_id)
+            rewritten = rewrite_fields(fields, old, new, thread_id, thread_id)
         except UnreadableValue as exc:
             raise StateUnreadable(key, str(exc)) from exc
-        if await store.run_script("replace", thread_id, len(fields), *_list_checksums(fields), *made):
+        if await store.run_script("replace", thread_id, len(fields), *_list_checksums(fields), *rewritten):
             return "done"
     return "busy"
 
@@ -69,19 +69,19 @@ def rewrite_fields(
         UnreadableValue: one of them is broken or missing, or its key is.
     """
     rewriting = _Rewriting(fields, old, new, source_id, target_id)
-    made = {}
+    rewritten = {}
     for name, value in fields.items():
         if name[:1] == RECORD:
-            made[name] = rewriting.record(name, value)
+            rewritten[name] = rewriting.record(name, value)
         elif name[:1] == LOG:
-            made[name] = rewriting.log(name, value)
+            rewritten[name] = rewriting.log(name, value)
         elif name[:1] not in (BLOB, PAGE):
-            made[name] = value
-    made |= rewriting.values
-    if _SIZE in made:  # what the summary shows: all but the bookkeeping, as lua/common.lua counts
-        sizes = (len(name) + len(value) for name, value in made.items() if not name.startswith(b"@"))
-        made[_SIZE] = str(sum(sizes)).encode()
-    return [part for pair in made.items() for part in pair]
+            rewritten[name] = value
+    rewritten |= rewriting.values
+    if _SIZE in rewritten:  # what the summary shows: all but the bookkeeping, as lua/common.lua counts
+        sizes = (len(name) + len(value) for name, value in rewritten.items() if not name.startswith(b"@"))
+        rewritten[_SIZE] = str(sum(sizes)).encode()
+    return [part for pair in rewritten.items() for part in pair]
 
 
 def is_current(fields: Mapping[bytes, bytes], codec: Codec) -> bool:

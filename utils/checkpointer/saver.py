@@ -194,14 +194,14 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
             async for found in self.reader.find_all(str(config["configurable"]["thread_id"]), query, limit):
                 yield found
             return
-        left = limit
+        remaining = limit
         async for thread_id in self.athread_ids():
-            if left == 0:
+            if remaining == 0:
                 return
             try:
-                async for found in self.reader.find_all(thread_id, query, left):
+                async for found in self.reader.find_all(thread_id, query, remaining):
                     yield found
-                    left = None if left is None else left - 1
+                    remaining = None if remaining is None else remaining - 1
             except StateUnreadable as exc:  # one broken or foreign key must not end a scan of all
                 logger.error("Skipped an unreadable conversation: %s", exc)
 

@@ -118,8 +118,8 @@ class StrictSerializer(JsonPlusSerializer):
                 raise TypeNotAllowed(".".join(name), "no module has it under this name: define it at the top") from exc
 
 
-def _name_type(given: TypeName | type) -> TypeName:
-    return (given.__module__, given.__name__) if isinstance(given, type) else tuple(given)
+def _name_type(kind: TypeName | type) -> TypeName:
+    return (kind.__module__, kind.__name__) if isinstance(kind, type) else tuple(kind)
 
 
 @cache

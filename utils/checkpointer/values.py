@@ -50,9 +50,9 @@ class Pages:
     `read` is what was used: the reference of the page before, or `b""`, and those of the items, by the page's own.
     """
 
-    def __init__(self, name: Name, fields: Mapping[bytes, bytes], known: Mapping[bytes, Page]) -> None:
+    def __init__(self, name: Name, fields: Mapping[bytes, bytes], cache: Mapping[bytes, Page]) -> None:
         self.read: dict[bytes, Page] = {}
-        self._name, self._fields, self._known = name, fields, known
+        self._name, self._fields, self._cache = name, fields, cache
 
     def unfold(self, root: bytes) -> list[tuple[bytes, Sequence[bytes]]]:
         """Each page of the list *root* and the references of the items on it, the last page first.
@@ -63,7 +63,7 @@ class Pages:
         pages: list[tuple[bytes, Sequence[bytes]]] = []
         ref = root
         while ref:
-            page = self.read.get(ref) or self._known.get(ref) or self._open(ref)
+            page = self.read.get(ref) or self._cache.get(ref) or self._open(ref)
             self.read[ref] = page
             pages.append((ref, page[1]))
             ref = page[0]

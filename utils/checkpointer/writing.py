@@ -63,10 +63,10 @@ class Writer:
             channels = _pack_channels(packer, checkpoint, parent.checkpoint_id, new_versions, cached)
             record = self._record(parent, checkpoint, meta, channels).pack()
             head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _count_list_lengths(channels))
-            asked: list[Argument] = [*head, int(expected), fence, *packer.fields()]
+            arguments: list[Argument] = [*head, int(expected), fence, *packer.fields()]
             # Of many that wait for their replies the garbage collector would look at all that is held.
             del packer, record, head
-            stored, *newest = await self.store.run_script("put", parent.thread_id, *asked, fence=fence)
+            stored, *newest = await self.store.run_script("put", parent.thread_id, *arguments, fence=fence)
             if stored != LACKING:
                 break
         else:
@@ -87,8 +87,8 @@ class Writer:
         before: CachedConversation,
     ) -> None:
         versions = checkpoint["channel_versions"]
-        held = {channel: CachedChannel(versions.get(channel), packed) for channel, packed in channels.items()}
-        cached = CachedConversation(checkpoint["id"], held, values=before.values, has=before.has)
+        stored = {channel: CachedChannel(versions.get(channel), packed) for channel, packed in channels.items()}
+        cached = CachedConversation(checkpoint["id"], stored, values=before.values, has=before.has)
         self.cache.put_checkpoint(parent, cached, before=before)
 
     async def put_writes(
@@ -108,9 +108,9 @@ class Writer:
             self.cache.add_written(address, packed)
             refs = _join_roots(packed)
             frame = pack_writes(refs, self._make_frame_body(address, refs, log, packed))
-            asked: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
+            arguments: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
             del packer, packed  # see put
-            [stored] = await self.store.run_script("writes", address.thread_id, *asked, fence=fence)
+            [stored] = await self.store.run_script("writes", address.thread_id, *arguments, fence=fence)
             if stored == _SUPERSEDED:
                 raise RunSuperseded
             if stored != LACKING:

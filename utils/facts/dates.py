@@ -39,20 +39,20 @@ class Date:
 class KnownDates:
     """The dates of a text, for many others to be looked for among them."""
 
-    def __init__(self, known: Iterable[Date]) -> None:
-        each = list(known)
+    def __init__(self, dates: Iterable[Date]) -> None:
+        each = list(dates)
         self._weekdays = {date.weekdays for date in each}
         self._readings = {
-            told
+            reading
             for date in each
             for year, month, day in date.readings
-            for told in product((year, None), (month, None), (day, None))
+            for reading in product((year, None), (month, None), (day, None))
         }
 
     def say(self, date: Date) -> bool:
         """Whether one of them says all that *date* says."""
         if date.weekdays:
-            return any(date.weekdays <= known for known in self._weekdays)
+            return any(date.weekdays <= each for each in self._weekdays)
         return not self._readings.isdisjoint(date.readings)
 
 
@@ -61,14 +61,14 @@ def find_dates(text: str) -> list[Date]:
     low = fold(text)
     if len(low) != len(text):
         low = text.casefold() if len(text.casefold()) == len(text) else text
-    taken: list[Date] = []
+    found: list[Date] = []
     if _has_digit(low):
         for date in (*_find_spelled(low, text), *_find_numeric(low, text)):
-            at = bisect_left(taken, date.start, key=_start)
-            overlaps = (at > 0 and taken[at - 1].end > date.start) or (at < len(taken) and taken[at].start < date.end)
+            at = bisect_left(found, date.start, key=_start)
+            overlaps = (at > 0 and found[at - 1].end > date.start) or (at < len(found) and found[at].start < date.end)
             if not overlaps:
-                taken.insert(at, date)
-    return sorted([*taken, *_find_weekdays(low, text)], key=_start)
+                found.insert(at, date)
+    return sorted([*found, *_find_weekdays(low, text)], key=_start)
 
 
 def _start(date: Date) -> int:
@@ -97,11 +97,11 @@ def _make_dates(found: re.Match[str], text: str, year: str | None, month: str, d
 def _find_numeric(low: str, text: str) -> Iterator[Date]:
     for found in _NUMERIC.finditer(low):
         if found[1]:
-            wanted = [(int(found[1]), int(found[2]), int(found[3]))]
+            candidates = [(int(found[1]), int(found[2]), int(found[3]))]
         else:
             first, second, year = int(found[4]), int(found[6]), int(found[7])
-            wanted = [(year, second, first), (year, first, second)]
-        readings = tuple(each for each in wanted if 1 <= each[1] <= 12 and 1 <= each[2] <= 31)
+            candidates = [(year, second, first), (year, first, second)]
+        readings = tuple(each for each in candidates if 1 <= each[1] <= 12 and 1 <= each[2] <= 31)
         if readings:
             yield Date(readings, found.start(), found.end(), text[found.start() : found.end()])
 

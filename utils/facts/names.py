@@ -56,10 +56,10 @@ def is_known(key: str, words: frozenset[str]) -> bool:
         return True
     if len(key) <= _LEAST_SHARED:
         return False
-    known, stems = _sort_words(words)
+    ordered, stems = _sort_words(words)
     beginning = key[:-1]
-    at = bisect_left(known, beginning)
-    if at < len(known) and known[at].startswith(beginning):
+    at = bisect_left(ordered, beginning)
+    if at < len(ordered) and ordered[at].startswith(beginning):
         return True
     return any((size, key[: max(_LEAST_SHARED, size - 1)]) in stems for size in range(_LEAST_SHARED, len(key)))
 
@@ -67,8 +67,8 @@ def is_known(key: str, words: frozenset[str]) -> bool:
 @lru_cache(512)
 def _sort_words(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]:
     """*words* in order, and how long each is with what longer ones have to begin with."""
-    known = sorted(word for word in words if len(word) >= _LEAST_SHARED)
-    return known, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in known}
+    ordered = sorted(word for word in words if len(word) >= _LEAST_SHARED)
+    return ordered, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in ordered}
 
 
 def find_initials(text: str) -> frozenset[str]:

@@ -47,9 +47,9 @@ class Number:
 class KnownNumbers:
     """The numbers of a text, for many others to be looked for among them."""
 
-    def __init__(self, known: Iterable[Number]) -> None:
+    def __init__(self, numbers: Iterable[Number]) -> None:
         self._units: dict[Key, set[str]] = {}
-        for number in known:
+        for number in numbers:
             for key in number.keys:
                 self._units.setdefault(key, set()).add(number.unit)
 

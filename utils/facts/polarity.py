@@ -55,8 +55,8 @@ def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Nega
 
 def find_denying(words: Sequence[str], language: str) -> list[str]:
     """Those of *words*, which are folded, that deny."""
-    known = NEGATIONS.get(language, NEGATIONS["en"])
-    return [word for word in words if word in known or word.endswith("n't")]
+    negations = NEGATIONS.get(language, NEGATIONS["en"])
+    return [word for word in words if word in negations or word.endswith("n't")]
 
 
 def find_opposed(claim: set[str], source: set[str]) -> tuple[str, str] | None:

@@ -123,9 +123,9 @@ class _ForkServer:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                self._tell_end(self._children.pop(pid), status)
+                self._send_end(self._children.pop(pid), status)
 
-    def _tell_end(self, lifeline: socket.socket, status: int) -> None:
+    def _send_end(self, lifeline: socket.socket, status: int) -> None:
         with contextlib.suppress(KeyError):  # it was killed
             self._selector.unregister(lifeline)
         with contextlib.suppress(OSError):  # nobody wants to know

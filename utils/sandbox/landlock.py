@@ -60,9 +60,9 @@ def make_ruleset(reads: Iterable[Path], programs: Iterable[Path] = (), writes: I
         _allow(ruleset, path, _READ_FILE | _READ_DIR)
     for path in programs:
         _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
-    known = _FIRST_FILE_RIGHTS | _list_rights(ruleset.version, _FILE_RIGHTS)
+    rights = _FIRST_FILE_RIGHTS | _list_rights(ruleset.version, _FILE_RIGHTS)
     for path in writes:
-        _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGE) & known)
+        _allow(ruleset, path, (_READ_FILE | _READ_DIR | _CHANGE) & rights)
     return ruleset
 
 
@@ -80,24 +80,24 @@ def _create_ruleset(newest: int) -> Ruleset:
 
     Kernels of distributions say a version of which they lack a part: then an older one is taken.
     """
-    for known in range(min(newest, _NEWEST), 0, -1):
+    for version in range(min(newest, _NEWEST), 0, -1):
         fields = struct.pack(
             "=QQQ",
-            _FIRST_FILE_RIGHTS | _list_rights(known, _FILE_RIGHTS),
-            _list_rights(known, _PORT_RIGHTS),
-            _list_rights(known, _SCOPES),
+            _FIRST_FILE_RIGHTS | _list_rights(version, _FILE_RIGHTS),
+            _list_rights(version, _PORT_RIGHTS),
+            _list_rights(version, _SCOPES),
         )
-        size = 8 if known < 4 else 16 if known < 6 else 24
+        size = 8 if version < 4 else 16 if version < 6 else 24
         try:
-            return Ruleset(known, call(_CREATE_RULESET, fields, size, 0))
+            return Ruleset(version, call(_CREATE_RULESET, fields, size, 0))
         except OSError as exc:
             if exc.errno not in (errno.EINVAL, errno.E2BIG):
                 raise
     raise OSError(errno.EINVAL, "Landlock takes no ruleset")
 
 
-def _list_rights(known: int, additions: dict[int, int]) -> int:
-    return sum(rights for since, rights in additions.items() if since <= known)
+def _list_rights(version: int, additions: dict[int, int]) -> int:
+    return sum(rights for since, rights in additions.items() if since <= version)
 
 
 def _allow(ruleset: Ruleset, path: Path, rights: int) -> None:

@@ -159,9 +159,9 @@ class SandboxedProcess(ClosedAtExit):
             raise self._end("size", f"it answered more than {most_bytes:,} bytes")
 
     def _take(self, count: int) -> bytes:
-        taken = bytes(self._received[:count])
+        data = bytes(self._received[:count])
         del self._received[:count]
-        return taken
+        return data
 
     def _end(self, reason: Reason, detail: str) -> ProcessEnded:
         self.kill()

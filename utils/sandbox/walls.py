@@ -206,9 +206,9 @@ def _limit(job: SandboxJob) -> str:
     return "resource limits that cannot be raised"
 
 
-def _choose_smaller(wanted: int, most: int) -> int:
+def _choose_smaller(limit: int, most: int) -> int:
     unlimited = resource.RLIM_INFINITY
-    return most if wanted == unlimited else wanted if most == unlimited else min(wanted, most)
+    return most if limit == unlimited else limit if most == unlimited else min(limit, most)
 
 
 def _forbid_new_privileges() -> str:

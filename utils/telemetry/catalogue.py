@@ -24,22 +24,22 @@ class Series:
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
-    tells: str
+    description: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     mode: Mode = "livesum"
 
 
-def _counter(name: str, tells: str, *labels: str) -> Series:
-    return Series(f"pustaka_{name}_total", "counter", tells, labels)
+def _counter(name: str, description: str, *labels: str) -> Series:
+    return Series(f"pustaka_{name}_total", "counter", description, labels)
 
 
-def _gauge(name: str, tells: str, *labels: str, mode: Mode = "livesum") -> Series:
-    return Series(f"pustaka_{name}", "gauge", tells, labels, mode=mode)
+def _gauge(name: str, description: str, *labels: str, mode: Mode = "livesum") -> Series:
+    return Series(f"pustaka_{name}", "gauge", description, labels, mode=mode)
 
 
-def _seconds(name: str, tells: str, *labels: str, buckets: tuple[float, ...]) -> Series:
-    return Series(f"pustaka_{name}_seconds", "histogram", tells, labels, buckets)
+def _seconds(name: str, description: str, *labels: str, buckets: tuple[float, ...]) -> Series:
+    return Series(f"pustaka_{name}_seconds", "histogram", description, labels, buckets)
 
 
 BUILD = _gauge("build_info", "1, with the version of the service and of Python.", "version", "python", mode="livemax")

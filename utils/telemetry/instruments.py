@@ -15,7 +15,7 @@ class Instruments:
     """
 
     def __init__(self, catalogue: Iterable[Series]) -> None:
-        self._made = {series.name: _make(series) for series in catalogue}
+        self._metrics = {series.name: _make(series) for series in catalogue}
         # prometheus_client looks a child up by a lock and a tuple of strings made again: half the cost of counting.
         self._children: dict[tuple[str, ...], Any] = {}
 
@@ -43,15 +43,15 @@ class Instruments:
         key = (series.name, *labels)
         child = self._children.get(key)
         if child is None:
-            made = self._made[series.name]
-            child = self._children[key] = made.labels(*labels) if series.labels else made
+            metric = self._metrics[series.name]
+            child = self._children[key] = metric.labels(*labels) if series.labels else metric
         return child
 
 
 def _make(series: Series) -> Counter | Gauge | Histogram:
     # Without a registry: what is served is read from the folder, for all processes.
     if series.kind == "counter":
-        return Counter(series.name, series.tells, series.labels, registry=None)
+        return Counter(series.name, series.description, series.labels, registry=None)
     if series.kind == "gauge":
-        return Gauge(series.name, series.tells, series.labels, registry=None, multiprocess_mode=series.mode)
-    return Histogram(series.name, series.tells, series.labels, registry=None, buckets=series.buckets)
+        return Gauge(series.name, series.description, series.labels, registry=None, multiprocess_mode=series.mode)
+    return Histogram(series.name, series.description, series.labels, registry=None, buckets=series.buckets)

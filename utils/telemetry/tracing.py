@@ -30,13 +30,13 @@ class TracedRuns:
 
     def begin(self, run_id: str, *, streams: bool, request_id: str = "", trace_parent: str = "") -> RunWatch:
         """A span for the new run, within the caller's trace if *trace_parent* names one."""
-        kept = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "pustaka"}
+        names = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "pustaka"}
         ids = {"pustaka.run_id": hash_id(run_id), "pustaka.request_id": request_id}  # as in the log
         span = self._tracer.start_span(
             "invoke_agent pustaka",
             # An empty one of ours: what happens to be current is no parent.
             context=_PROPAGATOR.extract({"traceparent": trace_parent}, Context()),
-            attributes={**kept, **ids, "pustaka.streams": streams},
+            attributes={**names, **ids, "pustaka.streams": streams},
         )
         return _TracedRun(self._tracer, span, self.stage)
 
