@@ -140,7 +140,7 @@ class Conversations:
             has_state = await self._has_state(thread_id)
             waiting = await self._find_waiting(ctx, conversation_id)
             # First: what comes in late from now on is refused there.
-            was_kept = await self._transcripts.delete(
+            was_stored = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
             )
             count = await self._deletions.delete_runs(thread_id)
@@ -149,7 +149,7 @@ class Conversations:
             self._worker.drop_conversation(thread_id)
             if has_state:
                 await self._store.adelete_thread(thread_id)
-            elif not (was_kept or count or had_files):
+            elif not (was_stored or count or had_files):
                 raise make_missing_error()
 
     async def rename(self, ctx: Principal, conversation_id: str, title: str | None) -> ListedConversation:

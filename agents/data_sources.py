@@ -14,8 +14,8 @@ from langchain_core.language_models import BaseChatModel
 from agents.opened_sources import OpenedSources, load_source_schema
 from agents.tools.data_port import DataAnswer, NothingOpen
 from agents.tools.data_questions import (
-    AskedSource,
     ModelAsker,
+    ReadySource,
     Vocabularies,
     ask_by_rules,
     explain_refusal,
@@ -115,24 +115,24 @@ class DataSources(OpenedSources):
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
             NotReady, SourceFailed: it cannot be opened.
         """
-        asked = await self._run(lambda stop: self._prepare(ctx, source_name))
+        source = await self._run(lambda stop: self._prepare(ctx, source_name))
         if chat is not None:
             embedder = self._embedder() if self._embedder else None
             asker = ModelAsker(self._run, self._vectors, embedder, self._limits.retries)
             try:
-                written = await asker.ask(asked, question, chat)
+                written = await asker.ask(source, question, chat)
                 most_rows = self._limits.head_rows
-                table = _make_table(asked, question, written.sql, written.result, most_rows)
+                table = _make_table(source, question, written.sql, written.result, most_rows)
                 return DataAnswer(
                     table,
                     written.result,
-                    source_id=asked.source_id,
+                    source_id=source.source_id,
                     attempts=written.attempts,
-                    stamp=asked.stamp,
+                    stamp=source.stamp,
                 )
             except ProviderError as exc:
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
-        return await self._ask_by_rules(asked, question)
+        return await self._ask_by_rules(source, question)
 
     async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
         """What its data source says of the rows that *kept* is about, by a query of rules with the same conditions.
@@ -140,34 +140,34 @@ class DataSources(OpenedSources):
         Raises:
             As `ask`.
         """
-        asked = await self._run(lambda stop: self._prepare(ctx, kept.source_id))
-        answer = await self._ask_by_rules(asked, question, kept)
+        source = await self._run(lambda stop: self._prepare(ctx, kept.source_id))
+        answer = await self._ask_by_rules(source, question, kept)
         return replace(answer, earlier=(*kept.earlier, kept.question))
 
-    async def _ask_by_rules(self, asked: AskedSource, question: str, kept: KeptResult | None = None) -> DataAnswer:
-        found = await self._run(partial(ask_by_rules, asked, question, self._vocabularies, MOST_ROWS, kept=kept))
+    async def _ask_by_rules(self, source: ReadySource, question: str, kept: KeptResult | None = None) -> DataAnswer:
+        found = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, kept=kept))
         return DataAnswer(
-            _make_table(asked, question, found.sql, found.result, MOST_ROWS),
+            _make_table(source, question, found.sql, found.result, MOST_ROWS),
             found.result,
             found.understood,
-            asked.source_id,
+            source.source_id,
             lines=tuple(found.lines),
-            stamp=asked.stamp,
+            stamp=source.stamp,
         )
 
     async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
         """Whether rules understand *question* together with what was asked for *kept*, see `is_continued`."""
 
-        def read(asked: AskedSource, stop: Stop) -> bool:
-            return is_continued(asked, question, kept, self._vocabularies, stop)
+        def read(source: ReadySource, stop: Stop) -> bool:
+            return is_continued(source, question, kept, self._vocabularies, stop)
 
         return await self._look_at(ctx, kept.source_id, read, _COMPARED_S) or False
 
     async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> list[str]:
         """At most three questions in *language* that rules understand, of this data source; None: of any."""
 
-        def read(asked: AskedSource, stop: Stop) -> list[str]:
-            return [each.question for each in suggest(asked, language, self._vocabularies, stop)]
+        def read(source: ReadySource, stop: Stop) -> list[str]:
+            return [each.question for each in suggest(source, language, self._vocabularies, stop)]
 
         if source_name is not None:
             return await self._look_at(ctx, source_name, read, _COMPARED_S) or []
@@ -191,8 +191,8 @@ class DataSources(OpenedSources):
             Conflict: nothing may be read of it.
             NotReady, SourceFailed: it cannot be opened.
         """
-        asked = await self._run(lambda stop: self._prepare(ctx, source_id))
-        return hide_filtered_samples(asked.tables, asked.access)
+        source = await self._run(lambda stop: self._prepare(ctx, source_id))
+        return hide_filtered_samples(source.tables, source.access)
 
     async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
         """Those of the principal's data sources of which rules understand all of a question, see `is_understood`.
@@ -200,8 +200,8 @@ class DataSources(OpenedSources):
         As arguments of a call; without a name where it has one alone. Eight are looked at, five seconds at most.
         """
 
-        def find_name(asked: AskedSource, stop: Stop) -> str:
-            return asked.name if is_understood(asked, question, self._vocabularies, stop) else ""
+        def find_name(source: ReadySource, stop: Stop) -> str:
+            return source.name if is_understood(source, question, self._vocabularies, stop) else ""
 
         names = await self._look_through(ctx, find_name, _COMPARED_S)
         return [{"data_source": name} if len(names) > 1 else {} for name in names if name]
@@ -209,8 +209,8 @@ class DataSources(OpenedSources):
     async def explain_refusal(self, ctx: Principal, question: str) -> str:
         """What the first data source says that nearly understands *question*, see `explain_refusal`; "" of none."""
 
-        def read(asked: AskedSource, stop: Stop) -> str:
-            return explain_refusal(asked, question, self._vocabularies, stop)
+        def read(source: ReadySource, stop: Stop) -> str:
+            return explain_refusal(source, question, self._vocabularies, stop)
 
         return next(filter(None, await self._look_through(ctx, read, _COMPARED_S)), "")
 
@@ -220,9 +220,9 @@ class DataSources(OpenedSources):
         The same sources are looked at as by `match_sources`, and not for long: whoever waits has other things to show.
         """
 
-        def read(asked: AskedSource, stop: Stop) -> list[SourceSuggestion]:
-            found = suggest(asked, language, self._vocabularies, stop)
-            return [SourceSuggestion(asked.name, each) for each in found]
+        def read(source: ReadySource, stop: Stop) -> list[SourceSuggestion]:
+            found = suggest(source, language, self._vocabularies, stop)
+            return [SourceSuggestion(source.name, each) for each in found]
 
         read_ones = [each for each in await self._look_through(ctx, read, _SUGGESTED_S) if each]
         in_turn = chain.from_iterable(zip_longest(*reversed(read_ones)))
@@ -231,15 +231,15 @@ class DataSources(OpenedSources):
             return found
         questions = list(dict.fromkeys(each.suggestion.question for each in found))
 
-        def match(asked: AskedSource, stop: Stop) -> list[str]:
-            return list_understood(asked, questions, self._vocabularies, stop)
+        def match(source: ReadySource, stop: Stop) -> list[str]:
+            return list_understood(source, questions, self._vocabularies, stop)
 
         matches = await self._look_through(ctx, match, _COMPARED_S)
         understood = Counter(chain.from_iterable(each for each in matches if each))
         return [each for each in found if understood[each.suggestion.question] == 1]
 
     async def _look_through(
-        self, ctx: Principal, read: Callable[[AskedSource, Stop], T], longest_s: float
+        self, ctx: Principal, read: Callable[[ReadySource, Stop], T], longest_s: float
     ) -> list[T | None]:
         """What *read* gives of the principal's data sources, the oldest first; None of one that cannot be asked."""
 
@@ -251,7 +251,7 @@ class DataSources(OpenedSources):
         return await asyncio.gather(*(self._look_at(ctx, each, read, longest_s) for each in ids))
 
     async def _look_at(
-        self, ctx: Principal, source_name: str, read: Callable[[AskedSource, Stop], T], longest_s: float
+        self, ctx: Principal, source_name: str, read: Callable[[ReadySource, Stop], T], longest_s: float
     ) -> T | None:
         """What *read* gives of the data source of this name or id; None where it cannot be asked."""
 
@@ -263,17 +263,17 @@ class DataSources(OpenedSources):
         except (ProblemError, QuestionRefused, QueryRefused, QueryFailed, SourceUnavailable, TimeoutError):
             return None
 
-    def _prepare(self, ctx: Principal, source_name: str | None) -> AskedSource:
+    def _prepare(self, ctx: Principal, source_name: str | None) -> ReadySource:
         with self._database.reading() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
-            source = TimedSource(self._open_source(row), self._stores)
+            database = TimedSource(self._open_source(row), self._stores)
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at
-            access, tables = self._open_tables.load(key, lambda: self._load_open_tables(row, source.dialect))
+            access, tables = self._open_tables.load(key, lambda: self._load_open_tables(row, database.dialect))
         user = {"id": ctx.subject_id, "tenant": ctx.tenant_id}
         of_rows = row.type == UPLOAD  # tables of files have no primary key
-        asked = AskedSource(row.name, source, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
+        source = ReadySource(row.name, database, access, tables, user, _WITH_FILE, key=key, source_id=row.source_id)
         is_sample = (row.type, row.location) == ("sqlite", SAMPLE_FILE)
-        return replace(asked, counts_rows=of_rows, examples=SAMPLE_QUESTIONS if is_sample else {})
+        return replace(source, counts_rows=of_rows, examples=SAMPLE_QUESTIONS if is_sample else {})
 
     def _load_open_tables(self, row: DataSourceRow, dialect: Dialect) -> _OpenTables:
         """What may be read of it: to decrypt and to take apart a large schema takes longer than all else of a turn."""
@@ -284,13 +284,13 @@ class DataSources(OpenedSources):
         return access, list_open_tables(schema, row.allowed_tables, access, dialect)
 
 
-def _make_table(asked: AskedSource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
+def _make_table(source: ReadySource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
     return make_table(
         result,
-        source_name=asked.name,
+        source_name=source.name,
         sql=sql,
         question=question,
-        tables=asked.tables,
-        dialect=asked.source.dialect,
+        tables=source.tables,
+        dialect=source.database.dialect,
         most_rows=most_rows,
     )

@@ -353,7 +353,7 @@ def _measure(answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[st
     """What the turn took, also by the names of the maintenance guide: seconds."""
     extra = answer.additional_kwargs
     queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
-    asked_s = read_micros(record.created_at or None) / 1e6
+    created_s = read_micros(record.created_at or None) / 1e6
     return {
         **clock.times_s(),
         "session_id": record.conversation_id,
@@ -362,7 +362,7 @@ def _measure(answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[st
         "sql_attempts": queries["attempt_count"],
         "flow": "good" if extra["answered"] else "bad",
         "request_id": record.request_id,
-        "api_processing_time": round(max(0.0, time.time() - asked_s), 4),
+        "api_processing_time": round(max(0.0, time.time() - created_s), 4),
     }
 
 

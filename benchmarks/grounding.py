@@ -76,7 +76,7 @@ async def _check_answer(row: Row, passages: Sequence[str], verifier: Verifier) -
 
 
 def _held_to(claim: Claim, passages: tuple[int, ...]) -> Claim:
-    return replace(claim, cited=passages) if claim.says_something else claim
+    return replace(claim, cited=passages) if claim.is_checkable else claim
 
 
 def _hit(source_id: str, number: int, text: str) -> Hit:

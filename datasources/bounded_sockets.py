@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _UNASKED_BYTES = 1_000_000  # outside of `receive_at_most`
-_left = threading.local()
+_allowance = threading.local()
 
 
 @contextmanager
 def receive_at_most(size_bytes: int) -> Iterator[None]:
     """Within it, this thread receives no more from all of these sockets together: then they raise OSError."""
-    before = getattr(_left, "bytes", _UNASKED_BYTES)
-    _left.bytes = size_bytes
+    before = getattr(_allowance, "bytes", _UNASKED_BYTES)
+    _allowance.bytes = size_bytes
     try:
         yield
     finally:
-        _left.bytes = before
+        _allowance.bytes = before
 
 
 def _count(received: int) -> int:
-    _left.bytes = getattr(_left, "bytes", _UNASKED_BYTES) - received
-    if _left.bytes < 0:
+    _allowance.bytes = getattr(_allowance, "bytes", _UNASKED_BYTES) - received
+    if _allowance.bytes < 0:
         raise OSError("The server sends too much.")
     return received
 

@@ -76,7 +76,7 @@ def derive_error(source: WebSource, crawl: Job | None) -> str | None:
 def add_crawl(session: Session, ctx: Principal, source: WebSource) -> Job:
     """A new crawl of *source*, which is locked or new, asked for by *ctx*; the former one is forgotten."""
     former = _lock_crawl(session, ctx, source)
-    was_left = former is None and source.state == CrawlState.RUNNING
+    was_abandoned = former is None and source.state == CrawlState.RUNNING
     session.execute(scoped_delete(ctx, Job).where(Job.web_source_id == source.web_source_id))
     if former is not None:
         session.expunge(former)
@@ -86,7 +86,7 @@ def add_crawl(session: Session, ctx: Principal, source: WebSource) -> Job:
         web_source_id=source.web_source_id,
         subject_id=ctx.subject_id,
         subject_kind=store_kind(ctx.kind),
-        stage=JobStage.CRAWLING if was_left else JobStage.QUEUED,
+        stage=JobStage.CRAWLING if was_abandoned else JobStage.QUEUED,
         not_before=moment(session),
     )
     session.add(crawl)
@@ -289,13 +289,13 @@ def _is_held_by(worker: str) -> ColumnElement[bool]:
 def _needs_crawl(former_worker: str) -> ColumnElement[bool]:
     crawls = select(Job.job_id).where(Job.web_source_id == WebSource.web_source_id)
     runs_in_1_0_0 = and_(WebSource.state == CrawlState.RUNNING, ~crawls.exists())
-    is_left = or_(
+    is_free = or_(
         WebSource.held_until.is_(None),
         WebSource.held_until < now(),
         WebSource.holder.startswith(former_worker, autoescape=True),
     )
-    is_asked_for = and_(WebSource.next_at <= now(), ~crawls.where(is_open()).exists(), ~runs_in_1_0_0)
-    return or_(is_asked_for, and_(runs_in_1_0_0, is_left))
+    is_due = and_(WebSource.next_at <= now(), ~crawls.where(is_open()).exists(), ~runs_in_1_0_0)
+    return or_(is_due, and_(runs_in_1_0_0, is_free))
 
 
 def _is_held(source: WebSource, crawl: Job | None, at: datetime) -> bool:

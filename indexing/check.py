@@ -106,9 +106,7 @@ async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[Principal, Pas
 
 async def _finds(opened: OpenIndex, ctx: Principal, passage: Passage, question: str, vector: FloatArray | None) -> bool:
     hits = await opened.index.search(ctx, question, vector, limit=_MOST)
-    return any(
-        _says_as_much(found, passage) for found in _sample_passages([hit.passage for hit in hits], len(passage.text))
-    )
+    return any(_covers(found, passage) for found in _sample_passages([hit.passage for hit in hits], len(passage.text)))
 
 
 def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]:
@@ -121,7 +119,7 @@ def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]
         yield passage
 
 
-def _says_as_much(found: Passage, expected: Passage) -> bool:
+def _covers(found: Passage, expected: Passage) -> bool:
     """Whether *found* holds the beginning of *expected*, though it may be cut otherwise, or stand elsewhere."""
     is_there = found.document_id == expected.document_id and found.start <= expected.start < found.end
     return is_there or make_question(expected) in found.text

@@ -199,9 +199,9 @@ class Indexer:
                 await self._write(partial(indexing.mark_words, ctx=ctx, passages=passages, slot=self._slot))
                 self._paces[ctx.tenant_id].note_words(passages)
         documents = []
-        for (document, chunks), (_, put) in zip(waiting, lacking, strict=True):
+        for (document, chunks), (_, written) in zip(waiting, lacking, strict=True):
             present = next((chunk for chunk in chunks if self._holds_words(chunk)), None)
-            if present and put:
+            if present and written:
                 continue  # begun before: once all of it is there, what is said of it is written to every passage
             if present:
                 # It is there already: what is new is what is said of it, or nothing.

@@ -13,7 +13,7 @@ from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.data import OF_LAST_RESULT
 from agents.tools.kept import load_kept
-from agents.tools.kept_questions import continue_kept, is_asked_anew, read_kept_question
+from agents.tools.kept_questions import continue_kept, is_self_contained, read_kept_question
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.same_question import leave_out_repeated, reuse_result
 from agents.tools.source_call import make_source_call
@@ -128,7 +128,7 @@ async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
     kept = kept if kept and kept.source_id == turn.data_source_id else None
     call = None
-    if kept and not await is_asked_anew(newest.text, kept, turn.offered, turn.principal):
+    if kept and not await is_self_contained(newest.text, kept, turn.offered, turn.principal):
         call = read_kept_question(newest.text, kept, names) or await continue_kept(
             newest.text, kept, turn.offered, turn.principal
         )

@@ -11,7 +11,7 @@ from agents.state import AgentContext, ChatState
 from agents.tools.kept import load_kept
 from agents.tools.kept_questions import (
     continue_kept,
-    is_asked_anew,
+    is_self_contained,
     read_bare_chart,
     read_kept_question,
     restrict_to_kept,
@@ -35,7 +35,7 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
     kept, names = load_kept(state.get("kept_result")), [each.name for each in tools]
     call = read_kept_question(newest.text, kept, names) if kept else None
-    if kept and call and not await is_asked_anew(newest.text, kept, tools, turn.principal):
+    if kept and call and not await is_self_contained(newest.text, kept, tools, turn.principal):
         return Decision("calls", [call])
     text, choice = find_choice(state["messages"]) or (newest.text, "")
     read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)

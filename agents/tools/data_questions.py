@@ -55,7 +55,7 @@ class RunInThread(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AskedSource:
+class ReadySource:
     """A data source that is ready to be asked; `user` is what its row filters know of whoever asks.
 
     `key` is another one whenever something else may be read of it. `counts_rows`: see `Vocabulary`. `examples`:
@@ -63,7 +63,7 @@ class AskedSource:
     """
 
     name: str
-    source: DataSource
+    database: DataSource
     access: Access
     tables: list[OpenTable]
     user: Attributes
@@ -80,7 +80,7 @@ class AskedSource:
 
     def run(self, sql: str, stop: Stop) -> Result:
         """What *sql* gives, with both checks; see `DataSource.run`. What is more than an answer rests on is `more`."""
-        result = self.source.run(sql, self.access, self.user, self.limits, stop)
+        result = self.database.run(sql, self.access, self.user, self.limits, stop)
         return split(result, QueryLimits()) if self.limits.rows > QueryLimits().rows else result
 
 
@@ -93,7 +93,7 @@ class ModelAsker:
     embedder: Embedder | None
     most_retries: int
 
-    async def ask(self, asked: AskedSource, question: str, chat: BaseChatModel) -> WrittenQuery:
+    async def ask(self, source: ReadySource, question: str, chat: BaseChatModel) -> WrittenQuery:
         """The query that *chat* has written, and what it gives.
 
         Raises:
@@ -101,18 +101,18 @@ class ModelAsker:
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`, of the last try.
             ProviderError: it did not answer.
         """
-        chosen = await self.choose(asked, question)
-        samples = await self.run(partial(read_filtered_samples, chosen, asked.source, asked.access, asked.user))
-        dialect = asked.source.dialect
+        chosen = await self.choose(source, question)
+        samples = await self.run(partial(read_filtered_samples, chosen, source.database, source.access, source.user))
+        dialect = source.database.dialect
         schema = write_schema(question, samples, dialect)
         prompt = sql_prompt(schema, dialect=dialect, functions=FUNCTIONS[dialect], today=today())
         return await write_query(
-            chat, prompt, question, lambda sql: self.run(partial(asked.run, sql)), most_retries=self.most_retries
+            chat, prompt, question, lambda sql: self.run(partial(source.run, sql)), most_retries=self.most_retries
         )
 
-    async def choose(self, asked: AskedSource, question: str) -> list[OpenTable]:
+    async def choose(self, source: ReadySource, question: str) -> list[OpenTable]:
         """The tables that *question* is about; see `choose_tables`."""
-        tables = hide_filtered_samples(asked.tables, asked.access)
+        tables = hide_filtered_samples(source.tables, source.access)
         return choose_tables(question, tables, await self._compare(question, tables))
 
     async def _compare(self, question: str, tables: list[OpenTable]) -> list[float]:
@@ -127,37 +127,37 @@ class Vocabularies:
     def __init__(self) -> None:
         self._cache: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MOST_KEPT, _KEPT_S)
 
-    def load(self, asked: AskedSource, stop: Stop) -> Vocabulary:
-        """That of *asked*, with the values that its user may see.
+    def load(self, source: ReadySource, stop: Stop) -> Vocabulary:
+        """That of *source*, with the values that its user may see.
 
         Raises:
             QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
         """
-        is_filtered = any(each.row_filter for each in asked.access.values())
-        key = asked.key, tuple(sorted(asked.user.items())) if is_filtered else ()
+        is_filtered = any(each.row_filter for each in source.access.values())
+        key = source.key, tuple(sorted(source.user.items())) if is_filtered else ()
 
         def make() -> Vocabulary:
-            vocabulary = make_vocabulary(asked.tables, counts_rows=asked.counts_rows)
-            add_stored_values(vocabulary, asked.source, asked.access, asked.user, stop)
+            vocabulary = make_vocabulary(source.tables, counts_rows=source.counts_rows)
+            add_stored_values(vocabulary, source.database, source.access, source.user, stop)
             return vocabulary
 
         return self._cache.load(key, make)
 
 
-def is_understood(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> bool:
+def is_understood(source: ReadySource, question: str, vocabularies: Vocabularies, stop: Stop) -> bool:
     """Whether rules understand the whole question, and it is more than a name: of that documents may speak as well.
 
     Raises:
         QuestionRefused: they do not.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    vocabulary = vocabularies.load(asked, stop)
+    vocabulary = vocabularies.load(source, stop)
     plan_question(question, vocabulary, today())
     kinds = [each.kind for each in read_question(question, vocabulary)[1]]
     return len(kinds) > 1 and any(kind not in _NAMING for kind in kinds)
 
 
-def list_understood(asked: AskedSource, questions: Sequence[str], vocabularies: Vocabularies, stop: Stop) -> list[str]:
+def list_understood(source: ReadySource, questions: Sequence[str], vocabularies: Vocabularies, stop: Stop) -> list[str]:
     """Those of *questions* that rules understand, see `is_understood`.
 
     Raises:
@@ -166,18 +166,18 @@ def list_understood(asked: AskedSource, questions: Sequence[str], vocabularies: 
     found = []
     for each in questions:
         with suppress(QuestionRefused):
-            if is_understood(asked, each, vocabularies, stop):
+            if is_understood(source, each, vocabularies, stop):
                 found.append(each)
     return found
 
 
-def suggest(asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop) -> list[Suggestion]:
+def suggest(source: ReadySource, language: str, vocabularies: Vocabularies, stop: Stop) -> list[Suggestion]:
     """Questions in *language* that rules understand, see `suggest_questions`.
 
     Raises:
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    return suggest_questions(vocabularies.load(asked, stop), today(), language, asked.examples.get(language, ()))
+    return suggest_questions(vocabularies.load(source, stop), today(), language, source.examples.get(language, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class RuleAnswer:
 
 
 def ask_by_rules(
-    asked: AskedSource,
+    source: ReadySource,
     question: str,
     vocabularies: Vocabularies,
     most_rows: int,
@@ -207,30 +207,30 @@ def ask_by_rules(
         NotUnderstood: they do not understand it; the text names the word, and questions that work.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    vocabulary = vocabularies.load(asked, stop)
+    vocabulary = vocabularies.load(source, stop)
     language = detect_question_language(question, kept.question if kept else "")
     try:
         draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
-        raise NotUnderstood(_format_refusal(exc, asked, language, vocabularies, stop)) from exc
+        raise NotUnderstood(_format_refusal(exc, source, language, vocabularies, stop)) from exc
     understood, full = describe_draft(draft, language), draft.show_reasons()
     sql = full.write_sql()
-    result = asked.run(sql, stop)
+    result = source.run(sql, stop)
     repeated = question if kept is None or begins_anew(question) else ""
     lines = format_answer(
-        AnswerFacts(repeated, language, understood, draft, full, result, asked.name, vocabulary.units), most_rows
+        AnswerFacts(repeated, language, understood, draft, full, result, source.name, vocabulary.units), most_rows
     )
     return RuleAnswer(sql, understood, result, lines)
 
 
-def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularies, stop: Stop) -> str:
+def explain_refusal(source: ReadySource, question: str, vocabularies: Vocabularies, stop: Stop) -> str:
     """Why rules do not understand a question about its tables, all but one word known; "" of any other.
 
     Raises:
         QuestionRefused: more than a word is not understood.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    vocabulary = vocabularies.load(asked, stop)
+    vocabulary = vocabularies.load(source, stop)
     try:
         plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
@@ -238,29 +238,29 @@ def explain_refusal(asked: AskedSource, question: str, vocabularies: Vocabularie
         kinds = {each.kind for each in read_question(question, vocabulary, ignored=unknown)[1]}
         if "table" in kinds or (kinds & _ASKING and kinds & _NAMED):
             language = detect_question_language(question)
-            reason = _format_refusal(exc, asked, language, vocabularies, stop)
-            return format_refusal("source", language, asked.name, reason)
+            reason = _format_refusal(exc, source, language, vocabularies, stop)
+            return format_refusal("source", language, source.name, reason)
     return ""
 
 
 def _format_refusal(
-    refusal: QuestionRefused, asked: AskedSource, language: str, vocabularies: Vocabularies, stop: Stop
+    refusal: QuestionRefused, source: ReadySource, language: str, vocabularies: Vocabularies, stop: Stop
 ) -> str:
-    examples = suggest(asked, language, vocabularies, stop)
+    examples = suggest(source, language, vocabularies, stop)
     return add_examples(refusal.describe(language), [each.question for each in examples], language)
 
 
-def is_continued(asked: AskedSource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:
+def is_continued(source: ReadySource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:
     """Whether rules understand *question* together with what was asked for *kept*, and not by itself.
 
     Raises:
         QuestionRefused: they do not understand it at all.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
-    vocabulary = vocabularies.load(asked, stop)
+    vocabulary = vocabularies.load(source, stop)
     with suppress(QuestionRefused):
         is_whole = begins_anew(question) and not points_back(question, kept.question)
-        if is_whole and is_understood(asked, question, vocabularies, stop):
+        if is_whole and is_understood(source, question, vocabularies, stop):
             return False
     try:
         _plan_kept(kept, question, vocabulary)

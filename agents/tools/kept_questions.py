@@ -31,7 +31,7 @@ def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -
     return AskedCall(QUERY_DATA, {"question": question, OF_LAST_RESULT: True})
 
 
-async def is_asked_anew(question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal) -> bool:
+async def is_self_contained(question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal) -> bool:
     """Whether *question* is whole without *kept*: it names what it is about, points at nothing, and is understood."""
     is_whole = begins_anew(question) and not may_point(question)
     if not is_whole or not names_things(question, kept.table, kept.question):

@@ -47,7 +47,7 @@ class Claim:
     whole: str = ""  # with those words
 
     @property
-    def says_something(self) -> bool:
+    def is_checkable(self) -> bool:
         """Whether there is anything to check: no heading, question, line above a list, or courtesy without a mark."""
         if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited) or is_meta(self.whole):
             return False

@@ -22,7 +22,7 @@ def contradiction_between(claim: str, sentence: SourceSentence, language: str) -
     our_words, their_words = {word for word, _ in ours}, {word for word, _ in theirs}
     ours_denied, theirs_denied = find_negations(ours, language)[:_MOST], find_negations(theirs, language)[:_MOST]
     opposite = find_opposed(our_words, their_words)
-    if opposite is None and (word := _put_in_or_taken_out(ours, theirs, language)):
+    if opposite is None and (word := _find_added_denial(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'
     for negation in ours_denied:
         if not _also_denied(negation, theirs_denied) and _bears_on_any(negation, their_words) and opposite is None:
@@ -35,7 +35,7 @@ def contradiction_between(claim: str, sentence: SourceSentence, language: str) -
     return ""
 
 
-def _put_in_or_taken_out(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[str, int]], language: str) -> str:
+def _find_added_denial(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[str, int]], language: str) -> str:
     """A denying word by which two sentences of the same words in the same order differ, "" where there is none."""
     one, other = [word for word, _ in ours], [word for word, _ in theirs]
     if not shares_order(one, other, least=_SAME):

@@ -23,7 +23,7 @@ def look_at_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping
     With a figure that is in no cell of the rows that it speaks of, and follows from none, it is not supported. Where
     all its figures and names are found, and nothing denies it, it is.
     """
-    if not claim.says_something:
+    if not claim.is_checkable:
         return look(claim, sources)
     marks = "".join(f"[{number}]" for number in tables)
     figures = _check(claim, sources, tables)

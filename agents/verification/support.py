@@ -65,7 +65,7 @@ def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None
 
     *facts*: those of it that the sources have to have; None: all.
     """
-    if not claim.says_something:
+    if not claim.is_checkable:
         return FirstLook(SentenceVerdict("unverified", 0.0, "there is nothing in it to check", "none"))
     if not sources:
         return FirstLook(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))

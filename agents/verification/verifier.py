@@ -131,7 +131,7 @@ def _fill(
 
 
 def _support(claim: Claim, finding: SentenceVerdict | None, found: FirstLook) -> SentenceSupport:
-    known = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
+    final = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
     return SentenceSupport(
-        claim.start, claim.end, known.status, known.score, known.reason, known.method, claim.cited, found.figures
+        claim.start, claim.end, final.status, final.score, final.reason, final.method, claim.cited, found.figures
     )

@@ -54,8 +54,8 @@ def may_continue(question: str) -> bool:
     """Whether it need not be a question of its own, such as "what is maintenance?": it points at something, goes on
     from what was said, counts or compares, or has no word that asks."""
     words = split_question(question, detect_question_language(question))
-    says_how = POINTING | POSSESSIVES | AGGREGATES.keys() | SUPERLATIVES.keys() | MOST.keys() | _COUNTING
-    return bool(_count_first(words)) or not says_how.isdisjoint(words) or _ASKING.isdisjoint(words)
+    references = POINTING | POSSESSIVES | AGGREGATES.keys() | SUPERLATIVES.keys() | MOST.keys() | _COUNTING
+    return bool(_count_first(words)) or not references.isdisjoint(words) or _ASKING.isdisjoint(words)
 
 
 def begins_anew(question: str) -> bool:

@@ -107,8 +107,8 @@ class Site:
             Stopped: the crawl is to end.
         """
         robots = self._robots.get(root(address, "/robots.txt"))
-        asked_s = robots.delay_s if isinstance(robots, Robots) else None
-        pause_s = max(self.crawl_policy.delay_s, asked_s or 0.0)
+        delay_s = robots.delay_s if isinstance(robots, Robots) else None
+        pause_s = max(self.crawl_policy.delay_s, delay_s or 0.0)
         with self.politeness.turn(site(address), pause_s, self.stopping):
             self.requests += 1
             try:

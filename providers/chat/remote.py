@@ -240,12 +240,12 @@ async def _begin(stream: Stream) -> tuple[ChatGenerationChunk, Stream]:
         AnswerCut: there was none.
     """
     async for chunk in stream:
-        if _says_something(chunk) or _is_last(chunk):
+        if _has_content(chunk) or _is_last(chunk):
             return chunk, stream
     raise AnswerCut
 
 
-def _says_something(chunk: ChatGenerationChunk) -> bool:
+def _has_content(chunk: ChatGenerationChunk) -> bool:
     message = cast(AIMessageChunk, chunk.message)
     return bool(message.content or message.tool_call_chunks or message.additional_kwargs)
 

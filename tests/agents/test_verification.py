@@ -195,8 +195,8 @@ def test_sentences_are_found_with_their_marks_and_places() -> None:
     "courtesy", ["Yes.", "Gladly!", "Of course.", "Do you need more?", "The fees are:", "# Fees", "---"]
 )
 def test_a_courtesy_is_not_held_to_a_source(courtesy: str) -> None:
-    assert not any(claim.says_something for claim in claims(courtesy))
-    assert [claim.text for claim in claims(f"{courtesy}\nThe library lends books [1].") if claim.says_something] == [
+    assert not any(claim.is_checkable for claim in claims(courtesy))
+    assert [claim.text for claim in claims(f"{courtesy}\nThe library lends books [1].") if claim.is_checkable] == [
         "The library lends books."
     ]
 
@@ -204,7 +204,7 @@ def test_a_courtesy_is_not_held_to_a_source(courtesy: str) -> None:
 @pytest.mark.parametrize("short", ["It is free.", "Pets are allowed.", "Not refundable.", "24 hours.", "- Pets\n-"])
 def test_a_short_sentence_that_says_something_is_held_to_the_source_named_next(short: str) -> None:
     found = claims(f"{short} The library lends books [1].")
-    assert (found[0].text, found[0].cited, found[0].says_something) == (short.strip("-\n "), (1,), True)
+    assert (found[0].text, found[0].cited, found[0].is_checkable) == (short.strip("-\n "), (1,), True)
 
 
 def test_the_share_of_supported_sentences_leaves_out_those_that_say_nothing() -> None:
@@ -244,7 +244,7 @@ def test_the_share_of_supported_sentences_leaves_out_those_that_say_nothing() ->
 )
 def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside: str) -> None:
     [claim] = claims(f"{aside} [1]")
-    assert not claim.says_something
+    assert not claim.is_checkable
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside:
 )
 def test_statements_that_look_like_asides_are_held_to_their_sources(statement: str) -> None:
     [claim] = claims(f"{statement} [1]")
-    assert claim.says_something
+    assert claim.is_checkable
 
 
 @pytest.mark.parametrize(
