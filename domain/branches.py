@@ -72,10 +72,6 @@ class Branches(Generic[T]):
             at = self._parents[at]
         return path[::-1]
 
-    def list_following(self, at: int) -> list[int]:
-        """The numbers of the turns that follow turn *at*, the first ones for -1."""
-        return self._following[at]
-
     def list_siblings(self, at: int) -> list[str]:
         """The runs of the turns that follow the same one as turn *at*, itself among them."""
         return [self._places[each].run_id for each in self._following[self._parents[at]]]

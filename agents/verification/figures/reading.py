@@ -71,7 +71,7 @@ def read_sentence(text: str, language: str, table: KnownTable) -> ReadSentence:
     """*text*, in *language* (ISO 639-1), as it speaks of *table*."""
     tokens = split_tokens(text)
     dates = [date for date in find_dates(text) if date.readings]
-    mentions = _find_mentions(text, tokens, dates, table)
+    mentions = _find_mentions(tokens, dates, table)
     mask = _mark([*((each.start, each.end) for each in mentions), *((each.start, each.end) for each in dates)], text)
     figures = sorted(_find_figures(text, language, mask), key=lambda each: each.start)[:_MOST_FIGURES]
     figures = [replace(each, columns=_find_columns(each, tokens, text, table)) for each in figures]
@@ -159,7 +159,7 @@ def _is_read_so(digits: str, language: str, *, has_decimals: bool) -> bool:
     return language not in ("en", "id") or (marks[0] == ("." if language == "en" else ",")) == has_decimals
 
 
-def _find_mentions(text: str, tokens: Sequence[Token], dates: Sequence[Date], table: KnownTable) -> list[Mention]:
+def _find_mentions(tokens: Sequence[Token], dates: Sequence[Date], table: KnownTable) -> list[Mention]:
     found = [*_find_labels(tokens, table), *_find_months(tokens, dates, table)]
     return sorted(found, key=lambda each: each.start)
 
