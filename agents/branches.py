@@ -43,14 +43,14 @@ class ConversationTurn:
         return TurnPosition(self.run_id, self.parent_run_id)
 
     def add_parent(self) -> list[AnyMessage]:
-        """Its messages as they stand in `aside`."""
+        """Its messages as they stand in `aside`: the question says which turn it follows."""
         first, *others = self.messages
         extra = {**first.additional_kwargs, PARENT: self.parent_run_id}
         return [first.model_copy(update={"additional_kwargs": extra}), *others]
 
 
 def read_branches(messages: Sequence[AnyMessage], others: Sequence[AnyMessage]) -> Branches[ConversationTurn]:
-    """All turns of a conversation."""
+    """All turns of a conversation; *others* are the messages in its `aside`."""
     line = split_turns(messages)
     former = [START, *(turn.run_id for turn in line)]
     placed = [ConversationTurn(turn.run_id, parent, turn.messages) for turn, parent in zip(line, former, strict=False)]
