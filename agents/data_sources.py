@@ -24,7 +24,7 @@ from agents.tools.data_questions import (
     list_understood,
     suggest,
 )
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from datasources.access import Access
@@ -134,18 +134,18 @@ class DataSources(OpenedSources):
                 logger.warning("A question to a data source is left to the rules: %s", exc.detail)
         return await self._ask_by_rules(source, question)
 
-    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
-        """What its data source says of the rows that *kept* is about, by a query of rules with the same conditions.
+    async def ask_followup(self, ctx: Principal, question: str, last: LastResult) -> DataAnswer:
+        """What its data source says of the rows that *last* is about, by a query of rules with the same conditions.
 
         Raises:
             As `ask`.
         """
-        source = await self._run(lambda stop: self._prepare(ctx, kept.source_id))
-        answer = await self._ask_by_rules(source, question, kept)
-        return replace(answer, earlier=(*kept.earlier, kept.question))
+        source = await self._run(lambda stop: self._prepare(ctx, last.source_id))
+        answer = await self._ask_by_rules(source, question, last)
+        return replace(answer, earlier=(*last.earlier, last.question))
 
-    async def _ask_by_rules(self, source: ReadySource, question: str, kept: KeptResult | None = None) -> DataAnswer:
-        found = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, kept=kept))
+    async def _ask_by_rules(self, source: ReadySource, question: str, last: LastResult | None = None) -> DataAnswer:
+        found = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, last=last))
         return DataAnswer(
             _make_table(source, question, found.sql, found.result, MOST_ROWS),
             found.result,
@@ -155,13 +155,13 @@ class DataSources(OpenedSources):
             stamp=source.stamp,
         )
 
-    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
-        """Whether rules understand *question* together with what was asked for *kept*, see `is_continued`."""
+    async def match_followup(self, ctx: Principal, question: str, last: LastResult) -> bool:
+        """Whether rules understand *question* together with what was asked for *last*, see `is_continued`."""
 
         def read(source: ReadySource, stop: Stop) -> bool:
-            return is_continued(source, question, kept, self._vocabularies, stop)
+            return is_continued(source, question, last, self._vocabularies, stop)
 
-        return await self._look_at(ctx, kept.source_id, read, _COMPARED_S) or False
+        return await self._look_at(ctx, last.source_id, read, _COMPARED_S) or False
 
     async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> list[str]:
         """At most three questions in *language* that rules understand, of this data source; None: of any."""

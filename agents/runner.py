@@ -224,12 +224,12 @@ class Runner:
         chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, question)
         if not chosen or not values.get("kept_result"):
             return chosen
-        return {**chosen, "kept_result": await self._find_kept_result(record)}
+        return {**chosen, "kept_result": await self._find_last_result(record)}
 
     async def _recall(self, record: RunRecord, lease: Lease) -> BranchMessages:
         return await self._transcripts.recall(record.ctx, record.conversation_id) if lease.lacks_state else ([], [])
 
-    async def _find_kept_result(self, record: RunRecord) -> Any:
+    async def _find_last_result(self, record: RunRecord) -> Any:
         """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
         message_id = answer_id(record.parent_run_id)
         async for found in self._saver.alist(_config(record.thread_id)):

@@ -38,7 +38,7 @@ class ChatState(TypedDict, total=False):
     standalone, `passages`, what it is answered from, best first, `verdict`: whether they answer it, `is_index_whole`:
     whether all documents were searched, and `choices`, one of which the question may mean. `tool_state`: calls of
     tools, kept between the steps of a turn. `kept_result`: that of the last turn's question to a data source, see
-    `KeptResult`.
+    `LastResult`.
     """
 
     messages: Annotated[list[AnyMessage], append_messages]

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from agents.tools.chart import make_chart_tool
 from agents.tools.data import make_data_tool
 from agents.tools.data_port import DataAnswer, DataAsker
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.registry import ToolRegistry
 from agents.tools.search import make_search_tool
 from agents.tools.tool import Tool, UnusableTool
@@ -58,7 +58,7 @@ class _NoSources:
     ) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
-    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
+    async def ask_followup(self, ctx: Principal, question: str, last: LastResult) -> DataAnswer:
         raise RuntimeError("nothing is asked here")
 
     async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
@@ -67,7 +67,7 @@ class _NoSources:
     async def explain_refusal(self, ctx: Principal, question: str) -> str:
         return ""
 
-    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
+    async def match_followup(self, ctx: Principal, question: str, last: LastResult) -> bool:
         return False
 
     async def read_stamp(self, ctx: Principal, source_id: str) -> str:

@@ -12,8 +12,8 @@ from agents.nodes.answer import find_fallback_reason
 from agents.nodes.plan_by_rules import decide_by_rules, find_previous
 from agents.state import AgentContext, ChatState
 from agents.tools.data import OF_LAST_RESULT
-from agents.tools.kept import load_kept
-from agents.tools.kept_questions import continue_kept, is_self_contained, read_kept_question
+from agents.tools.last_questions import continue_last, is_self_contained, read_last_question
+from agents.tools.last_result import load_last
 from agents.tools.planner import AskedCall, Decision, Fault
 from agents.tools.same_question import leave_out_repeated, reuse_result
 from agents.tools.source_call import make_source_call
@@ -21,7 +21,7 @@ from agents.tools.state import ToolState, add_call, find_open_call, judge_result
 from agents.tools.table_text import describe_head
 from agents.tools.tool import write_arguments
 from agents.tools.turn import TurnTools
-from prompts.tools import kept_result_prompt
+from prompts.tools import last_result_prompt
 from utils.errors import ProviderError
 from utils.token_usage import read_usage
 
@@ -101,7 +101,7 @@ async def _ask(
             # About the newest message alone: what was asked before it, and waited for a word, is not asked for again.
             talk = [*make_model_messages(state["messages"])[:-1], HumanMessage(state["messages"][-1].text)]
             planner = turn.shared.planner
-            note = _describe_kept(state, turn, tool_state)
+            note = _describe_last(state, turn, tool_state)
             decision = await planner.decide(run.model.chat, run.bot, talk, turn.offered, tool_state, faults, note=note)
             tool_state.pop("fallback_reason", None)
             needs_source = bool(turn.data_source_id) and decision.kind == "documents"  # which are not to be searched
@@ -125,34 +125,34 @@ def _conclude_rules(state: ChatState, tool_state: ToolState) -> Decision:
 async def _ask_source(state: ChatState, turn: TurnTools) -> Decision:
     """To put the newest question to the data source of the turn."""
     *history, newest = drop_tool_messages(state["messages"])
-    names, kept = [tool.name for tool in turn.offered], load_kept(state.get("kept_result"))
-    kept = kept if kept and kept.source_id == turn.data_source_id else None
+    names, last = [tool.name for tool in turn.offered], load_last(state.get("kept_result"))
+    last = last if last and last.source_id == turn.data_source_id else None
     call = None
-    if kept and not await is_self_contained(newest.text, kept, turn.offered, turn.principal):
-        call = read_kept_question(newest.text, kept, names) or await continue_kept(
-            newest.text, kept, turn.offered, turn.principal
+    if last and not await is_self_contained(newest.text, last, turn.offered, turn.principal):
+        call = read_last_question(newest.text, last, names) or await continue_last(
+            newest.text, last, turn.offered, turn.principal
         )
     call = call or make_source_call(newest.text, find_previous(history), names)
     return Decision("calls", [call]) if call else Decision("answer")
 
 
-def _describe_kept(state: ChatState, turn: TurnTools, tool_state: ToolState) -> str:
+def _describe_last(state: ChatState, turn: TurnTools, tool_state: ToolState) -> str:
     """What a language model is told of the last result; "" where there is none, or no tool may use it.
 
     A result of this turn stands among those of its calls.
     """
-    kept = None if "kept" in tool_state else load_kept(state.get("kept_result"))
+    last = None if "kept" in tool_state else load_last(state.get("kept_result"))
     is_usable = any(OF_LAST_RESULT in tool.properties for tool in turn.offered)
-    if kept is None or not is_usable or turn.data_source_id not in ("", kept.source_id):
+    if last is None or not is_usable or turn.data_source_id not in ("", last.source_id):
         return ""
-    return kept_result_prompt(kept.question, "\n".join(describe_head(kept.table, turn.shared.limits.head_rows)))
+    return last_result_prompt(last.question, "\n".join(describe_head(last.table, turn.shared.limits.head_rows)))
 
 
 def _ask_once(decision: Decision, state: ChatState, turn: TurnTools, tool_state: ToolState) -> list[AskedCall]:
     """The calls of *decision*, without asking for a result that is there, or twice for the same."""
     own = tool_state.get("kept")
-    kept = load_kept(own or state.get("kept_result"))
-    calls = [reuse_result(turn.direct(call), kept, is_of_turn=own is not None) for call in decision.calls]
+    last = load_last(own or state.get("kept_result"))
+    calls = [reuse_result(turn.direct(call), last, is_of_turn=own is not None) for call in decision.calls]
     return leave_out_repeated(calls, lambda call: not _find_fault(call, turn))
 
 

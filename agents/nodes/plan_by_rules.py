@@ -8,14 +8,14 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from agents.messages import drop_tool_messages
 from agents.nodes.clarify import find_choice
 from agents.state import AgentContext, ChatState
-from agents.tools.kept import load_kept
-from agents.tools.kept_questions import (
-    continue_kept,
+from agents.tools.last_questions import (
+    continue_last,
     is_self_contained,
     read_bare_chart,
-    read_kept_question,
-    restrict_to_kept,
+    read_last_question,
+    restrict_to_last,
 )
+from agents.tools.last_result import load_last
 from agents.tools.planner import AskedCall, Decision
 from agents.tools.question_parts import asks_something, split_parts
 from agents.tools.registry import SEARCH_DOCUMENTS
@@ -33,9 +33,9 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
     *history, newest = drop_tool_messages(state["messages"])
     # Nobody has understood the question: what changes something is only called where the person is asked first.
     tools = [tool for tool in turn.offered if not tool.has_side_effects or tool.name in run.bot.approvals]
-    kept, names = load_kept(state.get("kept_result")), [each.name for each in tools]
-    call = read_kept_question(newest.text, kept, names) if kept else None
-    if kept and call and not await is_self_contained(newest.text, kept, tools, turn.principal):
+    last, names = load_last(state.get("kept_result")), [each.name for each in tools]
+    call = read_last_question(newest.text, last, names) if last else None
+    if last and call and not await is_self_contained(newest.text, last, tools, turn.principal):
         return Decision("calls", [call])
     text, choice = find_choice(state["messages"]) or (newest.text, "")
     read = partial(_read_question, previous=find_previous(history), choice=choice, tools=tools, turn=turn)
@@ -43,11 +43,11 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         calls = await _read_whole_or_parts(text, read)
     except AsksBack as exc:
         return Decision("clarify", choices=exc.choices)
-    if kept and not (calls and begins_anew(newest.text)):  # "and the average?": of the rows that were just given
-        continued = await continue_kept(newest.text, kept, tools, turn.principal)
+    if last and not (calls and begins_anew(newest.text)):  # "and the average?": of the rows that were just given
+        continued = await continue_last(newest.text, last, tools, turn.principal)
         calls = [continued] if continued else calls
     if calls:
-        return Decision("calls", [restrict_to_kept(call, newest.text, kept) if kept else call for call in calls])
+        return Decision("calls", [restrict_to_last(call, newest.text, last) if last else call for call in calls])
     if call := read_bare_chart(newest.text, names):
         return Decision("calls", [call])
     question = standalone_question(history, state["query"])

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from agents.state import AgentContext, ChatState
-from agents.tools.kept import KeptResult, load_kept
+from agents.tools.last_result import LastResult, load_last
 from agents.tools.state import CallRecord, ToolState, add_result, find_open_call, load_state
 from agents.tools.tool import ToolFailed, ToolResult
 from agents.tools.turn import TurnTools
@@ -43,8 +43,8 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
         return Command(goto="plan", update={"tool_state": tool_state})
     calls = find_independent(tool_state["calls"], turn)
     async with run.place.outside():
-        kept = load_kept(tool_state.get("kept") or state.get("kept_result"))
-        results = await make_calls(calls, turn, kept, run.emit)
+        last = load_last(tool_state.get("kept") or state.get("kept_result"))
+        results = await make_calls(calls, turn, last, run.emit)
         for each, result in zip(calls, results, strict=True):  # one by one: of a conversation the newest file is kept
             if result is not None and result.rest and (file := await turn.keep_rows(each, result)):
                 each["rows_file"] = file
@@ -62,14 +62,14 @@ def find_independent(calls: Sequence[CallRecord], turn: TurnTools) -> list[CallR
 
 
 async def make_calls(
-    calls: Sequence[CallRecord], turn: TurnTools, kept: KeptResult | None, emit: Callable[[dict[str, Any]], None]
+    calls: Sequence[CallRecord], turn: TurnTools, last: LastResult | None, emit: Callable[[dict[str, Any]], None]
 ) -> list[ToolResult | None]:
     """What each of *calls* gives, which are made at once; None where it did not work, and its record says why."""
 
     async def make(call: CallRecord) -> ToolResult | None:
         emit({"type": "tool_start", "call_id": call["call_id"], "name": call["name"]})
         began_s = time.perf_counter()
-        result = await _make(call, turn, kept)
+        result = await _make(call, turn, last)
         call["ms"] = round((time.perf_counter() - began_s) * 1000)
         outcome = {"ok": result is not None, "duration_ms": call["ms"], "summary": _sum_up(result) or call["error"]}
         emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **outcome})
@@ -78,11 +78,11 @@ async def make_calls(
     return await asyncio.gather(*map(make, calls))
 
 
-async def _make(call: CallRecord, turn: TurnTools, kept: KeptResult | None) -> ToolResult | None:
+async def _make(call: CallRecord, turn: TurnTools, last: LastResult | None) -> ToolResult | None:
     """What *call* gives; None where it did not work, which is noted in it."""
     has_effects = turn.has_side_effects(call)
     try:
-        return await turn.call(call, kept)
+        return await turn.call(call, last)
     except ToolFailed as exc:
         call["status"], call["error"] = "failed", str(exc)
         call["reason"] = " ".join(str(exc).split())[:_LONGEST_REASON]

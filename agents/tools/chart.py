@@ -10,11 +10,11 @@ from agents.tools.data import (
     TIMEOUT_S,
     ask_for,
     describe_answer,
-    describe_kept,
-    get_kept,
+    describe_last,
+    get_last,
     pick_source,
     show_answer,
-    show_kept,
+    show_last,
 )
 from agents.tools.data_port import DataAsker
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
@@ -104,8 +104,8 @@ def _find_question(call: ToolCall, words: ChartWords | None) -> str:
     arguments = call.arguments
     if words and words.question:
         return words.question
-    is_kept = words is not None and call.kept is not None and arguments.get(OF_LAST_RESULT)
-    return call.kept.question if call.kept and is_kept else str(arguments["question"])
+    is_of_last = words is not None and call.last is not None and arguments.get(OF_LAST_RESULT)
+    return call.last.question if call.last and is_of_last else str(arguments["question"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,11 @@ class _Drawn:
 async def _load(call: ToolCall, asker: DataAsker, question: str) -> _Drawn:
     """The last result, where *call* is of that, else what a query gives."""
     if call.arguments.get(OF_LAST_RESULT):
-        kept = await get_kept(call, asker, "draw")
+        last = await get_last(call, asker, "draw")
         if call.chat is not None:
-            return _Drawn(kept.result, describe_kept(kept, call.head_rows), show_kept(kept))
-        all_rows, language = Followup(tuple(range(len(kept.table.rows)))), detect_question_language(question)
-        return _Drawn(kept.result, format_followup(all_rows, kept.table, language), show_kept(kept))
+            return _Drawn(last.result, describe_last(last, call.head_rows), show_last(last))
+        all_rows, language = Followup(tuple(range(len(last.table.rows)))), detect_question_language(question)
+        return _Drawn(last.result, format_followup(all_rows, last.table, language), show_last(last))
     answer = await ask_for(call, asker, question)
     return _Drawn(answer.result, describe_answer(answer), show_answer(answer, question))
 

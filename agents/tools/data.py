@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from agents.tools.data_port import DataAnswer, DataAsker, NothingOpen
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.sql_writer import NoQuery
 from agents.tools.table_text import describe_head, describe_table
 from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
@@ -64,21 +64,21 @@ def make_data_tool(asker: DataAsker) -> Tool:
         if not call.arguments.get(OF_LAST_RESULT):
             answer = await ask_for(call, asker, question)
             return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
-        kept = await get_kept(call, asker)
-        if lines := _answer_from_kept(kept, call):
-            return ToolResult("\n".join(lines), **show_kept(kept))
-        with _failing(detect_question_language(question, kept.question)):
-            answer = await asker.ask_followup(call.principal, question, kept)
+        last = await get_last(call, asker)
+        if lines := _answer_from_last(last, call):
+            return ToolResult("\n".join(lines), **show_last(last))
+        with _failing(detect_question_language(question, last.question)):
+            answer = await asker.ask_followup(call.principal, question, last)
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
     async def read_question(principal: Principal, question: str, previous: str) -> Mapping[str, Any] | None:
         return await pick_source(asker, principal, {"question": question})
 
-    async def read_followup(principal: Principal, question: str, kept: KeptResult) -> Mapping[str, Any] | None:
+    async def read_followup(principal: Principal, question: str, last: LastResult) -> Mapping[str, Any] | None:
         is_short = len(question) <= LONGEST_FOLLOWUP
         if is_short and (
-            continues_result(question, kept.table, kept.question)
-            or await asker.match_followup(principal, question, kept)
+            continues_result(question, last.table, last.question)
+            or await asker.match_followup(principal, question, last)
         ):
             return {"question": question, OF_LAST_RESULT: True}
         return None
@@ -113,46 +113,46 @@ async def pick_source(asker: DataAsker, principal: Principal, arguments: Mapping
     return {**arguments, **found[0]} if found else None
 
 
-async def get_kept(call: ToolCall, asker: DataAsker, reason: str = "none") -> KeptResult:
+async def get_last(call: ToolCall, asker: DataAsker, reason: str = "none") -> LastResult:
     """The last result of the conversation, which may still be read; *reason* is why not where there is none.
 
     Raises:
         ToolFailed: there is none, or its data source is not the one that is named, or was changed, closed or deleted.
     """
-    question, named, kept = call.arguments["question"], call.arguments.get("data_source"), call.kept
-    language = detect_question_language(question, kept.question if kept else "")
-    if kept is None:
+    question, named, last = call.arguments["question"], call.arguments.get("data_source"), call.last
+    language = detect_question_language(question, last.question if last else "")
+    if last is None:
         examples = await asker.list_examples(call.principal, named, language)
         raise ToolFailed(add_examples(format_refusal(reason, language), examples, language), says_all=True)
-    if named not in (None, kept.source_id, kept.table.source_name):
+    if named not in (None, last.source_id, last.table.source_name):
         raise ToolFailed(format_refusal("other", language), says_all=True)
     with _failing(language):
         try:
-            stamp = await asker.read_stamp(call.principal, kept.source_id)
+            stamp = await asker.read_stamp(call.principal, last.source_id)
         except (NotFound, Conflict):  # it is deleted, or nothing of it is open any more
             stamp = ""
-    if stamp != kept.stamp:
+    if stamp != last.stamp:
         raise ToolFailed(format_refusal("changed", language), says_all=True)
-    return kept
+    return last
 
 
-def _answer_from_kept(kept: KeptResult, call: ToolCall) -> Sequence[str]:
+def _answer_from_last(last: LastResult, call: ToolCall) -> Sequence[str]:
     """What the last result says to the question of *call*: worked out by rules from all of its rows, else its first
     rows for a language model; nothing where there is none."""
     question = call.arguments["question"]
-    followup = read_followup(question, kept.table, kept.question)
+    followup = read_followup(question, last.table, last.question)
     if followup is not None:
-        language = detect_question_language(question, kept.question)
-        return format_followup(followup, kept.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
+        language = detect_question_language(question, last.question)
+        return format_followup(followup, last.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
     if call.chat is not None:
-        return describe_kept(kept, call.head_rows)
+        return describe_last(last, call.head_rows)
     return ()
 
 
-def describe_kept(kept: KeptResult, head_rows: int) -> list[str]:
+def describe_last(last: LastResult, head_rows: int) -> list[str]:
     """The first rows of the last result for a language model."""
-    lines = describe_head(kept.table, head_rows)
-    return lines if kept.table.row_count <= head_rows else [*lines, _NOT_ALL]
+    lines = describe_head(last.table, head_rows)
+    return lines if last.table.row_count <= head_rows else [*lines, _NOT_ALL]
 
 
 async def ask_for(call: ToolCall, asker: DataAsker, question: str) -> DataAnswer:
@@ -203,15 +203,15 @@ def show_data(answer: DataAnswer) -> dict[str, Any]:
 
 def show_answer(answer: DataAnswer, question: str) -> dict[str, Any]:
     """What a `ToolResult` has of it beside the text."""
-    kept, data = answer.keep(question), show_data(answer)
+    last, data = answer.keep(question), show_data(answer)
     rest = (*answer.result.rows[len(data["rows"]) :], *answer.result.more)
-    return {"table": answer.table, "data": data, "rest": rest, "kept": kept, "attempts": answer.attempts}
+    return {"table": answer.table, "data": data, "rest": rest, "last": last, "attempts": answer.attempts}
 
 
-def show_kept(kept: KeptResult) -> dict[str, Any]:
+def show_last(last: LastResult) -> dict[str, Any]:
     """The same of the last result, for which no query was tried."""
-    data = show_data(DataAnswer(kept.table, kept.result, kept.understood, kept.source_id))
-    return {"table": kept.table, "data": data, "kept": kept, "attempts": 0}
+    data = show_data(DataAnswer(last.table, last.result, last.understood, last.source_id))
+    return {"table": last.table, "data": data, "last": last, "attempts": 0}
 
 
 def describe_answer(answer: DataAnswer) -> Sequence[str]:

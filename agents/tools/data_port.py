@@ -6,7 +6,7 @@ from typing import Protocol
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.tools.kept import KeptResult, keep_rows
+from agents.tools.last_result import LastResult, keep_rows
 from auth.principal import Principal
 from datasources.results import Result
 from utils.errors import Conflict
@@ -17,7 +17,7 @@ from utils.query_tables import QueryTable
 class DataAnswer:
     """What a question to a database gave: `table` is what of `result` an answer may rest on. `understood`: what it asks
     for in words, and `lines`, which answer it; both empty where a language model wrote the query. `stamp` and
-    `earlier`: as in `KeptResult`."""
+    `earlier`: as in `LastResult`."""
 
     table: QueryTable
     result: Result
@@ -28,12 +28,12 @@ class DataAnswer:
     stamp: str = ""
     earlier: tuple[str, ...] = ()
 
-    def keep(self, question: str) -> KeptResult | None:
+    def keep(self, question: str) -> LastResult | None:
         """What the next question may be about."""
         if not self.stamp:
             return None
-        kept = KeptResult(question, self.table, self.source_id, self.stamp, self.understood, self.earlier)
-        return keep_rows(kept, self.result.rows)
+        last = LastResult(question, self.table, self.source_id, self.stamp, self.understood, self.earlier)
+        return keep_rows(last, self.result.rows)
 
 
 class NothingOpen(Conflict):
@@ -53,8 +53,8 @@ class DataAsker(Protocol):
         """What the data source of this name says, None: the only one. The model writes the query; without, rules do."""
         ...
 
-    async def ask_followup(self, ctx: Principal, question: str, kept: KeptResult) -> DataAnswer:
-        """What its data source says of the rows that *kept* is about, by a query of rules with the same conditions."""
+    async def ask_followup(self, ctx: Principal, question: str, last: LastResult) -> DataAnswer:
+        """What its data source says of the rows that *last* is about, by a query of rules with the same conditions."""
         ...
 
     async def match_sources(self, ctx: Principal, question: str) -> Sequence[Mapping[str, str]]:
@@ -65,12 +65,12 @@ class DataAsker(Protocol):
         """Why rules do not understand a question that they nearly do, with questions that work; "" of any other."""
         ...
 
-    async def match_followup(self, ctx: Principal, question: str, kept: KeptResult) -> bool:
-        """Whether rules understand *question* together with what was asked for *kept*, and not by itself."""
+    async def match_followup(self, ctx: Principal, question: str, last: LastResult) -> bool:
+        """Whether rules understand *question* together with what was asked for *last*, and not by itself."""
         ...
 
     async def read_stamp(self, ctx: Principal, source_id: str) -> str:
-        """The stamp that the data source has now, see `KeptResult`."""
+        """The stamp that the data source has now, see `LastResult`."""
         ...
 
     async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> Sequence[str]:

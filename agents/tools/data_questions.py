@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.sql_writer import WrittenQuery, write_query
 from agents.tools.table_vectors import TableVectors
 from datasources.access import Access, Attributes
@@ -197,26 +197,26 @@ def ask_by_rules(
     most_rows: int,
     stop: Stop,
     *,
-    kept: KeptResult | None = None,
+    last: LastResult | None = None,
 ) -> RuleAnswer:
     """Make a query of *question* by rules, run it, and tell what it gives; of rows the first *most_rows*.
 
-    *kept*: the result that it goes on about; None: it stands alone.
+    *last*: the result that it goes on about; None: it stands alone.
 
     Raises:
         NotUnderstood: they do not understand it; the text names the word, and questions that work.
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.
     """
     vocabulary = vocabularies.load(source, stop)
-    language = detect_question_language(question, kept.question if kept else "")
+    language = detect_question_language(question, last.question if last else "")
     try:
-        draft = _plan_kept(kept, question, vocabulary) if kept else plan_question(question, vocabulary, today())
+        draft = _plan_followup(last, question, vocabulary) if last else plan_question(question, vocabulary, today())
     except QuestionRefused as exc:
         raise NotUnderstood(_format_refusal(exc, source, language, vocabularies, stop)) from exc
     understood, full = describe_draft(draft, language), draft.show_reasons()
     sql = full.write_sql()
     result = source.run(sql, stop)
-    repeated = question if kept is None or begins_anew(question) else ""
+    repeated = question if last is None or begins_anew(question) else ""
     lines = format_answer(
         AnswerFacts(repeated, language, understood, draft, full, result, source.name, vocabulary.units), most_rows
     )
@@ -250,8 +250,8 @@ def _format_refusal(
     return add_examples(refusal.describe(language), [each.question for each in examples], language)
 
 
-def is_continued(source: ReadySource, question: str, kept: KeptResult, vocabularies: Vocabularies, stop: Stop) -> bool:
-    """Whether rules understand *question* together with what was asked for *kept*, and not by itself.
+def is_continued(source: ReadySource, question: str, last: LastResult, vocabularies: Vocabularies, stop: Stop) -> bool:
+    """Whether rules understand *question* together with what was asked for *last*, and not by itself.
 
     Raises:
         QuestionRefused: they do not understand it at all.
@@ -259,21 +259,21 @@ def is_continued(source: ReadySource, question: str, kept: KeptResult, vocabular
     """
     vocabulary = vocabularies.load(source, stop)
     with suppress(QuestionRefused):
-        is_whole = begins_anew(question) and not points_back(question, kept.question)
+        is_whole = begins_anew(question) and not points_back(question, last.question)
         if is_whole and is_understood(source, question, vocabularies, stop):
             return False
     try:
-        _plan_kept(kept, question, vocabulary)
+        _plan_followup(last, question, vocabulary)
     except QuestionRefused as exc:
         if exc.reason != "some rows":
             raise
-        read_followup_words(question, vocabulary, detect_question_language(question, kept.question))
+        read_followup_words(question, vocabulary, detect_question_language(question, last.question))
     return may_continue(question)
 
 
-def _plan_kept(kept: KeptResult, question: str, vocabulary: Vocabulary) -> Draft:
-    """The query for *question*, which goes on about the rows of *kept*."""
-    first, *more = *kept.earlier, kept.question
+def _plan_followup(last: LastResult, question: str, vocabulary: Vocabulary) -> Draft:
+    """The query for *question*, which goes on about the rows of *last*."""
+    first, *more = *last.earlier, last.question
     if len(more) >= _MOST_CONTINUED:
         raise QuestionRefused("asked")
     draft, before = plan_question(first, vocabulary, today()), first

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.tool import ToolFailed, ToolResult
 from retrieval.search import SearchResult
 from utils.json_bytes import make_plain
@@ -19,7 +19,7 @@ _TYPES = {
     "table": QueryTable | None,
     "chart": Mapping | None,
     "data": Mapping | None,
-    "kept": KeptResult | None,
+    "last": LastResult | None,
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agents.tools.chart import DRAW_CHART
 from agents.tools.data import OF_LAST_RESULT, QUERY_DATA
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.planner import AskedCall
 from datasources.charts.words import read_chart_words
 from datasources.questions.words import split_words
@@ -13,17 +13,17 @@ from datasources.questions.words import split_words
 _Key = tuple[str, object, bool]
 
 
-def reuse_result(call: AskedCall, kept: KeptResult | None, *, is_of_turn: bool) -> AskedCall:
+def reuse_result(call: AskedCall, last: LastResult | None, *, is_of_turn: bool) -> AskedCall:
     """*call*, of the last result where it draws just that ("as a bar chart"), or repeats its question in the same turn.
 
-    *is_of_turn*: a query of this turn gave *kept*; what was asked in another turn may have changed since.
+    *is_of_turn*: a query of this turn gave *last*; what was asked in another turn may have changed since.
     """
     key = _read_key(call)
-    if kept is None or key is None:
+    if last is None or key is None:
         return call
     question, source, _ = key
-    is_same = question == _plain(kept.question) and source in (None, kept.source_id, kept.table.source_name)
-    if question and not (is_of_turn and is_same and kept.table.is_whole):
+    is_same = question == _plain(last.question) and source in (None, last.source_id, last.table.source_name)
+    if question and not (is_of_turn and is_same and last.table.is_whole):
         return call
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})
 

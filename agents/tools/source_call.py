@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from agents.tools.chart import DRAW_CHART, read_chart_arguments
 from agents.tools.data import LONGEST_QUESTION, QUERY_DATA
-from agents.tools.kept_questions import read_bare_chart
+from agents.tools.last_questions import read_bare_chart
 from agents.tools.planner import AskedCall
 
 

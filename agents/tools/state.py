@@ -43,7 +43,7 @@ class CallRecord(TypedDict):
 
 class ToolState(TypedDict):
     """Calls in order, and passages that were found; `sent_back`: tools whose call was wrong once; `kept`: the result of
-    a query, see `KeptResult`; `fallback_reason`: why rules made the last decision in place of the language model."""
+    a query, see `LastResult`; `fallback_reason`: why rules made the last decision in place of the language model."""
 
     run_id: str
     steps: int
@@ -97,8 +97,8 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
         call["chart"] = dict(result.chart)
     if result.data is not None:
         call["data"], call["attempts"] = dict(result.data), result.attempts
-    if result.kept is not None:
-        state["kept"] = result.kept.dump()
+    if result.last is not None:
+        state["kept"] = result.last.dump()
     if result.found is not None:
         seen = {hit["passage"]["passage_id"] for hit in state["hits"]}
         new = {hit.passage.passage_id: hit for hit in result.found.hits if hit.passage.passage_id not in seen}

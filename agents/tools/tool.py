@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from referencing import Registry
 
 from agents.bots import BotConfig
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from auth.principal import Principal
 from auth.scopes import Scope
 from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
@@ -53,7 +53,7 @@ class ToolCall:
 
     Data is found by `principal`, whose scopes were asked for again, and by what `bot` may search. `idempotency_key` is
     the same for every try of this call and no other: what has side effects hands it on, so that nothing happens twice.
-    `chat` is the bot's language model; None where it has none, or that is away. `kept` is the result of the last query,
+    `chat` is the bot's language model; None where it has none, or that is away. `last` is the result of the last query,
     where the conversation was about that; of it `chat` is shown `head_rows` rows. `attached`: files of the
     conversation.
     """
@@ -63,7 +63,7 @@ class ToolCall:
     arguments: Mapping[str, Any]
     idempotency_key: str
     chat: BaseChatModel | None = None
-    kept: KeptResult | None = None
+    last: LastResult | None = None
     head_rows: int = 5
     attached: AttachedPassages = NOTHING_ATTACHED
 
@@ -74,7 +74,7 @@ class ToolResult:
 
     `table`: the result of a query that `text` tells of; figures of the answer are held to its cells. `chart`: `spec`, a
     chart in Vega-Lite, and `alt`, what it shows in words. `data`: the result for whoever asked, as the API shows it,
-    after so many `attempts`. `kept`: what the next question may be about. `rest`: the rows after
+    after so many `attempts`. `last`: what the next question may be about. `rest`: the rows after
     those of `data`, for a file.
     """
 
@@ -85,7 +85,7 @@ class ToolResult:
     data: Mapping[str, Any] | None = None
     attempts: int = 1
     rest: Sequence[Sequence[Cell]] = ()
-    kept: KeptResult | None = None
+    last: LastResult | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Tool:
     read_question: Callable[[Principal, str, str], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )
-    read_followup: Callable[[Principal, str, KeptResult], Awaitable[Mapping[str, Any] | None]] | None = field(
+    read_followup: Callable[[Principal, str, LastResult], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )
     explain_refusal: Callable[[Principal, str], Awaitable[str]] | None = field(default=None, repr=False)

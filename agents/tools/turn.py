@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.artifacts import find_folder, name_rows_file
 from agents.bots import BotConfig
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.planner import AskedCall, Planner
 from agents.tools.registry import ToolRegistry
 from agents.tools.results import ToolBroke, check_result, clean_failure
@@ -190,8 +190,8 @@ class TurnTools:
         """Whether the person has said no to *call*."""
         return call["name"] in self.bot.approvals and self.approval is not None and not self.approval.approved
 
-    async def call(self, call: CallRecord, kept: KeptResult | None = None) -> ToolResult:
-        """What the tool gives; *kept* is the last result of a query.
+    async def call(self, call: CallRecord, last: LastResult | None = None) -> ToolResult:
+        """What the tool gives; *last* is the last result of a query.
 
         Raises:
             ToolFailed: it did not work, or may not be called.
@@ -208,7 +208,7 @@ class TurnTools:
             await self._check_cancelled()
         head_rows = self.shared.limits.head_rows
         tool_call = ToolCall(
-            principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), kept, head_rows, self.attached
+            principal, self.bot, call["arguments"], call["call_id"], self.get_chat(), last, head_rows, self.attached
         )
         seconds = min(tool.timeout_s, max(0.0, self.until_s - time.monotonic()))
         try:

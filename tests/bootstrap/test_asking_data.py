@@ -269,19 +269,19 @@ async def test_a_follow_up_is_answered_from_the_kept_result_as_long_as_that_may_
         await sources.read_schema(acme, staff)
         open_tables(database, acme, staff, "region = 'north'")
         question = "How many people for each region?"
-        kept = (await query.run(ToolCall(acme, BotConfig(), {"question": question}, "key"))).kept
+        kept = (await query.run(ToolCall(acme, BotConfig(), {"question": question}, "key"))).last
         assert kept is not None
 
         async def follow(ctx: Principal, tool: Tool, question: str) -> ToolResult:
             arguments = {"question": question, "of_last_result": True}
             assert not tool.find_fault(arguments)
-            return await tool.run(ToolCall(ctx, BotConfig(), arguments, "key", kept=kept))
+            return await tool.run(ToolCall(ctx, BotConfig(), arguments, "key", last=kept))
 
         file = (settings.data_source_dir or Path()) / "acme" / "staff.db"
         moved = file.rename(file.with_suffix(".away"))  # so no query can be asked
         told = await follow(acme, query, "Which of these has the most?")
         assert told.text.splitlines()[0] == "Largest number of employees: north (2)."
-        assert told.kept == kept
+        assert told.last == kept
         with pytest.raises(ToolFailed, match="'earns' is not understood"):
             await follow(acme, query, "Which of these earns more?")
         moved.rename(file)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.tools.kept import KeptResult, keep_rows, load_kept
+from agents.tools.last_result import LastResult, keep_rows, load_last
 from datasources.answers.following import format_followup
 from datasources.questions.continuing import continues_result
 from datasources.questions.followup_parts import points_back
@@ -154,11 +154,11 @@ def test_this_month_points_at_no_result() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     many = tuple(("x" * 150, "2026-11-03", number, "Active") for number in range(1_000))
-    kept = keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=1_000), "id", "stamp", "number"), many)
+    kept = keep_rows(LastResult(PREVIOUS, replace(TABLE, row_count=1_000), "id", "stamp", "number"), many)
     assert kept is not None
     assert (len(kept.table.rows), kept.table.is_whole) == (200, False)
-    assert load_kept(kept.dump()) == kept
+    assert load_last(kept.dump()) == kept
     wide = tuple(("x" * 10_000, "y" * 10_000, "z" * 10_000, "w" * 10_000) for _ in range(200))
-    assert keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=200), "id", "stamp"), wide) is None
-    assert keep_rows(KeptResult(PREVIOUS, replace(TABLE, row_count=0), "id", "stamp"), ()) is None
-    assert load_kept(None) is None
+    assert keep_rows(LastResult(PREVIOUS, replace(TABLE, row_count=200), "id", "stamp"), wide) is None
+    assert keep_rows(LastResult(PREVIOUS, replace(TABLE, row_count=0), "id", "stamp"), ()) is None
+    assert load_last(None) is None

@@ -13,7 +13,7 @@ _MOST_ROWS, _MOST_BYTES = 200, 64_000
 
 
 @dataclass(frozen=True, slots=True)
-class KeptResult:
+class LastResult:
     """`table` has the rows that are kept, `question` is what they answered, and `understood` what rules made of that.
 
     `stamp` is that of the data source, another one whenever something else may be read of it. `earlier`: the questions
@@ -39,18 +39,18 @@ class KeptResult:
         return {**plain, "table": dump_table(self.table)}
 
 
-def load_kept(dumped: Mapping[str, Any] | None) -> KeptResult | None:
+def load_last(dumped: Mapping[str, Any] | None) -> LastResult | None:
     """What `KeptResult.dump` has made this of; None of nothing."""
     if not dumped:
         return None
     earlier = tuple(dumped.get("earlier", ()))
-    return KeptResult(**{**dumped, "table": load_table(dumped["table"]), "earlier": earlier})
+    return LastResult(**{**dumped, "table": load_table(dumped["table"]), "earlier": earlier})
 
 
-def keep_rows(kept: KeptResult, rows: Sequence[Sequence[Cell]]) -> KeptResult | None:
-    """*kept* with the first of *rows*, 200 at most; None where even these are too large, or there are none."""
-    width = len(kept.table.columns)
+def keep_rows(last: LastResult, rows: Sequence[Sequence[Cell]]) -> LastResult | None:
+    """*last* with the first of *rows*, 200 at most; None where even these are too large, or there are none."""
+    width = len(last.table.columns)
     cells = tuple(tuple(map(shorten_cell, row[:width])) for row in rows[:_MOST_ROWS])
-    kept = replace(kept, table=replace(kept.table, rows=cells))
-    size = len(json.dumps(kept.dump(), default=str).encode())
-    return kept if rows and size <= _MOST_BYTES else None
+    last = replace(last, table=replace(last.table, rows=cells))
+    size = len(json.dumps(last.dump(), default=str).encode())
+    return last if rows and size <= _MOST_BYTES else None

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agents.tools.chart import DRAW_CHART
 from agents.tools.data import LONGEST_FOLLOWUP, OF_LAST_RESULT, QUERY_DATA
-from agents.tools.kept import KeptResult
+from agents.tools.last_result import LastResult
 from agents.tools.planner import AskedCall
 from agents.tools.tool import AsksBack, Tool
 from auth.principal import Principal
@@ -16,8 +16,8 @@ from datasources.questions.followups import names_things, read_followup
 from datasources.questions.references import may_point
 
 
-def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -> AskedCall | None:
-    """The call that answers *question* from *kept*, by one of *tools*; None where it is about something else."""
+def read_last_question(question: str, last: LastResult, tools: Container[str]) -> AskedCall | None:
+    """The call that answers *question* from *last*, by one of *tools*; None where it is about something else."""
     if len(question) > LONGEST_FOLLOWUP:
         return None
     words = read_chart_words(question)
@@ -25,16 +25,16 @@ def read_kept_question(question: str, kept: KeptResult, tools: Container[str]) -
         if words.question or DRAW_CHART not in tools:
             return None
         mark = {"mark": words.mark} if words.mark else {}
-        return AskedCall(DRAW_CHART, {"question": kept.question, OF_LAST_RESULT: True, **mark})
-    if QUERY_DATA not in tools or read_followup(question, kept.table, kept.question) is None:
+        return AskedCall(DRAW_CHART, {"question": last.question, OF_LAST_RESULT: True, **mark})
+    if QUERY_DATA not in tools or read_followup(question, last.table, last.question) is None:
         return None
     return AskedCall(QUERY_DATA, {"question": question, OF_LAST_RESULT: True})
 
 
-async def is_self_contained(question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal) -> bool:
-    """Whether *question* is whole without *kept*: it names what it is about, points at nothing, and is understood."""
+async def is_self_contained(question: str, last: LastResult, tools: Sequence[Tool], principal: Principal) -> bool:
+    """Whether *question* is whole without *last*: it names what it is about, points at nothing, and is understood."""
     is_whole = begins_anew(question) and not may_point(question)
-    if not is_whole or not names_things(question, kept.table, kept.question):
+    if not is_whole or not names_things(question, last.table, last.question):
         return False
     read = next((each.read_question for each in tools if each.name == QUERY_DATA), None)
     try:
@@ -49,19 +49,19 @@ def read_bare_chart(question: str, tools: Container[str]) -> AskedCall | None:
     return AskedCall(DRAW_CHART, {"question": question, OF_LAST_RESULT: True}) if words and not words.question else None
 
 
-async def continue_kept(
-    question: str, kept: KeptResult, tools: Sequence[Tool], principal: Principal
+async def continue_last(
+    question: str, last: LastResult, tools: Sequence[Tool], principal: Principal
 ) -> AskedCall | None:
-    """The call of the first of *tools* for which *question* goes on about *kept*; None where it does for none."""
+    """The call of the first of *tools* for which *question* goes on about *last*; None where it does for none."""
     for tool in tools:
-        arguments = await tool.read_followup(principal, question, kept) if tool.read_followup else None
+        arguments = await tool.read_followup(principal, question, last) if tool.read_followup else None
         if arguments is not None:
             return AskedCall(tool.name, arguments)
     return None
 
 
-def restrict_to_kept(call: AskedCall, question: str, kept: KeptResult) -> AskedCall:
-    """*call*, of *kept* alone where *question* speaks of its rows: all others are not meant."""
-    if call.name not in (QUERY_DATA, DRAW_CHART) or not points_back(question, kept.question):
+def restrict_to_last(call: AskedCall, question: str, last: LastResult) -> AskedCall:
+    """*call*, of *last* alone where *question* speaks of its rows: all others are not meant."""
+    if call.name not in (QUERY_DATA, DRAW_CHART) or not points_back(question, last.question):
         return call
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})
