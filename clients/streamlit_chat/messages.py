@@ -67,14 +67,14 @@ def show_messages(
 
 def _show_question(question: Message, place: int) -> None:
     with open_bubble("user"):
-        st.text(question.content)
+        st.text(question.content, width="stretch")  # Arabic begins at the right
         show_question_actions(question, place)
 
 
 def show_waiting(question: str) -> None:
     """A question that waits for the answer to the one before."""
     with open_bubble("user"):
-        st.text(question)
+        st.text(question, width="stretch")
 
 
 def _show_left(left: Unanswered, seen: str | None = None) -> None:
@@ -84,7 +84,7 @@ def _show_left(left: Unanswered, seen: str | None = None) -> None:
         show_broken_off(seen, left.reason)
     else:
         with open_bubble("user"):
-            st.text(left.question)
+            st.text(left.question, width="stretch")
             st.caption(
                 say("no_answer_because", reason=escape_markdown(left.reason)) if left.reason else say("no_answer")
             )

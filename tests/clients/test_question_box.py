@@ -29,6 +29,14 @@ def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     with watched_browser(chromium, ACME_KEY, locale="en-GB") as context:
         yield context
 
+# Between the words of a message and the right edge of its bubble, in pixels.
+GAP_AT_RIGHT = """text => {
+  const words = document.createRange();
+  words.selectNodeContents(text);
+  const bubble = text.closest("[data-testid=stChatMessageContent]");
+  return bubble.getBoundingClientRect().right - words.getBoundingClientRect().right;
+}"""
+
 
 @pytest.fixture
 def tab(visitor: BrowserContext) -> Page:
@@ -45,7 +53,9 @@ def test_a_question_in_arabic_begins_at_the_right(tab: Page, url: str, api: ApiS
         expect(tab.locator(f"[data-testid={BOX}]:dir({side})")).to_have_count(1)
     ask(tab, "كم تكلفة الغرفة؟")
     expect_answers(tab)
-    expect(tab.get_by_test_id("stText").first).to_have_css("unicode-bidi", "plaintext")
+    asked = tab.get_by_test_id("stText").first
+    expect(asked).to_have_css("unicode-bidi", "plaintext")
+    assert asked.evaluate(GAP_AT_RIGHT) < 24
     assert 'dir="auto"' in httpx.get(url).text  # before the page comes, too
 
 
