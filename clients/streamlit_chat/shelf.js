@@ -5,9 +5,10 @@ const COMMON = `pustaka.conversations${location.pathname}`;
 const OURS = /^web-[A-Za-z0-9_-]{22}$/;
 const MOST = 50;
 const listening = new WeakMap();
-// While the page is open: what was taken off the list is not put on it again by a tab that still shows it.
-const removedBefore = new Set();
-const turnsSeen = new Map();
+// While the page is open: the ids that were taken off the list, each once, since one that was restored comes on it again; and
+// how many turns of each conversation were noted, so that a tab that still shows a removed one does not put it on the list again.
+const takenOff = new Set();
+const turnsNoted = new Map();
 let clearedBefore = "";
 
 // Where the list is kept, and under what name: each who signs in has one. Looking at the place may throw.
@@ -100,13 +101,13 @@ function update({ current, removed }) {
   let entries = read();
   if (entries === null) return;
   const before = JSON.stringify(entries);
-  const gone = removed.filter((id) => !removedBefore.has(id));
-  gone.forEach((id) => removedBefore.add(id));
+  const gone = removed.filter((id) => !takenOff.has(id));
+  gone.forEach((id) => takenOff.add(id));
   gone.forEach(forgetDraft);
   entries = entries.filter((entry) => !gone.includes(entry.id));
-  if (current && current.turns > (turnsSeen.get(current.id) ?? 0)) {
+  if (current && current.turns > (turnsNoted.get(current.id) ?? 0)) {
     const { id, turns } = current;
-    turnsSeen.set(id, turns);
+    turnsNoted.set(id, turns);
     const known = entries.find((entry) => entry.id === id);
     const used = known && known.turns >= turns ? known.used : Date.now();
     // The first question, which names it, may not be among the messages that are shown.
