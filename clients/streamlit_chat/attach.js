@@ -16,13 +16,3 @@ export default function ({ data, parentElement, setTriggerValue }) {
     input.disabled = false;
   });
 }
-
-// In Base64; "" where the browser cannot read it any more.
-function encode(file) {
-  return new Promise((resolve) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
-    reader.addEventListener("error", () => resolve(""));
-    reader.readAsDataURL(file);
-  });
-}

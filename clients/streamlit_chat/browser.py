@@ -11,6 +11,7 @@ from clients.streamlit_chat.talk import LONGEST_QUESTION
 from clients.streamlit_chat.texts import get_language, say
 
 _HERE = Path(__file__).parent
+_FILE_PARTS = ("encode", "control")  # of components that send files
 _SHELF_TEXTS = (
     "conversations",
     "conversations_blocked",
@@ -52,7 +53,7 @@ def mount_attach(*, most_bytes: int, on_attached: Callable[[], None]) -> None:
     Of one that is larger than *most_bytes* it gives the name alone.
     """
     data = {"label": say("attach"), "mostBytes": most_bytes}
-    _component("attach", isolated=True)(key="attach", data=data, on_attached_change=on_attached)
+    _component("attach", isolated=True, shared=_FILE_PARTS)(key="attach", data=data, on_attached_change=on_attached)
 
 
 def get_attached() -> Any:
@@ -67,7 +68,7 @@ def mount_microphone(*, most_bytes: int, on_spoken: Callable[[], None]) -> None:
     """
     texts = {"label": say("speak"), "help": say("speak_help"), "recording": say("speak_recording")}
     data = {**texts, "denied": say("speak_denied"), "mostBytes": most_bytes}
-    _component("microphone", isolated=True)(key="microphone", data=data, on_spoken_change=on_spoken)
+    _component("microphone", isolated=True, shared=_FILE_PARTS)(key="microphone", data=data, on_spoken_change=on_spoken)
 
 
 def get_spoken() -> Any:
@@ -120,6 +121,12 @@ def get_choice(what: str) -> Any:
 
 
 @cache  # Streamlit wants each registered once
-def _component(name: str, *, isolated: bool) -> Callable[..., Any]:
-    script, style = (_HERE.joinpath(f"{name}.{kind}").read_text("utf-8") for kind in ("js", "css"))
+def _component(name: str, *, isolated: bool, shared: Sequence[str] = ()) -> Callable[..., Any]:
+    """The component of those files, with *shared* ones before them: it can load no other file itself."""
+    script, style = (_join_files([*shared, name], kind) for kind in ("js", "css"))
     return st.components.v2.component(f"pustaka_{name}", js=script, css=style, isolate_styles=isolated)
+
+
+def _join_files(names: Sequence[str], kind: str) -> str:
+    paths = (_HERE.joinpath(f"{name}.{kind}") for name in names)
+    return "\n".join(path.read_text("utf-8") for path in paths if path.exists())

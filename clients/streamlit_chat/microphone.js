@@ -94,13 +94,3 @@ async function record(mine, begun) {
   if (mine.isLeft) mine.end();
   else begun();
 }
-
-// In Base64.
-function encode(sound) {
-  return new Promise((resolve) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
-    reader.addEventListener("error", () => resolve(""));
-    reader.readAsDataURL(sound);
-  });
-}
