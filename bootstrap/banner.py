@@ -61,6 +61,8 @@ def make_welcome(
             "           `.venv/bin/flask api-key` makes another.",
         ]
     lines += [
+        f"           Your own documents: with it on {'the chat page, or with' if page_url else 'the API, or with'} "
+        "`.venv/bin/flask load path/to/folder`.",
         "",
         "Try it:" if key else "Try it, with your key in the variable API_KEY (export API_KEY=...):",
         # In double quotes, so that the shell puts the key in.

@@ -145,7 +145,7 @@ class ApiClient:
         self._timeout_s = timeout_s
         self._stream_timeout = httpx.Timeout(timeout_s, read=stream_timeout_s)
         self._patience_s = patience_s
-        self.visitor_headers: dict[str, str] = {}
+        self.caller_headers: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -160,8 +160,14 @@ class ApiClient:
     def for_visitor(self, visitor: Visitor) -> "ApiClient":
         """A client with these connections, asking in the name of *visitor*; closing it closes them for all."""
         named = copy(self)
-        named.visitor_headers = visitor.headers
+        named.caller_headers = visitor.headers
         return named
+
+    def with_key(self, key: str) -> "ApiClient":
+        """A client with these connections and another key; closing it closes them for all."""
+        keyed = copy(self)
+        keyed.caller_headers = {"X-API-Key": key}
+        return keyed
 
     def ask_stream(self, conversation_id: str, message: str, parent_run_id: str | None = None) -> AnswerStream:
         """Ask, and get the answer as it comes; the last event is the whole `Answer`, or `Cancelled`.
@@ -174,7 +180,7 @@ class ApiClient:
             "POST",
             "/v1/chat",
             json={"message": message, "on_disconnect": "continue", **follows},
-            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self.visitor_headers},
+            headers={"X-Conversation-Id": conversation_id, "Accept": "text/event-stream", **self.caller_headers},
             timeout=self._stream_timeout,
         )
         return AnswerStream(self._http, request, self._following, patience_s=self._patience_s)
@@ -298,13 +304,13 @@ class ApiClient:
     def _request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **sent: Any) -> httpx.Response:
         """The response, which is a success."""
         with translate_failures():
-            response = self._http.request(method, path, headers={**(headers or {}), **self.visitor_headers}, **sent)
+            response = self._http.request(method, path, headers={**(headers or {}), **self.caller_headers}, **sent)
             check(response)
             return response
 
     def _following(self, run_id: str, after: int) -> httpx.Request:
         last = {"Last-Event-ID": f"{run_id}-{after}"} if after else {}
-        headers = {"Accept": "text/event-stream", **last, **self.visitor_headers}
+        headers = {"Accept": "text/event-stream", **last, **self.caller_headers}
         return self._http.build_request(
             "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
         )

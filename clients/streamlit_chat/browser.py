@@ -61,6 +61,32 @@ def get_attached() -> Any:
     return st.session_state["attach"].get("attached")
 
 
+def mount_documents(
+    *,
+    wanted: Mapping[str, Any] | None,
+    told: str,
+    on_chosen: Callable[[], None],
+    on_piece: Callable[[], None],
+) -> None:
+    """Where files are chosen or dropped that become documents; `get_documents` gives what the browser sent.
+
+    Args:
+        wanted: the piece that it is to send: `{"id", "from", "bytes", "vain"}`; None for none.
+        told: what programs that read aloud tell.
+        on_chosen: called with a list of files, each `{"id", "name", "size"}`.
+        on_piece: called with a piece, `{"id", "from", "data"}`, in Base64.
+    """
+    data = {"label": say("documents_choose"), "wanted": wanted, "told": told}
+    _component("documents", isolated=True, shared=_FILE_PARTS)(
+        key="documents", data=data, on_chosen_change=on_chosen, on_piece_change=on_piece
+    )
+
+
+def get_documents(what: str) -> Any:
+    """What the browser sent, "chosen" or "piece"; anything, since a browser sends what it likes."""
+    return st.session_state["documents"].get(what)
+
+
 def mount_microphone(*, most_bytes: int, on_spoken: Callable[[], None]) -> None:
     """A button to speak with; *on_spoken* is called with a recording, which `get_spoken` gives then.
 

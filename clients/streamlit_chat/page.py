@@ -12,6 +12,7 @@ from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.attachments import send_chosen, show_attachments
 from clients.streamlit_chat.browser import mount_page_scripts
 from clients.streamlit_chat.clearing import confirm_clearing
+from clients.streamlit_chat.documents import show_documents
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
@@ -155,6 +156,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
+            show_documents(api, get_current_visitor(settings.api.key, get_signed_in_token(settings)).visitor_id)
             kept = tell_terms(find_terms(settings.api, _api=api))
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 

@@ -56,6 +56,11 @@ def show_follow_ups(message: Message, place: int, question: str, api: ApiClient)
             row.button(escape_markdown(each.heading), key=key, on_click=_ask, args=(each.question,))
 
 
+def forget_topics() -> None:
+    """Ask anew: there are other documents."""
+    _get_cached_topics.clear()
+
+
 def _ask(question: str) -> None:
     ask(current_talk(), question)
 

@@ -1,6 +1,6 @@
 """A browser tab without a browser: Streamlit's protocol over its WebSocket, for what many visitors do at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,14 @@ class PageSocket:
         state.id = self._chat_input
         state.chat_input_value.data = question
         self._send(message, question)
+
+    def replay(self, sent: Sequence[bytes]) -> None:
+        """Send what the browser of another tab has *sent*."""
+        for frame in sent:
+            message = BackMsg()
+            message.ParseFromString(frame)
+            message.rerun_script.ClearField("fragment_id")  # there may be no such part of the page here
+            self._send(message)
 
     def _send(self, message: BackMsg, shown: str = "") -> None:
         """Run the script, until it has drawn *shown* and come to its end; it may be begun again on the way."""

@@ -1,4 +1,4 @@
-"""What a browser sends as a file that is to be attached, or as a recording: anything it likes."""
+"""What a browser sends as a file that is to be attached, as a document or as a recording: anything it likes."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 
 from clients.streamlit_chat.attachments import read_sent
 from clients.streamlit_chat.speaking import read_recording
+from clients.streamlit_chat.uploads import MOST_FILES, Upload, add_chosen, find_wanted, take_piece
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,45 @@ def test_what_is_no_file_is_left_alone(sent: Any, read: tuple[str, bytes | None]
 )
 def test_what_is_no_recording_is_left_alone(sent: Any, read: bytes | None) -> None:
     assert read_recording(sent) == read
+
+
+CHOSEN = {"id": "a-0", "name": "lease.txt", "size": 5}
+PIECE = {"id": "a-0", "from": 0, "data": "TGVhc2U="}
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [None, "lease.txt", [None], [{}], [{**CHOSEN, "name": ""}], [{**CHOSEN, "id": "x" * 41}], [CHOSEN["name"]]],
+)
+def test_what_is_no_chosen_document_is_left_alone(chosen: Any) -> None:
+    uploads: list[Upload] = []
+    add_chosen(uploads, "tab", chosen)
+    assert uploads == []
+
+
+@pytest.mark.parametrize(
+    "sent", [None, PIECE["data"], {**PIECE, "id": "a-1"}, {**PIECE, "from": 1}, {"id": "a-0", "from": 0}, [PIECE]]
+)
+def test_a_piece_that_was_not_asked_for_is_left_alone(sent: Any) -> None:
+    uploads: list[Upload] = []
+    add_chosen(uploads, "tab", [CHOSEN])
+    take_piece(uploads, "tab", sent)
+    take_piece(uploads, "another tab", PIECE)
+    assert [(each.status, bytes(each.data)) for each in uploads] == [("waiting", b"")]
+    take_piece(uploads, "tab", PIECE)
+    assert [(each.status, bytes(each.data)) for each in uploads] == [("sending", b"Lease")]
+    assert find_wanted(uploads, "another tab") is None
+
+
+@pytest.mark.parametrize("data", [None, "", "no Base64", 7, "TGVhc2Vz"])
+def test_a_document_that_the_browser_cannot_read_is_given_up(data: Any) -> None:
+    uploads: list[Upload] = []
+    add_chosen(uploads, "tab", [CHOSEN])
+    take_piece(uploads, "tab", {**PIECE, "data": data})
+    assert [each.status for each in uploads] == ["failed"]
+
+
+def test_no_more_documents_are_taken_at_once_than_said() -> None:
+    uploads: list[Upload] = []
+    add_chosen(uploads, "tab", [{**CHOSEN, "id": f"a-{number}"} for number in range(100)])
+    assert [each.status for each in uploads] == [*["waiting"] * MOST_FILES, "failed"]

@@ -29,6 +29,7 @@ def visitor(chromium: Browser) -> Iterator[BrowserContext]:
     with watched_browser(chromium, ACME_KEY, locale="en-GB") as context:
         yield context
 
+
 # Between the words of a message and the right edge of its bubble, in pixels.
 GAP_AT_RIGHT = """text => {
   const words = document.createRange();

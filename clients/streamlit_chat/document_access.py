@@ -1,0 +1,120 @@
+"""Who may add documents on the page: whoever has given it an API key that may write them.
+
+The page's own key may not, so the right and the tenant are those of the visitor's key alone, and the API checks both.
+"""
+
+import re
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError, ApiRefused
+from clients.document_calls import check_document_access
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.uploads import Upload
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+
+PARAMETER = "documents"  # of the page's address: the key is asked for
+_KEPT_S = 8 * 3600
+_KEY = re.compile(r"[!-~]{1,512}")
+_ASKED, _REFUSED = "document-key-asked", "document-key-refused"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+_BY_STATUS = {401: "documents_key_invalid", 403: "documents_key_scopes", 404: "documents_key_tenant"}
+
+
+@dataclass(slots=True)
+class DocumentAccess:
+    """The key that a visitor has given, which ends at a moment of the monotonic clock, and the files added with it.
+
+    It is kept in the memory of the page's server, by the visitor's id, so that it outlives a reload of the page; no
+    browser keeps it.
+    """
+
+    key: str = field(repr=False)
+    ends_at_s: float
+    uploads: list[Upload] = field(default_factory=list)
+
+
+def find_document_access(visitor_id: str) -> DocumentAccess | None:
+    """What the visitor may add documents with; None where nothing was given, or it has ended."""
+    known = _get_accesses()
+    for other, access in list(known.items()):
+        if access.ends_at_s <= time.monotonic():
+            known.pop(other, None)
+    return known.get(visitor_id)
+
+
+def end_document_access(visitor_id: str, reason: str = "") -> None:
+    """Forget the key; *reason* is shown where it is asked for again."""
+    _get_accesses().pop(visitor_id, None)
+    if reason:
+        st.session_state[_ASKED], st.session_state[_REFUSED] = True, reason
+
+
+def show_document_key(api: ApiClient, visitor_id: str) -> None:
+    """Ask for a key where the address says so. On the machine that the page runs on a button offers it."""
+    if st.query_params.get(PARAMETER) is not None or st.session_state.get(_ASKED):
+        _ask_for_key(api, visitor_id)
+    elif _is_this_machine():
+        st.button(say("documents_add"), icon=":material/note_add:", on_click=_begin_asking)
+
+
+def explain_refused_key(failure: ApiError) -> str:
+    """Why the key does not do, in a sentence or two."""
+    log_failure(failure)
+    if isinstance(failure, ApiRefused) and failure.status in _BY_STATUS:
+        return say(_BY_STATUS[failure.status])
+    return ": ".join(explain_to_visitor(failure))
+
+
+def _ask_for_key(api: ApiClient, visitor_id: str) -> None:
+    with st.form("document-key", clear_on_submit=True):
+        st.markdown(f"**{say('documents_add')}**")
+        st.caption(f"{say('documents_key_means')} {say('documents_key_where') if _is_this_machine() else ''}")
+        key = st.text_input(say("documents_key"), type="password", max_chars=512, autocomplete="off").strip()
+        if refused := st.session_state.get(_REFUSED):
+            st.error(escape_markdown(refused), icon=":material/error:")
+        with st.container(horizontal=True):
+            is_given = st.form_submit_button(say("documents_key_use"), type="primary")
+            st.form_submit_button(say("cancel"), on_click=_end_asking)
+    if is_given:
+        _take_key(api, visitor_id, key)
+        st.rerun()
+
+
+def _is_this_machine() -> bool:
+    """Whether the visitor's browser says that the page is on the same machine; it opens nothing."""
+    return urlsplit(st.context.url or "").hostname in _THIS_MACHINE
+
+
+def _take_key(api: ApiClient, visitor_id: str, key: str) -> None:
+    if not _KEY.fullmatch(key):
+        st.session_state[_REFUSED] = say("documents_key_invalid")
+        return
+    try:
+        check_document_access(api.with_key(key))
+    except ApiError as failure:
+        st.session_state[_REFUSED] = explain_refused_key(failure)
+        return
+    _get_accesses()[visitor_id] = DocumentAccess(key, time.monotonic() + _KEPT_S)
+    _end_asking()
+
+
+def _begin_asking() -> None:
+    st.session_state[_ASKED] = True
+
+
+def _end_asking() -> None:
+    st.session_state.pop(_ASKED, None)
+    st.session_state.pop(_REFUSED, None)
+    st.query_params.pop(PARAMETER, None)
+
+
+@st.cache_resource(show_spinner=False)
+def _get_accesses() -> dict[str, DocumentAccess]:
+    """By the visitor's id."""
+    return {}

@@ -1,0 +1,162 @@
+"""Adding documents on the first page: chosen, followed until they are read, asked about, removed."""
+
+import secrets
+from functools import partial
+
+import streamlit as st
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError, ApiRefused
+from clients.document_calls import read_quotas
+from clients.streamlit_chat.browser import get_documents, mount_documents
+from clients.streamlit_chat.document_access import (
+    DocumentAccess,
+    end_document_access,
+    explain_refused_key,
+    find_document_access,
+    show_document_key,
+)
+from clients.streamlit_chat.failures import announce_failure
+from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.topics import forget_topics
+from clients.streamlit_chat.uploads import (
+    LARGEST_BYTES,
+    MOST_FILES,
+    Upload,
+    add_chosen,
+    find_wanted,
+    move_on,
+    remove,
+    take_piece,
+)
+
+_LOOK_EVERY_S = 1.0
+_TAB, _REMOVED = "documents-tab", "documents-removed"
+_MEGABYTE, _TOLD = 1e6, 3
+_ICONS = {"ready": ":material/check_circle:", "failed": ":material/error:"}
+
+
+def show_documents(api: ApiClient, visitor_id: str) -> None:
+    """What a visitor adds documents with who may; elsewhere nothing, or the way to give a key."""
+    access = find_document_access(visitor_id)
+    if access is None:
+        show_document_key(api, visitor_id)
+        return
+    is_busy = any(each.is_under_way for each in access.uploads)
+
+    @st.fragment(run_every=_LOOK_EVERY_S if is_busy else None)
+    def show() -> None:
+        _show_uploads(access, api, visitor_id, was_busy=is_busy)
+
+    with st.container(key="adding-documents", border=True):
+        st.markdown(f"**{say('documents_add')}**")
+        st.caption(_tell_limits(api.with_key(access.key)))
+        show()
+        forget = partial(end_document_access, visitor_id)
+        st.button(say("documents_key_forget"), icon=":material/key_off:", type="tertiary", on_click=forget)
+
+
+def _tell_limits(api: ApiClient) -> str:
+    limits = say("documents_limits", size=f"{LARGEST_BYTES / _MEGABYTE:g}", count=MOST_FILES)
+    try:
+        quotas = read_quotas(api)
+    except ApiError:  # a refused upload says it
+        return limits
+    kept = {"kept": f"{quotas.documents:,}", "most": f"{quotas.most_documents:,}"}
+    sizes = {
+        "size": f"{quotas.size_bytes / _MEGABYTE:,.1f}",
+        "most_size": f"{quotas.most_bytes / _MEGABYTE:,.0f}",
+    }
+    return f"{limits} {say('documents_quota', **kept, **sizes)}"
+
+
+def _show_uploads(access: DocumentAccess, api: ApiClient, visitor_id: str, *, was_busy: bool) -> None:
+    """The files and where to choose others; the whole page is drawn again when the last one is done, and it looks at
+    them no more."""
+    if find_document_access(visitor_id) is not access:  # it has ended
+        st.rerun()
+    tab = st.session_state.setdefault(_TAB, secrets.token_urlsafe(8))
+    own_api = api.with_key(access.key)
+    try:
+        move_on(access.uploads, tab, own_api, api)
+    except ApiRefused as refusal:
+        end_document_access(visitor_id, explain_refused_key(refusal))
+        st.rerun()
+    if was_busy != any(each.is_under_way for each in access.uploads):
+        forget_topics()
+        st.rerun()
+    mount_documents(
+        wanted=find_wanted(access.uploads, tab),
+        told=_tell_last(access.uploads),
+        on_chosen=lambda: _choose(access.uploads, tab),
+        on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
+    )
+    for upload in reversed(access.uploads):
+        _show_upload(upload, access, own_api)
+
+
+def _choose(uploads: list[Upload], tab: str) -> None:
+    st.session_state.pop(_REMOVED, None)
+    add_chosen(uploads, tab, get_documents("chosen"))
+
+
+def _show_upload(upload: Upload, access: DocumentAccess, api: ApiClient) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        icon = _ICONS.get(upload.status, ":material/hourglass_empty:")
+        st.markdown(f"{icon} {escape_markdown(upload.name)}", width="content")
+        st.caption(escape_markdown(_describe(upload)), width="content")
+        if upload.status not in ("waiting", "sending"):
+            take_out = partial(_remove, access, upload, api)
+            is_ours = upload.document_id and upload.is_new
+            label = say("detach" if is_ours else "documents_hide")
+            st.button(label, key=f"document-{upload.tab}-{upload.upload_id}", on_click=take_out)
+    key = f"document-ask-{upload.tab}-{upload.upload_id}"
+    if upload.question and st.button(escape_markdown(upload.question), key=key, width="stretch"):
+        ask(current_talk(), upload.question)
+        st.rerun()
+
+
+def _describe(upload: Upload) -> str:
+    if upload.status == "sending":
+        return say("documents_sending", percent=len(upload.data) * 100 // upload.size_bytes)
+    if upload.status == "failed":
+        return say("documents_failed", reason=upload.reason)
+    if upload.status == "ready":
+        return _describe_ready(upload)
+    if upload.status == "reading" and upload.about and 0 < upload.about.progress < 1:
+        return say("documents_reading_part", percent=int(upload.about.progress * 100))
+    return say(f"documents_{upload.status}")
+
+
+def _describe_ready(upload: Upload) -> str:
+    about = upload.about
+    parts = [] if upload.is_new else [say("documents_unchanged")]
+    if about and about.page_count:
+        parts.append(say("documents_pages", count=about.page_count))
+    elif about:
+        parts.append(say("documents_passages", count=about.chunk_count))
+    if about and about.unread_pages:
+        parts.append(say("documents_unread", pages=", ".join(map(str, about.unread_pages))))
+    parts += about.notes if about else ()
+    return " ".join([*parts, "" if upload.question else say("documents_elsewhere")]).strip()
+
+
+def _tell_last(uploads: list[Upload]) -> str:
+    """What programs that read aloud tell: what became of the files that were done last, or that one was removed."""
+    if name := st.session_state.get(_REMOVED):
+        return say("documents_removed", name=name)
+    done = sorted((each for each in uploads if not each.is_under_way), key=lambda each: each.heard_at_s)
+    return "; ".join(f"{each.name}: {_describe(each)}" for each in done[-_TOLD:])
+
+
+def _remove(access: DocumentAccess, upload: Upload, api: ApiClient) -> None:
+    try:
+        remove(access.uploads, upload, api)
+    except ApiError as failure:
+        announce_failure("documents_stays", failure)
+        return
+    if upload.document_id and upload.is_new:
+        st.session_state[_REMOVED] = upload.name
+        forget_topics()

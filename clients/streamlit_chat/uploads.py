@@ -1,0 +1,212 @@
+"""Files on their way from a browser into the documents: sent piece by piece, handed to the API, followed, removed.
+
+The page asks the browser for each piece, so one file at a time is in memory, and what the browser sends unasked is
+passed over.
+"""
+
+import binascii
+import time
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from clients.api_client import ApiClient
+from clients.api_errors import ApiError, ApiRefused, ignore_missing
+from clients.document_calls import DocumentProgress, delete_document, load_document, read_document
+from clients.streamlit_chat.texts import get_language, say
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+
+# In Base64 it fits into a request to the API, whose MAX_CONTENT_LENGTH is 16 MiB.
+LARGEST_BYTES = 10_000_000
+MOST_FILES = 20  # on their way at once
+PIECE_BYTES = 4_000_000  # in Base64 it fits into a message to Streamlit, see .streamlit/config.toml
+_LISTED = 50
+_LONGEST_NAME, _LONGEST_ID = 255, 40
+_ASK_AGAIN_S, _LOST_AFTER_S = 20.0, 60.0
+_FOLLOWED = 5  # documents in one look
+_UNSENT, _UNREAD = ("waiting", "sending"), ("queued", "reading")
+_REFUSED_KEY, _LATER = (401, 403), (429, 503)
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file and how far it is. `status`: "waiting" to be sent, "sending", "queued" to be read, "reading", "ready", or
+    "failed" for `reason`.
+
+    `tab`: which browser tab has the file. `heard_at_s`: when more of it was there last, by the monotonic clock.
+    `is_new`: it was not there before. `about`: what was read; `question`: one about it, "" where the page does not
+    answer from it.
+    """
+
+    upload_id: str
+    tab: str
+    name: str
+    size_bytes: int
+    status: str = "waiting"
+    data: bytearray = field(default_factory=bytearray, repr=False)
+    heard_at_s: float = field(default_factory=time.monotonic)
+    document_id: str = ""
+    is_new: bool = True
+    about: DocumentProgress | None = None
+    question: str = ""
+    reason: str = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether more comes of it by itself."""
+        return self.status in (*_UNSENT, *_UNREAD)
+
+    def fail(self, reason: str) -> None:
+        """Note why it does not go in."""
+        self.status, self.reason, self.data, self.heard_at_s = "failed", reason, bytearray(), time.monotonic()
+
+
+def add_chosen(uploads: list[Upload], tab: str, chosen: Any) -> None:
+    """Note what the visitor has chosen in this *tab*, as the browser tells it, which may be anything."""
+    for each in chosen[: MOST_FILES + 1] if isinstance(chosen, list) else ():
+        match each:
+            case {"id": str(upload_id), "name": str(name), "size": int(size)} if name and len(upload_id) < _LONGEST_ID:
+                if any((tab, upload_id) == (known.tab, known.upload_id) for known in uploads):
+                    continue
+                upload = Upload(upload_id, tab, name[-_LONGEST_NAME:], size)
+                if reason := _find_obstacle(uploads, upload):
+                    upload.fail(reason)
+                uploads.append(upload)
+    finished = [each for each in uploads if not each.is_under_way]
+    for each in finished[: max(0, len(uploads) - _LISTED)]:
+        uploads.remove(each)
+
+
+def _find_obstacle(uploads: Sequence[Upload], upload: Upload) -> str:
+    if sum(each.is_under_way for each in uploads) >= MOST_FILES:
+        return say("documents_too_many", count=MOST_FILES)
+    if upload.size_bytes > LARGEST_BYTES:
+        return say("documents_too_large", size=f"{LARGEST_BYTES / 1e6:g}")
+    return "" if upload.size_bytes > 0 else say("documents_empty")
+
+
+def find_wanted(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | None:
+    """The piece that the browser tab is to send next, and how often it was asked for in vain; None: nothing."""
+    for upload in uploads:
+        if upload.status in _UNSENT and upload.tab == tab:
+            vain = int((time.monotonic() - upload.heard_at_s) / _ASK_AGAIN_S)
+            return {"id": upload.upload_id, "from": len(upload.data), "bytes": PIECE_BYTES, "vain": vain}
+    return None
+
+
+def take_piece(uploads: list[Upload], tab: str, sent: Any) -> None:
+    """Note a piece that the browser sent, which may be anything."""
+    wanted = find_wanted(uploads, tab)
+    match sent:
+        case {"id": str(upload_id), "from": int(start), "data": data} if wanted is not None:
+            if (upload_id, start) != (wanted["id"], wanted["from"]):
+                return
+        case _:
+            return
+    upload = next(each for each in uploads if each.upload_id == upload_id and each.tab == tab)
+    piece = _decode(data)
+    if not piece or len(upload.data) + len(piece) > upload.size_bytes:
+        upload.fail(say("documents_unreadable"))
+        return
+    upload.data += piece
+    upload.status, upload.heard_at_s = "sending", time.monotonic()
+
+
+def _decode(data: Any) -> bytes:
+    try:
+        return b64decode(data, validate=True) if isinstance(data, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def move_on(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: ApiClient) -> None:
+    """Hand over what has arrived from this *tab*, and see how far the documents are; *visitor_api* asks for questions
+    about them.
+
+    Raises:
+        ApiRefused: the key may not, or not any more.
+    """
+    for upload in uploads:
+        if upload.status == "sending" and upload.tab == tab and len(upload.data) == upload.size_bytes:
+            _hand_over(upload, api)
+    _give_up_lost(uploads)
+    followed = [each for each in uploads if each.status in _UNREAD]
+    for upload in followed[:_FOLLOWED]:
+        _follow(upload, api, visitor_api)
+
+
+def _give_up_lost(uploads: Sequence[Upload]) -> None:
+    """Those of tabs that send nothing any more: they were closed, or loaded again."""
+    heard: dict[str, float] = {}
+    for upload in uploads:
+        heard[upload.tab] = max(heard.get(upload.tab, 0.0), upload.heard_at_s)
+    for upload in uploads:
+        if upload.status in _UNSENT and time.monotonic() - heard[upload.tab] > _LOST_AFTER_S:
+            upload.fail(say("documents_interrupted"))
+
+
+def _hand_over(upload: Upload, api: ApiClient) -> None:
+    try:
+        loaded = load_document(api, upload.name, bytes(upload.data))
+    except ApiError as failure:
+        upload.fail(_explain(failure))
+        return
+    upload.status, upload.data, upload.heard_at_s = "queued", bytearray(), time.monotonic()
+    upload.document_id, upload.is_new = loaded.id, not loaded.unchanged
+
+
+def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
+    try:
+        about = read_document(api, upload.document_id)
+    except ApiError as failure:
+        if isinstance(failure, ApiRefused) and failure.status not in _LATER:
+            upload.fail(_explain(failure))
+        return  # else it is asked again
+    upload.about = about
+    if about.status == "completed":
+        upload.question = _find_question(upload, about, visitor_api)
+        upload.status, upload.heard_at_s = "ready", time.monotonic()
+    elif about.status in ("failed", "cancelled"):
+        upload.fail(about.reason)
+    else:
+        upload.status = "reading" if about.status == "processing" else "queued"
+
+
+def _find_question(upload: Upload, about: DocumentProgress, visitor_api: ApiClient) -> str:
+    """One that is found in the document, as those of the first page are; where there is none, what it is about."""
+    plain = say("documents_question", title=about.title or upload.name)
+    try:
+        topics = visitor_api.topics(get_language(), upload.document_id)
+    except ApiError as failure:
+        is_elsewhere = isinstance(failure, ApiRefused) and failure.status == HTTPStatus.NOT_FOUND
+        return "" if is_elsewhere else plain
+    return topics.questions[0].question if topics.questions else plain
+
+
+def remove(uploads: list[Upload], upload: Upload, api: ApiClient) -> None:
+    """Take the document out again, and the file off the list; what was there before stays there.
+
+    Raises:
+        ApiError: the API is away or refuses.
+    """
+    if upload.document_id and upload.is_new:
+        with ignore_missing():
+            delete_document(api, upload.document_id)
+    if upload in uploads:
+        uploads.remove(upload)
+
+
+def _explain(failure: ApiError) -> str:
+    """In the words of the API, which knows what is wrong with the file; a key that may not is raised.
+
+    Raises:
+        ApiRefused: the key may not.
+    """
+    log_failure(failure)
+    if isinstance(failure, ApiRefused):
+        if failure.status in _REFUSED_KEY:
+            raise failure
+        return failure.detail
+    return ": ".join(explain_to_visitor(failure))
