@@ -84,38 +84,43 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
         if isinstance(last, Cancelled):
             end_attempt(talk, attempt)
             st.rerun()
-        message = Message(
-            "assistant",
-            last.answer,
-            last.citations,
-            last.doubts,
-            run_id=last.run_id,
-            answered=last.answered,
-            confidence=last.confidence,
-            small_talk=last.small_talk,
-            fallback_reason=last.fallback_reason,
-            clarification=last.clarification,
-            charts=last.charts,
-            tables=last.tables,
-        )
+        message, place_in_talk = _keep_answer(talk, attempt, last), attempt.before.length + 1
         notice.empty()
         control.empty()
         with place.container():
-            place_in_talk = attempt.before.length + 1
             show_answer(message, place_in_talk)
             show_answer_actions(message, place_in_talk, attempt.question, conversation_id=talk.conversation_id, api=api)
     show_follow_ups(message, place_in_talk, attempt.question, api)
+    if attempt.parent or talk.question is not None:  # which has waited for this answer
+        st.rerun()
+
+
+def _keep_answer(talk: Talk, attempt: Attempt, last: Answer) -> Message:
+    """The answer, which is in the conversation from here on: a button below it may be pressed as soon as it is drawn,
+    while the rest of the page is not."""
+    message = Message(
+        "assistant",
+        last.answer,
+        last.citations,
+        last.doubts,
+        run_id=last.run_id,
+        answered=last.answered,
+        confidence=last.confidence,
+        small_talk=last.small_talk,
+        fallback_reason=last.fallback_reason,
+        clarification=last.clarification,
+        charts=last.charts,
+        tables=last.tables,
+    )
     runs = (last.run_id,) if last.run_id else ()
     asked = Message("user", attempt.question, run_id=last.run_id, parent_run_id=last.parent_run_id, siblings=runs)
     talk.conversation = replace(
         attempt.before, messages=(*attempt.before.messages, asked, message), persistence=last.persistence
     )
-    talk.attempt = None
     if attempt.parent:  # how many versions there are of it, and what follows the others, knows the service
         talk.branch, talk.outdated = last.run_id or "", True
-        st.rerun()
-    if talk.question is not None:  # it has waited for this answer
-        st.rerun()
+    talk.attempt = None
+    return message
 
 
 def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: WaitingCall) -> None:

@@ -88,6 +88,7 @@ class Behaviour:
     confidence: str | None = "high"
     topics: dict[str, Any] = field(default_factory=lambda: TOPICS)
     follow_ups_held: bool = False  # topics of a document wait for `go_on`
+    parent: str | None = None  # the run of the turn that the question follows
     answer: str = f"{QUOTE} [1] Rent is due on the fifth working day of each month. [2]"
 
 
@@ -105,6 +106,7 @@ class ApiStub:
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     visitors: list[tuple[str | None, str | None]] = field(default_factory=list)  # of each call: token and address
+    parents: list[str | None] = field(default_factory=list)  # that the questions name
     followed: list[int] = field(default_factory=list)  # after which number runs were followed
     taken_back: threading.Event = field(default_factory=threading.Event)  # a rating was
     left: threading.Event = field(default_factory=threading.Event)  # a reader went away in the midst of an answer
@@ -135,6 +137,7 @@ class ApiStub:
             self.shares,
             self.runs,
             self.rated,
+            self.parents,
             self.followed,
             self.visitors,
         )
@@ -348,6 +351,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert body["on_disconnect"] == "continue"
         key, conversation_id = self._place(self.headers["X-Conversation-Id"])
         self.api.asked.append((key, conversation_id, body["message"]))
+        self.api.parents.append(body.get("parent_run_id"))
         if key not in (ACME_KEY, GLOBEX_KEY):
             self._problem(problem(401, "A valid API key is needed", "Send a valid key."))
             return
@@ -515,6 +519,7 @@ def _answer(does: Behaviour, run: StubRun, said: list[dict[str, Any]]) -> Iterat
         "fallback_reason": does.fallback_reason,
         "clarification": does.clarification,
         "tool_calls": does.tool_calls,
+        "parent_run_id": does.parent,
     }
     run.tell("done", **whole, **told, **names)
 

@@ -136,6 +136,20 @@ def test_an_opened_source_keeps_the_focus_when_the_page_has_been_drawn(tab: Page
     expect(box).to_be_focused()
 
 
+def test_a_button_is_pressed_in_the_moment_in_which_an_answer_ends(tab: Page, url: str, api: ApiStub) -> None:
+    """It is there before the page has been drawn to its end, and works on the answer as it is from then on."""
+    api.behaviour.citations = [ROOM | {"document_id": "a document of a moment"}]
+    api.behaviour.follow_ups_held, api.behaviour.parent = True, "start"
+    tab.goto(url)
+    ask(tab)
+    tab.get_by_role("button", name="Ask again").click()
+    expect(tab.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "running")
+    api.behaviour.go_on.set()
+    expect_answers(tab, 2)
+    assert api.parents == [None, "start"]  # beside the first one
+    assert api.followed == []
+
+
 def test_each_answers_marks_open_its_own_sources_which_stay_open(tab: Page, url: str, api: ApiStub) -> None:
     tab.goto(url)
     ask(tab)
