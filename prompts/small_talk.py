@@ -28,6 +28,19 @@ _OPENING: Mapping[str, Mapping[str, str]] = {
         "id": "Sama-sama. Silakan bertanya lagi kapan saja.",
     },
     "goodbye": {"en": "Goodbye, and all the best!", "es": "¡Hasta luego y que le vaya bien!", "id": "Sampai jumpa!"},
+    "distress": {
+        "en": "I am sorry that you feel so bad. I am a program and cannot help with this, but people can. If you are "
+        "in danger, please call the emergency number now; in many countries it is 112. Please talk to somebody you "
+        "trust, or to a crisis line. I can look up whom the documents name: ask for counselling.",
+        "es": "Siento que se encuentre tan mal. Soy un programa y no puedo ayudarle con esto, pero hay personas que "
+        "sí. Si está en peligro, llame ahora al número de emergencias; en muchos países es el 112. Hable con alguien "
+        "de confianza o con una línea de ayuda. Puedo buscar a quién nombran los documentos: pregunte por la atención "
+        "psicológica.",
+        "id": "Saya turut prihatin Anda merasa seberat itu. Saya sebuah program dan tidak dapat membantu hal ini, "
+        "tetapi ada orang yang dapat. Jika Anda dalam bahaya, hubungi nomor darurat sekarang; di banyak negara 112. "
+        "Bicaralah dengan orang yang Anda percaya, atau dengan layanan krisis. Saya dapat mencari siapa yang disebut "
+        "dalam dokumen: tanyakan tentang konseling.",
+    },
 }
 _SELF = {
     "en": "I answer questions from the documents{owner} and show where each answer stands.",
@@ -47,7 +60,7 @@ _EXAMPLE = {
     "es": "¿Qué dice «{title}» sobre «{heading}»?",
     "id": "Apa isi “{title}” tentang “{heading}”?",
 }
-_BRIEF = ("thanks", "goodbye")
+_BRIEF = ("thanks", "goodbye", "distress")
 
 
 def is_brief(intent: str) -> bool:
