@@ -9,6 +9,7 @@ from itertools import islice
 from prompts.rag import NumberedPassage
 from providers.chat.question_kinds import LIST, find_text_kinds
 from providers.chat.sentences import Block, split_blocks
+from utils.facts.names import find_names
 from utils.language import detect_any_language
 from utils.words import hash_content_words
 
@@ -25,9 +26,10 @@ class Candidate:
     """A sentence that can be quoted. *number* is its passage's mark, *rank* counts passages from 0.
 
     *asks* is the question of the document that it follows, "" where there is none; *head* names the columns of the
-    table it is a row of; *opening* are its first content words in order; *lead* are the words of what it stands under,
-    *title* those of its document's; *kinds* are those of what it gives (`providers.chat.question_kinds`). It stands at
-    *start* to *end* in *passage*, as a part of *block*.
+    table it is a row of; *names* are those of its *words* that are written as names, *plain* those that no name is
+    written as; *opening* are its first content words in order; *lead* are the words of what it stands under, *title*
+    those of its document's; *kinds* are those of what it gives (`providers.chat.question_kinds`). It stands at *start*
+    to *end* in *passage*, as a part of *block*.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Candidate:
     asks: str
     head: str
     words: frozenset[int]
+    names: frozenset[int]
+    plain: frozenset[int]
     opening: tuple[frozenset[int], ...]
     lead: frozenset[int]
     title: frozenset[int]
@@ -90,7 +94,9 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             text := REFERENCE_MARK.sub("", sentence.text),  # a reader would take it for a mark of ours
             asks,
             sentence.head,
-            hash_content_words(text, language),
+            words := hash_content_words(text, language),
+            hash_content_words(" ".join(each.text for each in names if not each.opens or each.follows), language),
+            words - hash_content_words(" ".join(each.text for each in names), language),
             _read_opening(text, language),
             hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
             title,
@@ -103,6 +109,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
         for asks, block in _follow_questions(split_blocks(passage.text))
         for is_list in [block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS]
         for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
+        for names in [find_names(sentence.text)]
     )
 
 

