@@ -617,6 +617,11 @@ class Settings(BaseSettings):
         description="on: the emotion of who speaks is told from recordings, by EMOTION_ANALYSIS_URL. Forbidden at work "
         "and in education in the EU.",
     )
+    text_emotion: Literal["on", "off"] = Field(
+        "on",
+        description="on: the emotion of who asks is told from the words of spoken questions, in this process; not "
+        "where VOICE_EMOTION=on has it told from recordings.",
+    )
     emotion_analysis_url: str | None = Field(
         None, description="Service that tells emotions, before /predict. Asked only with VOICE_EMOTION=on."
     )

@@ -303,7 +303,8 @@ class Runner:
         return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
-        if self._answers is None or record.data_source_id or record.parent_run_id or record.emotion:
+        has_tone = record.emotion not in ("", "neutral")
+        if self._answers is None or record.data_source_id or record.parent_run_id or has_tone:
             # asked again, for another answer; or answered in a tone of its own
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)

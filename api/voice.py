@@ -156,7 +156,7 @@ async def _begin_spoken(
 
 
 async def _recognise_emotion(recording: Recording, message: str) -> str:
-    """A word for how the person sounds, "" where that is not to be known, or cannot be: the answer does not need it."""
+    """A word for how the person feels, "" where that is not to be known, or cannot be: the answer does not need it."""
     model = services().emotion_model
     if model is None:
         return ""

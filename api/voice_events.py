@@ -26,7 +26,7 @@ class ExecTimeOut(BaseModel):
     """Seconds that each step took."""
 
     speech_to_text: float
-    emotion_analysis: float = Field(description="0 where emotions are not told, which is so at first.")
+    emotion_analysis: float = Field(description="0 where emotions are not told.")
     process_rag: float
     text_to_speech: float
     total: float
@@ -42,7 +42,7 @@ class SpokenOut(ChatOut):
     """What the answer to a spoken question tells beside what `POST /v1/chat` does."""
 
     transcript: str = Field(description="What was understood.")
-    emotion: str | None = Field(description="How the person sounds, in a word; null: not told, or not known.")
+    emotion: str | None = Field(description="How the person feels, in a word; null: not told, or not known.")
     audio_note: str | None = Field(description="Why the answer, or the rest of it, is not spoken; null where it is.")
 
 

@@ -163,7 +163,7 @@ async def open_services(
             model=search.model,
             speech_to_text=open_speech_to_text(stack, settings, stores.telemetry),
             text_to_speech=open_text_to_speech(stack, settings, stores.telemetry),
-            emotion_model=open_emotion_model(stack, settings, stores.telemetry),
+            emotion_model=open_emotion_model(stack, settings, stores.telemetry, search.cached),
             monitor=await start_monitor(stores, search, agent, background, disk, charts),
             disk=disk,
             upload_space=UploadSpace(disk),

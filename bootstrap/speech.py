@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bootstrap.metric_sources import watch_gate
 from bootstrap.models import make_gate
+from bootstrap.parts import run_until_closed
 from config import Endpoint, Settings
 from providers.gate import Gate
 from providers.openai_wire import OpenAIWire
@@ -14,7 +15,8 @@ from providers.retries import CallLimits
 from providers.speech.emotion import EmotionService
 from providers.speech.endpoint import EndpointSpeechToText, EndpointTextToSpeech
 from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
-from utils.ports import EmotionModel, ModelObserver, SpeechToText, TextToSpeech
+from providers.speech.text_emotion import TextEmotion
+from utils.ports import Embedder, EmotionModel, ModelObserver, SpeechToText, TextToSpeech
 from utils.telemetry import Telemetry
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -54,15 +56,26 @@ def open_text_to_speech(stack: AsyncExitStack, settings: Settings, telemetry: Te
     return model
 
 
-def open_emotion_model(stack: AsyncExitStack, settings: Settings, telemetry: Telemetry) -> EmotionModel | None:
-    """What tells emotions of recordings, closed with *stack*; None where nothing is to."""
+def open_emotion_model(
+    stack: AsyncExitStack, settings: Settings, telemetry: Telemetry, embedder: Embedder
+) -> EmotionModel | None:
+    """What tells emotions of recordings, or of their words by *embedder*, closed with *stack*; None where none is."""
     if not settings.emotion_endpoint:
-        return None
+        return _open_text_emotion(stack, settings, embedder)
     limits = CallLimits(timeout_s=settings.emotion_timeout, max_retries=1)
     wire = _open_wire(OpenAIWire, settings.emotion_endpoint, limits)
     gate = _open_gate(settings, telemetry, "emotion", telemetry.emotion_model)
     model = EmotionService(wire, limits=limits, gate=gate)
     stack.push_async_callback(model.aclose)
+    return model
+
+
+def _open_text_emotion(stack: AsyncExitStack, settings: Settings, embedder: Embedder) -> EmotionModel | None:
+    takes_recordings = settings.speech_to_text_endpoint or settings.prosa_speech_to_text
+    if settings.text_emotion == "off" or not takes_recordings:
+        return None
+    model = TextEmotion(embedder)
+    run_until_closed(stack, model.prepare())
     return model
 
 

@@ -118,10 +118,10 @@ class TextToSpeech(Protocol):
 
 
 class EmotionModel(Protocol):
-    """Recordings to the emotion of who speaks."""
+    """Spoken questions to the emotion of who asks."""
 
     async def recognise(self, recording: Recording, text: str) -> str:
-        """One word for the emotion in *recording*, whose words are *text*, such as "sad".
+        """One word for the emotion in *recording*, or in its words *text*, such as "sad"; "neutral" for none.
 
         Raises:
             ProviderError: the model's endpoint did not answer, or not as it should.

@@ -143,6 +143,19 @@ def test_accept_chooses_the_stream_as_well_and_another_tenant_has_nothing_of_it(
     assert len(client.get(f"/v1/conversations/{talk}").json()["messages"]) == 2
 
 
+def test_without_a_service_the_emotion_is_told_from_the_words_and_the_tone_follows_it(
+    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
+) -> None:
+    speech.heard = f"I feel so sad and lonely since my mother died. {ROOMS}"
+    assert hear(client)[-1]["emotion"] == "sad"
+    assert 'sounds "sad"' in model_server.requests()[-1]["body"]["messages"][0]["content"]
+    speech.heard = ROOMS
+    for one in (client, acme):
+        assert hear(one)[-1]["emotion"] == "neutral"
+    assert "sounds" not in model_server.requests()[-1]["body"]["messages"][0]["content"]
+    assert [one for one in speech.requests if "predict" in one["path"]] == []
+
+
 def test_what_is_written_before_a_fallback_is_void_and_not_spoken_after_it(
     client: httpx.Client, model_server: FakeModelServer
 ) -> None:
@@ -225,11 +238,11 @@ def test_without_a_voice_the_answer_comes_as_text_and_says_why(
     tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer
 ) -> None:
     folder = tmp_path_factory.mktemp("no-voice")
-    endpoint = {"STT_BASE_URL": speech.base_url}
+    endpoint = {"STT_BASE_URL": speech.base_url, "TEXT_EMOTION": "off"}
     with Service(folder / "data", **one_document(folder), **endpoint).watched() as mute, mute.client() as client:
         await_knowledge(mute, ROOMS)
         events = hear(client)
     assert find(events, "audio") == texts_spoken(speech) == []
-    assert (events[-1]["audio_count"], events[-1]["exec_time"]["first_audio"]) == (0, None)
+    assert (events[-1]["audio_count"], events[-1]["exec_time"]["first_audio"], events[-1]["emotion"]) == (0, None, None)
     assert "TTS_BASE_URL" in events[-1]["audio_note"]
     assert speech.requests[0]["file"] == SPOKEN

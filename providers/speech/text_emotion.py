@@ -1,0 +1,107 @@
+"""Emotions from the words alone, in this process: by example sentences, and the embedding model that there is anyway.
+
+A sentence has the emotion whose examples it is nearest to, if it is nearer to them than to those without an emotion by
+more than any of these would be itself. In doubt it has none: a wrong emotion is worse than that.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from providers.chat.sentences import split_sentences
+from utils.audio import Recording
+from utils.data_files import load_json
+from utils.errors import ProblemError
+from utils.ports import Embedder, FloatArray
+
+logger = logging.getLogger(__name__)
+NEUTRAL = "neutral"
+_WITHOUT_EMOTION = ("question", "statement", "polite")  # thanks are near to joy, but hardly tell of it
+_MOST_SENTENCES, _FEWEST_WORDS = 5, 3  # "Pardon me." is near to anger
+Examples = Mapping[str, Mapping[str, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """The mean of each emotion's examples, and of each kind without one, of length 1; and by how much an emotion has to
+    be nearer: measured with the examples, as cosines of one model say nothing of another's."""
+
+    emotions: tuple[str, ...]
+    means: FloatArray
+    means_without: FloatArray
+    least_lead: float
+
+    def find_lead(self, vector: FloatArray) -> tuple[float, str]:
+        """The nearest emotion, and how much nearer it is than it has to be."""
+        nearness = self.means @ vector
+        nearest = int(nearness.argmax())
+        lead = nearness[nearest] - (self.means_without @ vector).max() - self.least_lead
+        return float(lead), self.emotions[nearest]
+
+
+class TextEmotion:
+    """`EmotionModel` that reads the words and leaves the recording alone."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder, self._preparing = embedder, asyncio.Lock()
+        self._classes: _Classes | None = None
+
+    async def prepare(self) -> None:
+        """Embed the examples, so that the first question has not to wait for that; it tries again where this fails."""
+        try:
+            await self._load_classes()
+        except ProblemError as error:
+            logger.warning("The examples of emotions are not embedded yet: %s", error.detail)
+
+    async def recognise(self, recording: Recording, text: str) -> str:
+        """angry, sad, worried, happy or neutral: of that of the first five sentences that has it most.
+
+        Each for itself, as a question hides the emotion of the sentence before it: of 81 such texts as a whole none was
+        told. The vector of a text of one sentence is that which the search needs, too.
+
+        Raises:
+            ProviderError: the embedding model did not answer.
+        """
+        classes = await self._load_classes()
+        sentences = [each.text for each in split_sentences(text) if len(each.text.split()) >= _FEWEST_WORDS]
+        vectors = [await self._embedder.embed_query(sentence) for sentence in sentences[:_MOST_SENTENCES]]
+        lead, emotion = max(map(classes.find_lead, vectors), default=(0.0, NEUTRAL))
+        return emotion if lead > 0 else NEUTRAL
+
+    async def _load_classes(self) -> _Classes:
+        async with self._preparing:
+            if self._classes is None:
+                self._classes = await _embed_examples(self._embedder)
+            return self._classes
+
+
+async def _embed_examples(embedder: Embedder) -> _Classes:
+    examples: Examples = load_json("providers.speech", "emotion_examples.json")
+    told = [(kind, text) for kind, texts in examples.items() for each in texts.values() for text in each]
+    vectors = await embedder.embed_passages([text for _, text in told], urgent=True)
+    of = {name: vectors[[kind == name for kind, _ in told]] for name in examples}
+    emotions = tuple(name for name in examples if name not in _WITHOUT_EMOTION)
+    means = np.stack([_scale(of[name].mean(0)) for name in emotions])
+    without = [of[name] for name in _WITHOUT_EMOTION]
+    means_without = np.stack([_scale(each.mean(0)) for each in without])
+    leads = [_find_leads(each, means, np.delete(means_without, at, 0)) for at, each in enumerate(without)]
+    return _Classes(emotions, means, means_without, max(0.0, float(np.concatenate(leads).max())))
+
+
+def _find_leads(examples: FloatArray, means: FloatArray, means_without: FloatArray) -> FloatArray:
+    """By how much each of *examples*, which have no emotion, would be nearer to one of *means* if it were no example.
+
+    *means_without*: of the other kinds without an emotion; that of its own kind is taken without it.
+    """
+    own = (examples * _scale(examples.sum(0) - examples)).sum(1)
+    leads: FloatArray = (examples @ means.T).max(1) - np.maximum(own, (examples @ means_without.T).max(1))
+    return leads
+
+
+def _scale(vectors: FloatArray) -> FloatArray:
+    """*vectors*, of length 1."""
+    scaled: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return scaled
