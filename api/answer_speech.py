@@ -13,6 +13,7 @@ from api.description_parts import describe_file_response
 from api.ratings import AnswerPath, check_answer_path
 from api.schemas import BotQuery, Problem
 from api.services import services
+from api.speech_notes import NO_TEXT_TO_SPEECH
 from api.turns import count_question
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -24,6 +25,9 @@ from utils.spoken_text import make_spoken_text
 answer_speech_blueprint = APIBlueprint(
     "answer_speech", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")]
 )
+
+
+_MP3_OR_WAV = "mp3_or_wav"
 
 
 class SpeechIn(Strict):
@@ -53,21 +57,20 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     """
     model = services().text_to_speech
     if model is None:
-        raise Conflict("Answers are not spoken here: TTS_BASE_URL is not set, nor PROSA_TTS_API_KEY.")
+        raise Conflict(NO_TEXT_TO_SPEECH)
     conversation_id, run_id = check_answer_path(path)
     found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
     headers = await count_question(ctx)
     text = make_spoken_text(str(found.answer["content"])) or "-"
-    sound, response_format = await _speak(model, text, body.response_format.partition("_or_"))
+    sound, response_format = await _speak(model, text, body.response_format)
     return Response(sound, mimetype=SPEECH_FORMATS[response_format].media_type, headers=headers)
 
 
-async def _speak(model: TextToSpeech, text: str, formats: tuple[str, str, str]) -> tuple[bytes, str]:
-    """The sound, in the first of *formats*, or in the last where the model does not give that."""
-    first, _, last = formats
+async def _speak(model: TextToSpeech, text: str, asked: str) -> tuple[bytes, str]:
+    """The sound, and the format that it has."""
+    if asked != _MP3_OR_WAV:
+        return await model.speak(text, response_format=asked), asked
     try:
-        return await model.speak(text, response_format=first), first
+        return await model.speak(text, response_format="mp3"), "mp3"
     except (BadInput, ProviderUnavailable):  # some endpoints refuse a format, others send the one that they have
-        if not last:
-            raise
-    return await model.speak(text, response_format=last), last
+        return await model.speak(text, response_format="wav"), "wav"

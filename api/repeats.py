@@ -115,7 +115,7 @@ class Repeats:
             ) from exc
         state, fingerprint = found[:1], found[1 : 1 + _FINGERPRINT_BYTES]
         if fingerprint != request.fingerprint:
-            raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
+            raise ReusedKey
         if state == _UNDER_WAY:
             raise RequestUnderWay(
                 "The same request with this key is being worked on. Send it again to get its result.",

@@ -164,7 +164,7 @@ async def find_repeated(ctx: Principal, question: Question) -> RunRecord | None:
     except NotFound:
         return None
     if record.fingerprint != identity.fingerprint:
-        raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
+        raise ReusedKey
     return record
 
 

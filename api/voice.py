@@ -24,6 +24,7 @@ from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, Problem
 from api.services import services
+from api.speech_notes import NO_SPEECH_TO_TEXT, NO_TEXT_TO_SPEECH
 from api.sse import respond_with_events, wants_events
 from api.stopwatch import Stopwatch
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
@@ -41,8 +42,6 @@ from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversatio
 logger = logging.getLogger("api.voice")
 
 voice_blueprint = APIBlueprint("voice", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")])
-_NO_SPEECH_TO_TEXT = "Voice input is not set up here: STT_BASE_URL is not set, nor PROSA_STT_API_KEY."
-_NO_TEXT_TO_SPEECH = "Answers are not spoken here: TTS_BASE_URL is not set, nor PROSA_TTS_API_KEY."
 _BOT_ID: TypeAdapter[str] = TypeAdapter(BotId)
 _HEADERS = [
     request_header(
@@ -121,7 +120,7 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
         turn, times = await _begin_spoken(ctx, question, transcribe, partial(_recognise_emotion, recording), watch)
     if streams:
         speaker = services().text_to_speech
-        note = None if speaker else _NO_TEXT_TO_SPEECH
+        note = None if speaker else NO_TEXT_TO_SPEECH
         response = respond_with_events(SpokenAnswer(turn, speaker, watch, times, note=note).stream())
     else:
         response = await _respond(turn, watch, times)
@@ -175,7 +174,7 @@ def _require_speech_to_text() -> SpeechToText:
     """
     model = services().speech_to_text
     if model is None:
-        raise Conflict(_NO_SPEECH_TO_TEXT)
+        raise Conflict(NO_SPEECH_TO_TEXT)
     return model
 
 
@@ -232,7 +231,7 @@ async def _speak(answer: str) -> tuple[bytes | None, str | None]:
     """*answer* as a WAV file, or why it is not spoken: the answer itself is not lost for that."""
     model = services().text_to_speech
     if model is None:
-        return None, _NO_TEXT_TO_SPEECH
+        return None, NO_TEXT_TO_SPEECH
     try:
         return await model.speak(make_spoken_text(answer) or "-"), None
     except ProblemError as error:

@@ -120,6 +120,9 @@ class ReusedKey(ProblemError):
 
     slug, title, status = "reused-key", "The Idempotency-Key belongs to another request", 422
 
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another request before. Use a new one for a new request.")
+
 
 class QuotaExceeded(ProblemError):
     """The tenant has all it may have of something; `members["quota"]` names it, its limit and the use."""

@@ -88,7 +88,7 @@ class Runs:
             self._worker.work_on(live).add_done_callback(lambda task: on_end(live.usage.tokens))
             return RunHandle(record.id, live, self._following, is_new=True)
         if fingerprint != record.fingerprint:
-            raise ReusedKey("This Idempotency-Key came with another request before. Use a new one for a new request.")
+            raise ReusedKey
         on_end(0)
         return RunHandle(record.id, live, self._following)
 

@@ -72,8 +72,10 @@ def show_microphone() -> None:
 
 def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
     """A button that reads the answer of that run aloud, where answers are spoken."""
+    if run_id is None:
+        return
     terms = find_terms(read_settings().api, _api=api)
-    if run_id is not None and terms is not None and terms.are_answers_spoken:
+    if terms is not None and terms.are_answers_spoken:
         st.button(
             say("listen"),
             key=f"listen-{run_id}",

@@ -1,12 +1,14 @@
-"""What all calls of speech models have in common: who is to blame where one fails."""
+"""What all calls of speech models have in common: the form with a recording, and the refusal where one fails."""
 
 from collections.abc import Awaitable, Callable, Set
 from typing import TypeVar
 
+import aiohttp
+
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
 from providers.retries import CallFailed
-from utils.audio import LARGEST_AUDIO, NO_SPEECH
+from utils.audio import LARGEST_AUDIO, NO_SPEECH, Recording
 from utils.errors import BadInput, ProblemError, TooLarge, UnreadableDocument
 from utils.outbound import AnswerTooLarge
 from utils.validation import refuse_field
@@ -26,11 +28,11 @@ async def call_model(
     ask: Callable[[], Awaitable[T]],
     side: EndpointInfo,
     gate: Gate,
-    blame: Callable[[Exception | None], ProblemError | None] = lambda cause: None,
+    make_refusal: Callable[[Exception | None], ProblemError | None] = lambda cause: None,
 ) -> T:
     """What *ask* gives, once there is room for it; its failures in our terms.
 
-    *blame* gives the refusal where the cause is what the caller sent, which is no failure of the endpoint.
+    *make_refusal* gives one where the cause is what the caller sent, which is no failure of the endpoint.
     """
     try:
         async with gate.hold_place():
@@ -38,7 +40,7 @@ async def call_model(
                 return await ask()
             except CallFailed as exc:
                 cause = exc.__cause__
-                if refusal := blame(cause if isinstance(cause, Exception) else None):
+                if refusal := make_refusal(cause if isinstance(cause, Exception) else None):
                     raise refusal from cause
                 raise
     except CallFailed as exc:
@@ -58,7 +60,13 @@ def require_words(transcript: str) -> str:
     return transcript
 
 
-def blame_recording(cause: Exception | None, *, language: str | None) -> ProblemError | None:
+def add_recording(form: aiohttp.MultipartWriter, recording: Recording, data: bytes) -> None:
+    """Add *recording*, whose bytes are *data*, as `file`, called by its kind and not as the caller does."""
+    part = form.append(data, {"Content-Type": recording.kind.media_type})
+    part.set_content_disposition("form-data", name="file", filename=f"speech.{recording.kind.extension}")
+
+
+def make_recording_refusal(cause: Exception | None, *, language: str | None) -> ProblemError | None:
     """The refusal of a recording that the endpoint cannot read, or of a language that it does not know."""
     if not isinstance(cause, StatusError):
         return None
@@ -71,7 +79,7 @@ def blame_recording(cause: Exception | None, *, language: str | None) -> Problem
     return UnreadableDocument(_DAMAGED) if cause.is_of_file else None
 
 
-def blame_text(
+def make_text_refusal(
     cause: Exception | None, text: str, *, voice: str | None, response_format: str = "wav", speed: float = 1
 ) -> ProblemError | None:
     """The refusal of a text that is too long, or of a voice, format or speed that the endpoint does not have."""

@@ -16,7 +16,7 @@ from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.openai_wire import OpenAIWire
 from providers.retries import CallLimits, retry
-from providers.speech.calls import call_model
+from providers.speech.calls import add_recording, call_model
 from utils.audio import Recording
 
 _LONGEST_TEXT = 1_000  # characters: it goes into the address, of which servers take some 8 KB
@@ -64,6 +64,5 @@ class EmotionService:
 
 def _make_form(recording: Recording, data: bytes) -> aiohttp.MultipartWriter:
     form = aiohttp.MultipartWriter("form-data")
-    part = form.append(data, {"Content-Type": recording.kind.media_type})
-    part.set_content_disposition("form-data", name="file", filename=f"speech.{recording.kind.extension}")
+    add_recording(form, recording, data)
     return form

@@ -13,7 +13,14 @@ from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
-from providers.speech.calls import LONGEST_TRANSCRIPT, blame_recording, blame_text, call_model, require_words
+from providers.speech.calls import (
+    LONGEST_TRANSCRIPT,
+    add_recording,
+    call_model,
+    make_recording_refusal,
+    make_text_refusal,
+    require_words,
+)
 from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
 
 
@@ -45,21 +52,20 @@ class EndpointSpeechToText:
                 raise ValueError("no transcript, or none of a recording of this size")
             return text.strip()
 
-        blame = partial(blame_recording, language=language)
-        return require_words(await call_model(ask, self._side, self.gate, blame))
+        make_refusal = partial(make_recording_refusal, language=language)
+        return require_words(await call_model(ask, self._side, self.gate, make_refusal))
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""
         await self._wire.aclose()
 
     def _make_form(self, recording: Recording, data: bytes, language: str | None) -> aiohttp.MultipartWriter:
-        """A body, anew for each try; the file has no name of the caller's, and the extension of what it is."""
+        """A body, anew for each try."""
         form = aiohttp.MultipartWriter("form-data")
         fields = {"model": self.model, "response_format": "json", **({"language": language} if language else {})}
         for name, value in fields.items():
             form.append(value).set_content_disposition("form-data", name=name)
-        part = form.append(data, {"Content-Type": recording.kind.media_type})
-        part.set_content_disposition("form-data", name="file", filename=f"speech.{recording.kind.extension}")
+        add_recording(form, recording, data)
         return form
 
 
@@ -91,8 +97,8 @@ class EndpointTextToSpeech:
                 raise ValueError(f"the answer is no file of the format {response_format}")
             return data
 
-        blame = partial(blame_text, text=text, voice=voice, response_format=response_format, speed=speed)
-        return await call_model(ask, self._side, self.gate, blame)
+        make_refusal = partial(make_text_refusal, text=text, voice=voice, response_format=response_format, speed=speed)
+        return await call_model(ask, self._side, self.gate, make_refusal)
 
     async def aclose(self) -> None:
         """Close the connections; in the event loop that used them."""

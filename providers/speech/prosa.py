@@ -19,7 +19,13 @@ from pydantic import SecretStr
 from providers.gate import Gate
 from providers.openai_errors import AnswerCut, EndpointError, EndpointInfo, StatusError
 from providers.retries import CallLimits, retry
-from providers.speech.calls import LONGEST_TRANSCRIPT, blame_recording, blame_text, call_model, require_words
+from providers.speech.calls import (
+    LONGEST_TRANSCRIPT,
+    call_model,
+    make_recording_refusal,
+    make_text_refusal,
+    require_words,
+)
 from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
 from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
@@ -113,8 +119,8 @@ class ProsaSpeechToText:
             data = await asyncio.to_thread(recording.read)  # now that it has a place
             return await retry(partial(self._transcribe, data), self._side, self._limits, self.gate.observer)
 
-        blame = partial(blame_recording, language=None)
-        return require_words(await call_model(ask, self._side, self.gate, blame))
+        make_refusal = partial(make_recording_refusal, language=None)
+        return require_words(await call_model(ask, self._side, self.gate, make_refusal))
 
     async def check(self) -> None:
         """Open a session and send no sound.
@@ -172,7 +178,7 @@ class ProsaTextToSpeech:
             raise BadInput("Speech of Prosa is a WAV file of the usual speed: ask for `wav`, and for no speed.")
         speak = partial(self._speak, text, voice or self.model)
         ask = partial(retry, speak, self._side, self._limits, self.gate.observer)
-        return await call_model(ask, self._side, self.gate, partial(blame_text, text=text, voice=voice))
+        return await call_model(ask, self._side, self.gate, partial(make_text_refusal, text=text, voice=voice))
 
     async def check(self) -> None:
         """Open a session and send no text.

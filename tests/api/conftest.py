@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service
@@ -19,6 +20,24 @@ def speech() -> Iterator[FakeSpeechServer]:
     """Endpoints that transcribe and speak."""
     with FakeSpeechServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def voice_variables(speech: FakeSpeechServer, model_server: FakeModelServer) -> dict[str, str]:
+    """What sets a service up to be asked by voice, with a language model; requests are not limited."""
+    endpoints = {
+        "LLM_BASE_URL": model_server.base_url,
+        "STT_BASE_URL": speech.base_url,
+        "TTS_BASE_URL": speech.base_url,
+    }
+    return {**FAKE_MODEL, **endpoints, "RATE_LIMIT_PER_HOUR": "100000"}
+
+
+@pytest.fixture
+def fresh_endpoints(speech: FakeSpeechServer, model_server: FakeModelServer) -> None:
+    """The endpoints, as they were at first."""
+    speech.reset()
+    model_server.reset()
 
 
 @pytest.fixture(scope="module")

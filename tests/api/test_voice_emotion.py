@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from tests.api.test_voice import ROOMS, SPOKEN, say
-from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service, await_knowledge, one_document
@@ -20,40 +19,18 @@ ANSWER = "A dormitory room costs 850,000 rupiah a month [1]."
 
 @pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, model_server: FakeModelServer
+    tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, voice_variables: dict[str, str]
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("emotion")
-    variables = {
-        **FAKE_MODEL,
-        "LLM_BASE_URL": model_server.base_url,
-        "RATE_LIMIT_PER_HOUR": "100000",
-        "STT_BASE_URL": speech.base_url,
-        "TTS_BASE_URL": speech.base_url,
-        "VOICE_EMOTION": "on",
-        "EMOTION_ANALYSIS_URL": speech.base_url,
-    }
+    variables = {**voice_variables, "VOICE_EMOTION": "on", "EMOTION_ANALYSIS_URL": speech.base_url}
     with Service(folder / "data", **one_document(folder), **variables).watched() as running:
         await_knowledge(running, ROOMS)
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _reset(speech: FakeSpeechServer, model_server: FakeModelServer) -> None:
-    speech.reset()
-    model_server.reset()
+def _answer(fresh_endpoints: None, model_server: FakeModelServer) -> None:
     model_server.configure(replies={ROOMS: ANSWER})
-
-
-@pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[httpx.Client]:
-    with service.client() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def acme(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("acme")) as opened:
-        yield opened
 
 
 def find_asked(speech: FakeSpeechServer) -> list[dict[str, Any]]:
@@ -82,12 +59,12 @@ def test_the_emotion_is_told_of_recording_and_words_and_the_tone_follows_it(
 
 
 def test_each_tenant_is_answered_in_its_own_tone_and_a_written_question_in_none(
-    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
+    client: httpx.Client, north: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
 ) -> None:
     talk = uuid4().hex
     assert say(client, SPOKEN, talk).json()["emotion"] == "sad"
     speech.emotion = "Neutral"
-    assert say(acme, SPOKEN, talk).json()["emotion"] == "neutral"
+    assert say(north, SPOKEN, talk).json()["emotion"] == "neutral"
     assert len(find_asked(speech)) == 2
     client.post("/v1/chat", json={"message": ROOMS, "session_id": None})
     assert "sounds" not in read_prompt(model_server)

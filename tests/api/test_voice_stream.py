@@ -13,7 +13,7 @@ import pytest
 from api.spoken_sentences import SentenceCutter
 from api.visitors import VISITOR_HEADER, sign_visitor
 from tests.api.test_voice import FILE, ROOMS, SPOKEN
-from tests.conftest import FAKE_MODEL, PAGE_KEY
+from tests.conftest import PAGE_KEY
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.speech_server import FakeSpeechServer, make_wav
 from tests.scrapes import scrape
@@ -30,23 +30,16 @@ def metrics_port() -> int:
 
 @pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory,
-    speech: FakeSpeechServer,
-    model_server: FakeModelServer,
-    metrics_port: int,
+    tmp_path_factory: pytest.TempPathFactory, voice_variables: dict[str, str], metrics_port: int
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("voice-stream")
     variables = {
-        **FAKE_MODEL,
-        "LLM_BASE_URL": model_server.base_url,
+        **voice_variables,
         "LLM_MAX_RETRIES": "0",
-        "RATE_LIMIT_PER_HOUR": "100000",
         "PROMETHEUS_ENABLED": "true",
         "METRICS_PORT": str(metrics_port),
         "CHAT_PAGE_KEY": PAGE_KEY,
         "VISITOR_QUESTIONS_PER_DAY": "1",
-        "STT_BASE_URL": speech.base_url,
-        "TTS_BASE_URL": speech.base_url,
     }
     with Service(folder / "data", **one_document(folder), **variables).watched() as running:
         await_knowledge(running, ROOMS)
@@ -54,22 +47,8 @@ def service(
 
 
 @pytest.fixture(autouse=True)
-def _reset(speech: FakeSpeechServer, model_server: FakeModelServer) -> None:
-    speech.reset()
-    model_server.reset()
+def _answer(fresh_endpoints: None, model_server: FakeModelServer) -> None:
     model_server.configure(replies={ROOMS: f"{FIRST} {SECOND}"})
-
-
-@pytest.fixture(scope="module")
-def client(service: Service) -> Iterator[httpx.Client]:
-    with service.client() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def acme(service: Service) -> Iterator[httpx.Client]:
-    with service.client(service.new_key("acme")) as opened:
-        yield opened
 
 
 def say(client: httpx.Client, talk: str = "", path: str = "/v1/audio/stream", **headers: str) -> httpx.Response:
@@ -130,13 +109,13 @@ def test_the_first_sentence_is_heard_before_the_last_is_written(
 
 
 def test_accept_chooses_the_stream_as_well_and_another_tenant_has_nothing_of_it(
-    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer
+    client: httpx.Client, north: httpx.Client, speech: FakeSpeechServer
 ) -> None:
     talk = uuid4().hex
     assert hear(client, talk, path="/v1/audio", Accept="text/event-stream")[-1]["audio_count"] == 2
-    assert acme.get(f"/v1/conversations/{talk}").status_code == 404
+    assert north.get(f"/v1/conversations/{talk}").status_code == 404
     speech.requests.clear()
-    events = hear(acme, talk)
+    events = hear(north, talk)
     assert not events[-1]["answered"]
     assert "850,000" not in json.dumps(events) + " ".join(texts_spoken(speech))
     assert texts_spoken(speech) != []
@@ -144,13 +123,13 @@ def test_accept_chooses_the_stream_as_well_and_another_tenant_has_nothing_of_it(
 
 
 def test_without_a_service_the_emotion_is_told_from_the_words_and_the_tone_follows_it(
-    client: httpx.Client, acme: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
+    client: httpx.Client, north: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
 ) -> None:
     speech.heard = f"I feel so sad and lonely since my mother died. {ROOMS}"
     assert hear(client)[-1]["emotion"] == "sad"
     assert 'sounds "sad"' in model_server.requests()[-1]["body"]["messages"][0]["content"]
     speech.heard = ROOMS
-    for one in (client, acme):
+    for one in (client, north):
         assert hear(one)[-1]["emotion"] == "neutral"
     assert "sounds" not in model_server.requests()[-1]["body"]["messages"][0]["content"]
     assert [one for one in speech.requests if "predict" in one["path"]] == []

@@ -7,6 +7,7 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -21,6 +22,7 @@ from speech.server import make_app
 from speech.transcription import Busy, UnknownLanguage
 from tests.fakes.speech_server import make_wav
 from tests.service import ROOT, START_LIMIT_S, free_port
+from utils.processes import Child, Command
 
 pytestmark = pytest.mark.long
 KEY = "a-key-of-the-endpoint"
@@ -35,28 +37,24 @@ UNITS += ["e" + "\u0301" * 31]
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[httpx.Client]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     port = free_port()
-    command = [sys.executable, "-m", "speech", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPEECH_API_KEY": KEY}) as process:
-        headers = {"Authorization": f"Bearer {KEY}"}
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
-                _await_start(client)
-                yield client
-        finally:
-            process.terminate()
+    argv = [sys.executable, "-m", "speech", "--port", str(port)]
+    log = tmp_path_factory.mktemp("speech") / "speech.log"
+    child = Child(Command(name="speech", argv=argv, cwd=ROOT, log_path=log, variables={"SPEECH_API_KEY": KEY}))
+    headers = {"Authorization": f"Bearer {KEY}"}
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            assert child.wait_until(lambda: is_healthy(client), START_LIMIT_S), child.log()
+            yield client
+    finally:
+        child.stop(5)
 
 
-def _await_start(client: httpx.Client) -> None:
-    until = time.monotonic() + START_LIMIT_S
-    while True:
-        try:
-            assert client.get("/health").json() == {"status": "healthy", "transcribes": False}
-        except httpx.ConnectError:
-            assert time.monotonic() < until, "It did not start."
-        else:
-            return
+def is_healthy(client: httpx.Client) -> bool:
+    with suppress(httpx.ConnectError):
+        return bool(client.get("/health").json() == {"status": "healthy", "transcribes": False})
+    return False
 
 
 def speak(client: httpx.Client, text: str, **more: object) -> httpx.Response:
