@@ -77,9 +77,9 @@ async def encode_events(
             run.leave()
 
 
-def respond_with_events(events: AsyncIterator[bytes]) -> Response:
-    """The answer whose body they are, each sent as it comes."""
-    response = AsyncStream(events, mimetype="text/event-stream")
+def respond_with_events(events: AsyncIterator[bytes], *, longest_pause_s: float = 0.0) -> Response:
+    """The answer whose body they are, each sent as it comes. *longest_pause_s*: see `AsyncStream`."""
+    response = AsyncStream(events, longest_pause_s=longest_pause_s, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # Nginx would hold the events back
     return response
 

@@ -29,7 +29,7 @@ from api.sse import respond_with_events, wants_events
 from api.stopwatch import Stopwatch
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
 from api.voice_events import ExecTimeOut, SpokenOut
-from api.voice_stream import SpokenAnswer, describe_question
+from api.voice_stream import LONGEST_PAUSE_S, SpokenAnswer, describe_question
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
@@ -121,7 +121,8 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
     if streams:
         speaker = services().text_to_speech
         note = None if speaker else NO_TEXT_TO_SPEECH
-        response = respond_with_events(SpokenAnswer(turn, speaker, watch, times, note=note).stream())
+        spoken = SpokenAnswer(turn, speaker, watch, times, note=note)
+        response = respond_with_events(spoken.stream(), longest_pause_s=LONGEST_PAUSE_S)
     else:
         response = await _respond(turn, watch, times)
     response.headers.update(turn.headers)

@@ -23,6 +23,7 @@ from utils.spoken_text import LONGEST_SPOKEN
 
 _CUT = f"Only the first {LONGEST_SPOKEN:,} characters are spoken."
 logger = logging.getLogger(__name__)
+LONGEST_PAUSE_S = 120.0  # a client may play each sound before it reads on: half a minute, of a slow voice a whole one
 _WAITING_SOUNDS = 2  # sentences that are spoken before the client has taken those before them
 
 

@@ -22,7 +22,7 @@ from flask import Flask
 from server.admission import Admission
 from server.dispatch import Dispatch, await_coroutines, has_coroutine_hooks
 from server.graceful import Drain
-from server.http_protocol import DISCONNECT, SURPLUS, BoundedHttp, ConnectionLimits, drop_upgrade_warnings
+from server.http_protocol import DISCONNECT, PAUSES, SURPLUS, BoundedHttp, ConnectionLimits, drop_upgrade_warnings
 from server.request_body import BodyLimits, ClientLeft, RequestBodyReader, open_request
 from server.streaming import AsyncStream, ClientWatch, ResponseSender
 from server.sync_pool import SyncPool, give_pool
@@ -71,6 +71,10 @@ def _list_spellings(proxy: str) -> list[str]:
     if network.version == 6:
         return [str(network)]
     return [str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
+
+
+def _allow_none(longest_pause_s: float) -> None:
+    """What other servers do about clients that read nothing is theirs."""
 
 
 class FlaskAsgi(WsgiToAsgi):
@@ -136,7 +140,7 @@ class FlaskAsgi(WsgiToAsgi):
         try:
             if refusal is not None:
                 await intake.decline(refusal)
-            await self._exchange(intake, watch, send)
+            await self._exchange(intake, watch, send, cast("dict[str, Any]", scope).get(PAUSES, _allow_none))
         except ClientLeft:
             pass
         except asyncio.CancelledError:
@@ -147,7 +151,13 @@ class FlaskAsgi(WsgiToAsgi):
                 admission.end()
             intake.end()
 
-    async def _exchange(self, intake: RequestBodyReader, watch: ClientWatch, send: ASGISendCallable) -> None:
+    async def _exchange(
+        self,
+        intake: RequestBodyReader,
+        watch: ClientWatch,
+        send: ASGISendCallable,
+        allow_pauses: Callable[[float], None],
+    ) -> None:
         view_watch = watch if self._cancel_on_disconnect else nullcontext()
         async with ResponseSender(intake, watch, send, self._pool, self._spool_folder) as sender:
             async with Dispatch(
@@ -155,6 +165,7 @@ class FlaskAsgi(WsgiToAsgi):
             ) as dispatch:
                 sender.response = await dispatch.response()
                 if isinstance(sender.response, AsyncStream):
+                    allow_pauses(sender.response.longest_pause_s)
                     await sender.send_inside(sender.response)
             await sender.send_rest()
 

@@ -26,7 +26,7 @@ _LEAST_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
 _OWN_FILES = 1000
 _LONGEST_INSTANCE = 200
-SURPLUS, DISCONNECT = "pustaka.surplus", "pustaka.disconnect"  # in the scope of a request
+SURPLUS, DISCONNECT, PAUSES = "pustaka.surplus", "pustaka.disconnect", "pustaka.pauses"  # in the scope of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class ConnectionLimits:
         pipelined: requests that wait for the answer before theirs; a client that sends more is dropped.
         unread_s: seconds in which a client that has an answer to read must take 32 KB of it; dropped otherwise. One
             whose machine is gone is noticed in the same time where there is something to send, else in twice that.
+            An answer that is played as it comes may have more, see `AsyncStream`.
         connections: of one process. A further one is served its probes; other requests get 503 and its end.
         spare_connections: that many of those; what comes beyond is closed at once.
     """
@@ -88,11 +89,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._disconnect = DisconnectSignal()
+        self._unread_s = limits.unread_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected; it has to say something soon."""
         super().connection_made(transport)
-        _watch_connection(transport, self._limits.unread_s)
+        _watch_connection(transport, self._unread_s)
         surplus = len(self.connections) - self._limits.connections
         self._is_surplus = surplus > 0
         if surplus > self._limits.spare_connections:
@@ -143,7 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         extras = cast("dict[str, Any]", self.scope)
-        extras[DISCONNECT] = self._disconnect
+        extras[DISCONNECT], extras[PAUSES] = self._disconnect, self._allow_pauses
         if self._is_surplus:
             extras[SURPLUS] = True
         super().on_headers_complete()
@@ -219,7 +221,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self._unread_timer is None:
             waiting_bytes = self.transport.get_write_buffer_size()
             wait = partial(self._check_reading, waiting_bytes)
-            self._unread_timer = self.loop.call_later(self._limits.unread_s, wait)
+            self._unread_timer = self.loop.call_later(self._unread_s, wait)
+
+    def _allow_pauses(self, longest_s: float) -> None:
+        """Let the client stop reading for so long; it may be playing what it has read."""
+        if longest_s > self._unread_s and not self.transport.is_closing():
+            self._unread_s = longest_s
+            _watch_connection(self.transport, longest_s)
 
     def _check_reading(self, waited_bytes: int) -> None:
         self._unread_timer = None

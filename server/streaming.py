@@ -31,13 +31,15 @@ class AsyncStream(Response):
     Through the bridge the iterator runs in the request's context (`request`, `g`) on the server's loop; the head goes
     out with the first chunk, so that an exception before it is answered like any other; the iterator is closed the
     moment the client leaves. Under plain WSGI, which is Flask's test client, the chunks are collected first.
+
+    *longest_pause_s*: how long the client may read nothing, where that is longer than `ConnectionLimits` allow.
     """
 
     automatically_set_content_length = False  # it would be that of the empty body, and cut the stream there
 
-    def __init__(self, chunks: AsyncIterator[bytes], **kwargs: Any) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], *, longest_pause_s: float = 0.0, **kwargs: Any) -> None:
         super().__init__((), **kwargs)
-        self._chunks = chunks
+        self._chunks, self.longest_pause_s = chunks, longest_pause_s
         self._first: bytes | None = None
 
     async def fetch_first(self) -> None:

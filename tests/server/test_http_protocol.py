@@ -23,6 +23,7 @@ from tests.server.live_server import Address, Connection, Journal, get, serving
 
 MEGABYTE = b"x" * (1 << 20)
 SOON_S = 0.3
+PLAYED = 5
 
 
 def make_app(journal: Journal) -> Flask:
@@ -54,6 +55,14 @@ def make_app(journal: Journal) -> Flask:
                 journal.note("closed")
 
         return AsyncStream(chunks())
+
+    @app.get("/played")
+    async def played() -> AsyncStream:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(PLAYED):
+                yield MEGABYTE * 4
+
+        return AsyncStream(chunks(), longest_pause_s=10 * SOON_S)
 
     @app.after_request
     def after(response: Response) -> Response:
@@ -251,6 +260,22 @@ def test_a_reader_that_is_slow_but_reads_gets_all() -> None:
             read_bytes += len(connection._file.read1(1 << 17))  # type: ignore[attr-defined] # of a BufferedReader
             time.sleep(0.01)  # as a slow line would
         assert time.monotonic() - began_s > 2 * SOON_S
+
+
+def test_a_reader_that_plays_what_it_has_read_may_pause_and_one_that_reads_nothing_may_not() -> None:
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.send(get("/played"))
+        assert connection.head().status == 200
+        for _ in range(PLAYED):
+            assert len(connection._file.read(4 << 20)) == 4 << 20
+            time.sleep(3 * SOON_S)  # as one that plays it
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
+        connection.send(get("/played"))
+        assert connection.head().status == 200
+        assert journal.wait_for("response closed")
 
 
 def test_the_kernel_watches_for_clients_that_are_gone() -> None:
