@@ -20,7 +20,7 @@ from auth.scopes import Scope
 from utils.audio import SPEECH_FORMATS
 from utils.errors import BadInput, Conflict, ProviderUnavailable
 from utils.ports import TextToSpeech
-from utils.spoken_text import make_spoken_text
+from utils.spoken_text import cut_spoken_text, make_spoken_text
 
 answer_speech_blueprint = APIBlueprint(
     "answer_speech", __name__, abp_tags=[Tag(name="Voice", description="Ask by voice.")]
@@ -61,7 +61,7 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     conversation_id, run_id = check_answer_path(path)
     found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
     headers = await count_question(ctx)
-    text = make_spoken_text(str(found.answer["content"])) or "-"
+    text = cut_spoken_text(make_spoken_text(str(found.answer["content"]))) or "-"
     sound, response_format = await _speak(model, text, body.response_format)
     return Response(sound, mimetype=SPEECH_FORMATS[response_format].media_type, headers=headers)
 

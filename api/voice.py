@@ -24,7 +24,7 @@ from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, Problem
 from api.services import services
-from api.speech_notes import NO_SPEECH_TO_TEXT, NO_TEXT_TO_SPEECH
+from api.speech_notes import NO_SPEECH_TO_TEXT, NO_TEXT_TO_SPEECH, ONLY_BEGINNING
 from api.sse import respond_with_events, wants_events
 from api.stopwatch import Stopwatch
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
@@ -36,7 +36,7 @@ from server.sync_pool import sync_pool
 from utils.audio import Recording
 from utils.errors import Conflict, ProblemError, TooLarge, UnreadableDocument
 from utils.ports import SpeechToText
-from utils.spoken_text import make_spoken_text
+from utils.spoken_text import LONGEST_SPOKEN, cut_spoken_text, make_spoken_text
 from utils.validation import CONVERSATION_ID, LONGEST_MESSAGE, check_conversation_id, check_text, refuse_field
 
 logger = logging.getLogger("api.voice")
@@ -229,12 +229,14 @@ async def _respond(turn: Turn, watch: Stopwatch, times: dict[str, float]) -> Res
 
 
 async def _speak(answer: str) -> tuple[bytes | None, str | None]:
-    """*answer* as a WAV file, or why it is not spoken: the answer itself is not lost for that."""
+    """*answer* as a WAV file, and why it, or its rest, is not spoken: the answer itself is not lost for that."""
     model = services().text_to_speech
     if model is None:
         return None, NO_TEXT_TO_SPEECH
+    words = make_spoken_text(answer)
     try:
-        return await model.speak(make_spoken_text(answer) or "-"), None
+        sound = await model.speak(cut_spoken_text(words) or "-")
+        return sound, ONLY_BEGINNING if len(words) > LONGEST_SPOKEN else None
     except ProblemError as error:
         logger.warning("An answer could not be spoken: %s", error.detail)
         return None, error.detail

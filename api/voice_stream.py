@@ -12,6 +12,7 @@ from agents.runs.record import Event
 from api.links import link_citations
 from api.openai.answers import continue_text
 from api.services import services
+from api.speech_notes import ONLY_BEGINNING
 from api.spoken_sentences import SentenceCutter
 from api.sse import HEARTBEAT, QUIET_S, encode_data, encode_event, encode_events
 from api.stopwatch import Stopwatch
@@ -21,7 +22,6 @@ from utils.errors import ProblemError
 from utils.ports import TextToSpeech
 from utils.spoken_text import LONGEST_SPOKEN
 
-_CUT = f"Only the first {LONGEST_SPOKEN:,} characters are spoken."
 logger = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 120.0  # a client may play each sound before it reads on: half a minute, of a slow voice a whole one
 _WAITING_SOUNDS = 2  # sentences that are spoken before the client has taken those before them
@@ -48,6 +48,7 @@ class SpokenAnswer:
         self._first_sound_s: float | None = None
         self._cutter, self._written, self._spoken_size, self._count = SentenceCutter(), "", 0, 0
         self._last: tuple[str, Event] | None = None
+        self._waiting = list[str]()  # sentences of events that are not out yet
         self._sentences: asyncio.Queue[str | None] = asyncio.Queue()
         # What goes to the client; True: a sound, which takes room until it is taken.
         self._out: asyncio.Queue[tuple[bytes, bool] | None] = asyncio.Queue()
@@ -88,6 +89,7 @@ class SpokenAnswer:
             if self._last is None:  # it failed, was cancelled, or waits for a person
                 return
             self._say(self._cutter.finish())
+            self._release()
             self._sentences.put_nowait(None)
             await speaking
             self._out.put_nowait((encode_event(self._last[0], self._finish(self._last[1])), False))
@@ -103,6 +105,8 @@ class SpokenAnswer:
         async with aclosing(events):
             async for piece in events:
                 self._out.put_nowait((piece, False))
+                self._release()  # now: no sound is to overtake what its words came with, `fallback` among it
+        self._release()
 
     def _write(self, event_id: str, event: Event) -> bytes:
         match event["type"]:
@@ -122,11 +126,18 @@ class SpokenAnswer:
         for sentence in sentences:
             self._spoken_size += len(sentence)
             if self._model is not None and self._spoken_size <= LONGEST_SPOKEN:
-                self._sentences.put_nowait(sentence)
+                self._waiting.append(sentence)
+
+    def _release(self) -> None:
+        """Let be spoken what was said so far."""
+        for sentence in self._waiting:
+            self._sentences.put_nowait(sentence)
+        self._waiting.clear()
 
     def _void(self) -> None:
         """Speak nothing more of what was written so far."""
         self._cutter, self._written, self._spoken_size = SentenceCutter(), "", 0
+        self._waiting.clear()
         while not self._sentences.empty():
             self._sentences.get_nowait()
 
@@ -167,7 +178,7 @@ class SpokenAnswer:
 
     def _finish(self, done: Event) -> Event:
         times = {**self._times, "total": self._watch.total(), "first_audio": self._first_sound_s}
-        note = self._note or (_CUT if self._spoken_size > LONGEST_SPOKEN else None)
+        note = self._note or (ONLY_BEGINNING if self._spoken_size > LONGEST_SPOKEN else None)
         told: dict[str, Any] = {**describe_question(self._turn), "audio_note": note, "exec_time": times}
         return {**done, **told, "audio_count": self._count}
 

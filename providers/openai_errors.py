@@ -219,6 +219,8 @@ def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({cause})"
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
+        if not side.model:  # it has none, or is not asked by its name
+            detail = f"{who} does not know the address ({cause}): check {setting('BASE_URL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     return _describe_refused(f"{who} refused the request ({cause}): check {setting('MODEL')} and its limits.")
 

@@ -14,9 +14,13 @@ _PAUSES = {"inline", "fence", "code_block"}
 
 
 def make_spoken_text(answer: str) -> str:
-    """The words of *answer*, which is Markdown; what is longer than `LONGEST_SPOKEN` ends with a whole sentence."""
+    """The words of *answer*, which is Markdown."""
     blocks = [_read(token).strip() for token in _PARSER.parse(_MARK.sub("", answer)) if token.type in _PAUSES]
-    text = "\n".join(block if _PAUSED.search(block) else f"{block}." for block in blocks if block)
+    return "\n".join(block if _PAUSED.search(block) else f"{block}." for block in blocks if block)
+
+
+def cut_spoken_text(text: str) -> str:
+    """What of *text* is spoken: all of it, or whole sentences of at most `LONGEST_SPOKEN` characters."""
     if len(text) <= LONGEST_SPOKEN:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, LONGEST_SPOKEN)]

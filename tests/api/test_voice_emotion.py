@@ -86,7 +86,7 @@ def test_a_service_that_fails_holds_up_no_answer_and_the_log_names_the_setting(
     speech.statuses = [200, 404]
     told = say(client, SPOKEN).json()
     assert (told["emotion"], told["answer"]) == (None, ANSWER)
-    assert "EMOTION_ANALYSIS_URL" in service.logged()
+    assert "does not know the address (404, fake): check EMOTION_ANALYSIS_URL." in service.logged()
     assert "secret words" not in service.logged()
 
 

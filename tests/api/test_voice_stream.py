@@ -162,10 +162,13 @@ def test_an_answer_without_end_is_spoken_in_pieces_and_no_longer_than_others(
     client: httpx.Client, model_server: FakeModelServer, speech: FakeSpeechServer
 ) -> None:
     model_server.configure(replies={ROOMS: "a room costs 850,000 rupiah a month and " * 200})
-    hear(client)
+    note = hear(client)[-1]["audio_note"]
     spoken = texts_spoken(speech)
     assert max(map(len, spoken)) <= 401
     assert 3_500 < sum(map(len, spoken)) <= 4_000
+    whole = say(client, path="/v1/audio").json()
+    assert (whole["audio_note"], "4,000" in note) == (note, True)
+    assert bytes.fromhex(whole["audio"]) == speech.sound
 
 
 def test_who_leaves_ends_the_answer_and_the_speech(
