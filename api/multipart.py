@@ -65,6 +65,7 @@ class UploadParser:
         self.external_ids: list[bytearray] = []
         self._disk, self._most_bytes = disk, max_file_bytes + 1
         self._others, self._is_whole = 0, False
+        self._sent = set[str]()  # the fields that have one value
         self._field, self._value = bytearray(), bytearray()
         self._disposition = ""
         self._part_name, self._file_name = "", ""
@@ -122,6 +123,7 @@ class UploadParser:
             raise BadInput("Each part of the body needs a header Content-Disposition: form-data.")
         self._part_name, self._file_name = options.get("name", ""), options.get("filename", "")
         self._start, self._size_bytes = self._disk.tell(), 0
+        self._refuse_twice()
         if self._part_name == "external_ids":
             self.external_ids.append(bytearray())
         elif not self._is_file:
@@ -130,6 +132,12 @@ class UploadParser:
             raise TooLarge(f"An upload has at most {MOST_FILES} files.")
         if self._others > _MOST_OTHERS:
             raise TooLarge(f"An upload has at most {_MOST_OTHERS} parts beside its files.")
+
+    def _refuse_twice(self) -> None:
+        if self._part_name in (*self.texts, "metadata"):  # their data would be joined
+            if self._part_name in self._sent:
+                raise refuse_field(f"{self._part_name}: Send it once.", self._part_name)
+            self._sent.add(self._part_name)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

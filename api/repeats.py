@@ -9,8 +9,8 @@ Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from hashlib import blake2b
@@ -99,6 +99,21 @@ class Repeats:
         finally:
             renewing.cancel()
         return response
+
+    @asynccontextmanager
+    async def hold(self, request: Repeatable) -> AsyncIterator[None]:
+        """Let no other of the same requests be within the block; what it comes to is kept elsewhere.
+
+        Raises: as `answer_once` does.
+        """
+        claim = _UNDER_WAY + request.fingerprint + uuid4().bytes
+        await self._claim(request, claim)
+        renewing = asyncio.create_task(self._renew(request, claim))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await self._end(request, claim, None)
 
     async def _claim(self, request: Repeatable, claim: bytes) -> Response | None:
         redis = self._connections.asynchronous()

@@ -1,7 +1,8 @@
 """A question to a bot as a run: begun by whichever route takes it, and its answer awaited."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ from agents.runs.record import Event, RunRecord
 from agents.tools.data import QUERY_DATA
 from api.bots import load_bot
 from api.idempotency import IDEMPOTENCY_HEADER, Identity, identify
-from api.repeats import REPLAYED_HEADER
+from api.repeats import REPLAYED_HEADER, Repeatable
 from api.services import services
 from api.visitor_limits import join_headers
 from auth.principal import Principal, PrincipalKind
@@ -147,18 +148,30 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
     return Turn(ctx, record, run, leaving, headers)
 
 
-async def find_repeated(ctx: Principal, question: Question) -> RunRecord | None:
-    """The run that the same request began before; None: this is the first.
+@asynccontextmanager
+async def hold_repeats(ctx: Principal, question: Question) -> AsyncIterator[RunRecord | None]:
+    """The run that the same request began before; None: this is the first, and no other begins one within the block.
 
     Raises:
         BadInput: the Idempotency-Key is not one.
         ReusedKey: it belongs to another request.
-        ProblemError: as `load_bot` does.
+        RequestUnderWay: the same request is within its block.
+        ProblemError: as `load_bot` and `Repeats.hold` do.
     """
     ctx, _ = await load_bot(ctx, question.bot_id)
     identity = _identify(ctx, question)
     if not identity.fingerprint:
-        return None
+        yield None
+    elif repeated := await _find_repeated(ctx, identity):
+        yield repeated
+    else:
+        # A name that no key has: under the key itself stands what other requests came to.
+        held = Repeatable.of(ctx, f"run {identity.run_id}", identity.fingerprint.encode())
+        async with services().repeats.hold(held):
+            yield await _find_repeated(ctx, identity)  # again: it may have been begun since
+
+
+async def _find_repeated(ctx: Principal, identity: Identity) -> RunRecord | None:
     try:
         record, _ = await services().runs.find(ctx, identity.run_id)
     except NotFound:

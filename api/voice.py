@@ -27,7 +27,7 @@ from api.services import services
 from api.speech_notes import NO_SPEECH_TO_TEXT, NO_TEXT_TO_SPEECH, ONLY_BEGINNING
 from api.sse import respond_with_events, wants_events
 from api.stopwatch import Stopwatch
-from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, find_repeated, reserve_turn
+from api.turns import CONVERSATION_HEADER, RUN_HEADER, Question, Turn, begin_turn, hold_repeats, reserve_turn
 from api.voice_events import ExecTimeOut, SpokenOut
 from api.voice_stream import LONGEST_PAUSE_S, SpokenAnswer, describe_question
 from auth.principal import Principal
@@ -115,6 +115,7 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
         await load_bot(ctx, bot_id)
         recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
         language = read_language(form.texts["language"])
+        fingerprint = f"{fingerprint} {language or ''}"
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint, streams=streams)
         transcribe = partial(model.transcribe, recording, language=language)
         turn, times = await _begin_spoken(ctx, question, transcribe, partial(_recognise_emotion, recording), watch)
@@ -140,19 +141,19 @@ async def _begin_spoken(
 
     It is counted first, and a request that was sent before is known: a transcription is paid for, too.
     """
-    repeated = await find_repeated(ctx, question)
-    reservation = await reserve_turn(ctx)
-    try:
-        watch.lap()
-        message = repeated.message if repeated else _check_transcript(await transcribe())
-        times = {"speech_to_text": watch.lap()}
-        emotion = repeated.emotion if repeated else await recognise(message)
-        times["emotion_analysis"] = watch.lap()
-        question = replace(question, message=message, emotion=emotion)
-        return await begin_turn(ctx, question, reservation), times
-    except BaseException:
-        reservation.permit.release()
-        raise
+    async with hold_repeats(ctx, question) as repeated:
+        reservation = await reserve_turn(ctx)
+        try:
+            watch.lap()
+            message = repeated.message if repeated else _check_transcript(await transcribe())
+            times = {"speech_to_text": watch.lap()}
+            emotion = repeated.emotion if repeated else await recognise(message)
+            times["emotion_analysis"] = watch.lap()
+            question = replace(question, message=message, emotion=emotion)
+            return await begin_turn(ctx, question, reservation), times
+        except BaseException:
+            reservation.permit.release()
+            raise
 
 
 async def _recognise_emotion(recording: Recording, message: str) -> str:

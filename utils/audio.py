@@ -63,6 +63,15 @@ def sniff(head: bytes) -> AudioKind | None:
     return None
 
 
+def is_cut_wav(data: bytes) -> bool:
+    """Whether *data* is a WAV file that says to be longer than it is.
+
+    Endpoints that send while they speak say no length, or one of gigabytes.
+    """
+    size = int.from_bytes(data[4:8], "little")
+    return data[:4] == b"RIFF" and len(data) < size + 8 <= LARGEST_AUDIO
+
+
 def _is_mp3(head: bytes) -> bool:
     """An ID3 tag, or the header of a frame of layer III with a bit rate and a sample rate that exist."""
     if head[:3] == b"ID3":

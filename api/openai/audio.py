@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api import uploads
 from api.access import requires, requires_before_body
+from api.bots import load_bot
 from api.description_parts import OPENAI_ERRORS, describe_file_response
 from api.openai.blueprint import openai_blueprint
 from api.openai.parameters import give_example
@@ -90,6 +91,7 @@ class OpenAiSpeechIn(BaseModel):
 async def create_transcription(ctx: Principal) -> Response:
     """The words of the recording, as JSON or as plain text. Of a visitor it counts as a question."""
     model = _require_speech_to_text()
+    await _check_bot(ctx)
     return await uploads.receive(
         ctx, partial(_transcribe, ctx, model), text_fields=_FIELDS, most_bytes=LARGEST_FORM, file_field="file"
     )
@@ -108,6 +110,7 @@ async def create_transcription(ctx: Principal) -> Response:
 async def create_speech(ctx: Principal, body: OpenAiSpeechIn) -> Response:
     """The text as a sound file. Of a visitor it counts as a question."""
     model = _require_text_to_speech()
+    await _check_bot(ctx)
     _check_name(body.model, model.model)
     headers = await count_question(ctx)
     voice = None if body.voice == _ANY_NAME else body.voice
@@ -127,6 +130,12 @@ async def _transcribe(ctx: Principal, model: SpeechToText, form: uploads.Form) -
     response = respond(OpenAiTranscriptionOut(text=text))
     response.headers.update(headers)
     return response
+
+
+async def _check_bot(ctx: Principal) -> None:
+    """Return where the key is for no bot, or for one that may be asked; raises as `load_bot` does."""
+    if ctx.bot_id is not None:
+        await load_bot(ctx, None)
 
 
 def _check_fields(texts: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import aiohttp
 
 from providers.answer_limits import CHAT
 from providers.gate import Gate
-from providers.openai_errors import EndpointInfo
+from providers.openai_errors import AnswerCut, EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
@@ -21,7 +21,7 @@ from providers.speech.calls import (
     make_text_refusal,
     require_words,
 )
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_cut_wav, sniff
 
 
 class EndpointSpeechToText:
@@ -95,6 +95,8 @@ class EndpointTextToSpeech:
             data = await retry(ask, self._side, self._limits, self.gate.observer)
             if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS[response_format]:
                 raise ValueError(f"the answer is no file of the format {response_format}")
+            if is_cut_wav(data):
+                raise AnswerCut("a part of a file")
             return data
 
         make_refusal = partial(make_text_refusal, text=text, voice=voice, response_format=response_format, speed=speed)

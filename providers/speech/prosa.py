@@ -26,7 +26,7 @@ from providers.speech.calls import (
     make_text_refusal,
     require_words,
 )
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, sniff
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_cut_wav, sniff
 from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
 
@@ -212,6 +212,8 @@ class ProsaTextToSpeech:
             data = await _read_sound(socket)
         if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS["wav"]:
             raise ValueError("the answer is no WAV file")
+        if is_cut_wav(data):
+            raise AnswerCut("a part of a file")
         return data
 
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -251,6 +253,9 @@ def test_a_wrong_form_is_refused_by_the_field(
 def test_the_answer_is_given_without_speech_where_the_endpoint_fails_and_no_secret_is_told(
     client: httpx.Client, service: Service, speech: FakeSpeechServer
 ) -> None:
+    speech.sound = make_wav(1)[:-5000]
+    cut = say(client, SPOKEN).json()
+    assert (cut["audio"], "broke the connection off" in cut["audio_note"]) == (None, True)
     speech.sound = b"no sound"
     told = say(client, SPOKEN).json()
     assert told["audio"] is None
@@ -320,10 +325,40 @@ def test_a_recording_that_is_sent_again_is_asked_once(client: httpx.Client, spee
     assert again.headers["X-Run-Id"] == first.headers["X-Run-Id"]
     assert again.json()["transcript"] == ROOMS
     assert say(client, make_wav(0.6), talk, **key).status_code == 422
+    headers = {"X-Conversation-Id": talk, **key}
+    assert client.post("/v1/audio", files=FILE, data={"language": "id"}, headers=headers).status_code == 422
     assert say(client, SPOKEN, uuid4().hex, **key).status_code == 422
     assert say(client, SPOKEN, talk, **{"Idempotency-Key": "a key of words"}).status_code == 400
     heard = [one for one in speech.requests if one["path"].endswith("/transcriptions")]
     assert len(heard) == 1  # each is paid for
+
+
+def test_a_recording_that_is_sent_several_times_at_once_is_transcribed_once(
+    service: Service, client: httpx.Client, speech: FakeSpeechServer
+) -> None:
+    talk, key = uuid4().hex, {"Idempotency-Key": uuid4().hex}
+    speech.may_answer.clear()
+    with ThreadPoolExecutor(3) as pool:
+        sent = [pool.submit(say, client, SPOKEN, talk, **key) for _ in range(3)]
+        with suppress(AssertionError):
+            service.wait_for(lambda: sum(one.done() for one in sent) == 2, 20)
+        speech.may_answer.set()
+        answers = sorted((one.result() for one in sent), key=lambda one: one.status_code)
+    heard = [one for one in speech.requests if one["path"].endswith("/transcriptions")]
+    assert ([one.status_code for one in answers], len(heard)) == ([200, 409, 409], 1)
+    assert answers[1].json()["type"].endswith("request-under-way")
+    assert int(answers[1].headers["Retry-After"]) > 0
+    assert say(client, SPOKEN, talk, **key).headers["X-Run-Id"] == answers[0].headers["X-Run-Id"]
+
+
+@pytest.mark.parametrize("name", ["language", "bot_id", "metadata"])
+def test_a_field_that_is_sent_twice_is_refused_by_its_name(
+    client: httpx.Client, speech: FakeSpeechServer, name: str
+) -> None:
+    form = [("audio", ("a.wav", SPOKEN)), (name, (None, b"i")), (name, (None, b"d"))]
+    refused = client.post("/v1/audio", files=form, headers={"X-Conversation-Id": uuid4().hex})
+    assert (refused.status_code, name in refused.json()["detail"]) == (400, True)
+    assert speech.requests == []
 
 
 def test_the_key_of_one_tenant_is_not_that_of_another(

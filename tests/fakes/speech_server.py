@@ -7,6 +7,7 @@ Wire format: https://platform.openai.com/docs/api-reference/audio
 
 import io
 import json
+import threading
 import wave
 from dataclasses import dataclass, field
 from email.message import Message
@@ -30,12 +31,16 @@ def make_wav(seconds: float, *, level: int = 8_000, rate: int = 16_000) -> bytes
 
 @dataclass
 class FakeSpeechServer:
-    """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words."""
+    """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words.
+
+    It answers once `may_answer` is set, as it is at first.
+    """
 
     heard: str = "How much does a dormitory room cost?"
     sound: bytes = field(default_factory=lambda: make_wav(0.1))
     refusal: str = "secret words"
     emotion: Any = "sad"
+    may_answer: threading.Event = field(default_factory=threading.Event)
     statuses: list[int] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -46,11 +51,13 @@ class FakeSpeechServer:
 
     def __enter__(self) -> Self:
         fake = self
+        self.may_answer.set()
 
         class Answer(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 fake.requests.append({"path": self.path, "headers": dict(self.headers), **_read(self.headers, body)})
+                fake.may_answer.wait(60)
                 status = fake.statuses.pop(0) if fake.statuses else 200
                 if status != 200:
                     answer = json.dumps({"error": {"message": fake.refusal, "code": "fake"}}).encode()
@@ -72,6 +79,7 @@ class FakeSpeechServer:
 
     def reset(self) -> None:
         """As it was at first."""
+        self.may_answer.set()
         self.heard, self.refusal = FakeSpeechServer.heard, FakeSpeechServer.refusal
         self.sound, self.statuses, self.requests, self.emotion = make_wav(0.1), [], [], FakeSpeechServer.emotion
 
