@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 
 from providers.chat.sentences import is_abbreviated
+from utils.facts.folding import fold
+from utils.facts.words import MONTHS
 from utils.spoken_text import make_spoken_line, make_spoken_text
 
 LONGEST_PIECE = 400  # characters of text without an end of sentence, which is cut there: half a minute of speech
@@ -11,6 +13,9 @@ _END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?=\s)|[。！？
 _SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]{0,10}[^\W_a-zß-öø-ÿ]")
 _BLOCK = re.compile(r"(?<![^\S\n])[^\S\n]*+(?:\n|\||#|[-*•+>]\s|\d{1,3}[.)]\s)")
 _ITEM_NUMBER = re.compile(r"(?<!\s)\s*+\d{1,3}")
+_DAY = re.compile(r"(?<![\w.,:])\d{1,2}\Z")
+_WORD = re.compile(r"([^\W\d_]+)(?=[\W\d_])")  # a whole one
+_LONGEST_MONTH = 12  # characters
 _OPEN_MARK = re.compile(r"\[[\d, ]*\Z")
 _RULE = re.compile(r"[\s|:-]*")
 
@@ -58,7 +63,15 @@ def _is_end(text: str, found: re.Match[str]) -> bool:
         return True
     if found[0].rstrip("\"'”’»)]*_") == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
         return False
+    if found[0] == "." and _DAY.search(before) and _may_be_month(after.lstrip()):
+        return False
     return bool(_SENTENCE.match(after.lstrip()))
+
+
+def _may_be_month(text: str) -> bool:
+    """Whether *text* begins with the name of a month, as in "3. May"; True also where only what follows can tell."""
+    word = _WORD.match(text)
+    return fold(word[1]) in MONTHS if word else len(text) < _LONGEST_MONTH
 
 
 def _make_spoken(piece: str) -> str:

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 # A full stop after one of these ends no sentence, in any of the three languages we serve.
 _ABBREVIATION = re.compile(
-    r"^(?:al|approx|art|avda?|bpk|ca|cf|corp|dra?|drs|ej|etc|fig|gral|hal|hj|hlm|inc|ing|ir|jln?|jr|kh|ltd|mrs?|ms|nos?"
-    r"|núm|pág|págs|pp|prof|sdr|sra?|srta|sta?|sto|tel|telp|tgl|tlp|uds?|vols?|vs|(?:[^\W\d]\.)+[^\W\d])",
+    r"^(?:al|approx|art|avda?|bpk|ca|cf|corp|dra?|drs|ej|etc|fig|gral|hal|hj|hlm|inc|ing|ir|jln?|jr|kh|ltd|mrs?|ms|nos?|nrs?"
+    r"|núm|pág|págs|pp|prof|rp|sdr|sra?|srta|sta?|sto|tel|telp|tgl|tlp|uds?|vols?|vs|(?:[^\W\d]\.)+[^\W\d])",
     re.IGNORECASE,
 )
 # Terminal punctuation, closing quotes, and the document's own reference marks ("… in 1920.[3]"). A row of dots is

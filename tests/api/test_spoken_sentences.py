@@ -12,6 +12,12 @@ TEXTS = {
     ],
     "Say “Dr.” Smith is in. She knows.": ["Say “Dr.” Smith is in.", "She knows."],
     "Ask Dr. Ana B. Reyes, e.g. on Mondays. She knows.": ["Ask Dr. Ana B. Reyes, e.g. on Mondays.", "She knows."],
+    "It opens on 3. May at Nr. 5. A room costs Rp. 850.000. It costs 3. Mary knows.": [
+        "It opens on 3. May at Nr. 5.",
+        "A room costs Rp. 850.000.",
+        "It costs 3.",
+        "Mary knows.",
+    ],
     "It takes 3.5 days. then nothing… Really?! Yes": ["It takes 3.5 days. then nothing…", "Really?!", "Yes."],
     "## Fees\nThree steps:\n\n1. Pay the fee.\n2. Bring it [1]\n- Or wait\n\nThen come": [
         "Fees.",
