@@ -1,5 +1,5 @@
-// What the page does in the browser itself: marks open their sources, the question's box is ready to be typed in and keeps
-// what was typed, and Python learns of "Stop". Streamlit calls this again whenever its data change.
+// What the page does in the browser itself: marks open their sources, and printing opens all, the question's box is ready to
+// be typed in and keeps what was typed, and Python learns of "Stop". Streamlit calls this again whenever its data change.
 const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
 const SOUGHT_FOR_MS = 2000;
@@ -45,6 +45,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   beginAtTop(controller.signal);
   watchMessages(controller.signal);
   watchConnection(controller.signal, data.lost);
+  openForPrint(controller.signal);
   return () => controller.abort();
 }
 
@@ -259,6 +260,19 @@ function openSource(name) {
     if (performance.now() < until) setTimeout(look, 100);
   };
   look();
+}
+
+// On paper the quotes are read that the sources open to.
+function openForPrint(signal) {
+  const sources = ':is([class*="st-key-source-"], [class*="st-key-more-sources-"]) details:not([open])';
+  let opened = [];
+  const turn = (isOpen) => opened.forEach((source) => (source.open = isOpen));
+  const open = () => {
+    opened = [...document.querySelectorAll(sources)];
+    turn(true);
+  };
+  addEventListener("beforeprint", open, { signal });
+  addEventListener("afterprint", () => turn(false), { signal });
 }
 
 // Whether it had to open what stands around a source, which can have the focus a moment later.

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pypdfium2 import PdfDocument
 
 from clients.streamlit_chat.messages import ICON
 from clients.streamlit_chat.texts import read_texts
@@ -34,6 +35,7 @@ __all__ = ["api", "shared_api"]
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 PART = "A single room costs"
 AWAY = "The service is away"
+QUOTES = [f"Quote {number}." for number in range(1, 5)]
 _KEEP_SOCKETS = """
 window.sockets = []
 WebSocket = class extends WebSocket { constructor(...asked) { super(...asked); sockets.push(this) } }
@@ -477,6 +479,25 @@ def test_a_conversation_is_exported_whole(tab: Page, url: str, api: ApiStub) -> 
         tab.keyboard.press("Escape")
     assert len(json.loads(text)["messages"]) == 62
     assert "link" not in json.loads(text)["messages"][1]["citations"][0]
+
+
+def test_a_conversation_is_printed_with_its_quotes_and_nothing_to_click(tab: Page, url: str, api: ApiStub) -> None:
+    api.behaviour.answer = "All of it. [1] [2] [3] [4]"
+    api.behaviour.citations = [ROOM | {"number": at, "quote": quote} for at, quote in enumerate(QUOTES, 1)]
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    tab.get_by_role("button", name="Export").click()
+    tab.evaluate("print = () => { window.isPrinting = true }")  # a window of the system, where there is none
+    tab.get_by_role("button", name="PDF (print)").click()
+    assert tab.evaluate("isPrinting")
+    with PdfDocument(tab.pdf()) as printed:
+        text = "".join(page.get_textpage().get_text_range() for page in printed)
+    assert [word for word in ("Arsip", QUESTION, "All of it.", *QUOTES) if word not in text] == []
+    assert [word for word in ("PDF", "Export", "Open the document", "keyboard_arrow") if word in text] == []
+    expect(tab.locator("details[open]")).to_have_count(0)
+    tab.emulate_media(media="print")
+    expect(tab.locator(":is(button, label, textarea):visible")).to_have_count(0)
 
 
 def test_two_visitors_do_not_see_each_others_conversations(
