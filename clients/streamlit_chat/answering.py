@@ -50,23 +50,23 @@ _STAGES = ("plan", "retrieve", "answer", "verify")
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """Where an answer is drawn while it comes: its text, what has happened to it, and the button that stops it."""
+    """Where an answer is drawn while it comes: its text, and what has happened to it."""
 
     text: DeltaGenerator
     notice: DeltaGenerator
-    control: DeltaGenerator
 
 
-def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
-    """Ask, or follow the answer that is under way, and draw it to its end.
+def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt, above_box: DeltaGenerator) -> None:
+    """Ask, or follow the answer that is under way, and draw it to its end. What stops it stands *above_box*.
 
     Streamlit may stop the script at any line here. The run goes on at the service, and the attempt knows what has been
     seen of it, so the next run of the script draws on from there.
     """
+    control = above_box.empty()
+    # By its key page.js finds it.
+    control.button(say("stop"), key="stop", icon=":material/stop_circle:", on_click=stop_answer)
     with open_bubble("assistant"):
-        place, notice, control = st.empty(), st.empty(), st.empty()
-        if attempt.run_id:
-            _offer_stop(control)
+        place, notice = st.empty(), st.empty()
         if attempt.request and not attempt.decision:
             _await_decision(talk, api, attempt, attempt.request)
             return
@@ -75,7 +75,7 @@ def draw_answer(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
                 tell_decision(api, attempt)
             if attempt.refused:
                 st.rerun()
-            last = _follow(talk, api, attempt, Bubble(place, notice, control))
+            last = _follow(talk, api, attempt, Bubble(place, notice))
         except ApiError as failure:
             fail_attempt(talk, attempt, failure)
             st.rerun()
@@ -134,15 +134,6 @@ def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: Waiti
         show_refused_decision(attempt.refused)
 
 
-def _offer_stop(control: DeltaGenerator) -> None:
-    """A button, which page.css hides while the question's own box has one.
-
-    The box offers to stop what was asked by it just now, and forgets even that when the run of the script before ends
-    at the same moment.
-    """
-    control.button(say("stop"), key="stop", icon=":material/stop_circle:", on_click=stop_answer)
-
-
 def _follow(talk: Talk, api: ApiClient, attempt: Attempt, bubble: Bubble) -> Answer | Cancelled | Waiting:
     if attempt.run_id is None:
         stream = api.ask_stream(talk.conversation_id, attempt.question, attempt.parent)
@@ -163,7 +154,6 @@ def _follow(talk: Talk, api: ApiClient, attempt: Attempt, bubble: Bubble) -> Ans
                 attempt.after = number
                 if isinstance(event, Started) and attempt.run_id is None:
                     attempt.run_id = event.run_id
-                    _offer_stop(bubble.control)
                     _show_begun(talk, api)
             if batch:
                 _draw(attempt, bubble.text)

@@ -1,5 +1,5 @@
 // What Streamlit's box for questions lacks: it says when there is too much in it and sends none of it, where with a limit of its own
-// it would drop what is pasted without a word. Streamlit calls this again whenever its data change.
+// it would drop what is pasted without a word; and it sends nothing while another question waits. Streamlit calls this again whenever its data change.
 const BOX = '[data-testid="stChatInputTextArea"]';
 const SUBMIT = '[data-testid="stChatInputSubmitButton"]';
 const listening = new WeakMap();
@@ -19,13 +19,15 @@ export default function ({ data, parentElement }) {
   const look = () => {
     const box = document.querySelector(BOX);
     if (box) growth.observe(box); // again and again, since Streamlit draws another one now and then
-    tell(notice, box, data);
+    tell(notice, isTooLong(box, data) ? data.tooLong.replace("{count}", count(box)) : "");
   };
   const refuse = (event) => {
-    if (!isSending(event) || !isTooLong(document.querySelector(BOX), data)) return;
+    const waits = document.querySelector(".st-key-waiting"); // one does, and no second one
+    if (!isSending(event) || !(waits || isTooLong(document.querySelector(BOX), data))) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     look();
+    if (!notice.textContent) tell(notice, data.waits);
   };
   // The window hears of it before page.js and Streamlit do.
   addEventListener("keydown", refuse, options);
@@ -50,14 +52,9 @@ function isTooLong(box, { longest }) {
   return count(box) > longest;
 }
 
-function tell(notice, box, { longest, tooLong }) {
-  if (!isTooLong(box, { longest })) {
-    notice.textContent = "";
-    return;
-  }
-  notice.textContent = tooLong.replace("{count}", count(box));
-  const place = box.closest('[data-testid="stChatInput"]').getBoundingClientRect();
-  notice.style.bottom = `${innerHeight - place.top + 8}px`;
-  notice.style.left = `${place.left}px`;
-  notice.style.maxWidth = `${place.width}px`;
+// Above what stands above the box, so that it covers nothing.
+function tell(notice, text) {
+  const place = document.querySelector('[data-testid="stBottomBlockContainer"]');
+  if (place && notice.parentElement !== place) place.prepend(notice);
+  notice.textContent = text;
 }

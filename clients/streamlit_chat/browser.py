@@ -25,18 +25,18 @@ _SHELF_TEXTS = (
 )
 
 
-def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool, on_stopped: Callable[[], None]) -> None:
-    """Let marks open their sources, watch the question's box, and learn of "Stop": Streamlit ends the script without
-    running it again.
+def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> None:
+    """Let marks open their sources, and watch the question's box.
 
     *conversation*: the one that is shown; "" for one that has not begun. What is typed in it is kept until the tab is
     closed, or another *owner* comes, as `mount_shelf` has it, where it *keeps_drafts*.
     """
     kept = {"conversation": conversation, "keepsDrafts": keeps_drafts, "owner": owner}
     data = {"language": get_language(), "lost": say("lost_page"), **kept}
-    _component("page", isolated=False)(key="page", data=data, on_stopped_change=on_stopped)
+    _component("page", isolated=False)(key="page", data=data)
     too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
-    _component("box", isolated=False)(key="box", data={"longest": LONGEST_QUESTION, "tooLong": too_long})
+    limits = {"longest": LONGEST_QUESTION, "tooLong": too_long, "waits": say("question_waits")}
+    _component("box", isolated=False)(key="box", data=limits)
 
 
 def mount_actions(

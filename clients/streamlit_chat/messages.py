@@ -72,8 +72,8 @@ def _show_question(question: Message, place: int) -> None:
 
 
 def show_waiting(question: str) -> None:
-    """A question that waits for the answer to the one before."""
-    with open_bubble("user"):
+    """A question that waits for the answer to the one before; by the key box.js knows that there is one."""
+    with st.container(key="waiting"), open_bubble("user"):
         st.text(question, width="stretch")
 
 

@@ -1,10 +1,9 @@
 // What the page does in the browser itself: marks open their sources, and printing opens all, the question's box is ready to
-// be typed in and keeps what was typed, and Python learns of "Stop". Streamlit calls this again whenever its data change.
+// be typed in and keeps what was typed. Streamlit calls this again whenever its data change.
 const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
 const SOUGHT_FOR_MS = 2000;
 const BOX = '[data-testid="stChatInputTextArea"]';
-const STOP = '[data-testid="stChatInputStopButton"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
 const DRAFT = `pustaka.conversations${location.pathname}.draft#`;
 const OWNER = `pustaka.conversations${location.pathname}.draft-owner`;
@@ -13,7 +12,7 @@ let wanted = null; // the newest wish to see a source
 let focusedFor = null; // the conversation whose box had the focus put into it
 let shownTo = null; // who has signed in, "" for nobody
 
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement }) {
   document.documentElement.lang = data.language;
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
@@ -27,15 +26,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
       openSource(mark.hash.slice(1));
     } else if (event.target.closest?.('[data-testid="stChatInputSubmitButton"]')) {
       noteSent();
-    } else if (event.target.closest?.(STOP)) {
-      setTimeout(() => setTriggerValue("stopped", true)); // after Streamlit's own request to stop
     }
   };
   // Before Streamlit hears of it: it makes the pressed button another one at once.
   document.addEventListener("click", onClick, options);
   document.addEventListener("pustaka-question", (event) => putIntoBox(event.detail), options);
   document.addEventListener("pustaka-forgotten", (event) => emptyBox(event.detail), options);
-  document.addEventListener("keydown", (event) => onKey(event, setTriggerValue), options);
+  document.addEventListener("keydown", onKey, options);
   if (data.keepsDrafts) {
     const keep = (event) => event.target.matches?.(BOX) && keepDraft(event.target.value);
     document.addEventListener("input", keep, options);
@@ -50,8 +47,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 // Escape stops the answer; the upward arrow in an empty box brings the last question back.
-function onKey(event, setTriggerValue) {
-  if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) stop(setTriggerValue);
+function onKey(event) {
+  if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) {
+    document.querySelector(".st-key-stop button")?.click();
+  }
   if (event.isComposing || !event.target.matches?.(BOX)) return;
   if (event.key === "Enter" && !event.shiftKey) {
     noteSent();
@@ -61,13 +60,6 @@ function onKey(event, setTriggerValue) {
   if (!asked) return;
   event.preventDefault();
   fill(event.target, asked.textContent);
-}
-
-// Streamlit has no button for what was asked while the page itself was still being drawn.
-function stop(setTriggerValue) {
-  const button = document.querySelector(STOP);
-  if (button) button.click();
-  else if (seen !== null) setTriggerValue("stopped", true);
 }
 
 // A phone would open its keyboard over the page.
@@ -254,7 +246,7 @@ function openSource(name) {
     const source = document.querySelector(`.st-key-${CSS.escape(name)} details`);
     if (wanted !== wish) return;
     if (source && source !== opened && !opensAround(source)) {
-      keepFocus(showSource(source));
+      showSource(source);
       opened = source;
     }
     if (performance.now() < until) setTimeout(look, 100);
@@ -289,19 +281,4 @@ function showSource(source) {
   line.focus({ preventScroll: true });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   line.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
-  return line;
-}
-
-// Streamlit's box takes the focus, once, when the run of the script ends that its question has begun.
-function keepFocus(line) {
-  const isOver = new AbortController();
-  const options = { capture: true, signal: isOver.signal };
-  const giveBack = (event) => {
-    if (!event.target.matches?.(BOX) || event.relatedTarget !== line) return;
-    isOver.abort();
-    line.focus({ preventScroll: true });
-  };
-  document.addEventListener("focusin", giveBack, options);
-  // The visitor goes on, maybe to the box.
-  for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, () => isOver.abort(), options);
 }

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Message
 from clients.api_errors import ApiAway, ApiError
@@ -40,7 +41,6 @@ from clients.streamlit_chat.talk import (
     leave_other_visitor,
     load,
     load_earlier,
-    stop_answer,
 )
 from clients.streamlit_chat.terms import find_terms, tell_terms
 from clients.streamlit_chat.texts import say
@@ -73,7 +73,7 @@ def show_page() -> None:
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     _mount_scripts(settings, talk.conversation_id if talk.in_address else "")
     above_box = st.bottom.container()
-    question = st.chat_input(say("ask"), submit_mode="stop")
+    question = st.chat_input(say("ask"))
     if question and question.strip():
         forget_failed_sign_in()
         ask(talk, question.strip(), find_edited_parent(talk))
@@ -88,7 +88,7 @@ def show_page() -> None:
     takes_speech = terms is not None and terms.are_recordings_taken
     if takes_speech:
         ask_spoken(talk, api)
-    _show_conversation(talk, api, health)
+    _show_conversation(talk, api, health, above_box)
     talk = current_talk()
     has_begun = talk.in_address or talk.question is not None
     with st.container() if has_begun else above_box:  # below what a new conversation begins with it is out of sight
@@ -100,10 +100,10 @@ def show_page() -> None:
 
 def _mount_scripts(settings: PageSettings, conversation: str) -> None:
     keeps_drafts, owner = settings.local_history != "off", name_owner(settings)
-    mount_page_scripts(conversation, owner=owner, keeps_drafts=keeps_drafts, on_stopped=stop_answer)
+    mount_page_scripts(conversation, owner=owner, keeps_drafts=keeps_drafts)
 
 
-def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
+def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError, above_box: DeltaGenerator) -> None:
     is_asking = confirm_discarding(api) or confirm_clearing(api) or show_sharing(api)
     try:
         conversation = load(talk, api)
@@ -118,7 +118,7 @@ def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError) ->
     if talk.question is None and talk.attempt is None and not conversation.messages:
         _show_beginning(talk, api, health)
     else:
-        _show_talk(talk, api, conversation, holds=is_asking)
+        _show_talk(talk, api, conversation, above_box, holds=is_asking)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, on_release=ApiClient.close)
@@ -161,7 +161,9 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 
 
-def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds: bool) -> None:
+def _show_talk(
+    talk: Talk, api: ApiClient, conversation: Conversation, above_box: DeltaGenerator, *, holds: bool
+) -> None:
     """The conversation, and the answer to a question; no answer is waited for when it *holds*."""
     asked = talk.attempt.question if talk.attempt else talk.question
     if talk.attempt is None and talk.question is not None:
@@ -185,7 +187,7 @@ def _show_talk(talk: Talk, api: ApiClient, conversation: Conversation, *, holds:
         if talk.question is not None:  # it waits for the answer to the one before
             show_waiting(talk.question)
         with answer:
-            draw_answer(talk, api, attempt)
+            draw_answer(talk, api, attempt, above_box)
         show_editing(talk)
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(say("in_memory"), icon=":material/warning:")

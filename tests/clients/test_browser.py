@@ -76,7 +76,6 @@ def test_a_mark_opens_its_source_with_the_mouse_and_with_the_keyboard(tab: Page,
     ask(tab)
     for _ in ("at once", "after a reload"):
         expect_answers(tab)
-        expect(tab.get_by_placeholder("Ask a question")).to_be_enabled()  # then it takes the focus back
         expect(tab.get_by_text(QUOTE).first).to_be_visible()
         expect(tab.get_by_text("samples/student-dormitory.md")).to_be_hidden()
         marks(tab).click()
@@ -118,24 +117,6 @@ def test_a_source_that_is_drawn_anew_just_after_it_was_opened_is_opened_again(
     )
     expect(tab.locator("details[open]")).to_have_count(1)
     expect(tab.locator("summary:focus")).to_have_count(1)
-
-
-def test_an_opened_source_keeps_the_focus_when_the_page_has_been_drawn(tab: Page, url: str, api: ApiStub) -> None:
-    """Streamlit's box takes it then."""
-    api.behaviour.citations = [ROOM | {"document_id": "asked about once"}]
-    api.behaviour.follow_ups_held = True  # so the answer is there while the page is still being drawn
-    tab.goto(url)
-    ask(tab)
-    marks(tab).click()
-    box, line = tab.get_by_placeholder("Ask a question"), tab.locator("summary:focus")
-    expect(line).to_contain_text("[1] Student dormitory")
-    expect(box).to_be_disabled()
-    api.behaviour.go_on.set()
-    expect(box).to_be_enabled()
-    expect(line).to_contain_text("[1] Student dormitory")
-    tab.keyboard.press("Tab")
-    box.focus()
-    expect(box).to_be_focused()
 
 
 def test_a_button_is_pressed_in_the_moment_in_which_an_answer_ends(tab: Page, url: str, api: ApiStub) -> None:
@@ -215,20 +196,6 @@ def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url:
     assert [question for _, _, question in api.asked] == [QUESTION, "And when is it due?", "Again?", "Again?"]
 
 
-def test_an_answer_can_be_stopped_although_the_box_has_forgotten_its_button(tab: Page, url: str, api: ApiStub) -> None:
-    """As Streamlit's box does when a question is asked in the very moment in which the page has been drawn."""
-    api.behaviour.held = True
-    tab.goto(url)
-    ask(tab)
-    expect(tab.get_by_text("▌")).to_be_visible()
-    of_the_box, beside = tab.get_by_test_id("stChatInputStopButton"), tab.get_by_role("button", name="Stop", exact=True)
-    expect(of_the_box.or_(beside).filter(visible=True)).to_have_count(1)
-    if of_the_box.count():
-        of_the_box.evaluate("button => button.dataset.testid = 'forgotten'")
-    beside.click()
-    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
-
-
 def test_a_reload_and_a_second_tab_go_on_with_the_answer(
     visitor: BrowserContext, tab: Page, url: str, api: ApiStub
 ) -> None:
@@ -256,7 +223,16 @@ def test_a_stop_in_one_tab_ends_the_answer_in_all(visitor: BrowserContext, tab: 
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     second = visitor.new_page()
     second.goto(tab.url)
-    second.get_by_role("button", name="Stop").click()
+    for _ in range(30):  # more than the window holds
+        api.runs["run-1"].tell("token", content="\n\nmore")
+    expect(second.get_by_text("more").last).to_be_in_viewport()
+    second.reload()
+    expect(second.get_by_text("more").last).to_be_in_viewport()
+    api.runs["run-1"].tell("token", content="\n\nand the end")
+    expect(second.get_by_text("and the end ▌")).to_be_in_viewport(ratio=1)
+    expect(second.get_by_role("button", name="Stop")).to_be_in_viewport(ratio=1)
+    expect(second.get_by_placeholder("Ask a question")).to_be_focused()
+    second.keyboard.press("Escape")
     for each in (tab, second):
         expect(each.get_by_text("Stopped before it was complete")).to_be_visible()
         expect(each.get_by_text(PART, exact=True)).to_be_visible()
@@ -319,20 +295,29 @@ def test_other_things_can_be_done_while_an_answer_comes(tab: Page, url: str, api
     assert len(api.asked) == 2
 
 
-def test_a_question_asked_while_an_answer_is_followed_waits_in_sight(tab: Page, url: str, api: ApiStub) -> None:
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_a_question_asked_while_an_answer_comes_waits_in_sight(
+    tab: Page, url: str, api: ApiStub, *, is_reloaded: bool
+) -> None:
     api.behaviour.held = True
     tab.goto(url)
     ask(tab)
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
-    tab.reload()
-    expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    if is_reloaded:
+        tab.reload()
+        expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
     ask(tab, "And when is it due?")
     expect(questions(tab)).to_have_text([QUESTION, "And when is it due?"])
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    ask(tab, "And laundry?")
+    expect(tab.get_by_role("status").get_by_text("Your last question is still waiting.")).to_be_visible()
+    expect(tab.get_by_placeholder("Ask a question")).to_have_value("And laundry?")
     api.behaviour.go_on.set()
     expect_answers(tab, 2)
     expect(questions(tab)).to_have_text([QUESTION, "And when is it due?"])
-    assert len(api.asked) == 2
+    tab.get_by_placeholder("Ask a question").press("Enter")
+    expect_answers(tab, 3)
+    assert [question for _, _, question in api.asked] == [QUESTION, "And when is it due?", "And laundry?"]
 
 
 def test_deleting_in_mid_answer_ends_the_answer(tab: Page, url: str, api: ApiStub) -> None:
