@@ -2,6 +2,7 @@
 // be typed in and keeps what was typed. Streamlit calls this again whenever its data change.
 const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
+const ASKED_EVERY_MS = 5000;
 const SOUGHT_FOR_MS = 2000;
 const BOX = '[data-testid="stChatInputTextArea"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
@@ -216,21 +217,35 @@ function watchMessages(signal) {
   look();
 }
 
-// Says so while the page has lost its server; a moment without it, as after a phone slept, is not worth a word.
+// Says so while the page has lost its server; a moment without it, as after a phone slept, is not worth a word. Streamlit
+// sees it when its socket is closed, which a network that is gone does not do: while an answer comes the server is asked.
 function watchConnection(signal, told) {
   const app = document.querySelector('[data-testid="stApp"]');
   const notice = Object.assign(document.createElement("div"), { className: "pustaka-lost", role: "status" });
   notice.textContent = told;
   let late;
+  let isSilent = false;
   const look = () => {
-    clearTimeout(late);
-    if (app?.dataset.testConnectionState === "CONNECTED") notice.remove();
-    else late = setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
+    const isThere = app?.dataset.testConnectionState === "CONNECTED" && navigator.onLine && !isSilent;
+    if (isThere) {
+      clearTimeout(late);
+      late = null;
+      notice.remove();
+    } else late ??= setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
   };
+  const ask = async () => {
+    if (!isSilent && !document.querySelector(".st-key-stop")) return;
+    const options = { cache: "no-store", method: "HEAD", signal: AbortSignal.timeout(ASKED_EVERY_MS) };
+    isSilent = await fetch("_stcore/health", options).then(() => false, () => true);
+    if (!signal.aborted) look();
+  };
+  const clock = setInterval(ask, ASKED_EVERY_MS);
   const observer = new MutationObserver(look);
   if (app) observer.observe(app, { attributeFilter: ["data-test-connection-state"] });
+  for (const change of ["offline", "online"]) addEventListener(change, look, { signal });
   signal.addEventListener("abort", () => {
     observer.disconnect();
+    clearInterval(clock);
     clearTimeout(late);
     notice.remove();
   });

@@ -246,6 +246,15 @@ def test_an_answer_goes_on_in_a_tab_whose_own_connection_broke(tab: Page, url: s
     tab.goto(url)
     ask(tab)
     expect(tab.get_by_text(f"{PART} ▌")).to_be_visible()
+    told = tab.get_by_role("status").get_by_text("The connection is lost.")
+    tab.context.set_offline(True)  # which closes no socket
+    expect(told).to_be_visible()
+    tab.context.set_offline(False)
+    expect(told).to_be_hidden()
+    tab.route("**/_stcore/health", lambda route: route.abort())  # the network beyond the browser's own
+    expect(told).to_be_visible()
+    tab.unroute("**/_stcore/health")
+    expect(told).to_be_hidden()
     tab.evaluate("sockets.at(-1).close()")
     assert api.left.wait(10)
     api.behaviour.go_on.set()
