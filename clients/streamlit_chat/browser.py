@@ -28,8 +28,8 @@ _SHELF_TEXTS = (
 def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> None:
     """Let marks open their sources, and watch the question's box.
 
-    *conversation*: the one that is shown; "" for one that has not begun. What is typed in it is kept until the tab is
-    closed, or another *owner* comes, as `mount_shelf` has it, where it *keeps_drafts*.
+    *conversation*: the one that is shown, also before it has begun; each has a draft of its own. What is typed in it
+    is kept until the tab is closed, or another *owner* comes, as `mount_shelf` has it, where it *keeps_drafts*.
     """
     kept = {"conversation": conversation, "keepsDrafts": keeps_drafts, "owner": owner}
     data = {"language": get_language(), "lost": say("lost_page"), **kept}

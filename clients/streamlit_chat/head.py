@@ -34,7 +34,9 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: Ap
                     show_share_button(talk)
                 discard = partial(discard_current, api)
                 st.button(say("delete"), icon=":material/delete:", type="tertiary", on_click=discard)
-            st.button(say("new_chat"), icon=":material/edit_square:", on_click=_new_chat)
+            _show_new_chat("new-chat")
+    with st.sidebar:
+        _show_new_chat("new-chat-beside")
     show_undo_in_head(api)
     st.caption(_how_it_answers(health))
 
@@ -51,6 +53,11 @@ def _how_it_answers(health: Health | None) -> str:
     if health and not health.language_model:
         return say("answers_are_quotes")
     return say("answers_have_sources")
+
+
+def _show_new_chat(key: str) -> None:
+    """One of two: by their keys page.css shows the one in the head where the sidebar is out of sight."""
+    st.button(say("new_chat"), key=key, icon=":material/edit_square:", on_click=_new_chat, width="stretch")
 
 
 def _new_chat() -> None:

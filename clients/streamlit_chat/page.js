@@ -4,13 +4,18 @@ const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
 const ASKED_EVERY_MS = 5000;
 const SOUGHT_FOR_MS = 2000;
+const HELD_MS = 3000; // what stands below an answer has been drawn then
+const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
 const BOX = '[data-testid="stChatInputTextArea"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
 const DRAFT = `pustaka.conversations${location.pathname}.draft#`;
 const OWNER = `pustaka.conversations${location.pathname}.draft-owner`;
 let seen = null; // how many answers there were when something was asked; null: nothing was
+let held = null; // ends the holding of the page in one place
+let hasMoved = false; // since something was asked
 let wanted = null; // the newest wish to see a source
-let focusedFor = null; // the conversation whose box had the focus put into it
+let shownTalk = null; // the conversation whose draft is in the box, "" where one has to sign in first
+let keptAs = null; // the name of the draft in the box
 let shownTo = null; // who has signed in, "" for nobody
 
 export default function ({ data, parentElement }) {
@@ -20,7 +25,7 @@ export default function ({ data, parentElement }) {
   listening.set(parentElement, controller);
   const options = { capture: true, signal: controller.signal };
   const onClick = (event) => {
-    if (event.target.closest?.("button")) seen = listAnswers().length;
+    if (event.target.closest?.("button") && !document.querySelector(".st-key-stop")) noteAsked();
     const mark = event.target.closest?.('a[href^="#source-"]');
     if (mark && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
       event.preventDefault();
@@ -41,6 +46,7 @@ export default function ({ data, parentElement }) {
   forgetOthers(data);
   prepareBox(data, controller.signal);
   beginAtTop(controller.signal);
+  noteMoves(controller.signal);
   watchMessages(controller.signal);
   watchConnection(controller.signal, data.lost);
   openForPrint(controller.signal);
@@ -65,11 +71,13 @@ function onKey(event) {
 
 // A phone would open its keyboard over the page.
 function prepareBox({ conversation, keepsDrafts }, signal) {
-  if (focusedFor === conversation) return;
+  if (shownTalk === conversation) return;
   whenReady((box) => {
-    focusedFor = conversation;
-    const draft = keepsDrafts && readDraft();
-    if (draft && !box.value) fill(box, draft);
+    keptAs = null;
+    const draft = (keepsDrafts && readDraft()) || "";
+    if (box.value !== draft && (shownTalk || !box.value)) fill(box, draft);
+    if (shownTalk !== null && nameDraft() !== DRAFT) showNewest();
+    shownTalk = conversation;
     const isFree = !document.activeElement || document.activeElement === document.body;
     if (isFree && matchMedia("(hover: hover)").matches) box.focus({ preventScroll: true });
   }, signal);
@@ -92,9 +100,15 @@ function whenReady(use, signal) {
 // Whoever has read further up follows the end again.
 function noteSent() {
   keepDraft("");
-  seen = listAnswers().length;
+  noteAsked();
+  held?.abort();
   const main = document.querySelector(".stMain");
   if (main) main.scrollTop = main.scrollHeight;
+}
+
+function noteAsked() {
+  seen = listAnswers().length;
+  hasMoved = false;
 }
 
 function putIntoBox(text) {
@@ -112,15 +126,18 @@ function fill(box, text) {
   box.setSelectionRange(text.length, text.length);
 }
 
-// By the address, which names a conversation as soon as it has begun; the data do so one run later.
+// By the address, which names a conversation once it has begun, as the shell and the list of conversations do.
 function nameDraft() {
   return DRAFT + (new URLSearchParams(location.search).get("c") ?? "");
 }
 
 function keepDraft(text) {
+  const name = nameDraft();
   try {
-    if (text) sessionStorage.setItem(nameDraft(), text);
-    else sessionStorage.removeItem(nameDraft());
+    if (keptAs === DRAFT) sessionStorage.removeItem(DRAFT); // its conversation may have begun since
+    keptAs = name;
+    if (text) sessionStorage.setItem(name, text);
+    else sessionStorage.removeItem(name);
   } catch {
     // Full, or closed: then it is not kept.
   }
@@ -156,20 +173,52 @@ function emptyBox(draft) {
 
 // Streamlit shows the end of a page with a question's box; before the first question its beginning says more.
 function beginAtTop(signal) {
+  holdView(() => (document.querySelector(".st-key-beginning") ? 0 : null), signal);
+}
+
+// The start of the newest message, where it is longer than the window, or what follows it is.
+function showNewest() {
+  const header = document.querySelector('[data-testid="stHeader"]');
+  const find = () => {
+    const main = document.querySelector(".stMain");
+    const newest = [...document.querySelectorAll('[data-testid="stChatMessage"]')].at(-1);
+    if (!main || !newest || document.querySelector(".st-key-stop")) return null;
+    const start = main.scrollTop + newest.getBoundingClientRect().top - (header?.getBoundingClientRect().bottom ?? 0);
+    return Math.max(0, Math.min(Math.floor(start), main.scrollHeight - main.clientHeight));
+  };
+  holdView(find, AbortSignal.timeout(HELD_MS));
+}
+
+// Keeps the page where *find* tells, until the visitor moves it or asks something, or *signal* ends it.
+function holdView(find, signal) {
   const main = document.querySelector(".stMain");
-  const hasMoved = new AbortController();
-  signal.addEventListener("abort", () => hasMoved.abort());
-  const options = { passive: true, signal: hasMoved.signal };
-  for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
-    document.addEventListener(kind, () => hasMoved.abort(), options);
-  }
-  const stay = () => document.querySelector(".st-key-beginning") && main.scrollTop && (main.scrollTop = 0);
-  main?.addEventListener("scroll", stay, options);
-  // The beginning may be drawn after the scroll.
+  if (!main) return;
+  held?.abort();
+  const isOver = (held = new AbortController());
+  signal.addEventListener("abort", () => isOver.abort());
+  const options = { passive: true, signal: isOver.signal };
+  for (const kind of MOVES) document.addEventListener(kind, (event) => movesPage(event) && isOver.abort(), options);
+  const stay = () => {
+    const place = find();
+    if (place !== null && Math.abs(main.scrollTop - place) > 1) main.scrollTop = place;
+  };
+  main.addEventListener("scroll", stay, options);
+  // Something may be drawn after the scroll.
   const observer = new MutationObserver(stay);
-  if (main) observer.observe(main, { childList: true, subtree: true });
-  hasMoved.signal.addEventListener("abort", () => observer.disconnect());
+  observer.observe(main, { childList: true, subtree: true });
+  isOver.signal.addEventListener("abort", () => observer.disconnect());
   stay();
+}
+
+// What is done around the box moves nothing.
+function movesPage(event) {
+  return !event.target.closest?.('[data-testid="stBottom"]');
+}
+
+// Whether the visitor reads elsewhere than at the end of what comes.
+function noteMoves(signal) {
+  const note = (event) => movesPage(event) && (hasMoved = true);
+  for (const kind of MOVES) document.addEventListener(kind, note, { capture: true, passive: true, signal });
 }
 
 function listAnswers() {
@@ -204,6 +253,7 @@ function watchMessages(signal) {
     if (answers.length !== seen + 1 || !said || /[▌…]$/.test(said)) return;
     seen = null;
     text.textContent = said;
+    if (!hasMoved) showNewest();
   };
   const observer = new MutationObserver(() => {
     if (!waits) requestAnimationFrame(look);

@@ -71,7 +71,7 @@ def show_page() -> None:
     visitor = get_current_visitor(settings.api.key, signed_in)
     leave_other_visitor(visitor.visitor_id)
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
-    _mount_scripts(settings, talk.conversation_id if talk.in_address else "")
+    _mount_scripts(settings, talk.conversation_id)
     above_box = st.bottom.container()
     question = st.chat_input(say("ask"))
     if question and question.strip():

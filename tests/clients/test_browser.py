@@ -27,6 +27,7 @@ from tests.clients.browser_page import (
     stop,
     watched_browser,
 )
+from tests.clients.screenshots import wait_until_still
 from tests.clients.shared_stub import api, shared_api
 from tests.service import free_port
 
@@ -422,6 +423,16 @@ def test_the_box_is_ready_keeps_a_draft_and_brings_the_last_question_back(tab: P
     tab.goto(url)
     expect(tab.get_by_text("Try asking")).to_be_visible()
     expect(box).to_have_value("")
+    box.fill("of a new one")
+    shelf(tab).click()
+    expect(box).to_have_value(QUESTION)
+    box.fill("of this one")
+    tab.get_by_role("button", name="New chat").click()
+    for _ in ("at once", "after a reload"):
+        expect(box).to_have_value("of a new one")
+        tab.reload()
+    shelf(tab).click()
+    expect(box).to_have_value("of this one")
 
 
 def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
@@ -473,6 +484,13 @@ def test_a_conversation_is_exported_whole(tab: Page, url: str, api: ApiStub) -> 
         tab.keyboard.press("Escape")
     assert len(json.loads(text)["messages"]) == 62
     assert "link" not in json.loads(text)["messages"][1]["citations"][0]
+    tab.get_by_role("button", name="New chat").click()
+    expect(tab.get_by_text("Try asking")).to_be_visible()
+    shelf(tab).click()
+    expect(questions(tab).last).to_have_text("Question 29?")
+    wait_until_still(tab)
+    expect(questions(tab).last).to_be_in_viewport()
+    expect(tab.get_by_role("button", name="New chat")).to_be_in_viewport()
 
 
 def test_a_conversation_is_printed_with_its_quotes_and_nothing_to_click(tab: Page, url: str, api: ApiStub) -> None:
@@ -645,6 +663,14 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     ask(tab, "And then?")
     expect(questions(tab).last).to_have_text("And then?")
     expect(questions(tab).first).not_to_be_in_viewport()
+    expect_answers(tab, 2)
+    tab.set_viewport_size({"width": 640, "height": 400})  # as 1280 x 800 enlarged to twice its size
+    api.behaviour.answer = f"The start. [1]{' [2] more' * 100}"
+    ask(tab, "And at last?")
+    start = tab.get_by_text("The start.")
+    expect(tab.get_by_text("More in Student dormitory")).to_have_count(1)
+    wait_until_still(tab)
+    expect(start).to_be_in_viewport(ratio=1)
     tab.get_by_test_id("stExpandSidebarButton").click()
     shelf(tab).click()  # leads to where the visitor is, and out of the way
     expect(tab.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")

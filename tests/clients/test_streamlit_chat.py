@@ -75,7 +75,7 @@ def shown(page: AppTest) -> str:
 
 
 def buttons(page: AppTest) -> list[str]:
-    return [button.label for button in page.button]
+    return [button.label for button in page.main.button]
 
 
 def said(page: AppTest) -> list[tuple[str, str]]:
