@@ -32,11 +32,22 @@ def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> 
     is kept until the tab is closed, or another *owner* comes, as `mount_shelf` has it, where it *keeps_drafts*.
     """
     kept = {"conversation": conversation, "keepsDrafts": keeps_drafts, "owner": owner}
-    data = {"language": get_language(), "lost": say("lost_page"), **kept}
+    data = {"language": get_language(), "lost": say("lost_page"), "names": _name_parts(), **kept}
     _component("page", isolated=False)(key="page", data=data)
     too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
     limits = {"longest": LONGEST_QUESTION, "tooLong": too_long, "waits": say("question_waits")}
     _component("box", isolated=False)(key="box", data=limits)
+
+
+def _name_parts() -> dict[str, str]:
+    """What parts of Streamlit's page are called, which has English names for them, by their selectors."""
+    return {
+        '[data-testid="stChatInputSubmitButton"]': say("shell_send"),
+        '[data-testid="stSkipToContent"]': say("skip"),
+        '.stFeedback [role="radio"]:first-child': say("thumbs_up"),
+        '.stFeedback [role="radio"]:last-child': say("thumbs_down"),
+        '.stFeedback [role="radiogroup"]': say("rating"),
+    }
 
 
 def mount_actions(

@@ -7,6 +7,7 @@ import streamlit as st
 
 from clients.api_client import ApiClient, Message
 from clients.streamlit_chat.browser import mount_actions
+from clients.streamlit_chat.kept import find_title
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.talk import Talk
 from clients.streamlit_chat.texts import say
@@ -18,7 +19,7 @@ _MOST_PARTS = 100
 def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
     """Buttons that save the whole branch that is shown, which is read when one is pressed."""
     name = f"{say('conversation_file')}-{datetime.now(UTC):%Y-%m-%d}"
-    markdown = partial(_write_markdown, api, talk, settings.title)
+    markdown = partial(_write_markdown, api, talk, find_title(talk.conversation_id) or settings.title)
     with st.popover(say("export"), icon=":material/download:", type="tertiary"):
         st.download_button("Markdown", markdown, f"{name}.md", "text/markdown", on_click="ignore", width="stretch")
         data = partial(_write_json, api, talk)

@@ -65,7 +65,13 @@ def show_kept(
         return "", None
     show_undo(api, put_back, in_head=False)
     if kept or words or has_begun:
-        st.text_input(say("search_conversations"), key=_WORDS, max_chars=_LONGEST_SEARCH, icon=":material/search:")
+        st.text_input(
+            say("search_conversations"),
+            key=_WORDS,
+            max_chars=_LONGEST_SEARCH,
+            icon=":material/search:",
+            placeholder=say("search_enter"),
+        )
     if _RENAMING in st.session_state:
         shown = st.dialog(say("rename_this"), on_dismiss=_cancel_renaming)(_show_renaming)
         shown(api, st.session_state[_RENAMING])
@@ -206,4 +212,7 @@ def _rename(api: ApiClient, renaming: Renaming, title: str) -> None:
         log_failure(failure)
         renaming.failure = failure
         return
+    for each in st.session_state.get(_LISTED) or []:  # the head is drawn before they are listed again
+        if each["id"] == renaming.conversation_id:
+            each["title"] = title
     _cancel_renaming()

@@ -13,6 +13,7 @@ const OWNER = `pustaka.conversations${location.pathname}.draft-owner`;
 let seen = null; // how many answers there were when something was asked; null: nothing was
 let held = null; // ends the holding of the page in one place
 let hasMoved = false; // since something was asked
+let recalled = { at: 0, text: "" }; // the question that was brought back, and which one it is
 let wanted = null; // the newest wish to see a source
 let shownTalk = null; // the conversation whose draft is in the box, "" where one has to sign in first
 let keptAs = null; // the name of the draft in the box
@@ -47,13 +48,14 @@ export default function ({ data, parentElement }) {
   prepareBox(data, controller.signal);
   beginAtTop(controller.signal);
   noteMoves(controller.signal);
-  watchMessages(controller.signal);
+  watchMessages(controller.signal, data.names);
   watchConnection(controller.signal, data.lost);
   openForPrint(controller.signal);
   return () => controller.abort();
 }
 
-// Escape stops the answer; the upward arrow in an empty box brings the last question back.
+// Escape stops the answer; the upward arrow in an empty box brings the last question back, and pressed
+// again the ones before.
 function onKey(event) {
   if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) {
     document.querySelector(".st-key-stop button")?.click();
@@ -62,11 +64,13 @@ function onKey(event) {
   if (event.key === "Enter" && !event.shiftKey) {
     noteSent();
   }
-  if (event.key !== "ArrowUp" || event.target.value) return;
-  const asked = [...document.querySelectorAll('[aria-label="Chat message from user"] [data-testid="stText"]')].at(-1);
-  if (!asked) return;
+  if (event.key !== "ArrowUp" || (event.target.value && event.target.value !== recalled.text)) return;
+  const asked = [...document.querySelectorAll('[aria-label="Chat message from user"] [data-testid="stText"]')];
+  const at = (event.target.value ? recalled.at : asked.length) - 1;
+  if (!asked[at]) return;
   event.preventDefault();
-  fill(event.target, asked.textContent);
+  recalled = { at, text: asked[at].textContent };
+  fill(event.target, recalled.text);
 }
 
 // A phone would open its keyboard over the page.
@@ -233,8 +237,17 @@ function enterWindow() {
   field.focus();
 }
 
+function nameParts(names) {
+  for (const [selector, name] of Object.entries(names)) {
+    for (const part of document.querySelectorAll(selector)) {
+      if (part.ariaLabel !== name) part.ariaLabel = name;
+      if (part.matches("a") && part.textContent !== name) part.textContent = name;
+    }
+  }
+}
+
 // For programs that read aloud: an answer is told once it is whole, and quotes say in which language they are.
-function watchMessages(signal) {
+function watchMessages(signal, names) {
   const told = Object.assign(document.createElement("div"), { className: "pustaka-told", role: "status" });
   // Closed, so that what is searched for in the page is not found in it a second time.
   const text = told.attachShadow({ mode: "closed" }).appendChild(document.createElement("p"));
@@ -243,6 +256,7 @@ function watchMessages(signal) {
   const look = () => {
     waits = false;
     enterWindow();
+    nameParts(names);
     const box = document.querySelector(`${BOX}:not([dir])`);
     if (box) box.dir = "auto"; // Arabic begins at the right
     for (const quote of document.querySelectorAll('[class*="st-key-lang-"]:not([lang])')) {

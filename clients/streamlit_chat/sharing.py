@@ -56,6 +56,8 @@ def _close() -> None:
 def _show(api: ApiClient, sharing: Sharing) -> None:
     terms = find_terms(read_settings().api, _api=api)
     st.markdown(say("share_means_sources" if terms and terms.are_sources_shared else "share_means"))
+    if terms and terms.most_file_count:
+        st.markdown(say("share_files"))
     st.button(say("share_make"), icon=":material/add_link:", type="primary", on_click=_make, args=(api, sharing))
     if sharing.made:
         _show_made(sharing.made)

@@ -120,7 +120,7 @@ def take_strip(browser: Browser, url: str) -> None:
         tab.keyboard.press("Enter")
         expect(tab.get_by_text("More in Student Dormitory")).to_be_visible()  # the last of the answer
         marks(tab).first.click()
-        document = tab.get_by_role("link", name="Open the document here")
+        document = tab.get_by_role("link", name="Show the quote in the document (new tab)")
         expect(document).to_be_in_viewport()
         panels.append(look_from_the_title(tab))
         tab.goto(document.get_attribute("href") or "")

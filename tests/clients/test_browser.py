@@ -398,6 +398,9 @@ def test_the_page_speaks_the_browsers_language(
         tab.keyboard.press("Enter")
         expect_answers(tab)
         expect(tab.get_by_text(texts["sources"], exact=True)).to_be_visible()
+        expect(tab.get_by_role("link", name=texts["skip"], exact=True)).to_have_count(1)
+        for role, name in (("radio", "thumbs_up"), ("radio", "thumbs_down"), ("button", "shell_send")):
+            expect(tab.get_by_role(role, name=texts[name], exact=True)).to_have_count(1)
         read = tab.locator("body").inner_text().splitlines()
         assert [text for name, text in others.items() if text != texts[name] and text in read] == []
 
@@ -433,6 +436,12 @@ def test_the_box_is_ready_keeps_a_draft_and_brings_the_last_question_back(tab: P
         tab.reload()
     shelf(tab).click()
     expect(box).to_have_value("of this one")
+    api.behaviour.held = False
+    ask(tab, "And when?")
+    expect_answers(tab)
+    for question in ("And when?", QUESTION, QUESTION):  # there is none before
+        tab.keyboard.press("ArrowUp")
+        expect(box).to_have_value(question)
 
 
 def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
@@ -717,7 +726,9 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
     up, down = (tab.get_by_role("radio", name=f"Thumbs {side}") for side in ("up", "down"))
     down.focus()
     tab.keyboard.press("Enter")
+    tab.set_viewport_size({"width": 1280, "height": 400})
     tab.get_by_role("button", name="What is wrong?").click()
+    expect(tab.get_by_role("button", name="Send remark")).to_be_in_viewport(ratio=1)
     tab.get_by_role("textbox", name="What would have been right?").fill("$410")
     tab.get_by_role("button", name="Send remark").click()
     expect(tab.get_by_text("Thank you for your rating.")).to_be_visible()

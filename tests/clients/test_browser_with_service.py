@@ -94,7 +94,7 @@ def test_what_the_assistant_saw_is_shown_and_a_new_conversation_goes_on_from_the
     shown = tab.get_by_role("dialog")
     expect(shown.get_by_text("Searched for")).to_be_visible()
     expect(shown.get_by_text("quoted", exact=True)).to_have_count(1)
-    expect(shown.get_by_role("link", name="Open the document here").first).to_be_visible()
+    expect(shown.get_by_role("link", name="Show the quote in the document (new tab)").first).to_be_visible()
     expect(shown.get_by_text("in all")).to_be_visible()
     expect(shown.get_by_text("Likeness of meaning goes up to 1")).to_be_visible()
     assert shown.evaluate("window => window.scrollWidth <= window.clientWidth")

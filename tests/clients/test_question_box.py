@@ -128,7 +128,7 @@ def test_a_pasted_text_that_is_too_long_stays_and_is_not_sent_before_it_is_short
     wait_until_above(told, tab.get_by_test_id("stChatInput"))
     expect(box).to_have_value(text)
     tab.keyboard.press("Enter")
-    tab.get_by_role("button", name="Send message").click()
+    tab.get_by_role("button", name="Send", exact=True).click()
     expect(box).to_have_value(text)
     tab.reload()
     expect(box).to_have_value(text)

@@ -212,7 +212,7 @@ def test_a_source_opens_in_the_document_and_says_what_has_become_of_it(
     [box] = page.expander
     assert (links(box), box.text[0].value) == (opens, QUOTE)
     labels = [child.proto.label for child in box.children.values() if isinstance(child, LinkButton)]
-    assert labels == ["Open the document here"] * len(opens)
+    assert labels == ["Show the quote in the document (new tab)"] * len(opens)
     assert [told for caption in box.caption if told and told in caption.value] == [told] * bool(told)
 
 
