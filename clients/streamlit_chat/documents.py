@@ -52,7 +52,7 @@ def show_documents(api: ApiClient, visitor_id: str) -> None:
 
     with st.container(key="adding-documents", border=True):
         st.markdown(f"**{say('documents_add')}**")
-        st.caption(_tell_limits(api.with_key(access.key)))
+        st.caption(escape_markdown(_tell_limits(api.with_key(access.key))))
         show()
         forget = partial(end_document_access, visitor_id)
         st.button(say("documents_key_forget"), icon=":material/key_off:", type="tertiary", on_click=forget)

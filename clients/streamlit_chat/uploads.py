@@ -16,7 +16,7 @@ from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.document_calls import DocumentProgress, delete_document, load_document, read_document
 from clients.streamlit_chat.texts import get_language, say
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.streamlit_chat.wording import explain_refused_document, log_failure
 
 # In Base64 it fits into a request to the API, whose MAX_CONTENT_LENGTH is 16 MiB.
 LARGEST_BYTES = 10_000_000
@@ -199,14 +199,12 @@ def remove(uploads: list[Upload], upload: Upload, api: ApiClient) -> None:
 
 
 def _explain(failure: ApiError) -> str:
-    """In the words of the API, which knows what is wrong with the file; a key that may not is raised.
+    """Why a file is not taken.
 
     Raises:
         ApiRefused: the key may not.
     """
     log_failure(failure)
-    if isinstance(failure, ApiRefused):
-        if failure.status in _REFUSED_KEY:
-            raise failure
-        return failure.detail
-    return ": ".join(explain_to_visitor(failure))
+    if isinstance(failure, ApiRefused) and failure.status in _REFUSED_KEY:
+        raise failure
+    return explain_refused_document(failure)

@@ -44,6 +44,12 @@ def explain_refused_decision(refused: ApiRefused) -> tuple[str, str]:
     return explain_to_visitor(refused) if refused.bot_id else (say("not_approved"), refused.detail)
 
 
+def explain_refused_document(failure: ApiError) -> str:
+    """Why a file is not taken, for whoever has given a key that may write documents: in the words of the service, which
+    alone knows what is wrong with it."""
+    return failure.detail if isinstance(failure, ApiRefused) else ": ".join(explain_to_visitor(failure))
+
+
 def _name_texts(failure: ApiError) -> tuple[str, str]:
     if isinstance(failure, ApiAway):
         return failure.kind, f"{failure.kind}_advice"

@@ -55,7 +55,7 @@ def stranger(chromium: Browser, url: str, query: str = "") -> Iterator[Page]:
 
 
 def give_key(tab: Page, key: str) -> None:
-    tab.get_by_label("API key", exact=True).fill(key)
+    tab.get_by_label("Key", exact=True).fill(key)
     tab.get_by_role("button", name="Continue").click()
 
 
@@ -150,7 +150,7 @@ def test_who_has_no_key_neither_sees_it_nor_can_do_it(chromium: Browser, tab: Pa
         expect(other.get_by_text(ADD)).to_have_count(0)
         token = next(one["value"] for one in other.context.cookies() if one["name"] == "pustaka_visitor")
     with stranger(chromium, url, "?documents") as other:
-        expect(other.get_by_label("API key", exact=True)).to_be_visible()
+        expect(other.get_by_label("Key", exact=True)).to_be_visible()
     body = {"company": "default", "filename": "a.txt", "content": "QQ=="}
     with service.client(PAGE_KEY, **{"X-Visitor-Id": token}) as http:
         assert http.post("/api/load-document", json=body).status_code == httpx.codes.FORBIDDEN
