@@ -23,8 +23,8 @@ def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
         return False
     scores = word_scores(question, sentences)
     best = sentences[scores.index(max(scores))]
-    told = hash_content_words(question, best.language) - best.title - find_names_alone(sentences)
-    return len(told) < FEWEST_WORDS or max(scores) < _SURE_BY_WORDS
+    words = hash_content_words(question, best.language) - best.title - find_names_alone(sentences)
+    return len(words) < FEWEST_WORDS or max(scores) < _SURE_BY_WORDS
 
 
 def lacks_asked_kind(question: str, texts: Iterable[str]) -> bool:
