@@ -36,7 +36,7 @@ def write_answer_html(message: Message) -> str:
 
 def write_conversation(messages: Iterable[Message], title: str) -> str:
     """A Markdown file: each question as a heading, with its answer and its sources."""
-    parts = [f"# {title}"]
+    parts = [f"# {' '.join(title.split())}"]
     for message in messages:
         if message.role == "user":
             parts.append(f"## {' '.join(message.content.split())}")

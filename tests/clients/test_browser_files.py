@@ -19,7 +19,12 @@ LEASE = b"The deposit of the Marigold lease is 412 euros."
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("service")
-    variables = {"CONVERSATION_FILES": "1", "CHAT_PAGE_KEY": PAGE_KEY, "RATE_LIMIT_ENABLED": "false"}
+    variables = {
+        "CONVERSATION_FILES": "1",
+        "CONVERSATION_SHARING": "quotes",
+        "CHAT_PAGE_KEY": PAGE_KEY,
+        "RATE_LIMIT_ENABLED": "false",
+    }
     with Service(folder / "data", **one_document(folder), **variables) as service:
         await_knowledge(service, "How much does a dormitory room cost?")
         with running_page(folder, service.url, api_key=PAGE_KEY) as address:
@@ -62,6 +67,9 @@ def test_a_file_is_attached_asked_about_and_removed(tab: Page, url: str) -> None
     expect(tab.get_by_label("Chat message from assistant")).to_contain_text("412 euros")
     tab.reload()
     expect(tab.get_by_label("Chat message from assistant")).to_contain_text("412 euros")
+    tab.get_by_role("button", name="Share").click()
+    expect(tab.get_by_role("dialog")).to_contain_text("Quotes of files attached to this conversation can be read")
+    tab.keyboard.press("Escape")
     tab.get_by_role("button", name="Remove").click()
     expect(tab.get_by_label("Attach a file")).to_be_visible()
     tab.emulate_media(media="print")

@@ -1,6 +1,7 @@
 """The visitor's conversations that the service keeps, in a real browser: found, renamed, deleted and brought back."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -40,6 +41,7 @@ def tab(chromium: Browser, api: ApiStub, url: str) -> Iterator[Page]:
 
 def test_a_conversation_is_found_by_words(tab: Page) -> None:
     search = tab.get_by_label("Search conversations")
+    expect(search).to_have_attribute("placeholder", "Words, then Enter")
     search.fill("OPEN library")
     search.press("Enter")
     expect(shelf(tab)).to_have_text(["When is the library open?"])
@@ -65,6 +67,12 @@ def test_a_conversation_is_renamed(tab: Page, title: str, way: str) -> None:
         dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     expect(shelf(tab)).to_have_text(["When is the library open?", title])
+    shelf(tab).last.click()
+    expect(questions(tab)).to_have_text(["What does a room cost?"])
+    tab.get_by_role("button", name="Export").click()
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="Markdown", exact=True).click()
+    assert Path(saved.value.path()).read_text("utf-8").startswith(f"# {title.replace('<', chr(92) + '<')}")
     tab.reload()
     expect(shelf(tab)).to_have_text(["When is the library open?", title])
     tab.get_by_role("button", name=f"Rename “{title}”").click()
@@ -130,6 +138,7 @@ def test_the_number_of_a_copy_is_in_sight_where_its_title_is_cut(tab: Page, api:
     link, number = shelf(tab).first.bounding_box(), shelf(tab).first.get_by_text("(2)", exact=True).bounding_box()
     assert link is not None
     assert number is not None
+    assert link["height"] > 60  # two lines
     assert link["x"] + link["width"] >= number["x"] + number["width"] > number["x"] > link["x"]
 
 
