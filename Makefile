@@ -15,7 +15,7 @@ DATA ?= ../shared/data/retrieval
 # Tests start hundreds of programs, which begin sooner with what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-long soak check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
+.PHONY: help run test test-long soak check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -79,6 +79,9 @@ install: $(SERVER)  ## install what a server needs, without the tools of tests, 
 	@# A service that must not write its own sources would compile them at every start.
 	$(BIN)/python -m compileall -q -j 0 -x '(^|/)(\.venv|tests|benchmarks)/' .
 
+help:  ## list these commands
+	@sed -nE 's/^([a-z-]+):[^#]*  ## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
 setup: $(TOOLS)  ## install everything without starting anything
 
 lock: $(UV)  ## compile requirements*.txt anew from requirements*.in
@@ -102,7 +105,7 @@ image-digests:  ## name the images of the compose files and the Dockerfile by th
 generated: $(SERVER)  ## write anew what is made from config.py: .env.example, the tables of settings
 	$(BIN)/python -m bootstrap.settings_text
 
-format: $(TOOLS)
+format: $(TOOLS)  ## correct the style where that can be done by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
