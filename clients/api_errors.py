@@ -1,7 +1,7 @@
 """What can go wrong on the way to the API and back, in words for the person who asked."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -104,16 +104,33 @@ def check(response: httpx.Response) -> None:
     """Raise the error that a reply tells of."""
     if response.is_success:
         return
-    told = response.headers.get("Content-Type", "").startswith("application/problem+json")
-    if not told and response.status_code in _FROM_A_PROXY:
+    problem = _read_problem(response)
+    if not problem and response.status_code in _FROM_A_PROXY:
         raise ApiAway()
     wait = response.headers.get("Retry-After", "")
     raise ApiRefused(
         response.status_code,
-        response.json() if told else {},
+        problem,
         # The other form is a date, which the service never sends.
         retry_after_s=int(wait) if wait.isdecimal() else None,
     )
+
+
+def _read_problem(response: httpx.Response) -> Mapping[str, Any]:
+    """What the service says is wrong, also at addresses that answer as OpenAI's do; empty where something else
+    answered."""
+    media_type = response.headers.get("Content-Type", "")
+    if media_type.startswith("application/problem+json"):
+        problem: dict[str, Any] = response.json()
+        return problem
+    body: Any = None
+    if media_type.startswith("application/json"):
+        with suppress(ValueError):
+            body = response.json()
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict) or not error.get("code"):
+        return {}
+    return {"type": error["code"], "detail": error.get("message"), "request_id": response.headers.get("X-Request-Id")}
 
 
 def _phrase(status: int) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import aiohttp
 
+from utils.audio import NO_TRANSCRIPTION
 from utils.errors import ProviderError, ProviderRefused, ProviderTimeout, ProviderUnavailable
 from utils.outbound import AnswerTooLarge
 from utils.reach import AddressRefused
@@ -216,6 +217,9 @@ def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
         )
     if status in _PASSING_STATUSES or status >= 500:
         return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", cause)
+    if code == NO_TRANSCRIPTION:
+        detail = f"{who} has no model for recordings ({status}): start it with one, or unset {setting('BASE_URL')}."
+        return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if status == 404:
         detail = f"{who} does not know the address or the model {side.model!r} ({cause})"
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."

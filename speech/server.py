@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from speech.espeak import SpeechFailed, speak
 from speech.recordings import BadRecording
 from speech.transcription import Busy, Transcriber, UnknownLanguage
+from utils.audio import NO_TRANSCRIPTION
 from utils.language import detect_language
 
 _LARGEST_BYTES = 17 * 1024 * 1024  # a recording of 16 MB, and what stands around it
@@ -44,8 +45,10 @@ def make_app(transcriber: Transcriber | None, *, key: str = "") -> Flask:
     @app.post("/v1/audio/transcriptions")
     def transcribe() -> Response | tuple[Response, int]:
         sent = request.files.get("file")
-        if transcriber is None or sent is None:
-            return _refuse(400, "There is no model for recordings here." if sent else "file: Is missing.")
+        if transcriber is None:  # also for a check without a recording
+            return _refuse(404, "There is no model for recordings here.", code=NO_TRANSCRIPTION)
+        if sent is None:
+            return _refuse(400, "file: Is missing.")
         try:
             text = transcriber.transcribe(sent.read(), request.form.get("language") or None)
         except BadRecording as exc:
@@ -77,5 +80,5 @@ def make_app(transcriber: Transcriber | None, *, key: str = "") -> Flask:
     return app
 
 
-def _refuse(status: int, message: str) -> tuple[Response, int]:
-    return jsonify({"error": {"message": message, "type": "invalid_request_error"}}), status
+def _refuse(status: int, message: str, code: str | None = None) -> tuple[Response, int]:
+    return jsonify({"error": {"message": message, "type": "invalid_request_error", "code": code}}), status

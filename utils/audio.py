@@ -14,6 +14,8 @@ import numpy as np
 
 HEAD_BYTES = 64
 LARGEST_AUDIO = 16 * 1024 * 1024
+NO_TRANSCRIPTION = "no_transcription_model"
+"""The error code by which `python -m speech` says that it only speaks."""
 NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
 _SILENT = 64  # of 32768: -54 dB of full scale, under the noise of a room
 _WEBM = re.compile(rb"\x1a\x45\xdf\xa3.{0,40}?\x42\x82.webm", re.DOTALL)

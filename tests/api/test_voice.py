@@ -15,6 +15,7 @@ from tests.conftest import PAGE_KEY
 from tests.fakes.speech_server import FakeSpeechServer, make_wav
 from tests.scrapes import scrape
 from tests.service import Service, ask, await_knowledge, free_port, one_document
+from utils.audio import NO_TRANSCRIPTION
 
 ROOMS = "How much does a dormitory room cost?"
 SPOKEN = make_wav(0.5)
@@ -267,6 +268,10 @@ def test_the_answer_is_given_without_speech_where_the_endpoint_fails_and_no_secr
     assert "STT_API_KEY" in refused.json()["detail"]
     assert "secret words" not in refused.text
     assert SECRET not in refused.text + service.logged()
+    speech.statuses, speech.code = [404], NO_TRANSCRIPTION  # of `python -m speech` without weights
+    refused = say(client, SPOKEN)
+    assert refused.status_code == 502
+    assert "has no model for recordings" in refused.json()["detail"]
 
 
 def test_calls_to_the_endpoints_are_timed_and_their_errors_counted_but_not_bad_recordings(

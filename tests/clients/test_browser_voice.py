@@ -10,6 +10,7 @@ from tests.clients.browser_page import ask, marks, questions, running_page, watc
 from tests.conftest import PAGE_KEY, installed
 from tests.fakes.speech_server import FakeSpeechServer
 from tests.service import Service, await_knowledge, one_document
+from utils.audio import NO_TRANSCRIPTION
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 QUESTION = FakeSpeechServer.heard
@@ -114,6 +115,10 @@ def test_what_is_not_understood_is_said_and_asked_nowhere(
     microphone(tab).click()
     recording(tab).click()
     expect(tab.get_by_text("Nothing was understood.")).to_be_visible()
+    speech.statuses, speech.code = [404], NO_TRANSCRIPTION
+    microphone(tab).click()
+    recording(tab).click()
+    expect(tab.get_by_text("There is no model for recordings here")).to_be_visible()
     speech.reset()
     microphone(tab).click()
     recording(tab).press("Escape")
@@ -121,7 +126,7 @@ def test_what_is_not_understood_is_said_and_asked_nowhere(
     ask(tab, QUESTION)
     expect(marks(tab)).to_have_count(1)
     expect(questions(tab)).to_have_count(1)
-    expect(tab.get_by_text("Nothing was understood.")).to_be_hidden()
+    expect(tab.get_by_text("There is no model for recordings here")).to_be_hidden()
     assert speech.requests == []
 
 

@@ -31,7 +31,8 @@ def make_wav(seconds: float, *, level: int = 8_000, rate: int = 16_000) -> bytes
 
 @dataclass
 class FakeSpeechServer:
-    """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words.
+    """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words
+    and `code`.
 
     It answers once `may_answer` is set, as it is at first.
     """
@@ -39,6 +40,7 @@ class FakeSpeechServer:
     heard: str = "How much does a dormitory room cost?"
     sound: bytes = field(default_factory=lambda: make_wav(0.1))
     refusal: str = "secret words"
+    code: str = "fake"
     emotion: Any = "sad"
     may_answer: threading.Event = field(default_factory=threading.Event)
     statuses: list[int] = field(default_factory=list)
@@ -60,7 +62,7 @@ class FakeSpeechServer:
                 fake.may_answer.wait(60)
                 status = fake.statuses.pop(0) if fake.statuses else 200
                 if status != 200:
-                    answer = json.dumps({"error": {"message": fake.refusal, "code": "fake"}}).encode()
+                    answer = json.dumps({"error": {"message": fake.refusal, "code": fake.code}}).encode()
                 elif self.path.endswith("/speech"):
                     answer = fake.sound
                 else:
@@ -81,6 +83,7 @@ class FakeSpeechServer:
         """As it was at first."""
         self.may_answer.set()
         self.heard, self.refusal = FakeSpeechServer.heard, FakeSpeechServer.refusal
+        self.code = FakeSpeechServer.code
         self.sound, self.statuses, self.requests, self.emotion = make_wav(0.1), [], [], FakeSpeechServer.emotion
 
 

@@ -9,6 +9,7 @@ import wave
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import httpx
@@ -22,6 +23,7 @@ from speech.server import make_app
 from speech.transcription import Busy, UnknownLanguage
 from tests.fakes.speech_server import make_wav
 from tests.service import ROOT, START_LIMIT_S, free_port
+from tests.validation import check
 from utils.processes import Child, Command
 
 pytestmark = pytest.mark.long
@@ -107,14 +109,24 @@ def test_what_cannot_be_spoken_is_refused_by_name(endpoint: httpx.Client, body: 
 
 def test_without_weights_and_without_the_key_it_says_so(endpoint: httpx.Client) -> None:
     sent = {"file": ("a.wav", make_wav(1))}
-    refused = endpoint.post("/v1/audio/transcriptions", files=sent)
-    assert (refused.status_code, "no model" in refused.json()["error"]["message"]) == (400, True)
+    for files in (sent, None):
+        refused = endpoint.post("/v1/audio/transcriptions", files=files)
+        assert (refused.status_code, "no model" in refused.json()["error"]["message"]) == (404, True)
     for key in ("", "Bearer", "Bearer other", f"bearer {KEY}"):
         for path in ("/v1/audio/transcriptions", "/v1/audio/speech"):
             assert endpoint.post(path, files=sent, headers={"Authorization": key}).status_code == 401
     too_large = endpoint.post("/v1/audio/transcriptions", files={"file": ("a.wav", bytes(18 * 1024 * 1024))})
     assert too_large.status_code == 413
     assert endpoint.get("/nothing").json()["error"]["message"]
+
+
+def test_the_operators_check_finds_that_it_has_no_model_for_recordings(endpoint: httpx.Client, tmp_path: Path) -> None:
+    url = f"{endpoint.base_url}/v1"
+    report = check(tmp_path, "Voice", STT_BASE_URL=url, TTS_BASE_URL=url, STT_API_KEY=KEY, TTS_API_KEY=KEY)
+    assert report.failing == ["Speech to text"], report.text
+    [finding] = report.of("Speech to text")
+    assert "has no model for recordings" in finding["found"]
+    assert finding["remedy"] == "Start it with one, or unset STT_BASE_URL."
 
 
 class NoWeights:
