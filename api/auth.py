@@ -90,7 +90,7 @@ class Authenticator:
         try:
             visitor.check_origin(request.headers.get("Origin"))
         except OriginRefused:
-            request.environ[ORIGIN_REFUSED] = True
+            request.environ[ORIGIN_REFUSED] = f"{visitor.tenant_id}/{visitor.bot_id}"
             raise
         ctx = make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
         try:

@@ -5,13 +5,17 @@ Credentials that browsers attach by themselves are never allowed, so a page can 
 A bot is open to fewer: what says that it is not open to the page's website, no page may read.
 """
 
+import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 
 from flask import Flask, Response
 from flask.globals import request_ctx
 
 from api.visitor_tokens import ORIGIN_REFUSED
+
+logger = logging.getLogger(__name__)
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _REQUEST_HEADERS = (
@@ -24,6 +28,7 @@ _RESPONSE_HEADERS = (
     "WWW-Authenticate, X-Conversation-Id, X-Request-Id, X-Run-Id"
 )
 _MAX_AGE_S = "600"
+_LOGGED_S, _MOST_LOGGED, _LONGEST_ORIGIN = 600, 20, 200
 _SUBDOMAIN = re.compile(r"[a-z0-9.-]+")
 
 
@@ -48,24 +53,47 @@ def _is_below(origin: str, scheme: str, end: str) -> bool:
     return fits and _SUBDOMAIN.fullmatch(origin[len(scheme) : len(origin) - len(end)]) is not None
 
 
+class _RefusedOrigins:
+    """Logs origins that are refused, as a browser tells its page no reason: each once in ten minutes, at most 20 then,
+    since callers may send any."""
+
+    def __init__(self) -> None:
+        self._logged, self._until_s = set[tuple[str, str]](), 0.0
+
+    def log(self, origin: str, setting: str, bot: str = "") -> None:
+        """Say that *origin* is not in *setting*, which says who may call."""
+        if time.monotonic() >= self._until_s:
+            self._logged, self._until_s = set(), time.monotonic() + _LOGGED_S
+        if origin and (origin, bot) not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add((origin, bot))
+            facts = {"origin": origin[:_LONGEST_ORIGIN], "setting": setting, **({"bot": bot} if bot else {})}
+            logger.warning("A page's origin was refused", extra=facts)
+
+
 def register_cors(app: Flask, allowed: Sequence[str]) -> None:
     """Answer browsers that ask for pages of *allowed* origins."""
     app.after_request(_make_adder(AllowedOrigins(allowed)))
 
 
 def _make_adder(origins: AllowedOrigins) -> Callable[[Response], Response]:
+    refused = _RefusedOrigins()
+
     def add(response: Response) -> Response:
         request = request_ctx.request
         origin = request.headers.get("Origin", "")
+        is_preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         if ORIGIN_REFUSED in request.environ:
+            refused.log(origin, "allowed_origins", request.environ[ORIGIN_REFUSED])
             return response
         if not origins.are_all:
             response.vary.add("Origin")
             if not origins.allow(origin):
+                if is_preflight:  # by a page of the service itself, which needs no leave, there is none
+                    refused.log(origin, "CORS_ORIGINS")
                 return response
         headers = response.headers
         headers["Access-Control-Allow-Origin"] = "*" if origins.are_all else origin
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        if is_preflight:
             headers["Access-Control-Allow-Methods"] = _METHODS
             headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
             headers["Access-Control-Max-Age"] = _MAX_AGE_S

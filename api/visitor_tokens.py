@@ -17,7 +17,7 @@ from utils.errors import OriginRefused, VisitorRefused
 
 LIFETIME_S = 3600
 PREFIX = "pv1."
-ORIGIN_REFUSED = "pustaka.origin-refused"  # in the environ of a request whose answer no page may read
+ORIGIN_REFUSED = "pustaka.origin-refused"  # in environ, the bot's public id: no page may read the answer
 _PURPOSE = b"pustaka website visitor v1"
 _DIGEST_BYTES = 16
 _TOKEN = re.compile(

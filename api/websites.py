@@ -63,7 +63,7 @@ async def open_visit(body: VisitorIn) -> Response:
     headers = (await limits.spend_visit(find_client_network(request))).headers if limits else {}
     visitor = _find_visitor(body)
     ctx = make_website_visitor(visitor.tenant_id, visitor.bot_id, visitor.visitor_id)
-    bot = await _find_open_bot(ctx)
+    bot = await _find_open_bot(ctx, body.public_id)
     view = VisitorOut(
         token=services().authenticator.visitors.sign(visitor),
         expires_at=datetime.fromtimestamp(visitor.expires_at, UTC),
@@ -90,7 +90,7 @@ def _may_return(former: WebsiteVisitor) -> bool:
     return time.time() < former.expires_at + services().settings.conversation_ttl
 
 
-async def _find_open_bot(ctx: Principal) -> BotConfig:
+async def _find_open_bot(ctx: Principal, public_id: str) -> BotConfig:
     """The bot, if pages of the present `Origin` may ask it. No refusal tells whether there is such a tenant or bot."""
     try:
         bot = await services().bots.get(ctx)
@@ -98,6 +98,6 @@ async def _find_open_bot(ctx: Principal) -> BotConfig:
         bot = None
     origin = request.headers.get("Origin")
     if bot is None or origin is None or not AllowedOrigins(bot.allowed_origins).allow(origin):
-        request.environ[ORIGIN_REFUSED] = True
+        request.environ[ORIGIN_REFUSED] = public_id
         raise OriginRefused(_REFUSED)
     return bot

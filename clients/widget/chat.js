@@ -34,7 +34,8 @@ class Chat {
     } catch (error) {
       this.hasBegun = false;
       this.panel.tell(this.explain(error));
-      console.warn("pustaka: the chat cannot begin. Is this website among the bot's allowed_origins?", error);
+      const where = `exactly ${location.origin}, and in CORS_ORIGINS of the service`;
+      console.warn(`pustaka: the chat cannot begin. If the service runs: is this origin in the bot's allowed_origins, ${where}?`, error);
     }
   }
 

@@ -503,10 +503,16 @@ def test_it_has_the_pages_theme_colour_and_side_and_not_its_style(tab: Page, sit
     assert question.evaluate(look, "letterSpacing") == "normal"
 
 
-def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is(tab: Page, site: Website) -> None:
+def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is_and_tells_its_owner_why(
+    tab: Page, site: Website, service: Service
+) -> None:
     site.attributes = 'data-bot="default/closed"'
     tab.goto(site.url)
-    bubble(tab).click()
+    with tab.expect_console_message(lambda said: "allowed_origins" in said.text) as said:
+        bubble(tab).click()
+    assert f"exactly {site.url}," in said.value.text
+    logged = [json.loads(line) for line in service.logged().splitlines() if "origin was refused" in line]
+    assert {(line["origin"], line["bot"]) for line in logged} == {(site.url, "default/closed")}
     expect(tab.get_by_text(EN["away"])).to_be_visible()
     expect(tab.get_by_role("heading", name="Acme College")).to_be_visible()
     tab.get_by_role("link", name="Another page").click()

@@ -2,7 +2,9 @@
 
 import httpx
 import pytest
+from flask import Flask
 
+from api.cors import register_cors
 from tests.security.conftest import ALLOWED_ORIGIN, HOST
 from tests.service import Service, ask
 
@@ -97,3 +99,18 @@ def test_mcp_refuses_pages_of_sites_that_are_not_named(public_service: Service) 
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, 403)
         assert client.post("/v1/mcp", json=ping, headers={"Origin": ALLOWED_ORIGIN}).json()["result"] == {}
         assert client.post("/v1/mcp", json=ping).json()["result"] == {}
+
+
+def test_an_origin_that_is_refused_is_logged_once_and_no_stream_of_them_fills_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Flask("origins")
+    register_cors(app, [ALLOWED_ORIGIN])
+    client = app.test_client()
+    asked = [ALLOWED_ORIGIN, *(f"https://site{number}.example" for number in (1, 1, *range(50)))]
+    for origin in asked:
+        client.options("/v1/chat", headers={"Origin": origin, "Access-Control-Request-Method": "POST"})
+        client.post("/v1/chat", headers={"Origin": origin})  # as a page of the service itself does
+    told = [(vars(line)["origin"], vars(line)["setting"]) for line in caplog.records]
+    assert told[0] == ("https://site1.example", "CORS_ORIGINS")
+    assert len(set(told)) == len(told) == 20
