@@ -1,6 +1,7 @@
 """How many of a question's words sentences have: as they are, or also by translations and words that say the same."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,12 +19,21 @@ _NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and
 _MOST_WORDS = 60  # of a question, that are translated
 
 
+# They say what is asked for, not what about.
+_ASKING = re.compile(
+    r"\b(?:what|which) (?:time|days?|dates?|hours?)\b|\bqu[eé] (?:horas?|d[ií]as?|fechas?)\b"
+    r"|\b(?:jam|pukul|tanggal) berapa\b|\bhari apa\b",
+    re.IGNORECASE,
+)
+
+
 def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
 
     What the document's title says goes for all of it: a sentence gains nothing by saying it again.
     Weights are BM25's inverse document frequencies over *sentences*.
     """
+    question = _ASKING.sub(" ", question)
     frequency = Counter(word for sentence in sentences for word in sentence.words)
     queries = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
 
@@ -50,6 +60,7 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     Words that none of *sentences* can have, as no translation is known, do not count.
     """
     source = detect_any_language(question)
+    question = _ASKING.sub(" ", question)
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     languages = {sentence.language for sentence in sentences}
     queries = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}

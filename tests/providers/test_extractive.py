@@ -129,6 +129,11 @@ def test_a_word_of_the_title_makes_no_sentence_an_answer() -> None:
     assert ExtractiveChatModel().invoke(messages).text == "A day ticket is £4. [1]"
 
 
+def test_the_words_that_ask_for_a_time_make_no_sentence_an_answer() -> None:
+    texts = ("Wait until 5 pm, as crews come a second time.", "Bins stand at the kerb by 6.30 am.")
+    assert answer("what time must bins be out", *texts) == "Bins stand at the kerb by 6.30 am. [2]"
+
+
 @pytest.mark.parametrize("question", ["When does the library open?", "library hours"])
 async def test_a_short_table_is_whole_where_none_of_its_rows_is_asked_for(question: str) -> None:
     table = (
