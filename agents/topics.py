@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agents.bots import BotConfig
 from auth.principal import Principal
@@ -61,15 +62,19 @@ class TopicFinder:
         if document_id:
             looked_in = SearchOptions(filters=replace(bot.filters, document_ids=(document_id,)))
         hits = await _look_around(retriever, ctx, language, looked_in)
-        passages = list(_with_headings(hits, by_heading=bool(document_id)))
+        ask = partial(_find_questions, retriever, ctx, language=language, options=everything, limit=bot.top_k)
         if document_id:
-            passages.sort(key=lambda passage: passage.start)
-        # Headings that are questions say less often what they are about, and are found less surely: the others first.
-        passages.sort(key=lambda passage: (passage.language != language, passage.heading.endswith("?")))
+            in_order = sorted(_with_headings(hits), key=lambda passage: passage.start)
+            questions = await ask(in_order, most_of_each=_QUESTIONS)
+        else:
+            # A heading of another language makes half a question of it: only where there is nothing else.
+            in_language = SearchOptions(filters=replace(bot.filters, languages=(language,)))
+            own = await _look_around(retriever, ctx, language, in_language)
+            questions = await ask(_alternate(own), most_of_each=1) or await ask(_alternate(hits), most_of_each=1)
         topics = Topics(
             tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES],
             tuple(code for code, _ in Counter(hit.passage.language for hit in hits).most_common()),
-            await _find_questions(retriever, ctx, passages, language, everything, bot.top_k),
+            questions,
         )
         if topics.titles:
             self._cache.put(key, topics)
@@ -89,12 +94,18 @@ async def _find_questions(
     retriever: Retriever,
     ctx: Principal,
     passages: Sequence[Passage],
+    *,
     language: str,
     options: SearchOptions,
     limit: int,
+    most_of_each: int,
 ) -> tuple[TopicQuestion, ...]:
-    questions = []
-    for passage in passages[:_TRIED]:
+    """Questions about *passages* that are answered from these, at most *most_of_each* of a document."""
+    questions = list[TopicQuestion]()
+    # Headings that are questions say less often what they are about, and are found less surely: the others first.
+    for passage in sorted(passages, key=lambda passage: passage.heading.endswith("?"))[:_TRIED]:
+        if sum(each.document_id == passage.document_id for each in questions) == most_of_each:
+            continue
         heading = passage.last_heading
         question = example_question(passage.title, heading, language)
         if await _is_found(retriever, ctx, question, passage, options, limit):
@@ -104,15 +115,25 @@ async def _find_questions(
     return tuple(questions)
 
 
-def _with_headings(hits: Sequence[Hit], *, by_heading: bool) -> Iterator[Passage]:
-    """One passage of each document, or of each heading, of those under a heading of their own."""
-    seen: set[str] = set()
+def _with_headings(hits: Sequence[Hit]) -> Iterator[Passage]:
+    """One passage of each heading of each document, of those under a heading of their own."""
+    seen: set[tuple[str, str]] = set()
     for passage in (hit.passage for hit in hits):
         heading = passage.last_heading
-        key = heading if by_heading else passage.document_id
+        key = passage.document_id, heading
         if heading and heading != passage.title and len(heading) <= _LONGEST and key not in seen:
             seen.add(key)
             yield passage
+
+
+def _alternate(hits: Sequence[Hit]) -> list[Passage]:
+    """The first passage with a heading of each document, then the second of each, and so on."""
+    passages = list(_with_headings(hits))
+    counts, ranks = Counter[str](), dict[str, int]()
+    for passage in passages:
+        ranks[passage.passage_id] = counts[passage.document_id]
+        counts[passage.document_id] += 1
+    return sorted(passages, key=lambda passage: ranks[passage.passage_id])
 
 
 async def _is_found(

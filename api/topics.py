@@ -60,7 +60,9 @@ class TopicsOut(BaseModel):
     languages: list[str] = Field(
         description="In which documents are written (ISO 639-1), the commonest first.", examples=[["en", "id"]]
     )
-    questions: list[TopicQuestionOut] = Field(description="At most 4, each about another document.")
+    questions: list[TopicQuestionOut] = Field(
+        description="At most 4, each about another document, those in the reader's language where there are some."
+    )
     data_questions: list[DataQuestionOut] = Field(
         [], description="At most 2, that data sources answer; none where the bot has no tool for them."
     )

@@ -9,7 +9,7 @@ from tests.service import Service, ask
 
 
 @pytest.mark.parametrize(("language", "begins"), [("en", "What does “"), ("es", "¿Qué dice «"), ("id", "Apa isi “")])
-def test_four_questions_to_begin_with_are_each_answered_from_another_document(
+def test_four_questions_to_begin_with_are_each_answered_from_another_document_in_the_readers_language(
     client: httpx.Client, language: str, begins: str
 ) -> None:
     told = client.get("/v1/topics", params={"language": language}).json()
@@ -22,7 +22,7 @@ def test_four_questions_to_begin_with_are_each_answered_from_another_document(
         answered = ask(client, each["question"], uuid4().hex).json()
         assert answered["confidence"] == "high", each
         cited = answered["citations"][0]
-        assert cited["document_id"] == each["document_id"]
+        assert (cited["document_id"], cited["language"]) == (each["document_id"], language)
 
 
 def test_questions_to_go_on_with_are_about_other_headings_of_one_document(client: httpx.Client) -> None:
