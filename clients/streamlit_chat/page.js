@@ -4,7 +4,7 @@ const listening = new WeakMap();
 const LOST_AFTER_MS = 2000;
 const ASKED_EVERY_MS = 5000;
 const SOUGHT_FOR_MS = 2000;
-const HELD_MS = 3000; // what stands below an answer has been drawn then
+const HELD_MS = 5000; // what stands below an answer has been drawn then
 const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"];
 const BOX = '[data-testid="stChatInputTextArea"]';
 // Begins as the names of the list of conversations do, so that it is forgotten with them.
@@ -45,8 +45,8 @@ export default function ({ data, parentElement }) {
     document.addEventListener("input", keep, options);
   }
   forgetOthers(data);
-  prepareBox(data, controller.signal);
   beginAtTop(controller.signal);
+  prepareBox(data, controller.signal); // which may hold the page elsewhere
   noteMoves(controller.signal);
   watchMessages(controller.signal, data.names);
   watchConnection(controller.signal, data.lost);
