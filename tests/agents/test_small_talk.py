@@ -48,10 +48,6 @@ ASKED = [each["question"] for each in QUESTIONS["questions"]] + [
         ("Halo, kamu siapa dan bisa bantu apa saja?", "identity", "id"),
         ("how are you doing today?", "greeting", "en"),
         ("tell me a joke", "abilities", "en"),
-        ("😀", "help", ""),
-        ("hi, i want to kill myself", "distress", "en"),
-        ("no quiero vivir mas", "distress", "es"),
-        ("aku pengen mati aja", "distress", "id"),
     ],
 )
 def test_small_talk_is_recognised(message: str, intent: str, language: str) -> None:
@@ -80,11 +76,6 @@ def test_small_talk_is_recognised(message: str, intent: str, language: str) -> N
         "what?",
         "can I talk to a person?",
         "room 12",
-        "I want to kill my subscription",
-        "I am dying to know when you open",
-        "what happens to the deposit when a member dies?",
-        "quiero vivir en la residencia",
-        "lampu kamar mati",
         "yes",
         "",
         "?",
