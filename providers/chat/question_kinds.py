@@ -42,7 +42,7 @@ _WHEN_IS = r".{0,8}\b(?:when|cuando) (?:is|are|was|were|es|son|fue|fueron|sera|s
 _ASKS = {
     CLOCK: re.compile(
         rf"{_WHEN}|\b(?:what|which) (?:time|hours?)\b|\b(?:until|till|til) what\b|\bopening hours\b"
-        r"|^[^\d?]{0,40}\bhours\??$|\bque horas?\b"
+        r"|^(?!how |what |in |which )(?:[\w'’-]+ ){1,2}hours\??$|\bque horas?\b"
         r"|\bhorario\b|\b(?:jam|pukul) berapa\b|\bjam (?:buka|tutup|besuk)\w*"
     ),
     DAY: re.compile(
@@ -60,7 +60,10 @@ _ASKS = {
         r"\b(?:what number|number (?:to|do|can|should)|phone|telephone|call|ring|telefono|llamar|llamo|telepon|hubungi"
         r"|menelepon|nomor (?:telepon|telp|hp|wa))\b"
     ),
-    EMAIL: re.compile(r"\b(?:e-?mail|correo electronico|surel)\b"),
+    EMAIL: re.compile(
+        r"\be-?mail (?:address|of|for)\b|\bwhat(?: i)?s .{0,30}\be-?mail\b|\bcorreo (?:electronico )?de\b"
+        r"|\b(?:alamat (?:e-?mail|surel)|(?:e-?mail|surel)(?:nya)? apa)\b"
+    ),
     PERSON: re.compile(r"\b(?:who|whom|whose|quien|quienes|siapa|siapakah)\b"),
     # Not where it only joins clauses: "the room where I sleep".
     PLACE: re.compile(
