@@ -31,7 +31,7 @@ _OPENING: Mapping[str, Mapping[str, str]] = {
     "distress": {
         "en": "I am sorry that you feel so bad. I am a program and cannot help with this, but people can. If you are "
         "in danger, please call the emergency number now; in many countries it is 112. Please talk to somebody you "
-        "trust, or to a crisis line. I can look up whom the documents name: ask for counselling.",
+        "trust, or to a crisis line. I can also look in the documents: ask me about counselling.",
         "es": "Siento que se encuentre tan mal. Soy un programa y no puedo ayudarle con esto, pero hay personas que "
         "sí. Si está en peligro, llame ahora al número de emergencias; en muchos países es el 112. Hable con alguien "
         "de confianza o con una línea de ayuda. Puedo buscar a quién nombran los documentos: pregunte por la atención "

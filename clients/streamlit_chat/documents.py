@@ -64,11 +64,9 @@ def _tell_limits(api: ApiClient) -> str:
         quotas = read_quotas(api)
     except ApiError:  # a refused upload says it
         return limits
-    kept = {"kept": f"{quotas.documents:,}", "most": f"{quotas.most_documents:,}"}
-    sizes = {
-        "size": f"{quotas.size_bytes / _MEGABYTE:,.1f}",
-        "most_size": f"{quotas.most_bytes / _MEGABYTE:,.0f}",
-    }
+    # Without marks in the numbers, which differ by language.
+    kept = {"kept": str(quotas.documents), "most": str(quotas.most_documents)}
+    sizes = {"size": f"{quotas.size_bytes / _MEGABYTE:.0f}", "most_size": f"{quotas.most_bytes / _MEGABYTE:.0f}"}
     return f"{limits} {say('documents_quota', **kept, **sizes)}"
 
 

@@ -22,7 +22,7 @@ from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 _SPOKEN, _HEARD = "spoken", "heard"
 # In Base64 it fits into a message to Streamlit, see `attachments`; some five minutes as browsers record.
 _LARGEST_BYTES = 5_000_000
-_NOBODY_SPEAKS, _NO_MODEL = 422, 502
+_NOBODY_SPEAKS, _ENDPOINT_FAILS = 422, 502
 
 
 @dataclass(slots=True)
@@ -130,6 +130,6 @@ def read_recording(sent: Any) -> bytes | None:
 def _explain(failure: ApiError) -> str:
     if isinstance(failure, ApiRefused) and failure.status == _NOBODY_SPEAKS:
         return say("speak_nothing")
-    if isinstance(failure, ApiRefused) and failure.status == _NO_MODEL:
-        return say("speak_no_model")
+    if isinstance(failure, ApiRefused) and failure.status == _ENDPOINT_FAILS:
+        return say("speak_away")
     return ": ".join(explain_to_visitor(failure))

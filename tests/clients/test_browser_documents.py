@@ -82,7 +82,7 @@ def box(tab: Page) -> Locator:
 def test_whoever_has_a_key_adds_documents_and_asks_about_them(tab: Page, url: str, service: Service) -> None:
     begin(tab, url, service.new_key("default", SCOPES))
     expect(box(tab)).to_contain_text("at most 10 MB a file, 20 files at once")
-    expect(box(tab)).to_contain_text("of 20,000 documents")
+    expect(box(tab)).to_contain_text("of 20000 documents")
     choose(tab, guide_md=GUIDE.encode(), program_exe=b"MZ", large_txt=b"word " * 2_000_001, empty_txt=b"")
     expect(box(tab)).to_contain_text("Not added: Files of this kind are not read.")  # as the API says it
     expect(box(tab)).to_contain_text("Not added: It is larger than 10 MB.")

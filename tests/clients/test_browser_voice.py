@@ -118,7 +118,7 @@ def test_what_is_not_understood_is_said_and_asked_nowhere(
     speech.statuses, speech.code = [404], NO_TRANSCRIPTION
     microphone(tab).click()
     recording(tab).click()
-    expect(tab.get_by_text("There is no model for recordings here")).to_be_visible()
+    expect(tab.get_by_text("Speech cannot be recognised at the moment")).to_be_visible()
     speech.reset()
     microphone(tab).click()
     recording(tab).press("Escape")
@@ -126,7 +126,7 @@ def test_what_is_not_understood_is_said_and_asked_nowhere(
     ask(tab, QUESTION)
     expect(marks(tab)).to_have_count(1)
     expect(questions(tab)).to_have_count(1)
-    expect(tab.get_by_text("There is no model for recordings here")).to_be_hidden()
+    expect(tab.get_by_text("Speech cannot be recognised at the moment")).to_be_hidden()
     assert speech.requests == []
 
 
