@@ -59,6 +59,11 @@ def give_key(tab: Page, key: str) -> None:
     tab.get_by_role("button", name="Continue").click()
 
 
+def search(service: Service, query: str) -> str:
+    body = {"query": query, "limit": 3}
+    return httpx.post(f"{service.url}/v1/search", headers={"X-API-Key": service.key}, json=body).text
+
+
 def begin(tab: Page, url: str, key: str) -> None:
     """Open the page and give it a key that may write documents."""
     tab.goto(url)
@@ -116,6 +121,7 @@ def test_a_large_file_comes_in_pieces_and_one_is_removed_again(tab: Page, url: s
     tab.get_by_role("button", name="New chat").click()
     box(tab).get_by_role("button", name="Remove").click()
     expect(box(tab).get_by_role("status")).to_have_text("lease.txt is removed.")
+    service.wait_for(lambda: "412 euros" not in search(service, DEPOSIT))  # the index follows in a moment
     wait_until_still(tab)
     ask(tab, DEPOSIT)
     expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
