@@ -92,7 +92,7 @@ def test_what_was_typed_is_forgotten_with_its_conversation(visitor: BrowserConte
     for each in (tab, second):
         expect(each.locator("#pustaka-shell")).to_have_count(0)
         expect(each.get_by_test_id(BOX)).to_have_value("")
-        assert "half typed" not in kept(each)
+        wait_until_forgotten(each, "half typed")
 
 
 def test_what_was_typed_is_forgotten_when_all_is_cleared(visitor: BrowserContext, url: str, api: ApiStub) -> None:
