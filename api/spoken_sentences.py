@@ -14,7 +14,7 @@ _SENTENCE = re.compile(r"[\"'“‘«(\[¿¡*_]{0,10}[^\W_a-zß-öø-ÿ]")
 _BLOCK = re.compile(r"(?<![^\S\n])[^\S\n]*+(?:\n|\||#|[-*•+>]\s|\d{1,3}[.)]\s)")
 _ITEM_NUMBER = re.compile(r"(?<!\s)\s*+\d{1,3}")
 _DAY = re.compile(r"(?<![\w.,:])\d{1,2}\Z")
-_WORD = re.compile(r"([^\W\d_]+)(?=[\W\d_])")  # a whole one
+_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]++)(?=[\W\d_])")  # a whole one
 _LONGEST_MONTH = 12  # characters
 _OPEN_MARK = re.compile(r"\[[\d, ]*\Z")
 _RULE = re.compile(r"[\s|:-]*")
