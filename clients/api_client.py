@@ -159,15 +159,16 @@ class ApiClient:
 
     def for_visitor(self, visitor: Visitor) -> "ApiClient":
         """A client with these connections, asking in the name of *visitor*; closing it closes them for all."""
-        named = copy(self)
-        named.caller_headers = visitor.headers
-        return named
+        return self._with_headers(visitor.headers)
 
     def with_key(self, key: str) -> "ApiClient":
         """A client with these connections and another key; closing it closes them for all."""
-        keyed = copy(self)
-        keyed.caller_headers = {"X-API-Key": key}
-        return keyed
+        return self._with_headers({"X-API-Key": key})
+
+    def _with_headers(self, headers: dict[str, str]) -> "ApiClient":
+        client = copy(self)
+        client.caller_headers = headers
+        return client
 
     def ask_stream(self, conversation_id: str, message: str, parent_run_id: str | None = None) -> AnswerStream:
         """Ask, and get the answer as it comes; the last event is the whole `Answer`, or `Cancelled`.

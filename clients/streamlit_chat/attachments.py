@@ -1,8 +1,6 @@
 """Files that the visitor attaches to the conversation: chosen, sent to the service, listed and removed."""
 
-import binascii
 import secrets
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.conversation_calls import AttachedFile, Terms, attach_file, detach_file, list_files
+from clients.streamlit_chat.base64_data import decode_base64
 from clients.streamlit_chat.browser import get_attached, mount_attach
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.talk import Talk
@@ -112,10 +111,8 @@ def read_sent(sent: Any) -> tuple[str, bytes | None]:
     name, data = (sent.get("name"), sent.get("data")) if isinstance(sent, dict) else (None, None)
     if not isinstance(name, str) or not name:
         return "", None
-    try:
-        return name[-_LONGEST_NAME:], b64decode(data, validate=True) if isinstance(data, str) else None
-    except (binascii.Error, ValueError):
-        return "", None
+    content = decode_base64(data)
+    return ("", None) if content is None and isinstance(data, str) else (name[-_LONGEST_NAME:], content)
 
 
 def _remove(known: Attachments, api: ApiClient, file: AttachedFile) -> None:

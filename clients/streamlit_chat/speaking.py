@@ -1,7 +1,5 @@
 """Questions that are spoken, and answers that are heard."""
 
-from base64 import b64decode
-from binascii import Error as NotBase64
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +8,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused
 from clients.speech_calls import speak_answer, transcribe
+from clients.streamlit_chat.base64_data import decode_base64
 from clients.streamlit_chat.browser import get_spoken, mount_microphone
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.markdown import escape_markdown
@@ -120,11 +119,8 @@ def _take() -> None:
 
 def read_recording(sent: Any) -> bytes | None:
     """The bytes of a recording; None where it is too large, or is none."""
-    try:
-        data = b64decode(sent, validate=True) if isinstance(sent, str) else b""
-    except (NotBase64, ValueError):
-        return None
-    return data if 0 < len(data) <= _LARGEST_BYTES else None
+    data = decode_base64(sent)
+    return data if data and len(data) <= _LARGEST_BYTES else None
 
 
 def _explain(failure: ApiError) -> str:

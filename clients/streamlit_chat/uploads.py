@@ -4,9 +4,7 @@ The page asks the browser for each piece, so one file at a time is in memory, an
 passed over.
 """
 
-import binascii
 import time
-from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,6 +13,7 @@ from typing import Any
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused, ignore_missing
 from clients.document_calls import DocumentProgress, delete_document, load_document, read_document
+from clients.streamlit_chat.base64_data import decode_base64
 from clients.streamlit_chat.texts import get_language, say
 from clients.streamlit_chat.wording import explain_refused_document, log_failure
 
@@ -106,19 +105,12 @@ def take_piece(uploads: list[Upload], tab: str, sent: Any) -> None:
         case _:
             return
     upload = next(each for each in uploads if each.upload_id == upload_id and each.tab == tab)
-    piece = _decode(data)
+    piece = decode_base64(data)
     if not piece or len(upload.data) + len(piece) > upload.size_bytes:
         upload.fail(say("documents_unreadable"))
         return
     upload.data += piece
     upload.status, upload.heard_at_s = "sending", time.monotonic()
-
-
-def _decode(data: Any) -> bytes:
-    try:
-        return b64decode(data, validate=True) if isinstance(data, str) else b""
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def move_on(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: ApiClient) -> None:
