@@ -619,8 +619,8 @@ class Settings(BaseSettings):
     )
     text_emotion: Literal["on", "off"] = Field(
         "on",
-        description="on: the emotion of who asks is told from the words of spoken questions, in this process; not "
-        "where VOICE_EMOTION=on has it told from recordings.",
+        description="on: the emotion of who asks is told from the words of spoken questions, by the embedding model; "
+        "not where VOICE_EMOTION=on has it told from recordings.",
     )
     emotion_analysis_url: str | None = Field(
         None, description="Service that tells emotions, before /predict. Asked only with VOICE_EMOTION=on."

@@ -1,4 +1,5 @@
-"""What all calls of speech models have in common: the form with a recording, and the refusal where one fails."""
+"""What all calls of speech models have in common: the form with a recording, whether a sound is whole, and
+the refusal where one fails."""
 
 from collections.abc import Awaitable, Callable, Set
 from typing import TypeVar
@@ -6,9 +7,9 @@ from typing import TypeVar
 import aiohttp
 
 from providers.gate import Gate
-from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError, describe_failure
+from providers.openai_errors import CALL_ERRORS, AnswerCut, EndpointInfo, StatusError, describe_failure
 from providers.retries import CallFailed
-from utils.audio import LARGEST_AUDIO, NO_SPEECH, Recording
+from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Recording, is_cut_wav, sniff
 from utils.errors import BadInput, ProblemError, TooLarge, UnreadableDocument
 from utils.outbound import AnswerTooLarge
 from utils.validation import refuse_field
@@ -64,6 +65,19 @@ def add_recording(form: aiohttp.MultipartWriter, recording: Recording, data: byt
     """Add *recording*, whose bytes are *data*, as `file`, called by its kind and not as the caller does."""
     part = form.append(data, {"Content-Type": recording.kind.media_type})
     part.set_content_disposition("form-data", name="file", filename=f"speech.{recording.kind.extension}")
+
+
+def check_sound(data: bytes, response_format: str) -> None:
+    """Return where *data* is a whole sound file of this format.
+
+    Raises:
+        ValueError: it is of another format, or none.
+        AnswerCut: it ends before its end.
+    """
+    if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS[response_format]:
+        raise ValueError(f"the answer is no file of the format {response_format}")
+    if is_cut_wav(data):
+        raise AnswerCut("a part of a file")
 
 
 def make_recording_refusal(cause: Exception | None, *, language: str | None) -> ProblemError | None:

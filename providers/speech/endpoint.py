@@ -10,18 +10,19 @@ import aiohttp
 
 from providers.answer_limits import CHAT
 from providers.gate import Gate
-from providers.openai_errors import AnswerCut, EndpointInfo
+from providers.openai_errors import EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
     LONGEST_TRANSCRIPT,
     add_recording,
     call_model,
+    check_sound,
     make_recording_refusal,
     make_text_refusal,
     require_words,
 )
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_cut_wav, sniff
+from utils.audio import LARGEST_AUDIO, Recording
 
 
 class EndpointSpeechToText:
@@ -93,10 +94,7 @@ class EndpointTextToSpeech:
         async def ask() -> bytes:
             ask = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
             data = await retry(ask, self._side, self._limits, self.gate.observer)
-            if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS[response_format]:
-                raise ValueError(f"the answer is no file of the format {response_format}")
-            if is_cut_wav(data):
-                raise AnswerCut("a part of a file")
+            check_sound(data, response_format)
             return data
 
         make_refusal = partial(make_text_refusal, text=text, voice=voice, response_format=response_format, speed=speed)

@@ -22,11 +22,12 @@ from providers.retries import CallLimits, retry
 from providers.speech.calls import (
     LONGEST_TRANSCRIPT,
     call_model,
+    check_sound,
     make_recording_refusal,
     make_text_refusal,
     require_words,
 )
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, SPEECH_FORMATS, Recording, is_cut_wav, sniff
+from utils.audio import LARGEST_AUDIO, Recording
 from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
 
@@ -210,10 +211,7 @@ class ProsaTextToSpeech:
         async with self._open_session(model) as socket:
             await socket.send_json({"text": text})
             data = await _read_sound(socket)
-        if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS["wav"]:
-            raise ValueError("the answer is no WAV file")
-        if is_cut_wav(data):
-            raise AnswerCut("a part of a file")
+        check_sound(data, "wav")
         return data
 
 

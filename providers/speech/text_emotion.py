@@ -1,4 +1,4 @@
-"""Emotions from the words alone, in this process: by example sentences, and the embedding model that there is anyway.
+"""Emotions from the words alone, by example sentences and the embedding model that there is anyway.
 
 A sentence has the emotion whose examples it is nearest to, if it is nearer to them than to those without an emotion by
 more than any of these would be itself. In doubt it has none: a wrong emotion is worse than that.
@@ -80,9 +80,9 @@ class TextEmotion:
 
 async def _embed_examples(embedder: Embedder) -> _Classes:
     examples: Examples = load_json("providers.speech", "emotion_examples.json")
-    told = [(kind, text) for kind, texts in examples.items() for each in texts.values() for text in each]
-    vectors = await embedder.embed_passages([text for _, text in told], urgent=True)
-    of = {name: vectors[[kind == name for kind, _ in told]] for name in examples}
+    pairs = [(kind, text) for kind, texts in examples.items() for each in texts.values() for text in each]
+    vectors = await embedder.embed_passages([text for _, text in pairs], urgent=True)
+    of = {name: vectors[[kind == name for kind, _ in pairs]] for name in examples}
     emotions = tuple(name for name in examples if name not in _WITHOUT_EMOTION)
     means = np.stack([_scale(of[name].mean(0)) for name in emotions])
     without = [of[name] for name in _WITHOUT_EMOTION]
