@@ -290,7 +290,7 @@ def test_a_reload_and_another_page_of_the_site_go_on_where_it_was(
     tab.goto(site.url)
     ask(tab)
     expect_whole(tab)
-    model.configure(gap_ms=150, tokens=40)
+    model.configure(gap_ms=400, tokens=40)
     ask(tab, MORE)
     expect(answers(tab).last).to_contain_text("Yes, residents")
     tab.get_by_role("link", name="Another page").click()
