@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 
 from prompts.rag import NumberedPassage
@@ -16,6 +16,8 @@ from utils.words import hash_content_words
 REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
 _FEWEST_ITEMS = 3  # of a list that is one
 _LONGEST_IN_CONTEXT = 1200  # characters
+_LONGEST_ABOVE = 300  # characters of a title, heading or question: each is read again with what stands under it
+MOST_CANDIDATES = 1_000  # of an answer: six passages have some 100, twenty of the longest 2,000
 _OPENING_WORDS, _LONGEST_OPENING = 12, 300  # the second in characters
 WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 _PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
@@ -27,9 +29,10 @@ class Candidate:
 
     *asks* is the question of the document that it follows, "" where there is none; *head* names the columns of the
     table it is a row of; *names* are those of its *words* that are written as names, *plain* those that no name is
-    written as; *opening* are its first content words in order; *lead* are the words of what it stands under, *title*
-    those of its document's; *kinds* are those of what it gives (`providers.chat.question_kinds`). It stands at *start*
-    to *end* in *passage*, as a part of *block*.
+    written as; *opening* are its first content words in order; *lead* are the words of all that it stands under,
+    *heading* those of what is right above it, a question or a heading, *title* those of its document's; *kinds* are
+    those of what it gives (`providers.chat.question_kinds`). It stands at *start* to *end* in *passage*, as a part of
+    *block*.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Candidate:
     plain: frozenset[int]
     opening: tuple[frozenset[int], ...]
     lead: frozenset[int]
+    heading: frozenset[int]
     title: frozenset[int]
     kinds: frozenset[str]
     passage: NumberedPassage
@@ -66,26 +70,39 @@ class Candidate:
         return self._put_under_headings(self.passage.text[self.block.start : self.block.end])
 
     def _put_under_headings(self, text: str) -> str:
-        above = dict.fromkeys(filter(None, (self.passage.title, self.passage.heading, self.asks)))
+        path = (self.passage.title[:_LONGEST_ABOVE], _cut_heading(self.passage), self.asks[:_LONGEST_ABOVE])
+        above = dict.fromkeys(filter(None, path))
         return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
 def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
-    """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone."""
+    """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone.
+
+    The first `MOST_CANDIDATES`: those of the best passages, which come first.
+    """
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
+        if len(found) >= MOST_CANDIDATES:
+            break
         read = _read if len(passage.text) <= _LONGEST_KEPT else _read.__wrapped__
         for candidate in read(passage._replace(number=0)):
             placed = replace(candidate, number=passage.number, rank=rank, passage=passage)
             found.setdefault(" ".join(candidate.text.split()), placed)
-    return [candidate for text, candidate in found.items() if any(map(str.isalnum, text))]
+    said = (candidate for text, candidate in found.items() if any(map(str.isalnum, text)))
+    return list(islice(said, MOST_CANDIDATES))
 
 
 @lru_cache(_PASSAGES_KEPT)
 def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
     """The sentences of one passage. Splitting it and telling its language are most of the work of an answer."""
     language = detect_any_language(passage.text)
-    title = hash_content_words(passage.title, language)
+    title = hash_content_words(passage.title[:_LONGEST_ABOVE], language)
+    heading = _cut_heading(passage)
+
+    @cache  # most sentences stand under the same
+    def read_words(*above: str) -> frozenset[int]:
+        return hash_content_words("\n".join(above), language)
+
     return tuple(
         Candidate(
             passage.number,
@@ -98,7 +115,8 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             hash_content_words(" ".join(each.text for each in names if not each.opens or each.follows), language),
             words - hash_content_words(" ".join(each.text for each in names), language),
             _read_opening(text, language),
-            hash_content_words(f"{passage.heading}\n{sentence.lead}\n{sentence.head}", language),
+            read_words(heading, sentence.lead, sentence.head),
+            read_words(asks[:_LONGEST_ABOVE] or heading.rpartition(" › ")[2]),
             title,
             find_text_kinds(text) | ({LIST} if is_list else frozenset()),
             passage,
@@ -111,6 +129,11 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
         for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
         for names in [find_names(sentence.text)]
     )
+
+
+def _cut_heading(passage: NumberedPassage) -> str:
+    """The path of its headings; of a long one the end, which is nearest."""
+    return passage.heading[-_LONGEST_ABOVE:]
 
 
 def _read_opening(text: str, language: str) -> tuple[frozenset[int], ...]:

@@ -253,11 +253,9 @@ def _score_kinds(kinds: frozenset[str], found: frozenset[str]) -> float:
 def is_headed_by(words: QuestionWords, sentence: Candidate) -> bool:
     """Whether *sentence* stands under the question itself, as in a list of frequent ones, or in the best passage under
     a heading of two or more of its words, most of them."""
-    heading = sentence.asks or sentence.passage.heading.rpartition(" › ")[2]
-    of_heading = hash_content_words(heading, sentence.language)
-    is_most = len(of_heading) > max(1, len(words.own) / 2)
-    is_of_words = sentence.rank == 0 and is_most and of_heading <= words.translated
-    return bool(of_heading) and (of_heading == words.own or is_of_words)
+    is_most = len(sentence.heading) > max(1, len(words.own) / 2)
+    is_of_words = sentence.rank == 0 and is_most and sentence.heading <= words.translated
+    return bool(sentence.heading) and (sentence.heading == words.own or is_of_words)
 
 
 def _average_shares(

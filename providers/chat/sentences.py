@@ -166,7 +166,7 @@ def _structure(text: str, blocks: Sequence[str]) -> Iterator[Block]:
             continue
         for i in run:
             if _is_heading(blocks, i):
-                heading = lead = _HEADING.sub("", blocks[i]).strip()
+                heading = lead = _HEADING.sub("", blocks[i]).strip()[:_LONGEST_LEAD]
                 continue
             item = _ITEM.match(blocks[i])
             lead = lead if item else heading

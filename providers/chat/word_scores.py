@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from providers.chat.candidates import WORD, Candidate
@@ -17,6 +18,7 @@ _ALIKE = 0.8  # of a word of the question's own language, that another one says 
 FEWEST_WORDS = 3  # of a question, that tell sentences apart
 _NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and its sentences less
 _MOST_WORDS = 60  # of a question, that are translated
+_QUESTIONS_KEPT = 64
 # They say what is asked for, not what about.
 _ASKING = re.compile(
     r"\b(?:what|which) (?:time|days?|dates?|hours?)\b|\bqu[eé] (?:horas?|d[ií]as?|fechas?)\b"
@@ -34,17 +36,23 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     question = _ASKING.sub(" ", question)
     frequency = Counter(word for sentence in sentences for word in sentence.words)
     queries = {language: hash_content_words(question, language) for language in {s.language for s in sentences}}
-
     names = find_names_alone(sentences)
+    every = frozenset[int]().union(*queries.values())
+    weights = {word: _weigh(frequency[word], len(sentences), is_name=word in names) for word in every}
 
-    def weight(words: frozenset[int]) -> float:
-        return sum(_weigh(frequency[word], len(sentences), is_name=word in names) for word in words)
+    def weigh(words: frozenset[int]) -> float:
+        return sum(weights[word] for word in words)
+
+    @cache  # a passage's sentences have the same title
+    def find_targets(language: str, title: frozenset[int]) -> tuple[frozenset[int], float]:
+        targets = queries[language] - title
+        return targets, weigh(targets) or 1.0
 
     scores = []
     for sentence in sentences:
-        targets = queries[sentence.language] - sentence.title
-        met = weight(targets & sentence.words) + _LEAD_WEIGHT * weight(targets & (sentence.lead - sentence.words))
-        scores.append(met / (weight(targets) or 1.0))
+        targets, total = find_targets(sentence.language, sentence.title)
+        lead = targets & (sentence.lead - sentence.words)
+        scores.append((weigh(targets & sentence.words) + _LEAD_WEIGHT * weigh(lead)) / total)
     return scores
 
 
@@ -144,6 +152,7 @@ class QuestionWords(NamedTuple):
     translated: frozenset[int]
 
     @classmethod
+    @lru_cache(_QUESTIONS_KEPT)  # several parts of an answer ask for them, each table for itself
     def read(cls, question: str, language: str) -> "QuestionWords":
         """Those of *question* in *language*."""
         source = detect_any_language(question)

@@ -3,6 +3,7 @@
 import itertools
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import nlargest
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from agents.verification.facts import shares_order
 from prompts.rag import number_passages
 from providers.chat.candidates import candidates
+from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.near_misses import signs
 from retrieval.question import Question
 from retrieval.selection import order_by_best_sentence
@@ -65,6 +67,26 @@ def test_a_long_question_is_not_compared_with_each_sentence_word_by_word(word: s
     hits = [hit(f"{passage}. {number}", number) for number in range(10)]
     order_by_best_sentence(Question("When does it open?"), hits)  # its passages' words are kept
     assert cpu_s(lambda: order_by_best_sentence(question, hits)) < 0.05
+
+
+@pytest.mark.parametrize("title", ["Fees", "fees and dates " * 1400])
+@pytest.mark.parametrize("question", ["When is the fee of b7 due?", "When is the fee due? " * 230])
+def test_quotes_from_many_sentences_below_a_long_heading_take_a_moment(title: str, question: str) -> None:
+    sentences = [". ".join(f"In b{at} {number} is due" for at in range(500)) for number in range(6)]
+    passages = [hit(f"# {title}\n\n{text}.", number).passage for number, text in enumerate(sentences)]
+    passages = [replace(each, title=title[-20_000:], heading=f"Rules › {title}") for each in passages]
+    model = ExtractiveChatModel()
+    model.invoke(quote_request(question, passages[:1]))  # for what is loaded at the first call
+    told: list[str] = []
+    assert cpu_s(lambda: told.append(model.invoke(quote_request(question, passages)).text)) < 1
+    assert "is due" in told[0]
+
+
+def test_a_sentence_below_a_long_heading_is_compared_by_what_it_says() -> None:
+    passage = replace(hit("It opens at eight. It closes at six.").passage, heading="h" * 20_000)
+    opens, closes = candidates(number_passages([passage]))
+    assert opens.in_context.endswith(": It opens at eight.")
+    assert closes.in_context.endswith(": It closes at six.")
 
 
 def _pumps() -> list[str]:
