@@ -31,6 +31,7 @@ from clients.streamlit_chat.uploads import (
     remove,
     take_piece,
 )
+from clients.visitors import Visitor
 
 _LOOK_EVERY_S = 1.0
 _TAB, _REMOVED = "documents-tab", "documents-removed"
@@ -38,11 +39,12 @@ _MEGABYTE, _TOLD = 1e6, 3
 _ICONS = {"ready": ":material/check_circle:", "failed": ":material/error:"}
 
 
-def show_documents(api: ApiClient, visitor_id: str) -> None:
+def show_documents(api: ApiClient, visitor: Visitor) -> None:
     """What a visitor adds documents with who may; elsewhere nothing, or the way to give a key."""
+    visitor_id = visitor.visitor_id
     access = find_document_access(visitor_id)
     if access is None:
-        show_document_key(api, visitor_id)
+        show_document_key(api, visitor)
         return
     is_busy = any(each.is_under_way for each in access.uploads)
 
