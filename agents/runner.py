@@ -32,6 +32,7 @@ from agents.turn_limiter import Permit, TurnLimiter
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
 from auth.principal import DEFAULT_BOT
+from prompts.rag import has_tone
 from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import Retriever
 from utils.checkpointer.keys import FENCE
@@ -303,8 +304,7 @@ class Runner:
         return self._store.persistence_of(thread_id) == "redis"
 
     def _cache_session(self, record: RunRecord, bot: BotConfig) -> AnswerCacheSession:
-        has_tone = record.emotion not in ("", "neutral")
-        if self._answers is None or record.data_source_id or record.parent_run_id or has_tone:
+        if self._answers is None or record.data_source_id or record.parent_run_id or has_tone(record.emotion):
             # asked again, for another answer; or answered in a tone of its own
             return AnswerCacheSession()
         return self._answers.turn(record.ctx, bot, record.thread_id)

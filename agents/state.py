@@ -111,7 +111,7 @@ class AgentContext:
     `emit` tells an event. LangGraph's own stream of events costs a third of a millisecond for each.
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
     checks sentences. `topics`: what the documents are about. `tools`: None where the bot has none.
-    `attached`: files of the conversation, searched beside the documents. `emotion`: a word for how who asks sounds.
+    `attached`: files of the conversation, searched beside the documents. `emotion`: a word for how who asks feels.
     """
 
     run_id: str

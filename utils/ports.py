@@ -117,11 +117,15 @@ class TextToSpeech(Protocol):
         """
 
 
+NEUTRAL = "neutral"
+"""The emotion of who has none that can be told."""
+
+
 class EmotionModel(Protocol):
     """Spoken questions to the emotion of who asks."""
 
     async def recognise(self, recording: Recording, text: str) -> str:
-        """One word for the emotion in *recording*, or in its words *text*, such as "sad"; "neutral" for none.
+        """One word for the emotion in *recording*, or in its words *text*, such as "sad"; `NEUTRAL` for none.
 
         Raises:
             ProviderError: the model's endpoint did not answer, or not as it should.

@@ -58,7 +58,7 @@ class RunRecord:
     tool, as `Approval.store` gives it. `past`: what was said before, in a conversation that this run begins.
     `data_source_id`: the data source that is asked alone; "" where the bot answers from whatever it may.
     `parent_run_id`: of the turn that the question follows, or `START`; "": the last one. `emotion`: a word for how who
-    asked sounds; "": not known.
+    asked feels; "": not known.
     """
 
     id: str
@@ -83,7 +83,7 @@ class RunRecord:
     emotion: str = ""
 
     def pack_question(self) -> str:
-        """The message, with what was said before it, and how who asks sounds: what is kept encrypted."""
+        """The message, with what was said before it, and how who asks feels: what is kept encrypted."""
         more = [*([(_EMOTION, self.emotion)] if self.emotion else []), *self.past]
         return _WITH_PAST + json.dumps([self.message, *more]) if more else self.message
 

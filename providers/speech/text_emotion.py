@@ -5,22 +5,25 @@ more than any of these would be itself. In doubt it has none: a wrong emotion is
 """
 
 import asyncio
-import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from providers.chat.sentences import split_sentences
 from utils.audio import Recording
+from utils.checkpointer.circuit import Circuit
 from utils.data_files import load_json
-from utils.errors import ProblemError
-from utils.ports import Embedder, FloatArray
+from utils.errors import ProblemError, ProviderUnavailable
+from utils.ports import NEUTRAL, Embedder, FloatArray
 
-logger = logging.getLogger(__name__)
-NEUTRAL = "neutral"
 _WITHOUT_EMOTION = ("question", "statement", "polite")  # thanks are near to joy, but hardly tell of it
 _MOST_SENTENCES, _FEWEST_WORDS = 5, 3  # "Pardon me." is near to anger
+_LIMIT_S = 3.0  # some 0.2 s on an idle machine
+_RETRY_S = 60.0
+_AWAY = "The emotion of spoken questions is not recognised: the embedding model does not answer"
+_BACK = "The emotion of spoken questions is recognised again."
 Examples = Mapping[str, Mapping[str, list[str]]]
 
 
@@ -43,18 +46,33 @@ class _Classes:
 
 
 class TextEmotion:
-    """`EmotionModel` that reads the words and leaves the recording alone."""
+    """`EmotionModel` that reads the words and leaves the recording alone.
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder, self._preparing = embedder, asyncio.Lock()
-        self._classes: _Classes | None = None
+    A question waits for it for *limit_s* at most. When the embedding model has failed, it is asked again after
+    *retry_s*, and questions meanwhile do not wait.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        limit_s: float = _LIMIT_S,
+        retry_s: float = _RETRY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._embedder, self._limit_s, self._retry_s = embedder, limit_s, retry_s
+        self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, clock=clock)
+        self._classes: asyncio.Future[_Classes] = asyncio.get_running_loop().create_future()
 
     async def prepare(self) -> None:
-        """Embed the examples, so that the first question has not to wait for that; it tries again where this fails."""
-        try:
-            await self._load_classes()
-        except ProblemError as error:
-            logger.warning("The examples of emotions are not embedded yet: %s", error.detail)
+        """Embed the examples, which questions are compared with; again and again until that succeeds."""
+        while not self._classes.done():
+            try:
+                self._classes.set_result(await _embed_examples(self._embedder))
+                self._circuit.note_success()
+            except ProblemError as error:
+                self._circuit.note_failure(error)
+                await asyncio.sleep(self._retry_s)
 
     async def recognise(self, recording: Recording, text: str) -> str:
         """angry, sad, worried, happy or neutral: of that of the first five sentences that has it most.
@@ -63,19 +81,28 @@ class TextEmotion:
         told. The vector of a text of one sentence is that which the search needs, too.
 
         Raises:
-            ProviderError: the embedding model did not answer.
+            ProviderError: the embedding model did not answer, or not in time.
         """
-        classes = await self._load_classes()
+        if not self._circuit.may_try():
+            raise ProviderUnavailable(f"{_AWAY}.")
+        try:
+            emotion = await self._compare(text)
+        except ProblemError as error:
+            self._circuit.note_failure(error)
+            raise
+        self._circuit.note_success()
+        return emotion
+
+    async def _compare(self, text: str) -> str:
         sentences = [each.text for each in split_sentences(text) if len(each.text.split()) >= _FEWEST_WORDS]
-        vectors = [await self._embedder.embed_query(sentence) for sentence in sentences[:_MOST_SENTENCES]]
+        try:
+            async with asyncio.timeout(self._limit_s):
+                classes = await asyncio.shield(self._classes)
+                vectors = [await self._embedder.embed_query(sentence) for sentence in sentences[:_MOST_SENTENCES]]
+        except TimeoutError:
+            raise ProviderUnavailable(f"The embedding model took longer than {self._limit_s:g} s.") from None
         lead, emotion = max(map(classes.find_lead, vectors), default=(0.0, NEUTRAL))
         return emotion if lead > 0 else NEUTRAL
-
-    async def _load_classes(self) -> _Classes:
-        async with self._preparing:
-            if self._classes is None:
-                self._classes = await _embed_examples(self._embedder)
-            return self._classes
 
 
 async def _embed_examples(embedder: Embedder) -> _Classes:

@@ -30,11 +30,15 @@ def metrics_port() -> int:
 
 @pytest.fixture(scope="module")
 def service(
-    tmp_path_factory: pytest.TempPathFactory, voice_variables: dict[str, str], metrics_port: int
+    tmp_path_factory: pytest.TempPathFactory,
+    voice_variables: dict[str, str],
+    metrics_port: int,
+    speech: FakeSpeechServer,
 ) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("voice-stream")
     variables = {
         **voice_variables,
+        "EMOTION_ANALYSIS_URL": speech.base_url,  # asked with VOICE_EMOTION=on alone
         "LLM_MAX_RETRIES": "0",
         "PROMETHEUS_ENABLED": "true",
         "METRICS_PORT": str(metrics_port),
@@ -123,15 +127,19 @@ def test_accept_chooses_the_stream_as_well_and_another_tenant_has_nothing_of_it(
 
 
 def test_without_a_service_the_emotion_is_told_from_the_words_and_the_tone_follows_it(
-    client: httpx.Client, north: httpx.Client, speech: FakeSpeechServer, model_server: FakeModelServer
+    client: httpx.Client,
+    north: httpx.Client,
+    service: Service,
+    speech: FakeSpeechServer,
+    model_server: FakeModelServer,
 ) -> None:
     speech.heard = f"I feel so sad and lonely since my mother died. {ROOMS}"
-    assert hear(client)[-1]["emotion"] == "sad"
-    assert 'sounds "sad"' in model_server.requests()[-1]["body"]["messages"][0]["content"]
+    service.wait_for(lambda: hear(client)[-1]["emotion"] == "sad")  # once the examples are embedded
+    assert 'feels "sad"' in model_server.requests()[-1]["body"]["messages"][0]["content"]
     speech.heard = ROOMS
     for one in (client, north):
         assert hear(one)[-1]["emotion"] == "neutral"
-    assert "sounds" not in model_server.requests()[-1]["body"]["messages"][0]["content"]
+    assert "feels" not in model_server.requests()[-1]["body"]["messages"][0]["content"]
     assert [one for one in speech.requests if "predict" in one["path"]] == []
 
 
