@@ -165,7 +165,9 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The end of an answer, which the client may not have read yet."""
         super().on_response_complete()
-        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+        if not self.transport.is_closing():
+            self._limit_pauses(self._limits.unread_s)
+        elif self.transport.get_write_buffer_size():
             self._expect_reading()
 
     def pause_writing(self) -> None:
@@ -224,8 +226,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._unread_timer = self.loop.call_later(self._unread_s, wait)
 
     def _allow_pauses(self, longest_s: float) -> None:
-        """Let the client stop reading for so long; it may be playing what it has read."""
-        if longest_s > self._unread_s and not self.transport.is_closing():
+        """Let the client of this answer stop reading for so long; it may be playing what it has read."""
+        if not self.transport.is_closing():
+            self._limit_pauses(max(longest_s, self._limits.unread_s))
+
+    def _limit_pauses(self, longest_s: float) -> None:
+        if longest_s != self._unread_s:
             self._unread_s = longest_s
             _watch_connection(self.transport, longest_s)
 

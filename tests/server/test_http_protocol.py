@@ -23,7 +23,8 @@ from tests.server.live_server import Address, Connection, Journal, get, serving
 
 MEGABYTE = b"x" * (1 << 20)
 SOON_S = 0.3
-PLAYED = 5
+PLAYED = 3
+A_MOMENT_S, LONG_S = 0.05, 60.0
 
 
 def make_app(journal: Journal) -> Flask:
@@ -56,13 +57,13 @@ def make_app(journal: Journal) -> Flask:
 
         return AsyncStream(chunks())
 
-    @app.get("/played")
-    async def played() -> AsyncStream:
+    @app.get("/played/<float:pause_s>")
+    async def played(pause_s: float) -> AsyncStream:
         async def chunks() -> AsyncIterator[bytes]:
             for _ in range(PLAYED):
                 yield MEGABYTE * 4
 
-        return AsyncStream(chunks(), longest_pause_s=10 * SOON_S)
+        return AsyncStream(chunks(), longest_pause_s=pause_s)
 
     @app.after_request
     def after(response: Response) -> Response:
@@ -264,18 +265,28 @@ def test_a_reader_that_is_slow_but_reads_gets_all() -> None:
 
 def test_a_reader_that_plays_what_it_has_read_may_pause_and_one_that_reads_nothing_may_not() -> None:
     journal = Journal()
-    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
+    with limited(journal, unread_s=A_MOMENT_S) as live, Connection(live) as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        connection.send(get("/played"))
+        connection.send(get(f"/played/{LONG_S}"))
         assert connection.head().status == 200
         for _ in range(PLAYED):
+            time.sleep(3 * A_MOMENT_S)  # as one that plays it
             assert len(connection._file.read(4 << 20)) == 4 << 20
-            time.sleep(3 * SOON_S)  # as one that plays it
     journal = Journal()
-    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
-        connection.send(get("/played"))
+    with limited(journal, unread_s=A_MOMENT_S) as live, Connection(live) as connection:
+        connection.send(get(f"/played/{SOON_S}"))
         assert connection.head().status == 200
         assert journal.wait_for("response closed")
+
+
+def test_a_pause_is_allowed_for_one_answer_and_not_for_the_next_ones_on_its_connection() -> None:
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
+        connection.send(get(f"/played/{LONG_S}"))
+        assert len(connection.answer().body) == PLAYED * (4 << 20)
+        connection.send(get("/endless"))
+        assert connection.head().status == 200
+        assert journal.wait_for("closed")
 
 
 def test_the_kernel_watches_for_clients_that_are_gone() -> None:
