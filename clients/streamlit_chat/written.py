@@ -16,10 +16,19 @@ from clients.streamlit_chat.sources import describe_place, name_sources
 
 # An image would be fetched from anywhere by whatever shows the text; it becomes a link.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-_READER = MarkdownIt("commonmark").enable("table")
+
+
+class _Reader(MarkdownIt):
+    """Reads as the least careful programs do: a link to `javascript:` is one."""
+
+    def validateLink(self, url: str) -> bool:
+        return True
+
+
+_READER = _Reader("commonmark").enable("table")
 _ACTIVE = frozenset(("image", "html_inline", "html_block"))
 _LONGEST_READ = 200_000  # characters
-_OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?])")
+_OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?]|\](?=[(:]))")
 
 
 def write_answer(message: Message) -> str:
@@ -57,7 +66,9 @@ def _write(message: Message) -> str:
 
 
 def _make_harmless(text: str) -> str:
-    """*text* with images and HTML, which documents, cells and titles may bring along, shown as the signs they are.
+    """*text* with images, HTML and links that run something shown as the signs they are, and all its other links, too.
+
+    Documents, cells and titles may bring them along.
 
     One that has them in blocks of code alone stays as it is.
     """
@@ -67,13 +78,14 @@ def _make_harmless(text: str) -> str:
 
 
 def _is_active(text: str) -> bool:
-    return any(each.type in _ACTIVE for token in _READER.parse(text) for each in (token, *(token.children or ())))
+    tokens = (each for token in _READER.parse(text) for each in (token, *(token.children or ())))
+    return any(each.type in _ACTIVE or not _PARSER.validateLink(str(each.attrGet("href") or "")) for each in tokens)
 
 
 def _escape(opening: re.Match[str]) -> str:
     before, signs = opening.groups()
     done = len(before) % 2  # the first sign has a backslash already
-    return before + signs[:done] + signs[done:].replace("<", r"\<").replace("!", r"\!")
+    return before + signs[:done] + signs[done:].replace("<", r"\<").replace("!", r"\!").replace("]", r"\]")
 
 
 def _describe(message: Message) -> dict[str, object]:

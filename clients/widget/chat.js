@@ -177,13 +177,16 @@ class Chat {
       for await (const event of this.service.follow(question, turn.controller.signal)) await this.take(event, turn);
     } catch (error) {
       if (!turn.isStopped) this.fail(answer, error, question);
+    } finally {
+      if (turn === this.turn) this.end(turn, question);
     }
-    if (turn === this.turn) {
-      this.panel.setAnswering(false);
-      this.turn = null;
-      this.panel.tell("");
-      if (turn.told) this.offerFollowUps(turn.told, question.message);
-    }
+  }
+
+  end(turn, question) {
+    this.panel.setAnswering(false);
+    this.turn = null;
+    this.panel.tell("");
+    if (turn.told) this.offerFollowUps(turn.told, question.message);
   }
 
   async take(event, turn) {
@@ -241,12 +244,12 @@ class Chat {
     const { turn } = this;
     if (!turn || turn.isStopped) return;
     turn.isStopped = true;
-    turn.answer.draw();
-    turn.answer.say(this.texts.stopped);
-    this.panel.announce(this.texts.stopped);
     this.panel.setAnswering(false);
     this.turn = null;
     if (turn.runId) this.cancel(turn);
+    turn.answer.draw();
+    turn.answer.say(this.texts.stopped);
+    this.panel.announce(this.texts.stopped);
   }
 
   async cancel(turn) {

@@ -1,6 +1,7 @@
 // Begins when the page has been read. Whatever goes wrong here stays here: the page around it is another's.
 
-const SCRIPT = document.currentScript;
+// Not `document.currentScript`: HTML of others, which the page shows, may hold an element of that name, and of its choosing.
+const SCRIPT = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript").get.call(document);
 const BASE = new URL(".", SCRIPT ? SCRIPT.src : location.href).href;
 
 /** The class of the production guide: asks a bot from a program of the page's own. With no key it asks as a visitor. */

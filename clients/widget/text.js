@@ -1,6 +1,7 @@
 // Texts of answers as elements. Nothing of a text is ever read as HTML: each word becomes a text node.
 
 const INLINE = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]|`([^`]+)`|\*\*(?=\S)([^*]+?)\*\*|\*(?=\S)([^*\n]+?)\*|\[([^\]\n]+)\]\(((?:https?:|mailto:|tel:)[^\s)]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?])/g;
+const MOST_QUOTES = 8; // one in another; a text may have a thousand signs in a row
 const ITEM = /^(\s*)([-*+]|\d{1,4}[.)])\s+(.*)$/;
 
 /** An element with properties (`class`, `on…`, attributes) and children, which are elements or texts. */
@@ -23,14 +24,14 @@ function makeShape(tag, attributes, ...children) {
 }
 
 /** The blocks of an answer; `makeMark(number)` gives the element of a mark, or null where it is none. */
-function renderBlocks(text, makeMark) {
+function renderBlocks(text, makeMark, depth = 0) {
   const lines = text.replaceAll("\r", "").split("\n");
   const blocks = [];
-  while (lines.length) blocks.push(...takeBlock(lines, makeMark));
+  while (lines.length) blocks.push(...takeBlock(lines, makeMark, depth));
   return blocks;
 }
 
-function takeBlock(lines, makeMark) {
+function takeBlock(lines, makeMark, depth) {
   const line = lines[0];
   const inline = (words) => renderInline(words, makeMark);
   const take = (fits) => {
@@ -48,8 +49,9 @@ function takeBlock(lines, makeMark) {
   const heading = /^#{1,6}\s+(.*)$/.exec(line);
   if (heading) return lines.shift(), [make("p", { class: "heading", dir: "auto" }, make("strong", {}, ...inline(heading[1])))];
   if (/^\s*>/.test(line)) {
-    const quoted = take((each) => /^\s*>/.test(each)).map((each) => each.replace(/^\s*> ?/, ""));
-    return [make("blockquote", { dir: "auto" }, ...renderBlocks(quoted.join("\n"), makeMark))];
+    const sign = depth < MOST_QUOTES ? /^\s*> ?/ : /^[\s>]+/;
+    const quoted = take((each) => /^\s*>/.test(each)).map((each) => each.replace(sign, ""));
+    return [make("blockquote", { dir: "auto" }, ...renderBlocks(quoted.join("\n"), makeMark, depth + 1))];
   }
   if (/^\s*\|.*\|\s*$/.test(line) && /^[\s|:-]+$/.test(lines[1] || "")) return [takeTable(take((each) => /^\s*\|/.test(each)), inline)];
   if (ITEM.test(line)) return [makeList(take((each) => ITEM.test(each) || (/^\s+\S/.test(each) && each.trim())), inline)];

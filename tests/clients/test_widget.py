@@ -71,7 +71,7 @@ def model(model_server: FakeModelServer, service: Service, site: Website) -> Ite
     """The model endpoint; and the website as it is if a test says nothing else."""
     model_server.reset()
     model_server.configure(replies=REPLIES)
-    site.attributes = f'data-bot="{PUBLIC_ID}"'
+    site.attributes, site.comment = f'data-bot="{PUBLIC_ID}"', ""
     yield model_server
     model_server.reset()
 
@@ -517,6 +517,28 @@ def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is_and_tells_i
     expect(tab.get_by_role("heading", name="Acme College")).to_be_visible()
     tab.get_by_role("link", name="Another page").click()
     expect(tab).to_have_url(f"{site.url}/other")
+
+
+@pytest.mark.parametrize(
+    "comment", ['<img name="currentScript" src="{url}" data-bot="x/y">', '<form name="currentScript">']
+)
+def test_html_of_strangers_on_the_page_does_not_lead_it_elsewhere(tab: Page, site: Website, comment: str) -> None:
+    site.comment = comment.format(url=site.url)
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+
+
+def test_a_text_with_thousands_of_quotation_signs_is_shown_and_the_next_question_answered(
+    tab: Page, site: Website, model: FakeModelServer
+) -> None:
+    model.configure(replies={**REPLIES, QUESTION: ">" * 8_000 + " IDR 650,000 [1]."})
+    tab.goto(site.url)
+    ask(tab)
+    expect_whole(tab)
+    expect(answers(tab).first).to_contain_text("IDR 650,000")
+    ask(tab, MORE)
+    expect_whole(tab, 2)
 
 
 def test_the_page_of_its_own_is_the_same_chat(tab: Page, service: Service) -> None:

@@ -6,7 +6,15 @@ from clients.api_client import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.written import write_answer, write_answer_html, write_conversation
 
-READER = MarkdownIt("commonmark").enable("table")  # HTML and images included
+
+class Reader(MarkdownIt):
+    """Reads HTML, images and links that run something."""
+
+    def validateLink(self, url: str) -> bool:
+        return True
+
+
+READER = Reader("commonmark").enable("table")
 IMAGE = "![x](http://evil.example/p.png)"
 
 
@@ -20,6 +28,8 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
         "a <img src=http://evil.example/p.png> b",
         "<script>alert(1)</script>",
         f"<{IMAGE} <b> \\\\\\<{IMAGE}",
+        "[a](javascript:alert(1)), [b](<&#106;avascript:alert(1)>) and <javascript:alert(1)>",
+        "[a][r], [r]\n\n[r]: javascript:alert(1)",
         f"```\n{IMAGE}",  # in two answers, the second ends the first one's block
     ):
         answer = Message("assistant", f"{told} [1]", cited)
@@ -27,6 +37,7 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
         for text in (write_answer(answer), write_conversation([asked, answer, asked, answer], IMAGE)):
             assert "<img" not in READER.render(text), text
             assert "<script" not in READER.render(text), text
+            assert 'href="javascript:' not in READER.render(text), text
         assert "<img" not in write_answer_html(answer)
     for plain in (f"```\n{IMAGE}\n<b>\n```", "a < b, [a page](http://x.example), wow!", r"\!\[x\]"):
         assert write_answer(Message("assistant", plain)) == plain

@@ -9,7 +9,7 @@ from threading import Thread
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Acme</title>
 <link rel="icon" href="/none"><link rel="stylesheet" href="/style.css"></head>
-<body><h1>Acme College</h1><p><a href="/other">Another page</a></p>
+<body><h1>Acme College</h1><p><a href="/other">Another page</a></p>{comment}
 <script src="{api}/widget.js" {attributes}></script></body></html>"""
 _STYLE = """* { font-size: 5px !important; letter-spacing: 9px; color: red !important }
 button, textarea, details { display: none !important } section { position: static !important }"""
@@ -17,15 +17,17 @@ button, textarea, details { display: none !important } section { position: stati
 
 @dataclass
 class Website:
-    """Where it is, and what its next page has: the address of the service, and the attributes of the script."""
+    """Where it is, and what its next page has: the address of the service, the attributes of the script, and HTML of
+    strangers."""
 
     url: str = ""
     api: str = ""
     attributes: str = ""
+    comment: str = ""
 
     def render(self) -> str:
         """A page of it."""
-        return _PAGE.format(api=self.api, attributes=self.attributes)
+        return _PAGE.format(api=self.api, attributes=self.attributes, comment=self.comment)
 
     @property
     def policy(self) -> str:
