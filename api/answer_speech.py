@@ -1,10 +1,10 @@
 """`/v1/conversations/{id}/answers/{run}/speech`: a past answer, read aloud."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.access import requires
 from api.bots import select_bot
@@ -32,6 +32,8 @@ _MP3_OR_WAV = "mp3_or_wav"
 
 class SpeechIn(Strict):
     """How an answer is to be spoken."""
+
+    model_config = cast(ConfigDict, {"openapi_extra": {"required": False}})  # a key of flask-openapi3
 
     response_format: Literal["mp3", "opus", "flac", "wav", "mp3_or_wav"] = Field(
         "wav",

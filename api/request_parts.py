@@ -50,7 +50,8 @@ class RequestParts:
         if self.query:
             arguments["query"] = _validate(self.query, query)
         if self.body:
-            arguments["body"] = _validate(self.body, read_body())
+            is_left_out = not _is_required(self.body) and not request.get_data()
+            arguments["body"] = _validate(self.body, {} if is_left_out else read_body())
         return arguments
 
     def _read_query(self) -> dict[str, Any]:
@@ -129,6 +130,12 @@ def _show_name(name: str, among: object, what: str = "A field") -> str:
     if not isinstance(among, Collection) or name not in among:
         return what
     return f"{what} ({list(among).index(name) + 1} of {len(among)})"
+
+
+def _is_required(body: type[BaseModel]) -> bool:
+    """False where a model says, as flask-openapi3 reads it for the document, that an empty body means its defaults."""
+    extra: Mapping[str, Any] = body.model_config.get("openapi_extra", {})  # type: ignore[assignment] # not pydantic's
+    return bool(extra.get("required", True))
 
 
 def _validate(model: type[BaseModel], value: object) -> BaseModel:
