@@ -5,6 +5,7 @@ more than any of these would be itself. In doubt it has none: a wrong emotion is
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from utils.data_files import load_json
 from utils.errors import ProblemError, ProviderUnavailable
 from utils.ports import NEUTRAL, Embedder, FloatArray
 
+logger = logging.getLogger(__name__)
 _WITHOUT_EMOTION = ("question", "statement", "polite")  # thanks are near to joy, but hardly tell of it
 _MOST_SENTENCES, _FEWEST_WORDS = 5, 3  # "Pardon me." is near to anger
 _LIMIT_S = 3.0  # some 0.2 s on an idle machine
@@ -48,8 +50,8 @@ class _Classes:
 class TextEmotion:
     """`EmotionModel` that reads the words and leaves the recording alone.
 
-    A question waits for it for *limit_s* at most. When the embedding model has failed, it is asked again after
-    *retry_s*, and questions meanwhile do not wait.
+    A question waits for it for *limit_s* at most, and not at all before the examples are embedded. When the embedding
+    model has failed, it is asked again after *retry_s*, and questions meanwhile do not wait.
     """
 
     def __init__(
@@ -62,16 +64,15 @@ class TextEmotion:
     ) -> None:
         self._embedder, self._limit_s, self._retry_s = embedder, limit_s, retry_s
         self._circuit = Circuit(retry_s=retry_s, away=_AWAY, back=_BACK, clock=clock)
-        self._classes: asyncio.Future[_Classes] = asyncio.get_running_loop().create_future()
+        self._classes: _Classes | None = None
 
     async def prepare(self) -> None:
         """Embed the examples, which questions are compared with; again and again until that succeeds."""
-        while not self._classes.done():
+        while self._classes is None:
             try:
-                self._classes.set_result(await _embed_examples(self._embedder))
-                self._circuit.note_success()
+                self._classes = await _embed_examples(self._embedder)
             except ProblemError as error:
-                self._circuit.note_failure(error)
+                logger.warning("The examples of emotions are not embedded yet: %s", error.detail)
                 await asyncio.sleep(self._retry_s)
 
     async def recognise(self, recording: Recording, text: str) -> str:
@@ -83,21 +84,22 @@ class TextEmotion:
         Raises:
             ProviderError: the embedding model did not answer, or not in time.
         """
+        if self._classes is None:
+            raise ProviderUnavailable("The examples of emotions are not embedded yet.")
         if not self._circuit.may_try():
             raise ProviderUnavailable(f"{_AWAY}.")
         try:
-            emotion = await self._compare(text)
+            emotion = await self._compare(self._classes, text)
         except ProblemError as error:
             self._circuit.note_failure(error)
             raise
         self._circuit.note_success()
         return emotion
 
-    async def _compare(self, text: str) -> str:
+    async def _compare(self, classes: _Classes, text: str) -> str:
         sentences = [each.text for each in split_sentences(text) if len(each.text.split()) >= _FEWEST_WORDS]
         try:
             async with asyncio.timeout(self._limit_s):
-                classes = await asyncio.shield(self._classes)
                 vectors = [await self._embedder.embed_query(sentence) for sentence in sentences[:_MOST_SENTENCES]]
         except TimeoutError:
             raise ProviderUnavailable(f"The embedding model took longer than {self._limit_s:g} s.") from None
