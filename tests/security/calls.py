@@ -14,7 +14,8 @@ from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
 from prompts.rag import number_passages, render_passages
 from providers.chat.candidates import candidates
-from providers.chat.quote_selection import select_quotes, sentence_scores
+from providers.chat.quote_selection import select_quotes
+from providers.chat.sentence_scores import score_sentences
 from providers.chat.sentences import sentence_spans, split_sentences
 from retrieval.lexical import Lexicon
 from retrieval.question import Question
@@ -51,7 +52,7 @@ def _extract(text: str) -> object:
     """What the answerer without a language model does, for a question made of the same."""
     question = f"How many, and who? {text}"[:_LONGEST_QUESTION]
     sentences = candidates(number_passages([hit(text).passage]))
-    return sentences and select_quotes(question, sentences, sentence_scores(question, sentences), max_chars=400)
+    return sentences and select_quotes(question, sentences, score_sentences(question, sentences), max_chars=400)
 
 
 def _check_figures(text: str) -> object:
