@@ -4,6 +4,7 @@ The format is in `docs/visitors.md`; the API has an implementation of its own.
 """
 
 import hmac
+import ipaddress
 import re
 import secrets
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 LIFETIME_S = 30 * 86_400
 _TOKEN = re.compile(r"v1\.([A-Za-z0-9_-]{16,64})\.([0-9]{1,12})\.[A-Za-z0-9_-]{43}", re.ASCII)
 _PURPOSE = b"pustaka visitor v1"
+_IPV6_PREFIX = 64  # what one household or office has
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,18 @@ class Visitor:
     def visitor_id(self) -> str:
         """Which visitor it is; tokens of the same visitor differ in when they end."""
         return self.token.split(".")[1]
+
+    @property
+    def network(self) -> str:
+        """Where the visitor comes from: an IPv4 address, or the first 64 bits of an IPv6 address; "" where that is not
+        known."""
+        try:
+            address = ipaddress.ip_address(self.address or "")
+        except ValueError:
+            return ""
+        if isinstance(address, ipaddress.IPv6Address):
+            return str(address.ipv4_mapped or ipaddress.ip_network((int(address), _IPV6_PREFIX), strict=False))
+        return str(address)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ The page's own key may not, so the right and the tenant are those of the visitor
 import re
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -13,10 +14,12 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused
 from clients.document_calls import check_document_access
+from clients.streamlit_chat.key_attempts import get_key_attempts
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.uploads import Upload
-from clients.streamlit_chat.wording import explain_to_visitor, log_failure
+from clients.streamlit_chat.wording import explain_to_visitor, log_failure, tell_time
+from clients.visitors import Visitor
 
 PARAMETER = "documents"  # of the page's address: the key is asked for
 _KEPT_S = 8 * 3600
@@ -55,10 +58,10 @@ def end_document_access(visitor_id: str, reason: str = "") -> None:
         st.session_state[_ASKED], st.session_state[_REFUSED] = True, reason
 
 
-def show_document_key(api: ApiClient, visitor_id: str) -> None:
+def show_document_key(api: ApiClient, visitor: Visitor) -> None:
     """Ask for a key where the address says so. On the machine that the page runs on a button offers it."""
     if st.query_params.get(PARAMETER) is not None or st.session_state.get(_ASKED):
-        _ask_for_key(api, visitor_id)
+        _ask_for_key(api, visitor)
     elif _is_this_machine():
         st.button(say("documents_add"), icon=":material/note_add:", on_click=_begin_asking)
 
@@ -71,7 +74,7 @@ def explain_refused_key(failure: ApiError) -> str:
     return ": ".join(explain_to_visitor(failure))
 
 
-def _ask_for_key(api: ApiClient, visitor_id: str) -> None:
+def _ask_for_key(api: ApiClient, visitor: Visitor) -> None:
     with st.form("document-key", clear_on_submit=True):
         st.markdown(f"**{say('documents_add')}**")
         st.caption(f"{say('documents_key_means')} {say('documents_key_where') if _is_this_machine() else ''}")
@@ -82,7 +85,7 @@ def _ask_for_key(api: ApiClient, visitor_id: str) -> None:
             is_given = st.form_submit_button(say("documents_key_use"), type="primary")
             st.form_submit_button(say("cancel"), on_click=_end_asking)
     if is_given:
-        _take_key(api, visitor_id, key)
+        _take_key(api, visitor, key)
         st.rerun()
 
 
@@ -91,17 +94,28 @@ def _is_this_machine() -> bool:
     return urlsplit(st.context.url or "").hostname in _THIS_MACHINE
 
 
-def _take_key(api: ApiClient, visitor_id: str, key: str) -> None:
-    if not _KEY.fullmatch(key):
-        st.session_state[_REFUSED] = say("documents_key_invalid")
+def _take_key(api: ApiClient, visitor: Visitor, key: str) -> None:
+    refused = _try_key(api, visitor, key) if _KEY.fullmatch(key) else say("documents_key_invalid")
+    if refused:
+        st.session_state[_REFUSED] = refused
         return
+    _get_accesses()[visitor.visitor_id] = DocumentAccess(key, time.monotonic() + _KEPT_S)
+    _end_asking()
+
+
+def _try_key(api: ApiClient, visitor: Visitor, key: str) -> str:
+    """Why the key does not do, "" where it does. A wrong one is counted."""
+    attempts = get_key_attempts()
+    if wait_s := attempts.begin(visitor):
+        return say("documents_key_wait", time=tell_time(wait_s))
     try:
         check_document_access(api.with_key(key))
     except ApiError as failure:
-        st.session_state[_REFUSED] = explain_refused_key(failure)
-        return
-    _get_accesses()[visitor_id] = DocumentAccess(key, time.monotonic() + _KEPT_S)
-    _end_asking()
+        if not (isinstance(failure, ApiRefused) and failure.status == HTTPStatus.UNAUTHORIZED):
+            attempts.take_back(visitor)
+        return explain_refused_key(failure)
+    attempts.take_back(visitor)
+    return ""
 
 
 def _begin_asking() -> None:

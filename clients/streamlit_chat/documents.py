@@ -31,18 +31,21 @@ from clients.streamlit_chat.uploads import (
     remove,
     take_piece,
 )
+from clients.visitors import Visitor
 
 _LOOK_EVERY_S = 1.0
-_TAB, _REMOVED = "documents-tab", "documents-removed"
+_TAB, _REMOVED, _LEFT_OUT = "documents-tab", "documents-removed", "documents-left-out"
+_NAMED = 5  # of the files that are not taken
 _MEGABYTE, _TOLD = 1e6, 3
 _ICONS = {"ready": ":material/check_circle:", "failed": ":material/error:"}
 
 
-def show_documents(api: ApiClient, visitor_id: str) -> None:
+def show_documents(api: ApiClient, visitor: Visitor) -> None:
     """What a visitor adds documents with who may; elsewhere nothing, or the way to give a key."""
+    visitor_id = visitor.visitor_id
     access = find_document_access(visitor_id)
     if access is None:
-        show_document_key(api, visitor_id)
+        show_document_key(api, visitor)
         return
     is_busy = any(each.is_under_way for each in access.uploads)
 
@@ -91,13 +94,23 @@ def _show_uploads(access: DocumentAccess, api: ApiClient, visitor_id: str, *, wa
         on_chosen=lambda: _choose(access.uploads, tab),
         on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
     )
+    _show_left_out()
     for upload in reversed(access.uploads):
         _show_upload(upload, access, own_api)
 
 
 def _choose(uploads: list[Upload], tab: str) -> None:
     st.session_state.pop(_REMOVED, None)
-    add_chosen(uploads, tab, get_documents("chosen"))
+    st.session_state[_LEFT_OUT] = add_chosen(uploads, tab, get_documents("chosen"))
+
+
+def _show_left_out() -> None:
+    """Which files of the last choice were too many."""
+    names: list[str] = st.session_state.get(_LEFT_OUT, [])
+    if names:
+        named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        told = say("documents_left_out", count=len(names), names=named, most=MOST_FILES)
+        st.warning(escape_markdown(told), icon=":material/warning:")
 
 
 def _show_upload(upload: Upload, access: DocumentAccess, api: ApiClient) -> None:

@@ -47,6 +47,7 @@ from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups, show_topics
 from clients.streamlit_chat.visitor_cookie import get_current_visitor
 from clients.streamlit_chat.wording import log_failure
+from clients.visitors import Visitor
 
 logger = logging.getLogger(__name__)
 _PATIENCE_S = 10.0  # then the page says that the service is away, and still goes on by itself when it is back
@@ -88,7 +89,7 @@ def show_page() -> None:
     takes_speech = terms is not None and terms.are_recordings_taken
     if takes_speech:
         ask_spoken(talk, api)
-    _show_conversation(talk, api, health, above_box)
+    _show_conversation(talk, api, health, above_box, visitor=visitor)
     talk = current_talk()
     has_begun = talk.in_address or talk.question is not None
     with st.container() if has_begun else above_box:  # below what a new conversation begins with it is out of sight
@@ -103,7 +104,9 @@ def _mount_scripts(settings: PageSettings, conversation: str) -> None:
     mount_page_scripts(conversation, owner=owner, keeps_drafts=keeps_drafts)
 
 
-def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError, above_box: DeltaGenerator) -> None:
+def _show_conversation(
+    talk: Talk, api: ApiClient, health: Health | ApiError, above_box: DeltaGenerator, *, visitor: Visitor
+) -> None:
     is_asking = confirm_discarding(api) or confirm_clearing(api) or show_sharing(api)
     try:
         conversation = load(talk, api)
@@ -116,7 +119,7 @@ def _show_conversation(talk: Talk, api: ApiClient, health: Health | ApiError, ab
         _replace_expired(talk)
         st.rerun()  # the head still has a button to delete it
     if talk.question is None and talk.attempt is None and not conversation.messages:
-        _show_beginning(talk, api, health)
+        _show_beginning(talk, api, health, visitor)
     else:
         _show_talk(talk, api, conversation, above_box, holds=is_asking)
 
@@ -144,7 +147,7 @@ def _replace_expired(talk: Talk) -> None:
     begin_anew(gone=talk.question is None).question = talk.question
 
 
-def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> None:
+def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError, visitor: Visitor) -> None:
     """What stands where nothing has been said yet."""
     show_history(talk, api)
     if talk.gone:
@@ -156,7 +159,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError) -> No
         with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
             show_topics(api, settings.api, settings.title)
-            show_documents(api, get_current_visitor(settings.api.key, get_signed_in_token(settings)).visitor_id)
+            show_documents(api, visitor)
             kept = tell_terms(find_terms(settings.api, _api=api))
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 

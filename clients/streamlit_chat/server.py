@@ -7,6 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from clients.streamlit_chat.middleware import OpenPaths, QuietDialogs, SecurityHeaders, SignInFailures
+from clients.streamlit_chat.origins import SameOrigin
 from clients.streamlit_chat.packed import PackedFiles
 from clients.streamlit_chat.settings import PageSettings, read_settings
 from clients.streamlit_chat.shell import PageShell
@@ -34,6 +35,7 @@ def middleware(settings: PageSettings) -> list[Middleware]:
     return [
         Middleware(SecurityHeaders, logo=settings.logo, keeps_cookies=settings.local_history == "on"),
         Middleware(OpenPaths, signing_in=settings.sign_in is not None, posts=frozenset({NEW_VISITOR})),
+        Middleware(SameOrigin),
         Middleware(PackedFiles),
         Middleware(PageShell, settings=settings),
         Middleware(QuietDialogs),

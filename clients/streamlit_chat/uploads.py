@@ -62,25 +62,35 @@ class Upload:
         self.status, self.reason, self.data, self.heard_at_s = "failed", reason, bytearray(), time.monotonic()
 
 
-def add_chosen(uploads: list[Upload], tab: str, chosen: Any) -> None:
-    """Note what the visitor has chosen in this *tab*, as the browser tells it, which may be anything."""
-    for each in chosen[: MOST_FILES + 1] if isinstance(chosen, list) else ():
-        match each:
-            case {"id": str(upload_id), "name": str(name), "size": int(size)} if name and len(upload_id) < _LONGEST_ID:
-                if any((tab, upload_id) == (known.tab, known.upload_id) for known in uploads):
-                    continue
-                upload = Upload(upload_id, tab, name[-_LONGEST_NAME:], size)
-                if reason := _find_obstacle(uploads, upload):
-                    upload.fail(reason)
-                uploads.append(upload)
+def add_chosen(uploads: list[Upload], tab: str, chosen: Any) -> list[str]:
+    """Note what the visitor has chosen in this *tab*, as the browser tells it, which may be anything. Gives the names
+    of files that are not taken, since there are too many."""
+    left_out = []
+    for each in chosen if isinstance(chosen, list) else ():
+        upload = _read_chosen(each, tab)
+        if upload is None or any((tab, upload.upload_id) == (known.tab, known.upload_id) for known in uploads):
+            continue
+        reason = _find_obstacle(upload)
+        if not reason and sum(known.is_under_way for known in uploads) >= MOST_FILES:
+            left_out.append(upload.name)
+            continue
+        if reason:
+            upload.fail(reason)
+        uploads.append(upload)
     finished = [each for each in uploads if not each.is_under_way]
     for each in finished[: max(0, len(uploads) - _LISTED)]:
         uploads.remove(each)
+    return left_out
 
 
-def _find_obstacle(uploads: Sequence[Upload], upload: Upload) -> str:
-    if sum(each.is_under_way for each in uploads) >= MOST_FILES:
-        return say("documents_too_many", count=MOST_FILES)
+def _read_chosen(chosen: Any, tab: str) -> Upload | None:
+    match chosen:
+        case {"id": str(upload_id), "name": str(name), "size": int(size)} if name and len(upload_id) < _LONGEST_ID:
+            return Upload(upload_id, tab, name[-_LONGEST_NAME:], size)
+    return None
+
+
+def _find_obstacle(upload: Upload) -> str:
     if upload.size_bytes > LARGEST_BYTES:
         return say("documents_too_large", size=f"{LARGEST_BYTES / 1e6:g}")
     return "" if upload.size_bytes > 0 else say("documents_empty")

@@ -1,7 +1,7 @@
 // Files that a conversation's answers may rest on: chosen, dropped or pasted, sent one after the other, and listed until they are
 // removed. The service reads each at once.
 
-const MOST_REFUSALS = 3;
+const MOST_NAMES = 3; // of files that are refused for the same reason
 
 class Files {
   /** `on`: how a file is put to the conversation (`attach`) and taken away (`detach`), and what is said where that fails (`explain`). */
@@ -65,11 +65,20 @@ class Files {
 
   add(files) {
     this.tidy();
-    for (const file of files) {
-      if (this.list.querySelectorAll("li:not(.refused)").length >= this.count) return this.refuse(file.name, fill(this.texts.file_too_many, this.limits));
-      if (file.size > this.bytes) this.refuse(file.name, fill(this.texts.file_too_large, this.limits));
-      else this.send(file);
-    }
+    const tooLarge = [...files].filter((file) => file.size > this.bytes);
+    const others = [...files].filter((file) => file.size <= this.bytes);
+    const room = Math.max(0, this.count - this.list.querySelectorAll("li:not(.refused)").length);
+    for (const file of others.slice(0, room)) this.send(file);
+    this.refuseAll(tooLarge, this.texts.file_too_large);
+    this.refuseAll(others.slice(room), this.texts.file_too_many);
+  }
+
+  /** Say in one place how many of *files* are not attached, and which. */
+  refuseAll(files, reason) {
+    if (!files.length) return;
+    const names = files.slice(0, MOST_NAMES).map((file) => file.name);
+    const more = files.length > MOST_NAMES ? ` + ${files.length - MOST_NAMES}` : "";
+    this.refuse(names.join(", ") + more, fill(reason, this.limits));
   }
 
   /** Show those that the conversation has. */
@@ -145,7 +154,6 @@ class Files {
     element.classList.add("refused");
     told.append(this.texts.not_attached, " ", make("span", { lang }, reason), ...(again ? [again] : []));
     button.addEventListener("click", () => this.drop({ element }));
-    for (const each of [...this.list.querySelectorAll(".refused")].slice(0, -MOST_REFUSALS)) each.remove();
     this.said.textContent = `${name}: ${told.textContent}`;
     return element;
   }

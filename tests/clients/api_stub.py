@@ -106,6 +106,7 @@ class ApiStub:
     runs: dict[str, StubRun] = field(default_factory=dict)
     rated: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)  # run and rating, None: taken back
     visitors: list[tuple[str | None, str | None]] = field(default_factory=list)  # of each call: token and address
+    document_keys: list[str] = field(default_factory=list)  # that quotas were asked for with
     parents: list[str | None] = field(default_factory=list)  # that the questions name
     followed: list[int] = field(default_factory=list)  # after which number runs were followed
     taken_back: threading.Event = field(default_factory=threading.Event)  # a rating was
@@ -137,6 +138,7 @@ class ApiStub:
             self.shares,
             self.runs,
             self.rated,
+            self.document_keys,
             self.parents,
             self.followed,
             self.visitors,
@@ -211,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
             shared = {"are_shareable": True, "are_sources_shared": True}
             self._json(200, {"kept_s": 864_000, "undo_s": 60, **shared})
             return
+        if self.path == "/v1/tenant/usage":
+            self._tell_usage()
+            return
         if self.path.endswith("/shares"):
             self._json(200, {"shares": self.api.shares.get(self._place(self.path.split("/")[3]), [])})
             return
@@ -241,6 +246,15 @@ class _Handler(BaseHTTPRequestHandler):
         start = max(0, stop - int(asked.get("limit", 50)))
         told |= {"messages": messages[start:stop], "offset": start, "total": len(messages)}
         self._json(200, {"expires_in_s": 600, "run_id": run and run.run_id, **told})
+
+    def _tell_usage(self) -> None:
+        key = self.headers.get("X-API-Key") or ""
+        self.api.document_keys.append(key)
+        if key in (ACME_KEY, GLOBEX_KEY):
+            quota = {"limit": 100, "used": 1}
+            self._json(200, {"document_quota": quota, "byte_quota": quota})
+        else:
+            self._problem(problem(401, "A valid API key is needed", "Send a valid key."))
 
     def _list(self, query: str) -> None:
         """The conversations of the key, by what was said in them; only where the stub keeps them."""
@@ -332,6 +346,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/shares"):
             self._share(self._place(self.path.split("/")[3]))
+            return
+        if self.path == "/api/load-document":
+            is_pages = self.headers.get("X-API-Key") == ACME_KEY
+            self._problem(problem(422, "Not valid", "No file.") if is_pages else problem(404, "Not found", "Not here."))
             return
         if self.path.endswith("/clear"):
             mine = [place for place in self.api.conversations if place[0] == self.headers.get("X-API-Key")]

@@ -128,6 +128,13 @@ def test_a_large_file_comes_in_pieces_and_one_is_removed_again(tab: Page, url: s
     expect(tab.get_by_label("Chat message from assistant")).not_to_contain_text("412 euros")
 
 
+def test_files_that_are_too_many_are_named(tab: Page, url: str, service: Service) -> None:
+    begin(tab, url, service.new_key("default", SCOPES))
+    choose(tab, **{f"many{number:02}_txt": b"One of many." for number in range(30)}, empty_txt=b"")
+    told = "Not taken (10): many20.txt, many21.txt, many22.txt, many23.txt, many24.txt …. At most 20 files"
+    expect(box(tab).get_by_role("alert")).to_contain_text(told)
+
+
 def test_keys_that_may_not_are_refused_and_one_is_forgotten(tab: Page, url: str, service: Service) -> None:
     tab.goto(url)
     tab.get_by_role("button", name=ADD).click()

@@ -872,6 +872,43 @@ def test_a_blank_question_is_not_asked(api: ApiStub) -> None:
     assert api.asked == []
 
 
+def give_key(page: AppTest, key: str) -> str:
+    """What is said of a key that is typed where documents are added."""
+    page.text_input[0].set_value(key)
+    press(page, "Continue")
+    return page.error[0].value.replace("\\", "") if page.error else ""
+
+
+def open_key_form() -> AppTest:
+    page = AppTest.from_file(SCRIPT, default_timeout=20)
+    page.query_params["documents"] = ""
+    return page.run()
+
+
+def test_after_five_wrong_keys_a_visitor_waits_and_other_keys_do_not_count(api: ApiStub) -> None:
+    page = open_key_form()
+    for number in range(5):
+        assert give_key(page, GLOBEX_KEY).startswith("This key is for other documents")
+        assert give_key(page, f"wrong-{number}") == "This key is not valid."
+    api.document_keys.clear()
+    for key in ("wrong-5", ACME_KEY):
+        assert give_key(page, key) == "Too many wrong keys. Try again in 15 minutes."
+    assert api.document_keys == []
+    other = open_key_form()
+    assert give_key(other, ACME_KEY) == ""
+    assert "Add your own documents" in shown(other)
+
+
+def test_after_twenty_wrong_keys_of_an_address_all_its_visitors_wait(api: ApiStub) -> None:
+    for _ in range(4):
+        page = open_key_form()
+        for number in range(5):
+            assert give_key(page, f"wrong-{number}") == "This key is not valid."
+        assert give_key(page, ACME_KEY).startswith("Too many wrong keys")  # not counted once more
+    assert give_key(open_key_form(), ACME_KEY).startswith("Too many wrong keys")
+    assert api.document_keys.count(ACME_KEY) == 0
+
+
 def rating(page: AppTest, place: int = 0) -> int | None:
     """The thumb that is shown as pressed: 0 down, 1 up."""
     return page.feedback[place].value

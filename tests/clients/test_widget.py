@@ -375,6 +375,11 @@ def test_files_are_chosen_dropped_pasted_removed_and_asked_about(tab: Page, site
     expect(files).to_have_text(["lease <b>x.txt", "pasted.txt"])
     hand_over(tab, "drop", "third.txt", "One too many.")
     expect(files.last).to_have_text("third.txtNot attached. A conversation has at most 2 files.")
+    with tab.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Attach files, at most 2, 1 MB each").click()
+    chooser.value.set_files([make_file(f"{number}.txt", "One of many.") for number in range(30)])
+    expect(files.last).to_have_text("0.txt, 1.txt, 2.txt + 27Not attached. A conversation has at most 2 files.")
+    expect(files).to_have_count(3)
     assert_fits_fingers(tab)
     assert_no_violations(tab, "pustaka-chat")
     tab.get_by_role("button", name="Remove pasted.txt").click()

@@ -11,10 +11,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from clients.streamlit_chat.messages import ICON
+from clients.streamlit_chat.origins import is_same_origin
 from tests.clients.api_stub import ApiStub, serve_stub
 from tests.clients.browser_page import ask, expect_answers, marks, running_page
 from tests.clients.page_socket import opened_page
@@ -125,6 +127,38 @@ def test_no_other_site_frames_the_page_or_gives_it_commands(url: str) -> None:
         assert "frame-ancestors 'self'" in headers["content-security-policy"].split("; ")
         assert headers["x-frame-options"] == "SAMEORIGIN"
     assert httpx.get(f"{url}/_stcore/host-config").json()["allowedOrigins"] == []
+
+
+def test_a_page_of_another_port_or_host_does_not_get_the_visitors_socket(api: ApiStub, tmp_path: Path) -> None:
+    """Browsers send it the visitor's cookie, for cookies know no ports."""
+    with running_page(tmp_path, api.url) as url:
+        address = url.replace("http", "ws", 1) + "/_stcore/stream"
+        with connect(address, origin=Origin(url), proxy=None):
+            pass
+        others = ("http://localhost:1", url.replace("localhost", "127.0.0.1"), "https://evil.example", "null", "")
+        for other in others:
+            with pytest.raises(InvalidStatus, match="403"):
+                connect(address, origin=Origin(other), proxy=None)
+            assert f"Refused a WebSocket: Origin is {other!r}" in (tmp_path / "streamlit.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_secure", "is_same"),
+    [
+        ("http://chat.example", "chat.example", False, True),
+        ("https://chat.example", "chat.example", True, True),
+        ("https://chat.example", "chat.example:443", True, True),
+        ("https://chat.example", "chat.example", False, True),  # a proxy that is not believed has ended TLS
+        ("http://chat.example", "chat.example", True, False),
+        ("https://chat.example:8443", "chat.example", True, False),
+        ("http://[::1]:8501", "[::1]:8501", False, True),
+        ("http://chat.example:x", "chat.example", False, False),
+        ("http://", "", False, False),
+        ("file://chat.example", "chat.example", False, False),
+    ],
+)
+def test_an_origin_is_compared_by_scheme_name_and_port(origin: str, host: str, is_secure: bool, is_same: bool) -> None:
+    assert is_same_origin(origin, host, is_secure=is_secure) is is_same
 
 
 @pytest.mark.long
