@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.machine import children_of, process_tree, resident_mb
 from datasources.charts.choosing import choose_chart
-from datasources.charts.spec import MOST_POINTS, make_spec
+from datasources.charts.spec import make_spec
+from datasources.charts.values import MOST_POINTS
 from datasources.results import Result
 from providers.charts.renderer import ChartRenderer
 from utils.errors import NotReady

@@ -19,8 +19,11 @@ def show_charts(charts: Iterable[Chart], place: int) -> None:
     Its title stands above it, where it has as many lines as a narrow screen takes.
     """
     for number, chart in enumerate(charts):
-        if title := chart.spec.get("title", {}).get("text"):
-            st.markdown(f"**{escape_markdown(title)}**")
+        title = chart.spec.get("title", {})
+        if text := title.get("text"):
+            st.markdown(f"**{escape_markdown(text)}**")
+        if note := title.get("subtitle"):  # that it does not show all
+            st.caption(escape_markdown(note))
         st.vega_lite_chart(None, _fit_page(chart.spec), width="stretch", key=f"chart-{place}-{number}")
         with st.expander(say("figures"), key=f"figures-{place}-{number}"):
             show_rows(_name_columns(chart.spec))

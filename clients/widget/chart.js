@@ -5,23 +5,18 @@ const MOST_ROWS = 1000; // the service gives 500
 const LONGEST_NAME = 200;
 const MOST_SERIES = 12;
 const MARKS = ["bar", "line", "area", "point"];
-const SUMMARIES = {
-  count: (values) => values.length,
-  sum: (values) => values.reduce((one, other) => one + other, 0),
-  mean: (values) => SUMMARIES.sum(values) / values.length,
-  min: (values) => Math.min(...values),
-  max: (values) => Math.max(...values),
-};
 
 /** The chart with its title, its colours, and the table of its figures; `follow` as an answer has it. */
 function makeChart({ alt, spec }, { texts, language, follow }) {
   const write = makeWriter(language);
-  const title = make("figcaption", { dir: "auto" }, writeName(spec?.title?.text ?? ""));
+  const { text = "", subtitle } = spec?.title ?? {};
+  const title = make("figcaption", { dir: "auto" }, writeName(text));
+  if (subtitle) title.append(make("p", { class: "since" }, writeName(subtitle))); // that it does not show all
   const chart = orNull(() => readChart(spec));
-  const table = orNull(() => makeFigures(readRows(spec, chart), write)) || make("p", { class: "since" }, texts.no_figures);
+  const table = orNull(() => makeFigures(readRows(spec), write)) || make("p", { class: "since" }, texts.no_figures);
   const figures = make("details", { open: !chart }, make("summary", {}, texts.show_figures), table);
   if (!chart) return make("figure", {}, title, make("p", { class: "hidden" }, `${alt ?? ""}`), figures);
-  const picture = makeShape("svg", { class: "plot", role: "img", "aria-label": alt ?? title.textContent });
+  const picture = makeShape("svg", { class: "plot", role: "img", "aria-label": alt ?? writeName(text) });
   const place = make("div", {}, picture);
   let drawnWidth = 0;
   new ResizeObserver(([{ contentRect }]) => {
@@ -46,7 +41,7 @@ function readChart(spec) {
   const mark = spec.mark?.type ?? spec.mark;
   const { x, y, color } = spec.encoding;
   const [place, figure] = mark === "bar" && y.type !== "quantitative" ? [y, x] : [x, y];
-  if (!MARKS.includes(mark) || figure.type !== "quantitative") return null;
+  if (!MARKS.includes(mark) || figure.type !== "quantitative" || figure.aggregate) return null; // summed up before, or not at all
   const points = readPoints(spec.data.values.slice(0, MOST_ROWS), { place, figure, color });
   const isTime = place.type === "temporal" && points.every((each) => !Number.isNaN(Date.parse(each.place)));
   const kind = isTime ? "time" : place.type === "quantitative" ? "number" : "category";
@@ -56,26 +51,17 @@ function readChart(spec) {
   if (!points.length || series.length > MOST_SERIES) return null;
   if (kind === "number" && !places.every(Number.isFinite)) return null;
   const titles = { place: place.title, figure: figure.title, color: color?.title };
-  const chart = { mark, kind, find, points, places, series: series.sort(compare), titles, isColoured: Boolean(color), isSum: Boolean(figure.aggregate) };
+  const chart = { mark, kind, find, points, places, series: series.sort(compare), titles, isColoured: Boolean(color) };
   chart.spans = stack(chart);
   chart.axis = makeAxis(chart.spans.flatMap(({ from, to }) => [from, to]), figure.axis?.tickMinStep);
   if (kind === "number") chart.placeAxis = makeAxis(places, place.axis?.tickMinStep);
   return chart;
 }
 
-/** `{place, series, value}` of each row; of all rows at one place together, where they are to be summed up. */
+/** `{place, series, value}` of each row that has a figure. */
 function readPoints(rows, { place, figure, color }) {
-  const summarize = figure.aggregate ? SUMMARIES[figure.aggregate] : ([value]) => value;
-  const groups = new Map();
-  for (const row of rows) {
-    const point = { place: row[place.field], series: color ? row[color.field] : "" };
-    const key = figure.aggregate ? makeKey(point) : groups.size;
-    if (!groups.has(key)) groups.set(key, { ...point, values: [] });
-    const value = figure.aggregate === "count" ? 1 : row[figure.field];
-    if (Number.isFinite(value)) groups.get(key).values.push(value);
-  }
-  const known = [...groups.values()].filter(({ values }) => values.length);
-  return known.map(({ values, ...point }) => ({ ...point, value: summarize(values) }));
+  const points = rows.map((row) => ({ place: row[place.field], series: color ? row[color.field] : "", value: row[figure.field] }));
+  return points.filter(({ value }) => Number.isFinite(value));
 }
 
 const makeKey = ({ place, series }) => JSON.stringify([place, series]);
@@ -106,13 +92,8 @@ function makeAxis(values, finest = 0) {
   return { low: first * step, high: last * step, ticks: Array.from({ length: last - first + 1 }, (_, number) => (first + number) * step) };
 }
 
-/** The titles of the columns, and the rows under them: as they were drawn, where that is a sum of several. */
-function readRows(spec, chart) {
-  if (chart?.isSum) {
-    const { titles, points, isColoured } = chart;
-    const rows = points.map(({ place, series, value }) => (isColoured ? [place, series, value] : [place, value]));
-    return { titles: isColoured ? [titles.place, titles.color, titles.figure] : [titles.place, titles.figure], rows, figures: [isColoured ? 2 : 1] };
-  }
+/** The titles of the columns, and the rows under them. */
+function readRows(spec) {
   const columns = Object.values(spec.encoding).filter((each) => each?.field);
   const rows = spec.data.values.slice(0, MOST_ROWS).map((row) => columns.map(({ field }) => row[field]));
   return { titles: columns.map(({ title, field }) => title ?? field), rows, figures: columns.flatMap(({ type }, number) => (type === "quantitative" ? [number] : [])) };

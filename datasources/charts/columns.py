@@ -1,11 +1,13 @@
 """What the columns of a result hold: figures, times, or kinds of things."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from datasources.charts.grammar import LONGEST_NAME
 from datasources.results import Result
 from utils.query_tables import Cell
 
@@ -13,6 +15,8 @@ Kind = Literal["number", "time", "category"]
 _MOMENT = re.compile(r"\d{4}-\d\d(-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([+-]\d\d:?\d\d|Z)?)?)?")
 _YEAR = re.compile(r"year|año|ano|tahun", re.IGNORECASE)
 _FIRST_YEAR, _LAST_YEAR = 1500, 2500
+_CLOCK = re.compile(r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?")
+_LONGEST_NAME = LONGEST_NAME - 10  # with a number behind it
 
 
 @dataclass(frozen=True)
@@ -42,5 +46,15 @@ class ChartColumn:
 
 
 def read_columns(result: Result) -> list[ChartColumn]:
-    """The columns of *result*, in their order."""
-    return [ChartColumn(name, [row[at] for row in result.rows]) for at, name in enumerate(result.columns)]
+    """The columns of *result*, in their order. Several of one name are numbered: one might be drawn against itself."""
+    names = [name[:_LONGEST_NAME] or "?" for name in result.columns]
+    uses = Counter(names)
+    numbered = [f"{name} ({number})" if uses[name] > 1 else name for number, name in enumerate(names, 1)]
+    return [ChartColumn(name, [row[at] for row in result.rows]) for at, name in enumerate(numbered)]
+
+
+def make_moment(text: str) -> str:
+    """A time as JSON has it; where it has no time zone, that it is to be read as it is."""
+    if not _CLOCK.search(text):
+        return text
+    return f"{text.replace(' ', 'T')}Z" if _CLOCK.fullmatch(text[10:]) else text.replace(" ", "T")

@@ -26,6 +26,11 @@ class Chart(BaseModel):
     aggregate: Aggregate = "none"
     title: str = Field("", max_length=LONGEST_TITLE)
 
+    @property
+    def figure_channel(self) -> str:
+        """Where the figure is."""
+        return "colour" if self.mark == "rect" else "y"
+
 
 class ChartRefused(Exception):
     """There is no such chart of this result; the text says why, and what to do. *reason*: as in `QuestionRefused`, ""

@@ -3,24 +3,29 @@
 https://vega.github.io/vega-lite/docs/spec.html. Fields have names of ours: those of columns could be read as paths.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from datasources.charts.columns import ChartColumn, read_columns
 from datasources.charts.grammar import Chart, ChartRefused
+from datasources.charts.values import LONGEST_LABEL, ChartValues, list_values, make_label, make_labels
 from datasources.charts.words import TABLES
+from datasources.questions.refusals import format_refusal
 from datasources.results import Result
+from utils.formats import format_number
 from utils.query_tables import Cell
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-MOST_BARS, MOST_POINTS = 50, 500
-_LONGEST_TEXT, _MOST_TOLD, _FEW_BARS, _SHORT_LABEL = 60, 10, 8, 12
+_MOST_TOLD, _FEW_BARS, _SHORT_LABEL = 10, 8, 12
 _WIDTH, _HEIGHT, _BAR = 560, 320, 24  # pixels
+_LARGEST = 1e300  # of sums of which, and of the length of whose axis, a browser still knows the value
+_INCOMPLETE = (
+    "Only a part of the rows is known, so that their {} would be wrong. Ask the whole question so that the query "
+    'computes it, such as the total for each kind, and leave "aggregate" out.'
+)
 _TYPES = {"number": "quantitative", "time": "temporal", "category": "nominal"}
 _NAMES: Mapping[str, Mapping[str, str]] = TABLES["names"]
-_CLOCK = re.compile(r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class DrawnChart:
 
 
 def make_spec(chart: Chart, result: Result, language: str = "en") -> DrawnChart:
-    """*chart* of *result*.
+    """*chart* of *result*. Where it does not show all, its title says so.
 
     Raises:
         ChartRefused: the result has no such column, or the column has nothing that can be drawn so.
@@ -45,41 +50,70 @@ def make_spec(chart: Chart, result: Result, language: str = "en") -> DrawnChart:
             raise ChartRefused(f"The result has no column {name[:60]!r}. It has: {names}.")
     columns = {channel: by_name[name] for channel, name in used.items()}
     _check_figures(chart, columns)
-    values = _list_values(chart, columns)
-    alt = _describe(chart, columns, values, len(result.rows), language)
+    if chart.aggregate != "none" and result.truncated:
+        raise ChartRefused(_INCOMPLETE.format(chart.aggregate))
+    values = list_values(chart, columns)
+    titles = _name_titles(chart, columns)
+    alt = _describe(chart, titles, values, language)
     spec = {
         "$schema": SCHEMA,
         "description": alt,
-        **({"title": {"text": _shorten(chart.title, 2 * _LONGEST_TEXT), "anchor": "start"}} if chart.title else {}),
-        "data": {"values": values},
+        **_make_title(chart, _describe_cut(values, result, language)),
+        "data": {"values": values.rows},
         "mark": {"type": chart.mark, "tooltip": True, **({"point": True} if chart.mark == "line" else {})},
-        **_lay_out(chart, columns, values),
+        **_lay_out(chart, columns, titles, values.rows),
     }
     return DrawnChart(spec, alt)
 
 
 def _check_figures(chart: Chart, columns: Mapping[str, ChartColumn]) -> None:
-    """The channel that has to hold figures does."""
-    channel = "colour" if chart.mark == "rect" else "y"
+    """The channel that has to hold figures does, and none is too large."""
+    channel = chart.figure_channel
     if channel not in columns:
         raise ChartRefused('A chart of rectangles needs a column of figures as "colour".')
     if chart.aggregate != "count" and columns[channel].kind != "number":
         raise ChartRefused(f"The column {columns[channel].name[:60]!r} has no figures to draw.")
+    numbers = [cell for each in columns.values() if each.kind == "number" for cell in each.cells if cell is not None]
+    if any(abs(float(each)) > _LARGEST for each in numbers):
+        raise ChartRefused(format_refusal("large figure", "en"), "large figure")
 
 
-def _list_values(chart: Chart, columns: Mapping[str, ChartColumn]) -> list[dict[str, Cell]]:
-    rows = zip(*(each.cells for each in columns.values()), strict=True)
-    most = MOST_BARS if chart.mark == "bar" and chart.aggregate == "none" else MOST_POINTS
-    is_time = [each.kind == "time" for each in columns.values()]
-    values = [dict(zip(columns, map(_prepare, row, is_time), strict=True)) for row in rows]
-    return [each for each in values if each["x"] is not None and each["y"] is not None][:most]
+def _name_titles(chart: Chart, columns: Mapping[str, ChartColumn]) -> dict[str, str]:
+    """What stands at the axis of each channel."""
+    names = {channel: column.name for channel, column in columns.items()}
+    if chart.aggregate != "none":
+        figure = chart.figure_channel
+        names[figure] = "count" if chart.aggregate == "count" else f"{chart.aggregate}: {names[figure]}"
+    labels = make_labels(names.values())
+    return {channel: labels[name] for channel, name in names.items()}
 
 
-def _lay_out(chart: Chart, columns: Mapping[str, ChartColumn], values: Sequence[Mapping[str, Cell]]) -> dict[str, Any]:
+def _make_title(chart: Chart, note: str) -> dict[str, Any]:
+    lines = [each for each in (make_label(chart.title, 2 * LONGEST_LABEL), note) if each]
+    if not lines:
+        return {}
+    below = {"subtitle": lines[1]} if len(lines) > 1 else {}
+    return {"title": {"text": lines[0], **below, "anchor": "start"}}
+
+
+def _describe_cut(values: ChartValues, result: Result, language: str) -> str:
+    """That not all is shown, "" where all is."""
+    if len(values.rows) == values.count and not result.truncated:
+        return ""
+    words = _NAMES.get(language, _NAMES["en"])["cut" if result.truncated else "first"]
+    return words.format(*(format_number(each, language) for each in (len(values.rows), values.count)))
+
+
+def _lay_out(
+    chart: Chart, columns: Mapping[str, ChartColumn], titles: Mapping[str, str], rows: Sequence[Mapping[str, Cell]]
+) -> dict[str, Any]:
     """Encoding and size. Bars with many or long names lie on their side, so that the names can be read."""
-    channels = {channel: _encode(chart, channel, column) for channel, column in columns.items()}
-    places = len({str(each["x"]) for each in values})
-    longest = max((len(str(each["x"])) for each in values), default=0)
+    channels = {
+        channel: _encode(chart, channel, column, [row[channel] for row in rows]) | {"title": titles[channel]}
+        for channel, column in columns.items()
+    }
+    places = len({str(each["x"]) for each in rows})
+    longest = max((len(str(each["x"])) for each in rows), default=0)
     is_bar = chart.mark == "bar" and columns["x"].kind == "category"
     if is_bar and "colour" not in columns:
         channels["x"]["sort"] = "-y"
@@ -97,53 +131,34 @@ def _lay_out(chart: Chart, columns: Mapping[str, ChartColumn], values: Sequence[
     return {"encoding": channels, **size}
 
 
-def _encode(chart: Chart, channel: str, column: ChartColumn) -> dict[str, Any]:
+def _encode(chart: Chart, channel: str, column: ChartColumn, cells: Sequence[Cell]) -> dict[str, Any]:
     kind = _TYPES[column.kind]
-    if column.kind == "time" and not any(isinstance(cell, str) for cell in column.cells):
+    if chart.aggregate == "count" and channel == chart.figure_channel:
+        kind = "quantitative"
+    elif column.kind == "time" and not any(isinstance(cell, str) for cell in column.cells):
         kind = "ordinal"  # years
-    encoded: dict[str, Any] = {"field": channel, "type": kind, "title": _shorten(column.name, _LONGEST_TEXT)}
+    encoded: dict[str, Any] = {"field": channel, "type": kind}
     if kind == "temporal":
         encoded["scale"] = {"type": "utc"}  # as it is written, wherever the reader is
-    if kind == "quantitative" and channel != "colour" and all(isinstance(cell, int) for cell in column.cells):
+    if kind == "quantitative" and channel != "colour" and all(isinstance(cell, int) for cell in cells):
         encoded["axis"] = {"tickMinStep": 1}
-    if channel == ("colour" if chart.mark == "rect" else "y"):
-        if chart.aggregate == "count":
-            return {"aggregate": "count", "type": "quantitative", "title": "count"}
-        if chart.aggregate != "none":
-            title = _shorten(f"{chart.aggregate}: {column.name}", _LONGEST_TEXT)
-            encoded |= {"aggregate": chart.aggregate, "title": title}
     return encoded
 
 
-def _describe(
-    chart: Chart, columns: Mapping[str, ChartColumn], values: Sequence[Mapping[str, Cell]], rows: int, language: str
-) -> str:
+def _describe(chart: Chart, titles: Mapping[str, str], values: ChartValues, language: str) -> str:
     """What is to be seen, with the first values."""
-    words = language if language in _NAMES else "en"
-    figure = "colour" if chart.mark == "rect" else "y"
-    measured = columns[figure].name if chart.aggregate == "none" else f"{chart.aggregate}: {columns[figure].name}"
-    by = ", ".join(each.name for channel, each in columns.items() if channel != figure)
+    words = _NAMES.get(language, _NAMES["en"])
+    figure = chart.figure_channel
+    places = [channel for channel in titles if channel != figure]
     parts = []
-    for each in values[:_MOST_TOLD]:
-        place = ", ".join(str(each[channel]) for channel in columns if channel != figure)
-        parts.append(f"{place}: {_write(each[figure])}")
-    if rows > len(parts):
-        parts.append(_NAMES[words]["more"].format(rows - len(parts)))
-    return f"{_NAMES[words][chart.mark]}: {measured} / {by}. {'; '.join(parts)}."
+    for row in values.rows[:_MOST_TOLD]:
+        place = ", ".join(str(row[channel]) for channel in places)
+        parts.append(f"{place}: {_write(row[figure])}")
+    if values.count > len(parts):
+        parts.append(words["more"].format(values.count - len(parts)))
+    by = ", ".join(titles[channel] for channel in places)
+    return f"{words[chart.mark]}: {titles[figure]} / {by}. {'; '.join(parts)}."
 
 
 def _write(cell: Cell) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
-
-
-def _prepare(cell: Cell, is_time: bool) -> Cell:
-    """A cell as JSON has it; of a moment without a time zone, that it is to be read as it is."""
-    if not isinstance(cell, str):
-        return cell
-    if is_time and _CLOCK.search(cell):
-        return f"{cell.replace(' ', 'T')}Z" if _CLOCK.fullmatch(cell[10:]) else cell.replace(" ", "T")
-    return _shorten(cell, _LONGEST_TEXT)
-
-
-def _shorten(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

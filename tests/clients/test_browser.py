@@ -13,6 +13,7 @@ from pypdfium2 import PdfDocument
 from clients.streamlit_chat.messages import ICON
 from clients.streamlit_chat.texts import read_texts
 from datasources.charts.choosing import choose_chart
+from datasources.charts.grammar import Chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
 from tests.clients.api_stub import ACME_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
@@ -169,6 +170,28 @@ def test_a_chart_is_drawn_within_what_the_page_may_load_and_its_figures_can_be_s
             tab.get_by_role("button", name="Download as CSV").dispatch_event("click")
         assert Path(saved.value.path()).read_text("utf-8-sig").split() == ["status,machines", "Active,42", "Stopped,6"]
         tab.reload()
+
+
+def test_names_of_javascripts_own_leave_the_page_as_it_is(tab: Page, url: str, api: ApiStub) -> None:
+    names = ("__proto__", "constructor", "toString", "valueOf", "hasOwnProperty")
+    rows = [(place, kind, number + 1) for number, place in enumerate(names) for kind in names]
+    result = Result("", ("__proto__", "constructor", "valueOf"), tuple(rows), False)
+    chosen = {"x": "__proto__", "y": "valueOf", "colour": "constructor", "title": "__proto__"}
+    charts = [Chart(mark=mark, **chosen) for mark in ("area", "bar", "line", "point")]
+    charts += [Chart(mark="rect", **chosen | {"y": "constructor", "colour": "valueOf"})]
+    charts += [Chart(mark="bar", **chosen, aggregate="sum"), Chart(mark="bar", **chosen | {"colour": None})]
+    call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
+    drawn = [make_spec(chart, result) for chart in charts]
+    api.behaviour.tool_calls = [{**call, "chart": {"alt": each.alt, "spec": each.spec}} for each in drawn]
+    tab.goto(url)
+    ask(tab)
+    pictures = tab.get_by_test_id("stVegaLiteChart").locator("canvas, svg")
+    expect(pictures).to_have_count(len(charts))
+    expect(tab.get_by_test_id("stAlert")).to_have_count(0)
+    tab.get_by_text("Figures", exact=True).first.click()
+    expect(tab.get_by_test_id("stDataFrame").first).to_be_visible()
+    expect_answers(tab)
+    expect(questions(tab)).to_have_text([QUESTION])
 
 
 def test_an_answer_is_read_while_it_comes_and_stays_when_stopped(tab: Page, url: str, api: ApiStub) -> None:

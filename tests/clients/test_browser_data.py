@@ -72,7 +72,7 @@ def test_axe_finds_nothing_wrong_with_an_answer_in_light_and_dark(tab: Page, url
         assert_accessible(tab)
 
 
-HOSTILE = "<img src=x onerror=alert(1)>"
+HOSTILE, CUT = "<img src=x onerror=alert(1)>", "The first 500 of 1,200 values are shown."
 
 
 def test_the_chat_for_websites_draws_a_chart_with_its_figures_as_a_table(tab: Page, service: Service) -> None:
@@ -101,6 +101,7 @@ def test_the_chat_for_websites_draws_a_chart_with_its_figures_as_a_table(tab: Pa
     expect(figures.nth(0).locator("svg text").filter(has_text=HOSTILE)).to_be_visible()
     expect(figures.nth(0).locator("rect")).to_have_count(2)
     expect(figures.nth(1).locator("path.line")).to_be_visible()
+    expect(figures.nth(1).locator("figcaption")).to_have_text(f"{HOSTILE}{CUT}")
     expect(figures.nth(2).get_by_role("row")).to_have_text(["whatfigure", "a1.7E308", "b-1.7E308"])
     expect(figures.nth(3)).to_contain_text("There are no figures to show.")
     expect(figures.nth(4)).to_contain_text("There are no figures to show.")
@@ -117,6 +118,7 @@ def draw_others(route: Route) -> None:
     rows = [[(HOSTILE, 1e300), ("__proto__", -1e300), ("none", None)], [(str(at), at % 97) for at in range(1000)]]
     rows += [[("a", 1.7e308), ("b", -1.7e308)], []]
     drawn = [make_chart(mark, each) for mark, each in zip(("bar", "line", "bar", "bar"), rows, strict=True)]
+    drawn[1]["spec"]["title"]["subtitle"] = CUT
     unknown = {
         "mark": "arc",
         "data": {"values": [{"x": "a"}, {}]},

@@ -480,7 +480,7 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
     result = Result(
         "", ("place", "kind", "number of <b>"), (("North", "a", 3), ("North", "b", 1), ("=1+2", "-4", 2)), False
     )
-    drawn = make_spec(choose_chart(result, title="How *many*?"), result)
+    drawn = make_spec(choose_chart(result, title="How *many*?"), replace(result, truncated=True))
     call = {"call_id": "c1", "name": "draw_chart", "status": "done", "duration_ms": 1}
     api.behaviour.tool_calls = [call, {**call, "chart": {"alt": drawn.alt, "spec": drawn.spec}}]
     page = open_page()
@@ -491,6 +491,7 @@ def test_a_chart_is_drawn_above_a_table_of_its_figures_also_after_a_reload(api: 
         assert spec["description"].startswith("Bar chart: number of <b> / place, kind. North, a: 3")
         assert "title" not in spec
         assert r"**How \*many\*?**" in shown(shown_page)
+        assert r"The first 3 of 3 or more values are shown\." in shown(shown_page)
         assert "Figures" in [box.label for box in shown_page.expander]
         [table] = shown_page.dataframe
         assert table.value.to_dict("records")[2] == {"place": "'=1+2", "kind": "-4", "number of <b>": 2}

@@ -1,8 +1,10 @@
 """Charts of results: chosen by what these hold, valid Vega-Lite, and without anything but their figures."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import altair
@@ -12,7 +14,8 @@ from pydantic import ValidationError
 
 from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import AGGREGATES, MARKS, Chart, ChartRefused
-from datasources.charts.spec import MOST_BARS, MOST_POINTS, make_spec
+from datasources.charts.spec import make_spec
+from datasources.charts.values import MOST_BARS, MOST_POINTS
 from datasources.charts.words import read_chart_words
 from datasources.results import Result
 
@@ -108,6 +111,65 @@ def test_names_and_cells_stay_texts_and_large_results_small_charts() -> None:
     many = make_result("a,b", [(number, number / 7) for number in range(3_000)])
     assert len(check(choose_chart(many), many)["data"]["values"]) == MOST_POINTS
     assert len(json.dumps(spec)) < 20_000
+
+
+def test_what_is_computed_is_computed_of_all_rows_and_never_of_some() -> None:
+    kinds = [("ab"[number % 2], number % 3, None if number == 7 else number) for number in range(900)]
+    result = make_result("kind,group,n", kinds)
+    known = [[n for kind, _, n in kinds if n is not None and kind == each] for each in "ab"]
+    told = {"sum": sum, "mean": fmean, "min": min, "max": max, "count": len}
+    for aggregate in (each for each in AGGREGATES if each != "none"):
+        chart = Chart(mark="bar", x="kind", y="n", aggregate=aggregate)
+        values = check(chart, result)["data"]["values"]
+        assert values == [{"x": each, "y": told[aggregate](n)} for each, n in zip("ab", known, strict=True)]
+        with pytest.raises(ChartRefused, match=r"Only a part of the rows is known.*the query computes it"):
+            make_spec(chart, replace(result, truncated=True))
+    rect = Chart(mark="rect", x="kind", y="group", colour="n", aggregate="count")
+    assert len(check(rect, make_result("kind,group,n", [("a", str(g), n) for _, g, n in kinds]))["data"]["values"]) == 3
+    # Names that are alike where they are cut are two places.
+    long = make_result("name,n", [("x" * 100 + each, 1) for each in "aabb"])
+    rows = check(Chart(mark="bar", x="name", y="n", aggregate="sum"), long)["data"]["values"]
+    assert rows == [{"x": "x" * 59 + "…", "y": 2}, {"x": "x" * 59 + "… (2)", "y": 2}]
+
+
+def test_a_chart_that_does_not_show_all_says_so_in_three_languages() -> None:
+    many = make_result("a,b", [(number, number / 7) for number in range(1_200)])
+    chart = Chart(mark="point", x="a", y="b", title="All")
+    for language, told in (
+        ("en", "The first 500 of 1,200 values are shown."),
+        ("es", "Se muestran los primeros 500 de 1200 valores."),
+        ("id", "Ditampilkan 500 nilai pertama dari 1.200."),
+    ):
+        title = make_spec(chart, many, language).spec["title"]
+        assert (title["text"], title["subtitle"]) == ("All", told)
+    cut = make_spec(chart, replace(many, rows=many.rows[:30], truncated=True), "en").spec["title"]
+    assert cut["subtitle"] == "The first 30 of 30 or more values are shown."
+    assert "subtitle" not in check(chart, replace(many, rows=many.rows[:500]))["title"]
+    assert check(chart.model_copy(update={"title": ""}), many)["title"]["text"].startswith("The first 500")
+
+
+def test_names_do_no_harm_and_are_told_apart() -> None:
+    result = make_result("n,n", ((1, 2), (3, 4)))
+    chart = choose_chart(result, title="a\u202eb\x1b\u2066c\nd")
+    spec = check(chart, result)
+    assert (chart.x, chart.y) == ("n (1)", "n (2)")
+    assert spec["data"]["values"] == [{"x": 1, "y": 2}, {"x": 3, "y": 4}]
+    assert spec["title"]["text"] == "abc d"
+    with pytest.raises(ChartRefused, match=r"no column 'n'\. It has: n \(1\), n \(2\)"):
+        make_spec(Chart(mark="point", x="n", y="n"), result)
+    names = ("__proto__", "“__proto__”", "constructor", "a\u202eb")
+    rows = check(Chart(mark="bar", x="toString", y="n"), make_result("toString,n", [(each, 1) for each in names]))
+    assert [each["x"] for each in rows["data"]["values"]] == ["“__proto__”", "“__proto__” (2)", "“constructor”", "ab"]
+    assert {each["title"] for each in rows["encoding"].values()} == {"“toString”", "n"}
+    long = make_result(f"{'n' * 300},", ((1, 2), (3, 4)))
+    assert check(choose_chart(long), long)["encoding"]["y"]["title"] == "?"
+
+
+def test_a_figure_that_no_axis_has_room_for_is_refused() -> None:
+    result = make_result("a,n", (("a", 1.7e308), ("b", -1.7e308)))
+    with pytest.raises(ChartRefused, match="too large") as refused:
+        make_spec(choose_chart(result), result)
+    assert refused.value.reason == "large figure"
 
 
 @pytest.mark.parametrize(
