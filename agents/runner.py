@@ -2,24 +2,20 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langchain_core.messages import AIMessage
 from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
 from agents.answer_places import AnswerPlaces
-from agents.artifacts import find_folder, name_all
+from agents.artifacts import find_folder
 from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
-from agents.branches import PARENT, choose_branch, find_parent
+from agents.branches import PARENT, find_parent
 from agents.leases import Lease, Leases
-from agents.messages import answer_id, is_same_question, make_past, question_message
 from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
@@ -27,18 +23,16 @@ from agents.state import AgentContext, AnswerModel, AnswerModels, ChatState
 from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
-from agents.transcripts import BranchMessages, Transcripts
+from agents.transcripts import Transcripts
+from agents.turn_history import ConversationStore, TurnAnswer, TurnHistory, make_config, make_question
 from agents.turn_limiter import Permit, TurnLimiter
+from agents.turn_result import make_result
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
-from auth.principal import DEFAULT_BOT
 from prompts.rag import has_tone
 from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import Retriever
-from utils.checkpointer.keys import FENCE
-from utils.errors import Conflict, NotReady, StoreUnavailable
-from utils.moments import read_micros
-from utils.token_usage import read_usage
+from utils.errors import NotReady, StoreUnavailable
 
 # Turns that wait neither for a model nor for a search have the event loop so many at a time. With all of 1,000 begun at
 # once /health would wait for the others; with one, the loop has nothing to do while that one waits for Redis: 99 turns
@@ -49,28 +43,8 @@ _WITHOUT_FILES = "The files that are attached to this conversation cannot be rea
 logger = logging.getLogger(__name__)
 
 
-class TurnAnswer(NamedTuple):
-    """An answer, and the run of the turn that its question follows."""
-
-    answer: AIMessage
-    parent_run_id: str
-
-
 class RunDeleted(Exception):
     """The conversation was deleted after the run was registered, and before it held the conversation."""
-
-
-class ConversationStore(Protocol):
-    """What the runner asks of the saver beyond LangGraph's interface."""
-
-    def persistence_of(self, thread_id: str) -> str:
-        """Where this one is; in memory also after Redis is back, until its next turn."""
-
-    async def look(self, thread_id: str) -> CheckpointTuple | None:
-        """The newest checkpoint, for one who goes on from nothing."""
-
-    def forget_conversation(self, thread_id: str) -> None:
-        """Drop what is held of it in memory."""
 
 
 class Runner:
@@ -111,10 +85,10 @@ class Runner:
         is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._store: ConversationStore = saver
-        self._saver: BaseCheckpointSaver[Any] = saver
+        self._history = TurnHistory(saver, transcripts)
         self._places = places
         self._graph = compile_graph(saver)
-        self._answers, self._transcripts = answers, transcripts
+        self._answers = answers
         self._is_judged, self._entailment, self._tools = is_judged, entailment, tools
         self._topics, self._is_run_deleted, self._is_run_unwanted = TopicFinder(), is_run_deleted, is_run_unwanted
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
@@ -145,16 +119,20 @@ class Runner:
             if lease.was_deleted and await self._is_run_deleted(record.id):
                 raise RunDeleted
             # Before anything is told: it may be refused, and sent again.
-            before = None if is_resumed else await self._read_before(record, lease)
+            before = None if is_resumed else await self._history.read_before(record, lease)
             emit(_describe_start(record))
             clock = StageClock(emit)
-            outcome: TurnAnswer | Interrupt | None = await self._find_answer(record, clock.see) if is_resumed else None
+            outcome: TurnAnswer | Interrupt | None = (
+                await self._history.find_answer(record, clock.see) if is_resumed else None
+            )
             if outcome is None:
-                before = await self._read_before(record, lease) if before is None else before
+                before = await self._history.read_before(record, lease) if before is None else before
                 outcome = await self._answer(record, lease, before, clock.see, keep_trace)
             if isinstance(outcome, Interrupt):
                 return [{"type": "waiting", "run_id": record.id, "call": outcome.value}]
-            result = self._result(outcome.answer, record, clock) | {PARENT: outcome.parent_run_id}
+            persistence = self._store.persistence_of(record.thread_id)
+            result = make_result(outcome.answer, record, clock, persistence=persistence)
+            result[PARENT] = outcome.parent_run_id
         citations = ({"type": "citation", **citation} for citation in result["citations"])
         return [*citations, {"type": "done", **result}]
 
@@ -173,8 +151,8 @@ class Runner:
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
-                {**before, "messages": [*before.get("messages", ()), _make_question(record)]},
-                _config(record.thread_id, lease.fence),
+                {**before, "messages": [*before.get("messages", ()), make_question(record)]},
+                make_config(record.thread_id, lease.fence),
                 context=context,
                 durability="sync" if context.tools else "exit",
             )
@@ -188,7 +166,7 @@ class Runner:
         keep_trace(make_trace(state))
         if self._tools.files and "file" in answer.additional_kwargs.get("artifacts", {}).get("data", ()):
             await asyncio.to_thread(self._tools.files.touch, find_folder(record.thread_id))
-        return TurnAnswer(answer, find_parent(state["messages"], _make_question(record)))
+        return TurnAnswer(answer, find_parent(state["messages"], make_question(record)))
 
     async def _load_attached(self, record: RunRecord, emit: Callable[[Event], None]) -> AttachedPassages | None:
         """What is attached to the conversation; None where that cannot be read, and it is answered without."""
@@ -198,68 +176,6 @@ class Runner:
             logger.warning("Files that are attached to a conversation cannot be read: %s", exc.detail)
             emit({"type": "status", "stage": "retrieve", "degraded": _WITHOUT_FILES})
             return None
-
-    async def _read_before(self, record: RunRecord, lease: Lease) -> ChatState:
-        """What the state lacks of what was said before: on the branch that the question goes on with, and what SQL
-        knows of a conversation whose state has expired. One that has its run's id begins now, with what its caller says
-        was said before.
-
-        Raises:
-            NotFound: it is to follow a turn that the conversation does not have.
-            Conflict: as many questions as may be follow that turn.
-            StoreUnavailable: where it is to go on cannot be known now.
-        """
-        if lease.lacks_state and record.conversation_id == record.id:
-            return {"messages": make_past(record.past, record.id)}
-        if not record.parent_run_id:
-            line, others = await self._recall(record, lease)
-            return {"messages": line, "aside": others} if others else {"messages": line}
-        question = _make_question(record)
-        if lease.lacks_state:
-            line, others = await self._transcripts.messages(record.ctx, record.conversation_id)
-            return choose_branch(line, others, record.parent_run_id, question) or {"messages": line, "aside": others}
-        found = await self._store.look(record.thread_id)
-        if found is None:
-            raise StoreUnavailable("What was said before cannot be read now. Try again later.")
-        values = found.checkpoint["channel_values"]
-        chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, question)
-        if not chosen or not values.get("kept_result"):
-            return chosen
-        return {**chosen, "kept_result": await self._find_last_result(record)}
-
-    async def _recall(self, record: RunRecord, lease: Lease) -> BranchMessages:
-        return await self._transcripts.recall(record.ctx, record.conversation_id) if lease.lacks_state else ([], [])
-
-    async def _find_last_result(self, record: RunRecord) -> Any:
-        """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
-        message_id = answer_id(record.parent_run_id)
-        async for found in self._saver.alist(_config(record.thread_id)):
-            values = found.checkpoint["channel_values"]
-            if (messages := values.get("messages")) and messages[-1].id == message_id:
-                return values.get("kept_result")
-        return None
-
-    async def _find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> TurnAnswer | None:
-        """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
-        found = await self._store.look(record.thread_id)
-        messages = found.checkpoint["channel_values"].get("messages", []) if found else []
-        question = _make_question(record)
-        after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, question)), None)
-        if after is None:  # nor its answer: one of that id is of another turn
-            others = found.checkpoint["channel_values"].get("aside", []) if found else []
-            if any(is_same_question(message, question) for message in others):
-                raise _make_gone_on_error()
-            return None
-        same = (message for message in messages[after:] if message.id == answer_id(record.id))
-        answer = next((message for message in same if isinstance(message, AIMessage)), None)
-        if answer is None and any(isinstance(message, HumanMessage) for message in messages[after:]):
-            raise _make_gone_on_error()
-        if answer is None:
-            return None
-        emit({"type": "token", "content": answer.text})
-        if support := answer.additional_kwargs.get("support"):
-            emit({"type": "support", **support})
-        return TurnAnswer(answer, find_parent(messages, question))
 
     def _context(
         self,
@@ -315,71 +231,7 @@ class Runner:
         if self._answers is not None:
             self._answers.forget(thread_id)
 
-    def _result(self, answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
-        extra = answer.additional_kwargs
-        citations, usage = extra["citations"], read_usage()
-        names = name_all(extra.get("artifacts", {}), record.thread_id)
-        return {
-            "answer": answer.text,
-            "response": answer.text,
-            "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
-            "citations": citations,
-            "created_at": extra.get("created_at"),
-            "answered": extra["answered"],
-            "confidence": extra.get("confidence"),
-            "small_talk": extra.get("small_talk", False),
-            "support": extra.get("support"),
-            "conflicts": extra.get("conflicts", []),
-            "bot_id": record.ctx.bot_id or DEFAULT_BOT,
-            "language_model": extra["language_model"],
-            "fallback_reason": extra.get("fallback_reason"),
-            "clarification": extra.get("clarification"),
-            "tool_calls": extra.get("tool_calls", []),
-            "data": extra.get("data"),
-            "model": extra["model"],
-            "conversation_id": record.conversation_id,
-            "session_id": record.conversation_id,
-            "usage": {"input_token_count": usage.input_tokens, "output_token_count": usage.output_tokens},
-            "metrics": _measure(answer, record, clock),
-            "artifacts": {f"{kind}_file": name for kind, name in names.items()},
-            "persistence": self._store.persistence_of(record.thread_id),
-            "degraded": clock.degraded,
-            "cached": extra.get("cached", False),
-            "request_id": record.request_id,
-            "run_id": record.id,
-        }
-
-
-def _measure(answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[str, Any]:
-    """What the turn took, also by the names of the maintenance guide: seconds."""
-    extra = answer.additional_kwargs
-    queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
-    created_s = read_micros(record.created_at or None) / 1e6
-    return {
-        **clock.times_s(),
-        "session_id": record.conversation_id,
-        "sql_time": queries["duration_ms"] / 1000,
-        "image_time": 0.0,  # a chart is drawn as a picture when somebody wants one
-        "sql_attempts": queries["attempt_count"],
-        "flow": "good" if extra["answered"] else "bad",
-        "request_id": record.request_id,
-        "api_processing_time": round(max(0.0, time.time() - created_s), 4),
-    }
-
-
-def _make_gone_on_error() -> Conflict:
-    return Conflict("The conversation has gone on since this was asked. Ask again.")
-
-
-def _make_question(record: RunRecord) -> HumanMessage:
-    return question_message(record.message, record.id, record.created_at or None)
-
 
 def _describe_start(record: RunRecord) -> Event:
     names = {"conversation_id": record.conversation_id, "request_id": record.request_id, "run_id": record.id}
     return {"type": "start", **names}
-
-
-def _config(thread_id: str, fence: int = 0) -> RunnableConfig:
-    names = {"thread_id": thread_id, "checkpoint_ns": "", **({FENCE: fence} if fence else {})}
-    return {"configurable": names}
