@@ -14,7 +14,8 @@ from providers.openai_wire import OpenAIWire
 from providers.retries import CallLimits
 from providers.speech.emotion import EmotionService
 from providers.speech.endpoint import EndpointSpeechToText, EndpointTextToSpeech
-from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
+from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech
+from providers.speech.prosa_wire import ProsaWire
 from providers.speech.text_emotion import TextEmotion
 from utils.ports import Embedder, EmotionModel, ModelObserver, SpeechToText, TextToSpeech
 from utils.telemetry import Telemetry

@@ -16,7 +16,8 @@ from providers.openai_errors import EndpointInfo
 from providers.rerank.endpoint import EndpointReranker
 from providers.retries import CallLimits
 from providers.speech.emotion import EmotionInfo
-from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech, ProsaWire
+from providers.speech.prosa import ProsaSpeechToText, ProsaTextToSpeech
+from providers.speech.prosa_wire import ProsaWire
 from utils.addresses import hide_login
 from utils.errors import ProviderError
 from utils.findings import Finding, Level, failure, ok, split_message, warning

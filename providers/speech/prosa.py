@@ -1,23 +1,17 @@
 """Speech to text and text to speech by Prosa, over WebSockets.
 
-Written from public descriptions of the protocol, not tried against the service. A session is opened by the key and a
-configuration in JSON; sound is binary messages, everything else JSON with a `type`. Source: https://docs2.prosa.ai
+Written from public descriptions of the protocol, not tried against the service. Source: https://docs2.prosa.ai
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
-import httpx
-from pydantic import SecretStr
 
 from providers.gate import Gate
-from providers.openai_errors import AnswerCut, EndpointError, EndpointInfo, StatusError
+from providers.openai_errors import AnswerCut, EndpointInfo
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
     LONGEST_TRANSCRIPT,
@@ -27,27 +21,14 @@ from providers.speech.calls import (
     make_text_refusal,
     require_words,
 )
+from providers.speech.prosa_wire import ProsaWire, is_end, read_opening, receive
 from utils.audio import LARGEST_AUDIO, Recording
 from utils.errors import BadInput
 from utils.outbound import AnswerTooLarge
 
 _SENT_AT_ONCE = 16_000
 _LARGEST_TEXT = 64 * 1024
-_LONGEST_CLOSE_S = 1.0
 _LABEL = "pustaka"
-_STATUS_OF_CLOSE_CODE = {4000: 401, 4001: 400, 4002: 404, 4005: 402, 4029: 429}
-_STATUS_OF_ERROR = {
-    "auth_invalid_api_key": 401,
-    "auth_unauthorized": 401,
-    "forbidden": 403,
-    "quota_insufficient": 402,
-    "quota_empty": 402,
-    "asr_model_not_found": 404,
-}
-_MODEL = frozenset({"model", "voice"})  # Prosa's voices are models
-_ERRORS_OF_FILE = frozenset(
-    {"asr_request_invalid_data", "asr_request_no_audio_data", "asr_request_unsupported_media_type"}
-)
 
 
 class ProsaInfo(EndpointInfo):
@@ -57,48 +38,6 @@ class ProsaInfo(EndpointInfo):
         """What sets it; the time limits are those of all endpoints for speech."""
         own = {"BASE_URL": f"PROSA_{self.prefix}_URL", "TIMEOUT": f"{self.prefix}_TIMEOUT"}
         return own.get(setting, f"PROSA_{self.prefix}_{setting}")
-
-
-class ProsaWire:
-    """Opens sessions at *url*; belongs to the event loop it was made in."""
-
-    def __init__(self, url: str, key: SecretStr, *, connect_timeout_s: float) -> None:
-        self._url, self.key, self._connect_timeout_s = url, key, connect_timeout_s
-        redirects = aiohttp.TraceConfig()
-        redirects.on_request_redirect.append(_refuse_redirect)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=httpx.create_ssl_context() if url.startswith("wss:") else True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
-            trace_configs=[redirects],
-        )
-
-    @asynccontextmanager
-    async def connect(
-        self, headers: Mapping[str, str], *, largest_message: int
-    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A connection, closed after the block.
-
-        Raises:
-            StatusError: the server refuses it.
-        """
-        try:
-            socket = await self._session.ws_connect(self._url, headers=headers, max_msg_size=largest_message)
-        except aiohttp.WSServerHandshakeError as exc:
-            # Not the cause: it holds the headers, and the key with them.
-            failed = StatusError(exc.status) if exc.status >= 300 else ValueError("no WebSocket")
-            raise failed from None
-        try:
-            yield socket
-        finally:
-            # Its own limit is by message: a server that goes on sending would hold the connection, and its place.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LONGEST_CLOSE_S):
-                    await socket.close()
-
-    async def aclose(self) -> None:
-        """Close the connections; in the event loop that used them."""
-        await self._session.close()
 
 
 class ProsaSpeechToText:
@@ -132,7 +71,7 @@ class ProsaSpeechToText:
 
         async def ask() -> None:
             async with self._open_session() as socket:
-                await _read_opening(socket)
+                await read_opening(socket)
 
         await call_model(partial(retry, ask, self._side, self._limits, self.gate.observer), self._side, self.gate)
 
@@ -204,7 +143,7 @@ class ProsaTextToSpeech:
         async with self._wire.connect({}, largest_message=LARGEST_AUDIO) as socket:
             await socket.send_json({"token": self._wire.key.get_secret_value()})
             await socket.send_json(config)
-            await _read_opening(socket)
+            await read_opening(socket)
             yield socket
 
     async def _speak(self, text: str, model: str) -> bytes:
@@ -213,11 +152,6 @@ class ProsaTextToSpeech:
             data = await _read_sound(socket)
         check_sound(data, "wav")
         return data
-
-
-async def _read_opening(socket: aiohttp.ClientWebSocketResponse) -> None:
-    if not isinstance(await _receive(socket), dict):
-        raise ValueError("no session was opened")
 
 
 async def _send(socket: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
@@ -231,7 +165,7 @@ async def _read_transcript(socket: aiohttp.ClientWebSocketResponse) -> str:
     """All final results, until the session is complete."""
     parts: list[str] = []
     length = 0
-    while (message := await _receive(socket)) is not None and not _is_end(message):
+    while (message := await receive(socket)) is not None and not is_end(message):
         if isinstance(message, dict) and message["type"] == "result":
             parts.append(message["transcript"].strip())
             length += len(parts[-1]) + 1
@@ -243,7 +177,7 @@ async def _read_transcript(socket: aiohttp.ClientWebSocketResponse) -> str:
 async def _read_sound(socket: aiohttp.ClientWebSocketResponse) -> bytes:
     """A file in one message or several; its own header says where it ends, else the end of the session."""
     data = bytearray()
-    while not _is_whole(data) and (message := await _receive(socket)) is not None and not _is_end(message):
+    while not _is_whole(data) and (message := await receive(socket)) is not None and not is_end(message):
         if isinstance(message, bytes):
             data += message
         if len(data) > LARGEST_AUDIO:
@@ -256,47 +190,3 @@ async def _read_sound(socket: aiohttp.ClientWebSocketResponse) -> bytes:
 def _is_whole(wav: bytearray) -> bool:
     size = int.from_bytes(wav[4:8], "little")
     return len(wav) > 8 and 0 < size < 0xFFFFFFFF and len(wav) >= size + 8
-
-
-def _is_end(message: bytes | dict[str, Any]) -> bool:
-    return isinstance(message, dict) and (message["type"] == "metadata" or message.get("status") == "complete")
-
-
-async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | dict[str, Any] | None:
-    """The next message; None: the server ended the session in good order.
-
-    Raises:
-        StatusError, EndpointError, AnswerCut, ValueError: it failed, or sends what is not of the protocol.
-    """
-    message = await socket.receive()
-    if message.type is aiohttp.WSMsgType.BINARY:
-        return bytes(message.data)
-    if message.type is aiohttp.WSMsgType.TEXT:
-        read = json.loads(message.data)
-        if not isinstance(read, dict) or not isinstance(read.get("type", ""), str):
-            raise ValueError("not of the protocol")
-        if read.setdefault("type", "") == "error":
-            raise _describe_error(read)
-        return read
-    if message.type is aiohttp.WSMsgType.ERROR:
-        raise ValueError("not of the protocol")
-    if socket.close_code == 1000:
-        return None
-    if status := _STATUS_OF_CLOSE_CODE.get(socket.close_code or 0):
-        raise StatusError(status, named=_MODEL if status == 404 else frozenset())
-    raise AnswerCut("closed")
-
-
-def _describe_error(message: dict[str, Any]) -> Exception:
-    """By Prosa's word for it, whichever field it stands in: the descriptions do not name the field."""
-    words = {value for value in message.values() if isinstance(value, str)}
-    if words & _ERRORS_OF_FILE:
-        return StatusError(422, is_of_file=True)
-    statuses = [status for word, status in _STATUS_OF_ERROR.items() if word in words]
-    return StatusError(statuses[0]) if statuses else EndpointError()
-
-
-async def _refuse_redirect(
-    _session: aiohttp.ClientSession, _context: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
-) -> None:
-    raise StatusError(redirect.response.status)  # else the key would go to another server
