@@ -16,8 +16,8 @@ from agents.runs.record import RunRecord
 from agents.runs.runs import Runs
 from agents.runs.worker import RunWorker
 from agents.threads import thread_of
-from agents.traces import Trace
-from agents.transcripts import ListedConversation, Transcripts, describe_trace
+from agents.traces import Trace, describe_trace
+from agents.transcripts import ListedConversation, Transcripts
 from auth.principal import Principal
 from domain.transcript import make_missing_error
 from domain.transcript_forks import Fork, make_taken_error

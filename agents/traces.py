@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agents.reading import make_no_answer_error
 from utils.passages import Hit
 
 Trace = dict[str, Any]
@@ -24,6 +25,19 @@ def make_trace(state: Mapping[str, Any]) -> Trace:
         "is_answerable": verdict and verdict.answerable,
         "is_index_whole": state.get("is_index_whole"),
     }
+
+
+def describe_trace(texts: Mapping[str, Any]) -> Trace:
+    """What a turn with these *texts* was answered from: `make_trace`, with its citations, calls and model.
+
+    Raises:
+        NotFound: it has no answer.
+    """
+    if texts["answer"] is None:
+        raise make_no_answer_error()
+    details = texts["details"]
+    own = {"model": details.get("model", ""), "is_cached": details.get("cached", False)}
+    return {**details.get(TRACE, {}), **own, "tool_calls": texts["tool_calls"], "citations": texts["citations"]}
 
 
 def add_times(trace: Trace, metrics: Mapping[str, Any], degraded: str | None) -> Trace:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from agents.branches import ConversationTurn, read_branches
 from agents.messages import answer_id, make_ids_unique, question_message
 from agents.reading import PageRequest, QuestionAndAnswer, find_answer, make_no_answer_error, show_branch
-from agents.traces import TRACE, Trace
+from agents.traces import TRACE, Trace, describe_trace
 from auth.principal import Principal
 from domain.branches import Branches
 from domain.db import Database
@@ -286,16 +286,3 @@ def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
     details = {name: value for name, value in texts["details"].items() if name != TRACE}  # it is asked for by itself
     extra = {**details, **{name: texts[name] for name in ("citations", "support", "tool_calls")}}
     return [question, AIMessage(texts["answer"], id=answer_id(turn.run_id), additional_kwargs=extra)]
-
-
-def describe_trace(texts: Mapping[str, Any]) -> Trace:
-    """What a turn with these *texts* was answered from: `traces.make_trace`, with its citations, calls and model.
-
-    Raises:
-        NotFound: it has no answer.
-    """
-    if texts["answer"] is None:
-        raise make_no_answer_error()
-    details = texts["details"]
-    own = {"model": details.get("model", ""), "is_cached": details.get("cached", False)}
-    return {**details.get(TRACE, {}), **own, "tool_calls": texts["tool_calls"], "citations": texts["citations"]}
