@@ -1,5 +1,6 @@
 """Asking a question, and drawing the answer while it comes."""
 
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,7 @@ from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups
 
 _LOOK_UP_EVERY_S = 0.1
+_SENDING_S = 5.0
 _DATA_TOOLS = ("query_data", "draw_chart")
 _STAGES = ("plan", "retrieve", "answer", "verify")
 
@@ -136,14 +138,18 @@ def _await_decision(talk: Talk, api: ApiClient, attempt: Attempt, request: Waiti
 
 def _follow(talk: Talk, api: ApiClient, attempt: Attempt, bubble: Bubble) -> Answer | Cancelled | Waiting:
     if attempt.run_id is None:
+        attempt.is_sent = True
         stream = api.ask_stream(talk.conversation_id, attempt.question, attempt.parent)
     else:
         _show_begun(talk, api)
         stream = api.follow(attempt.run_id, attempt.after)
     _draw(attempt, bubble.text)
+    sent_by_s = time.monotonic() + _SENDING_S
     with closing(poll(stream, _LOOK_UP_EVERY_S)) as batches:
         for batch in batches:
-            st.session_state.get("talk")  # lets Streamlit stop the script here
+            # A question that was stopped on its way to the service would be lost, or wait for "Answer again".
+            if attempt.run_id or time.monotonic() > sent_by_s:
+                st.session_state.get("talk")  # lets Streamlit stop the script here
             for event, number in batch:
                 if isinstance(event, Answer | Cancelled):
                     return event

@@ -1,5 +1,6 @@
 """What stands before Streamlit's server: which paths are open, and what browsers are told not to do."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -26,6 +27,8 @@ _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
 _MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
+# Streamlit drops a click where another message comes before its callback has run.
+_APART_S = 0.15
 _POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
@@ -67,10 +70,12 @@ class OpenPaths:
 
 
 class _Socket:
-    """A WebSocket between the server and the page, which ends when messages come too quickly."""
+    """A WebSocket between the server and the page, which passes messages on one after the other, and ends when they
+    come too quickly."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self._next_s = 0.0
         self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
 
     async def receive(self) -> Message:
@@ -82,6 +87,8 @@ class _Socket:
             await self._send({"type": "websocket.close", **refusal})
             self._is_closed = True
             message = {"type": "websocket.disconnect", **refusal}
+        await asyncio.sleep(self._next_s - time.monotonic())
+        self._next_s = time.monotonic() + _APART_S
         return message
 
     def _comes_too_soon(self) -> bool:

@@ -32,16 +32,18 @@ def make_conversation_id() -> str:
 class Attempt:
     """An answer under way: to which question, after what, and what has been seen of it.
 
-    `run_id` is None until the service has taken the question. `after`: the number of the last event of the run that is
-    in `text` and the rest. `is_anew`: another worker has begun the answer again. `tool`: what is being used. `request`:
-    a call that the visitor is asked about, which the event `request_number` told of; `decision`: "approve" or "reject";
-    `refused`: why the service did not take that. `parent`: the run of the turn that the question follows, None for the
-    last one; `whole`: what was shown before, also of what does not lead to that turn.
+    `run_id` is None until the service has taken the question, which `is_sent` to it before. `after`: the number of the
+    last event of the run that is in `text` and the rest. `is_anew`: another worker has begun the answer again. `tool`:
+    what is being used. `request`: a call that the visitor is asked about, which the event `request_number` told of;
+    `decision`: "approve" or "reject"; `refused`: why the service did not take that. `parent`: the run of the turn that
+    the question follows, None for the last one; `whole`: what was shown before, also of what does not lead to that
+    turn.
     """
 
     question: str
     before: Conversation
     run_id: str | None = None
+    is_sent: bool = False
     after: int = 0
     text: str = ""
     stage: str = ""
@@ -265,7 +267,7 @@ def load(talk: Talk, api: ApiClient) -> Conversation | None:
 
 
 def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
-    if talk.attempt and talk.attempt.run_id:
+    if talk.attempt and (talk.attempt.run_id or not talk.attempt.is_sent):
         return
     if talk.attempt:
         _settle(talk, api, talk.attempt)
@@ -308,9 +310,12 @@ def _take_up(talk: Talk, conversation: Conversation) -> None:
 
 
 def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
+    if not attempt.run_id:  # it was not sent yet
+        end_attempt(talk, attempt)
+        return
     state = _COMPLETED
     with ignore_missing():
-        state = api.cancel(attempt.run_id or "")
+        state = api.cancel(attempt.run_id)
     if state == _COMPLETED:  # before it could be stopped
         talk.branch = attempt.run_id or talk.branch if attempt.parent else talk.branch
         talk.conversation, talk.attempt = _fetch(talk, api), None

@@ -15,6 +15,7 @@ class PageSocket:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self.texts: list[str] = []
+        self._buttons: dict[str, str] = {}
         self._chat_input = self._query = ""
         response = socket.response
         self.set_cookies = response.headers.get_all("set-cookie") if response else []
@@ -31,6 +32,15 @@ class PageSocket:
         state.id = self._chat_input
         state.chat_input_value.data = question
         self._send(message, question)
+
+    def choose(self, question: str) -> None:
+        """Press the button of a question, and let another message of the browser follow at once."""
+        message, other = BackMsg(), BackMsg()
+        state = message.rerun_script.widget_states.widgets.add()
+        state.id, state.trigger_value = self._buttons[question], True
+        message.rerun_script.query_string = other.rerun_script.query_string = self._query
+        self._socket.send(message.SerializeToString())
+        self._send(other, question)
 
     def replay(self, sent: Sequence[bytes]) -> None:
         """Send what the browser of another tab has *sent*."""
@@ -65,6 +75,7 @@ class PageSocket:
             self.texts.append(getattr(element, kind).body)
         elif kind == "button":
             self.texts.append(element.button.label)
+            self._buttons[element.button.label.replace("\\", "")] = element.button.id
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from websockets.typing import Origin
 
 from clients.streamlit_chat.messages import ICON
 from clients.streamlit_chat.origins import is_same_origin
-from tests.clients.api_stub import ApiStub, serve_stub
+from tests.clients.api_stub import TOPICS, ApiStub, serve_stub
 from tests.clients.browser_page import ask, expect_answers, marks, running_page
 from tests.clients.page_socket import opened_page
 from tests.security.canary import listening_canary
@@ -177,6 +177,16 @@ def test_a_socket_that_sends_more_than_anybody_can_click_is_closed_and_others_go
         for _ in range(5):
             other.run()
             assert other.texts
+
+
+@pytest.mark.long
+def test_a_click_is_not_lost_where_another_message_follows_at_once(api: ApiStub, url: str) -> None:
+    asked = [each["question"] for each in TOPICS["questions"]] * 2
+    before = len(api.asked)
+    for question in asked:
+        with opened_page(url) as page:
+            page.choose(question)
+    assert [question for _, _, question in api.asked[before:]] == asked
 
 
 def test_the_operators_logo_alone_may_be_elsewhere(api: ApiStub, tmp_path: Path) -> None:
