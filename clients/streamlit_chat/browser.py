@@ -72,22 +72,24 @@ def get_attached() -> Any:
     return st.session_state["attach"].get("attached")
 
 
-def mount_documents(
+def mount_document_chooser(
     *,
     wanted: Mapping[str, Any] | None,
-    told: str,
+    announcement: str,
     on_chosen: Callable[[], None],
     on_piece: Callable[[], None],
+    is_shown: bool = True,
 ) -> None:
     """Where files are chosen or dropped that become documents; `get_documents` gives what the browser sent.
 
     Args:
-        wanted: the piece that it is to send: `{"id", "from", "bytes", "vain"}`; None for none.
-        told: what programs that read aloud tell.
+        wanted: the piece that it is to send: `{"id", "from", "bytes", "repeats"}`; None for none.
+        announcement: what programs that read aloud tell.
         on_chosen: called with a list of files, each `{"id", "name", "size"}`.
         on_piece: called with a piece, `{"id", "from", "data"}`, in Base64.
+        is_shown: whether others can be chosen; else it only sends.
     """
-    data = {"label": say("documents_choose"), "wanted": wanted, "told": told}
+    data = {"label": say("documents_choose") if is_shown else "", "wanted": wanted, "announcement": announcement}
     _component("documents", isolated=True, shared=_FILE_PARTS)(
         key="documents", data=data, on_chosen_change=on_chosen, on_piece_change=on_piece
     )

@@ -1,6 +1,8 @@
 """Adding documents on the first page: chosen, followed until they are read, asked about, removed."""
 
 import secrets
+import time
+from dataclasses import dataclass, field
 from functools import partial
 
 import streamlit as st
@@ -8,7 +10,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused
 from clients.document_calls import read_quotas
-from clients.streamlit_chat.browser import get_documents, mount_documents
+from clients.streamlit_chat.browser import get_documents, mount_document_chooser
 from clients.streamlit_chat.document_access import (
     DocumentAccess,
     end_document_access,
@@ -26,18 +28,28 @@ from clients.streamlit_chat.uploads import (
     MOST_FILES,
     Upload,
     add_chosen,
+    continue_uploads,
     find_wanted,
-    move_on,
+    forgive_pause,
     remove,
     take_piece,
 )
 from clients.visitors import Visitor
 
 _LOOK_EVERY_S = 1.0
-_TAB, _REMOVED, _LEFT_OUT = "documents-tab", "documents-removed", "documents-left-out"
+_TAB, _ANNOUNCED, _LEFT_OUT = "documents-tab", "documents-announced", "documents-left-out"
+_LOOKED_AT, _LONG_PAUSE_S = "documents-looked-at", 5.0
 _NAMED = 5  # of the files that are not taken
-_MEGABYTE, _TOLD = 1e6, 3
+_MEGABYTE, _MOST_ANNOUNCED = 1e6, 3
 _ICONS = {"ready": ":material/check_circle:", "failed": ":material/error:"}
+
+
+@dataclass(slots=True)
+class Announcement:
+    """What this tab has announced last, and the files it has announced, by their tab and id."""
+
+    text: str = ""
+    uploads: set[tuple[str, str]] = field(default_factory=set)
 
 
 def show_documents(api: ApiClient, visitor: Visitor) -> None:
@@ -76,31 +88,74 @@ def _tell_limits(api: ApiClient) -> str:
 def _show_uploads(access: DocumentAccess, api: ApiClient, visitor_id: str, *, was_busy: bool) -> None:
     """The files and where to choose others; the whole page is drawn again when the last one is done, and it looks at
     them no more."""
-    if find_document_access(visitor_id) is not access:  # it has ended
-        st.rerun()
-    tab = st.session_state.setdefault(_TAB, secrets.token_urlsafe(8))
-    own_api = api.with_key(access.key)
-    try:
-        move_on(access.uploads, tab, own_api, api)
-    except ApiRefused as refusal:
-        end_document_access(visitor_id, explain_refused_key(refusal))
-        st.rerun()
+    tab = _continue(access, api, visitor_id)
     if was_busy != any(each.is_under_way for each in access.uploads):
-        forget_topics()
         st.rerun()
-    mount_documents(
+    mount_document_chooser(
         wanted=find_wanted(access.uploads, tab),
-        told=_tell_last(access.uploads),
+        announcement=_announce(access.uploads),
         on_chosen=lambda: _choose(access.uploads, tab),
         on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
     )
     _show_left_out()
     for upload in reversed(access.uploads):
-        _show_upload(upload, access, own_api)
+        _show_upload(upload, access, api.with_key(access.key))
+
+
+def show_uploads_under_way(api: ApiClient, visitor: Visitor) -> None:
+    """How many files are on their way, beside a conversation, where they go on as on the first page."""
+    access = find_document_access(visitor.visitor_id)
+    if access is None:
+        return
+    _find_announcement().text = ""  # it has been told when the first page is drawn again
+    if not any(each.is_under_way for each in access.uploads):
+        return
+
+    @st.fragment(run_every=_LOOK_EVERY_S)
+    def show() -> None:
+        tab = _continue(access, api, visitor.visitor_id)
+        count = sum(each.is_under_way for each in access.uploads)
+        if not count:
+            st.rerun()
+        st.caption(f":material/hourglass_empty: {say('documents_under_way', count=count)}")
+        mount_document_chooser(
+            wanted=find_wanted(access.uploads, tab),
+            announcement="",
+            on_chosen=lambda: None,
+            on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
+            is_shown=False,
+        )
+
+    show()
+
+
+def _continue(access: DocumentAccess, api: ApiClient, visitor_id: str) -> str:
+    """Let the files go on; gives the name of this tab. The page is drawn again where the key does not do any more."""
+    if find_document_access(visitor_id) is not access:  # it has ended
+        st.rerun()
+    tab: str = st.session_state.setdefault(_TAB, secrets.token_urlsafe(8))
+    now_s = time.monotonic()
+    pause_s = now_s - st.session_state.get(_LOOKED_AT, now_s)
+    if pause_s > _LONG_PAUSE_S:  # an answer was written
+        forgive_pause(access.uploads, tab, pause_s)
+    st.session_state[_LOOKED_AT] = now_s
+    ready_count = _count_ready(access.uploads)
+    try:
+        continue_uploads(access.uploads, tab, api.with_key(access.key), api)
+    except ApiRefused as refusal:
+        end_document_access(visitor_id, explain_refused_key(refusal))
+        st.rerun()
+    if _count_ready(access.uploads) > ready_count:
+        forget_topics()
+    return tab
+
+
+def _count_ready(uploads: list[Upload]) -> int:
+    return sum(each.status == "ready" for each in uploads)
 
 
 def _choose(uploads: list[Upload], tab: str) -> None:
-    st.session_state.pop(_REMOVED, None)
+    _find_announcement().text = ""
     st.session_state[_LEFT_OUT] = add_chosen(uploads, tab, get_documents("chosen"))
 
 
@@ -136,30 +191,38 @@ def _describe(upload: Upload) -> str:
         return say("documents_failed", reason=upload.reason)
     if upload.status == "ready":
         return _describe_ready(upload)
-    if upload.status == "reading" and upload.about and 0 < upload.about.progress < 1:
-        return say("documents_reading_part", percent=int(upload.about.progress * 100))
+    if upload.status == "reading" and upload.document and 0 < upload.document.progress < 1:
+        return say("documents_reading_part", percent=int(upload.document.progress * 100))
     return say(f"documents_{upload.status}")
 
 
 def _describe_ready(upload: Upload) -> str:
-    about = upload.about
+    document = upload.document
     parts = [] if upload.is_new else [say("documents_unchanged")]
-    if about and about.page_count:
-        parts.append(say("documents_pages", count=about.page_count))
-    elif about:
-        parts.append(say("documents_passages", count=about.chunk_count))
-    if about and about.unread_pages:
-        parts.append(say("documents_unread", pages=", ".join(map(str, about.unread_pages))))
-    parts += about.notes if about else ()
+    if document and document.page_count:
+        parts.append(say("documents_pages", count=document.page_count))
+    elif document:
+        parts.append(say("documents_passages", count=document.chunk_count))
+    if document and document.unread_pages:
+        parts.append(say("documents_unread", pages=", ".join(map(str, document.unread_pages))))
+    parts += document.notes if document else ()
     return " ".join([*parts, "" if upload.question else say("documents_elsewhere")]).strip()
 
 
-def _tell_last(uploads: list[Upload]) -> str:
-    """What programs that read aloud tell: what became of the files that were done last, or that one was removed."""
-    if name := st.session_state.get(_REMOVED):
-        return say("documents_removed", name=name)
-    done = sorted((each for each in uploads if not each.is_under_way), key=lambda each: each.heard_at_s)
-    return "; ".join(f"{each.name}: {_describe(each)}" for each in done[-_TOLD:])
+def _announce(uploads: list[Upload]) -> str:
+    """What programs that read aloud tell last: what became of files, or that one was removed. Each is told once."""
+    last = _find_announcement()
+    done = [each for each in uploads if not each.is_under_way and (each.tab, each.upload_id) not in last.uploads]
+    if done:
+        last.uploads.update((each.tab, each.upload_id) for each in done)
+        done.sort(key=lambda each: each.heard_at_s)
+        last.text = "; ".join(f"{each.name}: {_describe(each)}" for each in done[-_MOST_ANNOUNCED:])
+    return last.text
+
+
+def _find_announcement() -> Announcement:
+    found: Announcement = st.session_state.setdefault(_ANNOUNCED, Announcement())
+    return found
 
 
 def _remove(access: DocumentAccess, upload: Upload, api: ApiClient) -> None:
@@ -169,5 +232,5 @@ def _remove(access: DocumentAccess, upload: Upload, api: ApiClient) -> None:
         announce_failure("documents_stays", failure)
         return
     if upload.document_id and upload.is_new:
-        st.session_state[_REMOVED] = upload.name
+        _find_announcement().text = say("documents_removed", name=upload.name)
         forget_topics()

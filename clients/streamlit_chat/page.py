@@ -13,7 +13,7 @@ from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.attachments import send_chosen, show_attachments
 from clients.streamlit_chat.browser import mount_page_scripts
 from clients.streamlit_chat.clearing import confirm_clearing
-from clients.streamlit_chat.documents import show_documents
+from clients.streamlit_chat.documents import show_documents, show_uploads_under_way
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
@@ -121,6 +121,8 @@ def _show_conversation(
     if talk.question is None and talk.attempt is None and not conversation.messages:
         _show_beginning(talk, api, health, visitor)
     else:
+        with above_box:
+            show_uploads_under_way(api, visitor)
         _show_talk(talk, api, conversation, above_box, holds=is_asking)
 
 

@@ -35,8 +35,8 @@ class Upload:
     "failed" for `reason`.
 
     `tab`: which browser tab has the file. `heard_at_s`: when more of it was there last, by the monotonic clock.
-    `is_new`: it was not there before. `about`: what was read; `question`: one about it, "" where the page does not
-    answer from it.
+    `is_new`: it was not there before. `document`: what was read of it; `question`: one about it, "" where the page does
+    not answer from it.
     """
 
     upload_id: str
@@ -48,7 +48,7 @@ class Upload:
     heard_at_s: float = field(default_factory=time.monotonic)
     document_id: str = ""
     is_new: bool = True
-    about: DocumentProgress | None = None
+    document: DocumentProgress | None = None
     question: str = ""
     reason: str = ""
 
@@ -97,11 +97,11 @@ def _find_obstacle(upload: Upload) -> str:
 
 
 def find_wanted(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | None:
-    """The piece that the browser tab is to send next, and how often it was asked for in vain; None: nothing."""
+    """The piece that the browser tab is to send next, and how often it was asked for again; None: nothing."""
     for upload in uploads:
         if upload.status in _UNSENT and upload.tab == tab:
-            vain = int((time.monotonic() - upload.heard_at_s) / _ASK_AGAIN_S)
-            return {"id": upload.upload_id, "from": len(upload.data), "bytes": PIECE_BYTES, "vain": vain}
+            repeats = int((time.monotonic() - upload.heard_at_s) / _ASK_AGAIN_S)
+            return {"id": upload.upload_id, "from": len(upload.data), "bytes": PIECE_BYTES, "repeats": repeats}
     return None
 
 
@@ -123,7 +123,7 @@ def take_piece(uploads: list[Upload], tab: str, sent: Any) -> None:
     upload.status, upload.heard_at_s = "sending", time.monotonic()
 
 
-def move_on(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: ApiClient) -> None:
+def continue_uploads(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: ApiClient) -> None:
     """Hand over what has arrived from this *tab*, and see how far the documents are; *visitor_api* asks for questions
     about them.
 
@@ -137,6 +137,13 @@ def move_on(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: Ap
     followed = [each for each in uploads if each.status in _UNREAD]
     for upload in followed[:_FOLLOWED]:
         _follow(upload, api, visitor_api)
+
+
+def forgive_pause(uploads: Iterable[Upload], tab: str, pause_s: float) -> None:
+    """Do not hold it against this *tab* that it was not asked for more in the last *pause_s* seconds."""
+    for upload in uploads:
+        if upload.status in _UNSENT and upload.tab == tab:
+            upload.heard_at_s += pause_s
 
 
 def _give_up_lost(uploads: Sequence[Upload]) -> None:
@@ -161,24 +168,24 @@ def _hand_over(upload: Upload, api: ApiClient) -> None:
 
 def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
     try:
-        about = read_document(api, upload.document_id)
+        document = read_document(api, upload.document_id)
     except ApiError as failure:
         if isinstance(failure, ApiRefused) and failure.status not in _LATER:
             upload.fail(_explain(failure))
         return  # else it is asked again
-    upload.about = about
-    if about.status == "completed":
-        upload.question = _find_question(upload, about, visitor_api)
+    upload.document = document
+    if document.status == "completed":
+        upload.question = _find_question(upload, document, visitor_api)
         upload.status, upload.heard_at_s = "ready", time.monotonic()
-    elif about.status in ("failed", "cancelled"):
-        upload.fail(about.reason)
+    elif document.status in ("failed", "cancelled"):
+        upload.fail(document.reason)
     else:
-        upload.status = "reading" if about.status == "processing" else "queued"
+        upload.status = "reading" if document.status == "processing" else "queued"
 
 
-def _find_question(upload: Upload, about: DocumentProgress, visitor_api: ApiClient) -> str:
+def _find_question(upload: Upload, document: DocumentProgress, visitor_api: ApiClient) -> str:
     """One that is found in the document, as those of the first page are; where there is none, what it is about."""
-    plain = say("documents_question", title=about.title or upload.name)
+    plain = say("documents_question", title=document.title or upload.name)
     try:
         topics = visitor_api.topics(get_language(), upload.document_id)
     except ApiError as failure:

@@ -128,6 +128,33 @@ def test_a_large_file_comes_in_pieces_and_one_is_removed_again(tab: Page, url: s
     expect(tab.get_by_label("Chat message from assistant")).not_to_contain_text("412 euros")
 
 
+def test_files_go_on_while_a_conversation_is_open_and_are_announced_once(tab: Page, url: str, service: Service) -> None:
+    begin(tab, url, service.new_key("default", SCOPES))
+    text = b"The atlas is on the third shelf.\n" + b" \n" * 4_700_000  # three pieces
+    choose(tab, **{f"volume{number}_txt": text + b"%d" % number for number in range(3)}, atlas_txt=text)
+    expect(box(tab)).to_contain_text("Sending")
+    ask(tab, "How much does a dormitory room cost?")
+    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    with service.client() as http:
+        listed = "/v1/tenant/documents?limit=100"
+        service.wait_for(
+            lambda: (
+                {"atlas.txt": "completed"}.items()
+                <= {each["source"]: each["status"] for each in http.get(listed).json()["documents"]}.items()
+            )
+        )
+    expect(tab.get_by_text("Documents on their way")).to_have_count(0)
+    tab.get_by_role("button", name="New chat").click()
+    expect(box(tab).get_by_role("status")).to_contain_text("atlas.txt: Passages read:")
+    box(tab).get_by_role("button", name="Remove").first.click()
+    expect(box(tab).get_by_role("status")).to_have_text("atlas.txt is removed.")
+    ask(tab, "How much does a dormitory room cost?")
+    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    tab.get_by_role("button", name="New chat").click()
+    expect(tab.get_by_label(CHOOSE)).to_be_attached()
+    expect(box(tab).get_by_role("status")).to_have_text("")
+
+
 def test_files_that_are_too_many_are_named(tab: Page, url: str, service: Service) -> None:
     begin(tab, url, service.new_key("default", SCOPES))
     choose(tab, **{f"many{number:02}_txt": b"One of many." for number in range(30)}, empty_txt=b"")
