@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -128,10 +129,14 @@ def test_a_large_file_comes_in_pieces_and_one_is_removed_again(tab: Page, url: s
     expect(tab.get_by_label("Chat message from assistant")).not_to_contain_text("412 euros")
 
 
-def test_files_go_on_while_a_conversation_is_open_and_are_announced_once(tab: Page, url: str, service: Service) -> None:
+def test_files_go_on_while_a_conversation_is_open_and_are_announced_once(
+    tab: Page, url: str, service: Service, tmp_path: Path
+) -> None:
     begin(tab, url, service.new_key("default", SCOPES))
-    text = b"The atlas is on the third shelf.\n" + b" \n" * 4_700_000  # three pieces
-    choose(tab, **{f"volume{number}_txt": text + b"%d" % number for number in range(3)}, atlas_txt=text)
+    paths = [tmp_path / f"{name}.txt" for name in ("volume1", "volume2", "volume3", "atlas")]
+    for path in paths:  # three pieces each
+        path.write_text(f"The {path.stem} is on the third shelf.\n" + " \n" * 4_700_000)
+    tab.get_by_label(CHOOSE).set_input_files(paths)
     expect(box(tab)).to_contain_text("Sending")
     ask(tab, "How much does a dormitory room cost?")
     expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
