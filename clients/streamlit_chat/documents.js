@@ -5,6 +5,7 @@ const chosen = (globalThis.pustakaChosenFiles ??= new Map()); // files that wait
 const page = Date.now().toString(36);
 let count = 0;
 let answered = "";
+let sending = ""; // the file of the last piece
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const label = parentElement.querySelector("label") ?? make(parentElement, setTriggerValue);
@@ -42,6 +43,8 @@ async function answer(wanted, setTriggerValue) {
   if (name === answered) return;
   answered = name;
   const { id, from, bytes } = wanted;
+  if (id !== sending) chosen.delete(sending);
+  sending = id;
   const piece = chosen.get(id)?.slice(from, from + bytes);
   if (piece) setTriggerValue("piece", { id, from, data: await encode(piece) });
 }

@@ -24,12 +24,12 @@ from clients.streamlit_chat.talk import ask, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import forget_topics
 from clients.streamlit_chat.uploads import (
-    LARGEST_BYTES,
+    LARGEST_MEGABYTES,
     MOST_FILES,
     Upload,
     add_chosen,
     continue_uploads,
-    find_wanted,
+    find_next_piece,
     forgive_pause,
     remove,
     take_piece,
@@ -39,8 +39,9 @@ from clients.visitors import Visitor
 _LOOK_EVERY_S = 1.0
 _TAB, _ANNOUNCED, _LEFT_OUT = "documents-tab", "documents-announced", "documents-left-out"
 _LOOKED_AT, _LONG_PAUSE_S = "documents-looked-at", 5.0
-_NAMED = 5  # of the files that are not taken
-_MEGABYTE, _MOST_ANNOUNCED = 1e6, 3
+_MOST_NAMED = 5  # of the files that are not taken
+_MOST_ANNOUNCED = 3
+_MEGABYTE = 1e6
 _ICONS = {"ready": ":material/check_circle:", "failed": ":material/error:"}
 
 
@@ -69,12 +70,17 @@ def show_documents(api: ApiClient, visitor: Visitor) -> None:
         st.markdown(f"**{say('documents_add')}**")
         st.caption(escape_markdown(_tell_limits(api.with_key(access.key))))
         show()
-        forget = partial(end_document_access, visitor_id)
+        forget = partial(_forget, visitor_id)
         st.button(say("documents_key_forget"), icon=":material/key_off:", type="tertiary", on_click=forget)
 
 
+def _forget(visitor_id: str, reason: str = "") -> None:
+    st.session_state.pop(_LEFT_OUT, None)
+    end_document_access(visitor_id, reason)
+
+
 def _tell_limits(api: ApiClient) -> str:
-    limits = say("documents_limits", size=f"{LARGEST_BYTES / _MEGABYTE:g}", count=MOST_FILES)
+    limits = say("documents_limits", size=LARGEST_MEGABYTES, count=MOST_FILES)
     try:
         quotas = read_quotas(api)
     except ApiError:  # a refused upload says it
@@ -92,7 +98,7 @@ def _show_uploads(access: DocumentAccess, api: ApiClient, visitor_id: str, *, wa
     if was_busy != any(each.is_under_way for each in access.uploads):
         st.rerun()
     mount_document_chooser(
-        wanted=find_wanted(access.uploads, tab),
+        wanted=find_next_piece(access.uploads, tab),
         announcement=_announce(access.uploads),
         on_chosen=lambda: _choose(access.uploads, tab),
         on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
@@ -119,7 +125,7 @@ def show_uploads_under_way(api: ApiClient, visitor: Visitor) -> None:
             st.rerun()
         st.caption(f":material/hourglass_empty: {say('documents_under_way', count=count)}")
         mount_document_chooser(
-            wanted=find_wanted(access.uploads, tab),
+            wanted=find_next_piece(access.uploads, tab),
             announcement="",
             on_chosen=lambda: None,
             on_piece=lambda: take_piece(access.uploads, tab, get_documents("piece")),
@@ -143,7 +149,7 @@ def _continue(access: DocumentAccess, api: ApiClient, visitor_id: str) -> str:
     try:
         continue_uploads(access.uploads, tab, api.with_key(access.key), api)
     except ApiRefused as refusal:
-        end_document_access(visitor_id, explain_refused_key(refusal))
+        _forget(visitor_id, explain_refused_key(refusal))
         st.rerun()
     if _count_ready(access.uploads) > ready_count:
         forget_topics()
@@ -163,7 +169,7 @@ def _show_left_out() -> None:
     """Which files of the last choice were too many."""
     names: list[str] = st.session_state.get(_LEFT_OUT, [])
     if names:
-        named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        named = ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
         told = say("documents_left_out", count=len(names), names=named, most=MOST_FILES)
         st.warning(escape_markdown(told), icon=":material/warning:")
 

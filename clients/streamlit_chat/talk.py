@@ -317,7 +317,8 @@ def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:
     with ignore_missing():
         state = api.cancel(attempt.run_id)
     if state == _COMPLETED:  # before it could be stopped
-        talk.branch = attempt.run_id or talk.branch if attempt.parent else talk.branch
+        if attempt.parent:
+            talk.branch = attempt.run_id
         talk.conversation, talk.attempt = _fetch(talk, api), None
     else:
         end_attempt(talk, attempt)

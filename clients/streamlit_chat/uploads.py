@@ -19,6 +19,7 @@ from clients.streamlit_chat.wording import explain_refused_document, log_failure
 
 # In Base64 it fits into a request to the API, whose MAX_CONTENT_LENGTH is 16 MiB.
 LARGEST_BYTES = 10_000_000
+LARGEST_MEGABYTES = f"{LARGEST_BYTES / 1e6:g}"
 MOST_FILES = 20  # on their way at once
 PIECE_BYTES = 4_000_000  # in Base64 it fits into a message to Streamlit, see .streamlit/config.toml
 _LISTED = 50
@@ -66,12 +67,16 @@ def add_chosen(uploads: list[Upload], tab: str, chosen: Any) -> list[str]:
     """Note what the visitor has chosen in this *tab*, as the browser tells it, which may be anything. Gives the names
     of files that are not taken, since there are too many."""
     left_out = []
+    room = {"": MOST_FILES - sum(each.is_under_way for each in uploads)}  # by what is wrong with a file
+    known = {each.upload_id for each in uploads if each.tab == tab}
     for each in chosen if isinstance(chosen, list) else ():
         upload = _read_chosen(each, tab)
-        if upload is None or any((tab, upload.upload_id) == (known.tab, known.upload_id) for known in uploads):
+        if upload is None or upload.upload_id in known:
             continue
+        known.add(upload.upload_id)
         reason = _find_obstacle(upload)
-        if not reason and sum(known.is_under_way for known in uploads) >= MOST_FILES:
+        room[reason] = room.get(reason, MOST_FILES) - 1
+        if room[reason] < 0:
             left_out.append(upload.name)
             continue
         if reason:
@@ -92,11 +97,11 @@ def _read_chosen(chosen: Any, tab: str) -> Upload | None:
 
 def _find_obstacle(upload: Upload) -> str:
     if upload.size_bytes > LARGEST_BYTES:
-        return say("documents_too_large", size=f"{LARGEST_BYTES / 1e6:g}")
+        return say("documents_too_large", size=LARGEST_MEGABYTES)
     return "" if upload.size_bytes > 0 else say("documents_empty")
 
 
-def find_wanted(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | None:
+def find_next_piece(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | None:
     """The piece that the browser tab is to send next, and how often it was asked for again; None: nothing."""
     for upload in uploads:
         if upload.status in _UNSENT and upload.tab == tab:
@@ -107,7 +112,7 @@ def find_wanted(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | None:
 
 def take_piece(uploads: list[Upload], tab: str, sent: Any) -> None:
     """Note a piece that the browser sent, which may be anything."""
-    wanted = find_wanted(uploads, tab)
+    wanted = find_next_piece(uploads, tab)
     match sent:
         case {"id": str(upload_id), "from": int(start), "data": data} if wanted is not None:
             if (upload_id, start) != (wanted["id"], wanted["from"]):

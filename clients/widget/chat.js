@@ -262,7 +262,13 @@ class Chat {
     answer.draw();
     answer.say(text);
     this.panel.announce(text);
-    if (question.message) answer.offer([this.texts.try_again], () => (answer.element.remove(), this.answer(question)));
+    if (question.message) answer.offer([this.texts.try_again], () => this.retry(answer, question));
+  }
+
+  retry(answer, question) {
+    if (this.panel.isAnswering || this.panel.isHeldUp()) return;
+    answer.element.remove();
+    this.answer(question);
   }
 
   explain(error) {

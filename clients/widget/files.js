@@ -69,16 +69,17 @@ class Files {
     const others = [...files].filter((file) => file.size <= this.bytes);
     const room = Math.max(0, this.count - this.list.querySelectorAll("li:not(.refused)").length);
     for (const file of others.slice(0, room)) this.send(file);
-    this.refuseAll(tooLarge, this.texts.file_too_large);
-    this.refuseAll(others.slice(room), this.texts.file_too_many);
+    const refusals = [this.refuseAll(tooLarge, this.texts.file_too_large), this.refuseAll(others.slice(room), this.texts.file_too_many)];
+    if (refusals.some(Boolean)) this.said.textContent = refusals.filter(Boolean).join(" ");
   }
 
-  /** Say in one place how many of *files* are not attached, and which. */
+  /** Say in one place how many of *files* are not attached, and which; gives what was said. */
   refuseAll(files, reason) {
-    if (!files.length) return;
+    if (!files.length) return "";
     const names = files.slice(0, MOST_NAMES).map((file) => file.name);
     const more = files.length > MOST_NAMES ? ` + ${files.length - MOST_NAMES}` : "";
     this.refuse(names.join(", ") + more, fill(reason, this.limits));
+    return this.said.textContent;
   }
 
   /** Show those that the conversation has. */

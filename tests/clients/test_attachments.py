@@ -6,7 +6,7 @@ import pytest
 
 from clients.streamlit_chat.attachments import read_sent
 from clients.streamlit_chat.speaking import read_recording
-from clients.streamlit_chat.uploads import MOST_FILES, Upload, add_chosen, find_wanted, take_piece
+from clients.streamlit_chat.uploads import MOST_FILES, Upload, add_chosen, find_next_piece, take_piece
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_piece_that_was_not_asked_for_is_left_alone(sent: Any) -> None:
     assert [(each.status, bytes(each.data)) for each in uploads] == [("waiting", b"")]
     take_piece(uploads, "tab", PIECE)
     assert [(each.status, bytes(each.data)) for each in uploads] == [("sending", b"Lease")]
-    assert find_wanted(uploads, "another tab") is None
+    assert find_next_piece(uploads, "another tab") is None
 
 
 @pytest.mark.parametrize("data", [None, "", "no Base64", 7, "TGVhc2Vz"])
@@ -85,5 +85,7 @@ def test_a_document_that_the_browser_cannot_read_is_given_up(data: Any) -> None:
 
 def test_no_more_documents_are_taken_at_once_than_said() -> None:
     uploads: list[Upload] = []
-    add_chosen(uploads, "tab", [{**CHOSEN, "id": f"a-{number}"} for number in range(100)])
-    assert [each.status for each in uploads] == [*["waiting"] * MOST_FILES, "failed"]
+    many = [{**CHOSEN, "id": f"{number}", "size": number % 2} for number in range(1_000)]
+    assert len(add_chosen(uploads, "tab", many)) == 1_000 - 2 * MOST_FILES
+    assert [each.status for each in uploads] == ["failed", "waiting"] * MOST_FILES
+    assert add_chosen(uploads, "tab", many[:1]) == []  # it is known

@@ -377,9 +377,14 @@ def test_files_are_chosen_dropped_pasted_removed_and_asked_about(tab: Page, site
     expect(files.last).to_have_text("third.txtNot attached. A conversation has at most 2 files.")
     with tab.expect_file_chooser() as chooser:
         tab.get_by_role("button", name="Attach files, at most 2, 1 MB each").click()
-    chooser.value.set_files([make_file(f"{number}.txt", "One of many.") for number in range(30)])
-    expect(files.last).to_have_text("0.txt, 1.txt, 2.txt + 27Not attached. A conversation has at most 2 files.")
-    expect(files).to_have_count(3)
+    many = [make_file(f"{number}.txt", "One of many.") for number in range(30)]
+    chooser.value.set_files([*many, make_file("large.txt", "word " * 200_001)])
+    refused = [
+        "large.txt: Not attached. It is larger than 1 MB.",
+        "0.txt, 1.txt, 2.txt + 27: Not attached. A conversation has at most 2 files.",
+    ]
+    expect(files).to_have_text(["lease <b>x.txt", "pasted.txt", *(each.replace(": ", "") for each in refused)])
+    expect(tab.locator("pustaka-chat").get_by_text(" ".join(refused))).to_have_attribute("role", "status")
     assert_fits_fingers(tab)
     assert_no_violations(tab, "pustaka-chat")
     tab.get_by_role("button", name="Remove pasted.txt").click()
