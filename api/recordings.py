@@ -3,7 +3,17 @@
 import re
 
 from api.multipart import UploadedFile
-from utils.audio import HEAD_BYTES, KNOWN_KINDS, LARGEST_AUDIO, NO_SPEECH, Recording, is_silent, sniff
+from utils.audio import (
+    DAMAGED,
+    HEAD_BYTES,
+    KNOWN_KINDS,
+    LARGEST_AUDIO,
+    NO_SPEECH,
+    Recording,
+    has_samples,
+    is_silent,
+    sniff,
+)
 from utils.errors import TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
@@ -22,12 +32,12 @@ LANGUAGE_FIELD = {
 
 
 def take_recording(files: list[UploadedFile], field: str) -> Recording:
-    """The one recording of a form, in the parts called *field*. Blocking.
+    """The one recording of a form, in the parts called *field*, by its first bytes. Blocking.
 
     Raises:
         BadInput: there is none, or more than one.
         TooLarge: it is larger than 16 MB.
-        UnreadableDocument: it is empty, silent, or no sound file of a known kind.
+        UnreadableDocument: it is empty, or no sound file of a known kind.
     """
     if len(files) != 1:
         raise refuse_field(f"Send one recording with a file name, in a part called {field}.", field)
@@ -39,9 +49,22 @@ def take_recording(files: list[UploadedFile], field: str) -> Recording:
     kind = sniff(file.read(HEAD_BYTES))
     if kind is None:
         raise UnreadableDocument(f"The audio format is not supported: send one of {', '.join(KNOWN_KINDS)}.")
-    if kind.extension == "wav" and is_silent(file.read()):
-        raise UnreadableDocument(NO_SPEECH)
     return Recording(kind, file.read)
+
+
+def check_recording(recording: Recording) -> None:
+    """Return where there may be speech in *recording*. It is read to its end: count the question before. Blocking.
+
+    Raises:
+        UnreadableDocument: it is a WAV file that is damaged or silent.
+    """
+    if recording.kind.extension != "wav":
+        return
+    data = recording.read()
+    if not has_samples(data):
+        raise UnreadableDocument(DAMAGED)
+    if is_silent(data):
+        raise UnreadableDocument(NO_SPEECH)
 
 
 def read_language(sent: str) -> str | None:

@@ -19,7 +19,7 @@ from api.datasets import answers
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.multipart import UploadedFile
-from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, read_language, take_recording
+from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, check_recording, read_language, take_recording
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
 from api.schemas import BotId, Problem
@@ -117,7 +117,7 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
         language = read_language(form.texts["language"])
         fingerprint = f"{fingerprint} {language or ''}"
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint, streams=streams)
-        transcribe = partial(model.transcribe, recording, language=language)
+        transcribe = partial(_transcribe, model, recording, language)
         turn, times = await _begin_spoken(ctx, question, transcribe, partial(_recognise_emotion, recording), watch)
     if streams:
         speaker = services().text_to_speech
@@ -154,6 +154,11 @@ async def _begin_spoken(
         except BaseException:
             reservation.permit.release()
             raise
+
+
+async def _transcribe(model: SpeechToText, recording: Recording, language: str | None) -> str:
+    await sync_pool().run(partial(check_recording, recording))
+    return await model.transcribe(recording, language=language)
 
 
 async def _recognise_emotion(recording: Recording, message: str) -> str:

@@ -17,6 +17,8 @@ LARGEST_AUDIO = 16 * 1024 * 1024
 NO_TRANSCRIPTION = "no_transcription_model"
 """The error code by which `python -m speech` says that it only speaks."""
 NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
+DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
+_MOST_CHUNKS = 100  # before the samples: a file of 16 MB has room for two millions, each a step of Python
 _SILENT = 64  # of 32768: -54 dB of full scale, under the noise of a room
 _WEBM = re.compile(rb"\x1a\x45\xdf\xa3.{0,40}?\x42\x82.webm", re.DOTALL)
 # Major brands of files with sound, those of telephones' recorders and cameras among them, and not of pictures, which
@@ -74,6 +76,18 @@ def is_cut_wav(data: bytes) -> bool:
     return data[:4] == b"RIFF" and len(data) < size + 8 <= LARGEST_AUDIO
 
 
+def has_samples(wav: bytes) -> bool:
+    """Whether the WAV file has a chunk of samples, which may be empty, among its first 100."""
+    start = 12
+    for _ in range(_MOST_CHUNKS):
+        name, size = wav[start : start + 4], wav[start + 4 : start + 8]
+        if len(size) < 4 or name == b"data":
+            return len(size) == 4
+        length = int.from_bytes(size, "little")
+        start += 8 + length + length % 2
+    return False
+
+
 def _is_mp3(head: bytes) -> bool:
     """An ID3 tag, or the header of a frame of layer III with a bit rate and a sample rate that exist."""
     if head[:3] == b"ID3":
@@ -96,9 +110,9 @@ _TESTS: dict[str, Callable[[bytes], bool]] = {
 
 
 def is_silent(data: bytes) -> bool:
-    """Whether *data* is a WAV file of 16-bit samples that are all near zero, or has none. False where that is unknown.
+    """Whether *data*, of which `has_samples` holds, is a WAV file of 16-bit samples that are all near zero, or none.
 
-    Blocking; reads a second at a time.
+    False where that is unknown. Blocking; reads a second at a time.
     """
     try:
         with wave.open(io.BytesIO(data)) as sound:

@@ -16,17 +16,19 @@ from api.bots import load_bot
 from api.description_parts import OPENAI_ERRORS, describe_file_response
 from api.openai.blueprint import openai_blueprint
 from api.openai.parameters import give_example
-from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, read_language, take_recording
+from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, check_recording, read_language, take_recording
 from api.responses import respond
 from api.schemas import NON_BLANK
 from api.services import services
 from api.turns import count_question
+from auth.credentials import is_website_visitor
 from auth.principal import Principal
 from auth.scopes import Scope
 from server.sync_pool import sync_pool
 from utils.audio import SPEECH_FORMATS
-from utils.errors import NotFound
+from utils.errors import Forbidden, NotFound
 from utils.ports import SpeechToText, TextToSpeech
+from utils.printable import drop_controls
 from utils.validation import check_text, refuse_field
 
 _ANY_NAME = "default"
@@ -90,6 +92,7 @@ class OpenAiSpeechIn(BaseModel):
 @requires_before_body(Scope.CHAT_WRITE)
 async def create_transcription(ctx: Principal) -> Response:
     """The words of the recording, as JSON or as plain text. Of a visitor it counts as a question."""
+    _check_caller(ctx)
     model = _require_speech_to_text()
     await _check_bot(ctx)
     return await uploads.receive(
@@ -109,6 +112,7 @@ async def create_transcription(ctx: Principal) -> Response:
 @requires(Scope.CHAT_WRITE, repeats="none")
 async def create_speech(ctx: Principal, body: OpenAiSpeechIn) -> Response:
     """The text as a sound file. Of a visitor it counts as a question."""
+    _check_caller(ctx)
     model = _require_text_to_speech()
     await _check_bot(ctx)
     _check_name(body.model, model.model)
@@ -124,12 +128,19 @@ async def _transcribe(ctx: Principal, model: SpeechToText, form: uploads.Form) -
     language = read_language(form.texts["language"])
     recording = await sync_pool().run(partial(take_recording, form.files, "file"))
     headers = await count_question(ctx)
+    await sync_pool().run(partial(check_recording, recording))
     text = await model.transcribe(recording, language=language)
     if response_format == "text":
-        return Response(f"{text}\n", mimetype="text/plain", headers=headers)
+        return Response(f"{drop_controls(text)}\n", mimetype="text/plain", headers=headers)
     response = respond(OpenAiTranscriptionOut(text=text))
     response.headers.update(headers)
     return response
+
+
+def _check_caller(ctx: Principal) -> None:
+    """Return where *ctx* may have anything transcribed or spoken; raises Forbidden for visitors of websites."""
+    if is_website_visitor(ctx):
+        raise Forbidden("A visitor of a website may ask its bot, also by voice at /v1/audio, and nothing else.")
 
 
 async def _check_bot(ctx: Principal) -> None:

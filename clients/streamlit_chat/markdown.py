@@ -22,7 +22,8 @@ Markdown = NewType("Markdown", str)
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=^&])")
 _BLANKS = re.compile(r"[ \t\n\r\f\v]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ue000\ue001]")
+# Also what reorders the text after it, to the end of the paragraph.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ue000\ue001]")
 # `:smile:`, `:material/home:`, `:streamlit:` are found in the text after escapes have been read, so a character that
 # does not show keeps them apart. A time such as 10:30:45 is none; two numbers are emoji.
 _SHORTCODE = re.compile(r":(?=(material/\w++|[\w+-]++):)")

@@ -9,15 +9,24 @@ import aiohttp
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, AnswerCut, EndpointInfo, StatusError, describe_failure
 from providers.retries import CallFailed
-from utils.audio import HEAD_BYTES, LARGEST_AUDIO, NO_SPEECH, SPEECH_FORMATS, Recording, is_cut_wav, sniff
+from utils.audio import (
+    DAMAGED,
+    HEAD_BYTES,
+    LARGEST_AUDIO,
+    NO_SPEECH,
+    SPEECH_FORMATS,
+    Recording,
+    has_samples,
+    is_cut_wav,
+    sniff,
+)
 from utils.errors import BadInput, ProblemError, TooLarge, UnreadableDocument
 from utils.outbound import AnswerTooLarge
 from utils.validation import refuse_field
 
 T = TypeVar("T")
 LONGEST_TRANSCRIPT = 100_000
-
-_DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
+LONG_TRANSCRIPT = f"The transcript has more than {LONGEST_TRANSCRIPT:,} characters. Send a shorter recording."
 _TOO_LARGE = (
     f"The speech would have more than {LARGEST_AUDIO // 2**20} MB: send a shorter text, ask for mp3, or for more speed."
 )
@@ -76,12 +85,15 @@ def check_sound(data: bytes, response_format: str) -> None:
     """
     if sniff(data[:HEAD_BYTES]) != SPEECH_FORMATS[response_format]:
         raise ValueError(f"the answer is no file of the format {response_format}")
-    if is_cut_wav(data):
+    if is_cut_wav(data) or (response_format == "wav" and not has_samples(data)):
         raise AnswerCut("a part of a file")
 
 
 def make_recording_refusal(cause: Exception | None, *, language: str | None) -> ProblemError | None:
-    """The refusal of a recording that the endpoint cannot read, or of a language that it does not know."""
+    """The refusal of a recording that the endpoint cannot read, or that is too long, or of a language that it does not
+    know."""
+    if isinstance(cause, AnswerTooLarge):
+        return TooLarge(LONG_TRANSCRIPT)
     if not isinstance(cause, StatusError):
         return None
     if _is_of_choice(cause, frozenset({"language"} if language else ())) and not cause.is_of_file:
@@ -90,7 +102,7 @@ def make_recording_refusal(cause: Exception | None, *, language: str | None) -> 
             "Leave it out, and the model finds out.",
             "language",
         )
-    return UnreadableDocument(_DAMAGED) if cause.is_of_file else None
+    return UnreadableDocument(DAMAGED) if cause.is_of_file else None
 
 
 def make_text_refusal(

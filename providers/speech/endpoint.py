@@ -14,6 +14,7 @@ from providers.openai_errors import EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
+    LONG_TRANSCRIPT,
     LONGEST_TRANSCRIPT,
     add_recording,
     call_model,
@@ -23,6 +24,7 @@ from providers.speech.calls import (
     require_words,
 )
 from utils.audio import LARGEST_AUDIO, Recording
+from utils.errors import TooLarge
 
 
 class EndpointSpeechToText:
@@ -38,6 +40,7 @@ class EndpointSpeechToText:
 
         Raises:
             UnreadableDocument: nobody speaks in it, or the endpoint does not read it.
+            TooLarge: its transcript is too long.
             BadInput: the endpoint refuses *language*.
             ProviderError: the endpoint did not answer, or not as it should.
         """
@@ -49,8 +52,10 @@ class EndpointSpeechToText:
             )
             answered = await retry(partial(send, CHAT), self._side, self._limits, self.gate.observer)
             text = answered["text"]
-            if not isinstance(text, str) or len(text) > LONGEST_TRANSCRIPT:
-                raise ValueError("no transcript, or none of a recording of this size")
+            if not isinstance(text, str):
+                raise ValueError("no transcript")
+            if len(text) > LONGEST_TRANSCRIPT:
+                raise TooLarge(LONG_TRANSCRIPT)
             return text.strip()
 
         make_refusal = partial(make_recording_refusal, language=language)

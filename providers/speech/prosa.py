@@ -52,6 +52,7 @@ class ProsaSpeechToText:
 
         Raises:
             UnreadableDocument: nobody speaks in it, or Prosa does not read it.
+            TooLarge: its transcript is too long.
             ProviderError: Prosa did not answer, or not as it should.
         """
 
@@ -170,7 +171,7 @@ async def _read_transcript(socket: aiohttp.ClientWebSocketResponse) -> str:
             parts.append(message["transcript"].strip())
             length += len(parts[-1]) + 1
         if length > LONGEST_TRANSCRIPT:
-            raise ValueError("no transcript of a recording of this size")
+            raise AnswerTooLarge(f"{LONGEST_TRANSCRIPT} characters")
     return " ".join(parts).strip()
 
 

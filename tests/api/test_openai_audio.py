@@ -13,6 +13,7 @@ from api.visitors import VISITOR_HEADER, sign_visitor
 from tests.api.test_voice import HEADS, ROOMS, SPOKEN
 from tests.conftest import PAGE_KEY
 from tests.fakes.speech_server import FakeSpeechServer, make_wav
+from tests.security.test_website_visitors import add_bot, as_visitor
 from tests.service import Service
 
 KINDS = {"mp3": "audio/mpeg", "ogg": "audio/ogg", "flac": "audio/flac", "wav": "audio/wav"}
@@ -51,7 +52,10 @@ def test_openai_s_client_transcribes_and_speaks_for_every_tenant(
         model="whisper-1", file=("a.wav", SPOKEN), response_format="text", temperature=0
     )
     assert plain == f"{ROOMS}\n"
-    first, second = speech.requests
+    speech.heard = f"\x1b\0{ROOMS}\u202e"  # which a terminal would obey
+    options: dict[str, Any] = {"model": "default", "file": ("a.wav", SPOKEN), "response_format": "text"}
+    assert caller.audio.transcriptions.create(**options) == f"{ROOMS}\n"
+    first, second, _ = speech.requests
     assert (first["filename"], first["file"], first["language"]) == ("speech.wav", SPOKEN, b"en")
     assert (first["model"], second["response_format"]) == (b"whisper-1", b"json")
     for response_format, kind in (("mp3", "mp3"), ("opus", "ogg"), ("flac", "flac"), ("wav", "wav")):
@@ -82,6 +86,7 @@ def test_openai_s_client_transcribes_and_speaks_for_every_tenant(
         ({"language": "english"}, 400, "language"),
         ({"file": ("a.wav", b"%PDF-1.7 " + b"x" * 100)}, 422, None),
         ({"file": ("a.wav", make_wav(1, level=0))}, 422, None),
+        ({"file": ("a.wav", SPOKEN[:12])}, 422, None),
         ({"file": ("a.wav", SPOKEN + bytes(16 * 2**20))}, 413, None),
     ],
 )
@@ -136,6 +141,9 @@ def test_what_the_endpoint_refuses_or_sends_amiss_is_told_in_openai_s_shape(
     with pytest.raises(openai.APIStatusError, match="TTS_BASE_URL") as amiss:  # it is asked for MP3, and sends WAV
         caller.audio.speech.create(model="default", voice="default", input="Good morning.")
     assert (amiss.value.status_code, amiss.value.code) == (502, "provider-unavailable")
+    speech.sound = SPOKEN[:12]  # a file without samples
+    with pytest.raises(openai.APIStatusError, match="broke the connection off"):
+        caller.audio.speech.create(model="default", voice="default", input="a", response_format="wav")
     speech.statuses = [401]
     with pytest.raises(openai.APIStatusError, match="STT_API_KEY") as failed:
         caller.audio.transcriptions.create(model="default", file=("a.wav", SPOKEN))
@@ -215,6 +223,16 @@ def test_a_transcription_is_paid_for_once_under_a_key_and_counts_as_a_visitor_s_
     assert [one.status_code for one in answered] == [200, 200, 429, 429]
     assert answered[3].json()["error"]["type"] == "rate_limit_error"
     assert len(speech.requests) == 4
+
+
+def test_a_visitor_of_a_website_neither_transcribes_nor_speaks(service: Service, speech: FakeSpeechServer) -> None:
+    said = {"model": "default", "voice": "default", "input": "a", "response_format": "wav"}
+    form = {"files": {"file": ("a.wav", SPOKEN)}, "data": {"model": "default"}}
+    for key in (None, service.new_key("acme", ["bots:write"])):
+        with service.client(*([key] if key else [])) as owner, as_visitor(service, add_bot(owner)) as visitor:
+            refused = [visitor.post("/v1/audio/speech", json=said), visitor.post("/v1/audio/transcriptions", **form)]
+        assert [(one.status_code, one.json()["error"]["code"]) for one in refused] == [(403, "forbidden")] * 2
+    assert speech.requests == []
 
 
 def test_the_key_of_a_bot_that_is_switched_off_neither_transcribes_nor_speaks(

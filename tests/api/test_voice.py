@@ -208,9 +208,11 @@ def test_what_the_endpoint_says_of_a_recording_is_no_failure_of_the_service(
         (b"\xff" * 100, 422, "not supported"),
         (make_wav(1, level=0), 422, "No speech"),
         (make_wav(0), 422, "No speech"),
+        (SPOKEN[:12], 422, "damaged"),
+        (b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 2_000_000 + SPOKEN[12:], 422, "damaged"),
         (SPOKEN + bytes(16 * 2**20), 413, "16 MB"),
     ],
-    ids=["empty", "pdf", "ones", "silence", "no-frames", "large"],
+    ids=["empty", "pdf", "ones", "silence", "no-frames", "no-data", "chunks", "large"],
 )
 def test_what_is_no_recording_is_refused_before_it_is_sent(
     client: httpx.Client, speech: FakeSpeechServer, data: bytes, status: int, words: str
@@ -225,9 +227,14 @@ def test_five_minutes_are_heard_and_noise_and_endless_talk_are_refused(
     client: httpx.Client, speech: FakeSpeechServer
 ) -> None:
     assert say(client, make_wav(300)).status_code == 200
-    for heard, status in ((" ... ", 422), ("word " * 1_001, 413)):
+    for heard, status, words in (
+        (" ... ", 422, "No speech"),
+        ("word " * 1_001, 413, "at most 5,000 characters"),
+        ("word " * 20_001, 413, "more than 100,000 characters. Send a shorter recording."),
+    ):
         speech.heard = heard
-        assert say(client, SPOKEN).status_code == status
+        refused = say(client, SPOKEN)
+        assert (refused.status_code, words in refused.json()["detail"]) == (status, True)
 
 
 @pytest.mark.parametrize(
@@ -315,8 +322,7 @@ def test_a_visitor_s_question_is_counted_once_and_before_its_recording_is_paid_f
     with service.client(PAGE_KEY, **{VISITOR_HEADER: token}) as visitor:
         assert say(visitor, b"no recording").status_code == 422  # not counted: nothing was asked of an endpoint
         assert say(visitor, SPOKEN).status_code == 200
-        speech.heard = ""
-        assert say(visitor, SPOKEN).status_code == 422
+        assert say(visitor, make_wav(1, level=0)).status_code == 422  # counted: it was read to its end
         heard = len(speech.requests)
         refused = say(visitor, SPOKEN)
         assert (refused.status_code, refused.json()["type"]) == (429, "urn:pustaka:problem:rate-limited")

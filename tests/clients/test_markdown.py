@@ -58,6 +58,7 @@ def test_an_answer_keeps_its_markdown_and_its_words(text: str) -> None:
     [
         (r"A room costs \$410.", r"A room costs \$410\."),
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
+        ("a \u202eb\u202c \u2066c\u2069 \u202ad\x1b", "a b c d"),
         ("```\n$ still coming", "```\n$ still coming\n```"),
         ("~~~ruby\na\n~~~", "```ruby\na\n```"),
         ("    indented", "```\nindented\n```"),

@@ -18,6 +18,8 @@ from utils.errors import OriginRefused, VisitorRefused
 
 SITE, OTHER_SITE = "https://www.example.org", "https://evil.example"
 QUESTION = "How much does a dormitory room cost?"
+# Not for visitors of websites, as `/v1/audio/speech` is not, whose body is read before.
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 def add_bot(owner: httpx.Client, **said: Any) -> str:
@@ -88,7 +90,7 @@ def test_a_token_can_do_nothing_but_what_a_visitor_may(service: Service, client:
     with as_visitor(service, add_bot(client)) as visitor:
         for method, path, scope in tried:
             refused = visitor.request(method, path).status_code == 403
-            assert refused is (scope not in VISITOR_SCOPES), (method, path)
+            assert refused is (scope not in VISITOR_SCOPES or path == TRANSCRIPTIONS), (method, path)
 
 
 @pytest.mark.parametrize(
