@@ -148,6 +148,8 @@ class BoundedHttp(HttpToolsProtocol):
         extras[DISCONNECT], extras[PAUSES] = self._disconnect, self._allow_pauses
         if self._is_surplus:
             extras[SURPLUS] = True
+        if self.cycle is None or self.cycle.response_complete:
+            self._limit_pauses(self._limits.unread_s)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -163,12 +165,14 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The end of an answer, which the client may not have read yet."""
+        """The end of an answer, which the client may not have read yet: its pauses are allowed until the next one."""
+        has_next = bool(self.pipeline)
         super().on_response_complete()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            if self.transport.get_write_buffer_size():
+                self._expect_reading()
+        elif has_next:
             self._limit_pauses(self._limits.unread_s)
-        elif self.transport.get_write_buffer_size():
-            self._expect_reading()
 
     def pause_writing(self) -> None:
         """64 KB wait for the client to read."""

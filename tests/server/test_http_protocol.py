@@ -58,10 +58,11 @@ def make_app(journal: Journal) -> Flask:
         return AsyncStream(chunks())
 
     @app.get("/played/<float:pause_s>")
-    async def played(pause_s: float) -> AsyncStream:
+    @app.get("/played/<float:pause_s>/<int:sound_bytes>")
+    async def played(pause_s: float, sound_bytes: int = 4 << 20) -> AsyncStream:
         async def chunks() -> AsyncIterator[bytes]:
             for _ in range(PLAYED):
-                yield MEGABYTE * 4
+                yield b"x" * sound_bytes
 
         return AsyncStream(chunks(), longest_pause_s=pause_s)
 
@@ -279,14 +280,31 @@ def test_a_reader_that_plays_what_it_has_read_may_pause_and_one_that_reads_nothi
         assert journal.wait_for("response closed")
 
 
-def test_a_pause_is_allowed_for_one_answer_and_not_for_the_next_ones_on_its_connection() -> None:
+def test_a_pause_is_allowed_after_the_whole_answer_was_written_too() -> None:
     journal = Journal()
     with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
-        connection.send(get(f"/played/{LONG_S}"))
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.send(get(f"/played/{LONG_S}/300000"))  # the server's kernel has room for it
+        assert journal.wait_for("response closed")
+        time.sleep(4 * SOON_S)  # as one that plays it
+        assert len(connection.answer().body) == PLAYED * 300_000
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+@pytest.mark.parametrize("target", ["/endless", "/large"])
+def test_a_pause_is_allowed_for_one_answer_and_not_for_the_next_ones_on_its_connection(
+    target: str, pipelined: bool
+) -> None:
+    journal = Journal()
+    with limited(journal, unread_s=SOON_S) as live, Connection(live) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.send(get(f"/played/{LONG_S}") + (get(target) if pipelined else b""))
         assert len(connection.answer().body) == PLAYED * (4 << 20)
-        connection.send(get("/endless"))
+        if not pipelined:
+            connection.send(get(target))
         assert connection.head().status == 200
-        assert journal.wait_for("closed")
+        closed = ["response closed"] * 2
+        assert [each for each in journal.wait(lambda all_: all_.count(closed[0]) == 2) if each in closed] == closed
 
 
 def test_the_kernel_watches_for_clients_that_are_gone() -> None:
