@@ -7,7 +7,7 @@ more than any of these would be itself. In doubt it has none: a wrong emotion is
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,32 +79,40 @@ class TextEmotion:
         """angry, sad, worried, happy or neutral: of that of the first five sentences that has it most.
 
         Each for itself, as a question hides the emotion of the sentence before it: of 81 such texts as a whole none was
-        told. The vector of a text of one sentence is that which the search needs, too.
+        told. The vector of a text of one sentence is that which the search needs, too. Without a sentence of three
+        words it is neutral, and the model is not asked.
 
         Raises:
             ProviderError: the embedding model did not answer, or not in time.
         """
         if self._classes is None:
             raise ProviderUnavailable("The examples of emotions are not embedded yet.")
+        sentences = _choose_sentences(text)
+        if not sentences:
+            return NEUTRAL
         if not self._circuit.may_try():
             raise ProviderUnavailable(f"{_AWAY}.")
         try:
-            emotion = await self._compare(self._classes, text)
+            emotion = await self._compare(self._classes, sentences)
         except ProblemError as error:
             self._circuit.note_failure(error)
             raise
         self._circuit.note_success()
         return emotion
 
-    async def _compare(self, classes: _Classes, text: str) -> str:
-        sentences = [each.text for each in split_sentences(text) if len(each.text.split()) >= _FEWEST_WORDS]
+    async def _compare(self, classes: _Classes, sentences: Sequence[str]) -> str:
         try:
             async with asyncio.timeout(self._limit_s):
-                vectors = [await self._embedder.embed_query(sentence) for sentence in sentences[:_MOST_SENTENCES]]
+                vectors = [await self._embedder.embed_query(sentence) for sentence in sentences]
         except TimeoutError:
             raise ProviderUnavailable(f"The embedding model took longer than {self._limit_s:g} s.") from None
-        lead, emotion = max(map(classes.find_lead, vectors), default=(0.0, NEUTRAL))
+        lead, emotion = max(map(classes.find_lead, vectors))
         return emotion if lead > 0 else NEUTRAL
+
+
+def _choose_sentences(text: str) -> list[str]:
+    sentences = (each.text for each in split_sentences(text))
+    return [each for each in sentences if len(each.split()) >= _FEWEST_WORDS][:_MOST_SENTENCES]
 
 
 async def _embed_examples(embedder: Embedder) -> _Classes:

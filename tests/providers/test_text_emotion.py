@@ -12,6 +12,7 @@ from providers.speech.text_emotion import TextEmotion
 from tests.fakes.model_server import FakeModelServer
 from utils.audio import AudioKind, Recording
 from utils.errors import ProviderUnavailable
+from utils.ports import NEUTRAL
 
 RECORDING = Recording(AudioKind("wav", "audio/wav"), lambda: b"")
 SAD = "I feel so sad and lonely."
@@ -65,3 +66,22 @@ async def test_examples_that_could_not_be_embedded_are_tried_again_later_and_by_
     assert count_calls(server) == 1
     await preparing
     assert await model.recognise(RECORDING, SAD)
+
+
+async def test_a_text_without_a_sentence_of_three_words_is_neutral_and_tells_nothing_of_the_model(
+    embedder: OpenAIEmbedder, server: FakeModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = 0.0
+    model = TextEmotion(embedder, limit_s=0.1, clock=lambda: now_s)
+    await model.prepare()
+    server.configure(embedding_ms=60_000)
+    with pytest.raises(ProviderUnavailable):
+        await model.recognise(RECORDING, SAD)
+    asked = count_calls(server)
+    now_s += 60
+    assert await model.recognise(RECORDING, "Thank you.") == NEUTRAL
+    assert "recognised again" not in caplog.text
+    assert count_calls(server) == asked
+    server.configure(embedding_ms=0)
+    assert await model.recognise(RECORDING, SAD)
+    assert "recognised again" in caplog.text
