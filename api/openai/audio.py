@@ -85,7 +85,8 @@ class OpenAiSpeechIn(BaseModel):
     operation_id="createTranscription",
     summary="Transcribe a recording",
     description="By the model that takes spoken questions. 404: there is none here, or none of this name; 413: the "
-    "recording has more than 16 MB; 422: it is empty, no sound file of a known kind, or nobody speaks in it.",
+    "recording has more than 16 MB, or its transcript more than 100,000 characters; 422: it is empty, damaged, no "
+    "sound file of a known kind, or nobody speaks in it.",
     responses={200: OpenAiTranscriptionOut, **dict.fromkeys((404, 409, 413, 415, 422, 502, 504), None)},
     openapi_extensions={"requestBody": _BODY, OPENAI_ERRORS: True},
 )

@@ -26,7 +26,6 @@ from utils.validation import refuse_field
 
 T = TypeVar("T")
 LONGEST_TRANSCRIPT = 100_000
-LONG_TRANSCRIPT = f"The transcript has more than {LONGEST_TRANSCRIPT:,} characters. Send a shorter recording."
 _TOO_LARGE = (
     f"The speech would have more than {LARGEST_AUDIO // 2**20} MB: send a shorter text, ask for mp3, or for more speed."
 )
@@ -90,10 +89,7 @@ def check_sound(data: bytes, response_format: str) -> None:
 
 
 def make_recording_refusal(cause: Exception | None, *, language: str | None) -> ProblemError | None:
-    """The refusal of a recording that the endpoint cannot read, or that is too long, or of a language that it does not
-    know."""
-    if isinstance(cause, AnswerTooLarge):
-        return TooLarge(LONG_TRANSCRIPT)
+    """The refusal of a recording that the endpoint cannot read, or of a language that it does not know."""
     if not isinstance(cause, StatusError):
         return None
     if _is_of_choice(cause, frozenset({"language"} if language else ())) and not cause.is_of_file:

@@ -14,7 +14,6 @@ from providers.openai_errors import EndpointInfo
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
-    LONG_TRANSCRIPT,
     LONGEST_TRANSCRIPT,
     add_recording,
     call_model,
@@ -55,7 +54,9 @@ class EndpointSpeechToText:
             if not isinstance(text, str):
                 raise ValueError("no transcript")
             if len(text) > LONGEST_TRANSCRIPT:
-                raise TooLarge(LONG_TRANSCRIPT)
+                raise TooLarge(
+                    f"The transcript has more than {LONGEST_TRANSCRIPT:,} characters. Send a shorter recording."
+                )
             return text.strip()
 
         make_refusal = partial(make_recording_refusal, language=language)

@@ -52,7 +52,6 @@ class ProsaSpeechToText:
 
         Raises:
             UnreadableDocument: nobody speaks in it, or Prosa does not read it.
-            TooLarge: its transcript is too long.
             ProviderError: Prosa did not answer, or not as it should.
         """
 
@@ -171,7 +170,7 @@ async def _read_transcript(socket: aiohttp.ClientWebSocketResponse) -> str:
             parts.append(message["transcript"].strip())
             length += len(parts[-1]) + 1
         if length > LONGEST_TRANSCRIPT:
-            raise AnswerTooLarge(f"{LONGEST_TRANSCRIPT} characters")
+            raise ValueError("no transcript of a recording of this size")
     return " ".join(parts).strip()
 
 
