@@ -209,7 +209,7 @@ def test_what_the_endpoint_says_of_a_recording_is_no_failure_of_the_service(
         (make_wav(1, level=0), 422, "No speech"),
         (make_wav(0), 422, "No speech"),
         (SPOKEN[:12], 422, "damaged"),
-        (b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 2_000_000 + SPOKEN[12:], 422, "damaged"),
+        (b"RIFF\xff\xff\xff\xffWAVE" + b"junk\0\0\0\0" * 2_000_000 + SPOKEN[12:], 422, "damaged"),
         (SPOKEN + bytes(16 * 2**20), 413, "16 MB"),
     ],
     ids=["empty", "pdf", "ones", "silence", "no-frames", "no-data", "chunks", "large"],
