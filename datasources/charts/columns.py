@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Literal
 
 from datasources.charts.grammar import LONGEST_NAME
@@ -49,8 +50,14 @@ def read_columns(result: Result) -> list[ChartColumn]:
     """The columns of *result*, in their order. Several of one name are numbered: one might be drawn against itself."""
     names = [name[:_LONGEST_NAME] or "?" for name in result.columns]
     uses = Counter(names)
-    numbered = [f"{name} ({number})" if uses[name] > 1 else name for number, name in enumerate(names, 1)]
-    return [ChartColumn(name, [row[at] for row in result.rows]) for at, name in enumerate(numbered)]
+    taken = {name for name in names if uses[name] == 1}
+    columns = []
+    for at, name in enumerate(names):
+        numbered = (f"{name} ({number})" for number in count(at + 1))
+        unique = name if uses[name] == 1 else next(each for each in numbered if each not in taken)
+        taken.add(unique)
+        columns.append(ChartColumn(unique, [row[at] for row in result.rows]))
+    return columns
 
 
 def make_moment(text: str) -> str:

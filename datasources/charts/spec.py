@@ -19,7 +19,7 @@ from utils.query_tables import Cell
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _MOST_TOLD, _FEW_BARS, _SHORT_LABEL = 10, 8, 12
 _WIDTH, _HEIGHT, _BAR = 560, 320, 24  # pixels
-_LARGEST = 1e300  # of sums of which, and of the length of whose axis, a browser still knows the value
+_LARGEST = 1e300  # so that sums and axes stay below the largest number of JavaScript, 1.8e308
 _INCOMPLETE = (
     "Only a part of the rows is known, so that their {} would be wrong. Ask the whole question so that the query "
     'computes it, such as the total for each kind, and leave "aggregate" out.'

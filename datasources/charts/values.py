@@ -15,7 +15,7 @@ from utils.query_tables import Cell
 MOST_BARS, MOST_POINTS, LONGEST_LABEL = 50, 500, 60
 # What every object of JavaScript has. Vega looks groups up by their names in plain objects, so that a group called
 # `__proto__` or `constructor` is no list there, and its error ends the whole page. Such names are put in quotes.
-_MEMBERS = {
+_OBJECT_MEMBERS = {
     *("__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "constructor"),
     *("hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString", "valueOf"),
 }
@@ -31,13 +31,13 @@ class ChartValues:
 
 def list_values(chart: Chart, columns: Mapping[str, ChartColumn]) -> ChartValues:
     """What *chart* draws of *columns*, by channel; what has no place or no figure is left out."""
-    drawn = {channel: _draw_cells(column) for channel, column in columns.items()}
+    drawn = {channel: _label_cells(column) for channel, column in columns.items()}
     rows = [dict(zip(drawn, cells, strict=True)) for cells in zip(*drawn.values(), strict=True)]
     figure = chart.figure_channel
     rows = [row for row in rows if all(row[channel] is not None for channel in ("x", "y", figure))]
     if chart.aggregate != "none":
         rows = list(_compute(rows, figure, chart.aggregate))
-    most = MOST_BARS if chart.mark == "bar" and chart.aggregate == "none" else MOST_POINTS
+    most = MOST_BARS if chart.mark == "bar" else MOST_POINTS
     return ChartValues(rows[:most], len(rows))
 
 
@@ -59,10 +59,10 @@ def make_label(text: str, most: int = LONGEST_LABEL) -> str:
     """*text* on one line of at most *most* characters, without what changes how others are shown."""
     words = " ".join(drop_controls(text).split())
     short = words if len(words) <= most else f"{words[: most - 1]}…"
-    return f"“{short}”" if short in _MEMBERS else short
+    return f"“{short}”" if short in _OBJECT_MEMBERS else short
 
 
-def _draw_cells(column: ChartColumn) -> list[Cell]:
+def _label_cells(column: ChartColumn) -> list[Cell]:
     if column.kind == "time":
         return [make_moment(cell) if isinstance(cell, str) else cell for cell in column.cells]
     labels = make_labels(cell for cell in column.cells if isinstance(cell, str))

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 from pydantic import ValidationError
 
 from datasources.charts.choosing import choose_chart
+from datasources.charts.columns import read_columns
 from datasources.charts.grammar import AGGREGATES, MARKS, Chart, ChartRefused
 from datasources.charts.spec import make_spec
 from datasources.charts.values import MOST_BARS, MOST_POINTS
@@ -108,6 +109,8 @@ def test_names_and_cells_stay_texts_and_large_results_small_charts() -> None:
     assert {name for row in spec["data"]["values"] for name in row} == {"x", "y"}
     assert len(spec["data"]["values"]) == MOST_BARS
     assert spec["description"].endswith("and 2990 more.")
+    counted = check(Chart(mark="bar", x=hostile, y="a.b[0]", aggregate="sum"), result)
+    assert len(counted["data"]["values"]) == MOST_BARS
     many = make_result("a,b", [(number, number / 7) for number in range(3_000)])
     assert len(check(choose_chart(many), many)["data"]["values"]) == MOST_POINTS
     assert len(json.dumps(spec)) < 20_000
@@ -161,6 +164,8 @@ def test_names_do_no_harm_and_are_told_apart() -> None:
     rows = check(Chart(mark="bar", x="toString", y="n"), make_result("toString,n", [(each, 1) for each in names]))
     assert [each["x"] for each in rows["data"]["values"]] == ["“__proto__”", "“__proto__” (2)", "“constructor”", "ab"]
     assert {each["title"] for each in rows["encoding"].values()} == {"“toString”", "n"}
+    alike = make_result("n,n,n (1)", ((1, 2, 3),))
+    assert [each.name for each in read_columns(alike)] == ["n (2)", "n (3)", "n (1)"]
     long = make_result(f"{'n' * 300},", ((1, 2), (3, 4)))
     assert check(choose_chart(long), long)["encoding"]["y"]["title"] == "?"
 
