@@ -15,6 +15,7 @@ from utils.passages import Hit, Passage
 
 _LOOKED_AT = 24  # passages
 _TITLES, _QUESTIONS, _TRIED = 8, 4, 12
+_SHORT_TABLE = 4  # lines below its first one: it is quoted whole
 _LONGEST = 60  # characters of a heading that reads well in a question
 _KEPT, _KEPT_S = 1000, 120.0  # documents come in, and get their vectors, meanwhile
 
@@ -102,8 +103,7 @@ async def _find_questions(
 ) -> tuple[TopicQuestion, ...]:
     """Questions about *passages* that are answered from these, at most *most_of_each* of a document."""
     questions = list[TopicQuestion]()
-    # Headings that are questions say less often what they are about, and are found less surely: the others first.
-    for passage in sorted(passages, key=lambda passage: passage.heading.endswith("?"))[:_TRIED]:
+    for passage in sorted(passages, key=_makes_poor_question)[:_TRIED]:
         if sum(each.document_id == passage.document_id for each in questions) == most_of_each:
             continue
         heading = passage.last_heading
@@ -113,6 +113,12 @@ async def _find_questions(
         if len(questions) == _QUESTIONS:
             break
     return tuple(questions)
+
+
+def _makes_poor_question(passage: Passage) -> bool:
+    """A heading that is a question says less often what it is about, and is found less surely. What a table says on the
+    whole is not answered by some of its rows."""
+    return passage.heading.endswith("?") or passage.text.count("\n|") > _SHORT_TABLE
 
 
 def _with_headings(hits: Sequence[Hit]) -> Iterator[Passage]:

@@ -62,7 +62,6 @@ logger = logging.getLogger(__name__)
 
 Metadata = dict[str, Any]
 METADATA = {"model_name": "extractive", "language_model": False}
-_AT_ONCE = 16_000  # characters of question and passages, see `process_text`
 # What speaks for the best sentence, see `_measure_sureness`, is at least this; by model, since it counts in cosines. Of
 # 180 questions of the open half of `evaluation/visitors` 47 are then answered without a word of doubt, 2 of them wrong.
 # By the rise alone, over all sentences, it was 52 and 10, and far more with more passages to choose from.
@@ -163,10 +162,10 @@ class ExtractiveChatModel(BaseChatModel):
             sentences = candidates(passages)
             return sentences, needs_meaning(question, sentences)
 
-        sentences, by_meaning = await process_text(read, characters=size, at_once=_AT_ONCE)
+        sentences, by_meaning = await process_text(read, characters=size)
         likeness = await self._likeness(question, sentences) if by_meaning else None
         answer = partial(self._answer, question, passages, sentences, likeness)
-        return await process_text(answer, characters=size, at_once=_AT_ONCE)
+        return await process_text(answer, characters=size)
 
     def _answer(
         self,
