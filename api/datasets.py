@@ -112,8 +112,8 @@ def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
 @requires(Scope.DATASETS_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: DatasetPath) -> Response:
-    """204: lists and links have it and its documents no more, and searches and answers within a second or two. 404 if
-    the caller has none of this id.
+    """204. Removed with its documents from lists and links at once; searches and answers may still quote them for a
+    second or two. 404 if the caller has none of this id.
 
     409 where bots answer from it, which `detail` names, or folders and web sources fill it.
     """

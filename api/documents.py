@@ -149,8 +149,8 @@ def change(ctx: Principal, path: DocumentPath, body: DocumentPatch) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: DocumentPath) -> Response:
-    """204: lists and links have it no more, and searches and answers within a second or two. 404 if the caller has none
-    of this id."""
+    """204. Removed from lists and links at once; searches and answers may still quote it for a second or two. 404 if
+    the caller has none of this id."""
     check = partial(take_unchanged, ctx=ctx, document_id=path.document_id)
     services().library.remove_document(ctx, path.document_id, check=check)
     return Response(status=204)
