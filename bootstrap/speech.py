@@ -46,8 +46,10 @@ def open_text_to_speech(stack: AsyncExitStack, settings: Settings, telemetry: Te
     open_gate = partial(_open_gate, settings, telemetry, "text_to_speech", telemetry.text_to_speech)
     model: EndpointTextToSpeech | ProsaTextToSpeech
     if prosa := settings.prosa_text_to_speech:
-        session, rate = _open_wire(ProsaWire, prosa, limits), settings.prosa_tts_sample_rate
-        model = ProsaTextToSpeech(session, prosa.model, rate, limits=limits, gate=open_gate())
+        rate = settings.prosa_tts_sample_rate
+        model = ProsaTextToSpeech(
+            _open_wire(ProsaWire, prosa, limits), prosa.model, rate, limits=limits, gate=open_gate()
+        )
     elif endpoint := settings.text_to_speech_endpoint:
         wire, voice = _open_wire(OpenAIWire, endpoint, limits), settings.tts_voice
         model = EndpointTextToSpeech(wire, endpoint.model, voice, limits=limits, gate=open_gate())

@@ -98,8 +98,8 @@ class EndpointTextToSpeech:
         body |= {"response_format": response_format, **({} if speed == 1 else {"speed": speed})}
 
         async def ask() -> bytes:
-            ask = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
-            data = await retry(ask, self._side, self._limits, self.gate.observer)
+            download = partial(self._wire.download, "/audio/speech", body, LARGEST_AUDIO)
+            data = await retry(download, self._side, self._limits, self.gate.observer)
             check_sound(data, response_format)
             return data
 
