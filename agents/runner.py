@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Interrupt
 
 from agents.answer_cache import AnswerCache, AnswerCacheSession
@@ -24,7 +25,7 @@ from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
 from agents.transcripts import Transcripts
-from agents.turn_history import ConversationStore, TurnAnswer, TurnHistory, make_config, make_question
+from agents.turn_history import CheckpointStore, TurnAnswer, TurnHistory, make_config, make_question
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.turn_result import make_result
 from agents.verification.models import Entailment
@@ -47,11 +48,22 @@ class RunDeleted(Exception):
     """The conversation was deleted after the run was registered, and before it held the conversation."""
 
 
+class ConversationStore(CheckpointStore, Protocol):
+    """What a runner asks of it."""
+
+    def persistence_of(self, thread_id: str) -> str:
+        """Where this one is; in memory also after Redis is back, until its next turn."""
+
+    def forget_conversation(self, thread_id: str) -> None:
+        """Drop what is held of it in memory."""
+
+
 class Runner:
     """Runs turns over one compiled graph.
 
     Args:
-        saver: where conversations are kept; also a `ConversationStore`.
+        saver: where conversations are kept, for LangGraph.
+        store: the same, for what LangGraph's interface lacks.
         retriever: gives what searches the index that serves now; a turn asks once and goes on with it.
         bots: how each of them answers.
         places: of the answers in long conversations.
@@ -68,8 +80,9 @@ class Runner:
 
     def __init__(
         self,
-        saver: Any,
+        saver: BaseCheckpointSaver[Any],
         *,
+        store: ConversationStore,
         leases: Leases,
         retriever: Callable[[], Retriever],
         models: AnswerModels,
@@ -84,8 +97,8 @@ class Runner:
         is_run_deleted: Callable[[str], Awaitable[bool]],
         is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
-        self._store: ConversationStore = saver
-        self._history = TurnHistory(saver, transcripts)
+        self._store = store
+        self._history = TurnHistory(store, saver, transcripts)
         self._places = places
         self._graph = compile_graph(saver)
         self._answers = answers

@@ -24,26 +24,18 @@ class TurnAnswer(NamedTuple):
     parent_run_id: str
 
 
-class ConversationStore(Protocol):
-    """What the runner asks of the saver beyond LangGraph's interface."""
-
-    def persistence_of(self, thread_id: str) -> str:
-        """Where this one is; in memory also after Redis is back, until its next turn."""
+class CheckpointStore(Protocol):
+    """What is asked beyond LangGraph's interface of where conversations are kept."""
 
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint, for one who goes on from nothing."""
 
-    def forget_conversation(self, thread_id: str) -> None:
-        """Drop what is held of it in memory."""
-
 
 class TurnHistory:
-    """Reads what stands before turns. *saver* is also a `ConversationStore`."""
+    """Reads what stands before turns."""
 
-    def __init__(self, saver: Any, transcripts: Transcripts) -> None:
-        self._store: ConversationStore = saver
-        self._saver: BaseCheckpointSaver[Any] = saver
-        self._transcripts = transcripts
+    def __init__(self, store: CheckpointStore, saver: BaseCheckpointSaver[Any], transcripts: Transcripts) -> None:
+        self._store, self._saver, self._transcripts = store, saver, transcripts
 
     async def read_before(self, record: RunRecord, lease: Lease) -> ChatState:
         """What the state lacks of what was said before: on the branch that the question goes on with, and what SQL

@@ -110,6 +110,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
     stack.push_async_callback(attached_files.aclose)
     runner = Runner(
         memory.checkpointer,
+        store=memory.checkpointer,
         leases=memory.leases,
         retriever=search.serving.retriever,
         models=models,
