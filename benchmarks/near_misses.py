@@ -29,7 +29,7 @@ from benchmarks.embedding_cache import CachedEmbedder
 from benchmarks.retrieval import CTX, fill, load_evaluation
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages
 from providers.chat import near_misses as model
-from providers.chat.candidates import candidates
+from providers.chat.candidates import list_candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.quote_selection import select_quotes
 from providers.chat.sentence_scores import score_sentences
@@ -92,7 +92,7 @@ async def _asked(
     question, passages = query["question"], [hit.passage for hit in hits]
     said = await answerer.ainvoke(quote_request(question, passages))
     shown = number_passages(passages)
-    sentences = candidates(shown)
+    sentences = list_candidates(shown)
     scores = score_sentences(question, sentences)
     quotes = select_quotes(question, sentences, scores, max_chars=MAX_CHARS)
     titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in shown}

@@ -75,7 +75,7 @@ class Candidate:
         return f"{' › '.join(above)}: {text}"[:_LONGEST_IN_CONTEXT]
 
 
-def candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
+def list_candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
     """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone.
 
     The first `MOST_CANDIDATES`: those of the best passages, which come first.

@@ -23,7 +23,7 @@ from prompts.rag import (
     found_in,
     not_in_documents,
 )
-from providers.chat.candidates import Candidate, candidates, find_foreign
+from providers.chat.candidates import Candidate, find_foreign, list_candidates
 from providers.chat.followups import leave_out_topic, standalone_question
 from providers.chat.near_misses import lacks_answer
 from providers.chat.quote_requests import (
@@ -133,7 +133,7 @@ class ExtractiveChatModel(BaseChatModel):
         if results := list_results(messages):
             return results, {IS_UNCERTAIN: False}
         question, passages = read_request(messages)
-        return self._answer(question, passages, candidates(passages), None)
+        return self._answer(question, passages, list_candidates(passages), None)
 
     async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         if results := list_results(messages):
@@ -159,7 +159,7 @@ class ExtractiveChatModel(BaseChatModel):
         size = len(question) + sum(len(passage.text) for passage in passages)
 
         def read() -> tuple[list[Candidate], bool]:
-            sentences = candidates(passages)
+            sentences = list_candidates(passages)
             return sentences, needs_meaning(question, sentences)
 
         sentences, by_meaning = await process_text(read, characters=size)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 
 from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
-from providers.chat.candidates import candidates
+from providers.chat.candidates import list_candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.sentence_scores import order_by_words, score_sentences
 from providers.chat.word_scores import score_openings
@@ -323,7 +323,7 @@ async def test_a_list_is_quoted_where_one_is_asked_for() -> None:
 def test_items_of_a_list_are_looked_at_where_one_is_asked_for_though_they_have_none_of_its_words() -> None:
     question = "What am I not allowed to take with me? The full list please"
     text = "Wards lie on four floors. Lifts are behind the desk.\n\n- potted plants\n- balloons\n- candles"
-    sentences = candidates(number_passages([passage(text)]))
+    sentences = list_candidates(number_passages([passage(text)]))
     assert [sentences[i].text for i in order_by_words(question, sentences)][:3] == [
         "potted plants",
         "balloons",
@@ -384,7 +384,7 @@ async def test_a_short_question_is_answered_by_a_sentence_about_its_subject(ques
 )
 def test_what_a_sentence_is_about_stands_at_its_head(question: str, scores: list[float]) -> None:
     text = "Graduation is in October.\n\nRegister for graduation by August.\n\nThis handbook holds for all."
-    sentences = candidates(number_passages([passage(text)]))
+    sentences = list_candidates(number_passages([passage(text)]))
     assert score_openings(question, sentences) == scores
 
 

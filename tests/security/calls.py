@@ -13,7 +13,7 @@ from api.view_text import Span, TextLayout
 from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
 from prompts.rag import number_passages, render_passages
-from providers.chat.candidates import candidates
+from providers.chat.candidates import list_candidates
 from providers.chat.quote_selection import select_quotes
 from providers.chat.sentence_scores import score_sentences
 from providers.chat.sentences import sentence_spans, split_sentences
@@ -51,7 +51,7 @@ def _support(text: str) -> object:
 def _extract(text: str) -> object:
     """What the answerer without a language model does, for a question made of the same."""
     question = f"How many, and who? {text}"[:_LONGEST_QUESTION]
-    sentences = candidates(number_passages([hit(text).passage]))
+    sentences = list_candidates(number_passages([hit(text).passage]))
     return sentences and select_quotes(question, sentences, score_sentences(question, sentences), max_chars=400)
 
 
@@ -80,7 +80,7 @@ CALLS: Mapping[str, Call] = {
     "view": _view,
     "judgement": lambda text: read_judgement(text, 12),
     "prompt": lambda text: render_passages([hit(text).passage]),
-    "candidates": lambda text: candidates(number_passages([hit(text).passage])),
+    "candidates": lambda text: list_candidates(number_passages([hit(text).passage])),
     "split sentences": split_sentences,
     "sentence spans": lambda text: list(sentence_spans(text)),
     "extract": _extract,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agents.verification.facts import shares_order
 from prompts.rag import number_passages
-from providers.chat.candidates import candidates
+from providers.chat.candidates import list_candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.near_misses import signs
 from retrieval.question import Question
@@ -55,7 +55,7 @@ def test_sentences_of_many_equal_words_are_not_compared_word_by_word() -> None:
 
 def test_words_that_are_never_neighbours_are_not_tried_two_by_two() -> None:
     passage = "open " * 600 + "x " * 10 + "closed " * 600
-    sentences = candidates(number_passages([hit(passage).passage]))
+    sentences = list_candidates(number_passages([hit(passage).passage]))
     question = "open closed " * 400
     assert cpu_s(lambda: signs(question, sentences, 0, [], {})) < 0.3
 
@@ -84,7 +84,7 @@ def test_quotes_from_many_sentences_below_a_long_heading_take_a_moment(title: st
 
 def test_a_sentence_below_a_long_heading_is_compared_by_what_it_says() -> None:
     passage = replace(hit("It opens at eight. It closes at six.").passage, heading="h" * 20_000)
-    opens, closes = candidates(number_passages([passage]))
+    opens, closes = list_candidates(number_passages([passage]))
     assert opens.in_context.endswith(": It opens at eight.")
     assert closes.in_context.endswith(": It closes at six.")
 
