@@ -24,11 +24,7 @@ def make_result(answer: AIMessage, record: RunRecord, clock: StageClock, *, pers
         "sources": ", ".join(dict.fromkeys(item["url"] or item["source"] for item in citations)),
         "citations": citations,
         "created_at": extra.get("created_at"),
-        "answered": extra["answered"],
-        "confidence": extra.get("confidence"),
-        "small_talk": extra.get("small_talk", False),
-        "support": extra.get("support"),
-        "conflicts": extra.get("conflicts", []),
+        **_judge(extra),
         "bot_id": record.ctx.bot_id or DEFAULT_BOT,
         "language_model": extra["language_model"],
         "fallback_reason": extra.get("fallback_reason"),
@@ -46,6 +42,17 @@ def make_result(answer: AIMessage, record: RunRecord, clock: StageClock, *, pers
         "cached": extra.get("cached", False),
         "request_id": record.request_id,
         "run_id": record.id,
+    }
+
+
+def _judge(extra: dict[str, Any]) -> dict[str, Any]:
+    """Whether it is an answer, how sure it is, and what supports or contradicts it."""
+    return {
+        "answered": extra["answered"],
+        "confidence": extra.get("confidence"),
+        "small_talk": extra.get("small_talk", False),
+        "support": extra.get("support"),
+        "conflicts": extra.get("conflicts", []),
     }
 
 

@@ -2,6 +2,7 @@
 
 import binascii
 from base64 import b64decode
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -40,7 +41,7 @@ from domain.documents import change_description, get_document
 from domain.progress import DocumentProgress
 from domain.uploads import Accepted, Description
 from server.sync_pool import sync_pool
-from utils.errors import NotEnoughSpace, NotFound, QuotaExceeded, TooLarge, UnreadableDocument
+from utils.errors import NotEnoughSpace, NotFound, ProblemError, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
 documents_blueprint = APIBlueprint(
@@ -233,10 +234,8 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
         datasets.get_dataset(session, ctx, dataset_id)
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
+    causes: list[ProblemError] = []
     external_ids: set[str] = set()
-    quota: QuotaExceeded | None = None
-    no_space: NotEnoughSpace | None = None
-    too_large = 0
     for file, external_id in zip(form.files, form.external_ids, strict=True):
         about = Description(labels=form.metadata, external_id=external_id)
         try:
@@ -245,20 +244,24 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
             jobs.append(_take(ctx, dataset_id, file, about))
         except (UnreadableDocument, TooLarge, QuotaExceeded, NotEnoughSpace) as exc:
             refused.append({"name": uploads.clean_name(file.name), "reason": exc.detail})
-            quota = exc if isinstance(exc, QuotaExceeded) else quota
-            no_space = exc if isinstance(exc, NotEnoughSpace) else no_space
-            too_large += isinstance(exc, TooLarge)
+            causes.append(exc)
         else:
             external_ids |= {external_id} if external_id else set()
-    if not jobs and quota is not None:
-        raise QuotaExceeded(quota.detail, headers=quota.headers, members={**quota.members, "refused": refused})
-    if not jobs and no_space is not None:
-        raise NotEnoughSpace(no_space.detail, headers=no_space.headers, members={"refused": refused})
     if not jobs:
-        reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
-        refusal = TooLarge if too_large == len(refused) else UnreadableDocument
-        raise refusal(reasons, members={"refused": refused})
+        raise _make_refusal(refused, causes)
     return {"dataset_id": dataset_id, "jobs": jobs, "refused": refused}
+
+
+def _make_refusal(refused: list[dict[str, str]], causes: Sequence[ProblemError]) -> ProblemError:
+    """That of an upload of which no file was taken: the quota or the disk if it was one of *causes*, else all."""
+    if quota := [each for each in causes if isinstance(each, QuotaExceeded)]:
+        members = {**quota[-1].members, "refused": refused}
+        return QuotaExceeded(quota[-1].detail, headers=quota[-1].headers, members=members)
+    if no_space := [each for each in causes if isinstance(each, NotEnoughSpace)]:
+        return NotEnoughSpace(no_space[-1].detail, headers=no_space[-1].headers, members={"refused": refused})
+    reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in refused)
+    kind = TooLarge if all(isinstance(each, TooLarge) for each in causes) else UnreadableDocument
+    return kind(reasons, members={"refused": refused})
 
 
 def _take(ctx: Principal, dataset_id: str, file: UploadedFile, about: Description) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import islice
 
 from prompts.rag import NumberedPassage
@@ -98,11 +98,7 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
     language = detect_any_language(passage.text)
     title = hash_content_words(passage.title[:_LONGEST_ABOVE], language)
     heading = _cut_heading(passage)
-
-    @cache  # most sentences stand under the same
-    def read_words(*above: str) -> frozenset[int]:
-        return hash_content_words("\n".join(above), language)
-
+    read_words = cache(partial(_read_lines, language))  # most sentences stand under the same
     return tuple(
         Candidate(
             passage.number,
@@ -118,17 +114,24 @@ def _read(passage: NumberedPassage) -> tuple[Candidate, ...]:
             read_words(heading, sentence.lead, sentence.head),
             read_words(asks[:_LONGEST_ABOVE] or heading.rpartition(" › ")[2]),
             title,
-            find_text_kinds(text) | ({LIST} if is_list else frozenset()),
+            find_text_kinds(text) | _find_block_kinds(block),
             passage,
             block,
             start,
             end,
         )
         for asks, block in _follow_questions(split_blocks(passage.text))
-        for is_list in [block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS]
         for sentence, (start, end) in zip(block.sentences, block.spans, strict=True)
         for names in [find_names(sentence.text)]
     )
+
+
+def _read_lines(language: str, *lines: str) -> frozenset[int]:
+    return hash_content_words("\n".join(lines), language)
+
+
+def _find_block_kinds(block: Block) -> frozenset[str]:
+    return frozenset({LIST} if block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS else ())
 
 
 def _cut_heading(passage: NumberedPassage) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
@@ -207,22 +207,13 @@ class ExtractiveChatModel(BaseChatModel):
         compared = order_by_words(question, sentences)[: self.compared]
         if not self.embedder or len(compared) < 2 or self._comparing >= self.comparing_at_once:
             return None
-        lists = list(dict.fromkeys(filter(None, (sentences[i].list_in_context for i in compared))))[
-            : self.compared // 4
-        ]
+        all_lists = dict.fromkeys(filter(None, (sentences[i].list_in_context for i in compared)))
+        lists = list(all_lists)[: self.compared // 4]
+        texts = [sentences[i].in_context for i in compared]
         self._comparing += 1
         try:
             async with asyncio.timeout(self.comparing_s):
-                question_vectors = [
-                    await self.embedder.embed_query(each)
-                    for each in dict.fromkeys(
-                        form
-                        for text in (question, leave_out_topic(question))
-                        for form in (text, leave_out_names(text, sentences))
-                    )
-                ]
-                texts = [sentences[i].in_context for i in compared]
-                vectors = await self.embedder.embed_passages([*texts, *lists], urgent=True)
+                similarities = await _compare(self.embedder, _list_forms(question, sentences), [*texts, *lists])
         except (ProviderError, TimeoutError) as exc:
             # No traceback: on a busy machine it is a line for every question.
             why = (
@@ -234,17 +225,37 @@ class ExtractiveChatModel(BaseChatModel):
             return None
         finally:
             self._comparing -= 1
-        similarities: list[float] = (vectors @ np.mean(question_vectors, axis=0)).tolist()
         whole = dict(zip(lists, similarities[len(compared) :], strict=True))
-        likeness = [min(similarities)] * len(sentences)
-        foreign = find_foreign(question, (sentences[i] for i in compared))
-        for i, similarity in zip(compared, similarities, strict=False):
-            likeness[i] = similarity
-        return [
-            max(like, whole.get(sentence.list_in_context, like))
-            + (FOREIGN_BONUS if i in compared and sentence.language in foreign else 0.0)
-            for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
-        ]
+        near = dict(zip(compared, similarities, strict=False))
+        return _spread_likeness(question, sentences, near, whole)
+
+
+def _spread_likeness(
+    question: str, sentences: Sequence[Candidate], near: Mapping[int, float], whole: Mapping[str, float]
+) -> list[float]:
+    """The likeness of each of *sentences*. *near*: of those compared, by index; *whole*: of whole lists."""
+    lowest = min((*near.values(), *whole.values()))
+    foreign = find_foreign(question, (sentences[i] for i in near))
+    likeness = [near.get(i, lowest) for i in range(len(sentences))]
+    return [
+        max(like, whole.get(sentence.list_in_context, like))
+        + (FOREIGN_BONUS if i in near and sentence.language in foreign else 0.0)
+        for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
+    ]
+
+
+def _list_forms(question: str, sentences: Sequence[Candidate]) -> list[str]:
+    """*question*, and without what was asked before, each also without the names of *sentences*."""
+    texts = (question, leave_out_topic(question))
+    return list(dict.fromkeys(form for text in texts for form in (text, leave_out_names(text, sentences))))
+
+
+async def _compare(embedder: Embedder, forms: Sequence[str], texts: Sequence[str]) -> list[float]:
+    """How near each of *texts* is to the mean of the question's *forms*, as cosines."""
+    question_vectors = [await embedder.embed_query(form) for form in forms]
+    vectors = await embedder.embed_passages(texts, urgent=True)
+    similarities: list[float] = (vectors @ np.mean(question_vectors, axis=0)).tolist()
+    return similarities
 
 
 def _keep_to_one_language(
