@@ -123,7 +123,7 @@ def show_uploads_under_way(api: ApiClient, visitor: Visitor) -> None:
         count = sum(each.is_under_way for each in access.uploads)
         if not count:
             st.rerun()
-        st.caption(f":material/hourglass_empty: {say('documents_under_way', count=count)}")
+        st.caption(f":material/hourglass_empty: {escape_markdown(say('documents_under_way', count=count))}")
         mount_document_chooser(
             wanted=find_next_piece(access.uploads, tab),
             announcement="",
