@@ -15,7 +15,7 @@ DATA ?= ../shared/data/retrieval
 # Tests start hundreds of programs, which begin sooner with what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-long soak check fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
+.PHONY: help run test test-long soak check types style fuzz bench install setup lock audit sbom image-digests generated screenshots format clean
 
 run: $(SERVER)  ## start everything: the API on 8000, the chat page on 8501
 	@exec $(BIN)/python app.py
@@ -31,10 +31,14 @@ test-long: $(TOOLS)  ## the other tests: stores that die, deployment, the browse
 soak: $(TOOLS)  ## the tests that are too long for every change: faults again and again, moves, the commands of docs
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m soak $$(grep -rlE --include='test_*.py' 'mark\.soak' tests)
 
-check: $(TOOLS)  ## style, types, which package may import which, the container files and the API's description
+check: types style  ## style, types, which package may import which, the container files and the API's description
+
+types: $(TOOLS)
+	$(BIN)/mypy
+
+style: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/yamllint --strict $(COMPOSE) $(MONITORING) deploy/compose/dclint.yaml .yamllint.yaml
