@@ -30,6 +30,7 @@ from agents.turn_limiter import Permit, TurnLimiter
 from agents.turn_result import make_result
 from agents.verification.models import Entailment
 from agents.verification.verifier import Verifier
+from auth.principal import Principal
 from prompts.rag import has_tone
 from retrieval.attached import NOTHING_ATTACHED, AttachedPassages
 from retrieval.search import Retriever
@@ -74,6 +75,7 @@ class Runner:
         entailment: reads sentences with their passages, None where no such model is configured.
         tools: those that bots may name.
         attached_files: of conversations, which are searched for their questions.
+        count_unread: how many documents of a tenant are still read.
         is_run_deleted: whether the conversation of a run was deleted since the run was registered.
         is_run_unwanted: whether it was, or the run was cancelled.
     """
@@ -94,6 +96,7 @@ class Runner:
         entailment: Entailment | None,
         tools: ToolService,
         attached_files: AttachedFiles,
+        count_unread: Callable[[Principal], Awaitable[int]],
         is_run_deleted: Callable[[str], Awaitable[bool]],
         is_run_unwanted: Callable[[str], Awaitable[bool]],
     ) -> None:
@@ -106,7 +109,7 @@ class Runner:
         self._topics, self._is_run_deleted, self._is_run_unwanted = TopicFinder(), is_run_deleted, is_run_unwanted
         self._turn_limiter = TurnLimiter(_TURNS_AT_WORK)
         self._leases, self._retriever, self._models, self._bots = leases, retriever, models, bots
-        self._attached_files = attached_files
+        self._attached_files, self._count_unread = attached_files, count_unread
 
     async def run(
         self,
@@ -215,6 +218,7 @@ class Runner:
             attached=attached or NOTHING_ATTACHED,
             emotion=record.emotion,
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
+            count_unread=self._count_unread,
             topics=self._topics,
             tools=self._tools.open_turn(
                 record.ctx,

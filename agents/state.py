@@ -1,6 +1,6 @@
 """What a conversation keeps between turns, and what a turn is given for its own time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypedDict, TypeVar
@@ -112,6 +112,7 @@ class AgentContext:
     `cache_session`: what was answered before. `place`: left while a node waits for a model or a search. `verifier`
     checks sentences. `topics`: what the documents are about. `tools`: None where the bot has none.
     `attached`: files of the conversation, searched beside the documents. `emotion`: a word for how who asks feels.
+    `count_unread`: how many of the tenant's documents are still read.
     """
 
     run_id: str
@@ -124,6 +125,7 @@ class AgentContext:
     place: Permit
     cache_session: AnswerCacheSession
     verifier: Verifier
+    count_unread: Callable[[Principal], Awaitable[int]]
     topics: TopicFinder = field(default_factory=TopicFinder)
     tools: TurnTools | None = None
     attached: AttachedPassages = NOTHING_ATTACHED

@@ -48,6 +48,10 @@ _TEXT = "How much a room costs depends on the house. A room in the dormitory cos
 _AT_ONCE, _TURNS = 32, 100
 
 
+async def _count_none(_: Principal) -> int:
+    return 0
+
+
 class SameHits:
     """A `PassageIndex` as far as searching goes."""
 
@@ -144,6 +148,7 @@ async def measure(settings: Settings) -> None:
                         "place": place,
                         "verifier": Verifier(embedder),
                         "topics": TopicFinder(),
+                        "count_unread": _count_none,
                     }
                     members = [each.name for each in fields(AgentContext) if each.name in known]
                     context = AgentContext(**{name: known[name] for name in members})  # type: ignore[arg-type]  # by name

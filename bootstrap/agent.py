@@ -4,6 +4,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -26,6 +27,7 @@ from agents.sharing import ConversationSharing
 from agents.tools.registry import ToolRegistry
 from agents.tools.turn import ToolService
 from agents.transcripts import Transcripts
+from auth.principal import Principal
 from bootstrap.bots import StoredBots, make_default_bot
 from bootstrap.model_registry import ModelRegistry
 from bootstrap.models import make_quotes, open_answers, open_entailment
@@ -38,6 +40,9 @@ from bootstrap.tenant_models import TenantModels
 from bootstrap.tools import open_tools, tool_limits
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import Settings
+from domain.db import Database
+from domain.in_thread import read, wait_for_answer
+from domain.progress import count_under_way
 from domain.transcript_retention import DAY_S, Retention
 from providers.files.results import ResultFiles
 from utils.checkpointer import FallbackCheckpointer
@@ -122,6 +127,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         entailment=await open_entailment(stack, settings),
         tools=ToolService(tools, check_permission, tool_limits(settings), files=files),
         attached_files=attached_files,
+        count_unread=partial(_count_unread, stores.database),
         is_run_deleted=memory.run_store.is_deleted,
         is_run_unwanted=memory.run_store.is_unwanted,
     )
@@ -161,6 +167,15 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         _open_sharing(stores, memory),
         attached_files,
     )
+
+
+async def _count_unread(database: Database, ctx: Principal) -> int:
+    """Documents of the tenant that are still read; 0 where the database does not say it: a refusal does not need it."""
+    try:
+        return await wait_for_answer(read(database, partial(count_under_way, ctx=ctx)))
+    except ProblemError as exc:
+        logger.warning("How many documents are still read is not known: %s", exc.detail)
+        return 0
 
 
 def _open_sharing(stores: Stores, memory: _Memory) -> ConversationSharing:

@@ -69,6 +69,12 @@ def list_progress(
     return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
 
 
+def count_under_way(session: Session, ctx: Principal) -> int:
+    """Documents of the tenant that are still read, or get their vectors."""
+    under_way = scoped(ctx, Document).where(Document.status.in_([status.value for status in OPEN]))
+    return session.scalar(under_way.with_only_columns(func.count())) or 0
+
+
 def find_progress(session: Session, ctx: Principal, document_ids: Sequence[str]) -> dict[str, DocumentProgress]:
     """Those of these documents that are not removed, by their ids."""
     if not document_ids:

@@ -51,10 +51,11 @@ _NOTHING_TO_QUOTE = {
     "Inténtelo más tarde.",
 }
 _STILL_BEING_READ = {
-    "en": "I cannot answer this yet: the documents are still being read. Please ask again in a few minutes.",
-    "id": "Saya belum dapat menjawabnya: dokumen masih dibaca. Silakan tanyakan lagi beberapa menit lagi.",
-    "es": "Todavía no puedo responder: los documentos se están leyendo. Pregunte de nuevo en unos minutos.",
+    "en": "I cannot answer this yet: the documents are still being read{}. Please ask again in a few minutes.",
+    "id": "Saya belum dapat menjawabnya: dokumen masih dibaca{}. Silakan tanyakan lagi beberapa menit lagi.",
+    "es": "Todavía no puedo responder: los documentos se están leyendo{}. Pregunte de nuevo en unos minutos.",
 }
+_LEFT_TO_READ = {"en": " ({} left)", "id": " (tersisa {})", "es": " (faltan {})"}
 _WHAT_DO_YOU_MEAN = {
     "en": "What is your question about? Choose one of these, or say it in your own words.",
     "id": "Pertanyaan Anda tentang apa? Pilih salah satu, atau sebutkan dengan kata-kata Anda sendiri.",
@@ -113,9 +114,11 @@ def not_in_documents(language: str) -> str:
     return _NOT_IN_DOCUMENTS.get(language, _NOT_IN_DOCUMENTS["en"])
 
 
-def still_being_read(language: str) -> str:
-    """What a person is told while nothing is found because not all documents can be searched yet."""
-    return _STILL_BEING_READ.get(language, _STILL_BEING_READ["en"])
+def still_being_read(language: str, count: int) -> str:
+    """What a person is told while nothing is found because not all documents can be searched yet: *count* cannot, 0
+    where that is not known."""
+    known = language if language in _STILL_BEING_READ else "en"
+    return _STILL_BEING_READ[known].format(_LEFT_TO_READ[known].format(count) if count else "")
 
 
 def nothing_to_quote(language: str) -> str:

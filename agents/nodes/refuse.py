@@ -52,10 +52,11 @@ async def refuse_answer(
     of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
     hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    if state.get("is_index_whole", True):
-        message = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+    unread_count = await run.count_unread(run.principal)
+    if unread_count or not state.get("is_index_whole", True):
+        message = still_being_read(language, unread_count)
     else:
-        message = still_being_read(language)
+        message = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     done = note_done_calls(state, run, lambda: language)
     parts = [format_outcomes(language, unsuccessful), done.text]

@@ -306,3 +306,16 @@ def test_without_a_key_nothing_is_said_and_nothing_is_taken(service: Service, da
 )
 def test_a_list_is_not_given_beyond_its_limits(north: httpx.Client, dataset: str, query: dict[str, str]) -> None:
     assert north.get(f"{dataset}/documents", params=query).status_code == 400
+
+
+def test_nothing_is_refused_as_absent_while_documents_are_read(north: httpx.Client, south: httpx.Client) -> None:
+    dataset = north.post("/v1/tenant/datasets", json={"name": "long"}).json()["id"]
+    text = "".join(f"Shelf {number} holds books on the history of ships and sails.\n\n" for number in range(6_000))
+    address = f"/v1/tenant/datasets/{dataset}/documents"
+    accepted = north.post(address, json={"title": "Shelves", "content": text})
+    assert accepted.status_code == 202
+    for client, left in ((north, " (1 left)"), (south, None)):
+        answer = ask(client, "Who won the chess championship of Iceland in 1987?").json()["answer"]
+        assert ("I cannot answer this yet: the documents are still being read" in answer) is bool(left)
+        assert (left or "") in answer
+    assert north.delete(f"/v1/tenant/documents/{accepted.json()['id']}").status_code == 204

@@ -20,6 +20,7 @@ from agents.state import AgentContext, AnswerModel, ChatState
 from agents.turn_limiter import TurnLimiter
 from agents.verification.verdict import Policy
 from agents.verification.verifier import MOST_CLAIMS, Verifier
+from auth.principal import Principal
 from providers.chat.extractive import ExtractiveChatModel
 from retrieval.answerability import Verdict
 from retrieval.search import SearchResult
@@ -104,6 +105,10 @@ async def test_what_takes_too_long_is_given_up_with_a_problem() -> None:
     await began
 
 
+async def _count_none(_: Principal) -> int:
+    return 0
+
+
 async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy: Policy) -> list[Event]:
     """What is told of a turn in which *chat* answers from *hits*."""
     told: list[Event] = []
@@ -119,6 +124,7 @@ async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy:
             place=place,
             cache_session=AnswerCacheSession(),
             verifier=Verifier(_NoModel()),
+            count_unread=_count_none,
         )
         state = ChatState(
             messages=[HumanMessage(question)], query=question, passages=hits, verdict=Verdict(True, 1.0, True)
