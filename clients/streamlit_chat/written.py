@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from html import escape
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from clients.api_client import Message
 from clients.run_events import Citation
@@ -28,7 +29,8 @@ class _Reader(MarkdownIt):
 _READER = _Reader("commonmark").enable("table")
 _ACTIVE = frozenset(("image", "html_inline", "html_block"))
 _LONGEST_READ = 200_000  # characters
-_OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?]|\](?=[(:]))")
+_OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?])")
+_LINK = re.compile(r"(?<!\\)(\\*+)(\](?=[(:]))")
 
 
 def write_answer(message: Message) -> str:
@@ -66,26 +68,36 @@ def _write(message: Message) -> str:
 
 
 def _make_harmless(text: str) -> str:
-    """*text* with images, HTML and links that run something shown as the signs they are, and all its other links, too.
+    """*text* with images, HTML and links that run something shown as the signs they are.
 
-    Documents, cells and titles may bring them along.
-
-    One that has them in blocks of code alone stays as it is.
+    Documents, cells and titles may bring them along. A text that has them in blocks of code alone stays as it is.
     """
-    if not _OPENING.search(text) or (len(text) <= _LONGEST_READ and not _is_active(text)):
-        return text
-    return _OPENING.sub(_escape, text)
+    for _ in range(2):  # what is a sign now may have hidden the others
+        if _OPENING.search(text) and _holds(text, _is_active):
+            text = _OPENING.sub(_escape, text)
+        if _LINK.search(text) and _holds(text, _runs_something):
+            text = _LINK.sub(_escape, text)
+    return text
 
 
-def _is_active(text: str) -> bool:
-    tokens = (each for token in _READER.parse(text) for each in (token, *(token.children or ())))
-    return any(each.type in _ACTIVE or not _PARSER.validateLink(str(each.attrGet("href") or "")) for each in tokens)
+def _holds(text: str, is_harmful: Callable[[Token], bool]) -> bool:
+    if len(text) > _LONGEST_READ:
+        return True
+    return any(is_harmful(each) for token in _READER.parse(text) for each in (token, *(token.children or ())))
+
+
+def _is_active(token: Token) -> bool:
+    return token.type in _ACTIVE or (token.markup == "autolink" and _runs_something(token))
+
+
+def _runs_something(token: Token) -> bool:
+    return not _PARSER.validateLink(str(token.attrGet("href") or ""))
 
 
 def _escape(opening: re.Match[str]) -> str:
     before, signs = opening.groups()
     done = len(before) % 2  # the first sign has a backslash already
-    return before + signs[:done] + signs[done:].replace("<", r"\<").replace("!", r"\!").replace("]", r"\]")
+    return before + signs[:done] + re.sub(r"[]<!]", r"\\\g<0>", signs[done:])
 
 
 def _describe(message: Message) -> dict[str, object]:

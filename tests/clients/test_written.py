@@ -30,6 +30,9 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
         f"<{IMAGE} <b> \\\\\\<{IMAGE}",
         "[a](javascript:alert(1)), [b](<&#106;avascript:alert(1)>) and <javascript:alert(1)>",
         "[a][r], [r]\n\n[r]: javascript:alert(1)",
+        "![a](javascript:alert(1)) and <b> [a](https://x.example)",
+        "<div>\n[a](javascript:alert(1))\n</div>",
+        '[r]: javascript:alert(1) "<img src=http://evil.example>"\n\n[r]',
         f"```\n{IMAGE}",  # in two answers, the second ends the first one's block
     ):
         answer = Message("assistant", f"{told} [1]", cited)
@@ -39,5 +42,7 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
             assert "<script" not in READER.render(text), text
             assert 'href="javascript:' not in READER.render(text), text
         assert "<img" not in write_answer_html(answer)
+    kept = "[a](https://x.example)"
+    assert kept in write_answer(Message("assistant", f"<b> {kept}"))
     for plain in (f"```\n{IMAGE}\n<b>\n```", "a < b, [a page](http://x.example), wow!", r"\!\[x\]"):
         assert write_answer(Message("assistant", plain)) == plain
