@@ -678,6 +678,7 @@ def test_a_small_screen_shows_everything_without_scrolling_sideways(tab: Page, u
     tab.set_viewport_size({"width": 360, "height": 640})
     tab.goto(url)
     expect(tab.get_by_text("Languages of the documents")).to_be_visible()
+    expect(tab.locator("#pustaka-shell")).to_have_count(0)
     tab.locator(".stMain").evaluate("main => main.scrollTop = main.scrollHeight")  # as Streamlit does
     expect(tab.get_by_role("heading", name="Arsip")).to_be_in_viewport()
     ask(tab, "w" * 300)
