@@ -7,12 +7,16 @@ import json
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no types
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from clients.streamlit_chat import shell
 from clients.streamlit_chat.fetching import fetch
@@ -27,8 +31,8 @@ _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
 _MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
-# Streamlit drops a click where another message comes before its callback has run.
-_APART_S = 0.15
+_RUN_BEGINS_IN_S = 3.0
+_RUN_IS_DRAWN = ("delta", "page_config_changed", "script_finished")
 _POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
@@ -70,12 +74,16 @@ class OpenPaths:
 
 
 class _Socket:
-    """A WebSocket between the server and the page, which passes messages on one after the other, and ends when they
-    come too quickly."""
+    """A WebSocket between the server and the page, which ends when messages come too quickly.
+
+    A message that begins a run waits until the run of the one before is drawn: Streamlit breaks off the callbacks of a
+    run for the next one, and what was clicked would be lost.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self._next_s = 0.0
+        self._has_begun, self._is_drawn = True, asyncio.Event()
+        self._is_drawn.set()
         self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
 
     async def receive(self) -> Message:
@@ -87,8 +95,12 @@ class _Socket:
             await self._send({"type": "websocket.close", **refusal})
             self._is_closed = True
             message = {"type": "websocket.disconnect", **refusal}
-        await asyncio.sleep(self._next_s - time.monotonic())
-        self._next_s = time.monotonic() + _APART_S
+        if message["type"] == "websocket.receive" and _begins_run(message):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RUN_BEGINS_IN_S):
+                    await self._is_drawn.wait()
+            self._has_begun = False
+            self._is_drawn.clear()
         return message
 
     def _comes_too_soon(self) -> bool:
@@ -98,8 +110,24 @@ class _Socket:
         return self._left < 0
 
     async def send(self, message: Message) -> None:
+        if not self._is_drawn.is_set() and message["type"] == "websocket.send":
+            self._follow_run(message.get("bytes") or b"")
         if not self._is_closed:  # what the page still had to say is said to nobody
             await self._send(message)
+
+    def _follow_run(self, data: bytes) -> None:
+        """Note how far the run is that the last message began. What the one before draws comes first."""
+        kind = ForwardMsg.FromString(data).WhichOneof("type")
+        self._has_begun = self._has_begun or kind == "new_session"
+        if self._has_begun and kind in _RUN_IS_DRAWN:
+            self._is_drawn.set()
+
+
+def _begins_run(message: Message) -> bool:
+    try:
+        return bool(BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") == "rerun_script")
+    except DecodeError:
+        return False
 
 
 class SecurityHeaders:
