@@ -52,7 +52,8 @@ async def refuse_answer(
     of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
     hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    unread_count = await run.count_unread(run.principal)
+    async with run.place.outside():
+        unread_count = await run.count_unread(run.principal)
     if unread_count or not state.get("is_index_whole", True):
         message = still_being_read(language, unread_count)
     else:
