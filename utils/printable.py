@@ -7,7 +7,7 @@ reorder text make a name look like another one, and invisible characters hide pa
 import unicodedata
 
 # What a terminal or a page obeys: control characters but blanks, and those that reorder the text after them.
-_ORDERS = dict.fromkeys(
+_CONTROLS = dict.fromkeys(
     [*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
 _JOINERS = "\u200c\u200d"  # between letters of Persian and Indic words, and inside emoji
@@ -20,7 +20,7 @@ def make_printable(text: str) -> str:
 
 def drop_controls(text: str) -> str:
     """*text* without control characters but blanks, and without those that reorder what stands beside them."""
-    return text.translate(_ORDERS)
+    return text.translate(_CONTROLS)
 
 
 def _is_visible(character: str) -> bool:

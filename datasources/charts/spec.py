@@ -153,12 +153,12 @@ def _describe(chart: Chart, titles: Mapping[str, str], values: ChartValues, lang
     parts = []
     for row in values.rows[:_MOST_TOLD]:
         place = ", ".join(str(row[channel]) for channel in places)
-        parts.append(f"{place}: {_write(row[figure])}")
+        parts.append(f"{place}: {_format_cell(row[figure])}")
     if values.count > len(parts):
         parts.append(words["more"].format(values.count - len(parts)))
     by = ", ".join(titles[channel] for channel in places)
     return f"{words[chart.mark]}: {titles[figure]} / {by}. {'; '.join(parts)}."
 
 
-def _write(cell: Cell) -> str:
+def _format_cell(cell: Cell) -> str:
     return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
