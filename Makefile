@@ -33,10 +33,10 @@ soak: $(TOOLS)  ## the tests that are too long for every change: faults again an
 
 check: types style  ## style, types, which package may import which, the container files and the API's description
 
-types: $(TOOLS)
+types: $(TOOLS)  ## the types alone
 	$(BIN)/mypy
 
-style: $(TOOLS)
+style: $(TOOLS)  ## check without the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
