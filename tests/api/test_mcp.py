@@ -186,7 +186,8 @@ def test_who_leaves_while_progress_is_told_ends_the_run(
     with service_with_model.client() as http:
         with http.stream("POST", MCP, json=body, headers={**TO_SEARCH, "Mcp-Name": "ask"}) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
-            assert b'"progressToken":"t","progress":1' in next(response.iter_raw())
+            events = response.iter_raw()  # the connection closes once nothing refers to it
+            assert b'"progressToken":"t","progress":1' in next(events)
             run_id = http.get(f"/v1/conversations/{asked['conversation_id']}").json()["run_id"]
         service_with_model.wait_for(lambda: http.get(f"/v1/runs/{run_id}").json()["status"] != "processing")
         assert http.get(f"/v1/runs/{run_id}").json()["status"] == "cancelled"
