@@ -70,15 +70,15 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     that is most like it. The quote reaches from the first such place to the last, unless that is too long or goes over
     a seam, and is always as it stands in the document.
     """
-    text = _with_valid_marks(answer, len(hits))
+    text = _remove_invalid_marks(answer, len(hits))
     spans: dict[int, list[Span]] = {}
     budget = _MOST_LOOKS
-    for words, numbers in _claims(text, len(hits)):
+    for words, numbers in _iter_claims(text, len(hits)):
         if budget <= 0 and spans.keys() >= set(numbers):
             continue
         claim = _Claim(words, most=max(1, budget))
         for number in numbers:
-            spans.setdefault(number, []).extend(_source_of(hits[number - 1].passage.text).spans(claim))
+            spans.setdefault(number, []).extend(_make_source(hits[number - 1].passage.text).spans(claim))
             budget -= claim.looks
     return text, [_cite(number, _join_spans(found), hits[number - 1]) for number, found in spans.items()]
 
@@ -88,22 +88,22 @@ def without_marks(text: str) -> str:
     return _MARKS.sub("", text)
 
 
-def _with_valid_marks(answer: str, count: int) -> str:
+def _remove_invalid_marks(answer: str, count: int) -> str:
     """*answer* without marks of more passages than *count*, also without those that come about thereby: `[[9]8]`."""
     for _ in range(_MOST_NESTED):
-        text = _NO_MARKS.sub("", _MARKS.sub(lambda found: _valid_marks(found[0], count), answer))
+        text = _NO_MARKS.sub("", _MARKS.sub(lambda found: _select_valid_marks(found[0], count), answer))
         if text == answer:
             break
         answer = text
     return answer
 
 
-def _valid_marks(marks: str, count: int) -> str:
+def _select_valid_marks(marks: str, count: int) -> str:
     valid = [f"[{number}]" for number in map(int, _NUMBER.findall(marks)) if 1 <= number <= count]
     return " " * bool(not marks.startswith("[") and valid) + "".join(valid)
 
 
-def _claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
+def _iter_claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
     """Pieces of the text with the marks that follow them: one piece may have several marks, `[1][2]`, each once."""
     claim, at = "", 0
     numbers: dict[int, None] = {}
@@ -139,7 +139,7 @@ def _count_covered(window: Span, spans: Sequence[Span]) -> int:
 
 def _cite(number: int, span: Span, hit: Hit) -> Citation:
     passage = hit.passage
-    start, end = _unbroken(passage, span)
+    start, end = _find_longest_unbroken(passage, span)
     return Citation(
         number=number,
         document_id=passage.document_id,
@@ -158,7 +158,7 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
     )
 
 
-def _unbroken(passage: Passage, span: Span) -> Span:
+def _find_longest_unbroken(passage: Passage, span: Span) -> Span:
     """The longest part of *span* that goes over no seam of the passage."""
     start, end = span
     seams = [seam for seam in passage.seams if start < seam < end]
@@ -170,15 +170,15 @@ class _Claim:
     """What stands before a mark, and its sentences, *most* of them, as they are looked for in passages."""
 
     def __init__(self, words: str, *, most: int) -> None:
-        self.words = _spelling(words).replace("**", "").replace("`", "").lstrip(" \n\t.,;:")
+        self.words = _normalize_spelling(words).replace("**", "").replace("`", "").lstrip(" \n\t.,;:")
         self._most = most
-        self.forms = _forms(self.words)
+        self.forms = _list_forms(self.words)
 
     @cached_property
     def sentences(self) -> list[tuple[str, list[FoldedText]]]:
         """Its sentences, each with the forms in which it may stand in a passage."""
         spans = islice(sentence_spans(self.words), self._most)
-        return [(words, _forms(words)) for words in (self.words[start:end] for start, end in spans)]
+        return [(words, _list_forms(words)) for words in (self.words[start:end] for start, end in spans)]
 
     @property
     def looks(self) -> int:
@@ -186,7 +186,7 @@ class _Claim:
         return 1 + len(self.__dict__.get("sentences", ()))
 
 
-def _forms(words: str) -> list[FoldedText]:
+def _list_forms(words: str) -> list[FoldedText]:
     """With and without what it ends with: marks take the place of full stops."""
     return [FoldedText(form) for form in dict.fromkeys((words.rstrip(), words.rstrip(" \n\t.,;:…")))]
 
@@ -196,7 +196,7 @@ class _Source:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._plain = _spelling(text)
+        self._plain = _normalize_spelling(text)
         self._folded = FoldedText(self._plain)
 
     @cached_property
@@ -209,29 +209,29 @@ class _Source:
 
     @cached_property
     def _words(self) -> list[set[str]]:
-        return [_words(self._plain[start:end]) for start, end in self._sentences]
+        return [_find_words(self._plain[start:end]) for start, end in self._sentences]
 
     def spans(self, claim: _Claim) -> list[Span]:
         """What the claim rests on; never empty. What is only like a sentence of it has half of the sentence's words."""
-        if whole := self._verbatim(claim.forms):
+        if whole := self._find_verbatim(claim.forms):
             return [whole]
         found = []
         for words, forms in claim.sentences:
-            span, share = self._verbatim(forms), 1.0
+            span, share = self._find_verbatim(forms), 1.0
             if span is None:
-                span, share = self._most_alike(words)
+                span, share = self._find_most_alike(words)
             if share >= _SHARE:
                 found.append(span)
-        return found or [self._most_alike(claim.words)[0]]
+        return found or [self._find_most_alike(claim.words)[0]]
 
-    def _verbatim(self, forms: Iterable[FoldedText]) -> Span | None:
+    def _find_verbatim(self, forms: Iterable[FoldedText]) -> Span | None:
         """Where the claim stands, in one of its *forms*."""
         for form in forms:
             if (span := self._folded.find(form)) is not None:
-                return self._whole(span, is_short=len(form.folded.strip().casefold()) < _SHORT)
+                return self._complete_span(span, is_short=len(form.folded.strip().casefold()) < _SHORT)
         return None
 
-    def _whole(self, span: Span, *, is_short: bool) -> Span:
+    def _complete_span(self, span: Span, *, is_short: bool) -> Span:
         """The span with what closes its last sentence; a short one with all of the sentences it is in."""
         start, end = span
         first = bisect_right(self._ends, start)
@@ -244,29 +244,29 @@ class _Source:
         closes = last - end <= _LONGEST_CLOSING and not _MARKS.sub("", self._text[end:last]).strip(_ENDS)
         return (start, max(end, last)) if closes else span
 
-    def _most_alike(self, claim: str) -> tuple[Span, float]:
+    def _find_most_alike(self, claim: str) -> tuple[Span, float]:
         """The sentence with most of the claim's words, rare ones before common ones, and its share of them."""
-        claim_words = _words(claim)
+        claim_words = _find_words(claim)
         shared = [words & claim_words for words in self._words]
         frequency = Counter(word for words in shared for word in words)
-        scores = [sum(_weight(word) / frequency[word] for word in words) for words in shared]
+        scores = [sum(_weigh_word(word) / frequency[word] for word in words) for words in shared]
         best = max(range(len(scores)), key=scores.__getitem__)
         return self._sentences[best], len(shared[best]) / max(1, len(claim_words))
 
 
 @lru_cache(_KEPT)
-def _source_of(text: str) -> _Source:
+def _make_source(text: str) -> _Source:
     return _Source(text)
 
 
-def _spelling(text: str) -> str:
+def _normalize_spelling(text: str) -> str:
     """The text with plain quotation marks, hyphens and spaces, as long as it was, so that places are the same."""
     return text if text.isascii() else text.translate(_SPELLING)
 
 
-def _weight(word: str) -> int:
+def _weigh_word(word: str) -> int:
     return 2 if any(map(str.isdigit, word)) else 1
 
 
-def _words(text: str) -> set[str]:
+def _find_words(text: str) -> set[str]:
     return {word.casefold() for word in _WORD.findall(text)}

@@ -132,7 +132,7 @@ class Leases:
             async with asyncio.timeout(wait_s):
                 await local.acquire()
         except TimeoutError:
-            raise _busy(self._runs.get(thread_id, "")) from None
+            raise _make_busy_error(self._runs.get(thread_id, "")) from None
         self._runs[thread_id] = run_id
         try:
             lease = Lease(thread_id, run_id, asyncio.current_task(), takes_over=takes_over)
@@ -157,7 +157,7 @@ class Leases:
             return
         lease = Lease(thread_id, "", None)
         if not await self._ask_for(lease, 0):
-            raise _busy("")
+            raise _make_busy_error("")
         async with self._keep_renewed(lease):
             yield
 
@@ -205,7 +205,7 @@ class Leases:
             if holder is None:
                 return True
             if time.monotonic() >= until_s:
-                raise _busy(holder)
+                raise _make_busy_error(holder)
             await asyncio.sleep(_PAUSE_S)
         return False
 
@@ -286,7 +286,7 @@ class Leases:
             self._unreleased.pop(lease.token, None)
 
 
-def _busy(run_id: str) -> Conflict:
+def _make_busy_error(run_id: str) -> Conflict:
     return Conflict(
         "This conversation is still answering an earlier message. Send this one again when it is done.",
         members={"run_id": run_id} if run_id else None,

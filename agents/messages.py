@@ -48,7 +48,7 @@ def is_same_question(one: AnyMessage, other: AnyMessage) -> bool:
 def append_messages(left: list[AnyMessage], right: list[AnyMessage]) -> list[AnyMessage]:
     """LangGraph's `add_messages`, where a question of a former one's id stands beside it, and not in its place."""
     if right and isinstance(question := right[-1], HumanMessage):
-        left, right = _free_ids(left, question), [*_free_ids(right[:-1], question), question]
+        left, right = _remove_ids(left, question), [*_remove_ids(right[:-1], question), question]
     merged: list[AnyMessage] = add_messages(left, right)  # type: ignore[arg-type, assignment] # lists of one kind
     return merged
 
@@ -59,7 +59,7 @@ def make_ids_unique(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     return [message if last[message.id] == place else _rename(message, place) for place, message in enumerate(messages)]
 
 
-def _free_ids(messages: list[AnyMessage], question: HumanMessage) -> list[AnyMessage]:
+def _remove_ids(messages: list[AnyMessage], question: HumanMessage) -> list[AnyMessage]:
     """*messages*, of which none of a former turn has the ids that *question* and its answer have."""
     if not any(message.id == question.id and not is_same_question(message, question) for message in messages):
         return messages

@@ -81,7 +81,7 @@ class ConversationReader:
             NotFound: there is none.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        await self._part(thread_id, limit=1)
+        await self._read_part(thread_id, limit=1)
 
     async def page(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them. `unanswered`: the run of the
@@ -127,9 +127,9 @@ class ConversationReader:
         """
         others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
         if others and any(_is_answer([message], run_id) for message in others.items):
-            return find_answer(read_branches((await self._part(thread_id, limit=_ALL)).items, others.items), run_id)
+            return find_answer(read_branches((await self._read_part(thread_id, limit=_ALL)).items, others.items), run_id)
         place = await self._place_of(thread_id, run_id)
-        *before, answer = (await self._part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
+        *before, answer = (await self._read_part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
         start = place - len(before)
         positions = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
         if not positions:
@@ -145,7 +145,7 @@ class ConversationReader:
             NotFound: there is no such conversation.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        newest = (await self._part(thread_id, limit=_AT_ONCE)).items
+        newest = (await self._read_part(thread_id, limit=_AT_ONCE)).items
         last = next((each for each in reversed(newest) if isinstance(each, AIMessage)), None)
         artifacts: Artifacts = last.additional_kwargs.get("artifacts", {}) if last else {}
         runs = {each["run_id"] for each in artifacts.values()}
@@ -166,19 +166,19 @@ class ConversationReader:
             place = await self._place_of(thread_id, run_id)
         except NotFound:
             return {}
-        answer: AIMessage = (await self._part(thread_id, limit=1, before=place + 1)).items[0]
+        answer: AIMessage = (await self._read_part(thread_id, limit=1, before=place + 1)).items[0]
         return answer.additional_kwargs
 
     async def _place_of(self, thread_id: str, run_id: str) -> int:
         """Where the answer of a run stands: where it was noted, or else looked for, the newest first."""
         noted = await self._places.find(thread_id, run_id)
         if noted is not None:
-            part = await self._part(thread_id, limit=1, before=noted + 1)
+            part = await self._read_part(thread_id, limit=1, before=noted + 1)
             if part.start == noted and _is_answer(part.items, run_id):
                 return noted
         before: int | None = None
         while before != 0:
-            part = await self._part(thread_id, limit=_AT_ONCE, before=before)
+            part = await self._read_part(thread_id, limit=_AT_ONCE, before=before)
             for place, message in enumerate(part.items, part.start):
                 if _is_answer([message], run_id):
                     return place
@@ -189,12 +189,12 @@ class ConversationReader:
         """Whether nothing was said before the question but the same one, asked again as it failed."""
         for start in range(0, place, _AT_ONCE):
             stop = min(start + _AT_ONCE, place)
-            earlier = drop_tool_messages((await self._part(thread_id, limit=stop - start, before=stop)).items)
+            earlier = drop_tool_messages((await self._read_part(thread_id, limit=stop - start, before=stop)).items)
             if any(message.text != question.text for message in earlier):
                 return False
         return True
 
-    async def _part(self, thread_id: str, *, limit: int, before: int | None = None) -> ListPart:
+    async def _read_part(self, thread_id: str, *, limit: int, before: int | None = None) -> ListPart:
         found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
         if found is not None:
             return found

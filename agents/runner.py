@@ -163,7 +163,7 @@ class Runner:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         attached = await self._load_attached(record, emit)
         async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
-            context = self._context(record, bot, model, place, emit, attached)
+            context = self._make_context(record, bot, model, place, emit, attached)
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
             state = await self._graph.ainvoke(
@@ -193,7 +193,7 @@ class Runner:
             emit({"type": "status", "stage": "retrieve", "degraded": _WITHOUT_FILES})
             return None
 
-    def _context(
+    def _make_context(
         self,
         record: RunRecord,
         bot: BotConfig,

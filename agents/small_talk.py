@@ -67,17 +67,17 @@ def recognise(message: str) -> SmallTalk | None:
 
 
 def _recognise_part(message: str) -> SmallTalk | None:
-    words = _words(message)
+    words = _split_words(message)
     if not words or len(words) > _MOST_WORDS or any(map(str.isdigit, message)):
         return None
-    phrases = _phrases()
+    phrases = _load_phrases()
     new = sum(word not in phrases.vocabulary for word in words)
     if new > 1:
         return None
     weights = phrases.weigh(words)
-    near = max(phrases.small_talk, key=lambda phrase: _cosine(weights, phrase.words))
-    likeness = _cosine(weights, near.words)
-    of_question = max(_cosine(weights, phrase.words) for phrase in phrases.questions)
+    near = max(phrases.small_talk, key=lambda phrase: _compute_cosine(weights, phrase.words))
+    likeness = _compute_cosine(weights, near.words)
+    of_question = max(_compute_cosine(weights, phrase.words) for phrase in phrases.questions)
     is_near = likeness - of_question >= _LEAD and likeness >= _ALIKE_WITH_A_NEW_WORD
     if not (is_near if new else likeness >= _ALIKE and likeness > of_question):
         return None
@@ -88,7 +88,7 @@ class _Phrases:
     """The phrases as messages are compared with them: words and pairs of neighbours, rare ones counting more."""
 
     def __init__(self, texts: Mapping[str, Mapping[str, list[str]]]) -> None:
-        every = [(kind, code, _words(text)) for kind in texts for code in texts[kind] for text in texts[kind][code]]
+        every = [(kind, code, _split_words(text)) for kind in texts for code in texts[kind] for text in texts[kind][code]]
         self._frequency = Counter(word for _, _, words in every for word in set(words))
         self._count = len(every)
         self.vocabulary = {word for kind, _, words in every if kind != "question" for word in words}
@@ -100,18 +100,18 @@ class _Phrases:
         """TF-IDF of length 1; pairs count half, the beginning and the end as words."""
         found: Counter[str] = Counter()
         for word in words:
-            found[word] += self._rarity(word)  # type: ignore[assignment]  # Counter is typed for whole numbers
+            found[word] += self._compute_rarity(word)  # type: ignore[assignment]  # Counter is typed for whole numbers
         for one, other in zip(["", *words], [*words, ""], strict=True):
-            found[f"{one} {other}"] += (self._rarity(one) + self._rarity(other)) / 4  # type: ignore[assignment]
+            found[f"{one} {other}"] += (self._compute_rarity(one) + self._compute_rarity(other)) / 4  # type: ignore[assignment]
         length = math.sqrt(sum(weight * weight for weight in found.values()))
         return {term: weight / length for term, weight in found.items()}
 
-    def _rarity(self, word: str) -> float:
+    def _compute_rarity(self, word: str) -> float:
         return math.log((self._count + 1) / (self._frequency[word] + 0.5))
 
 
 @cache
-def _phrases() -> _Phrases:
+def _load_phrases() -> _Phrases:
     return _Phrases(_load()["phrases"])
 
 
@@ -121,12 +121,12 @@ def _load() -> dict[str, Any]:
     return dict(load_json("agents", "small_talk.json"))
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     lexicon = _load()
     words = _WORD.findall(_FLOOD.sub(r"\1", fold(text).replace("'", "")))
     plain = " ".join(lexicon["short_forms"].get(word, word) for word in words).split()
     return [word for word in plain if word not in lexicon["fillers"]] or plain
 
 
-def _cosine(one: Weights, other: Weights) -> float:
+def _compute_cosine(one: Weights, other: Weights) -> float:
     return sum(weight * other.get(term, 0.0) for term, weight in one.items())

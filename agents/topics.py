@@ -65,7 +65,7 @@ class TopicFinder:
         hits = await _look_around(retriever, ctx, language, looked_in)
         ask = partial(_find_questions, retriever, ctx, language=language, options=everything, limit=bot.top_k)
         if document_id:
-            in_order = sorted(_with_headings(hits), key=lambda passage: passage.start)
+            in_order = sorted(_iter_headings(hits), key=lambda passage: passage.start)
             questions = await ask(in_order, most_of_each=_QUESTIONS)
         else:
             # A heading of another language makes half a question of it: only where there is nothing else.
@@ -121,7 +121,7 @@ def _makes_poor_question(passage: Passage) -> bool:
     return passage.heading.endswith("?") or passage.text.count("\n|") > _SHORT_TABLE
 
 
-def _with_headings(hits: Sequence[Hit]) -> Iterator[Passage]:
+def _iter_headings(hits: Sequence[Hit]) -> Iterator[Passage]:
     """One passage of each heading of each document, of those under a heading of their own."""
     seen: set[tuple[str, str]] = set()
     for passage in (hit.passage for hit in hits):
@@ -134,7 +134,7 @@ def _with_headings(hits: Sequence[Hit]) -> Iterator[Passage]:
 
 def _alternate(hits: Sequence[Hit]) -> list[Passage]:
     """The first passage with a heading of each document, then the second of each, and so on."""
-    passages = list(_with_headings(hits))
+    passages = list(_iter_headings(hits))
     counts, ranks = Counter[str](), dict[str, int]()
     for passage in passages:
         ranks[passage.passage_id] = counts[passage.document_id]

@@ -25,7 +25,7 @@ class FoldedText:
         for found in _IRREGULAR.finditer(text):
             self._append(_lower(text[at : found.start()]))
             at = found.end()
-            self._append(self._instead_of(found))
+            self._append(self._find_replacement(found))
             self._folded_starts.append(self._length)
             self._starts.append(at)
         self._append(_lower(text[at:]))
@@ -49,7 +49,7 @@ class FoldedText:
         self._parts.append(part)
         self._length += len(part)
 
-    def _instead_of(self, found: re.Match[str]) -> str:
+    def _find_replacement(self, found: re.Match[str]) -> str:
         if found[0].isspace():
             return " "
         before, after = self._text[found.start() - 1 : found.start()], self._text[found.end() : found.end() + 1]

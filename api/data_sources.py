@@ -209,7 +209,7 @@ def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSou
     return row
 
 
-def _type_of(row: DataSourceRow) -> SourceType:
+def _find_type(row: DataSourceRow) -> SourceType:
     found: SourceType = row.type  # type: ignore[assignment] # only domain/data_sources.py writes it
     return found
 
@@ -225,7 +225,7 @@ def describe(row: DataSourceRow) -> SourceOut:
         tenant_id=row.tenant_id,
         version=row.version,
         name=row.name,
-        type=_type_of(row),
+        type=_find_type(row),
         location=row.location,
         description=row.description,
         allowed_tables=describe_tables(row.allowed_tables),

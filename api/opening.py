@@ -84,13 +84,13 @@ def _open_limits(stack: AsyncExitStack, services: Services) -> tuple[RateLimits,
         per_tenant=settings.tenant_link_requests_per_hour,
         stores=stores,
     )
-    opened = limits, _visitor_limits(settings, services), link_limits
+    opened = limits, _make_visitor_limits(settings, services), link_limits
     for each in opened:
         stack.push_async_callback(each.aclose)
     return opened
 
 
-def _visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
+def _make_visitor_limits(settings: Settings, services: Services) -> VisitorLimits:
     return VisitorLimits(
         services.redis_url,
         secret=services.page_key,

@@ -129,7 +129,7 @@ async def index(ctx: Principal, query: SessionsQuery) -> Response:
 async def delete(ctx: Principal, path: SessionPath, query: BotQuery) -> Response:
     """The conversation is erased at once, with its files. 404 if there is none, 409 while it is being answered."""
     session_id = check_conversation_id(path.session_id, field="session_id")
-    with _named(session_id):
+    with _name_session(session_id):
         await delete_conversation(select_bot(ctx, query.bot_id), session_id, erases=True)
     return respond(DeletedSessionOut(message=f"Session {session_id} deleted."))
 
@@ -178,12 +178,12 @@ async def download(ctx: Principal, path: DownloadPath, query: BotQuery) -> Respo
 
 async def _find(ctx: Principal, path: SessionPath, query: BotQuery) -> tuple[str, SessionArtifacts]:
     session_id = check_conversation_id(path.session_id, field="session_id")
-    with _named(session_id):
+    with _name_session(session_id):
         return session_id, await services().conversations.find_artifacts(select_bot(ctx, query.bot_id), session_id)
 
 
 @contextmanager
-def _named(session_id: str) -> Iterator[None]:
+def _name_session(session_id: str) -> Iterator[None]:
     """Where there is none, it is told of a session, not of a conversation."""
     try:
         yield

@@ -120,7 +120,7 @@ async def cpu_ms(cases: Sequence[Case], embedder: Embedder) -> Row:
     for group in [each for each in groups if len(each) == _SENTENCES]:
         answer = " ".join(f"{case.sentence} [{place}]" for place, case in enumerate(group, 1))
         hits = [hit_of(case.passage) for case in group]
-        sources._source.cache_clear()
+        sources._make_source.cache_clear()
         for name in spent:
             began = time.process_time()
             found = claims(answer)

@@ -35,7 +35,7 @@ async def run_with_chat_page(serving: "asyncio.Task[None]", services: Services) 
     Raises:
         StartError: the chat page does not start.
     """
-    page = _chat_page(services) if services.settings.streamlit_enabled else None
+    page = _make_chat_page(services) if services.settings.streamlit_enabled else None
     try:
         if page:
             await asyncio.to_thread(page.start)
@@ -53,22 +53,22 @@ async def run_with_chat_page(serving: "asyncio.Task[None]", services: Services) 
             await asyncio.to_thread(page.stop)
 
 
-def _chat_page(services: Services) -> StreamlitChild:
+def _make_chat_page(services: Services) -> StreamlitChild:
     settings = services.settings
     here = ChatPage(
         host=settings.host,
         port=settings.streamlit_port,
-        api_url=_api_url(settings),
+        api_url=_make_api_url(settings),
         api_key=services.page_key,
         title=settings.page_title,
         logo=settings.chat_logo,
         proxies=settings.forwarded_allow_ips,
-        options=_page_options(settings),
+        options=_make_page_options(settings),
     )
     return StreamlitChild(here, services.data_folder)
 
 
-def _page_options(settings: Settings) -> dict[str, str]:
+def _make_page_options(settings: Settings) -> dict[str, str]:
     """Further variables of the chat page; those that are not set are left out."""
     secret = settings.oidc_client_secret
     options = {
@@ -92,7 +92,7 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
         print(describe_loaded(services.background.loaded.result(), settings.documents_folder))
     print(
         make_welcome(
-            api_url=_api_url(settings),
+            api_url=_make_api_url(settings),
             page_url=page_url,
             key=first_key,
             answers_by=endpoint.model if endpoint else "quotes from the documents (no language model is configured)",
@@ -106,7 +106,7 @@ def _greet(services: Services, page_url: str | None, first_key: str | None) -> N
     )
 
 
-def _api_url(settings: Settings) -> str:
+def _make_api_url(settings: Settings) -> str:
     """Where a program on this machine reaches the API."""
     host, scheme = settings.host, "https" if settings.tls_files else "http"
     if host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104 - compared, not bound

@@ -69,12 +69,12 @@ class CrawlScheduler:
         """Crawl until cancelled; whoever runs next goes on with what is not finished."""
         if self._at_once == 0:
             return
-        async with self._threads() as (threads, under_way):
+        async with self._run_threads() as (threads, under_way):
             step = partial(self._begin_what_is_due, threads, under_way)
             await repeat("Crawling", step, get_poll_s=lambda: POLL_S)
 
     @asynccontextmanager
-    async def _threads(self) -> AsyncIterator[tuple[ThreadPoolExecutor, dict[str, tuple[Crawler, Future[None]]]]]:
+    async def _run_threads(self) -> AsyncIterator[tuple[ThreadPoolExecutor, dict[str, tuple[Crawler, Future[None]]]]]:
         under_way: dict[str, tuple[Crawler, Future[None]]] = {}
         threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="crawl")
         try:
@@ -108,11 +108,11 @@ class CrawlScheduler:
             del under_way[web_source_id]
         if len(under_way) >= self._at_once:
             return
-        for due in await asyncio.to_thread(self._due):
+        for due in await asyncio.to_thread(self._list_due):
             if len(under_way) < self._at_once and due.web_source_id not in under_way:
                 under_way[due.web_source_id] = self._begin(threads, due)
 
-    def _due(self) -> list[_Due]:
+    def _list_due(self) -> list[_Due]:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
         if is_any_open(self._database):
             tidy_crawls(self._database)  # also where nobody works on documents

@@ -127,7 +127,7 @@ def _open_lock(folder: Path) -> BinaryIO:
 def _take(lock: BinaryIO, folder: Path, kind: int, deadline_s: float) -> None:
     while not _try_lock(lock, folder, kind):
         if time.monotonic() > deadline_s:
-            holder = f"process {pid}" if (pid := _holder(lock)) else "another process"
+            holder = f"process {pid}" if (pid := _find_holder(lock)) else "another process"
             raise StartError(f"{folder} is in use by {holder}; stop it or set DATA_DIR to another folder.")
         time.sleep(_POLL_S)  # the kernel's own waiting has no time limit
     if kind == fcntl.LOCK_EX:
@@ -145,7 +145,7 @@ def _try_lock(lock: BinaryIO, folder: Path, kind: int) -> bool:
     return True
 
 
-def _holder(lock: BinaryIO) -> int | None:
+def _find_holder(lock: BinaryIO) -> int | None:
     with suppress(ValueError):
         return int(lock.read(20))
     return None

@@ -60,23 +60,23 @@ class Askers:
         if self._service is not None:
             if questions.corpus:
                 raise BadInput(f"{questions.name} contains its own documents: measure it without --url.")
-            yield await self._over_http(self._service)
+            yield await self._open_http_asker(self._service)
             return
         embedder, reranker, model = await self._open_models()
         if questions.corpus:
             async with index_corpus(questions, self._ctx, embedder, reranker, progress=progress) as retriever:
-                yield self._local(retriever, model)
+                yield self._open_local_asker(retriever, model)
             return
         if self._retriever is None:
             self._retriever = await self._open_serving(embedder, reranker)
-        yield self._local(self._retriever, model)
+        yield self._open_local_asker(self._retriever, model)
 
-    async def _over_http(self, service: Service) -> Asker:
+    async def _open_http_asker(self, service: Service) -> Asker:
         headers = {"Authorization": f"Bearer {service.key.get_secret_value()}"}
         client = await self._stack.enter_async_context(httpx.AsyncClient(base_url=service.url, headers=headers))
         return HttpAsker(client, self._answers)
 
-    def _local(self, retriever: Retriever, model: AnswerModel | None) -> Asker:
+    def _open_local_asker(self, retriever: Retriever, model: AnswerModel | None) -> Asker:
         return LocalAsker(retriever, self._ctx, model, make_default_bot(self._settings))
 
     async def _open_models(self) -> tuple[Embedder, Reranker | None, AnswerModel | None]:

@@ -114,20 +114,20 @@ class IndexOpener:
 
     async def publish(self, opened: OpenIndex) -> None:
         """Let the server's alias stand for *opened*; an engine in this process has no names for others."""
-        if server := self._on_server(opened):
+        if server := self._get_server_index(opened):
             await server.publish(f"{self._settings.qdrant_collection_name}-serving")
 
     async def reads_along(self, opened: OpenIndex) -> str | None:
         """The collection of LangChain's that is searched along with *opened*, which no other model can search."""
-        server = self._on_server(opened)
+        server = self._get_server_index(opened)
         return await server.reads_along() if server else None
 
-    def _on_server(self, opened: OpenIndex) -> "ServerIndex | None":
+    def _get_server_index(self, opened: OpenIndex) -> "ServerIndex | None":
         return None if self._settings.qdrant_url is None else cast("ServerIndex", opened.index)
 
     async def _open_row(self, row: IndexRow) -> tuple[OpenIndex, AsyncExitStack]:
         async with AsyncExitStack() as stack:
-            embedder, cached = await self._models(stack, row)
+            embedder, cached = await self._open_embedders(stack, row)
             on_replaced = partial(asyncio.get_running_loop().call_soon_threadsafe, self.replaced.set)
             index = await open_passages(self._settings, self._folder, row, row.number, on_replaced=on_replaced)
             stack.push_async_callback(index.close)
@@ -138,7 +138,7 @@ class IndexOpener:
             return OpenIndex(row.number, row.slot, spec, index, embedder, retriever), stack.pop_all()
         raise AssertionError  # the stack swallows nothing
 
-    async def _models(self, stack: AsyncExitStack, row: IndexRow) -> tuple[Embedder, Embedder]:
+    async def _open_embedders(self, stack: AsyncExitStack, row: IndexRow) -> tuple[Embedder, Embedder]:
         if (row.model, row.dimension) == (self._embedder.model, self._embedder.dimension):
             return self._embedder, self._cached
         former = await open_former_embedder(

@@ -151,7 +151,7 @@ class _Loading:
                 raise _Stopped
             self.progress(done, total, name)
 
-        if why := self._why_no_samples():
+        if why := self._explain_no_samples():
             _remove_samples(self.database, self.ctx, self.document_files, why)
         if self.folder is None or (why and self._is_of_samples()):
             return None
@@ -169,7 +169,7 @@ class _Loading:
     def _is_of_samples(self) -> bool:
         return self.folder is not None and self.folder.resolve() == self.samples.resolve()
 
-    def _why_no_samples(self) -> str:
+    def _explain_no_samples(self) -> str:
         if self.folder is None:
             return "this installation has stores of its own"
         if not self._is_of_samples():

@@ -175,7 +175,7 @@ async def open_former_embedder(
         )
     remote = await OpenAIEmbedder.create(
         base_url=base_url,
-        api_key=_former_key(settings, base_url),
+        api_key=_get_former_key(settings, base_url),
         model=model,
         dimension=dimension,
         # Each question waits for it, and it may have been switched off.
@@ -205,7 +205,7 @@ def open_answers(
     return answers
 
 
-def _former_key(settings: Settings, base_url: str) -> SecretStr:
+def _get_former_key(settings: Settings, base_url: str) -> SecretStr:
     """The key of the endpoint at *base_url*, which is not the configured one, or not with that model."""
     endpoint = settings.embedding_endpoint
     if endpoint is not None and endpoint.base_url == base_url:

@@ -129,9 +129,9 @@ class Monitor:
     async def look(self) -> None:
         """Ask once."""
         redis, database, index, scanner = await asyncio.gather(
-            self._reach("Redis", self._timed("redis", self._ask_redis)),
-            self._reach("The SQL database", self._timed("database", self._ask_database)),
-            self._reach("The passage index", self._timed("index", self.index.check)),
+            self._reach("Redis", self._time("redis", self._ask_redis)),
+            self._reach("The SQL database", self._time("database", self._ask_database)),
+            self._reach("The passage index", self._time("index", self.index.check)),
             self._reach("The malware scanner", self._ask_scanner),
         )
         space, model = self.disk.state(), self._explain_model()
@@ -148,10 +148,10 @@ class Monitor:
         ]
         blocking = [reason for reason, is_blocking in reasons if reason and is_blocking]
         self.status = Status(
-            redis=_state(redis),
-            database=_state(database),
-            index=_state(index or (None if database else self.indexer.last_error)),
-            chat_model=_state(model) if self.language_model else None,
+            redis=_make_state(redis),
+            database=_make_state(database),
+            index=_make_state(index or (None if database else self.indexer.last_error)),
+            chat_model=_make_state(model) if self.language_model else None,
             pending=self.status.pending,
             space=space,
             problems=blocking + [reason for reason, is_blocking in reasons if reason and not is_blocking],
@@ -211,7 +211,7 @@ class Monitor:
             self._logged[what] = reason
         return reason
 
-    def _timed(self, store: str, ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    def _time(self, store: str, ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
         async def timed() -> None:
             began_s, succeeded = time.perf_counter(), False
             try:
@@ -245,5 +245,5 @@ class Monitor:
             return count_without_vectors(session)
 
 
-def _state(reason: str | None) -> State:
+def _make_state(reason: str | None) -> State:
     return "down" if reason else "ok"

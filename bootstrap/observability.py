@@ -88,7 +88,7 @@ def _start_sentry(settings: Settings) -> None:
             settings.sentry_dsn.get_secret_value(),
             release=f"pustaka@{VERSION}",
             environment=settings.flask_env,
-            before_send=_reduced,
+            before_send=_reduce_event,
             # Whatever fails unexpectedly is logged with its exception, once; that is where Sentry hears of it. Its
             # integration for Flask counts on a WSGI server: under ours it would pile up a handler for every request.
             default_integrations=False,
@@ -119,23 +119,23 @@ def _list_integrations() -> "list[Integration]":
         LoggingIntegration(level=None, event_level=logging.ERROR, sentry_logs_level=None),
         ExcepthookIntegration(),
         DedupeIntegration(),
-        AtexitIntegration(callback=_quietly),
+        AtexitIntegration(callback=_ignore_pending),
     ]
 
 
-def _reduced(event: "Event", hint: "Hint") -> "Event | None":
+def _reduce_event(event: "Event", hint: "Hint") -> "Event | None":
     """The event without anything that may come from a conversation; none for what is expected to happen."""
     error = (hint.get("exc_info") or (None, None, None))[1]
     if error is None or isinstance(error, (ProblemError, StartError)):
         return None
     fields: dict[str, Any] = {**event}
     parts = {name: fields[name] for name in _EVENT_PARTS if name in fields}
-    exceptions = [_without_words(value) for value in fields["exception"]["values"]]
+    exceptions = [_reduce_exception(value) for value in fields["exception"]["values"]]
     reduced: Event = {**parts, "exception": {"values": exceptions}, "tags": {"request_id": request_id.get() or "none"}}  # type: ignore[typeddict-item] # names as in the event
     return reduced
 
 
-def _without_words(exception: dict[str, Any]) -> dict[str, Any]:
+def _reduce_exception(exception: dict[str, Any]) -> dict[str, Any]:
     """An exception's type and where it was raised, without what it says."""
     frames = (exception.get("stacktrace") or {}).get("frames", [])
     places = [{name: frame[name] for name in _FRAME_PARTS if name in frame} for frame in frames]
@@ -143,5 +143,5 @@ def _without_words(exception: dict[str, Any]) -> dict[str, Any]:
     return {**parts, "stacktrace": {"frames": places}}
 
 
-def _quietly(pending: int, timeout_s: float) -> None:
+def _ignore_pending(pending: int, timeout_s: float) -> None:
     """Instead of Sentry's own words at the end, which are no JSON."""

@@ -34,7 +34,7 @@ def env_example() -> str:
     """The text of `.env.example`: every variable with its default, commented out."""
     lines = ["# Settings of the service; all are optional. Made by `make generated` from config.py: do not edit.", ""]
     for name, field in Settings.model_fields.items():
-        lines += [f"# {field.description}", f"# {name.upper()}={_default(field)}", ""]
+        lines += [f"# {field.description}", f"# {name.upper()}={_format_default(field)}", ""]
     return "\n".join(lines)
 
 
@@ -47,8 +47,8 @@ def configuration_page() -> str:
         "that are relative begin in the folder of the sources. An empty value counts as not set. A wrong value stops\n"
         "the start and is named. Made by `make generated` from `config.py`.",
     ]
-    for title, names in _groups():
-        rows = "".join(_row(name) for name in names) + _PAGE_ROWS.get(title, "")
+    for title, names in _iter_groups():
+        rows = "".join(_format_row(name) for name in names) + _PAGE_ROWS.get(title, "")
         parts.append(f"## {title}\n\n{_HEAD}{rows}".rstrip())
     return "\n\n".join(parts) + "\n"
 
@@ -57,14 +57,14 @@ def with_first_settings(readme: str) -> str:
     """*readme* with its table of settings brought up to date."""
     before, _, rest = readme.partition(_MARKS[0])
     after = rest.partition(_MARKS[1])[2]
-    return f"{before}{_MARKS[0]}\n{_HEAD}{''.join(_row(name.lower()) for name in _FIRST)}{_MARKS[1]}{after}"
+    return f"{before}{_MARKS[0]}\n{_HEAD}{''.join(_format_row(name.lower()) for name in _FIRST)}{_MARKS[1]}{after}"
 
 
 def with_metrics(page: str) -> str:
     """*page* with its table of metrics brought up to date."""
     before, _, rest = page.partition(_METRICS_MARKS[0])
     after = rest.partition(_METRICS_MARKS[1])[2]
-    rows = "".join(map(_metric_row, CATALOGUE))
+    rows = "".join(map(_format_metric_row, CATALOGUE))
     head = "| metric | kind | labels | what it tells |\n| --- | --- | --- | --- |\n"
     return f"{before}{_METRICS_MARKS[0]}\n{head}{rows}{_METRICS_MARKS[1]}{after}"
 
@@ -80,24 +80,24 @@ def texts() -> dict[Path, str]:
     }
 
 
-def _groups() -> Iterator[tuple[str, list[str]]]:
+def _iter_groups() -> Iterator[tuple[str, list[str]]]:
     """The groups of `config.py`, by its own headings, with their fields."""
     for part in (ROOT / "config.py").read_text().split("    # --- ")[1:]:
         yield part.partition("\n")[0], re.findall(r"^    (\w+): ", part, re.MULTILINE)
 
 
-def _row(name: str) -> str:
+def _format_row(name: str) -> str:
     field = Settings.model_fields[name]
-    default = _default(field)
+    default = _format_default(field)
     return f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description} |\n"
 
 
-def _metric_row(series: Series) -> str:
+def _format_metric_row(series: Series) -> str:
     labels = ", ".join(f"`{label}`" for label in series.labels)
     return f"| `{series.name}` | {series.kind} | {labels} | {series.description} |\n"
 
 
-def _default(field: FieldInfo) -> str:
+def _format_default(field: FieldInfo) -> str:
     value: Any = field.default
     if value is None:
         return ""

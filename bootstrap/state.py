@@ -38,11 +38,11 @@ async def open_state(settings: Settings) -> AsyncIterator[OpenState]:
         StartError: the data folder is in use, or the embedded Valkey does not start.
     """
     async with AsyncExitStack() as stack:
-        connections = await _connections(stack, settings)
+        connections = await _find_connections(stack, settings)
         yield OpenState(Inspector(open_saver(settings, connections)), open_deletions(settings, connections))
 
 
-async def _connections(stack: AsyncExitStack, settings: Settings) -> Connections:
+async def _find_connections(stack: AsyncExitStack, settings: Settings) -> Connections:
     if settings.redis_address is not None:
         return await _open_configured(stack, settings.redis_address)
     published = read_publication(settings.data_dir)

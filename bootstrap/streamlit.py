@@ -57,7 +57,7 @@ class StreamlitChild:
         """
         # Streamlit makes its own socket: ours only finds out whether it can.
         reserve_port(self._page.host, self._page.port, variable="STREAMLIT_PORT").close()
-        self._child = Child(_command(self._page, self._folder))
+        self._child = Child(_make_command(self._page, self._folder))
 
     def wait_ready(self) -> None:
         """Wait until the page answers.
@@ -67,7 +67,7 @@ class StreamlitChild:
         """
         if self._child is None:
             raise RuntimeError("Streamlit has not been started.")
-        with httpx.Client(base_url=self._local_url(), timeout=2.0, trust_env=False) as http:
+        with httpx.Client(base_url=self._make_local_url(), timeout=2.0, trust_env=False) as http:
             if self._child.wait_until(lambda: _is_healthy(http), _START_LIMIT_S):
                 return
         last = (self._child.log().strip().splitlines() or ["it printed nothing"])[-1]
@@ -78,7 +78,7 @@ class StreamlitChild:
         """End it and all it has started; False when it had to be killed. Stopping it twice is no error."""
         return self._child is None or self._child.stop(timeout_s)
 
-    def _local_url(self) -> str:
+    def _make_local_url(self) -> str:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._page.host)  # noqa: S104 - compared, not bound
         return f"http://{host or _add_brackets(self._page.host)}:{self._page.port}"
 
@@ -97,7 +97,7 @@ def _is_healthy(http: httpx.Client) -> bool:
         return False
 
 
-def _command(page: ChatPage, folder: Path) -> Command:
+def _make_command(page: ChatPage, folder: Path) -> Command:
     script = str(_ROOT / "streamlit_app.py")
     options = [f"--server.address={page.host}", f"--server.port={page.port}"]
     return Command(
@@ -105,11 +105,11 @@ def _command(page: ChatPage, folder: Path) -> Command:
         argv=[sys.executable, "-m", "streamlit", "run", script, *options],
         cwd=_ROOT,  # where .streamlit/config.toml is
         log_path=folder / _LOG,
-        variables=_variables(page),
+        variables=_make_variables(page),
     )
 
 
-def _variables(page: ChatPage) -> dict[str, str]:
+def _make_variables(page: ChatPage) -> dict[str, str]:
     variables = {
         "API_URL": page.api_url,
         "CHAT_PAGE_KEY": page.api_key,

@@ -67,7 +67,7 @@ def _open_tracer(stack: AsyncExitStack, settings: Settings, endpoint: str) -> "T
         sampler=ParentBasedTraceIdRatio(settings.otel_traces_sampler_arg),
         shutdown_on_exit=False,
     )
-    exporter = OTLPSpanExporter(endpoint=endpoint, headers=_headers(settings), timeout=_TIMEOUT_S)
+    exporter = OTLPSpanExporter(endpoint=endpoint, headers=_parse_headers(settings), timeout=_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter))
 
     async def close() -> None:
@@ -81,7 +81,7 @@ def _open_tracer(stack: AsyncExitStack, settings: Settings, endpoint: str) -> "T
     return provider.get_tracer("pustaka", VERSION)
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def _parse_headers(settings: Settings) -> dict[str, str]:
     """Names and values as in `name=value,name=value`, percent-encoded.
 
     Source: https://opentelemetry.io/docs/specs/otel/protocol/exporter/

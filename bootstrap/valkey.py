@@ -81,11 +81,11 @@ class ValkeyChild:
         """
         with _hold_lock(self._folder, self._earlier_timeout_s) as lock:
             # The same over restarts: clients know it.
-            socket_path = self._socket_path = self._socket_path or _socket_path(self._folder)
+            socket_path = self._socket_path = self._socket_path or _choose_socket_path(self._folder)
             ensure_private_folder(
                 socket_path.parent, variable="TMPDIR" if socket_path.parent != self._folder else "DATA_DIR"
             )
-            self._child = Child(_command(self._folder, socket_path, lock))
+            self._child = Child(_make_command(self._folder, socket_path, lock))
         self._publication = Publication(str(socket_path), self._child.pid)
         try:
             self._await_ready(self._child)
@@ -135,7 +135,7 @@ def find_valkey() -> Path:
     raise StartError("There is no embedded Valkey for this platform; set REDIS_URL to a server.")
 
 
-def _command(folder: Path, socket_path: Path, lock: int) -> Command:
+def _make_command(folder: Path, socket_path: Path, lock: int) -> Command:
     options = {
         "dir": str(folder),
         "unixsocket": str(socket_path),
@@ -166,7 +166,7 @@ def _withdraw(folder: Path, socket_path: str) -> None:
     _remove_socket(folder, Path(socket_path))
 
 
-def _socket_path(folder: Path) -> Path:
+def _choose_socket_path(folder: Path) -> Path:
     """A path short enough for a socket: in the folder, else in a new one of ours under the temporary folder."""
     path = folder / _SOCKET
     if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT_BYTES:

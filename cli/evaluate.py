@@ -65,7 +65,7 @@ def evaluate(
         outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
-    click.echo(json.dumps([_as_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_format, outcomes)))
+    click.echo(json.dumps([_make_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_format, outcomes)))
     if any(outcome.missed for outcome in outcomes):
         sys.exit(1)
 
@@ -100,7 +100,7 @@ async def _measure_one(
     return _Outcome(run, comparison, find_missed_floors(run.figures, questions.floors))
 
 
-def _as_json(outcome: _Outcome) -> dict[str, object]:
+def _make_json(outcome: _Outcome) -> dict[str, object]:
     comparison = asdict(outcome.comparison) if outcome.comparison else None
     return {**outcome.run.as_json(), "against": comparison, "missed_floors": list(outcome.missed)}
 

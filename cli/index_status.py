@@ -47,10 +47,10 @@ class IndexStatus:
 def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
     """All of them, oldest first."""
     with database.reading() as session:
-        return [_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]
+        return [_make_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]
 
 
-def _status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStatus:
+def _make_status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStatus:
     is_here = settings.qdrant_url is None
     folder = index_folder(settings, settings.data_dir, row.model, row.number)
     return IndexStatus(
@@ -65,7 +65,7 @@ def _status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStat
         words=done.words,
         vectors=done.vectors,
         share=done.share,
-        size_bytes=_on_disk(folder) if is_here else done.vectors * row.dimension * _BYTES_A_NUMBER,
+        size_bytes=_measure_folder(folder) if is_here else done.vectors * row.dimension * _BYTES_A_NUMBER,
         is_measured=is_here,
         made_at=row.made_at.isoformat(),
         served_at=row.served_at.isoformat() if row.served_at else None,
@@ -74,7 +74,7 @@ def _status(settings: Settings, row: IndexRow, done: IndexProgress) -> IndexStat
     )
 
 
-def _on_disk(folder: Path) -> int:
+def _measure_folder(folder: Path) -> int:
     """Bytes that are taken, of files that may come and go meanwhile; the engine makes them with holes."""
     total = 0
     for place, _, names in os.walk(folder):  # passes over folders that are gone

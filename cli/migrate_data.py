@@ -42,7 +42,7 @@ def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: 
     with _exit_on_refusal(), _show_progress() as progress:
         move = relocate(settings(), Direction(direction), only=only, dry_run=dry_run, progress=progress)
         report = asyncio.run(move)
-    click.echo(json.dumps(_as_json(report)) if as_json else "\n".join(_format(report)))
+    click.echo(json.dumps(_make_json(report)) if as_json else "\n".join(_format(report)))
     if not report.ok:
         sys.exit(1)
 
@@ -72,7 +72,7 @@ def _show_progress() -> Iterator[Progress]:
         yield show
 
 
-def _as_json(report: Report) -> dict[str, object]:
+def _make_json(report: Report) -> dict[str, object]:
     stores = [asdict(store) for store in report.stores]
     for store in stores:
         del store["remedy"]

@@ -115,7 +115,7 @@ def check(model_id: str, tenant: str) -> None:
     with records(to_look=True) as database:
         ctx = operator(database, tenant)
         opened = closing(TenantModels(settings(), database, make_keyring(settings())))
-        with _without_log(), opened as models:
+        with _silence_log(), opened as models:
             checked = asyncio.run(models.check(ctx, model_id))
     text = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
     click.echo(
@@ -126,7 +126,7 @@ def check(model_id: str, tenant: str) -> None:
 
 
 @contextmanager
-def _without_log() -> Iterator[None]:
+def _silence_log() -> Iterator[None]:
     """Keep the log from saying on the terminal, too, why a call failed."""
     logging.disable(logging.ERROR)
     try:

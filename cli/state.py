@@ -52,17 +52,17 @@ _json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable 
 Command = Callable[..., Coroutine[Any, Any, None]]
 
 
-def _with_state(command: Command) -> Callable[..., None]:
+def _pass_inspector(command: Command) -> Callable[..., None]:
     """Run *command* with an `Inspector` before its arguments; refusals become a line and exit code 1."""
 
     @wraps(command)
     async def with_inspector(opened: OpenState, **arguments: Any) -> None:
         await command(opened.inspector, **arguments)
 
-    return _with_open_state(with_inspector)
+    return _pass_open_state(with_inspector)
 
 
-def _with_open_state(command: Command) -> Callable[..., None]:
+def _pass_open_state(command: Command) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         announce_stores()
@@ -88,7 +88,7 @@ def _with_open_state(command: Command) -> Callable[..., None]:
 @_match
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Of those, the last used.")
 @_json
-@_with_state
+@_pass_inspector
 async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: int, as_json_: bool) -> None:
     """List conversations, the last used first: step, checkpoints, bytes, age, time since it was used, time left."""
     found = [one async for one in _find_matching(inspector, tenant, pattern)]
@@ -102,7 +102,7 @@ async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: i
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1), help="How many checkpoints.")
 @click.option("--messages", is_flag=True, help="Also what was said.")
 @_json
-@_with_state
+@_pass_inspector
 async def show(
     inspector: Inspector, conversation: str, tenant: str | None, limit: int, messages: bool, as_json_: bool
 ) -> None:
@@ -116,7 +116,7 @@ async def show(
 @_id
 @_tenant
 @_json
-@_with_state
+@_pass_inspector
 async def size(inspector: Inspector, conversation: str, tenant: str | None, as_json_: bool) -> None:
     """Tell where the bytes of a conversation go, and what sharing and compression save."""
     found = await _find(inspector, _resolve_id(conversation, tenant))
@@ -128,7 +128,7 @@ async def size(inspector: Inspector, conversation: str, tenant: str | None, as_j
 @_tenant
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
 @click.option("--latest", is_flag=True, help="Only the newest checkpoint of each namespace.")
-@_with_state
+@_pass_inspector
 async def export(
     inspector: Inspector, conversation: str, tenant: str | None, output: Path | None, latest: bool
 ) -> None:
@@ -150,7 +150,7 @@ async def export(
 @_match
 @click.option("--all", "everything", is_flag=True, help="All conversations, of --tenant and --match if given.")
 @click.option("--keep", type=click.IntRange(1), help="So many of the newest; without, one of each namespace.")
-@_with_state
+@_pass_inspector
 async def prune(
     inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, keep: int | None
 ) -> None:
@@ -179,7 +179,7 @@ async def prune(
 @_match
 @click.option("--all", "everything", is_flag=True, help="All conversations, of --tenant and --match if given.")
 @click.option("--decrypt", is_flag=True, help="Store them unencrypted again.")
-@_with_state
+@_pass_inspector
 async def encrypt(
     inspector: Inspector, ids: Sequence[str], tenant: str | None, pattern: str, everything: bool, decrypt: bool
 ) -> None:
@@ -211,7 +211,7 @@ async def encrypt(
 @_ids
 @_tenant
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_with_open_state
+@_pass_open_state
 async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes: bool) -> None:
     """Delete conversations with runs, files and ratings, also from SQL. A turn under way may write its own again."""
     if not ids:

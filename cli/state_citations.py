@@ -19,11 +19,11 @@ class CitedDocuments:
 
     def note(self, checkpoint: dict[str, Any]) -> None:
         """Say in each citation of an exported checkpoint what has become of its document."""
-        for citation in list(_citations(checkpoint)):
-            status = self._status(citation)
+        for citation in list(_iter_citations(checkpoint)):
+            status = self._find_status(citation)
             citation |= {"document_status": status, "document_state": status}  # the second is its old name
 
-    def _status(self, citation: dict[str, Any]) -> str | None:
+    def _find_status(self, citation: dict[str, Any]) -> str | None:
         document_id, version = citation.get("document_id"), citation.get("version")
         if not isinstance(document_id, str) or not isinstance(version, int):
             return None
@@ -34,7 +34,7 @@ class CitedDocuments:
         return find_document_status(version, self._versions[document_id]) if document_id in self._versions else None
 
 
-def _citations(checkpoint: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _iter_citations(checkpoint: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for values in checkpoint["values"].values():
         for message in values if isinstance(values, list) else ():
             extra = message.get("additional_kwargs") if isinstance(message, dict) else None

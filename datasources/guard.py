@@ -43,12 +43,12 @@ def check_query(
     check_nodes(statement, dialect)
     fold_names(statement, dialect)
     check_expansion(statement)
-    _bound_rows(statement, most_rows)
+    _limit_rows(statement, most_rows)
     TableResolver(dialect, access, user, stored_as or {}).resolve(statement)
     return _write(statement, dialect)
 
 
-def _bound_rows(statement: exp.Expr, most_rows: int) -> None:
+def _limit_rows(statement: exp.Expr, most_rows: int) -> None:
     """Give the whole no more than *most_rows* rows."""
     for limit in statement.find_all(exp.Limit, exp.Offset):
         amount = limit.expression

@@ -59,7 +59,7 @@ def _list_texts(opened: OpenTable) -> tuple[list[str], list[str], list[str]]:
     columns: Mapping[str, Mapping[str, object]] = entry["allowed_columns"]
     about = [columns.get(each.name, {}) for each in opened.table.columns]
     named = [" ".join(read_name(each.name)) for each in opened.table.columns]
-    synonyms = [str(each) for one in about for each in _as_list(one.get("synonyms"))]
+    synonyms = [str(each) for one in about for each in _make_list(one.get("synonyms"))]
     samples = [str(sample) for each in opened.table.columns for sample in each.samples]
     descriptions = [str(one.get("description") or "") for one in about]
     return (
@@ -69,7 +69,7 @@ def _list_texts(opened: OpenTable) -> tuple[list[str], list[str], list[str]]:
     )
 
 
-def _as_list(value: object) -> list[object]:
+def _make_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 

@@ -59,7 +59,7 @@ class MysqlSource:
 
     def check(self, stop: Stop) -> list[str]:
         """As `DataSource.check`."""
-        with self._open(QueryLimits().seconds, stop) as connection, _translating_all():
+        with self._open(QueryLimits().seconds, stop) as connection, _translate_all_errors():
             grants = _read_grants(connection)
         advice = "The login may write: nothing does, but one that may only read is safer."
         return [advice] if any(_OF_WRITERS.search(privileges) for privileges, _ in grants) else []
@@ -67,7 +67,7 @@ class MysqlSource:
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
         with self._open(limits.seconds, stop) as connection:
-            with _translating_all():
+            with _translate_all_errors():
                 tables = read_tables(connection, limits)
             found, complete = limits.cut(tables)
             for place, table in enumerate(found):
@@ -93,7 +93,7 @@ class MysqlSource:
         """
         if not _SELECT.match(sql.lstrip()):
             raise QueryFailed("Only a SELECT can be run.")
-        with self._open(limits.seconds, stop) as connection, _translating(limits.seconds, stop):
+        with self._open(limits.seconds, stop) as connection, _translate_errors(limits.seconds, stop):
             cursor = connection.cursor(SSCursor)
             cursor.execute(sql)
             columns = [each[0] for each in cursor.description or ()]
@@ -115,7 +115,7 @@ class MysqlSource:
                 receive_at_most(_MOST_BYTES),
                 stop.ending(lambda: self._end(connection.thread_id(), copy), seconds + 1),
             ):
-                with _translating_all():
+                with _translate_all_errors():
                     _prepare_session(connection, seconds)
                     grants = _read_grants(connection)
                 if any(map(_is_of_superuser, grants)):
@@ -257,7 +257,7 @@ def _is_of_superuser(grant: tuple[str, str]) -> bool:
 
 
 @contextmanager
-def _translating(seconds: float, stop: Stop) -> Iterator[None]:
+def _translate_errors(seconds: float, stop: Stop) -> Iterator[None]:
     try:
         yield
     except (pymysql.MySQLError, ValueError, OverflowError) as exc:
@@ -271,7 +271,7 @@ def _translating(seconds: float, stop: Stop) -> Iterator[None]:
 
 
 @contextmanager
-def _translating_all() -> Iterator[None]:
+def _translate_all_errors() -> Iterator[None]:
     try:
         yield
     except pymysql.MySQLError as exc:

@@ -71,7 +71,7 @@ class PostgresSource:
 
     def check(self, stop: Stop) -> list[str]:
         """As `DataSource.check`."""
-        with self._open(QueryLimits().seconds, stop, {}) as (connection, _), _translating_all():
+        with self._open(QueryLimits().seconds, stop, {}) as (connection, _), _translate_all_errors():
             row = connection.execute(_MAY_WRITE).fetchone()
         writable = int(row[0]) if row else 0
         advice = f"The role may write to {writable} tables: nothing does, but a role that may only read is safer."
@@ -80,7 +80,7 @@ class PostgresSource:
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
         with self._open(limits.seconds, stop, {}) as (connection, relay):
-            with _translating_all():
+            with _translate_all_errors():
                 tables = _read_tables(connection, limits)
             found, complete = limits.cut(tables)
             for place, table in enumerate(found):
@@ -108,7 +108,7 @@ class PostgresSource:
         """
         with (
             self._open(limits.seconds, stop, user) as (connection, _),
-            _translating(limits.seconds, stop),
+            _translate_errors(limits.seconds, stop),
             # DECLARE takes one SELECT and nothing else, no WITH that changes something either.
             connection.cursor("query") as cursor,
         ):
@@ -126,7 +126,7 @@ class PostgresSource:
             relay.left_bytes = _MOST_BYTES
             connection.read_only = True
             with stop.ending(lambda: _end(connection), seconds + 1):
-                with _translating_all():
+                with _translate_all_errors():
                     _prepare_transaction(connection, seconds, user)
                 if connection.info.parameter_status("is_superuser") == "on":
                     raise SourceUnavailable(_SUPERUSER)
@@ -198,7 +198,7 @@ def _end(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def _translating(seconds: float, stop: Stop) -> Iterator[None]:
+def _translate_errors(seconds: float, stop: Stop) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
@@ -218,7 +218,7 @@ def _describe(error: psycopg.Error) -> str:
 
 
 @contextmanager
-def _translating_all() -> Iterator[None]:
+def _translate_all_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:

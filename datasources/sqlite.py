@@ -113,7 +113,7 @@ class SqliteSource:
             connection.set_authorizer(_make_authorizer(tables, unfiltered))
             for limit, value in _QUERY_LIMITS.items():
                 connection.setlimit(limit, value)
-            with _translating(limits.seconds, stop, functions), closing(connection.execute(sql)) as cursor:
+            with _translate_errors(limits.seconds, stop, functions), closing(connection.execute(sql)) as cursor:
                 columns = [each[0] for each in cursor.description or ()]
                 # One at a time: each is measured before the next takes its memory.
                 return collect(sql, columns, lambda _: cursor.fetchmany(1), limits)
@@ -168,7 +168,7 @@ def _make_authorizer(tables: Mapping[str, str], unfiltered: Set[str]) -> Callabl
 
 
 @contextmanager
-def _translating(seconds: float, stop: Stop, functions: TextFunctions) -> Iterator[None]:
+def _translate_errors(seconds: float, stop: Stop, functions: TextFunctions) -> Iterator[None]:
     began_s = time.monotonic()
     try:
         yield

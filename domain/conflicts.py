@@ -74,7 +74,7 @@ def record_comparison(session: Session, ctx: Principal, document: Document, foun
     row = session.scalar(current.execution_options(populate_existing=True))
     if row is None or row.version != document.version or row.state != DocumentState.READY:
         return
-    versions = {row.document_id: row.version} | _current_versions(session, ctx, found)
+    versions = {row.document_id: row.version} | _find_current_versions(session, ctx, found)
     by_id = {
         each.conflict_id: each
         for each in found
@@ -176,7 +176,7 @@ def _may_hold(document: Document | None) -> bool:
     return document is not None and period_of(document).validity(today()) != "expired"
 
 
-def _current_versions(session: Session, ctx: Principal, found: Sequence[FoundConflict]) -> dict[str, int]:
+def _find_current_versions(session: Session, ctx: Principal, found: Sequence[FoundConflict]) -> dict[str, int]:
     """Those of the documents that are found, which may have changed or gone meanwhile."""
     ids = sorted({side.document_id for each in found for side in (each.one, each.other)})
     present = scoped(ctx, Document).where(Document.document_id.in_(ids), Document.state != DocumentState.REMOVED)

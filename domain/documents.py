@@ -156,7 +156,7 @@ def remove_documents(session: Session, ctx: Principal, document_ids: Iterable[st
     end_conflicts(session, ctx, document_ids)
     for document_id in document_ids:
         session.execute(scoped_delete(ctx, Chunk).where(Chunk.document_id == document_id))
-        session.execute(_present_versions(ctx, document_id).values(deleted_at=now()))
+        session.execute(_make_present_update(ctx, document_id).values(deleted_at=now()))
         present = scoped_update(ctx, Document).where(
             Document.document_id == document_id, Document.state != DocumentState.REMOVED
         )
@@ -207,7 +207,7 @@ def _claim(session: Session, ctx: Principal, origin: str, source: str) -> Docume
 
 
 def _add_version(session: Session, ctx: Principal, document: Document, content: DocumentContent) -> None:
-    former = _present_versions(ctx, document.document_id).where(DocumentVersion.replaced_at.is_(None))
+    former = _make_present_update(ctx, document.document_id).where(DocumentVersion.replaced_at.is_(None))
     session.execute(former.values(replaced_at=now()))
     session.add(
         DocumentVersion(
@@ -227,7 +227,7 @@ def _add_version(session: Session, ctx: Principal, document: Document, content: 
     session.flush()
 
 
-def _present_versions(ctx: Principal, document_id: str) -> Update:
+def _make_present_update(ctx: Principal, document_id: str) -> Update:
     return scoped_update(ctx, DocumentVersion).where(
         DocumentVersion.document_id == document_id, DocumentVersion.deleted_at.is_(None)
     )

@@ -186,7 +186,7 @@ def mark_searchable(session: Session, ctx: Principal, documents: Sequence[Docume
     marks = _get_marks(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
-        this = _version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
+        this = _narrow_to_version(scoped_update(ctx, Document), document).where(Document.state != DocumentState.REMOVED)
         lacking = scoped(ctx, Chunk).where(Chunk.document_id == document.document_id, is_passage_of(slot))
         this = this.where(~lacking.where(Chunk.lexical_slots.bitwise_and(slot) == 0).exists())
         # The same time of change: readers do not know of indexes that do not serve.
@@ -219,9 +219,9 @@ def drop_removed(session: Session, ctx: Principal, documents: Sequence[Document]
     marks = _get_marks(session, slot)
     lock_documents(session, ctx, [document.document_id for document in documents])
     for document in documents:
-        this = _version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
+        this = _narrow_to_version(scoped_update(ctx, Document), document).where(Document.state == DocumentState.REMOVED)
         session.execute(this.values(lexical_slots=Document.lexical_slots.bitwise_or(marks.bits)))
-        session.execute(_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
+        session.execute(_narrow_to_version(scoped_delete(ctx, Document), document).where(is_held_nowhere()))
 
 
 def sample_passages(session: Session, limit: int) -> list[tuple[Principal, Passage]]:
@@ -303,7 +303,7 @@ def _get_marks(session: Session, slot: int) -> _Marks:
     return _Marks((ALL_SLOTS - slots.used) | slot, (ALL_SLOTS - slots.find_alike(slot)) | slot, slot == slots.serving)
 
 
-def _version(change: Change, document: Document) -> Change:
+def _narrow_to_version(change: Change, document: Document) -> Change:
     """*change*, to this version of the document alone."""
     return change.where(Document.document_id == document.document_id, Document.version == document.version)
 

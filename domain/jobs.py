@@ -121,7 +121,7 @@ def claim(
         job.stage = JobStage.READING
     hold(job, worker, at + timedelta(seconds=lease_s))
     session.flush()
-    return _to_claimed(job, worker)
+    return _make_claimed(job, worker)
 
 
 def _is_claimable(at: datetime, *, small_only: bool) -> ColumnElement[bool]:
@@ -171,7 +171,7 @@ def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage)
         release(job, moment(session))
         job.attempts = 0
     session.flush()
-    return _to_claimed(job, held.worker)
+    return _make_claimed(job, held.worker)
 
 
 def fail(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> None:
@@ -270,7 +270,7 @@ def tidy(session: Session, ctx: Principal) -> int:
     return len(jobs) + len(done)
 
 
-def _to_claimed(job: Job, worker: str) -> ClaimedJob:
+def _make_claimed(job: Job, worker: str) -> ClaimedJob:
     return ClaimedJob(
         job_id=job.job_id,
         worker=worker,

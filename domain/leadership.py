@@ -56,14 +56,14 @@ class Leadership:
 
     async def _lead(self, candidate: "_Candidate", work: Work) -> bool:
         """Once, until the lock is lost."""
-        await self._win(candidate)
+        await self._wait_for_lock(candidate)
         failure = await self._work_under(candidate, work)
         await candidate.do(candidate.lock.release)
         if failure is not None:
             raise failure
         return True
 
-    async def _win(self, candidate: "_Candidate") -> None:
+    async def _wait_for_lock(self, candidate: "_Candidate") -> None:
         """Wait for the lock; one that another process may have lost just now is let rest for a moment."""
         logged, waited = "", False
         while True:

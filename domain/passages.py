@@ -24,7 +24,7 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         text=chunk.text,
         version=document.version,
         dataset_id=document.dataset_id or "",
-        labels=_labels(document),
+        labels=_list_labels(document),
         dated=date_of(document)[0].isoformat(),
         valid_from=period.valid_from.isoformat() if period.valid_from else None,
         valid_until=period.valid_until.isoformat() if period.valid_until else None,
@@ -32,7 +32,7 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
     )
 
 
-def _labels(document: Document) -> tuple[str, ...]:
+def _list_labels(document: Document) -> tuple[str, ...]:
     """What a search can be limited to: its tags as `tag=…`, and what its metadata says in one word or number."""
     tags = [f"tag={tag}" for tag in document.tags]
     simple = [(key, value) for key, value in document.labels.items() if isinstance(value, str | int | float)]

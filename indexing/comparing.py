@@ -91,7 +91,7 @@ class DocumentComparer:
 
     async def _compare(self, ctx: Principal, document: Document) -> None:
         found: dict[str, FoundConflict] = {}
-        passages = await self._passages(ctx, document)
+        passages = await self._load_passages(ctx, document)
         if passages and not document.compared_version:  # the index may be of before it kept the days of documents
             await self.index()[0].update_document(ctx, passages[0])
         for passage in passages:
@@ -107,7 +107,7 @@ class DocumentComparer:
         recording = partial(conflicts.record_comparison, ctx=ctx, document=document, found=list(found.values()))
         await write(self.database, recording)
 
-    async def _passages(self, ctx: Principal, document: Document) -> Sequence[Passage]:
+    async def _load_passages(self, ctx: Principal, document: Document) -> Sequence[Passage]:
         _, version = self.index()
         chunks = await read(self.database, partial(get_chunks, ctx=ctx, document_id=document.document_id))
         return [as_passage(document, chunk) for chunk in chunks if chunk.chunking_version == version]
@@ -121,13 +121,13 @@ def _may_hold_together(one: Passage, other: Passage) -> bool:
 
 def _find_conflicts(passage: Passage, others: Sequence[Passage]) -> list[FoundConflict]:
     return [
-        _as_conflict(passage, other, difference) for other in others for difference in find_differences(passage, other)
+        _make_conflict(passage, other, difference) for other in others for difference in find_differences(passage, other)
     ]
 
 
-def _as_conflict(passage: Passage, other: Passage, difference: Difference) -> FoundConflict:
-    return FoundConflict(_side(passage, difference.one.text), _side(other, difference.other.text), difference.kind)
+def _make_conflict(passage: Passage, other: Passage, difference: Difference) -> FoundConflict:
+    return FoundConflict(_make_side(passage, difference.one.text), _make_side(other, difference.other.text), difference.kind)
 
 
-def _side(passage: Passage, sentence: str) -> Side:
+def _make_side(passage: Passage, sentence: str) -> Side:
     return Side(passage.document_id, passage.version or 0, passage.title, sentence)

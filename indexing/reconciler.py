@@ -93,7 +93,7 @@ class IndexReconciler:
         finally:
             await _end(self._ordered)
             for number in list(self._followed):
-                await self._unfollow(number)
+                await self._stop_following(number)
 
     async def catch_up_words(self) -> None:
         """Put all words that SQL has into the index that serves, and look whether one lost what it held."""
@@ -216,14 +216,14 @@ class IndexReconciler:
             followed.task = asyncio.create_task(followed.indexer.run())
         return followed
 
-    async def _unfollow(self, number: int) -> None:
+    async def _stop_following(self, number: int) -> None:
         followed = self._followed.pop(number, None)
         if followed is not None:
             await _end(followed.task)
 
     async def _remove(self, row: IndexRow) -> None:
         """Remove an index once no turn can be asking it any more."""
-        await self._unfollow(row.number)
+        await self._stop_following(row.number)
         if not self.serving.has_rested(row.number):
             return
         await self.opener.remove(row.number, row)

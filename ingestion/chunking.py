@@ -111,9 +111,9 @@ class _Cutter:
         open_group: _Group | None = None
         for section in sections:
             group = _Group(
-                section.start, section.body, section.end, section.heading, section.page, self._tokens(section)
+                section.start, section.body, section.end, section.heading, section.page, self._count_tokens(section)
             )
-            if open_group is not None and self._belong_together(open_group, group, section.level):
+            if open_group is not None and self._may_join(open_group, group, section.level):
                 open_group = _join(open_group, group)
                 continue
             if open_group is not None:
@@ -127,36 +127,36 @@ class _Cutter:
         if group.tokens <= self._sizes.target:
             stretches = [(group.body, group.end)]
         else:
-            stretches = [(run[0].start, run[-1].end) for run in self._runs(group)]
+            stretches = [(run[0].start, run[-1].end) for run in self._pack_pieces(group)]
         for start, end in stretches:
-            for tight_start, tight_end in self._fitting(*self._tight(start, end)):
+            for tight_start, tight_end in self._iter_fitting(*self._trim(start, end)):
                 chunk = self._text[tight_start:tight_end]
                 language = passage_language(chunk, self._language)
                 heading = HEADING_SEPARATOR.join(group.heading)
                 yield ChunkText(chunk, tight_start, tight_end, heading, group.page, language)
 
-    def _tokens(self, section: Section) -> int:
+    def _count_tokens(self, section: Section) -> int:
         """Tokens in the section, or one more than the target if there are certainly more."""
         if section.end - section.body > self._sizes.target * LONGEST_TOKEN_CHARACTERS:
             return self._sizes.target + 1
         return self._count(self._text[section.body : section.end])
 
-    def _belong_together(self, former: _Group, latter: _Group, level: int) -> bool:
+    def _may_join(self, former: _Group, latter: _Group, level: int) -> bool:
         if former.page != latter.page or former.tokens + latter.tokens > self._sizes.target:
             return False
         if latter.end - former.start > self._sizes.longest:
             return False
-        if former.heading and not _common(former.heading, latter.heading):
+        if former.heading and not _find_common(former.heading, latter.heading):
             return False
         if min(former.tokens, latter.tokens) < self._sizes.tiny:
             return True
         return level >= DEEP_LEVEL and former.tokens < self._sizes.small
 
-    def _runs(self, group: _Group) -> list[list[_Piece]]:
+    def _pack_pieces(self, group: _Group) -> list[list[_Piece]]:
         """Pieces packed up to the target; a short rest goes to the run before it."""
         runs: list[list[_Piece]] = []
         filled = 0
-        for piece in self._pieces(group.body, group.end, 0):
+        for piece in self._iter_pieces(group.body, group.end, 0):
             fits = runs and piece.end - runs[-1][0].start <= self._sizes.longest
             if fits and filled + piece.tokens <= self._sizes.target:
                 runs[-1].append(piece)
@@ -168,20 +168,20 @@ class _Cutter:
             runs[-2:] = [runs[-2] + runs[-1]]
         return runs
 
-    def _pieces(self, start: int, end: int, depth: int) -> Iterator[_Piece]:
+    def _iter_pieces(self, start: int, end: int, depth: int) -> Iterator[_Piece]:
         """Paragraphs; what is larger than the target in lines, sentences, words and at last anywhere."""
         if depth == len(CUTS):
-            yield from self._slices(start, end)
+            yield from self._iter_slices(start, end)
             return
-        for piece_start, piece_end in pairwise(self._cuts(start, end, CUTS[depth])):
+        for piece_start, piece_end in pairwise(self._find_cuts(start, end, CUTS[depth])):
             if piece_end - piece_start <= self._sizes.target * LONGEST_TOKEN_CHARACTERS:
                 tokens = self._count(self._text[piece_start:piece_end])
                 if tokens <= self._sizes.target:
                     yield _Piece(piece_start, piece_end, tokens)
                     continue
-            yield from self._pieces(piece_start, piece_end, depth + 1)
+            yield from self._iter_pieces(piece_start, piece_end, depth + 1)
 
-    def _cuts(self, start: int, end: int, pattern: re.Pattern[str]) -> list[int]:
+    def _find_cuts(self, start: int, end: int, pattern: re.Pattern[str]) -> list[int]:
         """Where to cut, with both ends; none closer than a few words, for a line of a million of them."""
         cuts = [start]
         for match in pattern.finditer(self._text, start, end):
@@ -189,12 +189,12 @@ class _Cutter:
                 cuts.append(match.end())
         return [*cuts, end]
 
-    def _slices(self, start: int, end: int) -> Iterator[_Piece]:
+    def _iter_slices(self, start: int, end: int) -> Iterator[_Piece]:
         for slice_start in range(start, end, self._sizes.target):
             slice_end = min(slice_start + self._sizes.target, end)
             yield _Piece(slice_start, slice_end, self._count(self._text[slice_start:slice_end]))
 
-    def _fitting(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+    def _iter_fitting(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The stretch, halved while it is too large: the tokens of a whole can be more than those of its pieces."""
         if start == end:
             return
@@ -203,13 +203,13 @@ class _Cutter:
             return
         space = self._text.find(" ", (start + end) // 2, end - 1)
         middle = space if space > start else (start + end) // 2
-        yield from self._fitting(*self._tight(start, middle))
-        yield from self._fitting(*self._tight(middle, end))
+        yield from self._iter_fitting(*self._trim(start, middle))
+        yield from self._iter_fitting(*self._trim(middle, end))
 
     def _fits(self, start: int, end: int) -> bool:
         return end - start <= self._sizes.longest and self._count(self._text[start:end]) <= self._sizes.most
 
-    def _tight(self, start: int, end: int) -> tuple[int, int]:
+    def _trim(self, start: int, end: int) -> tuple[int, int]:
         """The stretch without white space at its ends."""
         stretch = self._text[start:end]
         indent = len(stretch) - len(stretch.lstrip())
@@ -218,12 +218,12 @@ class _Cutter:
 
 def _join(former: _Group, latter: _Group) -> _Group:
     """Both as one. Where their headings part, the headings' own lines become text."""
-    common = _common(former.heading, latter.heading)
+    common = _find_common(former.heading, latter.heading)
     body = former.body if common == former.heading else former.start
     return _Group(former.start, body, latter.end, common, former.page, former.tokens + latter.tokens)
 
 
-def _common(former: tuple[str, ...], latter: tuple[str, ...]) -> tuple[str, ...]:
+def _find_common(former: tuple[str, ...], latter: tuple[str, ...]) -> tuple[str, ...]:
     """The headings that stand above both."""
     same = (one == other for one, other in zip(former, latter, strict=False))
     return former[: sum(takewhile(bool, same))]

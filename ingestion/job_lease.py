@@ -29,7 +29,7 @@ class JobLease:
         self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
         self.lost = False
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="job-lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_periodically, name="job-lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -45,7 +45,7 @@ class JobLease:
         self._over.set()
         self._thread.join()
 
-    def _beat(self) -> None:
+    def _renew_periodically(self) -> None:
         while not self._over.wait(self._lease_s / _BEATS):
             try:
                 with self._database.writing() as session:

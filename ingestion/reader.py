@@ -77,7 +77,7 @@ class DocumentReader:
         if checked.document.unread_pages:
             whole = self.parser.recognise(data, name, checked.document.unread_pages, progress)
             checked = replace(checked, document=whole)
-        return self._content(checked, data, name, source, recognised=self.parser.recognises)
+        return self._make_content(checked, data, name, source, recognised=self.parser.recognises)
 
     def read_pages(
         self, data: bytes, name: str, so_far: Recognition | None, *, progress: PageProgress, slice_s: float
@@ -96,7 +96,7 @@ class DocumentReader:
         """What `read_whole` gives, once no page is left for `read_pages`."""
         is_clean = self.malware.check(data)
         checked = CheckedFile(self.parser.parse_with(data, name, recognition), is_clean)
-        return self._content(checked, data, name, source, recognised=self.parser.recognises)
+        return self._make_content(checked, data, name, source, recognised=self.parser.recognises)
 
     def parse(self, data: bytes, name: str) -> CheckedFile:
         """The parsed document in *data*, after the malware check.
@@ -114,7 +114,7 @@ class DocumentReader:
         Raises:
             UnreadableDocument: there is no text in it.
         """
-        return self._content(checked, data, name, source, recognised=False)
+        return self._make_content(checked, data, name, source, recognised=False)
 
     def awaits_recognition(self, details: Mapping[str, object]) -> bool:
         """Whether `read_whole` would give more than the document with these *details* holds."""
@@ -133,7 +133,7 @@ class DocumentReader:
             parts.append(f"{_name_pages(garbled)} not read, or in part. {GARBLED} {SEND_SOURCE}")
         return " ".join([*parts, NOT_RECOGNISED if self.parser.recognises else TURN_ON])
 
-    def _content(
+    def _make_content(
         self, checked: CheckedFile, data: bytes, name: str, source: str, *, recognised: bool
     ) -> DocumentContent:
         parsed, details = checked.document, _make_details(checked) | {"recognised": recognised}

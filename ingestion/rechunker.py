@@ -58,11 +58,11 @@ class Rechunker:
             facts = {"tenant_id": ctx.tenant_id, "document_id": version.document_id, "reason": str(exc)}
             logger.warning("The stored text of a document is missing; keeping its current passages.", extra=facts)
             return []
-        sections = _sections(extracted, former)
+        sections = _make_sections(extracted, former)
         return chunk_text(extracted.text, sections, version.language, sizes=self._sizes, count_tokens=estimate_tokens)
 
 
-def _sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:
+def _make_sections(extracted: Extracted, former: Sequence[Chunk]) -> list[Section]:
     """The parts of the kept text; headings that were not kept with it are those of the chunk that each begins in."""
     sections, at = [], 0
     for part in extracted.parts:

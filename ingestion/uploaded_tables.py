@@ -119,7 +119,7 @@ class UploadedTables:
         self._remove_orphans(ctx)
         with (
             self._write(ctx, files) as written,
-            _deleted_on_failure(_choose_name(written.path)) as final,
+            _delete_on_failure(_choose_name(written.path)) as final,
             self._database.writing() as session,
         ):
             spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
@@ -141,7 +141,7 @@ class UploadedTables:
             only_name = self._find_only_name(get_source(session, ctx, source_id))
         with (
             self._write(ctx, files, only_name) as written,
-            _deleted_on_failure(_choose_name(written.path)) as final,
+            _delete_on_failure(_choose_name(written.path)) as final,
             self._database.writing() as session,
         ):
             lock_usage(session, ctx)
@@ -203,13 +203,13 @@ class UploadedTables:
                 for table, rows in tables:
                     own = replace(table, name=make_unique(table.name, names))
                     columns = [(each.name, each.kind) for each in own.columns]
-                    count = file.add(own.name, columns, self._while_there_is_room(rows))
+                    count = file.add(own.name, columns, self._limit_to_free_space(rows))
                     found.append(WrittenTable(sent.name, own, count))
                     if len(found) > MOST_TABLES:
                         raise TooLarge(f"A data source has at most {MOST_TABLES} tables of files: send fewer.")
         return found
 
-    def _while_there_is_room(self, batches: Batches) -> Batches:
+    def _limit_to_free_space(self, batches: Batches) -> Batches:
         for batch in batches:
             self._disk.check_documents()
             yield batch
@@ -287,7 +287,7 @@ def _choose_name(unfinished: Path) -> Path:
 
 
 @contextmanager
-def _deleted_on_failure(path: Path) -> Iterator[Path]:
+def _delete_on_failure(path: Path) -> Iterator[Path]:
     """*path*, for rows that name it, which are written in the block; without them it goes again."""
     try:
         yield path

@@ -123,9 +123,9 @@ def _collect(path: Path, found: Walk, bounds: Bounds) -> None:
         return
     before = len(found.files) + len(found.unreadable)
     found.folders.append(resolved)
-    for file in _files_below(resolved, found, bounds):
+    for file in _iter_files(resolved, found, bounds):
         source = file.relative_to(resolved.parent).as_posix()
-        if _is_unicode(source) and (reason := _why_skipped(file, bounds)):
+        if _is_unicode(source) and (reason := _explain_skipped(file, bounds)):
             found.skipped.append((source, reason))
         else:
             _add(found, file, source)
@@ -133,15 +133,15 @@ def _collect(path: Path, found: Walk, bounds: Bounds) -> None:
         raise BadInput(f"The folder {path} holds no document of a kind that is read.{_list_names(found.skipped)}")
 
 
-def _why_skipped(file: Path, bounds: Bounds) -> str | None:
+def _explain_skipped(file: Path, bounds: Bounds) -> str | None:
     if file.is_symlink() and (refusal := bounds.explain_refusal(file)):
         return refusal
     if os.path.exists(file) and not file.is_file():
         return "It is not a regular file."
-    return None if is_known(file.name) else _why_unknown(file)
+    return None if is_known(file.name) else _explain_unknown(file)
 
 
-def _why_unknown(file: Path) -> str:
+def _explain_unknown(file: Path) -> str:
     if not file.suffix:
         return "Its name has no file extension, such as .pdf."
     return f"Files of this kind ({file.suffix.lower()}) are not read."
@@ -179,7 +179,7 @@ def _make_absolute(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _files_below(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
+def _iter_files(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
     """Files in sorted order. Links are followed within the bounds, but no folder is entered twice."""
     entered: set[str] = set()
 

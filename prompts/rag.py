@@ -162,7 +162,7 @@ def where_to_look(language: str, headings: Sequence[str], contact: str) -> str:
 def number_passages(passages: Sequence[Passage]) -> list[NumberedPassage]:
     """Passages as `render_passages` shows them, as values."""
     return [
-        NumberedPassage(number, _in_one_line(passage.title), _in_one_line(passage.heading), passage.text)
+        NumberedPassage(number, _join_lines(passage.title), _join_lines(passage.heading), passage.text)
         for number, passage in enumerate(passages, 1)
     ]
 
@@ -205,22 +205,22 @@ def escape_delimiters(text: str) -> str:
 def _render(number: int, passage: Passage) -> str:
     text = escape_delimiters(passage.text)
     if passage.tool:
-        return f'<tool_result number="{number}" tool="{_attribute(passage.tool)}">\n{text}\n</tool_result>'
+        return f'<tool_result number="{number}" tool="{_format_attribute(passage.tool)}">\n{text}\n</tool_result>'
     return (
-        f'<passage number="{number}" title="{_attribute(passage.title)}" heading="{_attribute(passage.heading)}"'
-        f"{_date(passage)}>\n{text}\n</passage>"
+        f'<passage number="{number}" title="{_format_attribute(passage.title)}" heading="{_format_attribute(passage.heading)}"'
+        f"{_format_date(passage)}>\n{text}\n</passage>"
     )
 
 
-def _date(passage: Passage) -> str:
-    return f' date="{_attribute(passage.dated)}"' if passage.dated else ""
+def _format_date(passage: Passage) -> str:
+    return f' date="{_format_attribute(passage.dated)}"' if passage.dated else ""
 
 
-def _attribute(text: str) -> str:
-    return escape(_in_one_line(text))
+def _format_attribute(text: str) -> str:
+    return escape(_join_lines(text))
 
 
-def _in_one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 

@@ -127,7 +127,7 @@ class EdgeIndex(PassageIndex):
 
     async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
-        return await self._run(lambda: self._neighbours(ctx, passage, limit))
+        return await self._run(lambda: self._find_neighbours(ctx, passage, limit))
 
     async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in the index for this tenant."""
@@ -240,7 +240,7 @@ class EdgeIndex(PassageIndex):
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
         return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})
 
-    def _neighbours(self, ctx: Principal, passage: Passage, limit: int) -> list[Passage]:
+    def _find_neighbours(self, ctx: Principal, passage: Passage, limit: int) -> list[Passage]:
         records = self._shard.retrieve([make_point_id(ctx, passage.passage_id)], False, [MEANING])
         vectors = [stored for record in records if (stored := parse_vector(record)) is not None]
         if not vectors:

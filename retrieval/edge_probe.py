@@ -26,7 +26,7 @@ def find_unreadable(folder: Path, dimension: int) -> str:
     except BaseException as exc:  # a panic of the engine is no Exception
         return str(exc) if is_damage(str(exc)) else ""
     try:
-        count = sum(_check(record) for record in _records(shard))
+        count = sum(_check(record) for record in _iter_records(shard))
         for name in FILTERED:
             limit = count + 1 if name == DOCUMENT else MOST_TENANTS
             shard.facet(engine.FacetRequest(name, limit=limit, exact=True))
@@ -37,7 +37,7 @@ def find_unreadable(folder: Path, dimension: int) -> str:
     return ""
 
 
-def _records(shard: engine.EdgeShard) -> Iterator[engine.Record]:
+def _iter_records(shard: engine.EdgeShard) -> Iterator[engine.Record]:
     offset = None
     while True:
         request = engine.ScrollRequest(offset, limit=_AT_ONCE, with_payload=True, with_vector=[MEANING, WORDS])

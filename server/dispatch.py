@@ -95,7 +95,7 @@ class Dispatch:
         app = self._app
         app._got_first_request = True  # noqa: SLF001 - Flask's guard against late changes; tests/server/test_asgi.py holds it
         try:
-            rv = await self._call_flask(partial(_preprocess, app))
+            rv = await self._call_flask(partial(_run_before_request, app))
             if rv is None:
                 rv = await self._dispatch_request()
         except Exception as error:
@@ -150,7 +150,7 @@ def has_coroutine_hooks(app: Flask) -> bool:
     return any(iscoroutinefunction(function) for function in chain[Any](hooks, handlers, receivers))
 
 
-def _preprocess(app: Flask) -> Any:
+def _run_before_request(app: Flask) -> Any:
     if request_started.receivers:
         request_started.send(app, _async_wrapper=app.ensure_sync)
     return app.preprocess_request()

@@ -110,7 +110,7 @@ class Reloading:
             OSError: nothing can be written there.
         """
         self._first = self._now = settings
-        self.note = Note(os.getpid(), _began_at(os.getpid()))
+        self.note = Note(os.getpid(), _read_start(os.getpid()))
         self._write_note(ensure_private_folder(settings.data_dir, variable="DATA_DIR"))
 
     def finish(self, settings: Settings) -> None:
@@ -182,10 +182,10 @@ def _is_running(note: Note) -> bool:
     except OSError:
         return False
     # systemd's ProtectProc= hides processes that may not be debugged, as ours are, also from their own user.
-    return _began_at(note.pid) in (note.began_at, "")
+    return _read_start(note.pid) in (note.began_at, "")
 
 
-def _began_at(pid: int) -> str:
+def _read_start(pid: int) -> str:
     """When a process began, in ticks since the machine did; "" where that cannot be seen."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5), number 22

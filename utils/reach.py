@@ -61,7 +61,7 @@ class Reach:
         """
         self.check_port(port)
         try:
-            found = _plain(ip_address(address.partition("%")[0]))
+            found = _unwrap_ipv4(ip_address(address.partition("%")[0]))
         except ValueError:
             raise AddressRefused("Its name does not lead to an address.") from None
         if any(found in network for network in self.networks):
@@ -105,7 +105,7 @@ def check_host(host: str, reach: Reach) -> None:
         reach.check(host, 0)
 
 
-def _plain(address: Address) -> Address:
+def _unwrap_ipv4(address: Address) -> Address:
     """The IPv4 address that an IPv6 address stands for, if it does."""
     if isinstance(address, IPv4Address):
         return address

@@ -36,8 +36,8 @@ def today() -> date:
 
 def read_period(*sources: Mapping[str, object]) -> Period:
     """What the first of *sources* says that says anything; what is no day or no number says nothing."""
-    days = {name: _first(read_day, sources, name) for name in (VALID_FROM, VALID_UNTIL)}
-    return Period(days[VALID_FROM], days[VALID_UNTIL], _first(_read_precedence, sources, PRECEDENCE) or 0)
+    days = {name: _find_first(read_day, sources, name) for name in (VALID_FROM, VALID_UNTIL)}
+    return Period(days[VALID_FROM], days[VALID_UNTIL], _find_first(_read_precedence, sources, PRECEDENCE) or 0)
 
 
 def check_period(metadata: Mapping[str, object]) -> None:
@@ -72,7 +72,7 @@ def _read_precedence(value: object) -> float | None:
     return int(value) if value == int(value) else value
 
 
-def _first(read: Callable[[object], T | None], sources: Iterable[Mapping[str, object]], name: str) -> T | None:
+def _find_first(read: Callable[[object], T | None], sources: Iterable[Mapping[str, object]], name: str) -> T | None:
     return next((found for source in sources if (found := read(source.get(name))) is not None), None)
 
 

@@ -48,8 +48,8 @@ def make_app(settings: Settings) -> Celery:
     Raises:
         StartError: there is no Redis that they could be woken by.
     """
-    app = Celery("pustaka", broker=_broker(settings), set_as_current=False)
-    app.conf.update(_configuration(settings))
+    app = Celery("pustaka", broker=_make_broker_url(settings), set_as_current=False)
+    app.conf.update(_make_configuration(settings))
     process = _Process(settings)
 
     @celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -94,13 +94,13 @@ class _Process:
         """Work on what is due until nothing is, or the time is up."""
         began_s = time.monotonic()
         with self._log_outages():
-            while time.monotonic() - began_s < TASK_BUDGET_S and self._worker().run_next():
+            while time.monotonic() - began_s < TASK_BUDGET_S and self._get_worker().run_next():
                 pass
 
     def tidy(self) -> None:
         """Give the jobs of dead workers to others, end those whose documents are in the index, and say that we live."""
         with self._log_outages():
-            self._stores().tidy()
+            self._get_stores().tidy()
             ALIVE.touch()
 
     @contextmanager
@@ -117,22 +117,22 @@ class _Process:
                 logger.info("The database answers again.")
                 self._logged = ""
 
-    def _worker(self) -> JobWorker:
+    def _get_worker(self) -> JobWorker:
         worker: JobWorker | None = getattr(self._workers, "worker", None)
         if worker is None:
-            worker = self._workers.worker = self._stores().make_worker(
+            worker = self._workers.worker = self._get_stores().make_worker(
                 large_at_once=self.large_at_once, pool_pid=self.main_pid
             )
         return worker
 
-    def _stores(self) -> Ingesting:
+    def _get_stores(self) -> Ingesting:
         with self._opening:
             if self._opened is None:
                 self._opened = open_ingesting(self.settings)
             return self._opened
 
 
-def _broker(settings: Settings) -> str:
+def _make_broker_url(settings: Settings) -> str:
     if settings.celery_broker_url:
         return settings.celery_broker_url.get_secret_value()
     address = settings.redis_address
@@ -149,7 +149,7 @@ def _broker(settings: Settings) -> str:
     )
 
 
-def _tls(address: str) -> dict[str, Any] | None:
+def _make_tls_options(address: str) -> dict[str, Any] | None:
     """What its certificate is checked by, as the address says; None where there is none."""
     parts = urlsplit(address)
     if parts.scheme != "rediss":
@@ -158,9 +158,9 @@ def _tls(address: str) -> dict[str, Any] | None:
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **options}
 
 
-def _configuration(settings: Settings) -> dict[str, Any]:
+def _make_configuration(settings: Settings) -> dict[str, Any]:
     return {
-        "broker_use_ssl": _tls(_broker(settings)),
+        "broker_use_ssl": _make_tls_options(_make_broker_url(settings)),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # else a worker ends when Redis is away for an hour
         # A worker that is killed takes its message along: Redis gives it back within seconds instead of minutes.

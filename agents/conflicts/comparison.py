@@ -38,7 +38,7 @@ def compare(one: Statement, other: Statement) -> str:
         return ""
     if not _is_same_scope(one, other) or not _is_same_subject(one, other):
         return ""
-    kinds = _differing_kinds(one, other)
+    kinds = _list_differing_kinds(one, other)
     if not kinds or (any(kind in _VENUES for kind in kinds) and any(kind in _MOMENTS for kind in kinds)):
         return ""
     return NUMBER if kinds[0].startswith(COUNT) else kinds[0]
@@ -111,7 +111,7 @@ def _are_apart(ours: frozenset[tuple[object, object]], theirs: frozenset[tuple[o
     )
 
 
-def _differing_kinds(one: Statement, other: Statement) -> list[str]:
+def _list_differing_kinds(one: Statement, other: Statement) -> list[str]:
     ours, theirs = one.stated, other.stated
     both = sorted(ours.values.keys() & theirs.values.keys())
     kinds = [kind for kind in both if _differ(kind, ours.values[kind], theirs.values[kind])]

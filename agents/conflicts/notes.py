@@ -48,7 +48,7 @@ def note_conflicts(
     *find_language* gives the language to say it in; it is asked only where there is something to say.
     Each pair of passages once; at most `MOST_NOTED`. Of what is cited beside the answer to *question* nothing is said.
     """
-    found = list(_differences(citations, hits, question))[:MOST_NOTED]
+    found = list(_iter_differences(citations, hits, question))[:MOST_NOTED]
     if not found:
         return NOTHING
     language = find_language()
@@ -68,7 +68,7 @@ def note_conflicts(
     return Note("".join(f"\n\n{each}" for each in paragraphs), list(added.values()), conflicts)
 
 
-def _differences(
+def _iter_differences(
     citations: Sequence[Citation], hits: Sequence[Hit], question: str
 ) -> Iterator[tuple[int, int, Difference]]:
     """The numbers of two passages, the first one cited, with sentences of theirs that differ."""
@@ -112,7 +112,7 @@ class _Focus:
 
 def _describe(pair: Sequence[tuple[int, str]], difference: Difference, hits: Sequence[Hit]) -> dict[str, Any]:
     passages = [hits[number - 1].passage for number, _ in pair]
-    choice = choose(*map(_standing, passages))
+    choice = choose(*map(_make_standing, passages))
     preferred = None if choice.preferred is None else passages[choice.preferred].document_id
     return {
         "kind": difference.kind,
@@ -125,7 +125,7 @@ def _describe(pair: Sequence[tuple[int, str]], difference: Difference, hits: Seq
     }
 
 
-def _standing(passage: Passage) -> Standing:
+def _make_standing(passage: Passage) -> Standing:
     return Standing(passage.precedence, passage.dated, passage.title)
 
 

@@ -75,11 +75,11 @@ class Statement:
 
 def statements_of(passage: Passage) -> Sequence[Statement]:
     """The sentences of *passage* that state a value."""
-    return _statements(passage.text, passage.title, passage.heading, passage.language)
+    return _find_statements(passage.text, passage.title, passage.heading, passage.language)
 
 
 @lru_cache(_KEPT)
-def _statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
+def _find_statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
     found: list[Statement] = []
     for sentence in split_sentences(text):
         if len(sentence.text) <= _LONGEST and len(found) < MOST_STATEMENTS and may_state_values(sentence.text):
@@ -95,23 +95,23 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
     words = tokenize(sentence.text)
     plain = [word for word, _ in words]
     free = [(word, at) for word, at in words if not any(start <= at < end for start, end in stated.spans)]
-    end = _main_end(sentence.text, stated)
+    end = _find_main_end(sentence.text, stated)
     series, edition = split_edition(title)
     main = [word for word, at in free if at < end]
     weekdays = stated.weekdays.union(*map(days_of, plain))
-    stated = Stated(stated.values, stated.years, weekdays, stated.owners | _owners(sentence.text), stated.spans)
-    about = _subjects([word for word, at in free if at < end], language)
+    stated = Stated(stated.values, stated.years, weekdays, stated.owners | _find_owners(sentence.text), stated.spans)
+    about = _find_subjects([word for word, at in free if at < end], language)
     headings = [word for word, _ in tokenize(above)]
-    around = _subjects(headings, language)
+    around = _find_subjects(headings, language)
     return Statement(
         text=sentence.text,
         stated=stated,
         about=about,
-        named=_named(about | around, language),
-        added=_subjects([word for word, at in free if at >= end], language),
+        named=_select_named(about | around, language),
+        added=_find_subjects([word for word, at in free if at >= end], language),
         around=around,
-        scope=_scope(main, stated.owners, stated.years),
-        context=_context(above, language),
+        scope=_make_scope(main, stated.owners, stated.years),
+        context=_make_context(above, language),
         is_vague=not HEDGES.isdisjoint(main) or not PAST.isdisjoint(main),
         is_denied=bool(find_denying(main, language)),
         is_row=" | " in sentence.text,
@@ -122,18 +122,18 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
 
 
 @lru_cache(_KEPT)
-def _context(above: str, language: str) -> Scope:
-    return _scope([word for word, _ in tokenize(above)], _owners(above) | _labels(above), read_values(above).years)
+def _make_context(above: str, language: str) -> Scope:
+    return _make_scope([word for word, _ in tokenize(above)], _find_owners(above) | _find_labels(above), read_values(above).years)
 
 
-def _main_end(text: str, stated: Stated) -> int:
+def _find_main_end(text: str, stated: Stated) -> int:
     """Where a clause begins that says more behind the last value, as ", next to the gate" or "and is sold there"."""
     last = max((value.end for values in stated.values.values() for value in values), default=len(text))
     found = _ADDS.search(text, last)
     return found.start() if found else len(text)
 
 
-def _scope(words: Iterable[str], owners: frozenset[tuple[str, str]], years: frozenset[int]) -> Scope:
+def _make_scope(words: Iterable[str], owners: frozenset[tuple[str, str]], years: frozenset[int]) -> Scope:
     words = set(words)
     return Scope(
         frozenset(ALTERNATIVES[word] for word in words & ALTERNATIVES.keys()),
@@ -143,26 +143,26 @@ def _scope(words: Iterable[str], owners: frozenset[tuple[str, str]], years: froz
     )
 
 
-def _named(subjects: frozenset[int], language: str) -> frozenset[int]:
+def _select_named(subjects: frozenset[int], language: str) -> frozenset[int]:
     return frozenset(subject for subject in subjects if not is_general(subject, language))
 
 
-def _subjects(words: Iterable[str], language: str) -> frozenset[int]:
+def _find_subjects(words: Iterable[str], language: str) -> frozenset[int]:
     return frozenset(found for word in words if (found := subject_of(word, language)) is not None)
 
 
-def _owners(text: str) -> frozenset[tuple[str, str]]:
+def _find_owners(text: str) -> frozenset[tuple[str, str]]:
     """The campuses, faculties and programmes that *text* names, each as a kind and a word of its name."""
-    return frozenset().union(*map(_owners_in, text.split(_BETWEEN)))
+    return frozenset().union(*map(_find_owners_in, text.split(_BETWEEN)))
 
 
-def _labels(above: str) -> frozenset[tuple[str, str]]:
+def _find_labels(above: str) -> frozenset[tuple[str, str]]:
     """The lines, grades and the like that headings name by a number."""
     lines = above.split(_BETWEEN)
     return frozenset((label.kind, label.name) for line in lines for label in find_labels(line, tokenize(line)))
 
 
-def _owners_in(text: str) -> frozenset[tuple[str, str]]:
+def _find_owners_in(text: str) -> frozenset[tuple[str, str]]:
     words = tokenize(text)
     if OWNERS.keys().isdisjoint(word for word, _ in words):
         return frozenset()

@@ -109,7 +109,7 @@ class _Reader:
     def read(self) -> Stated:
         words = {word for word, _ in self._tokens}
         self._take("mail", ((found[0].casefold(), found.span()) for found in _MAIL.finditer(self._text)))
-        self._take("phone", ((_digits(found[0]), found.span()) for found in self._phones(words)))
+        self._take("phone", ((_select_digits(found[0]), found.span()) for found in self._iter_phones(words)))
         self._read_dates()
         self._read_places()
         self._read_labels()
@@ -125,7 +125,7 @@ class _Reader:
             self._spans,
         )
 
-    def _phones(self, words: set[str]) -> Iterator[re.Match[str]]:
+    def _iter_phones(self, words: set[str]) -> Iterator[re.Match[str]]:
         yield from (found for found in _PHONE.finditer(self._text) if self._looks_like_phone(found, words))
         if words & PHONES:
             yield from _SHORT_PHONE.finditer(self._text)
@@ -181,11 +181,11 @@ class _Reader:
             if number.unit == "" and _YEAR.fullmatch(number.text):
                 self._years.add(int(number.text))
                 self._spans.append((number.start, number.end))
-            elif kind := self._kind_of(number):
-                meanings = _clock(number) if kind == "clock" else _amounts(number, in_hours=kind == "duration")
+            elif kind := self._find_kind(number):
+                meanings = _iter_clock_values(number) if kind == "clock" else _iter_amounts(number, in_hours=kind == "duration")
                 self._add(kind, meanings, number.start, number.end)
 
-    def _kind_of(self, number: Number) -> str:
+    def _find_kind(self, number: Number) -> str:
         is_clock = any(kind == "t" for kind, _ in number.keys)
         if is_clock and ("." not in number.text or self._is_hour(number)):
             return "clock"
@@ -204,7 +204,7 @@ class _Reader:
         return before is not None or _AFTER_HOUR.match(self._text, number.end) is not None
 
     def _read_persons(self) -> None:
-        for group in _groups(self._facts.names):
+        for group in _group_names(self._facts.names):
             start, end = group[0].start, group[-1].end
             before = [word for word, at in self._tokens if at < start][-2:]
             is_titled = bool(before) and before[-1] in _TITLES
@@ -233,21 +233,21 @@ def _is_in(number: Number, spans: Iterable[tuple[int, int]]) -> bool:
     return any(start <= number.start and number.end <= end for start, end in spans)
 
 
-def _digits(text: str) -> str:
+def _select_digits(text: str) -> str:
     return "".join(filter(str.isdigit, text))
 
 
-def _clock(number: Number) -> Iterator[object]:
+def _iter_clock_values(number: Number) -> Iterator[object]:
     return (value for kind, value in number.keys if kind == "t")
 
 
-def _amounts(number: Number, *, in_hours: bool) -> Iterator[object]:
+def _iter_amounts(number: Number, *, in_hours: bool) -> Iterator[object]:
     """Its values; of a length of time in minutes, so that two weeks are fourteen days."""
     scale = _MINUTES.get(number.unit, 60 if in_hours else 1)
     return (round(value * scale, 6) for kind, value in number.keys if kind == "n")
 
 
-def _groups(names: Sequence[Name]) -> Iterator[Sequence[Name]]:
+def _group_names(names: Sequence[Name]) -> Iterator[Sequence[Name]]:
     group: list[Name] = []
     for name in names:
         if group and not name.follows:

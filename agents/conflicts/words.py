@@ -16,12 +16,12 @@ def _fold_all(words: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold, words))
 
 
-def _by_word(table: Mapping[str, Iterable[str]]) -> dict[str, str]:
+def _index_by_word(table: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """The name of its row for each word."""
     return {fold(word): name for name, words in table.items() for word in words}
 
 
-def _by_group(groups: Sequence[Sequence[Iterable[str]]]) -> dict[str, tuple[int, int]]:
+def _index_by_group(groups: Sequence[Sequence[Iterable[str]]]) -> dict[str, tuple[int, int]]:
     """For each word the number of its group, and its place in it."""
     return {
         fold(word): (group, place)
@@ -31,9 +31,9 @@ def _by_group(groups: Sequence[Sequence[Iterable[str]]]) -> dict[str, tuple[int,
     }
 
 
-PLACES = _by_word(_TABLES["places"])  # "room", with which a number is no amount
-LABELS = _by_word(_TABLES["labels"])  # "line", with which a number is a name
-OWNERS = _by_word(_TABLES["owners"])  # "campus", whose rules may be others than those of the next one
+PLACES = _index_by_word(_TABLES["places"])  # "room", with which a number is no amount
+LABELS = _index_by_word(_TABLES["labels"])  # "line", with which a number is a name
+OWNERS = _index_by_word(_TABLES["owners"])  # "campus", whose rules may be others than those of the next one
 LINKS = _fold_all(_TABLES["links"])
 ROLES = _fold_all(_TABLES["roles"])
 PHONES = _fold_all(_TABLES["phones"])
@@ -42,8 +42,8 @@ PAST = _fold_all(_TABLES["past"])
 TIMES = _fold_all(_TABLES["times"])
 CONDITIONS = _fold_all(_TABLES["conditions"])  # in a heading: what stands below holds for what the heading names
 # For each word the group of alternatives, and which of them it is: "written" and "oral".
-ALTERNATIVES = _by_group(_TABLES["groups"])
-OPPOSITES = _by_group(_TABLES["opposites"])
+ALTERNATIVES = _index_by_group(_TABLES["groups"])
+OPPOSITES = _index_by_group(_TABLES["opposites"])
 _WEEKDAYS, _WEEKEND = _fold_all(_TABLES["weekdays"]), _fold_all(_TABLES["weekend"])
 
 

@@ -97,9 +97,9 @@ async def _find_contact(document_id: str, run: AgentContext) -> str:
     async with run.place.outside():
         found = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
     texts = [hit.passage.text[:_LOOKED_AT] for hit in found.hits]
-    return await run.process_text(lambda: _first_contact(texts), characters=sum(map(len, texts)))
+    return await run.process_text(lambda: _find_first_contact(texts), characters=sum(map(len, texts)))
 
 
-def _first_contact(texts: Iterable[str]) -> str:
+def _find_first_contact(texts: Iterable[str]) -> str:
     sentences = (sentence.text for text in texts for sentence in split_sentences(text))
     return next((text for text in sentences if len(text) <= _LONGEST_CONTACT and _CONTACT.search(text)), "")

@@ -32,10 +32,10 @@ async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str,
 
 def _find_claims(text: str) -> Sequence[Claim]:
     """The sentences to be checked: those that are of no source are ours."""
-    return _with_rest_as_one([each for each in claims(text) if each.whole not in _OWN])
+    return _merge_rest([each for each in claims(text) if each.whole not in _OWN])
 
 
-def _with_rest_as_one(found: Sequence[Claim]) -> Sequence[Claim]:
+def _merge_rest(found: Sequence[Claim]) -> Sequence[Claim]:
     """*found*, those that are too many to be checked as one."""
     rest = found[MOST_CLAIMS:]
     return [*found[:MOST_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else found
@@ -95,13 +95,13 @@ class SupportFilter:
         text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
         sentences = await process_text(partial(_find_claims, text), characters=len(text))
-        found = self._with_marks_before(sentences, text)
+        found = self._inherit_marks(sentences, text)
         checked = await self.run.verifier.check(found, self.hits)
         output, at = "", 0
         for place, (claim, support) in enumerate(zip(found, checked, strict=True)):
             if support.status == "unsupported":
                 output += text[at : claim.start]
-                at = _next_start(found, place, text)
+                at = _find_next_start(found, place, text)
                 self.dropped += 1
             else:
                 moved = len(self.text) + len(output) - at
@@ -110,7 +110,7 @@ class SupportFilter:
         self.text += output
         return output
 
-    def _with_marks_before(self, found: Sequence[Claim], text: str) -> list[Claim]:
+    def _inherit_marks(self, found: Sequence[Claim], text: str) -> list[Claim]:
         """*found* in *text*, those without marks with the last ones of their paragraph, which have passed already."""
         settled, at = [], 0
         for claim in found:
@@ -133,5 +133,5 @@ def _has_mark(text: str, claim: Claim) -> bool:
     return "[" in text[claim.start : claim.end] and bool(claim.cited)
 
 
-def _next_start(found: Sequence[Claim], place: int, text: str) -> int:
+def _find_next_start(found: Sequence[Claim], place: int, text: str) -> int:
     return found[place + 1].start if place + 1 < len(found) else len(text)

@@ -49,7 +49,7 @@ class RunCodec:
     def read_batch(self, run_id: str, entry: Any) -> Batch:
         """The events of an entry of the stream, which is under the number of the last one."""
         place, fields = entry
-        events = json.loads(self.unseal(_only_value(fields), run_id))
+        events = json.loads(self.unseal(_get_only_value(fields), run_id))
         first = int(place.partition(b"-")[0]) - len(events) + 1
         return list(enumerate(events, first))
 
@@ -64,7 +64,7 @@ def _name(run_id: str) -> bytes:
     return f"run {run_id}".encode()
 
 
-def _only_value(fields: Any) -> bytes:
+def _get_only_value(fields: Any) -> bytes:
     """The value of an entry with one field; redis-py makes a dictionary of what is not a script's."""
     value: bytes = next(iter(fields.values())) if isinstance(fields, Mapping) else fields[1]
     return value

@@ -41,7 +41,7 @@ class RunEventReader:
         batch = await self._run_store.events_after(run_id, after)
         while not self._is_closed:
             if not batch and await self._has_ended(run_id):
-                batch = await self._last(run_id, after)
+                batch = await self._get_last(run_id, after)
                 if not batch:
                     return
             if batch:
@@ -49,7 +49,7 @@ class RunEventReader:
                 after = batch[-1][0]
                 if batch[-1][1]["type"] in ENDS and await self._has_ended(run_id, batch[-1][1]):
                     return
-            batch = await self._next(run_id, after)
+            batch = await self._wait_for_next(run_id, after)
             if not batch:
                 yield []
 
@@ -85,14 +85,14 @@ class RunEventReader:
             raise NotFound("Run not found or expired.")
         return record.status != "running"
 
-    async def _last(self, run_id: str, after: int) -> Batch:
+    async def _get_last(self, run_id: str, after: int) -> Batch:
         """What came between two looks; else its end, if its number is not *after*: a run that Redis has lost and that
         was begun again is numbered from 1 on."""
         batch = await self._run_store.events_after(run_id, after)
         last = None if batch else await self._run_store.last_event(run_id)
         return [last] if last is not None and last[0] < after else batch
 
-    async def _next(self, run_id: str, after: int) -> Batch:
+    async def _wait_for_next(self, run_id: str, after: int) -> Batch:
         """The next events, or none when there were none for some seconds."""
         reader = _Reader(run_id, after, asyncio.get_running_loop().create_future())
         self._readers.append(reader)

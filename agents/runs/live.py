@@ -128,7 +128,7 @@ class LiveRun:
 
     def close(self) -> None:
         """Nothing more is done here; its watch hears how it ended."""
-        outcome, problem = _outcome(self.last_event if self.is_ours else None, self)
+        outcome, problem = _find_outcome(self.last_event if self.is_ours else None, self)
         self._watch.note_end(outcome, problem=problem)
 
     def cancel(self) -> None:
@@ -236,7 +236,7 @@ class LiveRun:
             self.cancel()
 
 
-def _outcome(last: Event | None, run: LiveRun) -> tuple[RunOutcome, str]:
+def _find_outcome(last: Event | None, run: LiveRun) -> tuple[RunOutcome, str]:
     match last:
         case {"type": "done", "clarification": dict()}:
             return "asked_back", ""

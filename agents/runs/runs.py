@@ -187,7 +187,7 @@ class Runs:
             # The pause does not grow: without beats all runs of this worker would count as abandoned.
             beating = repeat(
                 "The heartbeat of runs",
-                self._beat,
+                self._send_heartbeats,
                 get_poll_s=lambda: beat_s,
                 delay_s=beat_s,
                 longest_pause_s=beat_s,
@@ -195,7 +195,7 @@ class Runs:
             group.create_task(beating)
             group.create_task(repeat("Reading orders to runs", self._read_control, get_poll_s=lambda: 1.0))
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         ours = [live for live in self._worker.list_live() if live.is_ours]
         states = await self._run_store.beat(live.record for live in ours)
         for live in ours:

@@ -67,7 +67,7 @@ def make_data_tool(asker: DataAsker) -> Tool:
         last = await get_last(call, asker)
         if lines := _answer_from_last(last, call):
             return ToolResult("\n".join(lines), **show_last(last))
-        with _failing(detect_question_language(question, last.question)):
+        with _translate_failures(detect_question_language(question, last.question)):
             answer = await asker.ask_followup(call.principal, question, last)
         return ToolResult("\n".join(describe_answer(answer)), **show_answer(answer, question))
 
@@ -126,7 +126,7 @@ async def get_last(call: ToolCall, asker: DataAsker, reason: str = "none") -> La
         raise ToolFailed(add_examples(format_refusal(reason, language), examples, language), says_all=True)
     if named not in (None, last.source_id, last.table.source_name):
         raise ToolFailed(format_refusal("other", language), says_all=True)
-    with _failing(language):
+    with _translate_failures(language):
         try:
             stamp = await asker.read_stamp(call.principal, last.source_id)
         except (NotFound, Conflict):  # it is deleted, or nothing of it is open any more
@@ -161,12 +161,12 @@ async def ask_for(call: ToolCall, asker: DataAsker, question: str) -> DataAnswer
     Raises:
         ToolFailed: there is no answer; it says why.
     """
-    with _failing(detect_question_language(question)):
+    with _translate_failures(detect_question_language(question)):
         return await asker.ask(call.principal, question, call.arguments.get("data_source"), call.chat)
 
 
 @contextmanager
-def _failing(language: str) -> Iterator[None]:
+def _translate_failures(language: str) -> Iterator[None]:
     """What asking a data source raises becomes a `ToolFailed`. Why one cannot be read, or what a database says of a
     query, is for the operator alone: it names hosts and files, and is English."""
     try:

@@ -78,7 +78,7 @@ def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for name, schema in tool.properties.items():
         values = list(dict.fromkeys(_find_values(schema, question)))
-        alike = [other for other in tool.properties.values() if _kind(other) == _kind(schema)]
+        alike = [other for other in tool.properties.values() if _get_kind(other) == _get_kind(schema)]
         # Which of two numbers is meant by which argument cannot be told.
         if len(values) == 1 and len(alike) == 1:
             found[name] = values[0]
@@ -96,7 +96,7 @@ def _leave_out(arguments: Mapping[str, Any], question: str) -> str:
     return " ".join(question.split())
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _get_kind(schema: Mapping[str, Any]) -> str:
     return repr([schema.get("enum"), schema.get("type"), schema.get("format"), schema.get("pattern")])
 
 

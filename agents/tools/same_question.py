@@ -22,7 +22,7 @@ def reuse_result(call: AskedCall, last: LastResult | None, *, is_of_turn: bool) 
     if last is None or key is None:
         return call
     question, source, _ = key
-    is_same = question == _plain(last.question) and source in (None, last.source_id, last.table.source_name)
+    is_same = question == _make_plain(last.question) and source in (None, last.source_id, last.table.source_name)
     if question and not (is_of_turn and is_same and last.table.is_whole):
         return call
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})
@@ -43,11 +43,11 @@ def _read_key(call: AskedCall) -> _Key | None:
     words = read_chart_words(question) if call.name == DRAW_CHART else None
     source = arguments.get("data_source")
     return (
-        "" if words and not words.question else _plain(words.question if words else question),
+        "" if words and not words.question else _make_plain(words.question if words else question),
         source if isinstance(source, str) else None,
         arguments.get(OF_LAST_RESULT) is True,
     )
 
 
-def _plain(question: str) -> str:
+def _make_plain(question: str) -> str:
     return " ".join(split_words(question)) or question.strip()

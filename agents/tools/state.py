@@ -109,7 +109,7 @@ def add_result(state: ToolState, call: CallRecord, result: ToolResult) -> None:
 
 def list_hits(state: ToolState) -> list[Hit]:
     """What an answer may rest on: the passages that were found, then what tools said, in the order of their calls."""
-    tool_hits = [_as_hit(call) for call in state["calls"] if call["text"]]
+    tool_hits = [_make_hit(call) for call in state["calls"] if call["text"]]
     return [*map(_unpack, state["hits"]), *tool_hits]
 
 
@@ -182,7 +182,7 @@ def _distinguish(call: CallRecord, calls: Sequence[CallRecord]) -> str:
     return text if len(text) <= _LONGEST_ARGUMENTS else f"{text[:_LONGEST_ARGUMENTS].rstrip()}…"
 
 
-def _as_hit(call: CallRecord) -> Hit:
+def _make_hit(call: CallRecord) -> Hit:
     text, source = call["text"], f"{TOOL_PREFIX}{call['name']}"
     table = load_table(call["table"]) if "table" in call else None
     passage = Passage(

@@ -79,28 +79,28 @@ def claims(answer: str) -> list[Claim]:
         else:
             is_item = bool(_ITEM.match(line.lstrip()))
             if is_apart and not (is_item and after_item):  # a list may have blank lines between its items
-                found += _with_marks(paragraph)
+                found += _inherit_marks(paragraph)
                 paragraph = []
             is_apart, after_item = False, is_item
             if not _HEADING.match(line.lstrip()) and not _RULE.fullmatch(line):
-                paragraph += _sentences(line, at)
+                paragraph += _iter_sentences(line, at)
         at += len(line) + 1
-    return [*found, *_with_marks(paragraph)]
+    return [*found, *_inherit_marks(paragraph)]
 
 
-def _sentences(line: str, offset: int) -> Iterator[Claim]:
+def _iter_sentences(line: str, offset: int) -> Iterator[Claim]:
     bullet = _BULLET.match(line)
     start = bullet.end() if bullet else 0
     for end in _END.finditer(line):
         if end.end() > start and _ends_sentence(line, end):
             yield _claim(line, start, end.end(), offset)
-            start = _after_space(line, end.end())
+            start = _skip_space(line, end.end())
     if line[start:].strip():
         yield _claim(line, start, len(line.rstrip()), offset)
 
 
 def _ends_sentence(line: str, end: re.Match[str]) -> bool:
-    after = _after_space(line, end.end())
+    after = _skip_space(line, end.end())
     if after == len(line):
         return True
     if not _NEXT.match(line, after):
@@ -109,7 +109,7 @@ def _ends_sentence(line: str, end: re.Match[str]) -> bool:
     return has_marks or stop != "." or not is_abbreviated(line[max(0, end.start() - 40) : end.start()])
 
 
-def _after_space(line: str, at: int) -> int:
+def _skip_space(line: str, at: int) -> int:
     """Where the white space ends that begins at a place, maybe there."""
     space = _SPACE.match(line, at)
     return space.end() if space else at
@@ -123,7 +123,7 @@ def _claim(line: str, start: int, end: int, offset: int) -> Claim:
     return Claim(offset + start, offset + end, without_references(text), cited, text)
 
 
-def _with_marks(paragraph: Sequence[Claim]) -> list[Claim]:
+def _inherit_marks(paragraph: Sequence[Claim]) -> list[Claim]:
     """The claims of a paragraph, those without marks with the next ones that come, else the ones before.
 
     A "Yes." and what only leads up to the next have none: the next one says what can be checked.

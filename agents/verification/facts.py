@@ -62,7 +62,7 @@ def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
     for date in facts.dates:
         if not _has_date(date, sources):
             return f"the date {date.text}" if date.readings else f"the day {date.text}"
-    absent = _absent_names(facts.names, sources)
+    absent = _find_absent_names(facts.names, sources)
     if absent and detect_language(text, default=sources[0].language) in {source.language for source in sources}:
         return f"the name {absent[0].text}"
     return ""
@@ -74,16 +74,16 @@ def find_replaced_fact(facts: Facts, text: str, source: Source, sentence: Source
     Only where the two are made of nearly the same words in the same order.
     """
     ours, theirs = [word for word, _ in tokenize(text)], [word for word, _ in sentence.tokens]
-    values = _fact_words(facts, text)
-    for a, b, c, d in _replacements(ours, theirs):
+    values = _find_fact_words(facts, text)
+    for a, b, c, d in _find_replacements(ours, theirs):
         replaced = [word for word in ours[a:b] if word in values and word not in theirs]
         instead = [word for word in theirs[c:d] if any(map(str.isdigit, word)) or word in source.names]
-        if replaced and instead and _disagree(facts, sentence):
+        if replaced and instead and _is_absent(facts, sentence):
             return f'"{" ".join(instead)}" where this has "{" ".join(replaced)}"'
     return ""
 
 
-def _replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int, int, int]]:
+def _find_replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int, int, int]]:
     if not shares_order(ours, theirs):
         return []
     codes = SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
@@ -112,11 +112,11 @@ def _is_same_temperature(one: Number, other: Number) -> bool:
     celsius, fahrenheit = (one, other) if one.unit == "C" else (other, one)
     if (celsius.unit, fahrenheit.unit) != ("C", "F"):
         return False
-    pairs = product(_values(celsius), _values(fahrenheit))
+    pairs = product(_list_values(celsius), _list_values(fahrenheit))
     return any(abs(c * 9 / 5 + 32 - f) <= _ROUNDED_DEGREES for c, f in pairs)
 
 
-def _values(number: Number) -> list[float]:
+def _list_values(number: Number) -> list[float]:
     return [value for kind, value in number.keys if kind == "n"]
 
 
@@ -133,7 +133,7 @@ def _has_date(date: Date, sources: Sequence[Source]) -> bool:
     )
 
 
-def _absent_names(found: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
+def _find_absent_names(found: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
     # The first word of a sentence has a capital whatever it is.
     meant = (name for name in found if not name.opens or _is_code(name.text))
     return [name for name in meant if not any(_has_name(name, source) for source in sources)]
@@ -150,14 +150,14 @@ def _is_code(text: str) -> bool:
     return len(text) > 1 and (text.isupper() or any(map(str.isdigit, text)))
 
 
-def _fact_words(facts: Facts, text: str) -> set[str]:
+def _find_fact_words(facts: Facts, text: str) -> set[str]:
     # The first word of a sentence has a capital whatever it is.
     groups = (facts.numbers, facts.dates, [name for name in facts.names if not name.opens or _is_code(name.text)])
     covered = _mark_covered(text, ((each.start, each.end) for group in groups for each in group))
     return {word for word, start in tokenize(text) if covered[start]}
 
 
-def _disagree(facts: Facts, sentence: SourceSentence) -> bool:
+def _is_absent(facts: Facts, sentence: SourceSentence) -> bool:
     """Whether a fact is not in *sentence* by value either."""
     for number in facts.numbers:
         if not number.is_weak and not sentence.numbers.agree(number):

@@ -8,7 +8,7 @@ Spanish and Indonesian.
 import re
 
 
-def _any(*patterns: str) -> str:
+def _match_any(*patterns: str) -> str:
     return rf"(?:{'|'.join(patterns)})"
 
 
@@ -16,7 +16,7 @@ def _any(*patterns: str) -> str:
 _SOURCES = (
     r"(?:(?:the|these|those|this|both|all|los|las|el|la|estos|esos) )?"
     r"(?:(?:given|provided|above|following|available|retrieved) )?"
-    + _any(
+    + _match_any(
         r"passages?|sources?|excerpts?|documents?|texts?|context",
         r"pasajes?|fuentes?|fragmentos?|documentos?|textos?|contexto",
         r"(?:bagian|sumber|kutipan|petikan|dokumen|teks|konteks)(?:-(?:sumber|kutipan|petikan|dokumen|teks))?",
@@ -24,7 +24,7 @@ _SOURCES = (
     + r"(?: (?:given|provided|above|proporcionad[oa]s?|dad[oa]s?|disponibles?|(?:yang )?(?:diberikan|tersedia|ada)))?"
 )
 _NUMBERS = r"(?: \[?\d{1,2}\]?(?:(?:, | and | or | & | y | o | dan | atau |-)\[?\d{1,2}\]?){0,9})"
-_AS_SAID_IN = _any(
+_AS_SAID_IN = _match_any(
     r"according to|based (?:solely |only )?on",
     r"as (?:mentioned|described|stated|suggested|noted|explained|seen|shown) in",
     r"(?:also )?(?:mentioned|described|stated|suggested|found) in",
@@ -34,7 +34,7 @@ _AS_SAID_IN = _any(
 _SAYS_THAT = r"(?:also )?(?:mentions?|states?|says?|notes?|explains?|suggests?|indicates?) that"
 _REFERENCE = re.compile(
     r"\b(?=[a-gk-pr-y])"
-    + _any(
+    + _match_any(
         rf"(?:steps?|pasos?|langkah){_NUMBERS}",
         rf"{_AS_SAID_IN} {_SOURCES}{_NUMBERS}?",
         rf"{_SOURCES}{_NUMBERS}(?: {_SAYS_THAT})?",
@@ -51,21 +51,21 @@ _MAY_NAME_ONE = re.compile(
 _LEFT_EMPTY = re.compile(r" ?\(\)| (?=[.,;:!?])")
 
 _LOOKED_AT = 200  # characters of a sentence: what it is about stands early
-_SAY = _any(
+_SAY = _match_any(
     r"provide|mention|contain|say|state|specify|include|give|discuss|explain|offer|address|indicate|describe|answer",
     r"dicen?|indican?|mencionan?|contienen?|especifican?",
     r"menyebutkan|menyatakan|memuat|menjelaskan|memberikan|menjawab",
 )
 _SAID = r"(?:mention(?:ed)?|information|instructions|details|evidence|answer|found|provided|stated|specified"
 _SAID += r"|mencionad[oa]|información|disebutkan|informasi)"
-_ANSWER = _any(
+_ANSWER = _match_any(
     r"answer|respond|provide|determine|say|tell|find",
     r"responder|contestar|determinar|decir|encontrar",
     r"menjawab|menentukan|mengatakan|menemukan|memberikan",
 )
 _ASIDE = re.compile(
     r"(?:^|\b(?=[^\W\d_]))"
-    + _any(
+    + _match_any(
         # "The passages do not mention …", "Passage 2 only describes …"
         rf"{_SOURCES}{_NUMBERS}? (?:(?:also|only|solo|hanya) )?(?:(?:do|does|did) not |don't |doesn't |no |tidak )?"
         rf"{_SAY}(?:e?s)?\b",
@@ -95,13 +95,13 @@ _ASIDE = re.compile(
     re.IGNORECASE,
 )
 # "Here are the steps to …:". A figure in it would be told by it, and what ends otherwise, as "Here are no lockers.".
-_WHAT_FOLLOWS = _any(
+_WHAT_FOLLOWS = _match_any(
     r"steps?|answer|list|summary|overview",
     r"pasos|respuesta|lista|resumen",
     r"(?:langkah-)?langkah|jawaban|daftar|ringkasan",
 )
 _INTRODUCTION = re.compile(
-    _any(
+    _match_any(
         r"(?:(?:sure|certainly|okay|of course)[,!.]? )?(?:here(?:'s| is| are)|(?:below|the following) (?:is|are))",
         r"(?:claro[,!.]? )?(?:aquí (?:tiene|está|están)|a continuación "
         r"(?:(?:se|le) (?:muestr|indic|detall|present|enumer)[aeo]n?|está|están))",
@@ -112,7 +112,7 @@ _INTRODUCTION = re.compile(
     re.IGNORECASE,
 )
 _GENERAL = re.compile(
-    _any(
+    _match_any(
         r"^(?:please |also )?(?:note|remember|keep in mind)\b",
         r"^it(?:'s| is) (?:also |always )?(?:worth|important|best|essential|crucial|recommended|a good idea)\b",
         r"^(?:overall|in (?:conclusion|summary|short)|therefore|thus|i(?:'m|'ll)?)\b",

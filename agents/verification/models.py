@@ -127,7 +127,7 @@ async def compare(
         scores = [
             (float(vectors[claim] @ vectors[text]), number) for text, number in there if {claim, text} <= vectors.keys()
         ]
-        findings.append(_finding(*max(scores), levels[place.is_foreign]) if scores else None)
+        findings.append(_judge_likeness(*max(scores), levels[place.is_foreign]) if scores else None)
     return findings
 
 
@@ -138,7 +138,7 @@ def _iter_sentences(places: Sequence[SentenceMatch]) -> Iterator[tuple[str, int]
         yield from ((sentence.text[:_LONGEST], place.number) for sentence in sentences)
 
 
-def _finding(likeness: float, number: int, levels: Levels) -> SentenceVerdict | None:
+def _judge_likeness(likeness: float, number: int, levels: Levels) -> SentenceVerdict | None:
     score = round(min(1.0, max(0.0, (likeness - levels.other) / (levels.same - levels.other))), 2)
     if likeness >= levels.same:
         return SentenceVerdict("supported", score, f"source [{number}] says it in other words", "meaning")

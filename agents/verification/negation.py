@@ -25,12 +25,12 @@ def contradiction_between(claim: str, sentence: SourceSentence, language: str) -
     if opposite is None and (word := _find_added_denial(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'
     for negation in ours_denied:
-        if not _also_denied(negation, theirs_denied) and _bears_on_any(negation, their_words) and opposite is None:
+        if not _is_also_denied(negation, theirs_denied) and _bears_on_any(negation, their_words) and opposite is None:
             return f'"{negation.word}" has nothing that answers to it'
     for negation in theirs_denied:
-        if not _also_denied(negation, ours_denied) and _is_repeated(negation, our_words) and opposite is None:
+        if not _is_also_denied(negation, ours_denied) and _is_repeated(negation, our_words) and opposite is None:
             return f'what this says is denied by "{negation.word}"'
-    if opposite and not ours_denied and not theirs_denied and len(_long(our_words - their_words)) <= _REPLACED:
+    if opposite and not ours_denied and not theirs_denied and len(_select_long(our_words - their_words)) <= _REPLACED:
         return f'"{opposite[1]}" stands where this has "{opposite[0]}"'
     return ""
 
@@ -60,27 +60,27 @@ def denial_before(spelled: str, clip: str, language: str) -> str:
     return ""
 
 
-def _also_denied(negation: Negation, others: Iterable[Negation]) -> bool:
-    scope = _stems((*negation.bears_on, *negation.before))
-    return any(scope & _stems((*other.bears_on, *other.before)) for other in others)
+def _is_also_denied(negation: Negation, others: Iterable[Negation]) -> bool:
+    scope = _find_stems((*negation.bears_on, *negation.before))
+    return any(scope & _find_stems((*other.bears_on, *other.before)) for other in others)
 
 
 def _bears_on_any(negation: Negation, words: Iterable[str]) -> bool:
     """Whether what is denied is spoken of at all, so that the denial is not about something the source leaves out."""
-    return bool(_stems((*negation.bears_on, *negation.before)) & _stems(words))
+    return bool(_find_stems((*negation.bears_on, *negation.before)) & _find_stems(words))
 
 
 def _is_repeated(negation: Negation, words: set[str]) -> bool:
     """Whether *words* hold what is denied: the first word that it bears on, and half of the others."""
-    scope = _long(negation.bears_on)
-    stems = _stems(words)
+    scope = _select_long(negation.bears_on)
+    stems = _find_stems(words)
     here = [word for word in scope if word[:_STEM] in stems]
     return bool(scope) and scope[0][:_STEM] in stems and 2 * len(here) >= len(scope)
 
 
-def _stems(words: Iterable[str]) -> set[str]:
-    return {word[:_STEM] for word in _long(words)}
+def _find_stems(words: Iterable[str]) -> set[str]:
+    return {word[:_STEM] for word in _select_long(words)}
 
 
-def _long(words: Iterable[str]) -> Sequence[str]:
+def _select_long(words: Iterable[str]) -> Sequence[str]:
     return [word for word in words if len(word) > _SHORT]

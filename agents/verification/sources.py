@@ -122,7 +122,7 @@ class Source:
 
 def source_of(passage: Passage) -> Source:
     """*passage* as claims are compared with it."""
-    return _source(passage.text, f"{passage.title}\n{passage.heading}".strip(), passage.language)
+    return _make_source(passage.text, f"{passage.title}\n{passage.heading}".strip(), passage.language)
 
 
 def spell_out(text: str) -> str:
@@ -131,5 +131,5 @@ def spell_out(text: str) -> str:
 
 
 @lru_cache(_KEPT)
-def _source(text: str, title: str, language: str) -> Source:
+def _make_source(text: str, title: str, language: str) -> Source:
     return Source(_REFERENCE_MARK.sub("", text), title, language)

@@ -72,13 +72,13 @@ def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None
     if finding := find_verbatim(claim, sources):
         return FirstLook(finding)
     facts = facts_of(claim.text) if facts is None else facts
-    marks = _marks(sources)
+    marks = _format_marks(sources)
     if missing := missing_fact(facts, claim.text, list(sources.values())):
         return FirstLook(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = find_places(claim, facts, sources)
     if finding := find_contradiction(claim, facts, places[0]):
         return FirstLook(finding)
-    finding = _by_share(places, marks, claim.text)
+    finding = _judge_by_share(places, marks, claim.text)
     if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
         return FirstLook(None, [replace(place, is_foreign=True) for place in places])
     return FirstLook(finding, places)
@@ -86,7 +86,7 @@ def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None
 
 def find_places(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> list[SentenceMatch]:
     """Where each of *sources* shares most with *claim*, the best first."""
-    return sorted((_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
+    return sorted((_find_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
 
 
 def find_verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
@@ -121,7 +121,7 @@ def find_contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> Sent
     return None
 
 
-def _by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> SentenceVerdict | None:
+def _judge_by_share(places: Sequence[SentenceMatch], marks: str, text: str) -> SentenceVerdict | None:
     best = places[0]
     if best.near >= ENOUGH_SHARED:
         return SentenceVerdict(
@@ -138,26 +138,26 @@ def _is_foreign(text: str, places: Sequence[SentenceMatch]) -> bool:
     return detect_language(text, default=places[0].source.language) not in spoken
 
 
-def _best_place(text: str, facts: Facts, number: int, source: Source) -> SentenceMatch:
+def _find_best_place(text: str, facts: Facts, number: int, source: Source) -> SentenceMatch:
     """Where *source* shares most with *text*; a fact that agrees by value counts as a word shared."""
-    words = hash_content_words(_without(text, facts), source.language)
+    words = hash_content_words(_blank_out(text, facts), source.language)
     count = (len(words) + len(facts.numbers) + len(facts.dates)) or 1
     if not source.sentences:
         return SentenceMatch(number, source, 0, 0.0, 0.0, 0.0)
-    agreeing = [_agreeing(facts, each) for each in source.sentences]
+    agreeing = [_count_agreeing(facts, each) for each in source.sentences]
     alone = [
         (len(words & (each.words | each.around)) + n) / count
         for each, n in zip(source.sentences, agreeing, strict=True)
     ]
     near = [
-        (len(words & _near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
+        (len(words & _find_near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
     ]
     best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
     anywhere = (len(words & source.words) + max(agreeing)) / count
     return SentenceMatch(number, source, best, alone[best], near[best], anywhere)
 
 
-def _without(text: str, facts: Facts) -> str:
+def _blank_out(text: str, facts: Facts) -> str:
     """*text* with blanks for its numbers and dates, which are compared by value."""
     characters = list(text)
     spans = [(each.start, each.end) for each in facts.numbers] + [(each.start, each.end) for each in facts.dates]
@@ -166,16 +166,16 @@ def _without(text: str, facts: Facts) -> str:
     return "".join(characters)
 
 
-def _agreeing(facts: Facts, sentence: SourceSentence) -> int:
+def _count_agreeing(facts: Facts, sentence: SourceSentence) -> int:
     """How many numbers and dates of a claim *sentence* has."""
     return sum(map(sentence.numbers.agree, facts.numbers)) + sum(map(sentence.dates.say, facts.dates))
 
 
-def _near(source: Source, at: int) -> frozenset[int]:
+def _find_near(source: Source, at: int) -> frozenset[int]:
     here = source.sentences[at]
     around = source.sentences[max(0, at - 1) : at + 2]
     return frozenset().union(source.title_words, here.around, *(each.words for each in around))
 
 
-def _marks(sources: Mapping[int, Source]) -> str:
+def _format_marks(sources: Mapping[int, Source]) -> str:
     return "".join(f"[{number}]" for number in sources)

@@ -54,10 +54,10 @@ class Verifier:
         if _open(findings) or (self.entailment and any(each.places for each in looks)):
             async with outside():
                 if self.entailment is not None:
-                    await _by_entailment(self.entailment, claims, looks, findings)
-                await self._by_meaning(claims, looks, findings)
+                    await _check_by_entailment(self.entailment, claims, looks, findings)
+                await self._check_by_meaning(claims, looks, findings)
                 if self.judge is not None:
-                    await self._by_judge(self.judge, claims, hits, findings)
+                    await self._check_by_judge(self.judge, claims, hits, findings)
         return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
 
     def first_look(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
@@ -82,14 +82,14 @@ class Verifier:
             return [FirstLook(_TOO_SLOW)] * len(claims)
         return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
 
-    async def _by_meaning(
+    async def _check_by_meaning(
         self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
     ) -> None:
         open_ = _open(findings)
         pairs = [(claims[at], looks[at].places) for at in open_]
         _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=self.comparing_s))
 
-    async def _by_judge(
+    async def _check_by_judge(
         self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[SentenceVerdict | None]
     ) -> None:
         open_ = _open(findings)
@@ -100,7 +100,7 @@ class Verifier:
             _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
 
 
-async def _by_entailment(
+async def _check_by_entailment(
     entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
 ) -> None:
     """Also about what the share of words decided: what is made up often has its words from the source."""

@@ -186,10 +186,10 @@ class CompletionWriter:
         match event["type"]:
             case "start" if not self._has_begun:
                 self._has_begun = True
-                return self._chunk({"role": "assistant", "content": ""})
+                return self._make_chunk({"role": "assistant", "content": ""})
             case "token":
                 self._text += event["content"]
-                return self._chunk({"content": event["content"]})
+                return self._make_chunk({"content": event["content"]})
             case "fallback" | "resumed" if self._text:
                 self._is_over = True
                 return _encode_error(describe_problem(make_void_error(f"/v1/runs/{self._run_id}")))
@@ -206,12 +206,12 @@ class CompletionWriter:
     def _end(self, result: Mapping[str, Any]) -> bytes:
         rest = continue_text(self._text, result["answer"])
         annotations = _annotate(self._text + rest, result, self._base)
-        last = self._chunk({"annotations": annotations}, finish_reason="stop", **describe_extras(result))
+        last = self._make_chunk({"annotations": annotations}, finish_reason="stop", **describe_extras(result))
         if self._sends_usage:
             last += encode_data({**self._head, "choices": [], "usage": _describe_usage(result)})
-        return (self._chunk({"content": rest}) if rest else b"") + last + _DONE
+        return (self._make_chunk({"content": rest}) if rest else b"") + last + _DONE
 
-    def _chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, **extras: Any) -> bytes:
+    def _make_chunk(self, delta: dict[str, Any], *, finish_reason: str | None = None, **extras: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return encode_data({**self._head, "choices": [choice], **extras})
 

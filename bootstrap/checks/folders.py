@@ -19,7 +19,7 @@ def check_data_folder(installation: Installation) -> Iterator[Finding]:
     """Whether it can be written by this user alone, how much room there is, and whether a service runs on it."""
     folder = installation.settings.data_dir
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if reason := _why_not_writable(nearest):
+    if reason := _explain_not_writable(nearest):
         yield failure("DATA_DIR", reason, _OTHER_FOLDER)
         return
     found = str(folder) if nearest == folder else f"{folder}, which is made at the first start"
@@ -30,7 +30,7 @@ def check_data_folder(installation: Installation) -> Iterator[Finding]:
     yield _check_lock(folder)
 
 
-def _why_not_writable(folder: Path) -> str:
+def _explain_not_writable(folder: Path) -> str:
     if not folder.is_dir():
         return f"{folder} is a file, not a folder."
     try:

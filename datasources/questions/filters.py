@@ -31,7 +31,7 @@ class Filtering(Parts):
             step(draft)
 
     def _add_values(self, draft: Draft) -> None:
-        for item in self._of("value"):
+        for item in self._select("value"):
             own = [(column, value) for column, value in item.meaning if column.table == draft.table]
             found = own or [pair for pair in item.meaning if self._is_linked(draft, pair[0])]
             columns = self._narrow(item, sorted({column for column, _ in found}, key=str))
@@ -56,14 +56,14 @@ class Filtering(Parts):
 
     def _is_linked(self, draft: Draft, column: ColumnName) -> bool:
         """Whether rows of another table are meant by it: they are known by it, or it is named."""
-        table, tables = column.table, self._of("table")
-        is_meant = self._is_display(column) or any(column in each.meaning for each in self._of("column"))
+        table, tables = column.table, self._select("table")
+        is_meant = self._is_display(column) or any(column in each.meaning for each in self._select("column"))
         is_named = not tables or any(each.meaning == table for each in tables)
         return is_meant and is_named and self._vocabulary.find_join(draft.table, table) is not None
 
     def _narrow(self, item: Item, columns: list[ColumnName]) -> list[ColumnName]:
         """Those of *columns* that the words beside the value name, or that rows are known by."""
-        for near in [each for each in self._of("column") if abs(each.place - item.place) <= len(item.words) + 1]:
+        for near in [each for each in self._select("column") if abs(each.place - item.place) <= len(item.words) + 1]:
             named = [each for each in columns if each in near.meaning]
             if len(named) == 1:
                 self._use(near)
@@ -71,19 +71,19 @@ class Filtering(Parts):
         if len(columns) > 1:
             displayed = [each for each in columns if self._is_display(each)]
             others = [each for each in columns if each not in displayed]
-            is_of_others = len(others) == 1 and bool(self._of("count") or displayed) and self._asks_for_rows()
+            is_of_others = len(others) == 1 and bool(self._select("count") or displayed) and self._asks_for_rows()
             return others if is_of_others else displayed
         return columns
 
     def _asks_for_rows(self) -> bool:
-        return any(each.kind == "table" for each in self._items) and not self._of("column")
+        return any(each.kind == "table" for each in self._items) and not self._select("column")
 
     def _add_comparison(self, draft: Draft) -> None:
-        for than in self._of("than"):
-            number = next((each for each in self._of("number") if each.place > than.place), None)
-            columns = [each for each in self._of("column") if self._column_in(each, draft.table)]
+        for than in self._select("than"):
+            number = next((each for each in self._select("number") if each.place > than.place), None)
+            columns = [each for each in self._select("column") if self._find_column(each, draft.table)]
             near = min(columns, key=lambda each: abs(each.place - than.place), default=None)
-            column = self._column_in(near, draft.table) if near else None
+            column = self._find_column(near, draft.table) if near else None
             column = self._find_compared() if near is None else column
             if number is None or column is None or not self._vocabulary.is_figure(column):
                 raise QuestionRefused("compared")
@@ -99,12 +99,12 @@ class Filtering(Parts):
 
     def _find_currency(self, number: Item, near: Item | None, column: ColumnName) -> list[Item]:
         """The currency of *column* behind the number: "below 400 euros"."""
-        behind = [each for each in self._of("column") if each.place == number.place + 1 and each is not near]
+        behind = [each for each in self._select("column") if each.place == number.place + 1 and each is not near]
         return [each for each in behind if each.words[0] in CURRENCIES and column in each.meaning]
 
     def _add_equal(self, draft: Draft) -> None:
         """That a number is what stands right before it: "angkatan 2022", "room 203"."""
-        for number in self._of("number"):
+        for number in self._select("number"):
             before = next((each for each in self._items if each.place + len(each.words) == number.place), None)
             column = self._find_numbered(before, draft) if before else None
             if column is not None and self._may_hold(column, number.meaning):
@@ -115,7 +115,7 @@ class Filtering(Parts):
 
     def _find_numbered(self, item: Item, draft: Draft) -> ColumnName | None:
         """The column of figures that *item* names, or by whose figures the rows are known that it names."""
-        column = self._column_in(item, draft.table) if item.kind == "column" else None
+        column = self._find_column(item, draft.table) if item.kind == "column" else None
         display = self._vocabulary.find_display(draft.table)
         if item.kind == "table" and item.meaning == draft.table and display:
             column = ColumnName(draft.table, display)
@@ -129,14 +129,14 @@ class Filtering(Parts):
         return any(str(each).isdigit() and _FIRST_YEAR < int(str(each)) < _LAST_YEAR for each in samples)
 
     def _add_period(self, draft: Draft) -> None:
-        for item in self._of("period"):
+        for item in self._select("period"):
             self._add_days(draft, *item.meaning.find_days(self._today))
             self._use(item)
 
     def _add_year(self, draft: Draft) -> None:
-        for item in self._of("number"):
+        for item in self._select("number"):
             is_year = isinstance(item.meaning, int) and _FIRST_YEAR < item.meaning < _LAST_YEAR
-            if is_year and not self._of("than"):
+            if is_year and not self._select("than"):
                 self._add_days(draft, date(item.meaning, 1, 1), date(item.meaning + 1, 1, 1))
                 self._use(item)
 
@@ -149,9 +149,9 @@ class Filtering(Parts):
         table = self._vocabulary.tables[draft.table]
         dates = [ColumnName(table.name, each.name) for each in table.columns]
         dates = [each for each in dates if self._vocabulary.is_date(each)]
-        named = [each for each in self._of("column") if self._column_in(each, draft.table) in dates]
+        named = [each for each in self._select("column") if self._find_column(each, draft.table) in dates]
         if len(named) == 1:
-            meant = self._column_in(self._use(named[0]), draft.table)
+            meant = self._find_column(self._use(named[0]), draft.table)
             dates = [each for each in dates if each == meant]
         if len(dates) > 1 and self._before:  # "and next month?"
             columns = {each.column for each in self._before.filters}

@@ -61,14 +61,14 @@ def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
         column = _choose_column(parts, table, "figure")
         if column is None or not table.is_whole:
             return None
-        rows = [at for at in rows if _compares(table.rows[at][column], *parts.comparison)]
+        rows = [at for at in rows if _fits_comparison(table.rows[at][column], *parts.comparison)]
         if not rows:  # other rows may be meant, of the same condition with another number
             return None
         if not parts.asks_more:
             return Followup(tuple(rows))
     if parts.takes_first and parts.number and parts.end is None:
         return Followup(tuple(rows[: parts.number]))
-    if parts.place in (0, -1) and any(_kind(table, at) == "day" for at in parts.columns):
+    if parts.place in (0, -1) and any(_find_kind(table, at) == "day" for at in parts.columns):
         parts.end, parts.place = ("latest" if parts.place else "earliest"), None  # "due last"
     if parts.place is not None:
         is_there = -len(rows) <= parts.place < len(rows) and (parts.place >= 0 or table.is_whole)
@@ -87,7 +87,7 @@ def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
     return Followup(tuple(rows)) if rows else None
 
 
-def _compares(cell: Cell, sign: str, number: float) -> bool:
+def _fits_comparison(cell: Cell, sign: str, number: float) -> bool:
     if not _is_figure(cell):
         return False
     return _SIGNS[sign](float(str(cell)), number)
@@ -115,11 +115,11 @@ def _order(parts: FollowupParts, table: QueryTable, rows: Sequence[int]) -> Foll
     if column is None:
         return None
     filled = [at for at in rows if table.rows[at][column] is not None]
-    ordered = sorted(filled, key=lambda at: _key(table.rows[at][column]), reverse=parts.end in ("latest", "most"))
+    ordered = sorted(filled, key=lambda at: _make_sort_key(table.rows[at][column]), reverse=parts.end in ("latest", "most"))
     if parts.end is None or parts.number:
         return Followup(tuple(ordered[: parts.number or len(ordered)]))
     best = [at for at in ordered if table.rows[at][column] == table.rows[ordered[0]][column]]
-    is_day = _kind(table, column) == "day"
+    is_day = _find_kind(table, column) == "day"
     end: End = parts.end if not is_day or parts.end in _OF_DAYS else "latest" if parts.end == "most" else "earliest"
     return Followup(tuple(best), column=column, end=end)
 
@@ -129,15 +129,15 @@ def _choose_column(parts: FollowupParts, table: QueryTable, kind: Literal["day",
     named = list(dict.fromkeys(parts.columns))
     if len(named) > 1:
         return None
-    if named and kind == "figure" and _kind(table, named[0]) == "day" and parts.end:
+    if named and kind == "figure" and _find_kind(table, named[0]) == "day" and parts.end:
         return named[0]  # the highest date is the latest
     if named:
-        return named[0] if kind == "any" or _kind(table, named[0]) == kind else None
-    fitting = [at for at in range(len(table.columns)) if _kind(table, at) == kind]
+        return named[0] if kind == "any" or _find_kind(table, named[0]) == kind else None
+    fitting = [at for at in range(len(table.columns)) if _find_kind(table, at) == kind]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _kind(table: QueryTable, column: int) -> Literal["day", "figure", "any"]:
+def _find_kind(table: QueryTable, column: int) -> Literal["day", "figure", "any"]:
     cells = [row[column] for row in table.rows if row[column] is not None]
     if cells and all(isinstance(cell, str) and DAY.fullmatch(cell) for cell in cells):
         return "day"
@@ -149,5 +149,5 @@ def _is_figure(cell: Cell) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool)
 
 
-def _key(cell: Cell) -> tuple[bool, float, str]:
+def _make_sort_key(cell: Cell) -> tuple[bool, float, str]:
     return (False, float(cell), "") if isinstance(cell, int | float) else (True, 0.0, str(cell).casefold())

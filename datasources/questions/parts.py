@@ -25,21 +25,21 @@ class Parts:
     def _continues(self) -> bool:
         return self._before is not None
 
-    def _of(self, kind: Kind) -> list[Item]:
+    def _select(self, kind: Kind) -> list[Item]:
         return [each for each in self._unused if each.kind == kind]
 
     def _use(self, item: Item) -> Item:
         self._unused.remove(item)
         return item
 
-    def _column_in(self, item: Item, table: TableName) -> ColumnName | None:
+    def _find_column(self, item: Item, table: TableName) -> ColumnName | None:
         return next((each for each in item.meaning if each.table == table), None)
 
     def _take_columns(self, draft: Draft) -> list[ColumnName]:
         """The columns of the table that are left, in their order."""
         found = []
-        for item in self._of("column"):
-            column = self._column_in(item, draft.table)
+        for item in self._select("column"):
+            column = self._find_column(item, draft.table)
             if column is not None:
                 self._use(item)
                 if column not in found:
@@ -57,5 +57,5 @@ class Parts:
             raise QuestionRefused("link", draft.table[1], table[1])
         if not is_joined:
             draft.joins.append((ColumnName(draft.table, columns[0]), ColumnName(table, columns[1])))
-        for item in [each for each in self._of("table") if each.meaning == table]:
+        for item in [each for each in self._select("table") if each.meaning == table]:
             self._use(item)

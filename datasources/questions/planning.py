@@ -97,7 +97,7 @@ class _Planner(Ranking):
         before = self._before
         if before is None:
             return Draft(self._choose_table())
-        for again in [each for each in self._of("table") if each.meaning == before.table]:
+        for again in [each for each in self._select("table") if each.meaning == before.table]:
             self._use(again)
         tables = {each.column.table for each in before.filters} | {before.table}
         return Draft(before.table, joins=[each for each in before.joins if each[1].table in tables])
@@ -115,17 +115,17 @@ class _Planner(Ranking):
 
     def _choose_table(self) -> TableName:
         """The table that is named first, else the only one that has all columns, and a value, that are named."""
-        if tables := self._of("table"):
+        if tables := self._select("table"):
             found: TableName = self._use(tables[0]).meaning
             for again in [each for each in tables[1:] if each.meaning == found]:
                 self._use(again)
             return found
         candidates = set(self._vocabulary.tables)
-        for item in self._of("column"):
+        for item in self._select("column"):
             candidates &= {each.table for each in item.meaning}
-        if not self._of("column") and len(candidates) > 1:
+        if not self._select("column") and len(candidates) > 1:
             candidates = self._find_counted()
-        for item in self._of("value"):
+        for item in self._select("value"):
             having = {column.table for column, _ in item.meaning}
             displayed = {column.table for column, _ in item.meaning if self._is_display(column)}
             candidates = candidates & displayed or candidates & having or candidates
@@ -135,13 +135,13 @@ class _Planner(Ranking):
 
     def _find_counted(self) -> set[TableName]:
         """The only table whose rows are of the kinds that are counted: "how many pumps"; else none."""
-        kinds = [column for item in self._of("value") for column, _ in item.meaning]
+        kinds = [column for item in self._select("value") for column, _ in item.meaning]
         tables = {column.table for column in kinds}
-        is_of_kinds = bool(self._of("count")) and not any(map(self._is_display, kinds)) and len(tables) == 1
+        is_of_kinds = bool(self._select("count")) and not any(map(self._is_display, kinds)) and len(tables) == 1
         return tables if is_of_kinds else set()
 
     def _group(self, draft: Draft) -> None:
-        each = self._use(self._of("each")[0])
+        each = self._use(self._select("each")[0])
         following = [item for item in self._unused if item.place > each.place and item.kind in _GROUPING]
         if not following:
             raise QuestionRefused("each")
@@ -150,7 +150,7 @@ class _Planner(Ranking):
         if by.kind == "unit":
             column = self._choose_date(draft)
         elif by.kind == "column":
-            column = self._column_in(by, draft.table)
+            column = self._find_column(by, draft.table)
         else:
             self._join(draft, by.meaning)
             display = self._vocabulary.find_display(by.meaning)
@@ -161,9 +161,9 @@ class _Planner(Ranking):
         self._add_measure(draft)
 
     def _add_measure(self, draft: Draft) -> None:
-        if self._of("aggregate"):
+        if self._select("aggregate"):
             self._aggregate(draft)
-        elif self._of("count"):
+        elif self._select("count"):
             self._count(draft)
         elif not self._unused and (former := self._find_former_measure(draft)):
             draft.select = former
@@ -186,17 +186,17 @@ class _Planner(Ranking):
         return is_of_rows and not self._unused and (is_kind or bool(group and group.function))
 
     def _aggregate(self, draft: Draft) -> None:
-        function = self._use(self._of("aggregate")[0]).meaning
+        function = self._use(self._select("aggregate")[0]).meaning
         columns = self._take_columns(draft)
         fits = self._vocabulary.is_figure if function in ("SUM", "AVG") else self._vocabulary.is_ordered
         if len(columns) != 1 or not fits(columns[0]):
             raise QuestionRefused("number")
-        for item in self._of("count"):  # "the total number of …" with a column that holds it
+        for item in self._select("count"):  # "the total number of …" with a column that holds it
             self._use(item)
         draft.select = [Term(columns[0], function)]
 
     def _count(self, draft: Draft) -> None:
-        self._use(self._of("count")[0])
+        self._use(self._select("count")[0])
         is_of_rows = self._continues or any(each.kind == "table" for each in self._items)
         columns = [] if is_of_rows else self._take_columns(draft)
         if len(columns) == 1 and self._vocabulary.is_text(columns[0]):

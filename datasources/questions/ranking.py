@@ -18,7 +18,7 @@ class Ranking(Filtering):
 
     def _refuse_chain(self) -> None:
         """Refuse what asks for a column of a column: the size of the capital of a state."""
-        places = [each.place for each in self._of("column")]
+        places = [each.place for each in self._select("column")]
         if any(_OF & set(self._words[first:last]) for first, last in pairwise(places)):
             raise QuestionRefused("chain")
 
@@ -35,9 +35,9 @@ class Ranking(Filtering):
 
     def _rank_top(self, draft: Draft) -> None:
         """The first rows by a number: "top 5 machines by hours"."""
-        for each in self._of("each"):
+        for each in self._select("each"):
             self._use(each)
-        most = [self._use(each).meaning for each in self._of("most")]
+        most = [self._use(each).meaning for each in self._select("most")]
         columns = [each for each in self._take_columns(draft) if not self._vocabulary.is_text(each)]
         display, limit = self._vocabulary.find_display(draft.table), self._take_limit()
         if len(columns) != 1 or display is None or limit is None or len(most) > 1:
@@ -47,8 +47,8 @@ class Ranking(Filtering):
 
     def _rank(self, draft: Draft) -> None:
         """The rows with the most of a number, or the things that most rows of another table belong to."""
-        direction = self._use(self._of("most")[0]).meaning
-        display, others = self._vocabulary.find_display(draft.table), self._of("table")
+        direction = self._use(self._select("most")[0]).meaning
+        display, others = self._vocabulary.find_display(draft.table), self._select("table")
         columns = [] if others else self._take_columns(draft)
         kinds = [each for each in columns if self._vocabulary.is_text(each) and not self._is_display(each)]
         figures = [each for each in columns if not self._vocabulary.is_text(each)]
@@ -76,14 +76,14 @@ class Ranking(Filtering):
             draft.extreme = Term(figure, "MAX" if direction == "DESC" else "MIN")
 
     def _take_limit(self) -> int | None:
-        for item in self._of("top"):
+        for item in self._select("top"):
             self._use(item)
-        numbers = [each for each in self._of("number") if isinstance(each.meaning, int) and 0 < each.meaning < 1000]
+        numbers = [each for each in self._select("number") if isinstance(each.meaning, int) and 0 < each.meaning < 1000]
         return int(self._use(numbers[0]).meaning) if numbers else None
 
     def _find_extreme(self, draft: Draft) -> None:
         self._refuse_chain()
-        superlative = self._use(self._of("superlative")[0])
+        superlative = self._use(self._select("superlative")[0])
         names, end = superlative.meaning
         key = self._take_next_column(draft, superlative) or self._find_measure(draft.table, names)
         columns = self._take_columns(draft)  # also the key, where that is asked for: how long is the longest
@@ -101,8 +101,8 @@ class Ranking(Filtering):
         """The number that the superlative stands before; in Spanish behind it: población más pequeña."""
         begin = superlative.place - (self._words[superlative.place - 1] in MOST)
         is_behind = begin < superlative.place or superlative.words[0].startswith("ter")  # "IPK tertinggi"
-        for item in self._of("column"):
-            column = self._column_in(item, draft.table)
+        for item in self._select("column"):
+            column = self._find_column(item, draft.table)
             is_before = 0 < item.place - superlative.place <= 2
             if (is_before or (is_behind and item.place + len(item.words) == begin)) and column is not None:
                 if self._vocabulary.is_text(column):

@@ -49,10 +49,10 @@ def canonical(address: str, base: str | None = None) -> str:
         raise UnusableAddress("It does not begin with http:// or https://.")
     if "@" in parts.netloc:
         raise UnusableAddress("It holds a user name or a password.")
-    host = _host(parts.hostname or "")
+    host = _normalize_host(parts.hostname or "")
     at_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
-    path = _escape(_PATH_SESSION.sub("", _without_dots(parts.path)), "/:@!$&'()*+,;=")
-    found = urlunsplit((parts.scheme, host + at_port, path or "/", _query(parts.query), ""))
+    path = _escape(_PATH_SESSION.sub("", _remove_dots(parts.path)), "/:@!$&'()*+,;=")
+    found = urlunsplit((parts.scheme, host + at_port, path or "/", _normalize_query(parts.query), ""))
     if len(found) > LONGEST_ADDRESS:
         raise UnusableAddress(f"It is longer than {LONGEST_ADDRESS:,} characters.")
     return found
@@ -106,9 +106,9 @@ def display_address(address: str) -> str:
     return f"{host}{at_port}{unquote(parts.path)}{query}".rstrip("/")
 
 
-def _host(name: str) -> str:
+def _normalize_host(name: str) -> str:
     if ":" in name:
-        return f"[{_ipv6(name)}]"
+        return f"[{_normalize_ipv6(name)}]"
     try:
         host = name.rstrip(".").lower() if name.isascii() else idna.encode(name, uts46=True).decode().rstrip(".")
     except (idna.IDNAError, UnicodeError) as exc:
@@ -118,14 +118,14 @@ def _host(name: str) -> str:
     return host
 
 
-def _ipv6(name: str) -> str:
+def _normalize_ipv6(name: str) -> str:
     try:
         return IPv6Address(name.partition("%")[0]).compressed
     except ValueError as exc:
         raise UnusableAddress("Its host is not a name.") from exc
 
 
-def _without_dots(path: str) -> str:
+def _remove_dots(path: str) -> str:
     """RFC 3986, 5.2.4; `urljoin` does it for relative addresses alone."""
     output: list[str] = []
     segments = path.split("/")[1:]
@@ -148,6 +148,6 @@ def _escape(text: str, safe: str) -> str:
     return quote(_ESCAPE.sub(tidy, text), safe=safe + "%")
 
 
-def _query(query: str) -> str:
+def _normalize_query(query: str) -> str:
     parts = [part for part in query.split("&") if part and not _TRACKING.fullmatch(part.partition("=")[0])]
     return _escape("&".join(parts), "/:@!$'()*+,;=?&")

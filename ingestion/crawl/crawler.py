@@ -270,7 +270,7 @@ class _Crawl:
                 return
             if error is None:
                 self._drop_beyond_limits(session, source)
-                error = self._nothing_found(source)
+                error = self._explain_nothing_found(source)
             crawls.finish(session, self._ctx, source, self._held, error)
         facts = {"tenant_id": self._ctx.tenant_id, "web_source_id": source.web_source_id, **source.counts}
         logger.info("A web source was crawled.", extra={**facts, "trapped": self._frontier.trapped, "error": error})
@@ -286,7 +286,7 @@ class _Crawl:
         if self._frontier.trapped:
             source.counts = {**source.counts, "trapped": self._frontier.trapped}
 
-    def _nothing_found(self, source: WebSource) -> str | None:
+    def _explain_nothing_found(self, source: WebSource) -> str | None:
         counts = source.counts
         if any(counts.get(name) for name in ("added", "changed", "unchanged", "gone")):
             return None

@@ -109,7 +109,7 @@ class Fetcher:
         headers = _Headers(response.headers)
         head = _read_head(response.status, headers)
         limit = most_bytes(head.media_type) if response.status == 200 else 0
-        return replace(head, body=_body(response.iter_stream(), headers, limit)) if limit else head
+        return replace(head, body=_read_body(response.iter_stream(), headers, limit)) if limit else head
 
 
 class _Headers:
@@ -160,7 +160,7 @@ def _read_head(status: int, headers: _Headers) -> Reply:
             last_modified=headers.short("last-modified"),
             location=headers.one("location"),
             robots_tags=tuple(tag[:500].lower() for tag in headers.all("x-robots-tag")[:10]),
-            retry_after_s=_seconds(headers.one("retry-after")),
+            retry_after_s=_parse_seconds(headers.one("retry-after")),
             file_name=headers.file_name(),
         )
     except Exception as exc:  # whatever Python's parser of them raises: one page must not end the crawl of others
@@ -190,7 +190,7 @@ def unpack(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
                 rest, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
 
 
-def _body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
+def _read_body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
     encoding = (headers.one("content-encoding") or "identity").lower()
     if encoding in ("gzip", "x-gzip"):
         pieces = unpack(pieces, limit)
@@ -204,7 +204,7 @@ def _body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
     return bytes(body)
 
 
-def _seconds(value: str | None) -> float | None:
+def _parse_seconds(value: str | None) -> float | None:
     """Of `Retry-After`; the form with a date is taken for a minute."""
     if value is None:
         return None

@@ -82,7 +82,7 @@ class Frontier:
         if not listed and self._is_trap(address):
             self.trapped += 1
             return None
-        return self._put(self._page(address, depth, listed=listed))
+        return self._put(self._make_page(address, depth, listed=listed))
 
     def follow(self, page: WebPage, address: str) -> WebPage | None:
         """Take in the address that *page* says it is now at; None if that is known or not wanted."""
@@ -91,7 +91,7 @@ class Frontier:
             return None
         if len(self._pages) >= self._scope.most_addresses + MOST_HOPS:
             return None
-        return self._put(self._page(address, page.depth, hops=page.hops + 1, listed=page.listed))
+        return self._put(self._make_page(address, page.depth, hops=page.hops + 1, listed=page.listed))
 
     def again(self, page: WebPage) -> bool:
         """Put *page* at the end of those of its depth for one more try; whether it has any left."""
@@ -126,7 +126,7 @@ class Frontier:
         """How many are still to be fetched."""
         return sum(1 for _ in self.list_unfetched())
 
-    def _page(self, address: str, depth: int, *, hops: int = 0, listed: bool = False) -> WebPage:
+    def _make_page(self, address: str, depth: int, *, hops: int = 0, listed: bool = False) -> WebPage:
         return WebPage(
             url=address,
             crawl=self._crawl,
@@ -147,7 +147,7 @@ class Frontier:
         self._last = max(self._last, page.position)
         self._alike.add(likeness(page.url))
         if not page.listed:
-            self._patterns.update(_patterns(page.url))
+            self._patterns.update(_list_patterns(page.url))
         if page.waiting and page.depth <= self._scope.max_depth:
             heapq.heappush(self._heap, (not page.taken, page.depth, page.position, page.url))
         return page
@@ -159,10 +159,10 @@ class Frontier:
         if len(names) > DEEPEST_PATH or repeats > MOST_REPEATS or len(parse_qsl(parts.query)) > MOST_PARAMETERS:
             return True
         limits = {"n": MOST_OF_A_PATTERN, "q": MOST_OF_A_QUERY}
-        return any(self._patterns[pattern] >= limits[pattern[0]] for pattern in _patterns(address))
+        return any(self._patterns[pattern] >= limits[pattern[0]] for pattern in _list_patterns(address))
 
 
-def _patterns(address: str) -> list[str]:
+def _list_patterns(address: str) -> list[str]:
     """What an address has in common with its like: its path without the numbers, and its path if it has a query."""
     parts = urlsplit(address)
     shape = _NUMBERS.sub("#", parts.path)

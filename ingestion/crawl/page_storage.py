@@ -62,7 +62,7 @@ def most_bytes(address: str, file_bytes: int) -> MostBytes:
     def limit(media_type: str) -> int:
         if media_type in PAGES:
             return PAGE_BYTES
-        return file_bytes if _file_name(address, media_type, None) else 0
+        return file_bytes if _make_file_name(address, media_type, None) else 0
 
     return limit
 
@@ -74,21 +74,21 @@ def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Fe
         UnreadableDocument: it is a file that cannot be read.
         ScannerUnavailable: files are not read at present.
     """
-    directives = _directives(reply.robots_tags, product)
+    directives = _parse_directives(reply.robots_tags, product)
     if reply.body is None:
         return FetchedPage(refused=f"Its kind is not read: {reply.media_type[:80]}.")
     if reply.media_type in PAGES:
-        return _page(reply, address, reader, directives)
+        return _read_page(reply, address, reader, directives)
     if "noindex" in directives:
         return _refuse()
-    name = _file_name(address, reply.media_type, reply.file_name) or "file"
+    name = _make_file_name(address, reply.media_type, reply.file_name) or "file"
     content = reader.read_whole(reply.body, name, display_address(address))
     return FetchedPage(content_hash(reply.body), replace(content, url=address), reply.body)
 
 
-def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> FetchedPage:
-    data = _as_utf8(reply.body or b"", reply.charset)
-    name = _page_name(address)
+def _read_page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> FetchedPage:
+    data = _convert_to_utf8(reply.body or b"", reply.charset)
+    name = _make_page_name(address)
     checked = reader.parse(data, name)
     parsed = checked.document
     facts = parsed.facts
@@ -96,13 +96,13 @@ def _page(reply: Reply, address: str, reader: DocumentReader, directives: set[st
         raise AssertionError("Pages are parsed with their facts.")
     directives |= {word.strip() for word in facts.robots.split(",")}
     base = link(facts.base or "", address) or address
-    links = () if directives & {"nofollow", "none"} else _leading(facts.links, base)
+    links = () if directives & {"nofollow", "none"} else _select_leading(facts.links, base)
     if directives & {"noindex", "none"}:
         return replace(_refuse(), links=links)
     canonical = link(facts.canonical, base) if facts.canonical else None
     if canonical and site(canonical) != site(address):
         canonical = None  # the page of somebody else, but it stands here
-    found = FetchedPage(_text_hash(parsed), data=data, canonical=canonical, links=links)
+    found = FetchedPage(_hash_text(parsed), data=data, canonical=canonical, links=links)
     if not parsed.sections:
         return replace(found, refused="There is no text in it.", is_empty=True)
     try:
@@ -119,16 +119,16 @@ def _refuse() -> FetchedPage:
     return FetchedPage(refused="It asks not to be indexed.")
 
 
-def _leading(links: tuple[str, ...], base: str) -> tuple[str, ...]:
+def _select_leading(links: tuple[str, ...], base: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (link(one, base) for one in links))))
 
 
-def _text_hash(parsed: ParsedDocument) -> str:
+def _hash_text(parsed: ParsedDocument) -> str:
     text = "\n".join((parsed.title or "", (parsed.facts and parsed.facts.published) or "", parsed.text))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _as_utf8(data: bytes, charset: str | None) -> bytes:
+def _convert_to_utf8(data: bytes, charset: str | None) -> bytes:
     """*data* in a form that says its encoding itself, where only the reply's header did."""
     try:
         if charset and codecs.lookup(charset).name not in _NO_CHARSETS:
@@ -138,7 +138,7 @@ def _as_utf8(data: bytes, charset: str | None) -> bytes:
     return data
 
 
-def _directives(tags: tuple[str, ...], product: str) -> set[str]:
+def _parse_directives(tags: tuple[str, ...], product: str) -> set[str]:
     """What `X-Robots-Tag` says to all, and to us: https://developers.google.com/search/docs/crawling-indexing."""
     directives: set[str] = set()
     for tag in tags:
@@ -151,13 +151,13 @@ def _directives(tags: tuple[str, ...], product: str) -> set[str]:
     return directives | ({"noindex", "nofollow"} if "none" in directives else set())
 
 
-def _page_name(address: str) -> str:
+def _make_page_name(address: str) -> str:
     parts = urlsplit(address)
     stem = PurePosixPath(unquote(parts.path)).stem
     return (stem.replace("\0", "")[:100] or parts.netloc.partition(":")[0]) + PAGE_SUFFIX
 
 
-def _file_name(address: str, media_type: str, declared_name: str | None) -> str | None:
+def _make_file_name(address: str, media_type: str, declared_name: str | None) -> str | None:
     """What a file is called, so that its parser is found; None if there is none."""
     own = PurePosixPath(unquote(urlsplit(address).path)).name[:200]
     suffix = _SUFFIXES.get(media_type, "")

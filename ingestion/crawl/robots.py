@@ -28,7 +28,7 @@ class Robots:
 
     def allows(self, path: str) -> bool:
         """Whether *path*, with its query, may be fetched: the longest rule that matches decides, of two `Allow`."""
-        target = _normal(path)
+        target = _normalize(path)
         best, allowed = -1, True
         for pattern, allow in self.rules:
             longer = len(pattern) > best or (len(pattern) == best and allow)
@@ -46,11 +46,11 @@ def read_robots(data: bytes, product: str) -> Robots:
     sitemaps: list[str] = []
     read_by: set[str] = set()
     naming = False
-    for name, value in _lines(data):
+    for name, value in _parse_lines(data):
         if name == "user-agent":
             read_by = read_by if naming else set()
             naming = True
-            if (agent := _agent(value)) in ("*", product.lower()):  # what others are told is nothing to us
+            if (agent := _parse_agent(value)) in ("*", product.lower()):  # what others are told is nothing to us
                 groups.setdefault(agent, _Group())
                 read_by.add(agent)
             continue
@@ -65,7 +65,7 @@ def read_robots(data: bytes, product: str) -> Robots:
     return Robots(tuple(ours.rules), ours.delay_s, tuple(sitemaps))
 
 
-def _lines(data: bytes) -> Iterator[tuple[str, str]]:
+def _parse_lines(data: bytes) -> Iterator[tuple[str, str]]:
     """The names and values of the lines that have both."""
     text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
     for line in re.split(r"\r\n|\r|\n", text):
@@ -75,19 +75,19 @@ def _lines(data: bytes) -> Iterator[tuple[str, str]]:
             yield name, rest.partition("#")[0].strip()
 
 
-def _agent(value: str) -> str:
+def _parse_agent(value: str) -> str:
     found = re.match(r"[A-Za-z_-]+|\*|", value)
     return found[0].lower() if found else ""
 
 
 def _note(group: _Group, name: str, value: str) -> None:
     if name in ("allow", "disallow") and value and len(group.rules) < MOST_RULES:
-        group.rules.append((_normal(value), name == "allow"))
+        group.rules.append((_normalize(value), name == "allow"))
     elif name == "crawl-delay" and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
         group.delay_s = min(float(value), LONGEST_DELAY_S)
 
 
-def _normal(path: str) -> str:
+def _normalize(path: str) -> str:
     """Escapes in one way, so that `/%7Ejoe` and `/~joe` are the same; `*` and `$` are left alone."""
     return quote(unquote_to_bytes(path.replace("%2F", "%252F").replace("%2f", "%252F")), safe="/?&=*$%:@!'()+,;~")
 

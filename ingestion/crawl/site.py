@@ -130,7 +130,7 @@ class Site:
         at = root(address, "/robots.txt")
         if at not in self._robots:
             try:
-                self._robots[at] = read_robots(self._text(at) or b"", self.crawl_policy.product)
+                self._robots[at] = read_robots(self._fetch_text(at) or b"", self.crawl_policy.product)
             except FetchFailed as exc:
                 self._robots[at] = exc
         rules = self._robots[at]
@@ -160,7 +160,7 @@ class Site:
             return None
         return reply.body
 
-    def _text(self, at: str) -> bytes | None:
+    def _fetch_text(self, at: str) -> bytes | None:
         """robots.txt, wherever its redirects lead; None if there is none."""
         address = at
         for _ in range(_MOST_REDIRECTS + 1):

@@ -64,7 +64,7 @@ class PageVisitor:
         page.tries += 1
         try:
             if not self._site.allows(page.url):
-                return self._missing(page, "robots.txt does not allow it.")
+                return self._note_missing(page, "robots.txt does not allow it.")
             document = self._lookup(page)
             conditions = {"etag": page.etag, "last_modified": page.last_modified} if document else {}
             reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **conditions)
@@ -86,7 +86,7 @@ class PageVisitor:
             return self._handle_redirect(page, reply)
         if reply.status == GONE:
             page.missed = MISSED_BEFORE_GONE
-        return self._missing(page, f"It answers {reply.status}.")
+        return self._note_missing(page, f"It answers {reply.status}.")
 
     def _store(self, page: WebPage, reply: Reply, document: Document | None) -> VisitOutcome:
         try:
@@ -96,7 +96,7 @@ class PageVisitor:
             return VisitOutcome("failed", exc.detail, unreadable=exc.detail)
         links = [self._frontier.add(address, depth=page.depth + 1) for address in found.links]
         new = [one for one in links if one is not None]
-        elsewhere = self._elsewhere(page, found)
+        elsewhere = self._find_other_address(page, found)
         if elsewhere is not None:
             page.alias = True
             ahead = self._frontier.follow(page, elsewhere)
@@ -116,9 +116,9 @@ class PageVisitor:
         page.etag, page.last_modified = reply.etag, reply.last_modified
         if same:
             return VisitOutcome(became, new=new)
-        return VisitOutcome(became, content=_at(found.content, page, found.canonical), data=found.data, new=new)
+        return VisitOutcome(became, content=_set_address(found.content, page, found.canonical), data=found.data, new=new)
 
-    def _elsewhere(self, page: WebPage, found: FetchedPage) -> str | None:
+    def _find_other_address(self, page: WebPage, found: FetchedPage) -> str | None:
         """The address the page names as its own, unless that one named another, or names this one."""
         address = found.canonical
         if address is None or likeness(address) == likeness(page.url):
@@ -129,22 +129,22 @@ class PageVisitor:
     def _handle_redirect(self, page: WebPage, reply: Reply) -> VisitOutcome:
         address = link(reply.location or "", page.url)
         if address is None or not self._site.scope.holds(address):
-            return self._missing(page, "It leads to another site.")
+            return self._note_missing(page, "It leads to another site.")
         if address == page.url:
-            return self._missing(page, "It leads to itself.")
+            return self._note_missing(page, "It leads to itself.")
         target = self._frontier.find(address)
         ahead = self._frontier.follow(page, address)
         if ahead is None and target is None:
-            return self._missing(page, "It redirects too many times.")
+            return self._note_missing(page, "It redirects too many times.")
         new = [ahead] if ahead else []
         if reply.status in PERMANENT:
             return _drop(page, f"It is now at {address}.", new)
         if page.taken:
-            missing = self._missing(page, f"It leads to {address} for now.")
+            missing = self._note_missing(page, f"It leads to {address} for now.")
             return VisitOutcome(missing.became, missing.reason, remove=missing.remove, new=new)
         return VisitOutcome("skipped", f"It leads to {address}.", new=new)
 
-    def _missing(self, page: WebPage, reason: str) -> VisitOutcome:
+    def _note_missing(self, page: WebPage, reason: str) -> VisitOutcome:
         """Not there, or not for us. One that was is kept until it is missed again, in another crawl."""
         page.missed += 1
         if not page.taken:
@@ -162,7 +162,7 @@ class PageVisitor:
         return VisitOutcome("failed", reason)
 
 
-def _at(content: DocumentContent, page: WebPage, named: str | None) -> DocumentContent:
+def _set_address(content: DocumentContent, page: WebPage, named: str | None) -> DocumentContent:
     """*content* with the address it is cited by: the one it *named*, if that is another way to write the page's."""
     is_same = named is not None and likeness(named) == likeness(page.url)
     return replace(content, url=named if is_same else page.url)

@@ -72,7 +72,7 @@ class PageImages:
 
     async def png(self, pdf: PdfFile, page: int) -> bytes:
         """Page *page*, counted from 1, of *pdf* as PNG."""
-        return await self._ask(pdf, {"page": page, "quote": None}, _LARGEST_PICTURE_BYTES, _as_picture)
+        return await self._ask(pdf, {"page": page, "quote": None}, _LARGEST_PICTURE_BYTES, _check_picture)
 
     async def places(self, pdf: PdfFile, page: int, quote: str, near: float) -> PagePlaces:
         """Where *quote* stands on the page; *near* is where about, from 0 at its beginning to 1 at its end."""
@@ -94,7 +94,7 @@ class PageImages:
         try:
             return read(answer)
         except ValueError as exc:
-            raise self._to_error(pdf, question) from exc
+            raise self._make_error(pdf, question) from exc
 
     async def _ask_in_turn(
         self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, began: asyncio.Event
@@ -106,9 +106,9 @@ class PageImages:
             try:
                 return await asyncio.to_thread(self._answer, pdf.open, question, most_bytes)
             except UnreadableDocument as exc:
-                raise self._to_error(pdf, question) from exc
+                raise self._make_error(pdf, question) from exc
 
-    def _to_error(self, pdf: PdfFile, question: dict[str, Any]) -> UnreadableDocument:
+    def _make_error(self, pdf: PdfFile, question: dict[str, Any]) -> UnreadableDocument:
         self._failed.put((pdf.tenant_id, pdf.content_hash, question["page"]), True)
         return UnreadableDocument(_REFUSAL)
 
@@ -134,7 +134,7 @@ class PageImages:
             raise UnreadableDocument(_REFUSAL) from exc
 
 
-def _as_picture(answer: bytes) -> bytes:
+def _check_picture(answer: bytes) -> bytes:
     if not answer.startswith(_PNG):
         raise ValueError("It is no PNG.")
     return answer

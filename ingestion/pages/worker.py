@@ -34,7 +34,7 @@ def answer(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.write(_draw(page))
         return
     width, height = page.get_size()
-    places = _places(page, question["quote"], question["near"])
+    places = _find_places(page, question["quote"], question["near"])
     answers.write(json.dumps({"width": width, "height": height, "pages": len(document), "places": places}).encode())
 
 
@@ -48,7 +48,7 @@ def _draw(page: PdfPage) -> bytes:
     return out.getvalue()
 
 
-def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
+def _find_places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
     """Where *quote* stands: x, y, width, height of each line of it; of the same quote twice, the one closer to *near*.
 
     Compared by letters and digits alone: line ends, hyphens, ligatures and spaces are not the same in both.
@@ -56,32 +56,32 @@ def _places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
     textpage = page.get_textpage()
     letters, indices = [], []
     for index in range(textpage.count_chars()):
-        for letter in _letters(chr(raw.FPDFText_GetUnicode(textpage, index))):
+        for letter in _list_letters(chr(raw.FPDFText_GetUnicode(textpage, index))):
             letters.append(letter)
             indices.append(index)
     text, found = "".join(letters), set()
     for part in _find_parts(quote, text):
-        at = min(_occurrences(text, part), key=lambda one: abs(one - near * len(text)))
+        at = min(_find_occurrences(text, part), key=lambda one: abs(one - near * len(text)))
         found |= set(indices[at : at + len(part)])
     boxes = [textpage.get_charbox(index) for index in sorted(found)]
-    lines = _lines([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
+    lines = _merge_boxes([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
     return [_convert_box(page, line) for line in lines]
 
 
 def _find_parts(quote: str, text: str) -> list[str]:
     """The quote; where it does not stand there in one piece, its lines that do."""
-    whole = "".join(_letters(quote))
+    whole = "".join(_list_letters(quote))
     if whole and whole in text:
         return [whole]
-    parts = ("".join(_letters(line)) for line in quote.splitlines())
+    parts = ("".join(_list_letters(line)) for line in quote.splitlines())
     return [part for part in parts if len(part) >= _SHORTEST and part in text]
 
 
-def _letters(text: str) -> list[str]:
+def _list_letters(text: str) -> list[str]:
     return [one for one in normalize("NFKD", text).casefold() if one.isalnum()]
 
 
-def _occurrences(text: str, part: str) -> list[int]:
+def _find_occurrences(text: str, part: str) -> list[int]:
     found, at = [], text.find(part)
     while at >= 0:
         found.append(at)
@@ -89,11 +89,11 @@ def _occurrences(text: str, part: str) -> list[int]:
     return found
 
 
-def _lines(boxes: list[Box]) -> list[Box]:
+def _merge_boxes(boxes: list[Box]) -> list[Box]:
     """The boxes of letters, in reading order, as one for each line."""
     if not boxes:
         return []
-    starts = [0, *(at for at, (one, other) in enumerate(pairwise(boxes), 1) if not _on_one_line(one, other))]
+    starts = [0, *(at for at, (one, other) in enumerate(pairwise(boxes), 1) if not _are_on_one_line(one, other))]
     groups = (boxes[start:end] for start, end in pairwise([*starts, len(boxes)]))
     return [
         (
@@ -106,7 +106,7 @@ def _lines(boxes: list[Box]) -> list[Box]:
     ]
 
 
-def _on_one_line(one: Box, other: Box) -> bool:
+def _are_on_one_line(one: Box, other: Box) -> bool:
     height = min(one[3] - one[1], other[3] - other[1])
     return (min(one[3], other[3]) - max(one[1], other[1])) * 3 > height and other[0] > one[0] - height
 

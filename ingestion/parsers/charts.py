@@ -16,10 +16,10 @@ def add_chart(builder: TextBuilder, chart: etree._Element) -> None:
     title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
     if title is not None and local(title) == "title":
         builder.block(join_text(title))
-    add_table(builder, _rows(chart))
+    add_table(builder, _iter_rows(chart))
 
 
-def _rows(chart: etree._Element) -> Iterator[Row]:
+def _iter_rows(chart: etree._Element) -> Iterator[Row]:
     series = list(descendants(chart, "ser"))
     columns = [_points(one, "val", "yVal") for one in series]
     categories = next((points for one in series if (points := _points(one, "cat", "xVal"))), {})

@@ -21,13 +21,13 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     csv.field_size_limit(limits.characters)
     builder = TextBuilder(limits)
     try:
-        add_table(builder, _rows(text, find_delimiter(text)))
+        add_table(builder, _iter_rows(text, find_delimiter(text)))
     except csv.Error as exc:
         raise UnreadableDocument(f"Its rows cannot be told apart ({exc}): save it as CSV again.") from exc
     return builder.build(title=None, media_type="text/csv")
 
 
-def _rows(text: str, delimiter: str) -> Iterator[Row]:
+def _iter_rows(text: str, delimiter: str) -> Iterator[Row]:
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 
@@ -40,7 +40,7 @@ def find_delimiter(text: str) -> str:
 def _fit(sample: str, delimiter: str) -> float:
     """Rows of the usual width, times that width less one, which is 0 where the delimiter does not occur."""
     try:
-        widths = Counter(len(row) for row in _rows(sample, delimiter) if row)
+        widths = Counter(len(row) for row in _iter_rows(sample, delimiter) if row)
     except csv.Error:
         return -1.0
     width, rows = max(widths.items(), key=lambda item: (item[0] - 1) * item[1], default=(1, 0))

@@ -109,9 +109,9 @@ class _Reader:
         for item in children(container):
             name = local(item)
             if name == "p":
-                self._paragraph(item)
+                self._add_paragraph(item)
             elif name == "tbl":
-                self._table(item)
+                self._add_table(item)
             elif name == "altChunk" and (page := self.embedded.pop(attribute(item, "id") or "", None)):
                 self.builder.include(page, 1)
             elif name in CONTAINERS or name in ("moveTo", "smartTag"):
@@ -134,7 +134,7 @@ class _Reader:
     def read_headers_and_footers(self, roots: Iterable[etree._Element]) -> None:
         """The lines of headers and footers, each once, however many sections have it; without page numbers."""
         paragraphs = (paragraph for root in roots for paragraph in root.iter("{*}p"))
-        for line in dict.fromkeys(one_line("".join(self._pieces(paragraph))) for paragraph in paragraphs):
+        for line in dict.fromkeys(one_line("".join(self._iter_pieces(paragraph))) for paragraph in paragraphs):
             if not _PAGE_NUMBER.fullmatch(line):
                 self.builder.block(line)
 
@@ -143,17 +143,17 @@ class _Reader:
             kind, root = found
             FIGURES[kind](self.builder, root)
 
-    def _table(self, table: etree._Element) -> None:
+    def _add_table(self, table: etree._Element) -> None:
         """A table; one of a single column is read as a frame around its blocks."""
         rows = [list(_iter_children(row, "tc")) for row in _iter_children(table, "tr")]
         if all(len(cells) == 1 for cells in rows):
             for [cell] in rows:
                 self.read(cell)
         else:
-            self.builder.lines(self._rows(table, 0))
+            self.builder.lines(self._iter_rows(table, 0))
 
-    def _paragraph(self, paragraph: etree._Element) -> None:
-        text = "".join(self._pieces(paragraph)).strip("\n")
+    def _add_paragraph(self, paragraph: etree._Element) -> None:
+        text = "".join(self._iter_pieces(paragraph)).strip("\n")
         label = self._count(paragraph, text)
         if not text.strip():
             return
@@ -173,7 +173,7 @@ class _Reader:
             return ""
         return self.numbering.label(read_numbering(properties), self.styles.chain(find_value(properties, "pStyle")))
 
-    def _pieces(self, element: etree._Element) -> Iterator[str]:
+    def _iter_pieces(self, element: etree._Element) -> Iterator[str]:
         for child in children(element):
             name = local(child)
             if name == "t":
@@ -187,33 +187,33 @@ class _Reader:
             elif name == BOX or name in FIGURE_IDS:
                 self._boxes.append(child)
             elif name not in DELETED:
-                yield from self._pieces(child)
+                yield from self._iter_pieces(child)
 
-    def _rows(self, table: etree._Element, depth: int) -> Iterator[str]:
+    def _iter_rows(self, table: etree._Element, depth: int) -> Iterator[str]:
         """A line a row. A cell that spans columns comes once, one that spans rows in each of them."""
         above: dict[int, str] = {}
         for row in _iter_children(table, "tr"):
             texts, column = [], 0
             for cell in _iter_children(row, "tc"):
                 columns, is_continued = _read_span(cell)
-                above[column] = above.get(column, "") if is_continued else self._cell(cell, depth)
+                above[column] = above.get(column, "") if is_continued else self._read_cell(cell, depth)
                 texts.append(above[column])
                 column += columns
             if any(texts):
                 yield " | ".join(texts)
 
-    def _cell(self, cell: etree._Element, depth: int) -> str:
+    def _read_cell(self, cell: etree._Element, depth: int) -> str:
         parts = []
         for item in _iter_children(cell, "p", "tbl"):
             if local(item) == "p":
-                text = "".join(self._pieces(item))
+                text = "".join(self._iter_pieces(item))
                 label = self._count(item, text)
                 parts.append(label + text if text.strip() else "")
             elif depth < MAX_NESTED_TABLES:
-                parts.extend(self._rows(item, depth + 1))
+                parts.extend(self._iter_rows(item, depth + 1))
         boxes = [box for box in self._boxes if local(box) == BOX]
         self._boxes = [box for box in self._boxes if local(box) != BOX]  # figures come after the table
-        parts += [self._cell(box, depth + 1) for box in boxes] if depth < MAX_NESTED_TABLES else []
+        parts += [self._read_cell(box, depth + 1) for box in boxes] if depth < MAX_NESTED_TABLES else []
         return one_line(" ".join(parts))
 
 

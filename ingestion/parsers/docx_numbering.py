@@ -192,7 +192,7 @@ def format_number(count: int, number_format: str) -> str:
     if number_format == "ordinal":
         return f"{count}{_get_ordinal_ending(count)}"
     if number_format.endswith("Roman") and 0 < count <= MAX_ROMAN:
-        return _adapt_case(_to_roman(count), number_format)
+        return _adapt_case(_format_roman(count), number_format)
     if number_format.endswith("Letter") and 0 < count <= MAX_LETTERS:
         times, letter = divmod(count - 1, LETTERS)
         return _adapt_case(chr(ord("A") + letter) * (times + 1), number_format)
@@ -203,7 +203,7 @@ def _adapt_case(text: str, number_format: str) -> str:
     return text if number_format.startswith("upper") else text.lower()
 
 
-def _to_roman(count: int) -> str:
+def _format_roman(count: int) -> str:
     written = ""
     for sign, value in ROMAN.items():
         times, count = divmod(count, value)

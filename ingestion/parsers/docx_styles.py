@@ -41,7 +41,7 @@ class Styles:
         self._default: str | None = None
         self._chains: dict[str | None, list[Style]] = {}
         for element in descendants(root, "style") if root is not None else ():
-            style = _style(element)
+            style = _read_style(element)
             self._styles[style.style_id] = style
             if attribute(element, "type") == "paragraph" and attribute(element, "default") in TRUE[1:]:
                 self._default = style.style_id
@@ -66,7 +66,7 @@ class Styles:
             style_id = style.based_on
 
 
-def _style(element: etree._Element) -> Style:
+def _read_style(element: etree._Element) -> Style:
     properties = find_child(element, "pPr")
     return Style(
         style_id=attribute(element, "styleId") or "",

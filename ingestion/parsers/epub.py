@@ -21,20 +21,20 @@ MAX_CHAPTERS = 5_000
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The book; its table of contents is left out, for its headings are there anyway."""
     archive = Archive.of(data, limits, "EPUB")
-    package = _package(archive)
+    package = _find_package(archive)
     root = archive.xml(package)
     locked = _find_encrypted(archive)
     builder = TextBuilder(limits)
-    chapters = list(_chapters(root, posixpath.dirname(package)))[:MAX_CHAPTERS]
+    chapters = list(_iter_chapters(root, posixpath.dirname(package)))[:MAX_CHAPTERS]
     if locked & set(chapters):
         raise UnreadableDocument("It is locked for the device or account that bought it (DRM): get a copy without.")
     for chapter in chapters:
         if chapter in archive:
-            _chapter(builder, archive.read(chapter))
+            _add_chapter(builder, archive.read(chapter))
     return builder.build(title=find_title(archive, package) or builder.first_heading(), media_type=MEDIA_TYPE)
 
 
-def _package(archive: Archive) -> str:
+def _find_package(archive: Archive) -> str:
     """The file that lists what the book is made of."""
     found = archive.xml(CONTAINER).find(".//{*}rootfile")
     if found is None or found.get("full-path", "") not in archive:
@@ -42,7 +42,7 @@ def _package(archive: Archive) -> str:
     return str(found.get("full-path"))
 
 
-def _chapters(root: etree._Element, folder: str) -> Iterator[str]:
+def _iter_chapters(root: etree._Element, folder: str) -> Iterator[str]:
     items = {item.get("id"): item for item in root.iterfind("{*}manifest/{*}item")}
     for entry in root.iterfind("{*}spine/{*}itemref"):
         item = items.get(entry.get("idref"))
@@ -57,7 +57,7 @@ def _find_encrypted(archive: Archive) -> set[str]:
     return {unquote(found.get("URI", "")) for found in archive.xml(ENCRYPTION).iter("{*}CipherReference")}
 
 
-def _chapter(builder: TextBuilder, page: bytes) -> None:
+def _add_chapter(builder: TextBuilder, page: bytes) -> None:
     if page.strip():
         builder.leave(1)
         html.read_into(builder, page)

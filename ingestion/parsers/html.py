@@ -36,7 +36,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The page; its title is `<title>`, its address the canonical link if there is one."""
     builder = TextBuilder(limits)
     root = read_into(builder, data)
-    title, url = root.findtext(".//head/title"), _canonical(root)
+    title, url = root.findtext(".//head/title"), _find_canonical(root)
     return builder.build(title=title or builder.first_heading(), media_type="text/html", url=url)
 
 
@@ -86,7 +86,7 @@ def tree(source: str) -> etree._Element:
         raise UnreadableDocument("Its HTML cannot be read.") from exc
 
 
-def _canonical(root: etree._Element) -> str | None:
+def _find_canonical(root: etree._Element) -> str | None:
     """The page's own address, if it is one a reader can safely open."""
     for link in root.iterfind(".//head/link[@rel='canonical']"):
         address = clean(link.get("href", "")).strip()
@@ -118,7 +118,7 @@ class _Reader:
         self._preformatted = 0
 
     def read(self, root: etree._Element) -> None:
-        for event, element in _visible(root):
+        for event, element in _iter_visible(root):
             if event == "text":
                 self._text.append(element if self._preformatted else element.replace("\n", " "))
             elif event == "start":
@@ -144,7 +144,7 @@ class _Reader:
     def _end(self, element: etree._Element) -> None:
         name = element.tag
         if name in ("td", "th") and self._cells is not None and not self._nested:
-            self._cells.append((one_line("".join(self._text)), _span(element, "colspan"), _span(element, "rowspan")))
+            self._cells.append((one_line("".join(self._text)), _read_span(element, "colspan"), _read_span(element, "rowspan")))
             self._text = []
         elif name == "tr" and self._cells is not None and not self._nested:
             self._rows.append(self._spanning.row(self._cells))
@@ -184,12 +184,12 @@ class _Reader:
             self._builder.block(text)
 
 
-def _span(element: etree._Element, name: str) -> int:
+def _read_span(element: etree._Element, name: str) -> int:
     value = element.get(name, "").strip()
     return min(int(value), MAX_SPAN) if value.isascii() and value.isdigit() else 1
 
 
-def _visible(root: etree._Element) -> Iterator[tuple[str, etree._Element | str]]:
+def _iter_visible(root: etree._Element) -> Iterator[tuple[str, etree._Element | str]]:
     """`start` and `end` of each visible element, and each `text`, in reading order."""
     hidden: etree._Element | None = None
     for event, element in etree.iterwalk(root, events=("start", "end")):

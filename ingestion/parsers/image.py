@@ -40,7 +40,7 @@ def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Pict
         for number in pages:
             image.seek(number - 1)
             _check_size(image, limits)
-            yield _pixels(image)
+            yield _convert_image(image)
 
 
 def _open(data: bytes, limits: Limits) -> Image.Image:
@@ -60,7 +60,7 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
         raise UnreadableDocument(f"It has {size} pixels, more than {most}: make it smaller.")
 
 
-def _pixels(image: Image.Image) -> Picture:
+def _convert_image(image: Image.Image) -> Picture:
     """The picture upright, on white, and no larger than letters need."""
     try:
         image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))

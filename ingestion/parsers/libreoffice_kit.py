@@ -34,11 +34,11 @@ def _convert(library: Path, folder: Path, target: str) -> bytes | None:
     variables = {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"}
     os.environ.update(variables)
     office = _open_office(library, (folder / "profile").as_uri())
-    document = _function(office, _LOAD, _LOAD_TYPE)(office, (folder / "old").as_uri().encode())
+    document = _get_function(office, _LOAD, _LOAD_TYPE)(office, (folder / "old").as_uri().encode())
     if not document:
         return None
     new = folder / f"new.{target}"
-    saved = _function(document, _SAVE, _SAVE_TYPE)(document, new.as_uri().encode(), target.encode(), None)
+    saved = _get_function(document, _SAVE, _SAVE_TYPE)(document, new.as_uri().encode(), target.encode(), None)
     return new.read_bytes() if saved and new.is_file() else None
 
 
@@ -51,7 +51,7 @@ def _open_office(library: Path, profile: str) -> int:
     return int(office)
 
 
-def _function(thing: int, place: int, kind: Any) -> Any:
+def _get_function(thing: int, place: int, kind: Any) -> Any:
     """The function of an office or document at *place* in its class's table."""
     table = ctypes.cast(thing, _CLASS)[0]
     return kind(ctypes.cast(table, _CLASS)[place])

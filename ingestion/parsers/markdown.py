@@ -31,7 +31,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
     _Reader(builder).read(tokens)
     return builder.build(
-        title=title["title"] if title else _first_title(tokens), media_type="text/markdown", front_matter=dates
+        title=title["title"] if title else _find_first_title(tokens), media_type="text/markdown", front_matter=dates
     )
 
 
@@ -41,10 +41,10 @@ def _split_front_matter(text: str) -> tuple[str, str]:
     return (text[front.end() :], front[1]) if front else (text, "")
 
 
-def _first_title(tokens: Sequence[Token]) -> str | None:
+def _find_first_title(tokens: Sequence[Token]) -> str | None:
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h1":
-            return ATTRIBUTES.sub("", one_line(_plain(inline)))
+            return ATTRIBUTES.sub("", one_line(_make_plain(inline)))
     return None
 
 
@@ -70,7 +70,7 @@ class _Reader:
                 self._structure(token)
 
     def _inline(self, opening: Token | None, token: Token) -> None:
-        text = _plain(token)
+        text = _make_plain(token)
         if opening is not None and opening.type == "heading_open" and not self._lists:
             self._builder.heading(int(opening.tag[1]), ATTRIBUTES.sub("", text))
         elif self._cells is not None:
@@ -99,13 +99,13 @@ class _Reader:
             self._builder.block(text)
             return
         indent = "  " * (len(self._lists) - 1)
-        mark, hanging = (f"{self._next_mark()} ", "") if self._fresh_item else ("", "  ")
+        mark, hanging = (f"{self._make_next_mark()} ", "") if self._fresh_item else ("", "  ")
         self._fresh_item = False
         self._lines.extend(
             f"{indent}{mark if number == 0 else hanging}{line}" for number, line in enumerate(text.strip().split("\n"))
         )
 
-    def _next_mark(self) -> str:
+    def _make_next_mark(self) -> str:
         mark, number = self._lists[-1]
         if mark == "-":
             return mark
@@ -118,17 +118,17 @@ class _Reader:
             self._lines = []
 
 
-def _plain(inline: Token) -> str:
-    return "".join(_pieces(inline.children or []))
+def _make_plain(inline: Token) -> str:
+    return "".join(_iter_pieces(inline.children or []))
 
 
-def _pieces(tokens: Sequence[Token]) -> Iterator[str]:
+def _iter_pieces(tokens: Sequence[Token]) -> Iterator[str]:
     for token in tokens:
         if token.type in ("text", "code_inline"):
             yield token.content
         elif token.type in ("softbreak", "hardbreak"):
             yield "\n"
         elif token.type == "image":
-            yield _plain(token) or token.content
+            yield _make_plain(token) or token.content
         elif token.type == "html_inline" and token.content[:3].lower() == "<br":
             yield "\n"

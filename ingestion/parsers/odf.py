@@ -39,13 +39,13 @@ class _Reader:
         kind = local(content)
         if kind == "spreadsheet":
             for sheet in content.iterchildren("{*}table"):
-                add_sheet(self._builder, attribute(sheet, "name") or "", _cells(sheet))
+                add_sheet(self._builder, attribute(sheet, "name") or "", _iter_rows(sheet))
         elif kind == "presentation":
-            self._slides([child for child in content if local(child) == "page"])
+            self._add_slides([child for child in content if local(child) == "page"])
         else:
-            self._blocks(content)
+            self._add_blocks(content)
 
-    def _slides(self, slides: list[etree._Element]) -> None:
+    def _add_slides(self, slides: list[etree._Element]) -> None:
         if len(slides) > self._limits.pages:
             raise UnreadableDocument(f"It has {len(slides):,} slides, more than {self._limits.pages:,}: split it.")
         for number, slide in enumerate(slides, 1):
@@ -53,37 +53,37 @@ class _Reader:
             self._builder.leave(1)
             for frame in sorted(slide, key=lambda shape: attribute(shape, "class") != "title"):
                 if attribute(frame, "class") == "title":
-                    self._builder.heading(1, _text(frame))
+                    self._builder.heading(1, _read_text(frame))
                 elif local(frame) == "notes":
-                    self._notes(frame)
+                    self._add_notes(frame)
                 else:
-                    self._blocks(frame)
+                    self._add_blocks(frame)
 
-    def _notes(self, notes: etree._Element) -> None:
+    def _add_notes(self, notes: etree._Element) -> None:
         for frame in notes:
             if attribute(frame, "class") == "notes":
-                self._blocks(frame)
+                self._add_blocks(frame)
 
-    def _blocks(self, element: etree._Element) -> None:
+    def _add_blocks(self, element: etree._Element) -> None:
         """Every block below *element*, in order."""
         for child in element:
             name = local(child)
             if name == "h":
-                self._builder.heading(_level(child), _text(child))
+                self._builder.heading(_level(child), _read_text(child))
             elif name == "p":
-                self._paragraph(child)
+                self._add_paragraph(child)
             elif name == "list":
-                self._builder.lines(_items(child, 0))
+                self._builder.lines(_iter_items(child, 0))
             elif name == "table":
-                self._builder.lines(" | ".join(row) for row in _cells(child) if any(row))
+                self._builder.lines(" | ".join(row) for row in _iter_rows(child) if any(row))
             elif name and name not in UNSEEN:
-                self._blocks(child)
+                self._add_blocks(child)
 
-    def _paragraph(self, paragraph: etree._Element) -> None:
+    def _add_paragraph(self, paragraph: etree._Element) -> None:
         """A paragraph; a text box or frame on it stands below it."""
-        self._builder.block(_text(paragraph))
+        self._builder.block(_read_text(paragraph))
         for frame in paragraph.iter("{*}frame", "{*}custom-shape"):
-            self._blocks(frame)
+            self._add_blocks(frame)
 
 
 def _level(heading: etree._Element) -> int:
@@ -91,23 +91,23 @@ def _level(heading: etree._Element) -> int:
     return max(1, min(int(level), 9)) if level.isdigit() else 1
 
 
-def _items(listed: etree._Element, depth: int) -> Iterator[str]:
+def _iter_items(listed: etree._Element, depth: int) -> Iterator[str]:
     """A line a paragraph of the list, nested ones indented."""
     for item in listed:
         fresh = True
         for block in item:
             if local(block) == "list" and depth < MAX_LIST_DEPTH:
-                yield from _items(block, depth + 1)
-            elif local(block) in ("p", "h") and (text := one_line(_text(block))):
+                yield from _iter_items(block, depth + 1)
+            elif local(block) in ("p", "h") and (text := one_line(_read_text(block))):
                 yield f"{'  ' * depth}{'- ' if fresh and local(item) == 'list-item' else '  '}{text}"
                 fresh = False
 
 
-def _cells(table: etree._Element) -> Iterator[Row]:
+def _iter_rows(table: etree._Element) -> Iterator[Row]:
     """The table's rows, as the texts of their cells; repeated rows and columns as often as a reader could want."""
     spanning = SpanningCells()
     for row in table.iter("{*}table-row"):
-        if _table_of(row) is not table:
+        if _find_table(row) is not table:
             continue
         own = (cell for cell in row if local(cell) == "table-cell")
         texts = list(spanning.row(spread for cell in own for spread in _spread(cell)))
@@ -118,11 +118,11 @@ def _cells(table: etree._Element) -> Iterator[Row]:
 
 def _spread(cell: etree._Element) -> list[tuple[str, int, int]]:
     """A cell as often as it is repeated: its text, and how many columns and rows it spans."""
-    spans = (_cell(cell), _count_repeats(cell, "number-columns-spanned"), _count_repeats(cell, "number-rows-spanned"))
+    spans = (_read_cell(cell), _count_repeats(cell, "number-columns-spanned"), _count_repeats(cell, "number-rows-spanned"))
     return [spans] * _count_repeats(cell, "number-columns-repeated")
 
 
-def _table_of(row: etree._Element) -> etree._Element | None:
+def _find_table(row: etree._Element) -> etree._Element | None:
     return next(row.iterancestors("{*}table"), None)
 
 
@@ -131,15 +131,15 @@ def _count_repeats(element: etree._Element, name: str) -> int:
     return max(1, min(int(value), MAX_REPEATED)) if value.isdigit() else 1
 
 
-def _cell(cell: etree._Element) -> str:
-    return one_line(" ".join(_text(block) for block in cell.iter("{*}p", "{*}h")))
+def _read_cell(cell: etree._Element) -> str:
+    return one_line(" ".join(_read_text(block) for block in cell.iter("{*}p", "{*}h")))
 
 
-def _text(element: etree._Element) -> str:
-    return "".join(_pieces(element))
+def _read_text(element: etree._Element) -> str:
+    return "".join(_iter_pieces(element))
 
 
-def _pieces(element: etree._Element) -> Iterator[str]:
+def _iter_pieces(element: etree._Element) -> Iterator[str]:
     """The text of a paragraph without what hangs on it: frames, remarks, notes."""
     yield element.text or ""
     for child in element:
@@ -151,11 +151,11 @@ def _pieces(element: etree._Element) -> Iterator[str]:
         elif name == "note":
             yield from _note(child)
         elif name and name not in UNSEEN and not (name in ("frame", "custom-shape") and local(element) in BLOCKS):
-            yield from _pieces(child)
+            yield from _iter_pieces(child)
         yield child.tail or ""
 
 
 def _note(note: etree._Element) -> Iterator[str]:
     """A foot- or endnote, in brackets where it hangs."""
     for body in note.iterchildren("{*}note-body"):
-        yield f" [{one_line(' '.join(_text(block) for block in body.iter('{*}p')))}]"
+        yield f" [{one_line(' '.join(_read_text(block) for block in body.iter('{*}p')))}]"

@@ -116,10 +116,10 @@ def clean(text: str) -> str:
     Of more than `MOST_BLANKS` characters of white space in a row an empty line and an indentation are left.
     """
     plain = UNWANTED.sub("", normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
-    return _GAP.sub(_shorter, plain)
+    return _GAP.sub(_shorten_gap, plain)
 
 
-def _shorter(gap: re.Match[str]) -> str:
+def _shorten_gap(gap: re.Match[str]) -> str:
     lines = gap[0].split("\n")
     return "\n" * min(2, len(lines) - 1) + lines[-1][:MOST_BLANKS] if len(lines) > 1 else " "
 

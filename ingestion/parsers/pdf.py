@@ -41,7 +41,7 @@ def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedD
 
             add_tables(data, document, pages)
         levels = find_headings(document, pages)
-        title = _title(document, pages)
+        title = _find_title(document, pages)
         is_xfa = document.get_formtype() in XFA
     if is_xfa and _is_placeholder(pages):
         raise UnreadableDocument(ONLY_XFA)
@@ -96,7 +96,7 @@ def _distrust(pages: Sequence[Page]) -> None:
             page.lines, page.is_garbled = [], True
 
 
-def _title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
+def _find_title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
     """The title in its properties, if it stands on the first page, too: programs fill in all sorts of names."""
     title = one_line(document.get_metadata_value("Title") or "")
     first = one_line(" ".join(line.text for line in pages[0].lines)) if pages else ""
@@ -113,7 +113,7 @@ def _build(
         if number in recognised:
             blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
         else:
-            blocks = _blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
+            blocks = _iter_blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
         if page.is_garbled and not recognised.get(number):  # there is text on it, even if none was recognised
             builder.garbled(number)
         elif page.is_picture and number not in recognised:
@@ -127,10 +127,10 @@ def _build(
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-def _blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
+def _iter_blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
     """Headings, tables and the paragraphs between them."""
     tables = dict(enumerate(page.tables))
-    longest, usual_gap = usual_longest([line.text for line in page.lines]), _usual_gap(page.lines)
+    longest, usual_gap = usual_longest([line.text for line in page.lines]), _find_usual_gap(page.lines)
 
     def table_of(place: int) -> int | None:
         box = page.lines[place].box
@@ -148,22 +148,22 @@ def _blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
         elif level:
             yield level, " ".join(line.text for line in lines)
         else:
-            yield from ((0, paragraph) for paragraph in paragraphs(_space_lines(lines, usual_gap), longest))
+            yield from ((0, paragraph) for paragraph in paragraphs(_join_lines(lines, usual_gap), longest))
 
 
-def _space_lines(lines: Sequence[Line], usual: float) -> str:
+def _join_lines(lines: Sequence[Line], usual: float) -> str:
     """The lines, with an empty one where there is clearly more room between two than is *usual*."""
     texts = [line.text for line in lines[:1]]
     for former, line in pairwise(lines):
-        texts += [""] * (_gap(former, line) > usual + WIDER * (line.box.top - line.box.bottom)) + [line.text]
+        texts += [""] * (_measure_gap(former, line) > usual + WIDER * (line.box.top - line.box.bottom)) + [line.text]
     return "\n".join(texts)
 
 
-def _usual_gap(lines: Sequence[Line]) -> float:
-    gaps = [_gap(former, line) for former, line in pairwise(lines) if former.box.bottom > line.box.bottom]
+def _find_usual_gap(lines: Sequence[Line]) -> float:
+    gaps = [_measure_gap(former, line) for former, line in pairwise(lines) if former.box.bottom > line.box.bottom]
     return median(gaps) if gaps else 0.0
 
 
-def _gap(former: Line, line: Line) -> float:
+def _measure_gap(former: Line, line: Line) -> float:
     """Points between a line and that below it; negative where they overlap."""
     return former.box.bottom - line.box.top

@@ -83,7 +83,7 @@ def _read_string(function: Callable[..., int], form: object, annotation: object)
 
 def _find_label(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage) -> str:
     """Its name for people, else the text beside or above it, else its name in the file."""
-    return (field.label or _find_beside(field, fields, textpage) or _to_words(field.name))[:LONGEST_LABEL]
+    return (field.label or _find_beside(field, fields, textpage) or _split_into_words(field.name))[:LONGEST_LABEL]
 
 
 def _find_beside(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage) -> str:
@@ -106,6 +106,6 @@ def _find_beside(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage)
     return ""
 
 
-def _to_words(name: str) -> str:
+def _split_into_words(name: str) -> str:
     """The last part of a field's name, which programs write: `form[0].applicant_name[0]` is "applicant name"."""
     return one_line(_INDEX.sub("", name).rpartition(".")[2].replace("_", " "))

@@ -21,22 +21,22 @@ Levels = dict[tuple[int, int], int]
 
 def find_headings(document: PdfDocument, pages: Sequence[Page]) -> Levels:
     """The level of each line that is a heading, by the page's and the line's place, both counted from 0."""
-    return _find_outlined(document, pages) or _large(pages)
+    return _find_outlined(document, pages) or _find_large(pages)
 
 
 def _find_outlined(document: PdfDocument, pages: Sequence[Page]) -> Levels:
     """Lines that say what the outline says of their page."""
     found: Levels = {}
-    for title, level, number in _outline(document):
+    for title, level, number in _read_outline(document):
         if 0 <= number < len(pages):
             for place, line in enumerate(pages[number].lines):
-                if _plain(line.text) == _plain(title) and (number, place) not in found:
+                if _select_letters(line.text) == _select_letters(title) and (number, place) not in found:
                     found[number, place] = level
                     break
     return found
 
 
-def _outline(document: PdfDocument) -> list[tuple[str, int, int]]:
+def _read_outline(document: PdfDocument) -> list[tuple[str, int, int]]:
     entries = list[tuple[str, int, int]]()
     try:
         for bookmark in document.get_toc():
@@ -50,35 +50,35 @@ def _outline(document: PdfDocument) -> list[tuple[str, int, int]]:
     return entries
 
 
-def _plain(text: str) -> str:
+def _select_letters(text: str) -> str:
     """Letters alone: outlines leave out numbers, or write them in another way."""
     return "".join(character for character in text.casefold() if character.isalpha())
 
 
-def _large(pages: Sequence[Page]) -> Levels:
+def _find_large(pages: Sequence[Page]) -> Levels:
     sizes = Counter[int]()
-    for line in _all(pages):
+    for line in _iter_lines(pages):
         sizes[line.size] += len(line.text)
     if not sizes:
         return {}
     (body, written), total = sizes.most_common(1)[0], sum(sizes.values())
     near = sum(count for size, count in sizes.items() if abs(size - body) <= 1)
-    running = _running(pages)
+    running = _find_running(pages)
     found = {
         (number, place): line.size
         for number, page in enumerate(pages)
         for place, line in enumerate(page.lines)
-        if line.size >= LARGER * body > 0 and _is_title(line.text) and _plain(line.text) not in running
+        if line.size >= LARGER * body > 0 and _is_title(line.text) and _select_letters(line.text) not in running
     }
     share = sum(len(pages[number].lines[place].text) for number, place in found) / total
     if not written or near < MIN_BODY * total or share > MAX_SHARE:
         return {}
     found = {key: size for key, size in found.items() if _run(found, key) <= MAX_LINES}
-    ranks = _ranks(found.values())
+    ranks = _rank_sizes(found.values())
     return {key: ranks[size] for key, size in found.items()}
 
 
-def _all(pages: Sequence[Page]) -> Iterable[Line]:
+def _iter_lines(pages: Sequence[Page]) -> Iterable[Line]:
     return (line for page in pages for line in page.lines)
 
 
@@ -86,9 +86,9 @@ def _is_title(text: str) -> bool:
     return len(text) <= MAX_CHARACTERS and sum(character.isalpha() for character in text) >= 2
 
 
-def _running(pages: Sequence[Page]) -> set[str]:
+def _find_running(pages: Sequence[Page]) -> set[str]:
     """Lines that are on more pages than a heading would be."""
-    counts = Counter(text for page in pages for text in {_plain(line.text) for line in page.lines})
+    counts = Counter(text for page in pages for text in {_select_letters(line.text) for line in page.lines})
     return {text for text, count in counts.items() if count > MAX_REPEATED}
 
 
@@ -103,7 +103,7 @@ def _run(found: dict[tuple[int, int], int], key: tuple[int, int]) -> int:
     return above + below + 1
 
 
-def _ranks(sizes: Iterable[int]) -> dict[int, int]:
+def _rank_sizes(sizes: Iterable[int]) -> dict[int, int]:
     """A level for each size, the largest first; sizes a point apart or less share one."""
     ranks: dict[int, int] = {}
     level, former = 0, float("inf")

@@ -66,7 +66,7 @@ def read_page(page: PdfPage) -> Page:
     """
     textpage = page.get_textpage()
     try:
-        lines = _lines(textpage)
+        lines = _read_lines(textpage)
     finally:
         textpage.close()
     letters = sum(len(line.text) for line in lines)
@@ -95,7 +95,7 @@ def _find_legible(lines: list[Line]) -> list[Line]:
     return [line for line in lines if line not in garbled]
 
 
-def _lines(textpage: PdfTextPage) -> list[Line]:
+def _read_lines(textpage: PdfTextPage) -> list[Line]:
     found, place = [], 0
     for text in textpage.get_text_range().split("\n"):
         stripped = text.strip()
@@ -103,13 +103,13 @@ def _lines(textpage: PdfTextPage) -> list[Line]:
             start = place + len(text) - len(text.lstrip())
             first = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start)
             last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start + len(stripped) - 1)
-            found.append(_line(textpage, stripped, first, max(first, last)))
+            found.append(_read_line(textpage, stripped, first, max(first, last)))
         place += len(text.encode("utf-16-le", "surrogatepass")) // 2 + 1
     return found
 
 
-def _line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:
-    left, right = _box(textpage, first), _box(textpage, last)
+def _read_line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:
+    left, right = _measure_box(textpage, first), _measure_box(textpage, last)
     if left is None or right is None:
         return Line(text, 0, Box(0, 0, 0, 0))
     box = Box(
@@ -121,7 +121,7 @@ def _line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:
     return Line(text, round(2 * (left.top - left.bottom)), box)
 
 
-def _box(textpage: PdfTextPage, index: int) -> Box | None:
+def _measure_box(textpage: PdfTextPage, index: int) -> Box | None:
     """Where a character stands, with the height of its font, since the size that a font states may be scaled."""
     try:
         return Box(*textpage.get_charbox(index, loose=True)) if index >= 0 else None

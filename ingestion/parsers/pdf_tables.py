@@ -36,7 +36,7 @@ def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
     with closing(plumbed):
         for number, plumber_page in zip(ruled, plumbed.pages, strict=False):
             with suppress(*BROKEN):
-                found = _tables(plumber_page, document, number)
+                found = _iter_tables(plumber_page, document, number)
                 pages[number].tables = [table for table in found if _says_all(table, pages[number])]
             plumber_page.close()
 
@@ -44,15 +44,15 @@ def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
 def _says_all(table: tuple[Box, list[str]], page: Page) -> bool:
     """Whether the cells hold all the text that stands in the table's place: lines may be missing from a drawing."""
     box, rows = table
-    there = sum(_letters(line.text) for line in page.lines if box.holds(line.box))
-    return sum(map(_letters, rows)) >= MIN_SAID * there
+    there = sum(_count_letters(line.text) for line in page.lines if box.holds(line.box))
+    return sum(map(_count_letters, rows)) >= MIN_SAID * there
 
 
-def _letters(text: str) -> int:
+def _count_letters(text: str) -> int:
     return sum(character.isalnum() for character in text)
 
 
-def _tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int) -> Iterator[tuple[Box, list[str]]]:
+def _iter_tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int) -> Iterator[tuple[Box, list[str]]]:
     if plumber_page.rotation:
         return
     page = document[number]
@@ -60,22 +60,22 @@ def _tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: i
     with closing(page), closing(textpage):
         height = float(plumber_page.mediabox[3])
         for table in plumber_page.find_tables():
-            rows = [[_cell(textpage, cell, height) for cell in row.cells] for row in table.rows]
+            rows = [[_read_cell(textpage, cell, height) for cell in row.cells] for row in table.rows]
             filled = sum(bool(text) for row in rows for text in row)
             if len(rows) > 1 and len(rows[0]) > 1 and filled >= MIN_FILLED * len(rows) * len(rows[0]):
-                yield _box(table.bbox, height), [_row(row) for row in rows if any(row)]
+                yield _convert_box(table.bbox, height), [_format_row(row) for row in rows if any(row)]
 
 
-def _row(cells: list[str | None]) -> str:
+def _format_row(cells: list[str | None]) -> str:
     return " | ".join(text for text in cells if text is not None)
 
 
-def _cell(textpage: PdfTextPage, cell: tuple[float, float, float, float] | None, height: float) -> str | None:
+def _read_cell(textpage: PdfTextPage, cell: tuple[float, float, float, float] | None, height: float) -> str | None:
     """A cell's text; None where a neighbouring cell spans its place."""
-    return None if cell is None else one_line(read_text(textpage, _box(cell, height)))
+    return None if cell is None else one_line(read_text(textpage, _convert_box(cell, height)))
 
 
-def _box(sides: tuple[float, float, float, float], height: float) -> Box:
+def _convert_box(sides: tuple[float, float, float, float], height: float) -> Box:
     """pdfplumber counts from the top, PDFium from the bottom."""
     left, top, right, bottom = sides
     return Box(left + EDGE, height - bottom + EDGE, right - EDGE, height - top - EDGE)

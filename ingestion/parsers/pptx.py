@@ -21,7 +21,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The presentation; slides that are hidden when it is shown are read all the same."""
     archive = Archive.of(data, limits, "PPTX")
     part = main_part(archive)
-    slides = _slides(archive, part)
+    slides = _list_slides(archive, part)
     if len(slides) > limits.pages:
         raise UnreadableDocument(f"It has {len(slides):,} slides, more than {limits.pages:,}: split it.")
     builder = TextBuilder(limits)
@@ -40,7 +40,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
 
 
-def _slides(archive: Archive, part: str) -> list[str]:
+def _list_slides(archive: Archive, part: str) -> list[str]:
     """The slides' parts, in the order in which they are shown."""
     targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
     entries = (entry for listed in descendants(archive.xml(part), "sldIdLst") for entry in children(listed))
@@ -50,31 +50,31 @@ def _slides(archive: Archive, part: str) -> list[str]:
 
 def _slide(builder: TextBuilder, root: etree._Element) -> None:
     tree = next(descendants(root, "spTree"), None)
-    shapes = [] if tree is None else sorted(_shapes(tree), key=lambda shape: _placeholder(shape) not in TITLES)
+    shapes = [] if tree is None else sorted(_iter_shapes(tree), key=lambda shape: _get_placeholder(shape) not in TITLES)
     for shape in shapes:
-        if _placeholder(shape) in FURNITURE:
+        if _get_placeholder(shape) in FURNITURE:
             continue
-        if _placeholder(shape) in TITLES:
-            builder.heading(1, " ".join(_paragraphs(shape)))
+        if _get_placeholder(shape) in TITLES:
+            builder.heading(1, " ".join(_iter_paragraphs(shape)))
         elif any(True for _ in descendants(shape, "tbl")):
             for table in descendants(shape, "tbl"):
-                builder.lines(_rows(table))
+                builder.lines(_iter_rows(table))
         else:
             builder.lines(_list_paragraphs(shape))
 
 
-def _shapes(tree: etree._Element) -> Iterator[etree._Element]:
+def _iter_shapes(tree: etree._Element) -> Iterator[etree._Element]:
     """Shapes, tables and diagrams in reading order, which is that in which they are listed; groups are opened."""
     for shape in children(tree):
         if local(shape) == "grpSp":
-            yield from _shapes(shape)
+            yield from _iter_shapes(shape)
         elif local(shape) in ("sp", "graphicFrame", "cxnSp", "contentPart") or any(
             True for _ in descendants(shape, "txBody")
         ):
             yield shape
 
 
-def _placeholder(shape: etree._Element) -> str | None:
+def _get_placeholder(shape: etree._Element) -> str | None:
     """The role of a shape in the slide's layout, such as "title" or "body"; None for one without."""
     mark = next(descendants(shape, "ph"), None)
     return (attribute(mark, "type") or "body") if mark is not None else None
@@ -82,37 +82,37 @@ def _placeholder(shape: etree._Element) -> str | None:
 
 def _list_paragraphs(shape: etree._Element) -> Iterator[str]:
     """The shape's paragraphs, a line each; those of a body with several are the items of a list."""
-    texts = list(_paragraphs(shape))
-    is_list = _placeholder(shape) == "body" and len(texts) > 1
+    texts = list(_iter_paragraphs(shape))
+    is_list = _get_placeholder(shape) == "body" and len(texts) > 1
     return (f"- {text}" if is_list else text for text in texts)
 
 
-def _paragraphs(element: etree._Element) -> Iterator[str]:
+def _iter_paragraphs(element: etree._Element) -> Iterator[str]:
     for body in descendants(element, "txBody"):
         for paragraph in descendants(body, "p"):
-            text = one_line("".join(_pieces(paragraph)))
+            text = one_line("".join(_iter_pieces(paragraph)))
             if text:
                 yield text
 
 
-def _pieces(element: etree._Element) -> Iterator[str]:
+def _iter_pieces(element: etree._Element) -> Iterator[str]:
     for child in children(element):
         if local(child) == "t":
             yield child.text or ""
         elif local(child) == "br":
             yield " "
         else:
-            yield from _pieces(child)
+            yield from _iter_pieces(child)
 
 
-def _rows(table: etree._Element) -> Iterator[str]:
+def _iter_rows(table: etree._Element) -> Iterator[str]:
     """A line a row. A cell that spans columns comes once, one that spans rows in each of them."""
     above: dict[int, str] = {}
     for row in descendants(table, "tr"):
         texts = []
         for column, cell in enumerate(descendants(row, "tc")):
             if cell.get("vMerge") not in TRUE:
-                above[column] = " ".join(_paragraphs(cell))
+                above[column] = " ".join(_iter_paragraphs(cell))
             if cell.get("hMerge") not in TRUE:
                 texts.append(above.get(column, ""))
         if any(texts):
@@ -123,9 +123,9 @@ def _add_notes(builder: TextBuilder, archive: Archive, slide: str) -> None:
     """Speaker's notes and comments."""
     for notes in find_related(archive, slide, "notesSlide"):
         for tree in descendants(notes, "spTree"):
-            for shape in _shapes(tree):
-                if _placeholder(shape) not in FURNITURE:
-                    builder.lines(_paragraphs(shape))
+            for shape in _iter_shapes(tree):
+                if _get_placeholder(shape) not in FURNITURE:
+                    builder.lines(_iter_paragraphs(shape))
     for comments in find_related(archive, slide, "comments"):
         for text in comments.iter("{*}text", "{*}txBody"):
             builder.block(one_line("".join(text.itertext())))

@@ -98,14 +98,14 @@ class PageReader(ClosedAtExit):
             recogniser.close()
 
     def _read(self, page: int) -> str | None:
-        picture = self._picture(page)
+        picture = self._get_picture(page)
         if self._recogniser is None:
             self._recogniser = _open(self._start, self._limits, len(self._pages))
         text = self._recogniser.recognise(picture)
         self._has_read = True
         return text
 
-    def _picture(self, page: int) -> Picture:
+    def _get_picture(self, page: int) -> Picture:
         deadline = time.monotonic() + self._limits.page_timeout_s
         if self._drawing is None:
             self._drawing = self._begin_drawing(self._pages[self._pages.index(page) :], deadline)
@@ -126,7 +126,7 @@ class PageReader(ClosedAtExit):
             serve="ingestion.parsers.worker:draw",
             preload=list_modules(self._name)[:1],
             memory_bytes=self._limits.memory_bytes,
-            cpu_s=_cpu_s(self._limits, len(pages)),
+            cpu_s=_limit_cpu_s(self._limits, len(pages)),
         )
         header = {"name": self._name, "pages": pages, "size_bytes": len(self._data), "limits": asdict(self._limits)}
         process = self._start(job)
@@ -143,12 +143,12 @@ def _open(start: Start, limits: Limits, pages: int) -> Recogniser:
     if name is None:
         raise ProviderUnavailable("There is no text recognition any more.")
     allowance = RecognitionLimits(
-        page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_cpu_s(limits, pages)
+        page_s=limits.page_timeout_s, memory_bytes=limits.memory_bytes, cpu_s=_limit_cpu_s(limits, pages)
     )
     return open_recogniser(name, start, allowance)
 
 
-def _cpu_s(limits: Limits, pages: int) -> int:
+def _limit_cpu_s(limits: Limits, pages: int) -> int:
     """More than *pages* may take: their time by the clock is limited as well."""
     return int(limits.page_timeout_s * pages) + 60
 

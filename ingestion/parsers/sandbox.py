@@ -142,7 +142,7 @@ class ParserProcess(ClosedAtExit):
             if answer.convert_to is not None:
                 return self._parse_converted(data, answer.convert_to)
         except ProcessEnded as exc:
-            raise self._refusal(exc, name) from exc
+            raise self._make_refusal(exc, name) from exc
         except ValueError as exc:
             logger.warning("The parser of %s gave an invalid answer. %s", name, exc)
             raise UnreadableDocument(_DAMAGED) from exc
@@ -151,7 +151,7 @@ class ParserProcess(ClosedAtExit):
         if answer.refused:
             raise UnreadableDocument(answer.refused)
         if answer.too_large:
-            raise UnreadableDocument(_too_large(self._limits))
+            raise UnreadableDocument(_describe_too_large(self._limits))
         logger.warning("A parser failed on %s: %s", name, answer.broken)
         raise UnreadableDocument(_DAMAGED)
 
@@ -177,13 +177,13 @@ class ParserProcess(ClosedAtExit):
             self._sandbox.prepare(job)  # for the next file, while this one is read
             return read_answer(process.read_line(_ANSWER_BYTES, deadline), self._limits)
 
-    def _refusal(self, ended: ProcessEnded, name: str) -> UnreadableDocument:
+    def _make_refusal(self, ended: ProcessEnded, name: str) -> UnreadableDocument:
         if ended.reason == "time":
             return UnreadableDocument(
                 f"Reading it took longer than {self._limits.timeout_s:g} s: split or simplify it."
             )
         if ended.reason in ("memory", "size"):
-            return UnreadableDocument(_too_large(self._limits))
+            return UnreadableDocument(_describe_too_large(self._limits))
         if ended.reason == "wall":
             logger.error(
                 "The sandbox ended the parser of %s, which made a forbidden system call: the file may be an attack. "
@@ -195,5 +195,5 @@ class ParserProcess(ClosedAtExit):
         return UnreadableDocument(_DAMAGED)
 
 
-def _too_large(limits: Limits) -> str:
+def _describe_too_large(limits: Limits) -> str:
     return f"Reading it takes more than {limits.memory_bytes / 1e6:,.0f} MB of memory: split it."

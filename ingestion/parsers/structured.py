@@ -19,7 +19,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; also one with a value of its own on each line (JSON Lines)."""
     value = _load(decode(data))
     builder = TextBuilder(limits)
-    _value(builder, value, 1)
+    _add_value(builder, value, 1)
     title = value.get("title") if isinstance(value, dict) else None
     return builder.build(title=title if isinstance(title, str) else None, media_type="application/json")
 
@@ -32,14 +32,14 @@ def _load(text: str) -> Any:
     except RecursionError as exc:
         raise UnreadableDocument(TOO_DEEP) from exc
     except ValueError as exc:
-        whole = _lines(text)
+        whole = _parse_lines(text)
         if whole is not None:
             return whole
         place = f", at line {exc.lineno}" if isinstance(exc, json.JSONDecodeError) else ""
         raise UnreadableDocument(f"It is not valid JSON{place}: export it again.") from exc
 
 
-def _lines(text: str) -> list[Any] | None:
+def _parse_lines(text: str) -> list[Any] | None:
     """The values of JSON Lines; None if it is not that."""
     try:
         values = [json.loads(line) for line in text.split("\n") if line.strip()]
@@ -48,7 +48,7 @@ def _lines(text: str) -> list[Any] | None:
     return values if len(values) > 1 else None
 
 
-def _value(builder: TextBuilder, value: Any, depth: int) -> None:
+def _add_value(builder: TextBuilder, value: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise UnreadableDocument(TOO_DEEP)
     if isinstance(value, dict):
@@ -65,7 +65,7 @@ def _record(builder: TextBuilder, record: dict[str, Any], depth: int) -> None:
     for name, value in record.items():
         if _is_nested(value) and value:
             builder.heading(min(depth, HEADING_LEVELS), name)
-            _value(builder, value, depth + 1)
+            _add_value(builder, value, depth + 1)
     builder.leave(min(depth, HEADING_LEVELS))
 
 
@@ -73,12 +73,12 @@ def _list(builder: TextBuilder, values: list[Any], depth: int) -> None:
     if not any(_is_nested(value) for value in values):
         builder.lines(f"- {_format_value(value)}" for value in values)
     elif _is_table(values):
-        add_table(builder, _rows(values))
+        add_table(builder, _iter_rows(values))
     else:
         for number, value in enumerate(values, 1):
             if isinstance(value, dict):
                 builder.heading(min(depth, HEADING_LEVELS), _name(value) or str(number))
-            _value(builder, value, depth + 1)
+            _add_value(builder, value, depth + 1)
         builder.leave(min(depth, HEADING_LEVELS))
 
 
@@ -95,7 +95,7 @@ def _is_table(values: list[Any]) -> bool:
     )
 
 
-def _rows(values: list[dict[str, Any]]) -> Iterator[list[str]]:
+def _iter_rows(values: list[dict[str, Any]]) -> Iterator[list[str]]:
     names = list(dict.fromkeys(name for value in values for name in value))
     yield names
     yield from ([_format_value(value.get(name)) for name in names] for value in values)

@@ -25,21 +25,21 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         )
     builder = TextBuilder(limits)
     speaker, lines = "", list[str]()
-    for name, words in _cues(text):
+    for name, words in _iter_cues(text):
         if name != speaker:
-            builder.block(_paragraph(speaker, lines))
+            builder.block(_format_paragraph(speaker, lines))
             speaker, lines = name, []
         lines.append(words)
-    builder.block(_paragraph(speaker, lines))
+    builder.block(_format_paragraph(speaker, lines))
     return builder.build(title=None, media_type="text/vtt" if is_webvtt else "application/x-subrip")
 
 
-def _paragraph(speaker: str, lines: list[str]) -> str:
+def _format_paragraph(speaker: str, lines: list[str]) -> str:
     words = "\n".join(lines)
     return f"{speaker}: {words}" if speaker and words else words
 
 
-def _cues(text: str) -> Iterator[tuple[str, str]]:
+def _iter_cues(text: str) -> Iterator[tuple[str, str]]:
     """Speaker and words of each cue; a speaker who is not named is the empty string."""
     for block in text.split("\n\n"):
         lines = block.strip("\n").split("\n")

@@ -19,7 +19,7 @@ def add_sheet(builder: TextBuilder, name: str, rows: Iterable[Row]) -> None:
     """A sheet below its name as a heading; empty rows and columns part its tables. An empty sheet is passed over."""
     is_first = True
     for has_text, group in groupby(rows, key=lambda row: any(cell.strip() for cell in row)):
-        for table in _side_by_side(_take_rows(group, builder.limits)) if has_text else ():
+        for table in _split_side_by_side(_take_rows(group, builder.limits)) if has_text else ():
             if is_first:
                 builder.heading(1, name)
             add_table(builder, table)
@@ -28,7 +28,7 @@ def add_sheet(builder: TextBuilder, name: str, rows: Iterable[Row]) -> None:
 
 def add_table(builder: TextBuilder, rows: Iterable[Row]) -> None:
     """The rows as one block, a line each; a long table below a heading that names its columns."""
-    lines = (line for row in rows if (line := _line(row)))
+    lines = (line for row in rows if (line := _format_line(row)))
     first = list(islice(lines, LONG_ROWS + 1))
     is_long = len(first) > LONG_ROWS or sum(len(line) for line in first) > LONG_CHARACTERS
     builder.leave(COLUMNS_LEVEL)
@@ -77,7 +77,7 @@ def format_value(value: object, number_format: str | None) -> str:
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "minutes")
     if isinstance(value, float):
-        return _percent(value) if "%" in (number_format or "") else f"{value:.15g}"
+        return _format_percent(value) if "%" in (number_format or "") else f"{value:.15g}"
     return str(value)
 
 
@@ -90,7 +90,7 @@ def _take_rows(rows: Iterable[Row], limits: Limits) -> list[Row]:
     return result
 
 
-def _side_by_side(rows: list[Row]) -> Iterator[list[Row]]:
+def _split_side_by_side(rows: list[Row]) -> Iterator[list[Row]]:
     """Tables with an empty column between them; one without its empty columns, where a part would have but one."""
     used = sorted({column for row in rows for column, cell in enumerate(row) if cell.strip()})
     runs = [[column for _, column in run] for _, run in groupby(enumerate(used), key=lambda entry: entry[1] - entry[0])]
@@ -98,7 +98,7 @@ def _side_by_side(rows: list[Row]) -> Iterator[list[Row]]:
         yield [[row[column] if column < len(row) else "" for column in columns] for row in rows]
 
 
-def _line(row: Row) -> str:
+def _format_line(row: Row) -> str:
     """The row's cells; empty ones at its end are left out."""
     return " | ".join(one_line(cell) for cell in row).rstrip(" |")
 
@@ -113,5 +113,5 @@ def _is_header(line: str) -> bool:
     )
 
 
-def _percent(value: float) -> str:
+def _format_percent(value: float) -> str:
     return f"{round(value * 100, 6):g}%"

@@ -28,26 +28,26 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """
     root = html.tree_of(data)
     facts = PageFacts(
-        links=tuple(_links(root)),
-        base=_first(root.xpath("//base/@href")),
-        canonical=_first(root.xpath("//head/link[@rel='canonical']/@href")),
+        links=tuple(_iter_links(root)),
+        base=_find_first(root.xpath("//base/@href")),
+        canonical=_find_first(root.xpath("//head/link[@rel='canonical']/@href")),
         robots=",".join(_find_meta(root, "robots")).lower()[:500],
-        published=next(_dates(root), None),
+        published=next(_find_dates(root), None),
         language=one_line(root.get("lang", ""))[:20] or None,
     )
     title = root.findtext(".//head/title")
-    text = _main_text(root, limits)
+    text = _extract_main_text(root, limits)
     if text is None:
         return ParsedDocument("", (), one_line(clean(title or ""))[:500] or None, "text/html", facts=facts)
     return replace(text.build(title=title or text.first_heading(), media_type="text/html"), facts=facts)
 
 
-def _main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
+def _extract_main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
     _drop_hidden(root)
     main = html.main_of(root)
     ours = _read(main, limits)
     extracted = _extract(root)
-    if extracted is None or _rows(extracted) < TABLES_SHARE * _rows(main):
+    if extracted is None or _count_rows(extracted) < TABLES_SHARE * _count_rows(main):
         return ours
     theirs = _read(extracted, limits)
     enough = SHORT_CHARACTERS if ours is None else min(ours.length // 2, SHORT_CHARACTERS)
@@ -60,7 +60,7 @@ def _read(root: etree._Element, limits: Limits) -> TextBuilder | None:
     return builder if builder.length else None
 
 
-def _rows(root: etree._Element) -> int:
+def _count_rows(root: etree._Element) -> int:
     return sum(1 for _ in root.iter("tr"))
 
 
@@ -93,7 +93,7 @@ def _drop_hidden(root: etree._Element) -> None:
             element.drop_tree()
 
 
-def _links(root: etree._Element) -> Iterator[str]:
+def _iter_links(root: etree._Element) -> Iterator[str]:
     seen: set[str] = set()
     for element in root.iter("a", "area"):
         address = element.get("href", "").strip()
@@ -112,19 +112,19 @@ def _find_meta(root: etree._Element, name: str) -> list[str]:
     return [meta.get("content", "") for meta in root.iter("meta") if meta.get("name", "").lower() == name]
 
 
-def _dates(root: etree._Element) -> Iterator[str]:
+def _find_dates(root: etree._Element) -> Iterator[str]:
     """The days on which the page says it was published: `2026-11-22`. Nothing is guessed from its text."""
     for meta in root.iter("meta"):
         if _DATED.fullmatch(meta.get("property") or meta.get("name") or meta.get("itemprop") or ""):
             yield from _DATE.findall(meta.get("content", "")[:40])
     for script in root.xpath("//script[@type='application/ld+json']/text()"):
-        yield from _dates_in(script[:100_000])
+        yield from _find_dates_in(script[:100_000])
     for element in root.iter("time"):
         if element.get("itemprop") == "datePublished" or "pubdate" in element.attrib:
             yield from _DATE.findall(element.get("datetime", "")[:40])
 
 
-def _dates_in(linked_data: str) -> Iterator[str]:
+def _find_dates_in(linked_data: str) -> Iterator[str]:
     try:
         data = json.loads(linked_data)
     except (ValueError, RecursionError):
@@ -135,5 +135,5 @@ def _dates_in(linked_data: str) -> Iterator[str]:
             yield from _DATE.findall(str(thing.get("datePublished", ""))[:40])
 
 
-def _first(found: list[str]) -> str | None:
+def _find_first(found: list[str]) -> str | None:
     return next((text.strip() for text in found if text.strip() and len(text) <= LONGEST_LINK), None)

@@ -23,7 +23,7 @@ def parse(requests: BinaryIO, answers: BinaryIO) -> None:
     try:
         answer = {"document": asdict(kinds.parse(data, request["name"], limits, recognised))}
     except Exception as exc:  # parsers raise whatever they like on damaged files
-        answer = _to_failure(exc)
+        answer = _make_failure(exc)
     _write(answers, answer)
 
 
@@ -37,7 +37,7 @@ def draw(requests: BinaryIO, answers: BinaryIO) -> None:
             answers.write(picture.tobytes())
             answers.flush()
     except Exception as exc:  # as above
-        _write(answers, _to_failure(exc))
+        _write(answers, _make_failure(exc))
 
 
 def _request(requests: BinaryIO) -> tuple[dict[str, Any], bytes, Limits]:
@@ -50,7 +50,7 @@ def _write(answers: BinaryIO, answer: Answer) -> None:
     answers.flush()
 
 
-def _to_failure(exc: Exception) -> Answer:
+def _make_failure(exc: Exception) -> Answer:
     if isinstance(exc, OldFormat):
         return {"convert_to": exc.target}
     if isinstance(exc, UnreadableDocument):

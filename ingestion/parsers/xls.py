@@ -19,7 +19,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     for sheet in _open(data).sheets():
         builder.leave(1)
-        add_sheet(builder, sheet.name, _rows(sheet))
+        add_sheet(builder, sheet.name, _iter_rows(sheet))
         for _, note in sorted(sheet.cell_note_map.items()):
             builder.block(one_line(note.text))
     return builder.build(title=None, media_type=MEDIA_TYPE)
@@ -35,7 +35,7 @@ def _open(data: bytes) -> Any:
         raise UnreadableDocument(LOCKED if "encrypted" in str(exc) else DAMAGED) from exc
 
 
-def _rows(sheet: Any) -> Iterator[Row]:
+def _iter_rows(sheet: Any) -> Iterator[Row]:
     return ([_format(sheet.book, cell) for cell in sheet.row(number)] for number in range(sheet.nrows))
 
 

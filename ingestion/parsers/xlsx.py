@@ -33,12 +33,12 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     with closing(workbook):
         sheets = {sheet.title: sheet for sheet in workbook.worksheets}  # those that are no chart alone
-        for name, part in _sheets(archive):
+        for name, part in _list_sheets(archive):
             sheet = sheets.get(name)
             builder.leave(1)
             if sheet is not None:
                 sheet.reset_dimensions()  # what a sheet says of its own size may be anything
-                add_sheet(builder, name, _rows(sheet, builder))
+                add_sheet(builder, name, _iter_rows(sheet, builder))
             else:
                 builder.heading(1, name)
             _add_drawings(builder, archive, part)
@@ -47,7 +47,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
-def _sheets(archive: Archive) -> list[tuple[str, str]]:
+def _list_sheets(archive: Archive) -> list[tuple[str, str]]:
     """The names of all sheets, those with a chart alone among them, and their parts."""
     part = main_part(archive)
     targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
@@ -76,7 +76,7 @@ def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
             builder.lines(one_line(join_text(paragraph)) for paragraph in descendants(box, "p"))
 
 
-def _rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:
+def _iter_rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:
     empty, is_wide, name = 0, False, sheet.title
     for row in sheet.iter_rows():  # without a width each row is as long as what is in it
         texts = [format_value(cell.value, cell.number_format) for cell in row[:MAX_COLUMNS]]

@@ -26,7 +26,7 @@ def detect_archive(data: bytes) -> Content:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [name.replace("\\", "/") for name in archive.namelist()]
-            mime_type = _mime_type(archive, names)
+            mime_type = _read_mime_type(archive, names)
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return next((content for mark, content in PARTS if mark.encode() in data), "an archive")
     by_type = (content for mark, content in MIME_TYPES if mime_type.startswith(mark))
@@ -34,7 +34,7 @@ def detect_archive(data: bytes) -> Content:
     return next(by_type, next(by_parts, "an archive"))
 
 
-def _mime_type(archive: zipfile.ZipFile, names: Sequence[str]) -> bytes:
+def _read_mime_type(archive: zipfile.ZipFile, names: Sequence[str]) -> bytes:
     """The text of the part `mimetype`; it should be the first, uncompressed, but in a re-zipped file it is not."""
     if "mimetype" not in names:
         return b""

@@ -78,7 +78,7 @@ def _list_orders(parts: dict[str, str | None]) -> list[tuple[str, int, int]]:
     first, second, name = parts.get("first"), parts.get("second_part"), parts.get("name")
     if first and second:
         return [(DAY_FIRST, int(second), int(first)), (MONTH_FIRST, int(first), int(second))]
-    month = _MONTH_WORDS.get(_plain(name), 0) if name else int(parts["month"] or 0)
+    month = _MONTH_WORDS.get(_make_plain(name), 0) if name else int(parts["month"] or 0)
     return [(order, month, int(parts["day"] or 0)) for order in (DAY_FIRST, MONTH_FIRST)]
 
 
@@ -98,7 +98,7 @@ def _add_time(day: datetime, parts: dict[str, str | None]) -> datetime:
     return moment
 
 
-def _plain(word: str) -> str:
+def _make_plain(word: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(each))
 
 

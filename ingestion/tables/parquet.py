@@ -85,7 +85,7 @@ def _read_rows(file: Any, limits: TableLimits) -> Iterator[list[list[Value]]]:
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             by_column = [
-                [_convert(value, limits.cell_characters) for value in _list_values(_without_nanoseconds(each))]
+                [_convert(value, limits.cell_characters) for value in _list_values(_round_to_microseconds(each))]
                 for each in batch.columns
             ]
             yield [list(row) for row in zip(*by_column, strict=True)]
@@ -93,7 +93,7 @@ def _read_rows(file: Any, limits: TableLimits) -> Iterator[list[list[Value]]]:
         raise UnreadableDocument(_DAMAGED) from exc
 
 
-def _without_nanoseconds(column: Any) -> Any:
+def _round_to_microseconds(column: Any) -> Any:
     """Python has none: pyarrow would look for pandas."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         return column.cast(pa.timestamp("us", column.type.tz), safe=False)

@@ -156,7 +156,7 @@ def _read_sheet(workbook: _Workbook, part: str, name: str, is_hidden: bool) -> S
                 _read_row(workbook, parts, element)
             elif kind == "mergeCell" and len(merged) < _MOST_MERGED:
                 if found := _RANGE.fullmatch(element.get("ref", "")):
-                    merged.append((_to_column(found[1]), int(found[2]) - 1, _to_column(found[3]), int(found[4]) - 1))
+                    merged.append((_parse_column(found[1]), int(found[2]) - 1, _parse_column(found[3]), int(found[4]) - 1))
             elif kind == "col" and element.get("hidden") in ("1", "true"):
                 last = min(int(element.get("max", "0")), _WIDEST)
                 parts.hidden_columns.update(range(int(element.get("min", "1")) - 1, last))
@@ -181,7 +181,7 @@ def _read_row(workbook: _Workbook, parts: _SheetParts, element: etree._Element) 
     cells: list[RawCell] = []
     for cell in element:
         place = _PLACE.fullmatch(cell.get("r", ""))
-        at = _to_column(place[1]) if place else len(cells)
+        at = _parse_column(place[1]) if place else len(cells)
         if at >= _WIDEST:
             break
         value = _read_cell(workbook, parts, cell)
@@ -255,7 +255,7 @@ def _repeat_merged(parts: _SheetParts, area: tuple[int, int, int, int]) -> None:
         row[first] = value
 
 
-def _to_column(letters: str) -> int:
+def _parse_column(letters: str) -> int:
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - 64

@@ -98,7 +98,7 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(*self._pieces(messages))
+        return _make_result(*self._quote_by_words(messages))
 
     async def _agenerate(
         self,
@@ -107,7 +107,7 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(*await self._pieces_by_meaning(messages))
+        return _make_result(*await self._quote_by_meaning(messages))
 
     def _stream(
         self,
@@ -117,7 +117,7 @@ class ExtractiveChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain's core tells the run manager of each chunk.
-        yield from _chunks(*self._pieces(messages))
+        yield from _iter_chunks(*self._quote_by_words(messages))
 
     async def _astream(
         self,
@@ -126,16 +126,16 @@ class ExtractiveChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in _chunks(*await self._pieces_by_meaning(messages)):
+        for chunk in _iter_chunks(*await self._quote_by_meaning(messages)):
             yield chunk
 
-    def _pieces(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
+    def _quote_by_words(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         if results := list_results(messages):
             return results, {IS_UNCERTAIN: False}
         question, passages = read_request(messages)
         return self._answer(question, passages, list_candidates(passages), None)
 
-    async def _pieces_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
+    async def _quote_by_meaning(self, messages: Sequence[BaseMessage]) -> tuple[list[str], Metadata]:
         if results := list_results(messages):
             return [*results, *await self._quote_rest(messages)], {IS_UNCERTAIN: False}
         return await self._quote(*read_request(messages))
@@ -163,7 +163,7 @@ class ExtractiveChatModel(BaseChatModel):
             return sentences, needs_meaning(question, sentences)
 
         sentences, by_meaning = await process_text(read, characters=size)
-        likeness = await self._likeness(question, sentences) if by_meaning else None
+        likeness = await self._measure_likeness(question, sentences) if by_meaning else None
         answer = partial(self._answer, question, passages, sentences, likeness)
         return await process_text(answer, characters=size)
 
@@ -199,7 +199,7 @@ class ExtractiveChatModel(BaseChatModel):
             about[FOUND_IN] = first.language
         return [str(quote) for quote in quotes], about
 
-    async def _likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
+    async def _measure_likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
         """The cosine of the question and each sentence, the lowest for those not compared; None without any.
 
         An item of a list is as near as the whole of it, where that is nearer. What was asked before counts half.
@@ -284,12 +284,12 @@ def _measure_sureness(question: str, sentences: Sequence[Candidate], best: int, 
     return rise + weight * score_translated_words(question, sentences)[best]
 
 
-def _result(pieces: Sequence[str], about: Metadata) -> ChatResult:
+def _make_result(pieces: Sequence[str], about: Metadata) -> ChatResult:
     message = AIMessage(SEPARATOR.join(pieces), response_metadata={**METADATA, **about})
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def _chunks(pieces: Sequence[str], about: Metadata) -> Iterator[ChatGenerationChunk]:
+def _iter_chunks(pieces: Sequence[str], about: Metadata) -> Iterator[ChatGenerationChunk]:
     """A chunk a piece. Merging chunks would repeat strings of their metadata, so each of them is in one alone.
 
     What introduces an answer stands before it, so the first one carries *about*, and the last one the rest.

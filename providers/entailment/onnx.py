@@ -56,7 +56,7 @@ class OnnxEntailment:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._session = onnxruntime.InferenceSession(folder / "model.onnx", _options(), ["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(folder / "model.onnx", _make_options(), ["CPUExecutionProvider"])
             self._label, self._is_support = _find_label(config)
             most_tokens = _count_places(config)
         except UnusableModel:
@@ -91,9 +91,9 @@ class OnnxEntailment:
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     def _score(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        encoded = self._tokenizer.encode_batch([(_whole(passage), _whole(sentence)) for passage, sentence in pairs])
+        encoded = self._tokenizer.encode_batch([(_remove_surrogates(passage), _remove_surrogates(sentence)) for passage, sentence in pairs])
         logits = np.asarray(self._session.run(None, self._feed(encoded))[0], np.float32)
-        shares = _softmax(logits)[..., self._label]
+        shares = _compute_softmax(logits)[..., self._label]
         support = shares if self._is_support else 1 - shares
         if support.ndim == 1:
             return support
@@ -110,7 +110,7 @@ class OnnxEntailment:
         return {name: np.array(rows, np.int64) for name, rows in columns.items() if name in self._inputs}
 
 
-def _whole(text: str) -> str:
+def _remove_surrogates(text: str) -> str:
     """*text* without halves of surrogate pairs, which come out of JSON and which the tokenizer does not take."""
     return text.encode("utf-8", "replace").decode()
 
@@ -123,7 +123,7 @@ def _count_places(config: dict[str, Any]) -> int:
     return min(MOST_TOKENS, places)
 
 
-def _options() -> onnxruntime.SessionOptions:
+def _make_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _THREADS
     options.log_severity_level = 3  # errors; the rest is for those who build models
@@ -141,7 +141,7 @@ def _find_label(config: dict[str, Any]) -> tuple[int, bool]:
     raise UnusableModel(f"No label of {sorted(labels.values())} says which sentences are supported.")
 
 
-def _softmax(logits: FloatArray) -> FloatArray:
+def _compute_softmax(logits: FloatArray) -> FloatArray:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
     return shares

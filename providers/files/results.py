@@ -54,7 +54,7 @@ class ResultFiles:
             NotEnoughSpace: there is no room on the disk, or it alone is more than a tenant may keep.
             StoreUnavailable: it cannot be kept.
         """
-        with self._writing(conversation, name, data) as folder:
+        with self._write_file(conversation, name, data) as folder:
             for other in folder.glob("*.csv"):
                 if other.name != name:
                     other.unlink(missing_ok=True)
@@ -66,7 +66,7 @@ class ResultFiles:
             Conflict: it has as many.
             NotEnoughSpace, StoreUnavailable: as `put`.
         """
-        with self._writing(conversation, name, data) as folder:
+        with self._write_file(conversation, name, data) as folder:
             if len(list(folder.glob(f"*{ATTACHED}"))) > most:  # this one among them
                 (folder / name).unlink()
                 raise Conflict(f"A conversation has at most {most} files: delete one first.")
@@ -78,7 +78,7 @@ class ResultFiles:
             NotFound: it was deleted, or has expired.
             NotEnoughSpace, StoreUnavailable: as `put`.
         """
-        with self._writing(conversation, name, data, replaces=True):
+        with self._write_file(conversation, name, data, replaces=True):
             pass
 
     def read_attached(self, conversation: ConversationFolder, *, is_lenient: bool = False) -> list[bytes]:
@@ -89,7 +89,7 @@ class ResultFiles:
             StoreUnavailable: they cannot be read.
         """
         folder = self._find(conversation)
-        with _translating():
+        with _translate_errors():
             if self._is_expired(folder):
                 return []
             files = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
@@ -106,28 +106,28 @@ class ResultFiles:
             NotFound: the conversation has none of this name.
             StoreUnavailable: it cannot be deleted.
         """
-        with _translating():
+        with _translate_errors():
             try:
                 (self._find(conversation) / name).unlink()
             except FileNotFoundError as exc:
                 raise NotFound("This conversation has no such file.") from exc
 
     @contextmanager
-    def _writing(
+    def _write_file(
         self, conversation: ConversationFolder, name: str, data: bytes, *, replaces: bool = False
     ) -> Iterator[Path]:
         """The folder, once *data* is in it; nobody else writes what the tenant keeps meanwhile.
 
         *replaces*: only where there is a file of this name.
         """
-        stored = data if self._keys is None else self._keys.encrypt(data, _context(conversation, name))
+        stored = data if self._keys is None else self._keys.encrypt(data, _make_context(conversation, name))
         if len(stored) > self._most_bytes:
             raise NotEnoughSpace(f"The file has {len(stored):,} bytes, of {self._most_bytes:,} for all of the tenant.")
         self._disk.check_documents(len(stored))
         folder = self._find(conversation)
-        with _translating():
+        with _translate_errors():
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(folder.parent):
+            with _lock_tenant(folder.parent):
                 if self._is_expired(folder):
                     shutil.rmtree(folder, ignore_errors=True)
                 if replaces and not (folder / name).exists():
@@ -145,7 +145,7 @@ class ResultFiles:
             NotReady: it cannot be decrypted.
             StoreUnavailable: it cannot be read.
         """
-        with _translating():
+        with _translate_errors():
             try:
                 stored = (self._find(conversation) / name).read_bytes()
             except FileNotFoundError as exc:
@@ -153,7 +153,7 @@ class ResultFiles:
         if self._keys is None:
             return stored
         try:
-            return self._keys.decrypt(stored, _context(conversation, name))
+            return self._keys.decrypt(stored, _make_context(conversation, name))
         except UnreadableValue as exc:
             raise NotReady("The file cannot be decrypted: ask again.") from exc
 
@@ -164,7 +164,7 @@ class ResultFiles:
 
     def delete(self, conversation: ConversationFolder) -> bool:
         """Delete what the conversation has; whether it had anything."""
-        with _translating():
+        with _translate_errors():
             try:
                 shutil.rmtree(self._find(conversation))
             except FileNotFoundError:
@@ -206,20 +206,20 @@ def _list_folders(tenant: Path) -> Iterator[tuple[float, Path]]:
 
 
 @contextmanager
-def _locked(tenant: Path) -> Iterator[None]:
+def _lock_tenant(tenant: Path) -> Iterator[None]:
     """Nobody else writes what *tenant* keeps, here or in another process."""
     with (tenant / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _context(conversation: ConversationFolder, name: str) -> bytes:
+def _make_context(conversation: ConversationFolder, name: str) -> bytes:
     """What a file is bound to: moved to another conversation it does not open."""
     return f"rows {conversation.tenant_id}/{conversation.folder}/{name}".encode()
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except OSError as exc:

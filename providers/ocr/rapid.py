@@ -46,7 +46,7 @@ class RapidOcr:
             lines = max((lines, self._read_lines(np.rot90(picture, 2))), key=_measure_worth)
         if not _is_legible(lines):
             return None
-        return "\n\n".join("\n".join(_space_lines(_sort_into_rows(block))) for block in split_columns(lines))
+        return "\n\n".join("\n".join(_join_rows(_sort_into_rows(block))) for block in split_columns(lines))
 
     def _read_lines(self, picture: Picture) -> list[Line]:
         found = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # it takes blue, green, red
@@ -89,7 +89,7 @@ def _sort_into_rows(lines: list[Line]) -> list[list[Line]]:
     return [sorted(row, key=lambda line: line.left) for row in rows]
 
 
-def _space_lines(rows: list[list[Line]]) -> list[str]:
+def _join_rows(rows: list[list[Line]]) -> list[str]:
     """A text a row, an empty one where the page leaves room."""
     height = median(line.bottom - line.top for row in rows for line in row) if rows else 0.0
     texts: list[str] = []

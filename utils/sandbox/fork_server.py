@@ -51,7 +51,7 @@ class _ForkServer:
         """Serve until the service closes its end, or ends; no process is left behind then."""
         try:
             while all([self._handle(key) for key, _ in self._selector.select(self._get_timeout_s())]):
-                self._reap()
+                self._reap_children()
                 if not self._children and self._later:
                     _import([self._later.pop(0)])
         finally:
@@ -117,7 +117,7 @@ class _ForkServer:
             _work(grounds, descriptors, server)
         return pid
 
-    def _reap(self) -> None:
+    def _reap_children(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)

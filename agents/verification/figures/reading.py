@@ -88,7 +88,7 @@ def _mark(spans: Sequence[tuple[int, int]], text: str) -> bytearray:
 
 def _find_figures(text: str, language: str, mask: bytearray) -> Iterator[Figure]:
     for number in find_numbers(text):
-        if mask[number.start] or _RANK.match(text, number.start + len(_first_digits(number.text))):
+        if mask[number.start] or _RANK.match(text, number.start + len(_find_first_digits(number.text))):
             continue
         if number.is_weak and (_ROMAN.fullmatch(number.text) or is_no_figure(fold(number.text), language)):
             continue
@@ -104,7 +104,7 @@ def _find_columns(figure: Figure, tokens: Sequence[Token], text: str, table: Kno
     if not table.column_words:
         return frozenset()
     at = bisect_left(tokens, figure.start, key=itemgetter(1))
-    end = figure.start + len(_first_digits(figure.text) or figure.text)
+    end = figure.start + len(_find_first_digits(figure.text) or figure.text)
     for words in (_list_following(at, end, tokens, text), _list_preceding(at, figure.start, tokens, text)):
         named = [table.column_words.get(reduce_word(word), frozenset()) for word in words]
         if any(named):
@@ -128,7 +128,7 @@ def _list_preceding(at: int, start: int, tokens: Sequence[Token], text: str) -> 
     return [word for word, _, until in tokens[max(0, at - 1) : at] if not text[until:start].strip(" :")]
 
 
-def _first_digits(text: str) -> str:
+def _find_first_digits(text: str) -> str:
     found = _DIGITS.search(text)
     return text[: found.end()] if found else ""
 
