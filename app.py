@@ -36,14 +36,14 @@ from api.metering import register_metering
 from api.middleware import register_middleware
 from api.models import models_blueprint
 from api.openai.routes import openai_blueprint
-from api.opening import attached
+from api.opening import open_api
 from api.past_answers import past_answers_blueprint
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
 from api.schemas import Problem
 from api.search import search_blueprint
-from api.services import running_services
+from api.services import find_running_services
 from api.sessions import sessions_blueprint
 from api.tasks import tasks_blueprint
 from api.terms import terms_blueprint
@@ -56,12 +56,12 @@ from api.web_sources import web_sources_blueprint
 from api.webhooks import webhooks_blueprint
 from api.websites import websites_blueprint
 from api.widget import register_widget
-from bootstrap.banner import loading_bar
+from bootstrap.banner import show_loading_bar
 from bootstrap.chat_page_process import check_tls, run_with_chat_page
 from bootstrap.observability import start_observability
 from bootstrap.services import open_services, wait_until_it_may_start
 from cli.commands import register_commands
-from cli.operator import configure, for_commands
+from cli.operator import configure, make_command_app
 from config import VERSION, Settings, SettingsError, load_settings
 from domain.db import Database, open_database
 from server.admission import Admission, AdmissionLimits
@@ -97,13 +97,13 @@ _TAKE_OVER_S = 45.0
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
-    """The app with its routes and commands; it serves nothing until `attached` gives it its services.
+    """The app with its routes and commands; it serves nothing until `open_api` gives it its services.
 
     Without *settings*, as `flask` calls it, it is of the installation that a command is typed in.
     """
     keep_files_private()  # here, because `flask` commands begin with it as well
     if settings is None:
-        return for_commands(create_app)
+        return make_command_app(create_app)
     app = DescribedApi(
         "pustaka",
         info=_INFO,
@@ -151,7 +151,7 @@ def asgi_application(settings: Settings) -> FlaskAsgi:
         # Under a process manager the worker before this one may still be finishing its requests.
         async with (
             open_services(settings, patience_s=_TAKE_OVER_S) as services,
-            attached(app, services, admission),
+            open_api(app, services, admission),
         ):
             yield
 
@@ -166,8 +166,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     """
     start_observability(settings)
     app, admission = create_app(settings), make_admission(settings)
-    with loading_bar() as progress:
-        async with open_services(settings, progress=progress) as services, attached(app, services, admission):
+    with show_loading_bar() as progress:
+        async with open_services(settings, progress=progress) as services, open_api(app, services, admission):
             options = make_uvicorn_options(
                 graceful_timeout_s=settings.graceful_timeout, forwarded_allow_ips=settings.forwarded_allow_ips
             )
@@ -213,7 +213,7 @@ def make_bridge(app: OpenAPI, settings: Settings, admission: Admission, lifespan
 
 
 async def _drain(app: OpenAPI, within_s: float) -> None:
-    services = running_services(app)
+    services = find_running_services(app)
     if services is not None:
         await services.runs.drain(within_s)
 

@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from utils.addresses import is_readable, is_this_machine
 from utils.checkpointer.cipher import parse_keys
-from utils.misspelt import find_misspelt, with_prefix_of
+from utils.misspelt import find_misspelt, select_by_prefix
 from utils.validation import describe_error
 
 VERSION = "1.0.0"
@@ -1099,7 +1099,7 @@ def find_misspelt_variables() -> list[MisspeltVariable]:
     """The variables of the file, and those of the environment that begin as ours do, that are probably misspelt."""
     known, file = {*list_variables(), *_OF_THE_PAGE, ENV_FILE}, str(settings_file())
     named = {file: list(dotenv_values(file, interpolate=False))}
-    named["the environment"] = with_prefix_of(set(os.environ) - set(named[file]), known)
+    named["the environment"] = select_by_prefix(set(os.environ) - set(named[file]), known)
     return [
         MisspeltVariable(name, where, meant)
         for where in named

@@ -13,7 +13,7 @@ from langchain_core.messages import AnyMessage
 from redis.exceptions import RedisError
 
 from agents.messages import find_answer_run
-from agents.runs.keys import places_key
+from agents.runs.keys import make_places_key
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 
@@ -44,15 +44,15 @@ class AnswerPlaces:
         runs = [(find_answer_run(message.id), place) for place, message in enumerate(messages[first:], first)]
         flat = [part for run_id, place in runs if run_id for part in (run_id, place)]
         if flat:
-            await self._try("HSET", places_key(thread_id), *flat)
-            await self._try("PEXPIRE", places_key(thread_id), self._ttl_s * 1000)
+            await self._try("HSET", make_places_key(thread_id), *flat)
+            await self._try("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
 
     async def find(self, thread_id: str, run_id: str) -> int | None:
         """Where the answer of a run was when it was noted; None where it was not."""
-        found = await self._try("HGET", places_key(thread_id), run_id)
+        found = await self._try("HGET", make_places_key(thread_id), run_id)
         if found is None:
             return None
-        await self._try("PEXPIRE", places_key(thread_id), self._ttl_s * 1000)
+        await self._try("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
         return int(found) if found.isdigit() else None
 
     async def _try(self, *command: Any) -> Any:

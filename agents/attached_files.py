@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from agents.artifacts import find_folder
-from agents.threads import thread_of
+from agents.threads import make_thread_id
 from auth.principal import Principal
 from domain.documents import DocumentContent
 from domain.models import now
@@ -105,7 +105,7 @@ class AttachedFiles:
             TooLarge: there is too much text in it.
             NotEnoughSpace, StoreUnavailable, NotReady: not now; and what *read* raises.
         """
-        thread_id = thread_of(ctx, conversation_id)
+        thread_id = make_thread_id(ctx, conversation_id)
         if len(await self.list_own(ctx, conversation_id)) >= self._most:
             raise Conflict(f"A conversation has at most {self._most} files: delete one first.")
         deletion = await self._find_deletion(thread_id)
@@ -133,7 +133,7 @@ class AttachedFiles:
         """
         if not self._most:
             return []
-        folder = find_folder(thread_of(ctx, conversation_id))
+        folder = find_folder(make_thread_id(ctx, conversation_id))
         return await asyncio.to_thread(lambda: list(map(_decode_file, self._read(folder, is_lenient=True))))
 
     async def find(self, ctx: Principal, conversation_id: str, file_id: str) -> AttachedFile:
@@ -153,7 +153,7 @@ class AttachedFiles:
         Raises:
             NotFound: there is none of this id.
         """
-        folder = find_folder(thread_of(ctx, conversation_id))
+        folder = find_folder(make_thread_id(ctx, conversation_id))
         # Also one that cannot be read any more, which `find` would not find.
         await asyncio.to_thread(self._files.detach, folder, _make_name(_check_id(file_id)))
 

@@ -83,7 +83,7 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     return text, [_cite(number, _join_spans(found), hits[number - 1]) for number, found in spans.items()]
 
 
-def without_marks(text: str) -> str:
+def remove_marks(text: str) -> str:
     """The text without its `[n]` marks."""
     return _MARKS.sub("", text)
 

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import SessionArtifacts, find_folder
 from agents.leases import Leases
-from agents.messages import question_message
+from agents.messages import make_question_message
 from agents.reading import ConversationReader, MessageStore, PageRequest, QuestionAndAnswer
 from agents.runs.deletions import Deletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
 from agents.runs.runs import Runs
 from agents.runs.worker import RunWorker
-from agents.threads import thread_of
+from agents.threads import make_thread_id
 from agents.traces import Trace, describe_trace
 from agents.transcripts import ListedConversation, Transcripts
 from auth.principal import Principal
@@ -71,7 +71,7 @@ class Conversations:
         run_id, record = await self._find_running(ctx, conversation_id)
         request = PageRequest(limit=limit, before=before, branch=branch)
         if record is not None:
-            question = question_message(record.message, record.id, created_at=record.created_at)
+            question = make_question_message(record.message, record.id, created_at=record.created_at)
             request = replace(request, question=question, parent_run_id=record.parent_run_id)
         page = await self._read_page(ctx, conversation_id, request)
         unanswered = page.pop("unanswered", None)
@@ -88,9 +88,9 @@ class Conversations:
     async def answer(self, ctx: Principal, conversation_id: str, run_id: str) -> QuestionAndAnswer:
         """See `ConversationReader.answer`; also of a conversation whose state has expired."""
         try:
-            return await self._reader.answer(thread_of(ctx, conversation_id), run_id)
+            return await self._reader.answer(make_thread_id(ctx, conversation_id), run_id)
         except NotFound:
-            if await self._has_state(thread_of(ctx, conversation_id)):
+            if await self._has_state(make_thread_id(ctx, conversation_id)):
                 raise
         return await self._transcripts.answer(ctx, conversation_id, run_id)
 
@@ -104,7 +104,7 @@ class Conversations:
         try:
             return await self._transcripts.find_trace(ctx, conversation_id, run_id)
         except NotFound:
-            is_known = run_id in await self._deletions.list_runs(thread_of(ctx, conversation_id))
+            is_known = run_id in await self._deletions.list_runs(make_thread_id(ctx, conversation_id))
             late = await self._outbox.find([run_id]) if is_known else []
         if late:
             return describe_trace({name: getattr(late[-1], name) for name in NO_TEXTS})
@@ -113,7 +113,7 @@ class Conversations:
     async def find_artifacts(self, ctx: Principal, conversation_id: str) -> SessionArtifacts:
         """See `ConversationReader.artifacts`; none of a conversation whose state has expired: they go with it."""
         try:
-            return await self._reader.artifacts(thread_of(ctx, conversation_id))
+            return await self._reader.artifacts(make_thread_id(ctx, conversation_id))
         except NotFound:
             await self._transcripts.require(ctx, conversation_id)
         return SessionArtifacts({})
@@ -121,7 +121,7 @@ class Conversations:
     async def require(self, ctx: Principal, conversation_id: str) -> None:
         """See `ConversationReader.require`; also of a conversation whose state has expired."""
         try:
-            await self._reader.require(thread_of(ctx, conversation_id))
+            await self._reader.require(make_thread_id(ctx, conversation_id))
         except NotFound:
             await self._transcripts.require(ctx, conversation_id)
 
@@ -135,7 +135,7 @@ class Conversations:
             Conflict: it is being answered.
             StoreUnavailable: Redis or the database is away; something may be gone, and it can be tried again.
         """
-        thread_id = thread_of(ctx, conversation_id)
+        thread_id = make_thread_id(ctx, conversation_id)
         async with self._leases.hold(thread_id, wait_s=wait_s):
             has_state = await self._has_state(thread_id)
             waiting = await self._find_waiting(ctx, conversation_id)
@@ -172,7 +172,7 @@ class Conversations:
             NotFound: none of this id was, or it cannot be restored any more.
             Conflict: another conversation of this id has begun since.
         """
-        thread_id = thread_of(ctx, conversation_id)
+        thread_id = make_thread_id(ctx, conversation_id)
         async with self._leases.hold(thread_id):
             if await self._has_state(thread_id):
                 raise Conflict("There is a conversation of this id, which is not deleted.")
@@ -184,7 +184,7 @@ class Conversations:
         Raises:
             StoreUnavailable: the database is away, or Redis, where turns wait for it.
         """
-        thread_id = thread_of(ctx, fork.new_id)
+        thread_id = make_thread_id(ctx, fork.new_id)
         waiting = await self._find_waiting(ctx, fork.conversation_id)
         async with self._leases.hold(thread_id):  # nobody begins one of this id meanwhile
             if await self._has_state(thread_id):
@@ -196,7 +196,7 @@ class Conversations:
 
     async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, RunRecord | None]:
         """The run that is going on in the conversation, None if there is none; and its record, where it is known."""
-        run_id = await self._leases.holder(thread_of(ctx, conversation_id))
+        run_id = await self._leases.holder(make_thread_id(ctx, conversation_id))
         record = await self._find_record(ctx, run_id) if run_id else None
         if record is not None and record.status != "running":  # it was given up, and nobody else has asked since
             return None, None
@@ -214,7 +214,7 @@ class Conversations:
 
     async def _read_page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
         try:
-            page = await self._reader.page(thread_of(ctx, conversation_id), request)
+            page = await self._reader.page(make_thread_id(ctx, conversation_id), request)
         except NotFound:
             page = await self._transcripts.page(ctx, conversation_id, request)
         if request.question is not None and page["total"] == 1:  # the first one, or its state has expired

@@ -14,7 +14,7 @@ from agents.state import AnswerModels
 from auth.principal import Principal
 from datasources.catalog import OpenTable
 from datasources.glossary import Portion, Proposal, cut_portions, merge_proposal, read_proposal, write_portion
-from prompts.glossary import glossary_prompt, show_tables
+from prompts.glossary import make_glossary_prompt, show_tables
 from utils.errors import Conflict
 from utils.model_json import find_json_object
 from utils.validation import refuse_field
@@ -86,7 +86,7 @@ async def _ask(chat: BaseChatModel, portions: Sequence[Portion]) -> Proposal:
 
     async def ask(portion: Portion) -> Proposal:
         async with places:
-            messages = [SystemMessage(glossary_prompt()), HumanMessage(show_tables(write_portion(portion)))]
+            messages = [SystemMessage(make_glossary_prompt()), HumanMessage(show_tables(write_portion(portion)))]
             reply = (await chat.ainvoke(messages)).text[:_LONGEST_REPLY]
         return read_proposal(find_json_object(reply), portion)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langgraph.graph.message import add_messages
 
-from agents.citations import Citation, without_marks
+from agents.citations import Citation, remove_marks
 from utils.moments import format_now
 from utils.ports import FallbackReason
 
@@ -15,12 +15,12 @@ Past = tuple[tuple[Literal["user", "assistant"], str], ...]
 """What was said before a conversation that begins with it: who said it, and the text."""
 
 
-def question_message(text: str, run_id: str, created_at: str | None = None) -> HumanMessage:
+def make_question_message(text: str, run_id: str, created_at: str | None = None) -> HumanMessage:
     """A person's question, said now unless *created_at* is another time (ISO 8601)."""
-    return HumanMessage(text, id=question_id(run_id), additional_kwargs={"created_at": created_at or format_now()})
+    return HumanMessage(text, id=make_question_id(run_id), additional_kwargs={"created_at": created_at or format_now()})
 
 
-def question_id(run_id: str) -> str:
+def make_question_id(run_id: str) -> str:
     """What the question of a run is called."""
     return f"{run_id}-q"
 
@@ -156,7 +156,7 @@ def _make_plain(message: AnyMessage) -> BaseMessage:
     """The text of a message alone; marks of earlier answers point at passages that are not shown any more."""
     if isinstance(message, HumanMessage):
         return HumanMessage(message.text)
-    return AIMessage(without_marks(message.text))
+    return AIMessage(remove_marks(message.text))
 
 
 def to_json(message: AnyMessage) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def to_json(message: AnyMessage) -> dict[str, Any]:
 def find_question_run(message: AnyMessage) -> str | None:
     """The run that a question was asked in; None where it is none of ours, or no question."""
     run_id = (message.id or "").removesuffix("-q")
-    return run_id if message.id == question_id(run_id) and isinstance(message, HumanMessage) else None
+    return run_id if message.id == make_question_id(run_id) and isinstance(message, HumanMessage) else None
 
 
 def find_answer_run(message_id: str | None) -> str | None:

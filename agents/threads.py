@@ -22,7 +22,7 @@ class Thread:
     conversation_id: str
 
 
-def thread_of(ctx: Principal, conversation_id: str) -> str:
+def make_thread_id(ctx: Principal, conversation_id: str) -> str:
     """The id under which the caller's conversation is kept."""
     if ctx.owner_id:
         return f"{ctx.tenant_id}.{ctx.owner_id}.{conversation_id}"

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage
 from sqlalchemy.orm import Session
 
 from agents.branches import ConversationTurn, read_branches
-from agents.messages import answer_id, make_ids_unique, question_message
+from agents.messages import answer_id, make_ids_unique, make_question_message
 from agents.reading import PageRequest, QuestionAndAnswer, find_answer, make_no_answer_error, show_branch
 from agents.traces import TRACE, Trace, describe_trace
 from auth.principal import Principal
@@ -280,7 +280,7 @@ def list_messages(branches: Branches[StoredTurn]) -> BranchMessages:
 def _make_messages(turn: StoredTurn) -> list[AnyMessage]:
     """Question and answer, as they stood in the conversation's state."""
     texts = turn.texts
-    question = question_message(texts["question"], turn.run_id, format_moment(turn.asked_at))
+    question = make_question_message(texts["question"], turn.run_id, format_moment(turn.asked_at))
     if texts["answer"] is None:
         return [question]
     details = {name: value for name, value in texts["details"].items() if name != TRACE}  # it is asked for by itself

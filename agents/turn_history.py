@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from agents.branches import choose_branch, find_parent
 from agents.leases import Lease
-from agents.messages import answer_id, is_same_question, make_past, question_message
+from agents.messages import answer_id, is_same_question, make_past, make_question_message
 from agents.runs.record import Event, RunRecord
 from agents.state import ChatState
 from agents.transcripts import BranchMessages, Transcripts
@@ -102,7 +102,7 @@ class TurnHistory:
 
 def make_question(record: RunRecord) -> HumanMessage:
     """The message of its question."""
-    return question_message(record.message, record.id, record.created_at or None)
+    return make_question_message(record.message, record.id, record.created_at or None)
 
 
 def make_config(thread_id: str, fence: int = 0) -> RunnableConfig:

@@ -21,7 +21,7 @@ from auth.principal import Principal, PrincipalKind
 from auth.scopes import Scope
 from domain.document_links import LinkMode
 from server.request_body import SMALL_BYTES, call_at_end, expect_no_body, load_body, reads_body_itself
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.errors import LinkRefused, ProblemError
 from utils.logging_config import log_facts
 from utils.turns import current_tenant
@@ -249,7 +249,7 @@ def _read_arguments(view: View) -> AsyncView:
 
     @wraps(marked)
     async def call(*args: Any, **path_values: Any) -> Response:
-        pool = sync_pool()
+        pool = get_sync_pool()
         if not is_coroutine:
             pool.check_room()
             return await pool.run(lambda: view(*args, **parts.read(path_values)))  # type: ignore[arg-type,return-value]

@@ -13,7 +13,7 @@ from agents.tools.tool import NAME
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import Name, Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -172,7 +172,7 @@ def select_bot(ctx: Principal, bot_id: str | None) -> Principal:
     _ALL,
     operation_id="createBot",
     summary="Make a bot",
-    responses=answers(201, BotOut, 404, 409),
+    responses=make_responses(201, BotOut, 404, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.BOTS_WRITE)
@@ -189,7 +189,7 @@ def create(ctx: Principal, body: BotIn) -> Response:
     return respond(view, 201, etag=_compute_etag(view), location=url_for("bots.show", bot_id=view.id))
 
 
-@bots_blueprint.get(_ALL, operation_id="listBots", summary="List the bots", responses=answers(200, BotsOut))
+@bots_blueprint.get(_ALL, operation_id="listBots", summary="List the bots", responses=make_responses(200, BotsOut))
 @requires(Scope.BOTS_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first. The default bot is among them once something is said of it."""
@@ -205,7 +205,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     _ONE,
     operation_id="getBot",
     summary="Look at a bot",
-    responses=answers(200, BotOut, 404),
+    responses=make_responses(200, BotOut, 404),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.BOTS_READ)
@@ -221,7 +221,7 @@ def show(ctx: Principal, path: BotPath) -> Response:
     _ONE,
     operation_id="updateBot",
     summary="Change a bot",
-    responses=answers(200, BotOut, 404),
+    responses=make_responses(200, BotOut, 404),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.BOTS_WRITE)
@@ -243,7 +243,7 @@ def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
     return respond(view, etag=_compute_etag(view))
 
 
-@bots_blueprint.delete(_ONE, operation_id="deleteBot", summary="Delete a bot", responses=answers(204, None, 404, 409))
+@bots_blueprint.delete(_ONE, operation_id="deleteBot", summary="Delete a bot", responses=make_responses(204, None, 404, 409))
 @requires(Scope.BOTS_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: BotPath) -> Response:

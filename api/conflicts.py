@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -91,7 +91,7 @@ class ConflictsOut(PageOut):
     operation_id="listConflicts",
     summary="List conflicts between documents",
     description="Found in the background, some seconds after documents are indexed.",
-    responses=answers(200, ConflictsOut),
+    responses=make_responses(200, ConflictsOut),
 )
 @requires(Scope.DOCUMENTS_READ)
 async def list_all(ctx: Principal, query: ConflictsQuery) -> Response:
@@ -110,7 +110,7 @@ async def list_all(ctx: Principal, query: ConflictsQuery) -> Response:
     _ONE,
     operation_id="getConflict",
     summary="Look at a conflict",
-    responses=answers(200, ConflictOut, 404),
+    responses=make_responses(200, ConflictOut, 404),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_READ)
@@ -128,7 +128,7 @@ async def show(ctx: Principal, path: ConflictPath) -> Response:
     _ONE,
     operation_id="updateConflict",
     summary="Dismiss a conflict",
-    responses=answers(200, ConflictOut, 404, 409),
+    responses=make_responses(200, ConflictOut, 404, 409),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_WRITE)

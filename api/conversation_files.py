@@ -12,7 +12,7 @@ from api import uploads
 from api.access import requires, requires_before_body
 from api.bots import load_bot, select_bot
 from api.conversation_schemas import ConversationPath
-from api.datasets import answers
+from api.datasets import make_responses
 from api.multipart import UploadedFile
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -21,7 +21,7 @@ from api.services import services
 from auth.principal import Principal, PrincipalKind
 from auth.scopes import Scope
 from domain.paging import cut_part
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.validation import check_conversation_id, refuse_field
 
 _ABOUT = "Files that people attach to a conversation, for its own answers alone."
@@ -69,7 +69,7 @@ class ConversationFilesOut(PageOut):
     description="multipart/form-data with one part, `files`. The file is read at once. It is not one of the tenant's "
     "documents: answers in this conversation alone rest on it, and nobody else finds it. It is deleted with the "
     "conversation, and once that was not used for CONVERSATION_TTL seconds; the conversation need not have begun.",
-    responses=answers(201, ConversationFileOut, 404, 409, 413, 422),
+    responses=make_responses(201, ConversationFileOut, 404, 409, 413, 422),
     openapi_extensions={"requestBody": _BODY},
 )
 @requires_before_body(Scope.CHAT_WRITE)
@@ -96,7 +96,7 @@ async def attach(ctx: Principal, path: ConversationPath, query: BotQuery) -> Res
     _ALL,
     operation_id="listConversationFiles",
     summary="List the files of a conversation",
-    responses=answers(200, ConversationFilesOut),
+    responses=make_responses(200, ConversationFilesOut),
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def index(ctx: Principal, path: ConversationPath, query: ConversationFilesQuery) -> Response:
@@ -112,7 +112,7 @@ async def index(ctx: Principal, path: ConversationPath, query: ConversationFiles
     _ONE,
     operation_id="getConversationFile",
     summary="Look at a file of a conversation",
-    responses=answers(200, ConversationFileOut, 404),
+    responses=make_responses(200, ConversationFileOut, 404),
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: Principal, path: FilePath, query: BotQuery) -> Response:
@@ -126,7 +126,7 @@ async def show(ctx: Principal, path: FilePath, query: BotQuery) -> Response:
     _ONE,
     operation_id="deleteConversationFile",
     summary="Delete a file of a conversation",
-    responses=answers(204, None, 404),
+    responses=make_responses(204, None, 404),
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def delete(ctx: Principal, path: FilePath, query: BotQuery) -> Response:
@@ -152,7 +152,7 @@ async def _read(ctx: Principal, form: uploads.Form) -> ParsedAttachment:
         raise refuse_field("Send one file, in a part called files.", "files")
     reader = services().attached_reader
     async with reader.turns.place(ctx.tenant_id):
-        return await sync_pool().run(lambda: _read_one(form.files[0]))
+        return await get_sync_pool().run(lambda: _read_one(form.files[0]))
 
 
 def _read_one(file: UploadedFile) -> ParsedAttachment:

@@ -12,7 +12,7 @@ from api.access import open_to_all, requires
 from api.bots import select_bot
 from api.conversation_schemas import ConversationPath
 from api.dataset_schemas import Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import describe_file_response
 from api.links import link_citations
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
@@ -98,7 +98,7 @@ class SharedQuery(BaseModel):
     _ALL,
     operation_id="shareConversation",
     summary="Share a conversation by a link",
-    responses=answers(201, NewShareOut, 404, 409),
+    responses=make_responses(201, NewShareOut, 404, 409),
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: ShareIn) -> Response:
@@ -123,7 +123,7 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     _ALL,
     operation_id="listConversationShares",
     summary="List the links to a conversation",
-    responses=answers(200, SharesOut, 404),
+    responses=make_responses(200, SharesOut, 404),
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def index(ctx: Principal, path: ConversationPath, query: ShareListQuery) -> Response:
@@ -139,7 +139,7 @@ async def index(ctx: Principal, path: ConversationPath, query: ShareListQuery) -
     _ONE,
     operation_id="getConversationShare",
     summary="Look at a link to a conversation",
-    responses=answers(200, ShareOut, 404),
+    responses=make_responses(200, ShareOut, 404),
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: Principal, path: SharePath, query: BotQuery) -> Response:
@@ -153,7 +153,7 @@ async def show(ctx: Principal, path: SharePath, query: BotQuery) -> Response:
     _ONE,
     operation_id="revokeConversationShare",
     summary="Revoke a link to a conversation",
-    responses=answers(204, None, 404),
+    responses=make_responses(204, None, 404),
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def revoke(ctx: Principal, path: SharePath, query: BotQuery) -> Response:

@@ -12,7 +12,7 @@ from api import uploads
 from api.access import requires_before_body
 from api.data_source_schemas import SourceOut, SourcePath
 from api.data_sources import TAG, compute_etag, describe
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.responses import respond
 from api.services import services
@@ -22,7 +22,7 @@ from datasources.text_fields import NAME, TEXT, read_text_field
 from domain import data_sources
 from ingestion.tables.shapes import Kind
 from ingestion.uploaded_tables import MOST_FILES, SentFile, UploadedSource
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.errors import UnreadableDocument
 
 data_source_uploads_blueprint = APIBlueprint("data_source_uploads", __name__, abp_tags=[TAG])
@@ -73,7 +73,7 @@ class UploadedSourceOut(SourceOut):
     operation_id="uploadDataSource",
     summary="Make a data source of files",
     description=f"{_ABOUT} Questions may read all but what is hidden in the file: see `allowed_tables`.",
-    responses=answers(201, UploadedSourceOut, 409, 413, 422),
+    responses=make_responses(201, UploadedSourceOut, 409, 413, 422),
     openapi_extensions={"requestBody": _make_body(**_TEXTS), RESPONSE_HEADERS: ["ETag"]},
 )
 @requires_before_body(Scope.DATA_SOURCES_WRITE)
@@ -94,7 +94,7 @@ async def upload(ctx: Principal) -> Response:
     summary="Upload the files of a data source anew",
     description=f"{_ABOUT} They take the place of all tables that it has, at one moment. What `allowed_tables` says of "
     "tables and columns stays; those that are new are not opened. One table in place of one keeps its name.",
-    responses=answers(200, UploadedSourceOut, 404, 409, 413, 422),
+    responses=make_responses(200, UploadedSourceOut, 404, 409, 413, 422),
     openapi_extensions={"requestBody": _make_body(), RESPONSE_HEADERS: ["ETag"]},
 )
 @requires_before_body(Scope.DATA_SOURCES_WRITE)
@@ -112,7 +112,7 @@ async def _receive(
 ) -> Response:
     async def take(form: uploads.Form) -> Response:
         async with services().uploaded_tables.turns.place(ctx.tenant_id):
-            return await sync_pool().run(lambda: _show(ctx, make(form), status))
+            return await get_sync_pool().run(lambda: _show(ctx, make(form), status))
 
     return await uploads.receive(ctx, take, text_fields=text_fields)
 

@@ -25,7 +25,7 @@ from api.data_source_schemas import (
     TableOut,
     TableSaid,
 )
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -56,7 +56,7 @@ _UPLOADED = "This data source was made of files and has no address. To replace t
     _ALL,
     operation_id="createDataSource",
     summary="Add a data source",
-    responses=answers(201, SourceOut, 409),
+    responses=make_responses(201, SourceOut, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.DATA_SOURCES_WRITE)
@@ -71,7 +71,7 @@ def create(ctx: Principal, body: SourceIn) -> Response:
 
 
 @data_sources_blueprint.get(
-    _ALL, operation_id="listDataSources", summary="List the data sources", responses=answers(200, SourcesOut)
+    _ALL, operation_id="listDataSources", summary="List the data sources", responses=make_responses(200, SourcesOut)
 )
 @requires(Scope.DATA_SOURCES_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
@@ -87,7 +87,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     _ONE,
     operation_id="getDataSource",
     summary="Look at a data source",
-    responses=answers(200, SourceOut, 404),
+    responses=make_responses(200, SourceOut, 404),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.DATA_SOURCES_READ)
@@ -102,7 +102,7 @@ def show(ctx: Principal, path: SourcePath) -> Response:
     _ONE,
     operation_id="updateDataSource",
     summary="Change a data source",
-    responses=answers(200, SourceOut, 404, 409),
+    responses=make_responses(200, SourceOut, 404, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.DATA_SOURCES_WRITE)
@@ -133,7 +133,7 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
 
 
 @data_sources_blueprint.delete(
-    _ONE, operation_id="deleteDataSource", summary="Delete a data source", responses=answers(204, None, 404)
+    _ONE, operation_id="deleteDataSource", summary="Delete a data source", responses=make_responses(204, None, 404)
 )
 @requires(Scope.DATA_SOURCES_WRITE)
 @checks_if_match
@@ -148,7 +148,7 @@ def remove(ctx: Principal, path: SourcePath) -> Response:
     f"{_ONE}/test",
     operation_id="testDataSource",
     summary="Connect to a data source",
-    responses=answers(200, SourceTestOut, 404, 503),
+    responses=make_responses(200, SourceTestOut, 404, 503),
 )
 @requires(Scope.DATA_SOURCES_WRITE, repeats="none")
 async def test(ctx: Principal, path: SourcePath) -> Response:
@@ -168,7 +168,7 @@ async def test(ctx: Principal, path: SourcePath) -> Response:
     f"{_ONE}/schema",
     operation_id="getDataSourceSchema",
     summary="Look at what a data source holds",
-    responses=answers(200, SchemaOut, 404, 503),
+    responses=make_responses(200, SchemaOut, 404, 503),
 )
 @requires(Scope.DATA_SOURCES_READ)
 def show_schema(ctx: Principal, path: SourcePath) -> Response:
@@ -182,7 +182,7 @@ def show_schema(ctx: Principal, path: SourcePath) -> Response:
     f"{_ONE}/schema",
     operation_id="readDataSourceSchema",
     summary="Read what a data source holds",
-    responses=answers(200, SchemaOut, 404, 409, 502, 503),
+    responses=make_responses(200, SchemaOut, 404, 409, 502, 503),
 )
 @requires(Scope.DATA_SOURCES_WRITE, repeats="none")
 async def read_schema(ctx: Principal, path: SourcePath) -> Response:

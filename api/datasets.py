@@ -29,7 +29,7 @@ datasets_blueprint = APIBlueprint(
 _ALL, _ONE = "/v1/tenant/datasets", "/v1/tenant/datasets/<dataset_id>"
 
 
-def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
+def make_responses(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
     """What a route answers with: *body* under *status*, and problems, those of every route among them."""
     return {status: body, **dict.fromkeys((400, 401, 429, 503, *refusals), Problem)}
 
@@ -38,7 +38,7 @@ def answers(status: int, body: type[BaseModel] | None, *refusals: int) -> Any:
     _ALL,
     operation_id="createDataset",
     summary="Make a dataset",
-    responses=answers(201, DatasetOut, 409),
+    responses=make_responses(201, DatasetOut, 409),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_WRITE)
@@ -53,7 +53,7 @@ def create(ctx: Principal, body: DatasetIn) -> Response:
 
 
 @datasets_blueprint.get(
-    _ALL, operation_id="listDatasets", summary="List the datasets", responses=answers(200, DatasetsOut)
+    _ALL, operation_id="listDatasets", summary="List the datasets", responses=make_responses(200, DatasetsOut)
 )
 @requires(Scope.DATASETS_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
@@ -70,7 +70,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     _ONE,
     operation_id="getDataset",
     summary="Look at a dataset",
-    responses=answers(200, DatasetOut, 404),
+    responses=make_responses(200, DatasetOut, 404),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_READ)
@@ -87,7 +87,7 @@ def show(ctx: Principal, path: DatasetPath) -> Response:
     _ONE,
     operation_id="updateDataset",
     summary="Change a dataset",
-    responses=answers(200, DatasetOut, 404, 409),
+    responses=make_responses(200, DatasetOut, 404, 409),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DATASETS_WRITE)
@@ -107,7 +107,7 @@ def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
     _ONE,
     operation_id="deleteDataset",
     summary="Delete a dataset with its documents",
-    responses=answers(204, None, 404, 409),
+    responses=make_responses(204, None, 404, 409),
 )
 @requires(Scope.DATASETS_WRITE)
 @checks_if_match

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.access import requires
 from api.dataset_schemas import DatasetPath, DocumentPath
-from api.datasets import answers
+from api.datasets import make_responses
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
@@ -26,7 +26,7 @@ document_links_blueprint = APIBlueprint(
     "/links",
     operation_id="revokeLinks",
     summary="Revoke the links to all documents",
-    responses=answers(204, None),
+    responses=make_responses(204, None),
 )
 @requires(Scope.DATASETS_WRITE)
 def revoke_all(ctx: Principal) -> Response:
@@ -38,7 +38,7 @@ def revoke_all(ctx: Principal) -> Response:
     "/datasets/<dataset_id>/links",
     operation_id="revokeDatasetLinks",
     summary="Revoke the links to the documents of a dataset",
-    responses=answers(204, None, 404),
+    responses=make_responses(204, None, 404),
 )
 @requires(Scope.DATASETS_WRITE)
 def revoke_of_dataset(ctx: Principal, path: DatasetPath) -> Response:
@@ -50,7 +50,7 @@ def revoke_of_dataset(ctx: Principal, path: DatasetPath) -> Response:
     "/documents/<document_id>/links",
     operation_id="revokeDocumentLinks",
     summary="Revoke the links to a document",
-    responses=answers(204, None, 404),
+    responses=make_responses(204, None, 404),
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def revoke_of_document(ctx: Principal, path: DocumentPath) -> Response:

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.conditional import make_etag
 from api.dataset_schemas import DocumentOut
-from domain.document_dates import date_of, period_of
+from domain.document_dates import find_date, find_period
 from domain.progress import DocumentProgress
 from utils.validity import today
 
@@ -16,7 +16,7 @@ _SAME = (
 
 def describe(found: DocumentProgress) -> DocumentOut:
     """The document and how far it is."""
-    return DocumentOut.model_validate(members_of(found))
+    return DocumentOut.model_validate(make_members(found))
 
 
 def compute_etag(view: DocumentOut) -> str:
@@ -24,10 +24,10 @@ def compute_etag(view: DocumentOut) -> str:
     return make_etag(view.model_dump(include={"tags", "metadata"}))
 
 
-def members_of(found: DocumentProgress) -> dict[str, Any]:
+def make_members(found: DocumentProgress) -> dict[str, Any]:
     """The members of a `DocumentOut`."""
     document, job = found.document, found.job
-    period, (day, source) = period_of(document), date_of(document)
+    period, (day, source) = find_period(document), find_date(document)
     error, advice = (job.error, job.advice) if job else (document.error, None)
     return {
         **{name: getattr(document, name) for name in _SAME},

@@ -26,10 +26,10 @@ from api.dataset_schemas import (
     TextDocumentIn,
     UploadOut,
 )
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.document_changes import DocumentPatch, take_unchanged
-from api.document_views import compute_etag, describe, members_of
+from api.document_views import compute_etag, describe, make_members
 from api.multipart import UploadedFile
 from api.paging import make_page_members, read_part_query
 from api.responses import respond
@@ -40,7 +40,7 @@ from domain import datasets, job_requests, progress
 from domain.documents import change_description, get_document
 from domain.progress import DocumentProgress
 from domain.uploads import Accepted, Description
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.errors import NotEnoughSpace, NotFound, ProblemError, QuotaExceeded, TooLarge, UnreadableDocument
 from utils.validation import refuse_field
 
@@ -59,7 +59,7 @@ _ONE = "/v1/tenant/documents/<document_id>"
     description="multipart/form-data: a part `files` for each, and `metadata`, a JSON object that holds for all. Files "
     "that cannot be taken are named with the reason; the others go in. Each is a new document, also under a name that "
     "there is already, unless `external_ids` name the documents to be replaced, or the dataset has this very content.",
-    responses=answers(202, UploadOut, 404, 413, 422),
+    responses=make_responses(202, UploadOut, 404, 413, 422),
     openapi_extensions={"requestBody": uploads.BODY},
 )
 @requires_before_body(Scope.DOCUMENTS_WRITE)
@@ -68,14 +68,14 @@ async def upload(ctx: Principal, path: DatasetPath) -> Response:
 
     async def take(form: uploads.Form) -> Response:
         status_url = url_for("documents.index", dataset_id=path.dataset_id)
-        outcome = await sync_pool().run(lambda: _take_all(ctx, path.dataset_id, form))
+        outcome = await get_sync_pool().run(lambda: _take_all(ctx, path.dataset_id, form))
         return respond(UploadOut.model_validate({**outcome, "status_url": status_url}), 202, location=status_url)
 
     return await uploads.receive(ctx, take)
 
 
 @documents_blueprint.post(
-    _IN, operation_id="createTextDocument", summary="Add a text", responses=answers(202, AddedOut, 404, 413, 422)
+    _IN, operation_id="createTextDocument", summary="Add a text", responses=make_responses(202, AddedOut, 404, 413, 422)
 )
 @requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
 def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Response:
@@ -84,7 +84,7 @@ def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Respons
     about = Description(body.title, body.tags, body.metadata, body.external_id, source=uploads.clean_name(body.title))
     accepted = services().library.take(ctx, path.dataset_id, uploads.make_text_file_name(body.title), data, about)
     progress, outcome = _get_progress(ctx, accepted.document.document_id), _describe_outcome(accepted)
-    view = AddedOut.model_validate({**members_of(progress), **outcome})
+    view = AddedOut.model_validate({**make_members(progress), **outcome})
     return respond(view, 202, location=view.status_url)
 
 
@@ -92,7 +92,7 @@ def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Respons
     _IN,
     operation_id="listDatasetDocuments",
     summary="List the documents of a dataset",
-    responses=answers(200, DocumentsOut, 404),
+    responses=make_responses(200, DocumentsOut, 404),
 )
 @requires(Scope.DOCUMENTS_READ)
 def index(ctx: Principal, path: DatasetPath, query: DocumentsQuery) -> Response:
@@ -101,7 +101,7 @@ def index(ctx: Principal, path: DatasetPath, query: DocumentsQuery) -> Response:
 
 
 @documents_blueprint.get(
-    _ALL, operation_id="listDocuments", summary="List all documents", responses=answers(200, DocumentsOut)
+    _ALL, operation_id="listDocuments", summary="List all documents", responses=make_responses(200, DocumentsOut)
 )
 @requires(Scope.DOCUMENTS_READ)
 def index_all(ctx: Principal, query: DocumentsQuery) -> Response:
@@ -113,7 +113,7 @@ def index_all(ctx: Principal, query: DocumentsQuery) -> Response:
     _ONE,
     operation_id="getDocument",
     summary="Look at a document",
-    responses=answers(200, DocumentOut, 404),
+    responses=make_responses(200, DocumentOut, 404),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_READ)
@@ -129,7 +129,7 @@ def show(ctx: Principal, path: DocumentPath) -> Response:
     summary="Change what is said of a document",
     description="Its tags and its metadata, with from when to when it holds. Searches know within a second or two; "
     "until then its status may be processing.",
-    responses=answers(200, DocumentOut, 404),
+    responses=make_responses(200, DocumentOut, 404),
     openapi_extensions={RESPONSE_HEADERS: ["ETag"]},
 )
 @requires(Scope.DOCUMENTS_WRITE)
@@ -145,7 +145,7 @@ def change(ctx: Principal, path: DocumentPath, body: DocumentPatch) -> Response:
 
 
 @documents_blueprint.delete(
-    _ONE, operation_id="deleteDocument", summary="Delete a document", responses=answers(204, None, 404)
+    _ONE, operation_id="deleteDocument", summary="Delete a document", responses=make_responses(204, None, 404)
 )
 @requires(Scope.DOCUMENTS_WRITE)
 @checks_if_match
@@ -161,7 +161,7 @@ def remove(ctx: Principal, path: DocumentPath) -> Response:
     f"{_ONE}/reprocess",
     operation_id="reprocessDocument",
     summary="Read a document again",
-    responses=answers(202, AcceptedDocumentOut, 404, 409),
+    responses=make_responses(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def reprocess(ctx: Principal, path: DocumentPath) -> Response:
@@ -174,7 +174,7 @@ def reprocess(ctx: Principal, path: DocumentPath) -> Response:
     f"{_ONE}/cancel",
     operation_id="cancelDocument",
     summary="Read a document no further",
-    responses=answers(202, AcceptedDocumentOut, 404, 409),
+    responses=make_responses(202, AcceptedDocumentOut, 404, 409),
 )
 @requires(Scope.DOCUMENTS_WRITE)
 def cancel(ctx: Principal, path: DocumentPath) -> Response:
@@ -190,7 +190,7 @@ def cancel(ctx: Principal, path: DocumentPath) -> Response:
     operation_id="loadDocument",
     summary="Load a document",
     description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
-    responses=answers(200, LoadedOut, 404, 413, 422),
+    responses=make_responses(200, LoadedOut, 404, 413, 422),
 )
 @requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
 def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
@@ -222,7 +222,7 @@ def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) ->
 def _accept(ctx: Principal, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
-    view = AcceptedDocumentOut.model_validate({**members_of(_get_progress(ctx, document_id)), "status_url": status_url})
+    view = AcceptedDocumentOut.model_validate({**make_members(_get_progress(ctx, document_id)), "status_url": status_url})
     return respond(view, 202, location=status_url)
 
 

@@ -6,7 +6,7 @@ from flask_openapi3 import APIBlueprint
 from api.access import requires
 from api.data_source_schemas import GlossaryIn, GlossaryProposalOut, SourcePath
 from api.data_sources import TAG, describe_tables
-from api.datasets import answers
+from api.datasets import make_responses
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
@@ -19,7 +19,7 @@ glossary_proposals_blueprint = APIBlueprint("glossary_proposals", __name__, abp_
     "/v1/tenant/data-sources/<source_id>/glossary-proposals",
     operation_id="proposeDataSourceGlossary",
     summary="Have a glossary proposed",
-    responses=answers(200, GlossaryProposalOut, 404, 409, 502, 503),
+    responses=make_responses(200, GlossaryProposalOut, 404, 409, 502, 503),
 )
 @requires(Scope.DATA_SOURCES_WRITE, repeats="none")
 async def propose(ctx: Principal, path: SourcePath, body: GlossaryIn) -> Response:

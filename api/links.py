@@ -19,7 +19,7 @@ from auth.principal import Principal
 from domain.db import Database
 from domain.document_files import find_document_status
 from domain.document_links import LinkMode, LinkRules, link_rules
-from domain.documents import in_batches
+from domain.documents import split_into_batches
 from utils.errors import LinkRefused, StoreUnavailable
 from utils.expiring import Expiring
 
@@ -246,7 +246,7 @@ class CitationLinks:
     def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:
         found: dict[str, LinkRules] = {}
         with self._database.reading() as session:
-            for ids in in_batches(document_ids):
+            for ids in split_into_batches(document_ids):
                 found |= link_rules(session, ctx, ids)
         return found
 

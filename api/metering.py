@@ -9,7 +9,7 @@ from api.problems import PROBLEM
 from api.services import services
 from server.admission import Admission
 from server.streaming import AsyncStream
-from server.sync_pool import has_pool, sync_pool
+from server.sync_pool import has_pool, get_sync_pool
 from utils.telemetry.catalogue import POOL_BUSY, POOL_QUEUE, PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS, TURNS_WAITING
 
 if TYPE_CHECKING:  # it imports prometheus_client
@@ -32,8 +32,8 @@ def look_at_requests(app: Flask, admission: Admission) -> "Look":
 
     def look(sampler: "Sampler") -> None:
         if has_pool(app):
-            sampler.instruments.put(POOL_BUSY, sync_pool(app).busy)
-            sampler.instruments.put(POOL_QUEUE, sync_pool(app).waiting)
+            sampler.instruments.put(POOL_BUSY, get_sync_pool(app).busy)
+            sampler.instruments.put(POOL_QUEUE, get_sync_pool(app).waiting)
         sampler.instruments.put(TURNS_WAITING, admission.waiting_turns)
 
     return look

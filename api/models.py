@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import Name, Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
@@ -138,7 +138,7 @@ class ModelCheckOut(BaseModel):
 
     model_id: str
     version: int
-    answers: bool = Field(description="Whether it has answered.")
+    make_responses: bool = Field(description="Whether it has answered.")
     duration_ms: float
     answer: str | None = Field(description="The beginning of what it said.")
     detail: str | None = Field(description="Why it has not answered, and what to do.")
@@ -148,7 +148,7 @@ class ModelCheckOut(BaseModel):
     _ALL,
     operation_id="createModel",
     summary="Make a model",
-    responses=answers(201, ModelOut, 409),
+    responses=make_responses(201, ModelOut, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.MODELS_WRITE)
@@ -162,7 +162,7 @@ def create(ctx: Principal, body: ModelIn) -> Response:
     return respond(view, 201, etag=_compute_etag(view), location=url_for("models.show", model_id=view.id))
 
 
-@models_blueprint.get(_ALL, operation_id="listModels", summary="List the models", responses=answers(200, ModelsOut))
+@models_blueprint.get(_ALL, operation_id="listModels", summary="List the models", responses=make_responses(200, ModelsOut))
 @requires(Scope.MODELS_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first. The service's own model is not among them."""
@@ -177,7 +177,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     _ONE,
     operation_id="getModel",
     summary="Look at a model",
-    responses=answers(200, ModelOut, 404),
+    responses=make_responses(200, ModelOut, 404),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.MODELS_READ)
@@ -192,7 +192,7 @@ def show(ctx: Principal, path: ModelPath) -> Response:
     _ONE,
     operation_id="updateModel",
     summary="Change a model",
-    responses=answers(200, ModelOut, 404, 409),
+    responses=make_responses(200, ModelOut, 404, 409),
     openapi_extensions=_ETAG,
 )
 @requires(Scope.MODELS_WRITE)
@@ -214,7 +214,7 @@ def change(ctx: Principal, path: ModelPath, body: ModelPatch) -> Response:
 
 
 @models_blueprint.delete(
-    _ONE, operation_id="deleteModel", summary="Delete a model", responses=answers(204, None, 404, 409)
+    _ONE, operation_id="deleteModel", summary="Delete a model", responses=make_responses(204, None, 404, 409)
 )
 @requires(Scope.MODELS_WRITE)
 @checks_if_match
@@ -230,7 +230,7 @@ def remove(ctx: Principal, path: ModelPath) -> Response:
     f"{_ONE}/check",
     operation_id="checkModel",
     summary="Ask a model for one word",
-    responses=answers(200, ModelCheckOut, 404, 503),
+    responses=make_responses(200, ModelCheckOut, 404, 503),
 )
 @requires(Scope.MODELS_WRITE, repeats="none")
 async def check(ctx: Principal, path: ModelPath) -> Response:

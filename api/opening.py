@@ -29,7 +29,7 @@ _TEXTS_AT_ONCE, _TEXTS_WAITING = 2, 200  # whole texts of documents in memory, e
 
 
 @asynccontextmanager
-async def attached(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
+async def open_api(app: OpenAPI, services: Services, admission: Admission) -> AsyncIterator[None]:
     """Let the app work with these services for the length of the block."""
     async with AsyncExitStack() as stack:
         attach_services(app, _open_api_services(stack, services, admission))

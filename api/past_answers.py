@@ -12,7 +12,7 @@ from api.access import requires
 from api.bots import select_bot
 from api.conversation_schemas import ListedConversationOut, describe_listed
 from api.dataset_schemas import Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.ratings import AnswerPath, check_answer_path
 from api.responses import respond
 from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
@@ -114,7 +114,7 @@ async def show(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     "/v1/conversations/<conversation_id>/answers/<run_id>/fork",
     operation_id="forkConversation",
     summary="Begin a conversation from an answer",
-    responses=answers(201, ListedConversationOut, 404, 409),
+    responses=make_responses(201, ListedConversationOut, 404, 409),
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) -> Response:

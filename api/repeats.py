@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
 from api.services import services
 from auth.principal import Principal
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
@@ -207,7 +207,7 @@ async def answer_once(ctx: Principal, work: Work, body: Callable[[], bytes]) -> 
         return await work()
     check_key(key)
     path = request.path.rstrip("/").encode()
-    fingerprint = await sync_pool().run(lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest())
+    fingerprint = await get_sync_pool().run(lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest())
     return await services().repeats.answer_once(Repeatable.of(ctx, key, fingerprint), work)
 
 

@@ -48,7 +48,7 @@ def services() -> ApiServices:
     return cast(ApiServices, current_app.extensions[_SERVICES])
 
 
-def running_services(app: Flask) -> ApiServices | None:
+def find_running_services(app: Flask) -> ApiServices | None:
     """The parts of *app*'s service; None before it has started."""
     return cast("ApiServices | None", app.extensions.get(_SERVICES))
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.access import requires
 from api.dataset_schemas import DocumentErrorOut, Status
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import RESPONSE_HEADERS
 from api.responses import respond
 from api.services import services
@@ -55,7 +55,7 @@ class TaskOut(BaseModel):
     description="A key sees the tasks it asked for, those about documents with documents:read and crawls with "
     "web-sources:read. `Retry-After` says when to ask again, until the task is over. A newer task about the same "
     "document or web source takes the place of the former one, which is 404 then.",
-    responses=answers(200, TaskOut, 404),
+    responses=make_responses(200, TaskOut, 404),
     openapi_extensions={RESPONSE_HEADERS: ["Retry-After"]},
 )
 @requires(Scope.TASKS_READ)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from agents.tools.tool import Tool
 from api.access import requires
-from api.datasets import answers
+from api.datasets import make_responses
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.services import services
@@ -41,7 +41,7 @@ class ToolsOut(PageOut):
     "/v1/tenant/tools",
     operation_id="listTools",
     summary="List the tools that bots may use",
-    responses=answers(200, ToolsOut),
+    responses=make_responses(200, ToolsOut),
 )
 @requires(Scope.BOTS_WRITE)
 async def index(ctx: Principal, query: PageQuery) -> Response:

@@ -23,7 +23,7 @@ from auth.principal import Principal
 from domain.uploads import LONGEST_EXTERNAL_ID
 from ingestion.parsers.kinds import is_known
 from server.request_body import read_pieces
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.errors import BadInput, TooLarge, UnreadableDocument, UnsupportedMediaType
 from utils.strict_json import read_json
 from utils.validation import describe_error, refuse_field
@@ -117,7 +117,7 @@ async def open_form(
         NotEnoughSpace: there is no room for it, or no longer.
         HTTPException: it is larger than MAX_UPLOAD_SIZE (413), comes too slowly (408), or all threads are busy (503).
     """
-    boundary, pool, space = _read_boundary(request, file_field), sync_pool(), services().upload_space
+    boundary, pool, space = _read_boundary(request, file_field), get_sync_pool(), services().upload_space
     max_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
     max_bytes = max_bytes if most_bytes is None else min(max_bytes, most_bytes)
     pool.check_room()

@@ -7,12 +7,12 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
-from api.datasets import answers
+from api.datasets import make_responses
 from api.responses import respond
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.ingesting import quotas_of
+from bootstrap.ingesting import make_quotas
 from domain.quotas import find_next_day, get_usage
 
 usage_blueprint = APIBlueprint("usage", __name__, abp_tags=[Tag(name="Usage", description="Quotas of the tenant.")])
@@ -41,14 +41,14 @@ class UsageOut(BaseModel):
 
 
 @usage_blueprint.get(
-    "/v1/tenant/usage", operation_id="getUsage", summary="Look at the quotas", responses=answers(200, UsageOut)
+    "/v1/tenant/usage", operation_id="getUsage", summary="Look at the quotas", responses=make_responses(200, UsageOut)
 )
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: Principal) -> Response:
     """The quotas of the key's tenant, and what it uses of them now."""
     with services().database.reading() as session:
         used = get_usage(session, ctx)
-    may = quotas_of(services().settings)
+    may = make_quotas(services().settings)
     resets_at = find_next_day()
     return respond(
         UsageOut(

@@ -15,7 +15,7 @@ from agents.runs.record import extract_result
 from api import uploads
 from api.access import requires_before_body
 from api.bots import load_bot
-from api.datasets import answers
+from api.datasets import make_responses
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.multipart import UploadedFile
@@ -32,7 +32,7 @@ from api.voice_events import ExecTimeOut, SpokenOut
 from api.voice_stream import LONGEST_PAUSE_S, SpokenAnswer, describe_question
 from auth.principal import Principal
 from auth.scopes import Scope
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.audio import Recording
 from utils.errors import Conflict, ProblemError, TooLarge, UnreadableDocument
 from utils.ports import SpeechToText
@@ -79,7 +79,7 @@ class AudioOut(SpokenOut):
     "set up; 413: the recording has more than 16 MB, or its transcript more than 5,000 characters; 422: it is empty, "
     "no sound file of a known kind, or nobody speaks in it. 202: as for `POST /v1/chat`. With "
     "`Accept: text/event-stream` it does what `POST /v1/audio/stream` does.",
-    responses={**answers(200, AudioOut, *_REFUSALS), 202: AcceptedRunOut},
+    responses={**make_responses(200, AudioOut, *_REFUSALS), 202: AcceptedRunOut},
     openapi_extensions=_DESCRIBED,
 )
 @requires_before_body(Scope.CHAT_WRITE)
@@ -113,7 +113,7 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
     ) as form:
         bot_id = _read_bot_id(form.texts["bot_id"])
         await load_bot(ctx, bot_id)
-        recording, fingerprint = await sync_pool().run(partial(_take_recording, form.files))
+        recording, fingerprint = await get_sync_pool().run(partial(_take_recording, form.files))
         language = read_language(form.texts["language"])
         fingerprint = f"{fingerprint} {language or ''}"
         question = Question("", conversation_id, bot_id, fingerprint=fingerprint, streams=streams)
@@ -157,7 +157,7 @@ async def _begin_spoken(
 
 
 async def _transcribe(model: SpeechToText, recording: Recording, language: str | None) -> str:
-    await sync_pool().run(partial(check_recording, recording))
+    await get_sync_pool().run(partial(check_recording, recording))
     return await model.transcribe(recording, language=language)
 
 
@@ -231,7 +231,7 @@ async def _respond(turn: Turn, watch: Stopwatch, times: dict[str, float]) -> Res
     times |= {"text_to_speech": watch.lap(), "total": watch.total()}
     told: dict[str, Any] = {**answer, **describe_question(turn), "audio_note": note, "exec_time": times}
     make: Callable[[], Response] = partial(_make_response, told, sound)
-    return await sync_pool().run(make)  # megabytes in hexadecimal
+    return await get_sync_pool().run(make)  # megabytes in hexadecimal
 
 
 async def _speak(answer: str) -> tuple[bytes | None, str | None]:

@@ -17,7 +17,7 @@ from api.spoken_sentences import SentenceCutter
 from api.sse import HEARTBEAT, QUIET_S, encode_data, encode_event, encode_events
 from api.stopwatch import Stopwatch
 from api.turns import Turn
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.errors import ProblemError
 from utils.ports import TextToSpeech
 from utils.spoken_text import LONGEST_SPOKEN
@@ -158,7 +158,7 @@ class SpokenAnswer:
             return None
         event = {"type": "audio", "number": self._count + 1, "text": sentence}
         make: Callable[[], bytes] = partial(_encode_sound, event, sound)
-        return await sync_pool().run(make)  # megabytes in base64
+        return await get_sync_pool().run(make)  # megabytes in base64
 
     async def _synthesise(self, sentence: str) -> bytes | None:
         """A sentence as a WAV file; None where it fails, after which nothing is spoken: it would have gaps."""

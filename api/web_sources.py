@@ -33,7 +33,7 @@ from domain import crawls, web_sources
 from domain.in_thread import read, write
 from domain.models import Job, JobStatus, WebSource
 from domain.web_sources import CrawlPlan
-from ingestion.crawl.addresses import UnusableAddress, canonical
+from ingestion.crawl.addresses import UnusableAddress, canonicalize
 from utils.reach import AddressRefused
 from utils.validation import refuse_field
 
@@ -188,7 +188,7 @@ def _check_url(address: str) -> str:
     """The canonical address, if it may be crawled as far as can be told without asking for its name."""
     reach = crawl_reach(services().settings)
     try:
-        url = canonical(address)
+        url = canonicalize(address)
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         reach.check_port(port)

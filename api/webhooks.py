@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from api.access import requires
 from api.dataset_schemas import Strict
-from api.datasets import answers
+from api.datasets import make_responses
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
 from api.responses import respond
 from api.services import services
@@ -80,7 +80,7 @@ class WebhookTestOut(BaseModel):
 
 
 @webhooks_blueprint.post(
-    _ALL, operation_id="createWebhook", summary="Add a webhook", responses=answers(201, NewWebhookOut, 409)
+    _ALL, operation_id="createWebhook", summary="Add a webhook", responses=make_responses(201, NewWebhookOut, 409)
 )
 @requires(Scope.WEBHOOKS_WRITE)
 def create(ctx: Principal, body: WebhookIn) -> Response:
@@ -93,7 +93,7 @@ def create(ctx: Principal, body: WebhookIn) -> Response:
 
 
 @webhooks_blueprint.get(
-    _ALL, operation_id="listWebhooks", summary="List the webhooks", responses=answers(200, WebhooksOut)
+    _ALL, operation_id="listWebhooks", summary="List the webhooks", responses=make_responses(200, WebhooksOut)
 )
 @requires(Scope.WEBHOOKS_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
@@ -106,7 +106,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 
 
 @webhooks_blueprint.get(
-    _ONE, operation_id="getWebhook", summary="Look at a webhook", responses=answers(200, WebhookOut, 404)
+    _ONE, operation_id="getWebhook", summary="Look at a webhook", responses=make_responses(200, WebhookOut, 404)
 )
 @requires(Scope.WEBHOOKS_READ)
 def show(ctx: Principal, path: WebhookPath) -> Response:
@@ -117,7 +117,7 @@ def show(ctx: Principal, path: WebhookPath) -> Response:
 
 
 @webhooks_blueprint.delete(
-    _ONE, operation_id="deleteWebhook", summary="Delete a webhook", responses=answers(204, None, 404)
+    _ONE, operation_id="deleteWebhook", summary="Delete a webhook", responses=make_responses(204, None, 404)
 )
 @requires(Scope.WEBHOOKS_WRITE)
 def remove(ctx: Principal, path: WebhookPath) -> Response:
@@ -131,7 +131,7 @@ def remove(ctx: Principal, path: WebhookPath) -> Response:
     f"{_ONE}/test",
     operation_id="testWebhook",
     summary="Send a test event",
-    responses=answers(202, WebhookTestOut, 404, 409),
+    responses=make_responses(202, WebhookTestOut, 404, 409),
 )
 @requires(Scope.WEBHOOKS_WRITE)
 def test(ctx: Principal, path: WebhookPath) -> Response:

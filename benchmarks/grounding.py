@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.verification.claims import Claim, claims
+from agents.verification.claims import Claim, split_claims
 from agents.verification.models import Entailment
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
@@ -66,7 +66,7 @@ async def check_answers(
 async def _check_answer(row: Row, passages: Sequence[str], verifier: Verifier) -> list[Checked]:
     hits = [_hit(row["source_id"], number, text) for number, text in enumerate(passages)]
     everywhere = tuple(range(1, len(hits) + 1))
-    found = [_held_to(claim, everywhere) for claim in claims(row["response"])]
+    found = [_held_to(claim, everywhere) for claim in split_claims(row["response"])]
     supports = await verifier.check(found, hits)
     spans = [(each["start"], each["end"]) for each in row["spans"] if not each["implicit_true"]]
     return [

@@ -25,7 +25,7 @@ from langgraph.graph.state import CompiledStateGraph
 from pydantic import SecretStr
 
 from agents.answer_cache import AnswerCacheSession
-from agents.messages import question_message
+from agents.messages import make_question_message
 from agents.rag import compile_graph
 from agents.state import AgentContext
 from agents.topics import TopicFinder
@@ -152,7 +152,7 @@ async def measure(settings: Settings) -> None:
                     }
                     members = [each.name for each in fields(AgentContext) if each.name in known]
                     context = AgentContext(**{name: known[name] for name in members})  # type: ignore[arg-type]  # by name
-                    asked: Any = {"messages": [question_message(_QUESTION, name)]}
+                    asked: Any = {"messages": [make_question_message(_QUESTION, name)]}
                     await graph.ainvoke(asked, {"configurable": {"thread_id": name}}, context=context)
 
             return turn

@@ -25,7 +25,7 @@ from typing import Any
 
 from agents.citations import bind_citations
 from agents.verification import sources
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
 from benchmarks.embedding_cache import CachedEmbedder
@@ -54,7 +54,7 @@ async def check_all(cases: Sequence[Case], embedder: Embedder) -> list[SentenceS
     """The support of each case, whose sentence cites its passage as [1]."""
     verifier, found = Verifier(embedder, comparing_s=600), list[SentenceSupport]()
     for case in cases:
-        supports = await verifier.check(claims(f"{case.sentence} [1]"), [hit_of(case.passage)])
+        supports = await verifier.check(split_claims(f"{case.sentence} [1]"), [hit_of(case.passage)])
         # A sentence that is cut in two is flagged where one of them is.
         found.append(min(supports, key=lambda each: ("unsupported", "unverified", "supported").index(each.status)))
     return found
@@ -123,7 +123,7 @@ async def cpu_ms(cases: Sequence[Case], embedder: Embedder) -> Row:
         sources._make_source.cache_clear()
         for name in spent:
             began = time.process_time()
-            found = claims(answer)
+            found = split_claims(answer)
             looks = [verifier.first_look(claim, hits) for claim in found]
             took = (time.process_time() - began) * 1e3
             if all(look.finding for look in looks):

@@ -37,7 +37,7 @@ from bootstrap.savers import make_keyring, open_saver
 from bootstrap.source_opening import open_data_sources
 from bootstrap.stores import make_disk_space, open_deletions
 from bootstrap.tenant_models import TenantModels
-from bootstrap.tools import open_tools, tool_limits
+from bootstrap.tools import open_tools, make_tool_limits
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import Settings
 from domain.db import Database
@@ -125,7 +125,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         answers=answers,
         is_judged=settings.verify_judge,
         entailment=await open_entailment(stack, settings),
-        tools=ToolService(tools, check_permission, tool_limits(settings), files=files),
+        tools=ToolService(tools, check_permission, make_tool_limits(settings), files=files),
         attached_files=attached_files,
         count_unread=partial(_count_unread, stores.database),
         is_run_deleted=memory.run_store.is_deleted,

@@ -13,7 +13,7 @@ from ingestion.pipeline import LoadSummary
 
 
 @contextmanager
-def loading_bar() -> Iterator[Progress]:
+def show_loading_bar() -> Iterator[Progress]:
     """A progress bar for KNOWLEDGE_DIR on standard error, where that is a terminal."""
     with tqdm(unit=" documents", desc="Loading", leave=False, disable=not sys.stderr.isatty()) as bar:
 

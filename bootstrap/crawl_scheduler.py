@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from uuid import uuid4
 
 from auth.principal import Principal
-from bootstrap.ingesting import quotas_of
+from bootstrap.ingesting import make_quotas
 from bootstrap.permissions import make_permission_check
 from config import Settings
 from domain import crawls
@@ -39,7 +39,7 @@ def crawl_rules(settings: Settings, policy: ReadingPolicy) -> CrawlRules:
         CrawlPolicy(settings.crawl_user_agent, settings.crawl_delay),
         crawl_reach(settings),
         policy,
-        quotas_of(settings),
+        make_quotas(settings),
         make_permission_check(settings),
         lease_s=settings.ingestion_lease,
         max_pages=settings.crawl_max_pages,

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from bootstrap.ingesting import chunk_sizes
+from bootstrap.ingesting import make_chunk_sizes
 from bootstrap.models import add_cache, open_former_embedder
-from bootstrap.stores import index_folder, open_passages, server_index
+from bootstrap.stores import index_folder, open_passages, make_server_index
 from config import Settings
 from domain.indexes import IndexSpec
 from domain.models import IndexRow
@@ -35,7 +35,7 @@ class MakeRetriever(Protocol):
     ) -> Retriever: ...
 
 
-async def plain_retriever(
+async def make_plain_retriever(
     stack: AsyncExitStack, *, number: int, embedder: Embedder, cached: Embedder, index: PassageIndex
 ) -> Retriever:
     """Search by words and meaning alone; *stack*, *number* and *embedder* are not used."""
@@ -63,7 +63,7 @@ class IndexOpener:
         """What an index is made with that fits the settings."""
         endpoint = self._settings.embedding_endpoint
         base_url = endpoint.base_url if endpoint else None
-        chunking_version = chunk_sizes(self._settings).chunking_version
+        chunking_version = make_chunk_sizes(self._settings).chunking_version
         return IndexSpec(self._embedder.model, self._embedder.dimension, base_url, LEXICAL_VERSION, chunking_version)
 
     async def open(self, row: IndexRow) -> OpenIndex:
@@ -106,7 +106,7 @@ class IndexOpener:
             folder = index_folder(self._settings, self._folder, spec.model, number)
             await asyncio.to_thread(remove_folder, folder)
             return
-        server = server_index(self._settings, spec, number)
+        server = make_server_index(self._settings, spec, number)
         try:
             await server.remove()
         finally:

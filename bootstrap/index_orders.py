@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from bootstrap.data_folder import open_data_folder
-from bootstrap.index_opener import IndexOpener, plain_retriever
+from bootstrap.index_opener import IndexOpener, make_plain_retriever
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
 from config import Settings
@@ -37,7 +37,7 @@ async def carry_out(settings: Settings, database: Database, kind: str, arguments
             except StartError:  # the service runs, and has the engine
                 return await _order(database, kind, arguments)
         embedder = await open_embedder(stack, settings)
-        opener = IndexOpener(settings, folder, embedder, embedder, plain_retriever)
+        opener = IndexOpener(settings, folder, embedder, embedder, make_plain_retriever)
         stack.push_async_callback(opener.close_all)
         rows = await read(database, indexes.list_indexes)
         if not rows:

@@ -72,7 +72,7 @@ def open_ingesting(settings: Settings) -> Ingesting:
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
     sandbox = Sandbox(required=settings.sandbox_required, prepares=True)  # it ends with this process
-    return make_ingesting(settings, database, open_originals(settings, database), reading_policy(settings, sandbox))
+    return make_ingesting(settings, database, open_originals(settings, database), make_reading_policy(settings, sandbox))
 
 
 def make_ingesting(
@@ -83,34 +83,34 @@ def make_ingesting(
         database,
         document_files,
         policy,
-        quotas_of(settings),
+        make_quotas(settings),
         make_permission_check(settings),
         settings.ingestion_lease,
     )
 
 
-def reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:
+def make_reading_policy(settings: Settings, sandbox: Sandbox) -> ReadingPolicy:
     """How files are read by these settings, whichever way they come in; nothing is connected yet."""
     scanner = Clamd(settings.clamd_address) if settings.clamd_address else None
     return ReadingPolicy(
         limits=Limits(size_bytes=settings.max_file_size, recognises=settings.ocr_enabled),
-        sizes=chunk_sizes(settings),
+        sizes=make_chunk_sizes(settings),
         malware=MalwareCheck(scanner, is_required=settings.scanner_required),
         sandbox=sandbox,
     )
 
 
-def scanner_check(settings: Settings) -> Callable[[], None] | None:
+def make_scanner_check(settings: Settings) -> Callable[[], None] | None:
     """A check that raises ScannerUnavailable while the malware scanner is away; None where none is configured."""
     return Clamd(settings.clamd_address, timeout_s=_PING_S).ping if settings.clamd_address else None
 
 
-def chunk_sizes(settings: Settings) -> ChunkSizes:
+def make_chunk_sizes(settings: Settings) -> ChunkSizes:
     """How documents are cut by these settings."""
     return ChunkSizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
 
 
-def quotas_of(settings: Settings) -> Quotas:
+def make_quotas(settings: Settings) -> Quotas:
     """What each tenant may have by these settings."""
     return Quotas(
         documents=settings.tenant_max_documents,

@@ -9,7 +9,7 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.agent import Agent, open_result_files
 from bootstrap.background import Background
 from bootstrap.crawl_scheduler import CrawlScheduler, crawl_rules
-from bootstrap.ingesting import make_ingesting, scanner_check
+from bootstrap.ingesting import make_ingesting, make_scanner_check
 from bootstrap.knowledge import Progress, load_knowledge, retire_samples
 from bootstrap.metric_sources import list_models, register_metric_sources
 from bootstrap.monitor import Monitor
@@ -78,7 +78,7 @@ async def start_monitor(
         indexer=search.reconciler,
         background=background,
         memory_suffices=settings.allow_memory_fallback or (settings.workers or 1) == 1,
-        check_scanner=scanner_check(settings),
+        check_scanner=make_scanner_check(settings),
         is_scanner_required=settings.scanner_required,
         language_model=search.model.circuit,
         transcript_writer=agent.transcript_writer,

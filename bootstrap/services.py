@@ -20,7 +20,7 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
-from bootstrap.ingesting import open_uploaded_tables, quotas_of, reading_policy
+from bootstrap.ingesting import open_uploaded_tables, make_quotas, make_reading_policy
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
 from bootstrap.parts import open_search, open_stores
@@ -134,7 +134,7 @@ async def open_services(
         agent = await open_agent(stores, search)
         sandbox = stack.enter_context(Sandbox(required=settings.sandbox_required, prepares=True))
         walls = await asyncio.to_thread(check_walls, sandbox, required=settings.sandbox_required)
-        policy = reading_policy(settings, sandbox)
+        policy = make_reading_policy(settings, sandbox)
         background = await start_background(stores, search, policy, progress)
         charts = ChartRenderer(sandbox.start)
         yield Services(
@@ -143,7 +143,7 @@ async def open_services(
             redis_url=stores.connections.url,
             database=stores.database,
             document_files=stores.document_files,
-            library=Library(stores.database, stores.document_files, quotas_of(settings)),
+            library=Library(stores.database, stores.document_files, make_quotas(settings)),
             checkpointer=agent.checkpointer,
             runs=agent.runs,
             conversations=agent.conversations,
@@ -157,7 +157,7 @@ async def open_services(
             result_files=agent.result_files,
             attached_files=agent.attached_files,
             attached_reader=AttachedFileReader(policy),
-            uploaded_tables=open_uploaded_tables(settings, stores.database, policy, quotas_of(settings)),
+            uploaded_tables=open_uploaded_tables(settings, stores.database, policy, make_quotas(settings)),
             charts=charts,
             serving=search.serving,
             model=search.model,

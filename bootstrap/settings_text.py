@@ -30,7 +30,7 @@ _PAGE_ROWS = {
 _HEAD = "| variable | default | what it sets |\n| --- | --- | --- |\n"
 
 
-def env_example() -> str:
+def make_env_example() -> str:
     """The text of `.env.example`: every variable with its default, commented out."""
     lines = ["# Settings of the service; all are optional. Made by `make generated` from config.py: do not edit.", ""]
     for name, field in Settings.model_fields.items():
@@ -38,7 +38,7 @@ def env_example() -> str:
     return "\n".join(lines)
 
 
-def configuration_page() -> str:
+def make_configuration_page() -> str:
     """The text of `docs/configuration.md`: a table for each group of `config.py`."""
     parts = [
         "# Configuration",
@@ -53,14 +53,14 @@ def configuration_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def with_first_settings(readme: str) -> str:
+def update_first_settings(readme: str) -> str:
     """*readme* with its table of settings brought up to date."""
     before, _, rest = readme.partition(_MARKS[0])
     after = rest.partition(_MARKS[1])[2]
     return f"{before}{_MARKS[0]}\n{_HEAD}{''.join(_format_row(name.lower()) for name in _FIRST)}{_MARKS[1]}{after}"
 
 
-def with_metrics(page: str) -> str:
+def update_metrics(page: str) -> str:
     """*page* with its table of metrics brought up to date."""
     before, _, rest = page.partition(_METRICS_MARKS[0])
     after = rest.partition(_METRICS_MARKS[1])[2]
@@ -69,14 +69,14 @@ def with_metrics(page: str) -> str:
     return f"{before}{_METRICS_MARKS[0]}\n{head}{rows}{_METRICS_MARKS[1]}{after}"
 
 
-def texts() -> dict[Path, str]:
+def make_texts() -> dict[Path, str]:
     """Every generated file with what it should hold."""
     readme, operating = ROOT / "README.md", ROOT / "docs" / "operating.md"
     return {
-        ROOT / ".env.example": env_example(),
-        ROOT / "docs" / "configuration.md": configuration_page(),
-        readme: with_first_settings(readme.read_text()),
-        operating: with_metrics(operating.read_text()),
+        ROOT / ".env.example": make_env_example(),
+        ROOT / "docs" / "configuration.md": make_configuration_page(),
+        readme: update_first_settings(readme.read_text()),
+        operating: update_metrics(operating.read_text()),
     }
 
 
@@ -107,5 +107,5 @@ def _format_default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    for path, text in texts().items():
+    for path, text in make_texts().items():
         path.write_text(text)

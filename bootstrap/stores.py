@@ -94,7 +94,7 @@ async def open_passages(
         at = index_folder(settings, folder, spec.model, number)
         disk = make_disk_space(settings)
         return await asyncio.to_thread(EdgeIndex.open, at, dimension=spec.dimension, disk=disk, on_replaced=on_replaced)
-    server = server_index(settings, spec, number)
+    server = make_server_index(settings, spec, number)
     try:
         await _prepare_server(server)
     except BaseException:
@@ -129,12 +129,12 @@ def index_folder(settings: Settings, folder: Path, model: str, number: int = 1) 
     return folder / "index" / (name if number == 1 else f"{name}-{number}")
 
 
-def collection_name(settings: Settings, number: int) -> str:
+def make_collection_name(settings: Settings, number: int) -> str:
     """The collection of index *number* on a Qdrant server."""
     return settings.qdrant_collection_name if number == 1 else f"{settings.qdrant_collection_name}-{number}"
 
 
-def server_index(settings: Settings, spec: VectorSpec, number: int = 1) -> "ServerIndex":
+def make_server_index(settings: Settings, spec: VectorSpec, number: int = 1) -> "ServerIndex":
     """Index *number* on the configured Qdrant server; nothing is asked of it yet."""
     # Imported here: its client takes a second of a start, of no use to the embedded index.
     from retrieval.server import ServerIndex
@@ -143,7 +143,7 @@ def server_index(settings: Settings, spec: VectorSpec, number: int = 1) -> "Serv
     return ServerIndex(
         settings.qdrant_url or "",
         api_key=key.get_secret_value() if key else None,
-        collection=collection_name(settings, number),
+        collection=make_collection_name(settings, number),
         dimension=spec.dimension,
         model=spec.model,
     )

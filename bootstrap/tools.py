@@ -77,7 +77,7 @@ class _NoSources:
         return []
 
 
-def tool_limits(settings: Settings) -> ToolLimits:
+def make_tool_limits(settings: Settings) -> ToolLimits:
     """How much a turn may do with them."""
     return ToolLimits(
         steps=settings.tool_max_steps,

@@ -14,7 +14,7 @@ from agents.opened_sources import load_source_schema
 from auth.principal import DEFAULT_TENANT
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
-from cli.operator import json_option, operator, records, settings, tenant_option, write_as_operator
+from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option, write_as_operator
 from cli.tables import align_columns
 from cli.text_param import TextParam
 from datasources.allowed_tables import merge_tables
@@ -37,11 +37,11 @@ _HEAD = ("TABLE", "MAY BE READ", "COLUMNS")
 @json_option
 def schema(name: str, tenant: str, as_json: bool) -> None:
     """Read what a data source holds now, and list its tables with what of them may be read."""
-    with records(to_look=False) as database:
-        ctx = operator(database, tenant)
+    with open_records(to_look=False) as database:
+        ctx = find_operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
-        with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:
+        with closing(open_data_sources(get_settings(), database, make_keyring(get_settings()))) as sources:
             asyncio.run(sources.read_schema(ctx, source_id))
         with database.reading() as session:
             rows = _describe(data_sources.get_source(session, ctx, source_id))
@@ -128,7 +128,7 @@ def _change(tenant: str, name: str, table: str, sent: Mapping[str, Any] | None) 
 
 
 def _load(row: DataSourceRow) -> Schema | None:
-    return load_source_schema(row, make_keyring(settings()))
+    return load_source_schema(row, make_keyring(get_settings()))
 
 
 def _describe(row: DataSourceRow) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import DEFAULT_BOT, Principal
 from bootstrap.tools import list_tools
-from cli.operator import json_option, read_as_operator, settings, tenant_option, write_as_operator
+from cli.operator import json_option, read_as_operator, get_settings, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import bots
 from domain.bots import MOST_BOTS, BotAnswers, StoredBot
@@ -116,7 +116,7 @@ def _lock(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
 
 def _read(options: dict[str, Any]) -> BotAnswers:
     if options.get("tools"):
-        list_tools(settings()).check(options["tools"], field="tools")
+        list_tools(get_settings()).check(options["tools"], field="tools")
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
     return cast(BotAnswers, {name: value for name, value in values.items() if value not in (None, [])})
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from auth.principal import Principal
 from bootstrap.data_folder import use_installations_log_key
-from bootstrap.ingesting import reading_policy
+from bootstrap.ingesting import make_reading_policy
 from bootstrap.stores import open_originals
 from cli.bots import bot
 from cli.conflicts import conflicts
@@ -29,13 +29,13 @@ from cli.links import links
 from cli.mcp import mcp
 from cli.migrate_data import migrate_data
 from cli.models import model
-from cli.operator import announce_stores, json_option, operator, read_as_operator, records, settings, tenant_option
+from cli.operator import announce_stores, json_option, find_operator, read_as_operator, open_records, get_settings, tenant_option
 from cli.ratings import ratings
 from cli.sample_data import populate_sample_db
 from cli.state import state
 from cli.tenants import tenant
 from domain.db import Database
-from domain.document_dates import date_of, period_of
+from domain.document_dates import find_date, find_period
 from domain.documents import list_documents
 from domain.indexing import count_chunks_without_vectors
 from domain.models import Document
@@ -62,7 +62,7 @@ def register_commands(app: Flask) -> None:
 def log_id(ids: tuple[str, ...]) -> None:
     """Print what stands for each of IDS in logs and traces: of conversations, runs, visitors, documents."""
     announce_stores()
-    use_installations_log_key(settings())
+    use_installations_log_key(get_settings())
     for each in ids:
         click.echo(hash_id(each))
 
@@ -76,18 +76,18 @@ def log_id(ids: tuple[str, ...]) -> None:
 @with_appcontext
 def load(paths: tuple[Path, ...], tenant: str, prune: bool, wait: bool, as_json: bool) -> None:
     """Load the documents in PATHS, files or folders; unchanged ones are passed over."""
-    with records() as database:
-        ctx = operator(database, tenant)
-        with _show_progress() as progress, Sandbox(required=settings().sandbox_required, prepares=True) as sandbox:
+    with open_records() as database:
+        ctx = find_operator(database, tenant)
+        with _show_progress() as progress, Sandbox(required=get_settings().sandbox_required, prepares=True) as sandbox:
             summary = load_paths(
                 database,
                 ctx,
                 paths,
-                policy=reading_policy(settings(), sandbox),
+                policy=make_reading_policy(get_settings(), sandbox),
                 prune=prune,
-                data_dir=settings().data_dir,
+                data_dir=get_settings().data_dir,
                 progress=progress,
-                document_files=open_originals(settings(), database),
+                document_files=open_originals(get_settings(), database),
             )
         if wait:
             _wait_for_vectors(database, ctx)
@@ -130,7 +130,7 @@ def documents(tenant: str, as_json: bool) -> None:
 
 
 def _describe_dates(document: Document) -> dict[str, object]:
-    period, (day, _) = period_of(document), date_of(document)
+    period, (day, _) = find_period(document), find_date(document)
     return {
         "date": day.isoformat(),
         "valid_from": period.valid_from.isoformat() if period.valid_from else None,

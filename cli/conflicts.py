@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from auth.principal import DEFAULT_TENANT
-from cli.operator import json_option, operator, records, tenant_option
+from cli.operator import json_option, find_operator, open_records, tenant_option
 from domain.conflict_views import describe_conflicts
 from domain.conflicts import list_conflicts, set_dismissed
 from domain.models import Conflict
@@ -36,8 +36,8 @@ def conflicts(
     holds, else the newer one: end the other with `valid_until`, replace it, or delete it.
     """
     changed = []
-    with records(to_look=True) as database:
-        ctx = operator(database, tenant)
+    with open_records(to_look=True) as database:
+        ctx = find_operator(database, tenant)
         with database.writing() if dismiss or reopen else database.reading() as session:
             for chosen, dismissed in ((dismiss, True), (reopen, False)):
                 changed += [set_dismissed(session, ctx, each, dismissed=dismissed) for each in chosen]

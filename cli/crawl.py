@@ -11,16 +11,16 @@ from flask.cli import with_appcontext
 
 from auth.principal import Principal
 from bootstrap.crawl_scheduler import crawl_rules
-from bootstrap.ingesting import reading_policy
+from bootstrap.ingesting import make_reading_policy
 from bootstrap.stores import open_originals
-from cli.operator import counted, json_option, operator, records, settings, tenant_option
+from cli.operator import format_count, json_option, find_operator, open_records, get_settings, tenant_option
 from config import Settings
 from domain import crawls, web_sources
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.models import CrawlState, Job, JobStatus, WebSource
 from domain.web_sources import CrawlPlan
-from ingestion.crawl.addresses import UnusableAddress, canonical
+from ingestion.crawl.addresses import UnusableAddress, canonicalize
 from ingestion.crawl.crawler import ClaimedCrawl, Crawler
 from ingestion.crawl.site import Politeness
 from utils.errors import BadInput
@@ -56,23 +56,23 @@ def crawl(
     as_json: bool,
 ) -> None:
     """Read the site of URL, or list what is read from the web. After Ctrl-C the service goes on with it."""
-    most = settings().crawl_max_pages
+    most = get_settings().crawl_max_pages
     every_s = None if every is None else int(every * 3600)
     plan = CrawlPlan("page" if page else "site", depth, min(pages or DEFAULT_PAGES, most), every_s)
-    with records(to_look=url is None) as database:
-        ctx, document_files = operator(database, tenant), open_originals(settings(), database)
+    with open_records(to_look=url is None) as database:
+        ctx, document_files = find_operator(database, tenant), open_originals(get_settings(), database)
         if url is None:
             _list(database, ctx, as_json=as_json)
         elif remove:
             _remove(database, ctx, document_files, _canonicalize(url))
         else:
-            source = _crawl(database, ctx, document_files, settings(), _canonicalize(url), plan)
+            source = _crawl(database, ctx, document_files, get_settings(), _canonicalize(url), plan)
             _print_outcome(database, ctx, source, as_json=as_json)
 
 
 def _canonicalize(url: str) -> str:
     try:
-        return canonical(url)
+        return canonicalize(url)
     except UnusableAddress as exc:
         raise BadInput(f"{url}: {exc}") from exc
 
@@ -82,7 +82,7 @@ def _crawl(
 ) -> WebSource | None:
     worker = f"command:{socket.gethostname()[:30]}:{os.getpid()}"
     with Sandbox(required=settings.sandbox_required, prepares=True) as sandbox:
-        rules = crawl_rules(settings, reading_policy(settings, sandbox))
+        rules = crawl_rules(settings, make_reading_policy(settings, sandbox))
         with rules.policy.open_parser() as parser:
             crawler = Crawler(
                 database, rules, parser, worker=worker, politeness=Politeness(), document_files=document_files
@@ -125,7 +125,7 @@ def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, u
             raise BadInput(f"There is no web source at {url}.")
         removed = web_sources.remove_web_source(session, ctx, source.web_source_id)
     document_files.delete_expired(ctx)
-    click.echo(f"{counted(removed, 'document')} removed")
+    click.echo(f"{format_count(removed, 'document')} removed")
 
 
 def _print_outcome(database: Database, ctx: Principal, source: WebSource | None, *, as_json: bool) -> None:

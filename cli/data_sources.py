@@ -10,17 +10,17 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from bootstrap.ingesting import open_uploaded_tables, reading_policy
+from bootstrap.ingesting import open_uploaded_tables, make_reading_policy
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec, open_data_sources
 from cli.allowed_tables import allow, deny, describe_closed, schema
 from cli.glossary import propose_glossary
 from cli.operator import (
     json_option,
-    operator,
+    find_operator,
     read_as_operator,
-    records,
-    settings,
+    open_records,
+    get_settings,
     tenant_option,
     write_as_operator,
 )
@@ -71,25 +71,25 @@ def add(name: str, files: tuple[Path, ...], tenant: str, description: str, repla
         raise click.UsageError("--replace takes files.")
     uri = _read_uri()
     with write_as_operator(tenant) as (session, ctx):
-        spec = make_spec(settings(), ctx, uri, None)
-        row = data_sources.create_source(session, ctx, name, description, spec, make_keyring(settings()))
+        spec = make_spec(get_settings(), ctx, uri, None)
+        row = data_sources.create_source(session, ctx, name, description, spec, make_keyring(get_settings()))
         click.echo(make_printable(f"Data source {row.name} added at {row.location}: {row.source_id}"))
 
 
 def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str, replaces: bool) -> None:
     sent = [SentFile(file.name, file.read_bytes) for file in files]
-    with records() as database, Sandbox(required=settings().sandbox_required) as sandbox:
-        policy = reading_policy(settings(), sandbox)
-        tables = open_uploaded_tables(settings(), database, policy, UNLIMITED)
+    with open_records() as database, Sandbox(required=get_settings().sandbox_required) as sandbox:
+        policy = make_reading_policy(get_settings(), sandbox)
+        tables = open_uploaded_tables(get_settings(), database, policy, UNLIMITED)
         if replaces:
-            ctx = operator(database, tenant)
+            ctx = find_operator(database, tenant)
             with database.reading() as session:
                 source_id = data_sources.find_source(session, ctx, name).source_id
             upload = tables.replace(ctx, source_id, sent)
         else:
-            upload = tables.create(operator(database, tenant), name, description, sent)
+            upload = tables.create(find_operator(database, tenant), name, description, sent)
         with database.reading() as session:
-            opened = data_sources.get_source(session, operator(database, tenant), upload.source_id).allowed_tables
+            opened = data_sources.get_source(session, find_operator(database, tenant), upload.source_id).allowed_tables
     click.echo(make_printable(f"Data source {name}: {upload.source_id}"))
     for each in upload.tables:
         text = f"{each.table.name}: {each.row_count:,} rows of {each.file}, {len(each.table.columns)} columns"
@@ -114,11 +114,11 @@ def list_all(tenant: str, as_json: bool) -> None:
 @_tenant
 def test(name: str, tenant: str) -> None:
     """Connect to a data source, and say how it went."""
-    with records(to_look=True) as database:
-        ctx = operator(database, tenant)
+    with open_records(to_look=True) as database:
+        ctx = find_operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
-        with closing(open_data_sources(settings(), database, make_keyring(settings()))) as sources:
+        with closing(open_data_sources(get_settings(), database, make_keyring(get_settings()))) as sources:
             checked = asyncio.run(sources.check(ctx, source_id))
     for line in (checked.detail or "It can be read.", *checked.notes):
         click.echo(make_printable(line))
@@ -149,8 +149,8 @@ def close_to_visitors(name: str, tenant: str) -> None:
 @_tenant
 def remove(name: str, tenant: str) -> None:
     """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
-    with records() as database:
-        ctx, folder, keys = operator(database, tenant), settings().uploaded_tables_folder, make_keyring(settings())
+    with open_records() as database:
+        ctx, folder, keys = find_operator(database, tenant), get_settings().uploaded_tables_folder, make_keyring(get_settings())
         delete_source(database, folder, keys, lambda session: data_sources.find_source(session, ctx, name, lock=True))
     click.echo(make_printable(f"Data source {name} is removed."))
 

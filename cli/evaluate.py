@@ -17,7 +17,7 @@ from tqdm import tqdm
 from auth.operators import make_operator
 from auth.principal import Principal
 from bootstrap.evaluation import Askers, Service
-from cli.operator import announce_stores, json_option, settings, tenant_option
+from cli.operator import announce_stores, json_option, get_settings, tenant_option
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
@@ -62,7 +62,7 @@ def evaluate(
     try:
         loaded = [load_set(path) for path in sets]
         ctx = make_operator(tenant)
-        outcomes = asyncio.run(_measure(settings(), loaded, ctx, service, answers=answers, against=against))
+        outcomes = asyncio.run(_measure(get_settings(), loaded, ctx, service, answers=answers, against=against))
     except ProblemError as error:
         raise click.ClickException(error.detail) from error
     click.echo(json.dumps([_make_json(each) for each in outcomes]) if as_json else "\n\n".join(map(_format, outcomes)))

@@ -12,7 +12,7 @@ from agents.opened_sources import load_source_schema
 from auth.principal import Principal
 from bootstrap.glossary_proposals import open_proposer
 from bootstrap.savers import make_keyring
-from cli.operator import json_option, operator, records, settings, tenant_option
+from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import OpenTable, list_open_tables, make_access
 from datasources.functions import DIALECTS
@@ -38,8 +38,8 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
     It is shown names, types and three samples of each column that may be read, and nothing else. What people have said
     stays, and what may be read, too.
     """
-    with records() as database:
-        ctx = operator(database, tenant)
+    with open_records() as database:
+        ctx = find_operator(database, tenant)
         with database.reading() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         proposal = asyncio.run(_propose(database, ctx, source_id, tables))
@@ -59,7 +59,7 @@ async def _propose(database: Database, ctx: Principal, source_id: str, tables: S
     tells. Where the model fails at a later one, what was proposed before."""
     found, names = Proposal(), list(tables) or None
     count = 0
-    async with open_proposer(settings(), database) as proposer:
+    async with open_proposer(get_settings(), database) as proposer:
         while names is None or names:
             try:
                 part = await proposer.propose(ctx, source_id, names)
@@ -78,7 +78,7 @@ def _merge(
     database: Database, ctx: Principal, source_id: str, proposal: Proposal, *, is_accepted: bool
 ) -> Mapping[str, Any]:
     """What is said of tables with *proposal*, of those that it changes; stored where that is wanted."""
-    keys = make_keyring(settings())
+    keys = make_keyring(get_settings())
     with database.writing() as session:
         row = data_sources.get_source(session, ctx, source_id, lock=True)
         schema, dialect = load_source_schema(row, keys), DIALECTS[row.type]

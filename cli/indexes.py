@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 
 from bootstrap.index_orders import carry_out
 from cli.index_status import IndexStatus, look_at_indexes
-from cli.operator import json_option, operator, records, settings, tenant_option
+from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option
 from domain.indexes import drop_index, find_former_index, get_index, switch_to
 from domain.models import IndexState
 from ingestion.chunking import ChunkSizes
@@ -29,8 +29,8 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
-    with records(to_look=True) as database:
-        found = look_at_indexes(settings(), database)
+    with open_records(to_look=True) as database:
+        found = look_at_indexes(get_settings(), database)
     click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_format(found)))
 
 
@@ -39,7 +39,7 @@ def status(as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Switch also to an incomplete index, or one that failed its check.")
 def switch(number: int, force: bool) -> None:
     """Let index NUMBER answer the questions, in every process within seconds."""
-    with records() as database, database.writing() as session:
+    with open_records() as database, database.writing() as session:
         row = get_index(session, number)
         if row.state in (IndexState.BUILDING, IndexState.REFUSED) and not force:
             reason = row.note or "It is being built, and will be switched to by itself when it is whole."
@@ -51,7 +51,7 @@ def switch(number: int, force: bool) -> None:
 @index.command("rollback")
 def rollback() -> None:
     """Go back to the index that served before, in every process within seconds."""
-    with records() as database, database.writing() as session:
+    with open_records() as database, database.writing() as session:
         row = switch_to(session, find_former_index(session).number, note="Gone back to by an operator.")
         click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… and CHUNK_… say.")
 
@@ -60,7 +60,7 @@ def rollback() -> None:
 @_number
 def drop(number: int) -> None:
     """Remove index NUMBER for good; the running service does it, or the next start."""
-    with records() as database, database.writing() as session:
+    with open_records() as database, database.writing() as session:
         drop_index(session, number)
     click.echo(f"Index {number} is removed within a minute by the running service, or by the next start.")
 
@@ -87,8 +87,8 @@ def scan(repair: bool, as_json: bool) -> None:
 @json_option
 def export(file: Path, tenant: str, as_json: bool) -> None:
     """Write a tenant's documents, with their vectors, to FILE."""
-    with records() as database:
-        operator(database, tenant)
+    with open_records() as database:
+        find_operator(database, tenant)
     _move("export", file, tenant, as_json, "{documents} documents, {chunks} chunks, {vectors} vectors of {model}")
 
 
@@ -98,8 +98,8 @@ def export(file: Path, tenant: str, as_json: bool) -> None:
 @json_option
 def import_(file: Path, tenant: str, as_json: bool) -> None:
     """Add the documents in FILE to a tenant's; vectors are used where the embedding model is the same."""
-    with records() as database:
-        operator(database, tenant)
+    with open_records() as database:
+        find_operator(database, tenant)
     outcome = "{added} added, {changed} changed, {unchanged} unchanged; {reused} vectors from the file, "
     _move("import", file, tenant, as_json, outcome + "{to_embed} to be computed by the running service")
 
@@ -111,9 +111,9 @@ def _move(kind: str, file: Path, tenant: str, as_json: bool, outcome: str) -> No
 
 
 def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
-    with records() as database:
+    with open_records() as database:
         try:
-            return asyncio.run(carry_out(settings(), database, kind, arguments))
+            return asyncio.run(carry_out(get_settings(), database, kind, arguments))
         except StartError as error:
             raise click.ClickException(str(error)) from error
 

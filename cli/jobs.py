@@ -7,7 +7,7 @@ import click
 from flask.cli import AppGroup
 
 from bootstrap.ingesting import open_library
-from cli.operator import json_option, operator, read_as_operator, records, settings, tenant_option, write_as_operator
+from cli.operator import json_option, find_operator, read_as_operator, open_records, get_settings, tenant_option, write_as_operator
 from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
@@ -53,8 +53,8 @@ def create_dataset(name: str, tenant: str) -> None:
 @click.confirmation_option(prompt="Its documents go with it. Go on?")
 def delete_dataset(dataset_id: str, tenant: str) -> None:
     """Delete one with its documents; the running service, or the next start, takes them out of the index."""
-    with records() as database:
-        open_library(settings(), database).remove_dataset(operator(database, tenant), dataset_id)
+    with open_records() as database:
+        open_library(get_settings(), database).remove_dataset(find_operator(database, tenant), dataset_id)
 
 
 @click.group("jobs", cls=AppGroup)

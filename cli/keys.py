@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 from auth.scopes import Scope
-from cli.operator import json_option, make_tenant, read_as_operator, records, tenant_option, write_as_operator
+from cli.operator import json_option, make_tenant, read_as_operator, open_records, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import keys
 from domain.bots import get_bot
@@ -63,7 +63,7 @@ def api_key() -> None:
 def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int | None, bot_id: str | None) -> None:
     """Make a key for TENANT, and the tenant if it is new. The key is shown this once."""
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
-    with records() as database:
+    with open_records() as database:
         ctx = make_tenant(database, tenant)
         with database.writing() as session:
             if bot_id not in (None, DEFAULT_BOT):

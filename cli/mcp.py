@@ -10,7 +10,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.mcp_servers import SERVER_NAME, StoredServer, look_at_server, make_guard, read_servers, write_servers
 from bootstrap.tools import list_tools
-from cli.operator import json_option, settings
+from cli.operator import json_option, get_settings
 from providers.mcp import McpServer, McpServerError
 from utils.printable import make_printable
 from utils.private_files import ensure_private_folder
@@ -34,10 +34,10 @@ def add(name: str, url: str, with_key: bool) -> None:
     """Allow the server at URL, and keep its tools as they are now; look at them. Again: as they are then."""
     _check(name, url)
     headers = {"Authorization": f"Bearer {_read_key()}"} if with_key else {}
-    data_dir = ensure_private_folder(settings().data_dir, variable="DATA_DIR")
+    data_dir = ensure_private_folder(get_settings().data_dir, variable="DATA_DIR")
     servers = _read()
     try:
-        found = asyncio.run(look_at_server(name, McpServer(url, make_guard(settings()), headers)))
+        found = asyncio.run(look_at_server(name, McpServer(url, make_guard(get_settings()), headers)))
     except McpServerError as error:
         raise click.ClickException(f"{make_printable(url)}: {make_printable(str(error))}") from error
     _refuse_name_clashes(found, servers.get(name))
@@ -66,7 +66,7 @@ def remove(name: str) -> None:
     servers = _read()
     if servers.pop(name, None) is None:
         raise click.ClickException(f"There is no server {make_printable(name)!r}.")
-    write_servers(settings().data_dir, servers)
+    write_servers(get_settings().data_dir, servers)
     click.echo(_RESTART, err=True)
 
 
@@ -81,7 +81,7 @@ def _check(name: str, url: str) -> None:
 def _refuse_name_clashes(found: StoredServer, former: StoredServer | None) -> None:
     """Refuse tools with the names of others: the service would not start with them."""
     try:
-        names = {*list_tools(settings()).names} - (former.tools.keys() if former else set())
+        names = {*list_tools(get_settings()).names} - (former.tools.keys() if former else set())
     except StartError as error:
         raise click.ClickException(str(error)) from error
     for own_name in sorted(names & found.tools.keys()):
@@ -90,7 +90,7 @@ def _refuse_name_clashes(found: StoredServer, former: StoredServer | None) -> No
 
 def _read() -> dict[str, StoredServer]:
     try:
-        return read_servers(settings().data_dir)
+        return read_servers(get_settings().data_dir)
     except StartError as error:
         raise click.ClickException(str(error)) from error
 

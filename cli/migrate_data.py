@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from bootstrap.relocation.move import relocate
 from bootstrap.relocation.report import ROLES, Direction, Progress, Report, StoreComparison, format_counts
-from cli.operator import announce_stores, json_option, settings
+from cli.operator import announce_stores, json_option, get_settings
 from utils.errors import ProblemError
 from utils.processes import StartError
 
@@ -40,7 +40,7 @@ def migrate_data(direction: str, only: tuple[str, ...], dry_run: bool, as_json: 
     """
     announce_stores()
     with _exit_on_refusal(), _show_progress() as progress:
-        move = relocate(settings(), Direction(direction), only=only, dry_run=dry_run, progress=progress)
+        move = relocate(get_settings(), Direction(direction), only=only, dry_run=dry_run, progress=progress)
         report = asyncio.run(move)
     click.echo(json.dumps(_make_json(report)) if as_json else "\n".join(_format(report)))
     if not report.ok:

@@ -16,10 +16,10 @@ from bootstrap.savers import make_keyring
 from bootstrap.tenant_models import TenantModels, check_provider, make_reach
 from cli.operator import (
     json_option,
-    operator,
+    find_operator,
     read_as_operator,
-    records,
-    settings,
+    open_records,
+    get_settings,
     tenant_option,
     write_as_operator,
 )
@@ -76,7 +76,7 @@ def create(model_id: str, tenant: str, name: str, with_key: bool, **values: Any)
     api_key = _read_key() if with_key else ""
     with write_as_operator(tenant) as (session, ctx):
         spec = _merge(None, name=name, **values)
-        stored = chat_models.create_model(session, ctx, model_id, spec, api_key, make_keyring(settings()))
+        stored = chat_models.create_model(session, ctx, model_id, spec, api_key, make_keyring(get_settings()))
         click.echo(f"Model {model_id} made, version {stored.row.version}.")
 
 
@@ -92,7 +92,7 @@ def change(model_id: str, tenant: str, name: str | None, clear: tuple[str, ...],
     with write_as_operator(tenant) as (session, ctx):
         former = chat_models.lock_model(session, ctx, model_id).spec
         spec = _merge(former, name=name, clear=clear, **values)
-        keys = make_keyring(settings())
+        keys = make_keyring(get_settings())
         changed = chat_models.change_model(session, ctx, model_id, spec, api_key=api_key, keys=keys)
         click.echo(f"Model {model_id}, version {changed.row.version}.")
 
@@ -112,9 +112,9 @@ def remove(model_id: str, tenant: str) -> None:
 @_tenant
 def check(model_id: str, tenant: str) -> None:
     """Ask a model for one word, and say how it went."""
-    with records(to_look=True) as database:
-        ctx = operator(database, tenant)
-        opened = closing(TenantModels(settings(), database, make_keyring(settings())))
+    with open_records(to_look=True) as database:
+        ctx = find_operator(database, tenant)
+        opened = closing(TenantModels(get_settings(), database, make_keyring(get_settings())))
         with _silence_log(), opened as models:
             checked = asyncio.run(models.check(ctx, model_id))
     text = f"It answers: {checked.answer!r}" if not checked.detail else checked.detail
@@ -159,7 +159,7 @@ def _merge(
     stays = former is not None and base_url is None and provider in (None, former.provider)
     chosen = provider or (former.provider if former else "openai")
     check_provider(chosen)
-    address = chat_models.check_base_url(base_url or BASE_URLS[chosen], make_reach(settings()))
+    address = chat_models.check_base_url(base_url or BASE_URLS[chosen], make_reach(get_settings()))
     cleared = dict.fromkeys(set(clear) & set(_PARAMETERS))
     values = {key: value for key, value in parameters.items() if value is not None}
     return ModelSpec(

@@ -37,7 +37,7 @@ def configure(app: Flask, settings: Settings, open_database: Callable[[], Databa
     app.extensions |= {_SETTINGS: settings, _OPEN_DATABASE: open_database}
 
 
-def for_commands(create_app: Callable[[Settings], _App]) -> _App:
+def make_command_app(create_app: Callable[[Settings], _App]) -> _App:
     """The app of the installation that a command is typed in, whose user this process becomes.
 
     Raises:
@@ -63,10 +63,10 @@ def warn_about_shell(entered: UnitSettings | None) -> None:
 def announce_stores() -> None:
     """Say once on which stores this command acts; nothing where a program gave the app its settings."""
     if _ENTERED in current_app.extensions:
-        announce(settings(), current_app.extensions.pop(_ENTERED))
+        announce(get_settings(), current_app.extensions.pop(_ENTERED))
 
 
-def settings() -> Settings:
+def get_settings() -> Settings:
     """The settings of the present app; commands run without a service."""
     return cast(Settings, current_app.extensions[_SETTINGS])
 
@@ -78,7 +78,7 @@ def open_database() -> Database:
 
 
 @contextmanager
-def records(*, to_look: bool = False) -> Iterator[Database]:
+def open_records(*, to_look: bool = False) -> Iterator[Database]:
     """The database, closed at the end; refusals become one line and exit code 1.
 
     Only *to_look*, none is made where there is none: an empty one in memory stands for it, and standard error says so.
@@ -110,24 +110,24 @@ def records(*, to_look: bool = False) -> Iterator[Database]:
 
 def _explain(error: ProblemError) -> str:
     """What a refusal says; where it is for want of room on the disk, with the folder and how much there is."""
-    disk_fails = error.detail.endswith(DISK_FAILS) and make_disk_space(settings()).state() != "ok"
+    disk_fails = error.detail.endswith(DISK_FAILS) and make_disk_space(get_settings()).state() != "ok"
     return _describe_space() if disk_fails or isinstance(error, NotEnoughSpace) else error.detail
 
 
 def _describe_space() -> str:
-    return f"Not enough disk space: {make_disk_space(settings()).describe()} Make room, and try again."
+    return f"Not enough disk space: {make_disk_space(get_settings()).describe()} Make room, and try again."
 
 
 def _is_missing(database: Database) -> bool:
     return bool(database.file) and database.file != ":memory:" and not Path(str(database.file)).exists()
 
 
-def counted(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """*number* of things whose name takes an s in the plural: `1 document`, `2 documents`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def operator(database: Database, tenant: str) -> Principal:
+def find_operator(database: Database, tenant: str) -> Principal:
     """A context of *tenant*; the default one is made with the first command, any other has to be there.
 
     Raises:
@@ -152,8 +152,8 @@ def make_tenant(database: Database, tenant: str) -> Principal:
 @contextmanager
 def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that reads, and a context of *tenant*, which has to be there; no database is made."""
-    with records(to_look=True) as database:
-        ctx = operator(database, tenant)
+    with open_records(to_look=True) as database:
+        ctx = find_operator(database, tenant)
         with database.reading() as session:
             yield session, ctx
 
@@ -161,7 +161,7 @@ def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
 @contextmanager
 def write_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that writes, and a context of *tenant*, which has to be there; committed at the end."""
-    with records() as database:
-        ctx = operator(database, tenant)
+    with open_records() as database:
+        ctx = find_operator(database, tenant)
         with database.writing() as session:
             yield session, ctx

@@ -7,7 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from bootstrap.savers import make_keyring
-from cli.operator import operator, records, settings, tenant_option
+from cli.operator import find_operator, open_records, get_settings, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, decrypt_texts
@@ -25,8 +25,8 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
     Those whose key is not configured are told, and not forgotten.
     """
-    with records(to_look=True) as database:
-        ctx = operator(database, tenant)
+    with open_records(to_look=True) as database:
+        ctx = find_operator(database, tenant)
         with database.reading() as session:
             found, unread = _read(list_ratings(session, ctx).rows)
         text, complete, incomplete = make_question_set(found, with_good=good)
@@ -42,7 +42,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
     """Those that can be read, and what is told of the others."""
-    keys = make_keyring(settings())
+    keys = make_keyring(get_settings())
     found, unread = [], Outcomes()
     for row in rows:
         try:

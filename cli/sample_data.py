@@ -5,7 +5,7 @@ from flask.cli import with_appcontext
 
 from auth.principal import DEFAULT_BOT
 from bootstrap.sample_data import populate_by_command
-from cli.operator import operator, records, settings, tenant_option
+from cli.operator import find_operator, open_records, get_settings, tenant_option
 from utils.printable import make_printable
 
 
@@ -18,7 +18,7 @@ def populate_sample_db(tenant: str, bot_id: str) -> None:
 
     Again: the dates become those of today.
     """
-    with records() as database:
-        name = populate_by_command(settings(), database, operator(database, tenant), bot_id)
+    with open_records() as database:
+        name = populate_by_command(get_settings(), database, find_operator(database, tenant), bot_id)
     text = f"Data source {name} is there. Ask the bot {bot_id}: How many machines are due for maintenance this month?"
     click.echo(make_printable(text))

@@ -19,12 +19,12 @@ import click
 from flask.cli import AppGroup
 
 from agents.artifacts import find_folder
-from agents.threads import parse_thread, thread_of
+from agents.threads import parse_thread, make_thread_id
 from auth.operators import make_operator
 from bootstrap.agent import open_result_files
 from bootstrap.savers import make_decryption, make_encryption
 from bootstrap.state import OpenState, open_state
-from cli.operator import announce_stores, counted, settings
+from cli.operator import announce_stores, format_count, get_settings
 from cli.state_citations import CitedDocuments
 from cli.state_encryption import format_failures, format_outcomes, reencrypt
 from cli.state_ratings import delete_ratings_of, reencrypt_ratings
@@ -68,7 +68,7 @@ def _pass_open_state(command: Command) -> Callable[..., None]:
         announce_stores()
 
         async def work() -> None:
-            async with open_state(settings()) as opened:
+            async with open_state(get_settings()) as opened:
                 await command(opened, **arguments)
 
         try:
@@ -168,7 +168,7 @@ async def prune(
         except StateUnreadable as error:
             broken += 1
             click.echo(f"Skipped: {error}", err=True)
-    click.echo(f"{counted(removed, 'checkpoint')} removed from {counted(len(thread_ids) - broken, 'conversation')}.")
+    click.echo(f"{format_count(removed, 'checkpoint')} removed from {format_count(len(thread_ids) - broken, 'conversation')}.")
     if broken:
         sys.exit(1)
 
@@ -190,7 +190,7 @@ async def encrypt(
     """
     if bool(ids) == everything:
         raise click.UsageError("Name conversations, or --all.")
-    keys = (make_decryption if decrypt else make_encryption)(settings())
+    keys = (make_decryption if decrypt else make_encryption)(get_settings())
     thread_ids = []
     for search in _make_searches(tenant, pattern) if everything else ():
         thread_ids += [one async for one in inspector.saver.athread_ids(search.glob) if search.finds(one)]
@@ -199,9 +199,9 @@ async def encrypt(
     outcomes = await reencrypt(inspector.saver, thread_ids, keys)
     among = None if everything and pattern == "*" else thread_ids
     for reencrypt_in_sql in (reencrypt_ratings, reencrypt_transcript):
-        reencrypt_in_sql(settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
+        reencrypt_in_sql(get_settings(), outcomes, keys=keys, tenant=tenant, thread_ids=among)
     if among is None:
-        reencrypt_secrets(settings(), outcomes, keys=keys, tenant=tenant)
+        reencrypt_secrets(get_settings(), outcomes, keys=keys, tenant=tenant)
     click.echo(format_outcomes(outcomes, keys, whole=everything and (tenant, pattern) == (None, "*")))
     if not outcomes.complete:
         raise click.ClickException(format_failures(outcomes))
@@ -218,21 +218,21 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
         raise click.UsageError("Name conversations.")
     found = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
-        click.confirm(f"Delete {counted(len(found), 'conversation')} for good?", abort=True, err=True)
+        click.confirm(f"Delete {format_count(len(found), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    delete_ratings_of(settings(), [one.thread_id for one in found.values()])
-    erase_transcript_of(settings(), [one.thread_id for one in found.values()])
-    files = open_result_files(settings())
+    delete_ratings_of(get_settings(), [one.thread_id for one in found.values()])
+    erase_transcript_of(get_settings(), [one.thread_id for one in found.values()])
+    files = open_result_files(get_settings())
     for one in found.values():
         await opened.deletions.delete_runs(one.thread_id)
         await asyncio.to_thread(files.delete, find_folder(one.thread_id))
         await opened.inspector.saver.adelete_thread(one.thread_id)
-    click.echo(f"{counted(len(found), 'conversation')} deleted.")
+    click.echo(f"{format_count(len(found), 'conversation')} deleted.")
 
 
 def _open_records() -> Database:
     """Where the documents are; nothing is connected until one is asked for."""
-    return open_database(settings().database_address)
+    return open_database(get_settings().database_address)
 
 
 def _resolve_id(conversation: str, tenant: str | None) -> str:
@@ -241,7 +241,7 @@ def _resolve_id(conversation: str, tenant: str | None) -> str:
         return conversation
     if "." in conversation:
         return f"{tenant}.{conversation}"
-    return thread_of(make_operator(tenant), conversation)
+    return make_thread_id(make_operator(tenant), conversation)
 
 
 async def _find(inspector: Inspector, thread_id: str) -> StoredConversation:
@@ -276,7 +276,7 @@ def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
     """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
     if tenant is None:
         return [_Search(pattern)]
-    shared = thread_of(make_operator(escape_glob(tenant)), pattern)
+    shared = make_thread_id(make_operator(escape_glob(tenant)), pattern)
     return [_Search(shared, tenant), _Search(f"{escape_glob(tenant)}.*.{pattern}", tenant, is_shared=False)]
 
 

@@ -6,7 +6,7 @@ from agents.threads import parse_thread
 from auth.operators import make_operator_for
 from auth.principal import Principal
 from config import RECORDS_FILE, Settings
-from domain.scoping import every_tenant
+from domain.scoping import list_tenants
 
 
 def can_have_records(settings: Settings) -> bool:
@@ -16,7 +16,7 @@ def can_have_records(settings: Settings) -> bool:
 
 def select_tenants(session: Session, tenant: str | None) -> list[Principal]:
     """The tenant of that id, or every one."""
-    return [ctx for ctx in every_tenant(session) if tenant in (None, ctx.tenant_id)]
+    return [ctx for ctx in list_tenants(session) if tenant in (None, ctx.tenant_id)]
 
 
 def parse_owner(thread_id: str) -> tuple[Principal, str]:

@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.agent import make_retention
-from cli.operator import operator, records, settings
+from cli.operator import find_operator, open_records, get_settings
 from domain.keys import get_tenant
 from domain.transcript_retention import DAY_S, set_retention_days
 
@@ -20,14 +20,14 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
     """Print, or set, for how long the tenant NAME keeps its conversations in SQL. Workers heed it within 10 s."""
     if days is not None and is_default:
         raise click.UsageError("Give --days or --default, not both.")
-    with records() as database:
-        ctx = operator(database, name)
+    with open_records() as database:
+        ctx = find_operator(database, name)
         if days is not None or is_default:
             with database.writing() as session:
                 set_retention_days(session, ctx, days)
         with database.reading() as session:
             row = get_tenant(session, ctx.tenant_id)
-            keep_s, is_own = make_retention(settings()).find_keep_s(row), row.transcript_retention_days is not None
+            keep_s, is_own = make_retention(get_settings()).find_keep_s(row), row.transcript_retention_days is not None
     days_text = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"
     text = f"kept for {days_text} after their last use" if keep_s else "not kept"
-    click.echo(f"Conversations of {name} are {text} in SQL, as {'set for it' if is_own else 'the settings say'}.")
+    click.echo(f"Conversations of {name} are {text} in SQL, as {'set for it' if is_own else 'the get_settings say'}.")

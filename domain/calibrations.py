@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.job_leases import moment
+from domain.job_leases import read_moment
 from domain.models import CalibrationRow
 from domain.scoping import scoped_update, select_everywhere
 
@@ -35,7 +35,7 @@ def list_made_since(session: Session, by: MeasuredBy, since: datetime | None) ->
 
 def claim(session: Session, ctx: Principal, by: MeasuredBy, *, after: datetime | None, hold_s: float) -> bool:
     """Whether the caller is to estimate, and nobody else for *hold_s* seconds; not if one is later than *after*."""
-    at = moment(session)
+    at = read_moment(session)
     until = at + timedelta(seconds=hold_s)
     is_free = func.coalesce(CalibrationRow.lease_until, _NEVER) < at
     is_due = func.coalesce(CalibrationRow.estimated_at, _NEVER) <= (after or _NEVER)
@@ -48,7 +48,7 @@ def keep(
     session: Session, ctx: Principal, by: MeasuredBy, *, calibration: Mapping[str, Any] | None, passages: int
 ) -> datetime:
     """Let this be the tenant's; the moment it is of. Nothing is kept for an index that is gone."""
-    at = moment(session)
+    at = read_moment(session)
     values = {"calibration": calibration, "passages": passages, "estimated_at": at, "lease_until": None}
     session.execute(scoped_update(ctx, CalibrationRow).where(_was_measured(by)).values(values))
     return at

@@ -6,15 +6,15 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.conflicts import documents_of
-from domain.document_dates import date_of, period_of
+from domain.conflicts import load_documents
+from domain.document_dates import find_date, find_period
 from domain.models import Conflict, Document
 from utils.validity import Standing, choose
 
 
 def describe_conflicts(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> list[dict[str, Any]]:
     """Plain values, days and moments among them, in the order of *rows*."""
-    documents = documents_of(session, ctx, rows)
+    documents = load_documents(session, ctx, rows)
     return [_describe(row, documents) for row in rows]
 
 
@@ -55,6 +55,6 @@ def _describe(row: Conflict, documents: dict[str, Document]) -> dict[str, Any]:
 def _describe_side(document: Document | None, **fields: Any) -> dict[str, Any]:
     if document is None:
         return {**fields, "source": None, "date": None, "valid_until": None, "precedence": None}
-    period, (day, _) = period_of(document), date_of(document)
+    period, (day, _) = find_period(document), find_date(document)
     origin = {"source": document.source, "date": day}
     return {**fields, **origin, "valid_until": period.valid_until, "precedence": period.precedence}

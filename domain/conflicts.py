@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, literal_column, or_
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.document_dates import period_of
+from domain.document_dates import find_period
 from domain.models import Conflict, ConflictStatus, Document, DocumentState, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_update, tenants_with
+from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_update, list_tenants_with
 from utils.errors import Conflict as ConflictError
 from utils.errors import NotFound
 from utils.slices import cut_into_slices
@@ -51,12 +51,12 @@ class FoundConflict:
         return str(uuid.uuid5(uuid.UUID(sides[0][0]), repr(sides)))
 
 
-def tenants_to_compare(session: Session) -> list[Principal]:
+def list_tenants_to_compare(session: Session) -> list[Principal]:
     """The tenants with documents that were not compared with the others since they changed."""
-    return tenants_with(session, Document, _is_uncompared())
+    return list_tenants_with(session, Document, _is_uncompared())
 
 
-def documents_to_compare(session: Session, ctx: Principal, limit: int) -> list[Document]:
+def list_documents_to_compare(session: Session, ctx: Principal, limit: int) -> list[Document]:
     """At most *limit* of them, oldest first."""
     return list(
         session.scalars(scoped(ctx, Document).where(_is_uncompared()).order_by(Document.created_at).limit(limit))
@@ -110,9 +110,9 @@ def end_expired(session: Session) -> None:
     So is what was noted while its document was removed.
     """
     present = Conflict.status != ConflictStatus.GONE
-    for ctx in tenants_with(session, Conflict, present):
+    for ctx in list_tenants_with(session, Conflict, present):
         rows = session.scalars(scoped(ctx, Conflict).where(present)).all()
-        documents = documents_of(session, ctx, rows)
+        documents = load_documents(session, ctx, rows)
         ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
         end_conflicts(session, ctx, [each for each in ids if not _may_hold(documents.get(each))])
     old = Conflict.gone_at < now() - timedelta(days=KEPT_DAYS)
@@ -132,7 +132,7 @@ def count_conflicts(session: Session, ctx: Principal, status: str) -> int:
     return session.scalar(scoped_count(ctx, Conflict).where(Conflict.status == status)) or 0
 
 
-def documents_of(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> dict[str, Document]:
+def load_documents(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> dict[str, Document]:
     """The documents that conflicts are about, by id, without those that are removed."""
     ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
     found = (
@@ -173,7 +173,7 @@ def set_dismissed(session: Session, ctx: Principal, conflict_id: str, *, dismiss
 
 
 def _may_hold(document: Document | None) -> bool:
-    return document is not None and period_of(document).validity(today()) != "expired"
+    return document is not None and find_period(document).validity(today()) != "expired"
 
 
 def _find_current_versions(session: Session, ctx: Principal, found: Sequence[FoundConflict]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from domain.job_leases import (
     is_due,
     is_open,
     lock_held_job,
-    moment,
+    read_moment,
     pause_of,
     release,
     renew,
@@ -37,7 +37,7 @@ from domain.job_leases import (
     select_held,
 )
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebPage, WebSource, now
-from domain.scoping import scoped, scoped_delete, scoped_update, tenants_with
+from domain.scoping import scoped, scoped_delete, scoped_update, list_tenants_with
 from utils.errors import Conflict, NotFound
 
 MOST_MISSED = 3  # crawls that an address without a document is tried again in
@@ -87,7 +87,7 @@ def add_crawl(session: Session, ctx: Principal, source: WebSource) -> Job:
         subject_id=ctx.subject_id,
         subject_kind=store_kind(ctx.kind),
         stage=JobStage.CRAWLING if was_abandoned else JobStage.QUEUED,
-        not_before=moment(session),
+        not_before=read_moment(session),
     )
     session.add(crawl)
     source.next_at = None
@@ -138,7 +138,7 @@ def is_under_way(session: Session, ctx: Principal, source: WebSource) -> bool:
 
 def list_tenants_to_queue(session: Session, former_worker: str) -> list[Principal]:
     """The tenants for which `queue_due` has something to do."""
-    return tenants_with(session, WebSource, _needs_crawl(former_worker))
+    return list_tenants_with(session, WebSource, _needs_crawl(former_worker))
 
 
 def queue_due(session: Session, ctx: Principal, former_worker: str) -> None:
@@ -153,12 +153,12 @@ def queue_due(session: Session, ctx: Principal, former_worker: str) -> None:
 
 def list_tenants_with_due(session: Session) -> list[Principal]:
     """The tenants with web sources to be crawled now."""
-    return tenants_with(session, Job, is_due(_KIND, moment(session)))
+    return list_tenants_with(session, Job, is_due(_KIND, read_moment(session)))
 
 
 def list_due(session: Session, ctx: Principal) -> list[str]:
     """The ids of those of the tenant, the longest overdue first."""
-    due = scoped(ctx, Job).where(is_due(_KIND, moment(session))).order_by(Job.not_before)
+    due = scoped(ctx, Job).where(is_due(_KIND, read_moment(session))).order_by(Job.not_before)
     return [str(web_source_id) for web_source_id in session.scalars(due.with_only_columns(Job.web_source_id))]
 
 
@@ -172,7 +172,7 @@ def claim(
         Conflict: somebody else crawls it.
     """
     source = lock_web_source(session, ctx, web_source_id)
-    crawl, at = _lock_crawl(session, ctx, source), moment(session)
+    crawl, at = _lock_crawl(session, ctx, source), read_moment(session)
     if _is_held(source, crawl, at):
         raise Conflict("This web source is already being crawled.")
     if crawl is None or crawl.status not in OPEN or crawl.cancel_requested:
@@ -211,7 +211,7 @@ def release_crawl(session: Session, ctx: Principal, held: HeldCrawl) -> None:
     except LeaseLost:
         return
     crawl.attempts -= 1
-    release(crawl, moment(session), progress=crawl.progress)
+    release(crawl, read_moment(session), progress=crawl.progress)
 
 
 def finish(session: Session, ctx: Principal, source: WebSource, held: HeldCrawl, error: str | None) -> None:
@@ -223,25 +223,25 @@ def finish(session: Session, ctx: Principal, source: WebSource, held: HeldCrawl,
 
 def list_tenants_to_tidy(session: Session) -> list[Principal]:
     """The tenants for which `tidy` may have something to do."""
-    return tenants_with(session, Job, is_abandoned(_KIND, moment(session)))
+    return list_tenants_with(session, Job, is_abandoned(_KIND, read_moment(session)))
 
 
 def tidy(session: Session, ctx: Principal) -> None:
     """Let the crawls whose worker has not renewed its lease be tried again."""
-    at = moment(session)
+    at = read_moment(session)
     for source, crawl in _lock_each(session, ctx, is_abandoned(_KIND, at)):
         _retry_or_fail(source, crawl, at + pause_of(crawl))
 
 
 def list_tenants_crawled_by(session: Session, worker: str) -> list[Principal]:
     """The tenants with crawls of workers whose names begin with *worker*."""
-    return tenants_with(session, Job, _is_held_by(worker))
+    return list_tenants_with(session, Job, _is_held_by(worker))
 
 
 def take_over(session: Session, ctx: Principal, worker: str) -> None:
     """Let what workers whose names begin so have left be tried again at once: they are not there any more."""
     for source, crawl in _lock_each(session, ctx, _is_held_by(worker)):
-        _retry_or_fail(source, crawl, moment(session))
+        _retry_or_fail(source, crawl, read_moment(session))
 
 
 def lock_web_source(session: Session, ctx: Principal, web_source_id: str) -> WebSource:

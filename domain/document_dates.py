@@ -10,15 +10,15 @@ DATE_IN_FILE = "published"  # in a document's details
 DateSource = Literal["valid_from", "file", "upload"]
 
 
-def period_of(document: Document) -> Period:
+def find_period(document: Document) -> Period:
     """When it holds: as its metadata says, else its front matter."""
     return read_period(document.labels or {}, document.details or {})
 
 
-def date_of(document: Document) -> tuple[date, DateSource]:
+def find_date(document: Document) -> tuple[date, DateSource]:
     """The date of a document for readers, and its source: the first day of its validity, else the date in the file
     unless that is still to come, else the day on which this version came in, in UTC."""
-    if (begins := period_of(document).valid_from) is not None:
+    if (begins := find_period(document).valid_from) is not None:
         return begins, "valid_from"
     published = read_day((document.details or {}).get(DATE_IN_FILE))
     if published is not None and published <= today():

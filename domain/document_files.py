@@ -17,7 +17,7 @@ from domain.db import Database
 from domain.documents import DocumentContent, replace_document
 from domain.file_store import FileStore
 from domain.models import Document, DocumentState, DocumentVersion, Job, Tenant, now
-from domain.scoping import every_tenant, scoped, scoped_delete, scoped_update, select_over
+from domain.scoping import list_tenants, scoped, scoped_delete, scoped_update, select_over
 from utils.disk import DiskSpace
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class DocumentFiles:
     def tidy(self) -> None:
         """`delete_expired` and `sweep` for every tenant; after a start, for what was left undone."""
         with self._database.reading() as session:
-            tenants = every_tenant(session)
+            tenants = list_tenants(session)
         for ctx in tenants:
             self.delete_expired(ctx)
             self.sweep(ctx)

@@ -170,7 +170,7 @@ def lock_documents(session: Session, ctx: Principal, document_ids: Iterable[str]
     if document_ids is None:
         return lock_in_order(session, scoped(ctx, Document))
     locked: list[str] = []
-    for ids in in_batches(sorted(document_ids)):
+    for ids in split_into_batches(sorted(document_ids)):
         locked += lock_in_order(session, scoped(ctx, Document).where(Document.document_id.in_(ids)))
     return locked
 
@@ -186,7 +186,7 @@ def lock_in_order(session: Session, documents: Select[Document]) -> list[str]:
     return list(session.scalars(in_order.with_for_update()))
 
 
-def in_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def split_into_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """These ids in parts that a statement can name."""
     return cut_into_slices(document_ids, MOST_AT_ONCE)
 
@@ -233,7 +233,7 @@ def _make_present_update(ctx: Principal, document_id: str) -> Update:
     )
 
 
-def chunk_id_of(
+def make_chunk_id(
     document_id: str, *, content_hash: str, parser_version: str, chunking_version: str, position: int
 ) -> str:
     """The id of a chunk: the same for the same place of the same version of a document, cut in the same way."""
@@ -249,7 +249,7 @@ def insert_chunks(session: Session, document: Document, chunking_version: str, c
     }
     rows = [
         {
-            "chunk_id": chunk_id_of(document.document_id, **identity, position=position),
+            "chunk_id": make_chunk_id(document.document_id, **identity, position=position),
             "tenant_id": document.tenant_id,
             "document_id": document.document_id,
             "chunking_version": chunking_version,

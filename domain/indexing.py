@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session, aliased
 from auth.background import make_system
 from auth.principal import Principal
 from domain.db import Database
-from domain.documents import in_batches, lock_documents
+from domain.documents import split_into_batches, lock_documents
 from domain.indexes import is_held_nowhere
 from domain.models import Chunk, Document, DocumentState
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.scoping import (
     count_everywhere,
     scoped,
@@ -24,7 +24,7 @@ from domain.scoping import (
     select_everywhere,
     select_over,
     select_tenants_with,
-    tenants_with,
+    list_tenants_with,
 )
 from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
 from utils.passages import Passage
@@ -32,56 +32,56 @@ from utils.passages import Passage
 Waiting = tuple[Document, list[Chunk]]
 
 
-def waiting_for_index(slot: int) -> ColumnElement[bool]:
+def make_waiting_condition(slot: int) -> ColumnElement[bool]:
     """Documents the index of *slot* does not hold yet, or not without. The rest of it is the table's partial index."""
     lacking = Document.lexical_slots.bitwise_and(slot) == 0
     read = [Document.state != literal_column(f"'{state}'") for state in (DocumentState.FAILED, DocumentState.STORED)]
     return and_(Document.lexical_slots != literal_column("15"), *read, lacking)
 
 
-def without_vector(slot: int) -> ColumnElement[bool]:
+def make_vector_condition(slot: int) -> ColumnElement[bool]:
     """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
     return and_(
         Chunk.dense_slots != literal_column("15"), Chunk.dense_slots.bitwise_and(slot) == 0, is_passage_of(slot)
     )
 
 
-def all_tenants(session: Session) -> list[Principal]:
+def list_tenants_with_documents(session: Session) -> list[Principal]:
     """The tenants that have documents."""
-    return tenants_with(session, Document, true())
+    return list_tenants_with(session, Document, true())
 
 
-def tenants_without_words(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
+def list_tenants_without_words(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
     """The tenants with documents to put into the index of *slot* or take out of it: asked all the time."""
     return [make_system(row.tenant_id) for row in database.list_everywhere(_select_tenants_without_words(slot))]
 
 
-def tenants_without_vectors(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
+def list_tenants_without_vectors(database: Database, slot: int = FIRST_SLOT) -> list[Principal]:
     """The tenants with chunks whose vector the index of *slot* lacks: asked all the time."""
     return [make_system(row.tenant_id) for row in database.list_everywhere(_select_tenants_without_vectors(slot))]
 
 
 @cache
 def _select_tenants_without_words(slot: int) -> Select[Any]:
-    return select_tenants_with(Document, waiting_for_index(slot))
+    return select_tenants_with(Document, make_waiting_condition(slot))
 
 
 @cache
 def _select_tenants_without_vectors(slot: int) -> Select[Any]:
-    return select_tenants_with(Chunk, without_vector(slot))
+    return select_tenants_with(Chunk, make_vector_condition(slot))
 
 
 def count_without_words(session: Session, slot: int) -> int:
     """Documents of all tenants that the index of *slot* does not hold yet, or not without."""
-    return count_everywhere(session, Document, waiting_for_index(slot))
+    return count_everywhere(session, Document, make_waiting_condition(slot))
 
 
 def count_without_vectors(session: Session, slot: int | None = None) -> int:
     """Chunks of all tenants that wait for their vector, in the index that serves unless another is named."""
-    return count_everywhere(session, Chunk, without_vector(slot or find_serving_slot(session)))
+    return count_everywhere(session, Chunk, make_vector_condition(slot or find_serving_slot(session)))
 
 
-def without_words(
+def list_documents_without_words(
     session: Session,
     ctx: Principal,
     limit: int,
@@ -119,10 +119,10 @@ def without_words(
 def _select_without_words(
     ctx: Principal, limit: int, slot: int, *, oldest_first: bool
 ) -> "tuple[type[Document], ColumnElement[int]]":
-    """The documents of `without_words`, and the position of the first chunk of each that the index lacks."""
+    """The documents of `list_documents_without_words`, and the position of the first chunk of each that the index lacks."""
     lacking = Chunk.document_id == Document.document_id, is_passage_of(slot), Chunk.lexical_slots.bitwise_and(slot) == 0
     first = select(Chunk.position).where(*lacking).order_by(Chunk.position).limit(1).scalar_subquery()
-    waiting = scoped(ctx, Document).add_columns(first.label("place")).where(waiting_for_index(slot))
+    waiting = scoped(ctx, Document).add_columns(first.label("place")).where(make_waiting_condition(slot))
     waiting = waiting.order_by(*_order_by(Document, oldest_first=oldest_first)).limit(limit)
     found = waiting.subquery()
     return aliased(Document, found), found.c.place
@@ -133,10 +133,10 @@ def _order_by(document: type[Document], *, oldest_first: bool) -> tuple[ColumnEl
     return oldest if oldest_first else (document.chunk_count, *oldest)  # type: ignore[return-value] # columns of a class
 
 
-def documents_without_vectors(
+def list_documents_without_vectors(
     session: Session, ctx: Principal, limit: int, slot: int = FIRST_SLOT, *, oldest_first: bool = False
 ) -> dict[str, int]:
-    """At most *limit* documents with passages as of `passages_without_vectors` and their number.
+    """At most *limit* documents with passages as of `list_passages_without_vectors` and their number.
 
     Those with the fewest first, or the oldest.
 
@@ -144,7 +144,7 @@ def documents_without_vectors(
     """
     order: ColumnElement[Any] = func.count()
     waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, func.count())
-    waiting = waiting.where(without_vector(slot), Chunk.lexical_slots.bitwise_and(slot) != 0).group_by(
+    waiting = waiting.where(make_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0).group_by(
         Chunk.document_id
     )
     if oldest_first:
@@ -154,7 +154,7 @@ def documents_without_vectors(
     return {document_id: count for document_id, count in rows}
 
 
-def passages_without_vectors(
+def list_passages_without_vectors(
     session: Session,
     ctx: Principal,
     limit: int,
@@ -164,12 +164,12 @@ def passages_without_vectors(
 ) -> list[Passage]:
     """Passages the index has the words of but no vector, of all documents or of some in their order."""
     waiting = scoped(ctx, Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    waiting = waiting.where(without_vector(slot), Chunk.lexical_slots.bitwise_and(slot) != 0)
+    waiting = waiting.where(make_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0)
     if document_ids is not None:
         places = {document_id: place for place, document_id in enumerate(document_ids)}
         waiting = waiting.where(Chunk.document_id.in_(document_ids)).order_by(case(places, value=Chunk.document_id))
     rows = session.execute(waiting.order_by(Chunk.document_id, Chunk.position).limit(limit).offset(offset))
-    return [as_passage(document, chunk) for chunk, document in rows]
+    return [make_passage(document, chunk) for chunk, document in rows]
 
 
 def mark_words(session: Session, ctx: Principal, passages: Sequence[Passage], slot: int = FIRST_SLOT) -> None:
@@ -231,7 +231,7 @@ def sample_passages(session: Session, limit: int) -> list[tuple[Principal, Passa
     rows = session.execute(
         chunks.where(is_passage_of(find_serving_slot(session))).order_by(Chunk.chunk_id).limit(limit)
     )
-    return [(make_system(chunk.tenant_id), as_passage(document, chunk)) for chunk, document in rows]
+    return [(make_system(chunk.tenant_id), make_passage(document, chunk)) for chunk, document in rows]
 
 
 def count_done(session: Session, ctx: Principal, slot: int = FIRST_SLOT) -> tuple[int, int]:
@@ -245,7 +245,7 @@ def count_done(session: Session, ctx: Principal, slot: int = FIRST_SLOT) -> tupl
 
 def count_chunks_without_vectors(session: Session, ctx: Principal) -> int:
     """How many passages of the tenant wait for their vector in the index that serves."""
-    return session.scalar(scoped_count(ctx, Chunk).where(without_vector(find_serving_slot(session)))) or 0
+    return session.scalar(scoped_count(ctx, Chunk).where(make_vector_condition(find_serving_slot(session)))) or 0
 
 
 def mark_undone(
@@ -256,7 +256,7 @@ def mark_undone(
     *slot* may be a mask of several.
     """
     slots = find_slots_in_use(session)
-    for ids in in_batches(lock_documents(session, ctx, document_ids)):
+    for ids in split_into_batches(lock_documents(session, ctx, document_ids)):
         _forget(session, ctx, ids, slot, slots)
         if slot & slots.serving:
             these = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
@@ -310,6 +310,6 @@ def _narrow_to_version(change: Change, document: Document) -> Change:
 
 def _mark_ready(session: Session, ctx: Principal, document_ids: Sequence[str], slot: int) -> None:
     for document_id in document_ids:
-        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, without_vector(slot)).exists()
+        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, make_vector_condition(slot)).exists()
         done = scoped_update(ctx, Document).where(Document.document_id == document_id, ~waiting)
         session.execute(done.where(Document.state == DocumentState.SEARCHABLE).values(state=DocumentState.READY))

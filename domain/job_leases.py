@@ -50,7 +50,7 @@ class Failure:
     advice: str | None = None
 
 
-def moment(session: Session) -> datetime:
+def read_moment(session: Session) -> datetime:
     """The present moment as all workers count it: a server's own clock where there is one."""
     if session.get_bind().dialect.name != "postgresql":
         return now()
@@ -86,7 +86,7 @@ def renew(session: Session, ctx: Principal, held: HeldJob, *, progress: float, l
         LeaseLost: it is not this worker's any more, or is to be cancelled.
     """
     job = lock_held_job(session, ctx, held)
-    job.lease_until = moment(session) + timedelta(seconds=lease_s)
+    job.lease_until = read_moment(session) + timedelta(seconds=lease_s)
     job.progress = progress
     session.flush()
     return job

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from auth.background import store_kind
 from auth.principal import Principal
-from domain.documents import in_batches, remove_documents
-from domain.job_leases import OPEN, end, moment
+from domain.documents import split_into_batches, remove_documents
+from domain.job_leases import OPEN, end, read_moment
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.quotas import Quotas, lock_usage, require_room_in_queue
 from domain.scoping import scoped, scoped_delete, scoped_update
@@ -85,7 +85,7 @@ def replace_job(session: Session, ctx: Principal, document_id: str, work: Work, 
         content_hash=work.content_hash,
         file_name=work.file_name,
         size_bytes=work.size_bytes,
-        not_before=moment(session),
+        not_before=read_moment(session),
     )
     session.add(job)
     session.flush()
@@ -100,7 +100,7 @@ def remove_with_jobs(session: Session, ctx: Principal, document_ids: Sequence[st
     """
     remove_documents(session, ctx, document_ids)
     files: set[str] = set()
-    for ids in in_batches(document_ids):
+    for ids in split_into_batches(document_ids):
         gone = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
         session.execute(gone.values(origin="removed:" + Document.document_id, external_id=None))
         files.update(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.db import Database
-from domain.documents import in_batches, lock_documents
+from domain.documents import split_into_batches, lock_documents
 from domain.job_leases import (
     ASK_AGAIN,
     LEASE_S,
@@ -27,14 +27,14 @@ from domain.job_leases import (
     is_due,
     is_open,
     lock_held_job,
-    moment,
+    read_moment,
     pause_of,
     release,
     retry,
     select_held,
 )
 from domain.models import Document, DocumentState, Job, JobKind, JobStage, JobStatus
-from domain.scoping import count_everywhere, scoped, scoped_update, select_everywhere, tenants_with
+from domain.scoping import count_everywhere, scoped, scoped_update, select_everywhere, list_tenants_with
 from domain.webhook_deliveries import queue_finished
 
 _QUOTA_CHECK_S = 600.0
@@ -79,18 +79,18 @@ def follows_index() -> ColumnElement[bool]:
 
 def list_tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
-    return tenants_with(session, Job, _is_claimable(moment(session), small_only=small_only), first=_estimate_effort())
+    return list_tenants_with(session, Job, _is_claimable(read_moment(session), small_only=small_only), first=_estimate_effort())
 
 
 def count_large_of(session: Session, pool: str) -> int:
     """How many jobs that are not small are held by workers whose names begin with *pool*."""
-    condition = and_(is_open(), Job.lease_until >= moment(session), Job.worker.startswith(pool, autoescape=True))
+    condition = and_(is_open(), Job.lease_until >= read_moment(session), Job.worker.startswith(pool, autoescape=True))
     return count_everywhere(session, Job, and_(condition, not_(is_small())))
 
 
 def list_tenants_to_tidy(session: Session) -> list[Principal]:
     """The tenants for which `tidy` may have something to do."""
-    return tenants_with(session, Job, or_(is_abandoned(_KIND, moment(session)), follows_index()))
+    return list_tenants_with(session, Job, or_(is_abandoned(_KIND, read_moment(session)), follows_index()))
 
 
 def claim(
@@ -108,7 +108,7 @@ def claim(
     has waited longest. With *oldest_first* that one comes first in any case. A job that gave way, or failed, waits
     again from then on.
     """
-    at = moment(session)
+    at = read_moment(session)
     order = [] if oldest_first else [_estimate_effort()]
     due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
     due = due.where(_is_claimable(at, small_only=small_only))
@@ -134,7 +134,7 @@ def _estimate_effort() -> ColumnElement[int]:
 
 def postpone_reading(session: Session, ctx: Principal, failure: Failure, *, until: datetime) -> None:
     """Let the tenant's due jobs wait, and say why; at most ten minutes at a time, as quotas may change."""
-    at = moment(session)
+    at = read_moment(session)
     due = scoped_update(ctx, Job).where(is_due(_KIND, at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
     again_at = min(until, at + timedelta(seconds=_QUOTA_CHECK_S))
     session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
@@ -168,7 +168,7 @@ def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage)
     if stage == JobStage.INDEXING:
         job.lease_until, job.worker, job.recognised = None, None, None
     if stage == JobStage.RECOGNISING:
-        release(job, moment(session))
+        release(job, read_moment(session))
         job.attempts = 0
     session.flush()
     return _make_claimed(job, held.worker)
@@ -202,7 +202,7 @@ def wait(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure, *
     job = lock_held_job(session, ctx, held)
     job.attempts -= 1
     job.error, job.advice = failure.reason, failure.advice
-    release(job, moment(session) + timedelta(seconds=pause_s))
+    release(job, read_moment(session) + timedelta(seconds=pause_s))
 
 
 def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
@@ -213,7 +213,7 @@ def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
     """
     job = lock_held_job(session, ctx, held)
     job.attempts -= 1
-    release(job, moment(session))
+    release(job, read_moment(session))
 
 
 def get_recognised(session: Session, ctx: Principal, held: ClaimedJob) -> str | None:
@@ -228,7 +228,7 @@ def give_way(session: Session, ctx: Principal, held: ClaimedJob, *, recognised: 
         LeaseLost: it is not this worker's any more.
     """
     job = lock_held_job(session, ctx, held)
-    release(job, moment(session))
+    release(job, read_moment(session))
     job.attempts, job.recognised, job.progress = 0, recognised, progress
 
 
@@ -244,7 +244,7 @@ def end_cancelled(session: Session, ctx: Principal, held: ClaimedJob) -> bool:
 
 def tidy(session: Session, ctx: Principal) -> int:
     """Give jobs of workers that are gone to others, and end those whose document is in the index; how many."""
-    abandoned = scoped(ctx, Job).where(is_abandoned(_KIND, moment(session)))
+    abandoned = scoped(ctx, Job).where(is_abandoned(_KIND, read_moment(session)))
     ready = scoped(ctx, Document).where(Document.state == DocumentState.READY)
     indexed = follows_index(), Job.document_id.in_(ready.with_only_columns(Document.document_id))
     of_indexed = scoped(ctx, Job).where(*indexed)
@@ -263,7 +263,7 @@ def tidy(session: Session, ctx: Principal) -> int:
     found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
     finished = {job_id: document_id for job_id, document_id in found if document_id in locked}
     done = list(finished)
-    for ids in in_batches(done):
+    for ids in split_into_batches(done):
         these = scoped_update(ctx, Job).where(Job.job_id.in_(ids))
         session.execute(these.values(status=JobStatus.COMPLETED, progress=1.0, error=None, advice=None))
     queue_finished(session, ctx, finished.values(), "ready")
@@ -284,7 +284,7 @@ def _make_claimed(job: Job, worker: str) -> ClaimedJob:
 
 
 def _retry_or_fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
-    is_retried = retry(job, failure, moment(session) + pause_of(job))
+    is_retried = retry(job, failure, read_moment(session) + pause_of(job))
     if not is_retried:
         _fail(session, ctx, job, failure)
     return is_retried

@@ -2,14 +2,14 @@
 
 import json
 
-from domain.document_dates import date_of, period_of
+from domain.document_dates import find_date, find_period
 from domain.models import Chunk, Document
 from utils.passages import Passage
 
 
-def as_passage(document: Document, chunk: Chunk) -> Passage:
+def make_passage(document: Document, chunk: Chunk) -> Passage:
     """The chunk as it is searched, shown and cited."""
-    period = period_of(document)
+    period = find_period(document)
     return Passage(
         passage_id=chunk.chunk_id,
         document_id=document.document_id,
@@ -25,7 +25,7 @@ def as_passage(document: Document, chunk: Chunk) -> Passage:
         version=document.version,
         dataset_id=document.dataset_id or "",
         labels=_list_labels(document),
-        dated=date_of(document)[0].isoformat(),
+        dated=find_date(document)[0].isoformat(),
         valid_from=period.valid_from.isoformat() if period.valid_from else None,
         valid_until=period.valid_until.isoformat() if period.valid_until else None,
         precedence=period.precedence,

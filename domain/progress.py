@@ -7,7 +7,7 @@ from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain.document_dates import period_of
+from domain.document_dates import find_period
 from domain.documents import is_present
 from domain.job_leases import OPEN
 from domain.models import Chunk, Document, DocumentState, Job, JobStage, JobStatus
@@ -41,7 +41,7 @@ class DocumentProgress:
     def is_searchable(self) -> bool:
         """Whether questions can find it today, at least by its words; a former version counts."""
         is_indexed = self.document.state in (DocumentState.SEARCHABLE, DocumentState.READY)
-        return is_indexed and period_of(self.document).validity(today()) == "valid"
+        return is_indexed and find_period(self.document).validity(today()) == "valid"
 
 
 def get_progress(session: Session, ctx: Principal, document_id: str) -> DocumentProgress:

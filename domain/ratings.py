@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth.principal import DEFAULT_BOT, Principal
-from domain.documents import in_batches
+from domain.documents import split_into_batches
 from domain.models import AnswerRating, now
 from domain.paging import Part, Rows, read_part
 from domain.rating_texts import NO_TEXTS, decrypt_texts, is_current, read_texts, write_texts
@@ -101,7 +101,7 @@ def delete_ratings(session: Session, ctx: Principal, conversation_id: str) -> in
 
 def delete_ratings_of_runs(session: Session, ctx: Principal, run_ids: Sequence[str]) -> None:
     """Delete the ratings of the answers of these runs."""
-    for ids in in_batches(run_ids):
+    for ids in split_into_batches(run_ids):
         session.execute(scoped_delete(ctx, AnswerRating).where(AnswerRating.run_id.in_(ids)))
 
 
@@ -122,7 +122,7 @@ def find_verdicts(
     here = scoped(ctx, AnswerRating).where(*_select_answer(ctx, conversation_id))
     columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating, AnswerRating.rated_at)
     found: dict[str, str] = {}
-    for ids in in_batches(list(answered_at)):
+    for ids in split_into_batches(list(answered_at)):
         for run_id, rating, rated_at in session.execute(columns.where(AnswerRating.run_id.in_(ids))):
             if rated_at > answered_at[run_id] - _CLOCKS_DIFFER:
                 found[run_id] = rating

@@ -53,7 +53,7 @@ def scoped_delete(ctx: Principal, model: type[Owned]) -> Delete:
     return delete(model).where(model.tenant_id == ctx.tenant_id).execution_options(**options)
 
 
-def tenants_with(
+def list_tenants_with(
     session: Session, model: type[Owned], condition: ColumnElement[bool], *, first: ColumnElement[int] | None = None
 ) -> list[Principal]:
     """A context for each tenant that has a row of *model* under *condition*, for background work on its behalf.
@@ -66,13 +66,13 @@ def tenants_with(
 def select_tenants_with(
     model: type[Owned], condition: ColumnElement[bool], *, first: ColumnElement[int] | None = None
 ) -> Select[Any]:
-    """What `tenants_with` asks."""
+    """What `list_tenants_with` asks."""
     having = select(model.tenant_id).where(condition).group_by(model.tenant_id).execution_options(**EVERYWHERE)
     order = [] if first is None else [func.min(first)]
     return having.order_by(*order, model.tenant_id)
 
 
-def every_tenant(session: Session) -> list[Principal]:
+def list_tenants(session: Session) -> list[Principal]:
     """A context for each tenant, for background work on its behalf."""
     tenant_ids = session.scalars(select(Tenant.tenant_id).order_by(Tenant.tenant_id))
     return [make_system(tenant_id) for tenant_id in tenant_ids]

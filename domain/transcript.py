@@ -17,7 +17,7 @@ from domain.models import Conversation, ConversationShare, Tenant, Turn, now
 from domain.paging import Part, Rows, read_part
 from domain.scoping import prepare, scoped, scoped_delete, scoped_update, select_over
 from domain.transcript_retention import Retention, erase
-from domain.transcript_texts import TranscriptUnreadable, key_of, make_title_columns, read_texts, set_columns
+from domain.transcript_texts import TranscriptUnreadable, make_key, make_title_columns, read_texts, set_columns
 from domain.transcript_writing import make_title
 from utils.checkpointer.cipher import Keyring
 from utils.errors import NotFound
@@ -95,7 +95,7 @@ def rename(
     if title is None:
         first = session.scalar(select_turns(ctx, conversation_id).order_by(Turn.sequence, Turn.run_id).limit(1))
         title = make_title(read_texts(first, keys)["question"]) if first else ""
-    set_columns(row, make_title_columns(key_of(row), title, keys))
+    set_columns(row, make_title_columns(make_key(row), title, keys))
     session.flush()
     return row
 

@@ -8,7 +8,7 @@ from domain.scoping import scoped
 from domain.transcript import lock_conversation, select_turns
 from domain.transcript_texts import (
     is_current,
-    key_of,
+    make_key,
     make_text_columns,
     make_title_columns,
     read_texts,
@@ -40,8 +40,8 @@ def rekey_conversation(
     stale = [turn for turn in turns if not is_current(turn.sealed, new)]
     is_title_stale = bool(row.turn_count) and not is_current(row.sealed_title, new)
     for turn in stale:
-        set_columns(turn, make_text_columns(key_of(turn), turn.run_id, read_texts(turn, old), new))
+        set_columns(turn, make_text_columns(make_key(turn), turn.run_id, read_texts(turn, old), new))
     if is_title_stale:
-        set_columns(row, make_title_columns(key_of(row), read_title(row, old), new))
+        set_columns(row, make_title_columns(make_key(row), read_title(row, old), new))
     session.flush()
     return "done" if stale or is_title_stale else "current"

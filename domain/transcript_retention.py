@@ -13,7 +13,7 @@ from domain.db import Database
 from domain.engines import BUSY_TIMEOUT_MS
 from domain.keys import get_tenant
 from domain.models import Conversation, ConversationShare, Tenant, Turn, now
-from domain.scoping import count_everywhere, delete_everywhere, every_tenant, scoped, scoped_delete, tenants_with
+from domain.scoping import count_everywhere, delete_everywhere, list_tenants, scoped, scoped_delete, list_tenants_with
 from utils.errors import BadInput
 
 DAY_S = 86_400.0
@@ -70,7 +70,7 @@ def erase_expired(database: Database, retention: Retention) -> int:
     with database.writing() as session:
         session.execute(delete_everywhere(ConversationShare).where(ConversationShare.expires_at <= now()))
     with database.reading() as session:
-        tenants = [(ctx, retention.find_keep_s(session.get(Tenant, ctx.tenant_id))) for ctx in every_tenant(session)]
+        tenants = [(ctx, retention.find_keep_s(session.get(Tenant, ctx.tenant_id))) for ctx in list_tenants(session)]
     return sum(_erase_expired_of(database, ctx, keep_s) for ctx, keep_s in tenants)
 
 
@@ -91,7 +91,7 @@ def erase_deleted(database: Database, *, before: datetime) -> int:
         Conversation.deleted_at.is_not(None) & (Conversation.turn_count > 0) & (Conversation.deleted_at <= before)
     )
     with database.reading() as session:
-        tenants = tenants_with(session, Conversation, erasable)
+        tenants = list_tenants_with(session, Conversation, erasable)
     return sum(_erase_deleted_of(database, ctx, erasable) for ctx in tenants)
 
 

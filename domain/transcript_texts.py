@@ -38,7 +38,7 @@ def read_texts(row: Turn, keys: Keyring | None) -> Texts:
     """
     if row.sealed is None:
         return {name: getattr(row, name) for name in NO_TEXTS}
-    texts: Texts = json.loads(_unseal(row.sealed, _name_turn(key_of(row), row.run_id), keys))
+    texts: Texts = json.loads(_unseal(row.sealed, _name_turn(make_key(row), row.run_id), keys))
     return texts
 
 
@@ -57,7 +57,7 @@ def read_title(row: Conversation, keys: Keyring | None) -> str:
     """
     if row.sealed_title is None:
         return row.title
-    return _unseal(row.sealed_title, _name_conversation(key_of(row)), keys)
+    return _unseal(row.sealed_title, _name_conversation(make_key(row)), keys)
 
 
 def is_current(sealed: str | None, keys: Keyring | None) -> bool:
@@ -88,7 +88,7 @@ def set_columns(row: Conversation | Turn, columns: Mapping[str, Any]) -> None:
         setattr(row, name, value)
 
 
-def key_of(row: Conversation | Turn) -> Key:
+def make_key(row: Conversation | Turn) -> Key:
     """The conversation that *row* is, or is of."""
     return row.tenant_id, row.owner_id, row.conversation_id
 

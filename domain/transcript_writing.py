@@ -15,7 +15,7 @@ from auth.background import make_system
 from domain.models import Conversation, Tenant, Turn, now
 from domain.scoping import scoped, scoped_delete
 from domain.transcript_retention import Retention
-from domain.transcript_texts import NO_TEXTS, Key, key_of, make_text_columns, make_title_columns, set_columns
+from domain.transcript_texts import NO_TEXTS, Key, make_key, make_text_columns, make_title_columns, set_columns
 from domain.webhook_deliveries import Subject, queue_event
 from domain.webhooks import WebhookEvent
 from utils.checkpointer.cipher import Keyring
@@ -157,7 +157,7 @@ def _lock_conversations(
     ]
     statement = _make_statements(session.get_bind().dialect.name).lock
     found = session.scalars(statement, rows, execution_options={"populate_existing": True})
-    return {key_of(row): row for row in found}
+    return {make_key(row): row for row in found}
 
 
 def _describe_beginning(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:

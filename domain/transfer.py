@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
-from domain.documents import DocumentContent, chunk_id_of, get_chunks, replace_document
+from domain.documents import DocumentContent, make_chunk_id, get_chunks, replace_document
 from domain.indexes import find_serving_index
 from domain.indexing import mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.scoping import scoped
 from utils.passages import Passage
 
@@ -61,10 +61,10 @@ def make_passages(document_id: str, dataset_id: str, content: DocumentContent) -
         "chunking_version": content.chunking_version,
     }
     return [
-        as_passage(
+        make_passage(
             document,
             Chunk(
-                chunk_id=chunk_id_of(document_id, **identity, position=position),
+                chunk_id=make_chunk_id(document_id, **identity, position=position),
                 page=chunk.page,
                 heading=chunk.heading,
                 start=chunk.start,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from auth.background import make_system
 from auth.principal import Principal
 from domain.db import Database
-from domain.job_leases import moment
+from domain.job_leases import read_moment
 from domain.models import Webhook, WebhookDelivery
 from domain.scoping import scoped, scoped_count, scoped_update, select_everywhere
 from domain.webhooks import WebhookEvent
@@ -78,7 +78,7 @@ def is_any_waiting(database: Database) -> bool:
 
 def list_due(session: Session) -> list[tuple[str, str]]:
     """Tenants and webhooks that have something to be told now, that first which waits longest."""
-    due = select_everywhere(WebhookDelivery).where(WebhookDelivery.not_before <= moment(session))
+    due = select_everywhere(WebhookDelivery).where(WebhookDelivery.not_before <= read_moment(session))
     webhook = WebhookDelivery.tenant_id, WebhookDelivery.webhook_id
     grouped = due.with_only_columns(*webhook).group_by(*webhook).order_by(func.min(WebhookDelivery.not_before))
     return [(tenant_id, webhook_id) for tenant_id, webhook_id in session.execute(grouped.limit(_MOST_DUE))]
@@ -86,7 +86,7 @@ def list_due(session: Session) -> list[tuple[str, str]]:
 
 def claim(session: Session, tenant_id: str, webhook_id: str) -> ClaimedDelivery | None:
     """What the webhook is to be told next, None if nothing is due; it is ours once this is committed."""
-    ctx, at = make_system(tenant_id), moment(session)
+    ctx, at = make_system(tenant_id), read_moment(session)
     due = scoped(ctx, WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.not_before <= at)
     first = due.order_by(WebhookDelivery.not_before, WebhookDelivery.delivery_id).limit(1)
     row = session.scalar(first.with_for_update(skip_locked=True))
@@ -104,7 +104,7 @@ def settle(session: Session, claimed: ClaimedDelivery, *, failure: str | None) -
     row = _lock_claimed(session, claimed)
     if webhook is None or row is None:
         return  # removed, or somebody else's by now
-    at, webhook.failure = moment(session), failure
+    at, webhook.failure = read_moment(session), failure
     if failure is None:
         webhook.delivered_at = at
         session.delete(row)

@@ -8,11 +8,11 @@ import httpx
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.bots import BotConfig
-from agents.citations import bind_citations, without_marks
+from agents.citations import bind_citations, remove_marks
 from agents.nodes.answer import is_heading_named, is_sure
 from agents.state import AnswerModel
 from auth.principal import Principal
-from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, system_prompt
+from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, make_system_prompt
 from providers.chat.extractive import quote_request
 from retrieval.search import Retriever, SearchOptions, SearchResult
 from utils.errors import BadInput, ProviderError, StoreUnavailable
@@ -104,7 +104,7 @@ class LocalAsker:
     ) -> AskedOutcome:
         """What *model* makes of *found*, doubted where the service doubts it."""
         shown = [hit.passage for hit in found.hits]
-        system = SystemMessage(system_prompt(shown, institution="", language_policy=_POLICY))
+        system = SystemMessage(make_system_prompt(shown, institution="", language_policy=_POLICY))
         request = [system, HumanMessage(question)] if model.is_language_model else quote_request(question, shown)
         reply = await model.chat.ainvoke(request)
         said, is_doubted = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
@@ -113,7 +113,7 @@ class LocalAsker:
         text, citations = bind_citations(said.strip(), found.hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
         is_uncertain = (is_doubted or not is_sure(found.verdict, model)) and not is_heading_named(question, found.hits)
-        return replace(outcome, answered=True, answer=without_marks(text), quotes=quotes, is_uncertain=is_uncertain)
+        return replace(outcome, answered=True, answer=remove_marks(text), quotes=quotes, is_uncertain=is_uncertain)
 
 
 _POLICY = "Answer in the language of the question."
@@ -143,7 +143,7 @@ class HttpAsker:
         return AskedOutcome(
             passages,
             said["answered"],
-            without_marks(said["answer"]),
+            remove_marks(said["answer"]),
             [_parse_shown(each, each["quote"]) for each in said["citations"]],
             (said.get("support") or {}).get("total"),
             is_uncertain=said.get("confidence") == "low",

@@ -18,7 +18,7 @@ from domain.documents import get_chunks
 from domain.in_thread import read, write
 from domain.jobs import is_any_processed
 from domain.models import Document
-from domain.passages import as_passage
+from domain.passages import make_passage
 from retrieval.index import PassageIndex
 from utils.errors import ProblemError
 from utils.loops import repeat
@@ -75,8 +75,8 @@ class DocumentComparer:
 
     async def _compare_some(self, should_stop: Callable[[], bool]) -> None:
         failure: Exception | None = None
-        for ctx in await read(self.database, conflicts.tenants_to_compare):
-            listing = partial(conflicts.documents_to_compare, ctx=ctx, limit=DOCUMENTS_AT_ONCE)
+        for ctx in await read(self.database, conflicts.list_tenants_to_compare):
+            listing = partial(conflicts.list_documents_to_compare, ctx=ctx, limit=DOCUMENTS_AT_ONCE)
             for document in await read(self.database, listing):
                 if should_stop():
                     return
@@ -110,7 +110,7 @@ class DocumentComparer:
     async def _load_passages(self, ctx: Principal, document: Document) -> Sequence[Passage]:
         _, version = self.index()
         chunks = await read(self.database, partial(get_chunks, ctx=ctx, document_id=document.document_id))
-        return [as_passage(document, chunk) for chunk in chunks if chunk.chunking_version == version]
+        return [make_passage(document, chunk) for chunk in chunks if chunk.chunking_version == version]
 
 
 def _may_hold_together(one: Passage, other: Passage) -> bool:

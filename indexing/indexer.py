@@ -20,7 +20,7 @@ from domain import indexing
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.slots import FIRST_SLOT
 from indexing.pace import OLDEST_EVERY, Pace, Paces, TenantRoundRobin
 from ingestion.rechunker import Rechunker
@@ -99,7 +99,7 @@ class Indexer:
         An index that lost passages is filled again.
         """
         loss = self._index.loss_count
-        for ctx in await self._read(indexing.all_tenants):
+        for ctx in await self._read(indexing.list_tenants_with_documents):
             # Twice: a document may be taken out between the question to SQL and the one to the index.
             if await self._has_lost_any(ctx) and await self._has_lost_any(ctx):
                 logger.warning(
@@ -125,12 +125,12 @@ class Indexer:
 
     async def _put_words(self) -> bool:
         """A batch of words of each tenant; whether any was waiting."""
-        tenants = await asyncio.to_thread(indexing.tenants_without_words, self._database, self._slot)
+        tenants = await asyncio.to_thread(indexing.list_tenants_without_words, self._database, self._slot)
         return await self._word_turns.take(tenants, pause_s=self.poll_s)
 
     async def _embed_vectors(self) -> bool:
         """Embed one batch for each tenant that waits for vectors; whether any did."""
-        tenants = await asyncio.to_thread(indexing.tenants_without_vectors, self._database, self._slot)
+        tenants = await asyncio.to_thread(indexing.list_tenants_without_vectors, self._database, self._slot)
         busy = await self._vector_turns.take(tenants, pause_s=self.poll_s)
         self._pending = await self._count_pending() if tenants else 0
         self._note_whole()
@@ -145,7 +145,7 @@ class Indexer:
         self._word_batches[ctx.tenant_id] += 1
         waiting = await self._read(
             partial(
-                indexing.without_words,
+                indexing.list_documents_without_words,
                 ctx=ctx,
                 limit=DOCUMENTS_BATCH,
                 slot=self._slot,
@@ -192,7 +192,7 @@ class Indexer:
         if not waiting:
             return
         lacking = [(document, [one for one in chunks if not self._holds_words(one)]) for document, chunks in waiting]
-        passages = [as_passage(document, chunk) for document, chunks in lacking for chunk in chunks]
+        passages = [make_passage(document, chunk) for document, chunks in lacking for chunk in chunks]
         if passages:
             async with self._writing:
                 await self._index.put(ctx, passages)
@@ -206,7 +206,7 @@ class Indexer:
             if present:
                 # It is there already: what is new is what is said of it, or nothing.
                 async with self._writing:
-                    await self._index.update_document(ctx, as_passage(document, present))
+                    await self._index.update_document(ctx, make_passage(document, present))
             documents.append(document)
         await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
@@ -234,7 +234,7 @@ class Indexer:
         if monotonic() < pace.expires_at and (passages := await self._choose_next_listed(ctx, pace)):
             return passages
         began = monotonic()
-        listed = partial(indexing.documents_without_vectors, ctx=ctx, limit=LISTED + pace.skip, slot=self._slot)
+        listed = partial(indexing.list_documents_without_vectors, ctx=ctx, limit=LISTED + pace.skip, slot=self._slot)
         pace.waiting = await self._read(partial(listed, oldest_first=pace.oldest_first))
         took_s = monotonic() - began
         pace.expires_at = began + max(POLLS_A_LIST * self.poll_s, LIST_COST * took_s)
@@ -244,7 +244,7 @@ class Indexer:
         ids, offset = pace.choose_documents()
         if not ids:
             return []
-        waiting = partial(indexing.passages_without_vectors, ctx=ctx, limit=pace.batch, offset=offset)
+        waiting = partial(indexing.list_passages_without_vectors, ctx=ctx, limit=pace.batch, offset=offset)
         return await self._read(partial(waiting, slot=self._slot, document_ids=ids))
 
     async def _embed(self, ctx: Principal, passages: Sequence[Passage]) -> None:

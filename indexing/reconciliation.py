@@ -15,8 +15,8 @@ from domain.document_files import NO_TEXT, DocumentFiles
 from domain.file_store import FileStore
 from domain.in_thread import read, write
 from domain.indexed_documents import IndexedDocument, list_indexed_documents, list_known_documents, list_named_files
-from domain.indexing import all_tenants, mark_undone
-from domain.scoping import every_tenant
+from domain.indexing import list_tenants_with_documents, mark_undone
+from domain.scoping import list_tenants
 from retrieval.index import Entry, PassageIndex
 from utils.slices import cut_into_slices
 
@@ -76,7 +76,7 @@ async def reconcile(database: Database, index: PassageIndex, *, slot: int, repai
     What is left over is removed; documents of which something is missing are taken out, and the indexer puts them in
     again. Memory grows with the passages of one tenant, some 300 bytes each.
     """
-    tenant_ids = {ctx.tenant_id for ctx in await read(database, all_tenants)}
+    tenant_ids = {ctx.tenant_id for ctx in await read(database, list_tenants_with_documents)}
     findings = Findings()
     for tenant_id in sorted(tenant_ids | await index.list_tenant_ids()):
         ctx = make_system(tenant_id)
@@ -104,7 +104,7 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
     """
     unknown = missing = 0
     with database.reading() as session:
-        tenants = every_tenant(session)
+        tenants = list_tenants(session)
     for ctx in tenants:
         hashes = set(files.list_hashes(ctx))
         with database.reading() as session:

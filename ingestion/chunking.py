@@ -8,7 +8,7 @@ from itertools import pairwise, takewhile
 from typing import Self
 
 from domain.documents import ChunkText
-from ingestion.language import passage_language
+from ingestion.language import detect_passage_language
 from ingestion.parsers.parsed import HEADING_SEPARATOR, Section
 
 CountTokens = Callable[[str], int]
@@ -131,7 +131,7 @@ class _Cutter:
         for start, end in stretches:
             for tight_start, tight_end in self._iter_fitting(*self._trim(start, end)):
                 chunk = self._text[tight_start:tight_end]
-                language = passage_language(chunk, self._language)
+                language = detect_passage_language(chunk, self._language)
                 heading = HEADING_SEPARATOR.join(group.heading)
                 yield ChunkText(chunk, tight_start, tight_end, heading, group.page, language)
 

@@ -10,7 +10,7 @@ LIKELY = 0.35  # "Hello World" is Italian with .31, a single letter Arabic with 
 UNKNOWN = "en"
 
 
-def document_language(text: str) -> str:
+def detect_document_language(text: str) -> str:
     """The ISO 639-1 code of the language most of *text* is in, judged by samples from all over it.
 
     What is too short or no language at all counts as English.
@@ -21,7 +21,7 @@ def document_language(text: str) -> str:
     return language if probability >= LIKELY else UNKNOWN
 
 
-def passage_language(text: str, document: str) -> str:
+def detect_passage_language(text: str, document: str) -> str:
     """The language of a passage: the document's, unless it is long and clearly in another."""
     if len(text) < LONG_CHARACTERS:
         return document

@@ -22,8 +22,8 @@ from domain.scoping import count_everywhere, scoped
 from ingestion.parsers.parsed import Limits
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
-from ingestion.reader import PARSER_VERSION, DocumentReader, content_hash
-from ingestion.walk import SAMPLES, Bounds, FileEntry, Origins, Walk, bounds_of, walk
+from ingestion.reader import PARSER_VERSION, DocumentReader, compute_content_hash
+from ingestion.walk import SAMPLES, Bounds, FileEntry, Origins, Walk, find_bounds, walk
 from utils.errors import UnreadableDocument
 
 Progress = Callable[[int, int, str], None]
@@ -76,7 +76,7 @@ def load_paths(
         ScannerUnavailable: files are not read at present; those before stay loaded.
     """
     began = time.monotonic()
-    bounds = bounds_of(paths, data_dir)
+    bounds = find_bounds(paths, data_dir)
     found, origins = walk(paths, bounds), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
         load = _Load(database, ctx, origins, policy.limits, policy.reader(parser), document_files)
@@ -188,7 +188,7 @@ class _Load:
     def _is_unchanged(self, document: Document, data: bytes) -> bool:
         if document.state == DocumentState.FAILED or document.parser_version != PARSER_VERSION:
             return False
-        return document.content_hash == content_hash(data)
+        return document.content_hash == compute_content_hash(data)
 
     def _forget_failure(self, document: Document) -> None:
         if document.error is not None:

@@ -11,7 +11,7 @@ from domain.document_dates import DATE_IN_FILE
 from domain.document_files import Extracted, TextPart
 from domain.documents import DocumentContent
 from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
-from ingestion.language import document_language
+from ingestion.language import detect_document_language
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.parsed import ParsedDocument, clean
 from ingestion.parsers.recognition import Recognition
@@ -137,18 +137,18 @@ class DocumentReader:
         self, checked: CheckedFile, data: bytes, name: str, source: str, *, recognised: bool
     ) -> DocumentContent:
         parsed, details = checked.document, _make_details(checked) | {"recognised": recognised}
-        language = document_language(parsed.text)
+        language = detect_document_language(parsed.text)
         chunks = chunk_text(parsed.text, parsed.sections, language, sizes=self.sizes, count_tokens=estimate_tokens)
         if not chunks and not self.awaits_recognition(details):
             raise UnreadableDocument(_explain_empty(parsed, recognises=self.parser.recognises))
         return DocumentContent(
             source=source,
-            title=parsed.title or readable_name(name),
+            title=parsed.title or make_readable_name(name),
             url=parsed.url,
             language=language,
             media_type=parsed.media_type,
             size_bytes=len(data),
-            content_hash=content_hash(data),
+            content_hash=compute_content_hash(data),
             parser_version=PARSER_VERSION,
             chunking_version=self.sizes.chunking_version,
             chunks=chunks,
@@ -205,12 +205,12 @@ def _format_ranges(pages: Sequence[int]) -> str:
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def content_hash(data: bytes) -> str:
+def compute_content_hash(data: bytes) -> str:
     """The SHA-256 of a file, by which it is known to be unchanged."""
     return hashlib.sha256(data).hexdigest()
 
 
-def readable_name(file_name: str) -> str:
+def make_readable_name(file_name: str) -> str:
     """A title made of a file's name: `annual-leave_policy.md` is "Annual leave policy"."""
     words = re.sub(r"[-_\s]+", " ", clean(PurePath(file_name).stem)).strip()
     return words[:1].upper() + words[1:] if words else file_name

@@ -81,7 +81,7 @@ class Origins:
         return self.samples / origin.removeprefix(SAMPLES) if self.samples is not None else None
 
 
-def bounds_of(paths: Sequence[Path], data_dir: Path | None) -> Bounds:
+def find_bounds(paths: Sequence[Path], data_dir: Path | None) -> Bounds:
     """What may be read when *paths* are loaded: what is in them, but nothing of the system's, and no *data_dir*.
 
     Raises:

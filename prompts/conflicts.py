@@ -25,18 +25,18 @@ def differ(language: str) -> str:
     return _DIFFER.get(language, _DIFFER["en"])
 
 
-def side(title: str, dated: str | None, language: str) -> str:
+def describe_side(title: str, dated: str | None, language: str) -> str:
     """What a quote of a document of a day, such as 2026-12-31, begins with."""
     return _SIDE.get(language, _SIDE["en"]).format(title, format_day(dated, language)) if dated else title
 
 
-def verdict(title: str, decided_by: str | None, language: str) -> str:
+def describe_verdict(title: str, decided_by: str | None, language: str) -> str:
     """That of two documents the one called *title* holds, as *decided_by* "precedence" or "date"."""
     words = _PRECEDES if decided_by == "precedence" else _NEWER
     return words.get(language, words["en"]).format(title)
 
 
-def undecided(days: Sequence[str | None], language: str) -> str:
+def describe_undecided(days: Sequence[str | None], language: str) -> str:
     """That neither of two documents of these *days* is known to hold."""
     words = _SAME_DAY if all(days) else _UNDECIDED
     return words.get(language, words["en"])

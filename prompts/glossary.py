@@ -3,7 +3,7 @@
 from prompts.rag import escape_delimiters
 
 
-def glossary_prompt() -> str:
+def make_glossary_prompt() -> str:
     """The rules by which a model proposes descriptions and synonyms for tables that a message of its own shows."""
     return """You describe the tables of a database for a service that people ask questions in English, Spanish and
 Indonesian. They do not know how its tables and columns are called.

@@ -10,7 +10,7 @@ _LINE = re.compile(r"^[^\w\n]*+(?P<number>\d{1,2}+)\W++(?P<verdict>YES|NO)\b", r
 _LONGEST = 600  # characters of a sentence that is judged
 
 
-def judging_prompt(sentences: Sequence[str], passages: Sequence[Passage]) -> str:
+def make_judging_prompt(sentences: Sequence[str], passages: Sequence[Passage]) -> str:
     """A request to judge *sentences*, numbered from 1, by *passages* together."""
     listed = "\n".join(f"{at}. {' '.join(text.split())[:_LONGEST]}" for at, text in enumerate(sentences, 1))
     return f"""Below are passages and numbered sentences. For each sentence decide whether the passages say what it

@@ -84,10 +84,10 @@ def reply(intent: str, language: str, *, institution: str, titles: Sequence[str]
 
 def names_heading(question: str, title: str, heading: str) -> bool:
     """Whether it is an example of a question about this heading."""
-    return any(question == example_question(title, heading, language) for language in _EXAMPLE)
+    return any(question == make_example_question(title, heading, language) for language in _EXAMPLE)
 
 
-def example_question(title: str, heading: str, language: str) -> str:
+def make_example_question(title: str, heading: str, language: str) -> str:
     """A question that names a document and one of its headings, or the heading where that is a question."""
     if heading.endswith("?"):
         return heading

@@ -16,7 +16,7 @@ _THOUGHTS = re.compile(r"\A\s*+<think>.*?</think>", re.DOTALL)
 _LONGEST_ERROR, _LONGEST_REASON = 600, 200  # characters
 
 
-def sql_prompt(
+def make_sql_prompt(
     schema: str, *, dialect: Literal["sqlite", "postgres", "mysql"], functions: Collection[str], today: date
 ) -> str:
     """The rules and the tables by which a model writes one query; the question follows in a message of its own."""

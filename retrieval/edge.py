@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import qdrant_edge as engine
 
 from auth.principal import Principal
-from retrieval.edge_folder import ShardFolder, closing_on_failure
+from retrieval.edge_folder import ShardFolder, close_on_failure
 from retrieval.edge_queries import Search, make_condition, make_sparse_vector, make_tenant_filter, parse_point_id
 from retrieval.edge_shard import EngineFailed, make_stored, parse_vector, run_engine
 from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
@@ -30,7 +30,7 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     WORDS,
-    description_of,
+    make_description,
     make_hits,
     make_payload,
     make_point_id,
@@ -72,7 +72,7 @@ class EdgeIndex(PassageIndex):
         self._on_replaced = folder.on_replaced
         self._folder = folder = replace(folder, on_replaced=self._note_loss)
         self._disk, self._dimension = folder.disk, folder.dimension
-        with closing_on_failure(folder.lock()) as self._lock:
+        with close_on_failure(folder.lock()) as self._lock:
             self._shard = folder.open_checked()
         self._checked_at = float("-inf")  # what fails first is looked at at once
         self._lexicon, self._is_closed = Lexicon(), False
@@ -108,7 +108,7 @@ class EdgeIndex(PassageIndex):
     async def update_document(self, ctx: Principal, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
         of_document = make_tenant_filter(ctx, make_condition(DOCUMENT, [passage.document_id]))
-        operation = engine.UpdateOperation.set_payload_by_filter(of_document, description_of(passage))
+        operation = engine.UpdateOperation.set_payload_by_filter(of_document, make_description(passage))
         await self._run(lambda: self._change(ctx, operation))
         await self._run(lambda: self._shard.flush())
 

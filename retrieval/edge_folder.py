@@ -157,7 +157,7 @@ def _find_lock(path: Path) -> Path:
 
 
 @contextmanager
-def closing_on_failure(lock: int) -> Iterator[int]:
+def close_on_failure(lock: int) -> Iterator[int]:
     """Close the descriptor *lock* if the block fails."""
     try:
         yield lock

@@ -73,7 +73,7 @@ def make_payload(ctx: Principal, passage: Passage) -> dict[str, Any]:
     return fields | {TENANT: ctx.tenant_id, LABELS: list(passage.labels)}
 
 
-def description_of(passage: Passage) -> dict[str, Any]:
+def make_description(passage: Passage) -> dict[str, Any]:
     """The `DESCRIBING` fields of *passage* as they are stored."""
     return {name: getattr(passage, name) for name in DESCRIBING} | {LABELS: list(passage.labels)}
 

@@ -40,7 +40,7 @@ from retrieval.ranking import (
     PASSAGE,
     TENANT,
     Candidates,
-    description_of,
+    make_description,
     make_hits,
     make_point_id,
     parse_passage,
@@ -125,7 +125,7 @@ class ServerIndex(PassageIndex):
     async def update_document(self, ctx: Principal, passage: Passage) -> None:
         """Let every passage of the document have the describing fields of *passage*."""
         is_its = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
-        selector, described = models.FilterSelector(filter=make_tenant_filter(ctx, is_its)), description_of(passage)
+        selector, described = models.FilterSelector(filter=make_tenant_filter(ctx, is_its)), make_description(passage)
         await self._run(lambda at: self._client.set_payload(at.own, described, points=selector, wait=True))
 
     async def delete_documents(self, ctx: Principal, document_ids: Sequence[str]) -> None:

@@ -64,7 +64,7 @@ class SyncPool:
             self._jobs -= 1
 
 
-def sync_pool(app: Flask | None = None) -> SyncPool:
+def get_sync_pool(app: Flask | None = None) -> SyncPool:
     """The threads of *app*, by default the present one."""
     return cast(SyncPool, (app or current_app).extensions[_SYNC_POOL])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bootstrap.settings_text import texts
+from bootstrap.settings_text import make_texts
 from config import Settings, SettingsError, list_variables, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,9 +77,9 @@ def test_every_variable_of_the_guide_is_known_by_its_name() -> None:
     )
 
 
-@pytest.mark.parametrize("path", texts(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", make_texts(), ids=lambda path: path.name)
 def test_what_is_made_from_the_settings_is_in_step(path: Path) -> None:
-    assert path.read_text() == texts()[path], "run `make generated`"
+    assert path.read_text() == make_texts()[path], "run `make generated`"
 
 
 def test_no_setting_is_missing_in_the_tables() -> None:

@@ -17,7 +17,7 @@ def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str
     return {name: found[0] for name, found in alike if found}
 
 
-def with_prefix_of(names: Iterable[str], valid: Iterable[str]) -> list[str]:
+def select_by_prefix(names: Iterable[str], valid: Iterable[str]) -> list[str]:
     """Those of *names* that begin as one of *valid* does, up to its first underscore: REDIS_ of REDIS_URL."""
     prefixes = {name.partition("_")[0] for name in valid if "_" in name}
     return [name for name in names if "_" in name and name.partition("_")[0].upper() in prefixes]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agents.conflicts.statements import Scope, Statement, statements_of
+from agents.conflicts.statements import Scope, Statement, find_statements
 from agents.conflicts.values import COUNT, NUMBER, Value
 from utils.passages import Passage
 
@@ -26,8 +26,8 @@ def find_differences(one: Passage, other: Passage) -> Iterator[Difference]:
     """The sentences of both that say the same with another value, each sentence of *one* once."""
     if one.language != other.language or one.document_id == other.document_id:
         return
-    theirs = statements_of(other)
-    for statement in statements_of(one):
+    theirs = find_statements(other)
+    for statement in find_statements(one):
         kinds = ((each, compare(statement, each)) for each in theirs if _is_near(statement, each))
         yield from [Difference(statement, each, kind) for each, kind in kinds if kind][:1]
 

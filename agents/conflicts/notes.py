@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.citations import Citation, bind_citations, without_marks
+from agents.citations import Citation, bind_citations, remove_marks
 from agents.conflicts.comparison import Difference, find_differences
-from prompts.conflicts import differ, side, undecided, verdict
+from prompts.conflicts import differ, describe_side, describe_undecided, describe_verdict
 from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, find_kinds
 from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
@@ -60,7 +60,7 @@ def note_conflicts(
         for number, sentence in pair:
             if number not in cited_numbers:
                 added |= {
-                    each.number: each for each in bind_citations(f"{without_marks(sentence)} [{number}]", hits)[1]
+                    each.number: each for each in bind_citations(f"{remove_marks(sentence)} [{number}]", hits)[1]
                 }
         conflict = _describe(pair, difference, hits)
         conflicts.append(conflict)
@@ -148,7 +148,7 @@ def _write(conflict: dict[str, Any], language: str) -> str:
     is_same = sides[0]["title"] == sides[1]["title"]
     names = [each["source"] if is_same or not each["title"] else each["title"] for each in sides]
     quotes = [
-        f"- {side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['number']}]"
+        f"- {describe_side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['number']}]"
         for name, each in zip(names, sides, strict=True)
     ]
     preferred = next(
@@ -160,10 +160,10 @@ def _write(conflict: dict[str, Any], language: str) -> str:
         None,
     )
     days = [each["date"] for each in sides]
-    last = undecided(days, language) if preferred is None else verdict(preferred, conflict["decided_by"], language)
+    last = describe_undecided(days, language) if preferred is None else describe_verdict(preferred, conflict["decided_by"], language)
     return f"{differ(language)}\n\n" + "\n".join(quotes) + f"\n\n{last}"
 
 
 def _shorten(sentence: str) -> str:
-    plain = " ".join(without_marks(sentence).split())  # a reader would take a mark of the document's for one of ours
+    plain = " ".join(remove_marks(sentence).split())  # a reader would take a mark of the document's for one of ours
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST].rstrip()}…"

@@ -14,9 +14,9 @@ from agents.conflicts.words import (
     OPPOSITES,
     OWNERS,
     PAST,
-    days_of,
+    list_weekdays,
     is_general,
-    subject_of,
+    find_subject,
 )
 from providers.chat.sentences import Sentence, split_sentences
 from utils.facts.folding import fold
@@ -73,7 +73,7 @@ class Statement:
     edition: frozenset[int]
 
 
-def statements_of(passage: Passage) -> Sequence[Statement]:
+def find_statements(passage: Passage) -> Sequence[Statement]:
     """The sentences of *passage* that state a value."""
     return _find_statements(passage.text, passage.title, passage.heading, passage.language)
 
@@ -98,7 +98,7 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
     end = _find_main_end(sentence.text, stated)
     series, edition = split_edition(title)
     main = [word for word, at in free if at < end]
-    weekdays = stated.weekdays.union(*map(days_of, plain))
+    weekdays = stated.weekdays.union(*map(list_weekdays, plain))
     stated = Stated(stated.values, stated.years, weekdays, stated.owners | _find_owners(sentence.text), stated.spans)
     about = _find_subjects([word for word, at in free if at < end], language)
     headings = [word for word, _ in tokenize(above)]
@@ -148,7 +148,7 @@ def _select_named(subjects: frozenset[int], language: str) -> frozenset[int]:
 
 
 def _find_subjects(words: Iterable[str], language: str) -> frozenset[int]:
-    return frozenset(found for word in words if (found := subject_of(word, language)) is not None)
+    return frozenset(found for word in words if (found := find_subject(word, language)) is not None)
 
 
 def _find_owners(text: str) -> frozenset[tuple[str, str]]:

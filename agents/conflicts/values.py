@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.conflicts.words import LABELS, OWNERS, PHONES, PLACES, ROLES, TIMES
-from agents.verification.facts import facts_of
+from agents.verification.facts import find_facts
 from utils.facts.folding import fold
 from utils.facts.names import Name
 from utils.facts.numbers import Number
@@ -99,7 +99,7 @@ class _Reader:
     """Takes the values out of a text one kind after the other: what one has taken no other takes."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._facts, self._tokens = text, facts_of(text), tokenize(text)
+        self._text, self._facts, self._tokens = text, find_facts(text), tokenize(text)
         self._values: dict[str, list[Value]] = {}
         self._spans: list[tuple[int, int]] = []
         self._years: set[int] = set()

@@ -47,13 +47,13 @@ OPPOSITES = _index_by_group(_TABLES["opposites"])
 _WEEKDAYS, _WEEKEND = _fold_all(_TABLES["weekdays"]), _fold_all(_TABLES["weekend"])
 
 
-def days_of(word: str) -> frozenset[int]:
+def list_weekdays(word: str) -> frozenset[int]:
     """The days of the week, from Monday, 0, that a folded *word* stands for: "weekdays"."""
     return frozenset(range(5)) if word in _WEEKDAYS else frozenset((5, 6)) if word in _WEEKEND else frozenset()
 
 
 @lru_cache(16_384)
-def subject_of(word: str, language: str) -> int | None:
+def find_subject(word: str, language: str) -> int | None:
     """What a folded *word* stands for, the same for words that say the same; None where it says little."""
     stem = next(iter(hash_content_words(word, language)), None)
     same, fillers = _load_subjects(language if language in _LANGUAGES else "en")
@@ -61,13 +61,13 @@ def subject_of(word: str, language: str) -> int | None:
 
 
 def is_general(subject: int, language: str) -> bool:
-    """Whether a subject (`subject_of`) tells nothing of what is spoken of: "call", "fee", "contact"."""
+    """Whether a subject (`find_subject`) tells nothing of what is spoken of: "call", "fee", "contact"."""
     return subject in _load_general(language if language in _LANGUAGES else "en")
 
 
 @cache
 def _load_general(language: str) -> frozenset[int]:
-    subjects = (subject_of(fold(word), language) for word in _TABLES["general"][language])
+    subjects = (find_subject(fold(word), language) for word in _TABLES["general"][language])
     return frozenset(subject for subject in subjects if subject is not None)
 
 

@@ -21,7 +21,7 @@ from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
 from agents.tools.state import describe_calls, find_search, list_unsuccessful
 from agents.verification.verdict import shift
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, closest_passages, found_in, system_prompt
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, get_closest_passages_lead, get_foreign_quotes_lead, make_system_prompt
 from prompts.small_talk import names_heading
 from prompts.tools import Outcome, format_outcomes
 from providers.answer_limits import LONGEST_ANSWER
@@ -152,11 +152,11 @@ class _Output:
         if not (self.unsuccessful or self.is_uncertain or self._quoted_in):
             return ""
         outcomes = format_outcomes(self.language, self.unsuccessful)
-        closest = closest_passages(self.language) if self.is_uncertain else ""
+        closest = get_closest_passages_lead(self.language) if self.is_uncertain else ""
         return (
             (f"{outcomes}\n\n" if outcomes else "")
             + closest
-            + (found_in(self.language, self._quoted_in) if self._quoted_in else "")
+            + (get_foreign_quotes_lead(self.language, self._quoted_in) if self._quoted_in else "")
         )
 
     @cached_property
@@ -276,7 +276,7 @@ def _make_prompt(state: ChatState, run: AgentContext, model: AnswerModel) -> lis
     bot = run.bot
     rules = {"institution": bot.institution, "language_policy": bot.language_policy, "instructions": bot.instructions}
     unsuccessful = [each.name for each in list_unsuccessful(state.get("tool_state"))]
-    system = SystemMessage(system_prompt(passages, **rules, unsuccessful=unsuccessful, emotion=run.emotion))
+    system = SystemMessage(make_system_prompt(passages, **rules, unsuccessful=unsuccessful, emotion=run.emotion))
     return [system, *make_model_messages(state["messages"])]
 
 

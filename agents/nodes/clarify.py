@@ -6,8 +6,8 @@ from langgraph.runtime import Runtime
 from agents.messages import answer_message, drop_tool_messages
 from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState, end_turn
-from prompts.rag import what_do_you_mean
-from prompts.tools import which_data_source
+from prompts.rag import get_topic_question
+from prompts.tools import get_data_source_question
 from providers.chat.followups import names_no_topic
 from utils.facts.folding import fold
 from utils.language import detect_any_language
@@ -54,7 +54,7 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     language = detect_any_language(state["messages"][-1].text)
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     sources = state.get("choices")
-    question = which_data_source(language) if sources else what_do_you_mean(language)
+    question = get_data_source_question(language) if sources else get_topic_question(language)
     choices = sources or list_headings(hits, MOST_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})

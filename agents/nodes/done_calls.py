@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from agents.citations import Citation, bind_citations, without_marks
+from agents.citations import Citation, bind_citations, remove_marks
 from agents.state import AgentContext, ChatState
 from agents.tools.state import CallRecord
 from agents.tools.turn import TurnTools
@@ -58,7 +58,7 @@ def _must_report(call: CallRecord, turn: TurnTools) -> bool:
 
 def _quote(text: str, number: int | None) -> str:
     """The beginning of what a tool said, in one line with its mark; "" where it said nothing."""
-    line = " ".join(without_marks(text[: 2 * _LONGEST_QUOTE]).split())
+    line = " ".join(remove_marks(text[: 2 * _LONGEST_QUOTE]).split())
     if not line or number is None:
         return ""
     if len(line) > _LONGEST_QUOTE or len(text) > 2 * _LONGEST_QUOTE:

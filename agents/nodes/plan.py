@@ -21,7 +21,7 @@ from agents.tools.state import ToolState, add_call, find_open_call, judge_result
 from agents.tools.table_text import describe_head
 from agents.tools.tool import write_arguments
 from agents.tools.turn import TurnTools
-from prompts.tools import last_result_prompt
+from prompts.tools import make_last_result_prompt
 from utils.errors import ProviderError
 from utils.token_usage import read_usage
 
@@ -145,7 +145,7 @@ def _describe_last(state: ChatState, turn: TurnTools, tool_state: ToolState) -> 
     is_usable = any(OF_LAST_RESULT in tool.properties for tool in turn.offered)
     if last is None or not is_usable or turn.data_source_id not in ("", last.source_id):
         return ""
-    return last_result_prompt(last.question, "\n".join(describe_head(last.table, turn.shared.limits.head_rows)))
+    return make_last_result_prompt(last.question, "\n".join(describe_head(last.table, turn.shared.limits.head_rows)))
 
 
 def _ask_once(decision: Decision, state: ChatState, turn: TurnTools, tool_state: ToolState) -> list[AskedCall]:

@@ -11,7 +11,7 @@ from agents.nodes.done_calls import note_done_calls
 from agents.nodes.near_questions import explain_by_tools
 from agents.state import AgentContext, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
-from prompts.rag import not_in_documents, nothing_to_quote, still_being_read, where_to_look
+from prompts.rag import get_refusal, get_no_quote_notice, get_still_reading_notice, make_search_hint
 from prompts.tools import format_outcomes
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
@@ -55,15 +55,15 @@ async def refuse_answer(
     async with run.place.outside():
         unread_count = await run.count_unread(run.principal)
     if unread_count or not state.get("is_index_whole", True):
-        message = still_being_read(language, unread_count)
+        message = get_still_reading_notice(language, unread_count)
     else:
-        message = nothing_to_quote(language) if fallback_reason else not_in_documents(language)
+        message = get_no_quote_notice(language) if fallback_reason else get_refusal(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     done = note_done_calls(state, run, lambda: language)
     parts = [format_outcomes(language, unsuccessful), done.text]
     # Else that is all there is to say.
     if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):
-        parts.append(message + where_to_look(language, list_headings(hits, _HEADINGS), contact))
+        parts.append(message + make_search_hint(language, list_headings(hits, _HEADINGS), contact))
         parts.append(await explain_by_tools(state["messages"][-1].text, run))
     text = "\n\n".join(filter(None, parts))
     run.emit({"type": "token", "content": text})

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from agents.citations import without_marks
+from agents.citations import remove_marks
 from agents.messages import drop_tool_messages
 from agents.nodes.attached_questions import is_about_attached
 from agents.nodes.clarify import MOST_CHOICES, is_underspecified
@@ -86,6 +86,6 @@ def _choose_topic_words(messages: Sequence[AnyMessage]) -> str:
     for before, message in pairwise(reversed(history)):
         is_answer = isinstance(before, AIMessage) and not before.additional_kwargs.get("small_talk")
         if is_answer and isinstance(message, HumanMessage):
-            answered = without_marks(before.text) if before.additional_kwargs.get("answered") else ""
+            answered = remove_marks(before.text) if before.additional_kwargs.get("answered") else ""
             return choose_topic_words(newest.text, spell_out(message.text), answered)
     return ""

@@ -12,14 +12,14 @@ from typing import Any
 
 from agents.citations import bind_citations
 from agents.state import AgentContext
-from agents.verification.claims import Claim, claims
+from agents.verification.claims import Claim, split_claims
 from agents.verification.verdict import SentenceSupport, report
 from agents.verification.verifier import MOST_CLAIMS
 from prompts.rag import list_own_texts
 from utils.long_texts import process_text
 from utils.passages import Hit
 
-_OWN = frozenset(each.whole for text in list_own_texts() for each in claims(text))
+_OWN = frozenset(each.whole for text in list_own_texts() for each in split_claims(text))
 _AT_ONCE = 4_000  # characters of an answer, see `process_text`: the worst take 6 µs each
 
 
@@ -32,7 +32,7 @@ async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str,
 
 def _find_claims(text: str) -> Sequence[Claim]:
     """The sentences to be checked: those that are of no source are ours."""
-    return _merge_rest([each for each in claims(text) if each.whole not in _OWN])
+    return _merge_rest([each for each in split_claims(text) if each.whole not in _OWN])
 
 
 def _merge_rest(found: Sequence[Claim]) -> Sequence[Claim]:
@@ -124,7 +124,7 @@ class SupportFilter:
 
 def _find_settled_end(text: str) -> int:
     """Up to where the marks of every sentence of *text* are known: the end of the last one that has its own."""
-    found = claims(text)
+    found = split_claims(text)
     ends = [after.start for claim, after in pairwise(found) if _has_mark(text, claim)]
     return ends[-1] if ends else 0
 

@@ -12,13 +12,13 @@ from agents.runs.keys import (
     CONTROL_KEPT_S,
     CONTROL_LENGTH,
     SHARDS,
-    active_key_of,
-    events_key,
-    places_key,
+    make_active_key_of_shard,
+    make_events_key,
+    make_places_key,
     run_key,
-    runs_of_key,
-    turns_key,
-    waiting_key,
+    make_runs_key,
+    make_turns_key,
+    make_waiting_key,
 )
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.keys import make_deleted_key
@@ -45,7 +45,7 @@ class Deletions:
         """
         # Before anything is gone: what a worker holds must not be used from here on.
         await self._ask("SET", make_deleted_key(thread_id), uuid4().hex, "EX", self._keep_s)
-        await self._ask("UNLINK", places_key(thread_id))
+        await self._ask("UNLINK", make_places_key(thread_id))
         counts = await asyncio.gather(*(self._delete_in(shard, thread_id) for shard in range(SHARDS)))
         await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "deleted", thread_id)
         await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
@@ -57,7 +57,7 @@ class Deletions:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        found = await asyncio.gather(*(self._ask("SMEMBERS", runs_of_key(shard, thread_id)) for shard in range(SHARDS)))
+        found = await asyncio.gather(*(self._ask("SMEMBERS", make_runs_key(shard, thread_id)) for shard in range(SHARDS)))
         return [run_id.decode() for shard in found for run_id in shard]
 
     async def is_deleted(self, thread_id: str) -> bool:
@@ -77,11 +77,11 @@ class Deletions:
         return found
 
     async def _delete_in(self, shard: int, thread_id: str) -> int:
-        index = runs_of_key(shard, thread_id)
+        index = make_runs_key(shard, thread_id)
         ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
         for batch in cut_into_slices(ids, _AT_ONCE):
-            of_runs = [key for run_id in batch for key in (run_key(run_id), events_key(run_id), turns_key(run_id))]
-            keys = [index, active_key_of(shard), waiting_key(shard), *of_runs]
+            of_runs = [key for run_id in batch for key in (run_key(run_id), make_events_key(run_id), make_turns_key(run_id))]
+            keys = [index, make_active_key_of_shard(shard), make_waiting_key(shard), *of_runs]
             await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)
         return len(ids)
 

@@ -21,49 +21,49 @@ CONTROL = "runs:control"
 CONTROL_LENGTH, CONTROL_KEPT_S = 10_000, 86_400
 
 
-def shard_of(run_id: str) -> int:
+def find_shard(run_id: str) -> int:
     """The shard that a run belongs to."""
     return zlib.crc32(run_id.encode()) % SHARDS
 
 
 def run_key(run_id: str) -> str:
     """The record of a run."""
-    return f"run:{{{shard_of(run_id)}}}:{run_id}"
+    return f"run:{{{find_shard(run_id)}}}:{run_id}"
 
 
-def events_key(run_id: str) -> str:
+def make_events_key(run_id: str) -> str:
     """The events of a run."""
     return f"{run_key(run_id)}:events"
 
 
-def active_key(run_id: str) -> str:
+def make_active_key(run_id: str) -> str:
     """The runs under way among which a run is."""
-    return active_key_of(shard_of(run_id))
+    return make_active_key_of_shard(find_shard(run_id))
 
 
-def active_key_of(shard: int) -> str:
+def make_active_key_of_shard(shard: int) -> str:
     """The runs under way of a shard."""
     return f"runs:{{{shard}}}:active"
 
 
-def runs_of_key(shard: int, thread_id: str) -> str:
+def make_runs_key(shard: int, thread_id: str) -> str:
     """The runs of a conversation that are in a shard."""
     return f"runs:{{{shard}}}:of:{thread_id}"
 
 
-def turns_key(run_id: str) -> str:
+def make_turns_key(run_id: str) -> str:
     """The turns of a run that wait to be written to SQL.
 
     There are several where its `Idempotency-Key` was used again after it had expired.
     """
-    return f"turns:{{{shard_of(run_id)}}}:of:{run_id}"
+    return f"turns:{{{find_shard(run_id)}}}:of:{run_id}"
 
 
-def waiting_key(shard: int) -> str:
+def make_waiting_key(shard: int) -> str:
     """The turns of a shard that wait to be written to SQL."""
     return f"turns:{{{shard}}}:due"
 
 
-def places_key(thread_id: str) -> str:
+def make_places_key(thread_id: str) -> str:
     """Where the answers of a long conversation stand."""
     return f"places:{thread_id}"

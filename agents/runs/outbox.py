@@ -16,9 +16,9 @@ import orjson
 from redis.exceptions import RedisError
 
 from agents.runs.deletions import Deletions
-from agents.runs.keys import SHARDS, shard_of, turns_key, waiting_key
+from agents.runs.keys import SHARDS, find_shard, make_turns_key, make_waiting_key
 from agents.runs.record import ENDS, Event, RunRecord
-from agents.threads import thread_of
+from agents.threads import make_thread_id
 from agents.traces import TRACE, Trace, add_times
 from auth.principal import DEFAULT_BOT, Principal, PrincipalKind
 from domain.transcript_writing import FinishedTurn
@@ -118,7 +118,7 @@ class Outbox:
         """
         turns, waiting = list[FinishedTurn](), 0
         for shard in range(SHARDS):
-            key = waiting_key(shard)
+            key = make_waiting_key(shard)
             count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, self._hold_ms)
             waiting += count
             run_ids = list(map(bytes.decode, ids))
@@ -147,17 +147,17 @@ class Outbox:
         """
         shards = defaultdict[int, list[FinishedTurn]](list)
         for turn in turns:
-            shards[shard_of(turn.run_id)].append(turn)
+            shards[find_shard(turn.run_id)].append(turn)
         await asyncio.gather(*(self._remove_from(shard, here) for shard, here in shards.items()))
 
     async def _remove_from(self, shard: int, turns: Sequence[FinishedTurn]) -> None:
-        keys = [waiting_key(shard), *(turns_key(turn.run_id) for turn in turns)]
+        keys = [make_waiting_key(shard), *(make_turns_key(turn.run_id) for turn in turns)]
         arguments = [part for turn in turns for part in (turn.run_id, turn.asked_at)]
         await self._redis.execute_command("EVAL", self._remove_script, len(keys), *keys, *arguments)
 
     async def _read(self, run_id: str) -> list[FinishedTurn] | None:
         """The turns of that run that can be read; None where none waits any more."""
-        stored = await self._redis.execute_command("HVALS", turns_key(run_id))
+        stored = await self._redis.execute_command("HVALS", make_turns_key(run_id))
         turns = [self._open(run_id, sealed) for sealed in stored]
         return [turn for turn in turns if turn is not None] if stored else None
 
@@ -189,7 +189,7 @@ async def find_waiting(
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    return await outbox.find(await deletions.list_runs(thread_of(ctx, conversation_id)))
+    return await outbox.find(await deletions.list_runs(make_thread_id(ctx, conversation_id)))
 
 
 def make_finished_turn(record: RunRecord, last: Event, tokens: int, trace: Trace | None = None) -> FinishedTurn:

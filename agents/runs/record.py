@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from agents.messages import Past
-from agents.threads import thread_of
+from agents.threads import make_thread_id
 from agents.tools.turn import Approval
 from auth.background import restore_principal, store_kind
 from auth.principal import Principal
@@ -143,7 +143,7 @@ class RunRecord:
     @property
     def thread_id(self) -> str:
         """The id under which its conversation is kept."""
-        return thread_of(self.ctx, self.conversation_id)
+        return make_thread_id(self.ctx, self.conversation_id)
 
     @property
     def needed_scopes(self) -> list[Scope]:

@@ -15,14 +15,14 @@ from agents.runs.keys import (
     CONTROL_KEPT_S,
     CONTROL_LENGTH,
     SHARDS,
-    active_key,
-    active_key_of,
-    events_key,
+    make_active_key,
+    make_active_key_of_shard,
+    make_events_key,
     run_key,
-    runs_of_key,
-    shard_of,
-    turns_key,
-    waiting_key,
+    make_runs_key,
+    find_shard,
+    make_turns_key,
+    make_waiting_key,
 )
 from agents.runs.outbox import WaitingTurn
 from agents.runs.record import ENDS, Claimed, ControlMessage, Event, RunRecord
@@ -87,7 +87,7 @@ class RunStore:
         message = self._codec.seal(record.pack_question().encode(), record.id)
         reply = await self._run_script(
             "begin",
-            (run_key(record.id), active_key(record.id), runs_of_key(shard_of(record.id), record.thread_id)),
+            (run_key(record.id), make_active_key(record.id), make_runs_key(find_shard(record.id), record.thread_id)),
             (record.keep_s * 1000, self._hold_ms, record.id, uuid4().hex, *flat, "message", message),
         )
         return None if reply is None else ("" if reply[0] else reply[1].decode())
@@ -105,8 +105,8 @@ class RunStore:
         last, event = batch[-1] if batch else (0, {})
         sealed = self._codec.seal(dump_json([event for _, event in batch]), record.id) if batch else b""
         status = ENDS.get(event.get("type", ""), "")
-        run, shard = record.id, shard_of(record.id)
-        keys = (run_key(run), events_key(run), active_key(run), turns_key(run), waiting_key(shard))
+        run, shard = record.id, find_shard(record.id)
+        keys = (run_key(run), make_events_key(run), make_active_key(run), make_turns_key(run), make_waiting_key(shard))
         waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
         state: int | None = await self._run_script(
             "append", keys, (record.keep_s * 1000, run, self._worker, last, sealed, status, after, *waiting)
@@ -120,21 +120,21 @@ class RunStore:
         states: dict[str, int] = {}
         shards: dict[tuple[int, int], list[str]] = {}
         for record in records:
-            shards.setdefault((shard_of(record.id), record.keep_s), []).append(record.id)
+            shards.setdefault((find_shard(record.id), record.keep_s), []).append(record.id)
         for (_, keep_s), ids in shards.items():
-            keys = [active_key(ids[0]), *(key for run_id in ids for key in (run_key(run_id), events_key(run_id)))]
+            keys = [make_active_key(ids[0]), *(key for run_id in ids for key in (run_key(run_id), make_events_key(run_id)))]
             reply = await self._run_script("beat", keys, (keep_s * 1000, self._hold_ms, self._worker, *ids))
             states |= dict(zip(ids, reply or (), strict=False))
         return states
 
     async def leave(self, run_id: str) -> None:
         """Let another worker go on with a run of ours at once."""
-        await self._run_script("leave", (run_key(run_id), active_key(run_id)), (run_id, self._worker))
+        await self._run_script("leave", (run_key(run_id), make_active_key(run_id)), (run_id, self._worker))
 
     async def forget(self, run_id: str) -> None:
         """Remove a run of ours that could not begin."""
         await self._run_script(
-            "forget", (run_key(run_id), events_key(run_id), active_key(run_id)), (run_id, self._worker)
+            "forget", (run_key(run_id), make_events_key(run_id), make_active_key(run_id)), (run_id, self._worker)
         )
 
     async def resume(self, run_id: str, approval: str) -> bool:
@@ -145,7 +145,7 @@ class RunStore:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        keys, arguments = (run_key(run_id), active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
+        keys, arguments = (run_key(run_id), make_active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
         return bool(await self._ask("EVAL", self._scripts["resume"], len(keys), *keys, *arguments))
 
     # ---- what any worker does
@@ -181,7 +181,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._ask("XRANGE", events_key(run_id), f"{number + 1}-0", "+")
+        entries = await self._ask("XRANGE", make_events_key(run_id), f"{number + 1}-0", "+")
         return self._codec.read_after(run_id, entries, number)
 
     async def last_event(self, run_id: str) -> tuple[int, Event] | None:
@@ -190,7 +190,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._ask("XREVRANGE", events_key(run_id), "+", "-", "COUNT", 1)
+        entries = await self._ask("XREVRANGE", make_events_key(run_id), "+", "-", "COUNT", 1)
         return self._codec.read_batch(run_id, entries[0])[-1] if entries else None
 
     async def news(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
@@ -198,9 +198,9 @@ class RunStore:
         found: dict[int, Batch] = {}
         shards: dict[int, list[int]] = {}
         for index, (run_id, _) in enumerate(places):
-            shards.setdefault(shard_of(run_id), []).append(index)
+            shards.setdefault(find_shard(run_id), []).append(index)
         for indexes in shards.values():
-            keys = [events_key(places[index][0]) for index in indexes]
+            keys = [make_events_key(places[index][0]) for index in indexes]
             reply = await self._run_script("news", keys, [places[index][1] for index in indexes])
             if reply is None:
                 return None
@@ -251,7 +251,7 @@ class RunStore:
         """
         claimed: list[Claimed] = []
         for shard in range(SHARDS):
-            due = await self._run_script("due", (active_key_of(shard),), (_CLAIMED_AT_ONCE,))
+            due = await self._run_script("due", (make_active_key_of_shard(shard),), (_CLAIMED_AT_ONCE,))
             if time.monotonic() < self._claims_from_s:  # maybe since this very call, which found it back
                 break
             for run_id in due or ():
@@ -262,7 +262,7 @@ class RunStore:
         return claimed
 
     async def _claim(self, run_id: str) -> Claimed | None:
-        keys = (run_key(run_id), events_key(run_id), active_key(run_id))
+        keys = (run_key(run_id), make_events_key(run_id), make_active_key(run_id))
         reply = await self._run_script("claim", keys, (self._hold_ms, run_id, self._worker))
         if not reply:
             return None

@@ -33,7 +33,7 @@ from datasources.samples import hide_filtered_samples, read_filtered_samples
 from datasources.schema_text import write_schema
 from datasources.source import DataSource
 from datasources.stopping import Stop
-from prompts.sql import sql_prompt
+from prompts.sql import make_sql_prompt
 from utils.expiring import SharedExpiring
 from utils.ports import Embedder
 from utils.validity import today
@@ -105,7 +105,7 @@ class ModelAsker:
         samples = await self.run(partial(read_filtered_samples, chosen, source.database, source.access, source.user))
         dialect = source.database.dialect
         schema = write_schema(question, samples, dialect)
-        prompt = sql_prompt(schema, dialect=dialect, functions=FUNCTIONS[dialect], today=today())
+        prompt = make_sql_prompt(schema, dialect=dialect, functions=FUNCTIONS[dialect], today=today())
         return await write_query(
             chat, prompt, question, lambda sql: self.run(partial(source.run, sql)), most_retries=self.most_retries
         )

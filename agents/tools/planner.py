@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from agents.bots import BotConfig
 from agents.tools.state import ToolState
 from agents.tools.tool import Tool
-from prompts.tools import ANSWER, DOCUMENTS, TALK, json_prompt, planning_prompt, render_call
+from prompts.tools import ANSWER, DOCUMENTS, TALK, make_json_prompt, make_planning_prompt, render_call
 from utils.errors import ProviderRefused
 from utils.model_json import find_any_object
 
@@ -77,7 +77,7 @@ class Planner:
         Raises:
             ProviderError: the model did not answer.
         """
-        rules = planning_prompt(institution=bot.institution, instructions=bot.instructions) + note
+        rules = make_planning_prompt(institution=bot.institution, instructions=bot.instructions) + note
         if self.is_native and id(chat) not in self._in_json:
             try:
                 return await _decide_natively(chat, rules, talk, tools, state, faults)
@@ -121,7 +121,7 @@ async def _decide_in_json(
     state: ToolState,
     faults: Sequence[Fault],
 ) -> Decision:
-    system = SystemMessage(rules + json_prompt([_describe(tool)["function"] for tool in tools]))
+    system = SystemMessage(rules + make_json_prompt([_describe(tool)["function"] for tool in tools]))
     results = [render_call(name, arguments, result) for _, name, arguments, result in _list_results(state, faults)]
     *earlier, newest = talk
     question = HumanMessage("\n\n".join([newest.text, *results]))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agents.verification.meta_sentences import is_meta, without_references
+from agents.verification.meta_sentences import is_meta, remove_references
 from providers.chat.sentences import is_abbreviated
 
 # Strangers write what models repeat. So nothing here is tried at each of many blanks or dots in a row: a repeat is
@@ -68,7 +68,7 @@ class Claim:
         return self if self.cited or self.leads_up else replace(self, cited=passages)
 
 
-def claims(answer: str) -> list[Claim]:
+def split_claims(answer: str) -> list[Claim]:
     """The sentences of *answer* in order; list items and rows of tables are sentences of their own."""
     found: list[Claim] = []
     paragraph: list[Claim] = []
@@ -120,7 +120,7 @@ def _claim(line: str, start: int, end: int, offset: int) -> Claim:
     cited = tuple(dict.fromkeys(int(n) for mark in _MARKS.findall(piece) for n in re.findall(r"\d+", mark)))
     text = _SPACE.sub(" ", _DECORATION.sub("", _MARKS.sub("", piece))).strip(" |")
     text = text[:_LONGEST].removeprefix("…").removesuffix("…").strip()
-    return Claim(offset + start, offset + end, without_references(text), cited, text)
+    return Claim(offset + start, offset + end, remove_references(text), cited, text)
 
 
 def _inherit_marks(paragraph: Sequence[Claim]) -> list[Claim]:

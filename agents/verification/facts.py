@@ -32,7 +32,7 @@ class Facts:
     names: Sequence[Name]
 
 
-def facts_of(text: str) -> Facts:
+def find_facts(text: str) -> Facts:
     """The facts of *text*; digits of dates are no numbers beside."""
     found = find_dates(text)
     of_dates = _mark_covered(text, ((date.start, date.end) for date in found if not date.weekdays))
@@ -48,7 +48,7 @@ def _mark_covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
     return covered
 
 
-def missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
+def find_missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str:
     """A fact that none of *sources* has, in words such as "the number 40"; "" where they have all.
 
     Names are looked for where the sentence is in the language of a source: translated ones are spelled otherwise.

@@ -128,7 +128,7 @@ _GENERAL = re.compile(
 )
 
 
-def without_references(sentence: str) -> str:
+def remove_references(sentence: str) -> str:
     """*sentence* without what only names the passage it rests on, as "(Passage 2)" or "According to source 1,"."""
     # Most sentences name none, and an answer of 64 KB has thousands.
     return _LEFT_EMPTY.sub("", _REFERENCE.sub("", sentence)).strip() if _MAY_NAME_ONE.search(sentence) else sentence

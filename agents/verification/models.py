@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from agents.verification.claims import Claim
 from agents.verification.support import SentenceMatch
 from agents.verification.verdict import SentenceVerdict
-from prompts.judging import judging_prompt, read_judgement
+from prompts.judging import make_judging_prompt, read_judgement
 from utils.errors import ProviderError
 from utils.passages import Passage
 from utils.ports import Embedder, EntailmentModel
@@ -154,7 +154,7 @@ async def ask_judge(
     batch = sentences[:_MOST_JUDGED]
     try:
         async with asyncio.timeout(timeout_s):
-            reply = await model.ainvoke([HumanMessage(judging_prompt(batch, passages))])
+            reply = await model.ainvoke([HumanMessage(make_judging_prompt(batch, passages))])
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
         return [None] * len(sentences)

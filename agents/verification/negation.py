@@ -16,7 +16,7 @@ _MOST = 20  # denials of a sentence that are compared with those of another
 _REPLACED = 2  # words by which two sentences differ whose one has the opposite of the other
 
 
-def contradiction_between(claim: str, sentence: SourceSentence, language: str) -> str:
+def describe_contradiction(claim: str, sentence: SourceSentence, language: str) -> str:
     """How *claim* and *sentence*, which speak of the same, deny each other, in words, "" where they do not."""
     ours, theirs = tokenize(claim), sentence.tokens
     our_words, their_words = {word for word, _ in ours}, {word for word, _ in theirs}
@@ -49,7 +49,7 @@ def _find_added_denial(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[s
     return ""
 
 
-def denial_before(spelled: str, clip: str, language: str) -> str:
+def find_denial_before(spelled: str, clip: str, language: str) -> str:
     """The word just before *clip* in the sentence *spelled* (`spelled_out`) that denies it, "" where there is none."""
     before = [(word, 0) for word in spelled[: spelled.index(clip)].split()[-_WINDOW:]]
     for at in range(len(before) - 1, -1, -1):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agents.verification.claims import Claim
-from agents.verification.facts import Facts, facts_of, missing_fact
+from agents.verification.facts import Facts, find_facts, find_missing_fact
 from agents.verification.figures.checking import CheckedFigure, check_figures
 from agents.verification.sources import Source
 from agents.verification.support import FirstLook, find_contradiction, find_places, find_verbatim, look
@@ -32,7 +32,7 @@ def look_at_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping
     if absent := next((each for each in figures if each.status == "absent"), None):
         why = f"the figure {absent.text} is in no cell of result {marks} for what is said, and does not follow from it"
         return FirstLook(SentenceVerdict("unsupported", 0.0, why, "figures"), figures=figures)
-    facts = _leave_out(figures, facts_of(claim.text))
+    facts = _leave_out(figures, find_facts(claim.text))
     if _are_bound(figures) and not _is_refuted(claim, facts, sources):
         why = f"its figures stand in result {marks}, or follow from it"
         return FirstLook(SentenceVerdict("supported", 1.0, why, "figures"), figures=figures)
@@ -41,7 +41,7 @@ def look_at_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping
 
 def _is_refuted(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> bool:
     """Whether a name of it is nowhere, or a sentence denies it."""
-    if missing_fact(facts, claim.text, list(sources.values())):
+    if find_missing_fact(facts, claim.text, list(sources.values())):
         return True
     return find_contradiction(claim, facts, find_places(claim, facts, sources)[0]) is not None
 

@@ -120,7 +120,7 @@ class Source:
         return frozenset(name.key for name in find_names(self.text) if not name.opens or name.follows)
 
 
-def source_of(passage: Passage) -> Source:
+def make_source(passage: Passage) -> Source:
     """*passage* as claims are compared with it."""
     return _make_source(passage.text, f"{passage.title}\n{passage.heading}".strip(), passage.language)
 

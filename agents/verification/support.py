@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.verification.claims import Claim
-from agents.verification.facts import Facts, facts_of, find_replaced_fact, missing_fact
+from agents.verification.facts import Facts, find_facts, find_replaced_fact, find_missing_fact
 from agents.verification.figures.checking import CheckedFigure
 from agents.verification.meta_sentences import is_general
-from agents.verification.negation import contradiction_between, denial_before
+from agents.verification.negation import describe_contradiction, find_denial_before
 from agents.verification.sources import Source, SourceSentence, spell_out
 from agents.verification.verdict import SentenceVerdict, Status
 from utils.language import detect_language
@@ -71,9 +71,9 @@ def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None
         return FirstLook(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))
     if finding := find_verbatim(claim, sources):
         return FirstLook(finding)
-    facts = facts_of(claim.text) if facts is None else facts
+    facts = find_facts(claim.text) if facts is None else facts
     marks = _format_marks(sources)
-    if missing := missing_fact(facts, claim.text, list(sources.values())):
+    if missing := find_missing_fact(facts, claim.text, list(sources.values())):
         return FirstLook(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = find_places(claim, facts, sources)
     if finding := find_contradiction(claim, facts, places[0]):
@@ -105,7 +105,7 @@ def find_verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdic
 def _cut_from_denial(words: str, source: Source) -> str:
     """The word that denies what was cut out of its sentence, "" where none does."""
     holding = [sentence for sentence in source.sentences if words in sentence.spelled]
-    cuts = [denial_before(sentence.spelled, words, source.language) for sentence in holding]
+    cuts = [find_denial_before(sentence.spelled, words, source.language) for sentence in holding]
     return cuts[0] if cuts and all(cuts) else ""
 
 
@@ -114,7 +114,7 @@ def find_contradiction(claim: Claim, facts: Facts, place: SentenceMatch) -> Sent
     if place.alone < _COMPARED:
         return None
     status: Status = "unsupported" if place.alone >= _CONTRADICTED else "unverified"
-    if words := contradiction_between(claim.text, place.sentence, place.source.language):
+    if words := describe_contradiction(claim.text, place.sentence, place.source.language):
         return SentenceVerdict(status, 0.0, f"{words} in source [{place.number}]")
     if instead := find_replaced_fact(facts, claim.text, place.source, place.sentence):
         return SentenceVerdict(status, 0.0, f"source [{place.number}] has {instead}")

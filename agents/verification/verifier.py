@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from agents.verification.claims import Claim
 from agents.verification.models import Entailment, ask_judge, compare, entail
 from agents.verification.results import look_at_results
-from agents.verification.sources import Source, source_of
+from agents.verification.sources import Source, make_source
 from agents.verification.support import FirstLook, look
 from agents.verification.verdict import SentenceSupport, SentenceVerdict
 from utils.errors import Overloaded
@@ -111,7 +111,7 @@ async def _check_by_entailment(
 
 
 def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
-    return {number: source_of(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
+    return {number: make_source(hits[number - 1].passage) for number in claim.cited if 1 <= number <= len(hits)}
 
 
 def _get_tables(claim: Claim, hits: Sequence[Hit]) -> dict[int, QueryTable]:

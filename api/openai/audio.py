@@ -24,7 +24,7 @@ from api.turns import count_question
 from auth.credentials import is_website_visitor
 from auth.principal import Principal
 from auth.scopes import Scope
-from server.sync_pool import sync_pool
+from server.sync_pool import get_sync_pool
 from utils.audio import SPEECH_FORMATS
 from utils.errors import Forbidden, NotFound
 from utils.ports import SpeechToText, TextToSpeech
@@ -127,9 +127,9 @@ async def _transcribe(ctx: Principal, model: SpeechToText, form: uploads.Form) -
     response_format = _check_fields(form.texts)
     _check_name(form.texts["model"], model.model)
     language = read_language(form.texts["language"])
-    recording = await sync_pool().run(partial(take_recording, form.files, "file"))
+    recording = await get_sync_pool().run(partial(take_recording, form.files, "file"))
     headers = await count_question(ctx)
-    await sync_pool().run(partial(check_recording, recording))
+    await get_sync_pool().run(partial(check_recording, recording))
     text = await model.transcribe(recording, language=language)
     if response_format == "text":
         return Response(f"{drop_controls(text)}\n", mimetype="text/plain", headers=headers)

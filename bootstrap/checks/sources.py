@@ -12,13 +12,13 @@ import agents
 import utils
 from agents.rag import compile_graph
 from bootstrap.checks.settings import Installation
-from bootstrap.ingesting import reading_policy
+from bootstrap.ingesting import make_reading_policy
 from bootstrap.sandbox import look
 from bootstrap.tools import list_tools
 from config import SAMPLES
 from ingestion.parsers.kinds import KINDS
 from ingestion.parsers.libreoffice import COMPONENTS, find_libreoffice
-from prompts.rag import system_prompt
+from prompts.rag import make_system_prompt
 from providers.ocr.chosen import LANGUAGES, find_available
 from utils.errors import UnreadableDocument
 from utils.findings import Finding, failure, ok, skipped, warning
@@ -90,7 +90,7 @@ def check_prompts(installation: Installation) -> Iterator[Finding]:
         passage_id="1", document_id="1", title="Fees", source="fees.md", url=None, page=None, heading="", start=0,
         end=len(text), text=text, language="en",
     )  # fmt: skip
-    prompt = system_prompt([passage], institution=settings.institution, language_policy=settings.language_policy)
+    prompt = make_system_prompt([passage], institution=settings.institution, language_policy=settings.language_policy)
     if text in prompt and settings.language_policy in prompt:
         yield ok("Prompts", f"they can be written, in {len(prompt)} characters without documents")
     else:
@@ -109,7 +109,7 @@ def check_languages(_: Installation) -> Iterator[Finding]:
 def check_parsers(installation: Installation) -> Iterator[Finding]:
     """Whether a sample of each format can be read in the sandbox."""
     files = {path.suffix: path for path in sorted(SAMPLES.iterdir()) if path.is_file()}
-    with Sandbox() as sandbox, reading_policy(installation.settings, sandbox).open_parser() as parser:
+    with Sandbox() as sandbox, make_reading_policy(installation.settings, sandbox).open_parser() as parser:
         for path in files.values():
             try:
                 parser.parse(path.read_bytes(), path.name)

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
-from bootstrap.relocation.stores import Store, always, check_path, count_both, order_ends
+from bootstrap.relocation.stores import Store, return_true, check_path, count_both, order_ends
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from utils.addresses import hide_login
@@ -91,7 +91,7 @@ def _open_configured(stack: AsyncExitStack, settings: Settings) -> Store[Connect
         return connections
 
     remedy = "let REDIS_URL name an empty server, or another database number"
-    return Store(hide_login(address), remedy, check, always)
+    return Store(hide_login(address), remedy, check, return_true)
 
 
 def _connect(stack: AsyncExitStack, url: str) -> Connections:

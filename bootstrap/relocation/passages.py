@@ -16,7 +16,7 @@ from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Counts, Open, Store, check_path, count_both, order_ends
-from bootstrap.stores import collection_name, index_folder, server_index
+from bootstrap.stores import make_collection_name, index_folder, make_server_index
 from config import Settings
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored, put_stored
@@ -69,12 +69,12 @@ def _open_configured(stack: AsyncExitStack, settings: Settings, spec: VectorSpec
     # Here: its client takes long to import, and is of no use to others.
     from retrieval.server_check import count_on_server
 
-    url, collection = settings.qdrant_url or "", collection_name(settings, number)
+    url, collection = settings.qdrant_url or "", make_collection_name(settings, number)
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     count = partial(count_on_server, url, api_key=key, collection=collection)
 
     async def prepare() -> PassageIndex:
-        index = server_index(settings, spec, number)
+        index = make_server_index(settings, spec, number)
         stack.push_async_callback(index.close)
         await index.prepare()
         return index

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from bootstrap.relocation.report import RECORDS, SAMPLES, Progress, StoreComparison, StoreCounts
-from bootstrap.relocation.stores import Open, Store, always, check_path, count_both
+from bootstrap.relocation.stores import Open, Store, return_true, check_path, count_both
 from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes
-from domain.indexing import all_tenants, mark_undone
+from domain.indexing import list_tenants_with_documents, mark_undone
 from domain.models import Base, Document, IndexRow
 from domain.slots import ALL_SLOTS
 from utils.errors import Conflict, StoreRefused
@@ -39,7 +39,7 @@ def open_both_records(stack: AsyncExitStack, settings: Settings) -> tuple[Record
     remedy = f"move {path} away, with {path.name}-wal and {path.name}-shm beside it"
     return (
         _open(stack, f"sqlite:///{path}", remedy, check_path(path)),  # connecting makes a file
-        _open(stack, settings.database_address, "let DATABASE_URI name an empty database", always),
+        _open(stack, settings.database_address, "let DATABASE_URI name an empty database", return_true),
     )
 
 
@@ -92,7 +92,7 @@ class RecordsMove:
                     done += len(rows)
                     progress(RECORDS, done, total)
             if self.unindexed:
-                for ctx in all_tenants(target):
+                for ctx in list_tenants_with_documents(target):
                     mark_undone(target, ctx, ALL_SLOTS)
 
     async def compare(self) -> list[StoreComparison]:
@@ -110,7 +110,7 @@ async def find_tenants(records: Sequence[Records]) -> list[Principal]:
     for store in records:
         if database := await store.find():
             with database.reading() as session:
-                tenants = all_tenants(session) if _has_table(session, Document) else []
+                tenants = list_tenants_with_documents(session) if _has_table(session, Document) else []
                 found |= {ctx.tenant_id: ctx for ctx in tenants}
     return [found[tenant_id] for tenant_id in sorted(found)]
 

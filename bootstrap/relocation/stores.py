@@ -45,7 +45,7 @@ def check_path(path: Path) -> Open[bool]:
     return partial(asyncio.to_thread, path.exists)
 
 
-async def always() -> bool:
+async def return_true() -> bool:
     """For `exists` of a server."""
     return True
 

@@ -26,7 +26,7 @@ class UnusableAddress(ValueError):
     """An address that is not one of a web page; the text says why."""
 
 
-def canonical(address: str, base: str | None = None) -> str:
+def canonicalize(address: str, base: str | None = None) -> str:
     """*address* as it is fetched, kept and cited; relative to *base*, if that is given.
 
     Without fragment, default port, `.` and `..`, session and tracking parameters; the host in lower-case ASCII (IDNA
@@ -61,12 +61,12 @@ def canonical(address: str, base: str | None = None) -> str:
 def link(address: str, base: str) -> str | None:
     """The canonical address that *address* on the page at *base* leads to; None if it leads to no page."""
     try:
-        return canonical(address, base)
+        return canonicalize(address, base)
     except UnusableAddress:
         return None
 
 
-def likeness(address: str) -> str:
+def make_likeness_key(address: str) -> str:
     """What two canonical addresses have in common that most likely are the same page.
 
     They differ in scheme, `www.`, the last slash, the order of parameters or the name of an index page alone.
@@ -74,27 +74,27 @@ def likeness(address: str) -> str:
     parts = urlsplit(address)
     path = re.sub(r"/(?:index\.(?:html?|php))?$", "", parts.path)
     query = urlencode(sorted(parse_qsl(parts.query, keep_blank_values=True)))
-    return f"{site(address)}{path}?{query}"
+    return f"{get_site(address)}{path}?{query}"
 
 
-def site(address: str) -> str:
+def get_site(address: str) -> str:
     """What the pages of a site share: the host and its port, without `www.`."""
     return urlsplit(address).netloc.removeprefix("www.")
 
 
-def root(address: str, path: str) -> str:
+def make_root_address(address: str, path: str) -> str:
     """The address of *path* on the host of *address*."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def path_and_query(address: str) -> str:
+def get_path_and_query(address: str) -> str:
     """What robots.txt has rules about."""
     parts = urlsplit(address)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def display_address(address: str) -> str:
+def format_address(address: str) -> str:
     """*address* as readers like it: without scheme, and with the letters of its own script."""
     parts = urlsplit(address)
     try:

@@ -19,7 +19,7 @@ from domain.models import Document, DocumentState, WebPage, WebSource
 from domain.permissions import PermissionCheck
 from domain.quotas import Quotas, count_pages, lock_usage, require_pages, require_room
 from ingestion.crawl import sitemap
-from ingestion.crawl.addresses import display_address, link, root
+from ingestion.crawl.addresses import format_address, link, make_root_address
 from ingestion.crawl.fetch import Fetcher, FetchFailed
 from ingestion.crawl.frontier import CrawlScope, Frontier
 from ingestion.crawl.guard import Resolve, resolve
@@ -194,8 +194,8 @@ class _Crawl:
         new = [first] if first else []
         if self._site.scope.whole_site and not self._source.counts:
             named = [at for at in (link(one, self._source.url) for one in robots.sitemaps) if at]
-            places = named or [root(self._source.url, "/sitemap.xml")]
-            listed = sitemap.addresses_of(
+            places = named or [make_root_address(self._source.url, "/sitemap.xml")]
+            listed = sitemap.iter_addresses(
                 places, self._site.sitemap, admits=self._site.scope.holds, limit=self._site.scope.most_addresses
             )
             new += [page for page in (self._frontier.add(at, depth=1, listed=True) for at in listed) if page]
@@ -252,7 +252,7 @@ class _Crawl:
             self._require_room(session, outcome.content, is_new=outcome.became == "added")
             replace_document(session, self._ctx, origin, outcome.content)
         elif outcome.unreadable:
-            record_failure(session, self._ctx, origin, display_address(page.url), outcome.unreadable)
+            record_failure(session, self._ctx, origin, format_address(page.url), outcome.unreadable)
         elif outcome.remove:
             web_sources.remove_pages(session, self._ctx, self._source.web_source_id, [page.url])
             page.taken, page.etag, page.last_modified, page.text_hash = False, None, None, ""

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from urllib.parse import parse_qsl, urlsplit
 
 from domain.models import WebPage
-from ingestion.crawl.addresses import likeness, site
+from ingestion.crawl.addresses import make_likeness_key, get_site
 
 MOST_OF_A_PATTERN = 100  # addresses that differ in numbers alone: `/calendar/2026/11`, `/calendar/2026/12` …
 MOST_OF_A_QUERY = 50  # addresses that differ in parameters alone
@@ -50,7 +50,7 @@ class CrawlScope:
 
     def holds(self, address: str) -> bool:
         """Whether *address* is on the same site, by its host and port."""
-        return site(address) == site(self.start)
+        return get_site(address) == get_site(self.start)
 
 
 class Frontier:
@@ -75,7 +75,7 @@ class Frontier:
         scope = self._scope
         if not scope.whole_site and address != scope.start:
             return None
-        if depth > scope.max_depth or not scope.holds(address) or likeness(address) in self._alike:
+        if depth > scope.max_depth or not scope.holds(address) or make_likeness_key(address) in self._alike:
             return None
         if len(self._pages) >= scope.most_addresses or not _may_be_document(address):
             return None
@@ -145,7 +145,7 @@ class Frontier:
     def _put(self, page: WebPage) -> WebPage:
         self._pages[page.url] = page
         self._last = max(self._last, page.position)
-        self._alike.add(likeness(page.url))
+        self._alike.add(make_likeness_key(page.url))
         if not page.listed:
             self._patterns.update(_list_patterns(page.url))
         if page.waiting and page.depth <= self._scope.max_depth:

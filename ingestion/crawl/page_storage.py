@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from domain.documents import DocumentContent
-from ingestion.crawl.addresses import display_address, link, site
+from ingestion.crawl.addresses import format_address, link, get_site
 from ingestion.crawl.fetch import MostBytes, Reply
 from ingestion.parsers.kinds import PAGE_SUFFIX, is_known
 from ingestion.parsers.parsed import ParsedDocument
-from ingestion.reader import DocumentReader, content_hash
+from ingestion.reader import DocumentReader, compute_content_hash
 from utils.errors import UnreadableDocument
 
 PAGE_BYTES = 5_000_000
@@ -56,7 +56,7 @@ class FetchedPage:
     links: tuple[str, ...] = ()
 
 
-def most_bytes(address: str, file_bytes: int) -> MostBytes:
+def limit_bytes(address: str, file_bytes: int) -> MostBytes:
     """How much of what is at *address* is read, by its media type: nothing of what is no document."""
 
     def limit(media_type: str) -> int:
@@ -82,8 +82,8 @@ def take(reply: Reply, address: str, reader: DocumentReader, product: str) -> Fe
     if "noindex" in directives:
         return _refuse()
     name = _make_file_name(address, reply.media_type, reply.file_name) or "file"
-    content = reader.read_whole(reply.body, name, display_address(address))
-    return FetchedPage(content_hash(reply.body), replace(content, url=address), reply.body)
+    content = reader.read_whole(reply.body, name, format_address(address))
+    return FetchedPage(compute_content_hash(reply.body), replace(content, url=address), reply.body)
 
 
 def _read_page(reply: Reply, address: str, reader: DocumentReader, directives: set[str]) -> FetchedPage:
@@ -100,13 +100,13 @@ def _read_page(reply: Reply, address: str, reader: DocumentReader, directives: s
     if directives & {"noindex", "none"}:
         return replace(_refuse(), links=links)
     canonical = link(facts.canonical, base) if facts.canonical else None
-    if canonical and site(canonical) != site(address):
+    if canonical and get_site(canonical) != get_site(address):
         canonical = None  # the page of somebody else, but it stands here
     found = FetchedPage(_hash_text(parsed), data=data, canonical=canonical, links=links)
     if not parsed.sections:
         return replace(found, refused="There is no text in it.", is_empty=True)
     try:
-        content = reader.content(checked, data, name, display_address(address))
+        content = reader.content(checked, data, name, format_address(address))
     except UnreadableDocument as exc:
         return replace(found, refused=exc.detail, is_empty=True)
     declared = {"published": facts.published, "declared_language": facts.language}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ingestion.crawl.addresses import link, path_and_query, root, site
+from ingestion.crawl.addresses import link, get_path_and_query, make_root_address, get_site
 from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, PageTooLarge, Reply, unpack
 from ingestion.crawl.frontier import CrawlScope
 from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
@@ -106,10 +106,10 @@ class Site:
             FetchFailed: there is no reply that can be used.
             Stopped: the crawl is to end.
         """
-        robots = self._robots.get(root(address, "/robots.txt"))
+        robots = self._robots.get(make_root_address(address, "/robots.txt"))
         delay_s = robots.delay_s if isinstance(robots, Robots) else None
         pause_s = max(self.crawl_policy.delay_s, delay_s or 0.0)
-        with self.politeness.turn(site(address), pause_s, self.stopping):
+        with self.politeness.turn(get_site(address), pause_s, self.stopping):
             self.requests += 1
             try:
                 reply = self.fetcher.get(address, most_bytes, etag=etag, last_modified=last_modified)
@@ -118,7 +118,7 @@ class Site:
                     raise Stopped from None
                 raise
         if reply.status in (429, 503):
-            self.politeness.rest(site(address), max(reply.retry_after_s or 0.0, self.crawl_policy.back_off_s, pause_s))
+            self.politeness.rest(get_site(address), max(reply.retry_after_s or 0.0, self.crawl_policy.back_off_s, pause_s))
         return reply
 
     def robots(self, address: str) -> Robots:
@@ -127,7 +127,7 @@ class Site:
         Raises:
             FetchFailed: it cannot say.
         """
-        at = root(address, "/robots.txt")
+        at = make_root_address(address, "/robots.txt")
         if at not in self._robots:
             try:
                 self._robots[at] = read_robots(self._fetch_text(at) or b"", self.crawl_policy.product)
@@ -144,7 +144,7 @@ class Site:
         Raises:
             FetchFailed: the host cannot say.
         """
-        return self.robots(address).allows(path_and_query(address))
+        return self.robots(address).allows(get_path_and_query(address))
 
     def sitemap(self, address: str) -> bytes | None:
         """The content of a sitemap, unpacked; None if there is none that can be read."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from html import unescape
 
-from ingestion.crawl.addresses import likeness, link
+from ingestion.crawl.addresses import make_likeness_key, link
 
 MOST_BYTES = 10_000_000  # unpacked; the protocol allows 50
 MOST_FILES = 50
@@ -33,7 +33,7 @@ def read_sitemap(data: bytes) -> Sitemap:
     return Sitemap(tuple(found), is_index=_INDEX.search(data[:4_000]) is not None)
 
 
-def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str], bool], limit: int) -> Iterator[str]:
+def iter_addresses(sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str], bool], limit: int) -> Iterator[str]:
     """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *admits* allows them.
 
     *fetch* gives the content of a sitemap, None for one that is not there. Sitemaps that name each other end at
@@ -54,8 +54,8 @@ def addresses_of(sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str
         for address in filter(None, (link(one, at) for one in sitemap.addresses)):
             if sitemap.is_index:
                 waiting += [address] * (len(waiting) < MOST_FILES)
-            elif likeness(address) not in seen and admits(address):
+            elif make_likeness_key(address) not in seen and admits(address):
                 if len(seen) >= limit:
                     return
-                seen.add(likeness(address))
+                seen.add(make_likeness_key(address))
                 yield address

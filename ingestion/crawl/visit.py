@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from domain.documents import DocumentContent
 from domain.models import Document, WebPage
-from ingestion.crawl.addresses import likeness, link
+from ingestion.crawl.addresses import make_likeness_key, link
 from ingestion.crawl.fetch import FetchFailed, Reply
 from ingestion.crawl.frontier import Frontier
-from ingestion.crawl.page_storage import FetchedPage, most_bytes, take
+from ingestion.crawl.page_storage import FetchedPage, limit_bytes, take
 from ingestion.crawl.site import BUSY, REDIRECTS, Site
 from ingestion.reader import DocumentReader
 from utils.errors import UnreadableDocument
@@ -67,7 +67,7 @@ class PageVisitor:
                 return self._note_missing(page, "robots.txt does not allow it.")
             document = self._lookup(page)
             conditions = {"etag": page.etag, "last_modified": page.last_modified} if document else {}
-            reply = self._site.get(page.url, most_bytes(page.url, self._site.file_bytes), **conditions)
+            reply = self._site.get(page.url, limit_bytes(page.url, self._site.file_bytes), **conditions)
         except FetchFailed as exc:
             return self._handle_failure(page, exc.reason, temporary=exc.temporary)
         return self._handle_answer(page, reply, document)
@@ -121,7 +121,7 @@ class PageVisitor:
     def _find_other_address(self, page: WebPage, found: FetchedPage) -> str | None:
         """The address the page names as its own, unless that one named another, or names this one."""
         address = found.canonical
-        if address is None or likeness(address) == likeness(page.url):
+        if address is None or make_likeness_key(address) == make_likeness_key(page.url):
             return None
         there = self._frontier.find(address)
         return None if there is not None and (there.alias or there.missed) else address
@@ -164,7 +164,7 @@ class PageVisitor:
 
 def _set_address(content: DocumentContent, page: WebPage, named: str | None) -> DocumentContent:
     """*content* with the address it is cited by: the one it *named*, if that is another way to write the page's."""
-    is_same = named is not None and likeness(named) == likeness(page.url)
+    is_same = named is not None and make_likeness_key(named) == make_likeness_key(page.url)
     return replace(content, url=named if is_same else page.url)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import attribute, children, descendants, join_text, local
+from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, join_text, get_local_name
 from ingestion.parsers.parsed import TextBuilder
 from ingestion.parsers.tables import Row, add_table
 
@@ -13,14 +13,14 @@ MAX_POINTS = 10_000
 
 def add_chart(builder: TextBuilder, chart: etree._Element) -> None:
     """The chart whose part has the root *chart*: its title, and a row a category."""
-    title = next((child for found in descendants(chart, "chart") for child in children(found)), None)
-    if title is not None and local(title) == "title":
+    title = next((child for found in iter_descendants(chart, "chart") for child in iter_children(found)), None)
+    if title is not None and get_local_name(title) == "title":
         builder.block(join_text(title))
     add_table(builder, _iter_rows(chart))
 
 
 def _iter_rows(chart: etree._Element) -> Iterator[Row]:
-    series = list(descendants(chart, "ser"))
+    series = list(iter_descendants(chart, "ser"))
     columns = [_points(one, "val", "yVal") for one in series]
     categories = next((points for one in series if (points := _points(one, "cat", "xVal"))), {})
     if not any(columns):
@@ -33,11 +33,11 @@ def _iter_rows(chart: etree._Element) -> Iterator[Row]:
 def _points(series: etree._Element, *names: str) -> dict[int, str]:
     """The values kept for a part of a series, by their place."""
     found = {}
-    for holder in children(series):
-        if local(holder) in names:
-            for point in descendants(holder, "pt"):
-                value = next(descendants(point, "v"), None)
-                place = attribute(point, "idx") or ""
+    for holder in iter_children(series):
+        if get_local_name(holder) in names:
+            for point in iter_descendants(holder, "pt"):
+                value = next(iter_descendants(point, "v"), None)
+                place = get_attribute(point, "idx") or ""
                 if value is not None and place.isdigit():
                     found[int(place)] = _format_value(value.text or "")
     return found

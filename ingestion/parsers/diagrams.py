@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import attribute, children, join_text, local
-from ingestion.parsers.parsed import TextBuilder, one_line
+from ingestion.parsers.ooxml import get_attribute, iter_children, join_text, get_local_name
+from ingestion.parsers.parsed import TextBuilder, join_lines
 
 SHOWN = (None, "node", "asst", "doc")  # kinds of points with a text of the author's; programs make the others of them
 OF_LIST = (None, "parOf")  # kinds of connections that make the list
@@ -14,7 +14,7 @@ MAX_DEPTH = 20
 
 def add_diagram(builder: TextBuilder, model: etree._Element) -> None:
     """The diagram of which *model* is the data, as a list that is nested as the diagram is."""
-    points = {attribute(point, "modelId") or "": point for point in _find_all(model, "pt")}
+    points = {get_attribute(point, "modelId") or "": point for point in _find_all(model, "pt")}
     below = _sort_points(model, points)
     nested = {point for listed in below.values() for point in listed}
     builder.lines(line for root in points if root not in nested for line in _format_lines(root, points, below))
@@ -24,9 +24,9 @@ def _sort_points(model: etree._Element, points: Mapping[str, etree._Element]) ->
     """The points below each point, in their order."""
     found: dict[str, list[tuple[int, str]]] = {}
     for connection in _find_all(model, "cxn"):
-        above, point = attribute(connection, "srcId") or "", attribute(connection, "destId") or ""
-        if attribute(connection, "type") in OF_LIST and above in points and point in points:
-            place = attribute(connection, "srcOrd") or ""
+        above, point = get_attribute(connection, "srcId") or "", get_attribute(connection, "destId") or ""
+        if get_attribute(connection, "type") in OF_LIST and above in points and point in points:
+            place = get_attribute(connection, "srcOrd") or ""
             found.setdefault(above, []).append((int(place) if place.isascii() and place.isdigit() else 0, point))
     return {above: [point for _, point in sorted(listed)] for above, listed in found.items()}
 
@@ -36,10 +36,10 @@ def _format_lines(root: str, points: Mapping[str, etree._Element], below: Mappin
     waiting, written = [(root, 0)], set[str]()
     while waiting:
         name, depth = waiting.pop()
-        if name in written or attribute(points[name], "type") not in SHOWN:
+        if name in written or get_attribute(points[name], "type") not in SHOWN:
             continue
         written.add(name)
-        text = one_line(" ".join(map(join_text, points[name].iter("{*}p"))))
+        text = join_lines(" ".join(map(join_text, points[name].iter("{*}p"))))
         if text:
             yield f"{'  ' * min(depth, MAX_DEPTH)}- {text}"
         waiting += [(inner, depth + bool(text)) for inner in reversed(below.get(name, ()))]
@@ -47,4 +47,4 @@ def _format_lines(root: str, points: Mapping[str, etree._Element], below: Mappin
 
 def _find_all(model: etree._Element, name: str) -> Iterator[etree._Element]:
     """The points or connections of a model, which are listed in a part of their own."""
-    return (item for listed in children(model) for item in children(listed) if local(item) == name)
+    return (item for listed in iter_children(model) for item in iter_children(listed) if get_local_name(item) == name)

@@ -16,20 +16,20 @@ from ingestion.parsers import text as text_file
 from ingestion.parsers.archive import Archive, find_title
 from ingestion.parsers.docx_forms import read_field, read_symbol
 from ingestion.parsers.docx_numbering import Numbering
-from ingestion.parsers.docx_styles import Styles, heading_level, read_numbering
+from ingestion.parsers.docx_styles import Styles, find_heading_level, read_numbering
 from ingestion.parsers.figures import FIGURES
 from ingestion.parsers.ooxml import (
-    attribute,
-    children,
-    descendants,
+    get_attribute,
+    iter_children,
+    iter_descendants,
     find_child,
     find_related,
     find_value,
-    local,
-    main_part,
-    relations,
+    get_local_name,
+    find_main_part,
+    list_relations,
 )
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from utils.errors import UnreadableDocument
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -50,10 +50,10 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of its properties, or the one at its top."""
     archive = Archive.of(data, limits, "DOCX")
     archive.check_parts(".xml", ".rels")
-    part = main_part(archive)
+    part = find_main_part(archive)
     if not part.startswith("word/"):
         raise UnreadableDocument("It is an archive, but not a Word document: save it as DOCX.")
-    body = next(descendants(archive.xml(part), "body"), None)
+    body = next(iter_descendants(archive.xml(part), "body"), None)
     if body is None:
         raise archive.make_damage_error()
     builder = TextBuilder(limits)
@@ -74,7 +74,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 def _find_embedded(archive: Archive, part: str) -> dict[str, ParsedDocument]:
     """Web pages and texts that are shown as a part of the document, by the relation: some programs export so."""
     found = {}
-    for relation in relations(archive, part):
+    for relation in list_relations(archive, part):
         kind = EMBEDDED.get(PurePosixPath(relation.target).suffix.lower())
         if relation.kind == "aFChunk" and kind and relation.target in archive:
             with suppress(UnreadableDocument):  # a damaged one must not cost the text around it
@@ -85,7 +85,7 @@ def _find_embedded(archive: Archive, part: str) -> dict[str, ParsedDocument]:
 def _find_figures(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
     """The charts and diagrams that *part* names, by the relation: their kind and root."""
     found = {}
-    for relation in relations(archive, part):
+    for relation in list_relations(archive, part):
         if relation.kind in FIGURES and relation.target in archive:
             with suppress(UnreadableDocument):  # as above
                 found[relation.relation_id] = (relation.kind, archive.xml(relation.target))
@@ -106,24 +106,24 @@ class _Reader:
 
     def read(self, container: etree._Element) -> None:
         """What is in *container*, block by block; text boxes come after the paragraph that they belong to."""
-        for item in children(container):
-            name = local(item)
+        for item in iter_children(container):
+            name = get_local_name(item)
             if name == "p":
                 self._add_paragraph(item)
             elif name == "tbl":
                 self._add_table(item)
-            elif name == "altChunk" and (page := self.embedded.pop(attribute(item, "id") or "", None)):
+            elif name == "altChunk" and (page := self.embedded.pop(get_attribute(item, "id") or "", None)):
                 self.builder.include(page, 1)
             elif name in CONTAINERS or name in ("moveTo", "smartTag"):
                 self.read(item)
             boxes, self._boxes = self._boxes, []
             for box in boxes:
-                self.read(box) if local(box) == BOX else self._add_figure(box)
+                self.read(box) if get_local_name(box) == BOX else self._add_figure(box)
 
     def read_notes(self, root: etree._Element) -> None:
         """Notes below the text; those without a real number are separators."""
-        for note in children(root):
-            if attribute(note, "type") in (None, "normal"):
+        for note in iter_children(root):
+            if get_attribute(note, "type") in (None, "normal"):
                 self.read(note)
 
     def read_unplaced_figures(self) -> None:
@@ -134,12 +134,12 @@ class _Reader:
     def read_headers_and_footers(self, roots: Iterable[etree._Element]) -> None:
         """The lines of headers and footers, each once, however many sections have it; without page numbers."""
         paragraphs = (paragraph for root in roots for paragraph in root.iter("{*}p"))
-        for line in dict.fromkeys(one_line("".join(self._iter_pieces(paragraph))) for paragraph in paragraphs):
+        for line in dict.fromkeys(join_lines("".join(self._iter_pieces(paragraph))) for paragraph in paragraphs):
             if not _PAGE_NUMBER.fullmatch(line):
                 self.builder.block(line)
 
     def _add_figure(self, item: etree._Element) -> None:
-        if found := self.figures.pop(attribute(item, FIGURE_IDS[local(item)]) or "", None):
+        if found := self.figures.pop(get_attribute(item, FIGURE_IDS[get_local_name(item)]) or "", None):
             kind, root = found
             FIGURES[kind](self.builder, root)
 
@@ -161,7 +161,7 @@ class _Reader:
         chain = self.styles.chain(find_value(properties, "pStyle"))
         if self.title is None and any(style.name.lower() == "title" for style in chain):
             self.title = text
-        if level := heading_level(chain, find_value(properties, "outlineLvl")):
+        if level := find_heading_level(chain, find_value(properties, "outlineLvl")):
             self.builder.heading(level, label + text)
         else:
             self.builder.block(label + text.strip() if label else text)
@@ -174,8 +174,8 @@ class _Reader:
         return self.numbering.label(read_numbering(properties), self.styles.chain(find_value(properties, "pStyle")))
 
     def _iter_pieces(self, element: etree._Element) -> Iterator[str]:
-        for child in children(element):
-            name = local(child)
+        for child in iter_children(element):
+            name = get_local_name(child)
             if name == "t":
                 yield child.text or ""
             elif name in BREAKS:
@@ -205,24 +205,24 @@ class _Reader:
     def _read_cell(self, cell: etree._Element, depth: int) -> str:
         parts = []
         for item in _iter_children(cell, "p", "tbl"):
-            if local(item) == "p":
+            if get_local_name(item) == "p":
                 text = "".join(self._iter_pieces(item))
                 label = self._count(item, text)
                 parts.append(label + text if text.strip() else "")
             elif depth < MAX_NESTED_TABLES:
                 parts.extend(self._iter_rows(item, depth + 1))
-        boxes = [box for box in self._boxes if local(box) == BOX]
-        self._boxes = [box for box in self._boxes if local(box) != BOX]  # figures come after the table
+        boxes = [box for box in self._boxes if get_local_name(box) == BOX]
+        self._boxes = [box for box in self._boxes if get_local_name(box) != BOX]  # figures come after the table
         parts += [self._read_cell(box, depth + 1) for box in boxes] if depth < MAX_NESTED_TABLES else []
-        return one_line(" ".join(parts))
+        return join_lines(" ".join(parts))
 
 
 def _iter_children(element: etree._Element, *names: str) -> Iterator[etree._Element]:
     """The children with one of *names*, also those in content controls."""
-    for child in children(element):
-        if local(child) in names:
+    for child in iter_children(element):
+        if get_local_name(child) in names:
             yield child
-        elif local(child) in CONTAINERS:
+        elif get_local_name(child) in CONTAINERS:
             yield from _iter_children(child, *names)
 
 
@@ -231,4 +231,4 @@ def _read_span(cell: etree._Element) -> tuple[int, bool]:
     properties = find_child(cell, "tcPr")
     columns = find_value(properties, "gridSpan") or "1"
     merged = find_child(properties, "vMerge")
-    return int(columns) if columns.isdigit() else 1, merged is not None and attribute(merged, "val") != "restart"
+    return int(columns) if columns.isdigit() else 1, merged is not None and get_attribute(merged, "val") != "restart"

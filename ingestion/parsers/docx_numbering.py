@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from ingestion.parsers.docx_styles import TRUE, NumberingProperties, Style, Styles, parse_number
-from ingestion.parsers.ooxml import attribute, children, find_child, find_value, local
+from ingestion.parsers.ooxml import get_attribute, iter_children, find_child, find_value, get_local_name
 
 BULLET = "- "
 LEVELS = 9  # of a list (17.9.6)
@@ -58,13 +58,13 @@ class Numbering:
     """Counts the paragraphs of a document in their order; *root* is that of its part `numbering`, None without one."""
 
     def __init__(self, root: etree._Element | None, styles: Styles) -> None:
-        parts = list(children(root)) if root is not None else []
-        named = {attribute(part, "abstractNumId") or "": part for part in parts if local(part) == "abstractNum"}
+        parts = list(iter_children(root)) if root is not None else []
+        named = {get_attribute(part, "abstractNumId") or "": part for part in parts if get_local_name(part) == "abstractNum"}
         # Read once: thousands of lists may share one.
         definitions = {
             name: _Definition(_read_levels(part), find_value(part, "numStyleLink")) for name, part in named.items()
         }
-        lists = {attribute(part, "numId") or "": part for part in parts if local(part) == "num"}
+        lists = {get_attribute(part, "numId") or "": part for part in parts if get_local_name(part) == "num"}
         self._lists = {name: _read_list(element, lists, definitions, styles) for name, element in lists.items()}
         self._counts: dict[str, dict[int, int]] = {}
         self._started: set[tuple[str, int]] = set()
@@ -111,9 +111,9 @@ def _read_list(
         definition = definitions.get(name)
     levels = dict(definition.levels) if definition is not None else {}
     starts = {}
-    for override in children(element):
-        depth = parse_number(attribute(override, "ilvl"))
-        if local(override) == "lvlOverride" and depth is not None:
+    for override in iter_children(element):
+        depth = parse_number(get_attribute(override, "ilvl"))
+        if get_local_name(override) == "lvlOverride" and depth is not None:
             levels |= _read_levels(override)
             start = parse_number(find_value(override, "startOverride"))
             if start is not None:
@@ -122,8 +122,8 @@ def _read_list(
 
 
 def _read_levels(parent: etree._Element) -> dict[int, _Level]:
-    found = (element for element in children(parent) if local(element) == "lvl")
-    depths = ((parse_number(attribute(element, "ilvl")), element) for element in found)
+    found = (element for element in iter_children(parent) if get_local_name(element) == "lvl")
+    depths = ((parse_number(get_attribute(element, "ilvl")), element) for element in found)
     return {depth: _read_level(element) for depth, element in depths if depth is not None and depth < LEVELS}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import attribute, descendants, find_child, find_value
+from ingestion.parsers.ooxml import get_attribute, iter_descendants, find_child, find_value
 
 HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 TRUE = (None, "1", "true", "on")  # values of a switch, which may have none
@@ -40,10 +40,10 @@ class Styles:
         self._styles: dict[str, Style] = {}
         self._default: str | None = None
         self._chains: dict[str | None, list[Style]] = {}
-        for element in descendants(root, "style") if root is not None else ():
+        for element in iter_descendants(root, "style") if root is not None else ():
             style = _read_style(element)
             self._styles[style.style_id] = style
-            if attribute(element, "type") == "paragraph" and attribute(element, "default") in TRUE[1:]:
+            if get_attribute(element, "type") == "paragraph" and get_attribute(element, "default") in TRUE[1:]:
                 self._default = style.style_id
 
     def chain(self, style_id: str | None) -> list[Style]:
@@ -69,7 +69,7 @@ class Styles:
 def _read_style(element: etree._Element) -> Style:
     properties = find_child(element, "pPr")
     return Style(
-        style_id=attribute(element, "styleId") or "",
+        style_id=get_attribute(element, "styleId") or "",
         name=find_value(element, "name") or "",
         based_on=find_value(element, "basedOn"),
         outline=parse_number(find_value(properties, "outlineLvl")),
@@ -83,7 +83,7 @@ def read_numbering(properties: etree._Element | None) -> NumberingProperties:
     return NumberingProperties(find_value(found, "numId"), parse_number(find_value(found, "ilvl")))
 
 
-def heading_level(chain: list[Style], outline: str | None) -> int:
+def find_heading_level(chain: list[Style], outline: str | None) -> int:
     """The heading's level, 0 for what is none: by its style or one of those it is based on, or its own outline."""
     for style in chain:
         match = HEADING.fullmatch(style.name)

@@ -7,7 +7,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from ingestion.parsers.encoding import decode
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean, join_lines
 from ingestion.parsers.tables import MAX_SPAN, Row, SpanningCells
 from utils.errors import UnreadableDocument
 
@@ -42,8 +42,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 def read_into(builder: TextBuilder, data: bytes) -> etree._Element:
     """Add a page to what *builder* holds; its root."""
-    root = tree_of(data)
-    read_tree(builder, main_of(root))
+    root = parse_page(data)
+    read_tree(builder, find_main(root))
     return root
 
 
@@ -52,27 +52,27 @@ def read_tree(builder: TextBuilder, root: etree._Element) -> None:
     _Reader(builder).read(root)
 
 
-def tree_of(data: bytes) -> etree._Element:
+def parse_page(data: bytes) -> etree._Element:
     """The elements of a page in whatever encoding it is.
 
     Raises:
         UnreadableDocument: it is empty, or no HTML at all.
     """
     declared = CHARSET.search(data[:4096])
-    return tree(XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None)))
+    return parse_fragment(XML_DECLARATION.sub("", decode(data, declared=declared[1].decode() if declared else None)))
 
 
-def text_of(source: str) -> str:
+def extract_text(source: str) -> str:
     """The visible text of a fragment of HTML, a line for each block; empty if there is none."""
     builder = TextBuilder(Limits())
     try:
-        read_tree(builder, tree(source))
+        read_tree(builder, parse_fragment(source))
         return builder.build(title=None, media_type="text/html").text
     except UnreadableDocument:
         return ""
 
 
-def tree(source: str) -> etree._Element:
+def parse_fragment(source: str) -> etree._Element:
     """The elements of a page, or of a fragment of one.
 
     Raises:
@@ -95,7 +95,7 @@ def _find_canonical(root: etree._Element) -> str | None:
     return None
 
 
-def main_of(root: etree._Element) -> etree._Element:
+def find_main(root: etree._Element) -> etree._Element:
     """The element with the main text, if the page marks one and a good part of its text is there."""
     whole = sum(len(text) for text in root.itertext())
     for name in ("main", "article"):
@@ -144,7 +144,7 @@ class _Reader:
     def _end(self, element: etree._Element) -> None:
         name = element.tag
         if name in ("td", "th") and self._cells is not None and not self._nested:
-            self._cells.append((one_line("".join(self._text)), _read_span(element, "colspan"), _read_span(element, "rowspan")))
+            self._cells.append((join_lines("".join(self._text)), _read_span(element, "colspan"), _read_span(element, "rowspan")))
             self._text = []
         elif name == "tr" and self._cells is not None and not self._nested:
             self._rows.append(self._spanning.row(self._cells))
@@ -179,7 +179,7 @@ class _Reader:
         text = "".join(self._text)
         self._text = []
         if not self._preformatted:
-            text = "\n".join(one_line(line) for line in text.split("\n"))
+            text = "\n".join(join_lines(line) for line in text.split("\n"))
         if text.strip() != "-":
             self._builder.block(text)
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ingestion.parsers.parsed import LONGEST_SIDE, Limits, ParsedDocument, TextBuilder
-from ingestion.parsers.reflow import paragraphs
+from ingestion.parsers.reflow import iter_paragraphs
 from utils.errors import UnreadableDocument
 from utils.ports import Picture
 
@@ -29,12 +29,12 @@ def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedD
         builder.page(number)
         if number not in recognised:
             builder.unread(number)
-        for paragraph in paragraphs(recognised.get(number, "")):
+        for paragraph in iter_paragraphs(recognised.get(number, "")):
             builder.block(paragraph)
     return builder.build(title=None, media_type=media_type)
 
 
-def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+def iter_pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
     """The given pages as pictures, one after the other."""
     with closing(_open(data, limits)) as image:
         for number in pages:

@@ -113,7 +113,7 @@ def shorten_blanks(data: bytes) -> bytes:
     return _LONG_BLANK.sub(lambda run: run[0][: _BLANK_BYTES + len(run[0]) % 4], data)
 
 
-def pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+def iter_pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
     """The given pages of the document as pictures, one after the other; none of a kind that has no pages.
 
     Raises:
@@ -122,7 +122,7 @@ def pictures(data: bytes, name: str, limits: Limits, pages: Sequence[int]) -> It
     kind = _check_kind(data, name, limits)
     if kind.has_pictures:
         module: Any = import_module(kind.parser)
-        yield from module.pictures(data, limits, pages)
+        yield from module.iter_pictures(data, limits, pages)
 
 
 def _check_kind(data: bytes, name: str, limits: Limits) -> Kind:

@@ -12,7 +12,7 @@ from ingestion.parsers import html
 from ingestion.parsers.cms import find_signed
 from ingestion.parsers.encoding import UNKNOWN_ENCODING, decode, is_declared_by_itself
 from ingestion.parsers.garbled import is_garbled
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from utils.errors import UnreadableDocument
 
 SHOWN = ("From", "To", "Cc", "Date")
@@ -91,7 +91,7 @@ def _open_signature(message: EmailMessage) -> EmailMessage:
 
 def _read_header(message: Message, name: str) -> str | None:
     try:
-        return one_line(str(message[name])) if name in message else None
+        return join_lines(str(message[name])) if name in message else None
     except (MessageError, ValueError, LookupError, IndexError, AttributeError):
         return None  # broken ones make the standard library fail
 

@@ -8,8 +8,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from ingestion.parsers.encoding import decode
-from ingestion.parsers.html import text_of
-from ingestion.parsers.parsed import DATES, LONGEST_DATE, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.html import extract_text
+from ingestion.parsers.parsed import DATES, LONGEST_DATE, Limits, ParsedDocument, TextBuilder, join_lines
 
 FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?\n)(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 FRONT_TITLE = re.compile(r"^title:[^\S\n]*(?P<quote>['\"]?)(?P<title>.+?)(?P=quote)[^\S\n]*$", re.MULTILINE)
@@ -44,7 +44,7 @@ def _split_front_matter(text: str) -> tuple[str, str]:
 def _find_first_title(tokens: Sequence[Token]) -> str | None:
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h1":
-            return ATTRIBUTES.sub("", one_line(_make_plain(inline)))
+            return ATTRIBUTES.sub("", join_lines(_make_plain(inline)))
     return None
 
 
@@ -65,7 +65,7 @@ class _Reader:
             elif token.type in ("fence", "code_block"):
                 self._put(token.content)
             elif token.type == "html_block":
-                self._put(text_of(token.content))
+                self._put(extract_text(token.content))
             else:
                 self._structure(token)
 
@@ -74,7 +74,7 @@ class _Reader:
         if opening is not None and opening.type == "heading_open" and not self._lists:
             self._builder.heading(int(opening.tag[1]), ATTRIBUTES.sub("", text))
         elif self._cells is not None:
-            self._cells.append(one_line(text))
+            self._cells.append(join_lines(text))
         else:
             self._put(text)
 

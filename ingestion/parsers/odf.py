@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from lxml import etree
 
 from ingestion.parsers.archive import Archive, find_title
-from ingestion.parsers.ooxml import attribute, local
-from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.ooxml import get_attribute, get_local_name
+from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.tables import Row, SpanningCells, add_sheet
 from utils.errors import UnreadableDocument
 
@@ -36,12 +36,12 @@ class _Reader:
         self._builder, self._limits = builder, limits
 
     def read(self, content: etree._Element) -> None:
-        kind = local(content)
+        kind = get_local_name(content)
         if kind == "spreadsheet":
             for sheet in content.iterchildren("{*}table"):
-                add_sheet(self._builder, attribute(sheet, "name") or "", _iter_rows(sheet))
+                add_sheet(self._builder, get_attribute(sheet, "name") or "", _iter_rows(sheet))
         elif kind == "presentation":
-            self._add_slides([child for child in content if local(child) == "page"])
+            self._add_slides([child for child in content if get_local_name(child) == "page"])
         else:
             self._add_blocks(content)
 
@@ -51,23 +51,23 @@ class _Reader:
         for number, slide in enumerate(slides, 1):
             self._builder.page(number)
             self._builder.leave(1)
-            for frame in sorted(slide, key=lambda shape: attribute(shape, "class") != "title"):
-                if attribute(frame, "class") == "title":
+            for frame in sorted(slide, key=lambda shape: get_attribute(shape, "class") != "title"):
+                if get_attribute(frame, "class") == "title":
                     self._builder.heading(1, _read_text(frame))
-                elif local(frame) == "notes":
+                elif get_local_name(frame) == "notes":
                     self._add_notes(frame)
                 else:
                     self._add_blocks(frame)
 
     def _add_notes(self, notes: etree._Element) -> None:
         for frame in notes:
-            if attribute(frame, "class") == "notes":
+            if get_attribute(frame, "class") == "notes":
                 self._add_blocks(frame)
 
     def _add_blocks(self, element: etree._Element) -> None:
         """Every block below *element*, in order."""
         for child in element:
-            name = local(child)
+            name = get_local_name(child)
             if name == "h":
                 self._builder.heading(_level(child), _read_text(child))
             elif name == "p":
@@ -87,7 +87,7 @@ class _Reader:
 
 
 def _level(heading: etree._Element) -> int:
-    level = attribute(heading, "outline-level") or ""
+    level = get_attribute(heading, "outline-level") or ""
     return max(1, min(int(level), 9)) if level.isdigit() else 1
 
 
@@ -96,10 +96,10 @@ def _iter_items(listed: etree._Element, depth: int) -> Iterator[str]:
     for item in listed:
         fresh = True
         for block in item:
-            if local(block) == "list" and depth < MAX_LIST_DEPTH:
+            if get_local_name(block) == "list" and depth < MAX_LIST_DEPTH:
                 yield from _iter_items(block, depth + 1)
-            elif local(block) in ("p", "h") and (text := one_line(_read_text(block))):
-                yield f"{'  ' * depth}{'- ' if fresh and local(item) == 'list-item' else '  '}{text}"
+            elif get_local_name(block) in ("p", "h") and (text := join_lines(_read_text(block))):
+                yield f"{'  ' * depth}{'- ' if fresh and get_local_name(item) == 'list-item' else '  '}{text}"
                 fresh = False
 
 
@@ -109,7 +109,7 @@ def _iter_rows(table: etree._Element) -> Iterator[Row]:
     for row in table.iter("{*}table-row"):
         if _find_table(row) is not table:
             continue
-        own = (cell for cell in row if local(cell) == "table-cell")
+        own = (cell for cell in row if get_local_name(cell) == "table-cell")
         texts = list(spanning.row(spread for cell in own for spread in _spread(cell)))
         while texts and not texts[-1]:
             texts.pop()
@@ -127,12 +127,12 @@ def _find_table(row: etree._Element) -> etree._Element | None:
 
 
 def _count_repeats(element: etree._Element, name: str) -> int:
-    value = attribute(element, name) or "1"
+    value = get_attribute(element, name) or "1"
     return max(1, min(int(value), MAX_REPEATED)) if value.isdigit() else 1
 
 
 def _read_cell(cell: etree._Element) -> str:
-    return one_line(" ".join(_read_text(block) for block in cell.iter("{*}p", "{*}h")))
+    return join_lines(" ".join(_read_text(block) for block in cell.iter("{*}p", "{*}h")))
 
 
 def _read_text(element: etree._Element) -> str:
@@ -143,14 +143,14 @@ def _iter_pieces(element: etree._Element) -> Iterator[str]:
     """The text of a paragraph without what hangs on it: frames, remarks, notes."""
     yield element.text or ""
     for child in element:
-        name = local(child)
+        name = get_local_name(child)
         if name == "s":
-            yield " " * min(int(attribute(child, "c") or "1"), 100) if (attribute(child, "c") or "1").isdigit() else " "
+            yield " " * min(int(get_attribute(child, "c") or "1"), 100) if (get_attribute(child, "c") or "1").isdigit() else " "
         elif name in ("tab", "line-break"):
             yield "\t" if name == "tab" else "\n"
         elif name == "note":
             yield from _note(child)
-        elif name and name not in UNSEEN and not (name in ("frame", "custom-shape") and local(element) in BLOCKS):
+        elif name and name not in UNSEEN and not (name in ("frame", "custom-shape") and get_local_name(element) in BLOCKS):
             yield from _iter_pieces(child)
         yield child.tail or ""
 
@@ -158,4 +158,4 @@ def _iter_pieces(element: etree._Element) -> Iterator[str]:
 def _note(note: etree._Element) -> Iterator[str]:
     """A foot- or endnote, in brackets where it hangs."""
     for body in note.iterchildren("{*}note-body"):
-        yield f" [{one_line(' '.join(_read_text(block) for block in body.iter('{*}p')))}]"
+        yield f" [{join_lines(' '.join(_read_text(block) for block in body.iter('{*}p')))}]"

@@ -21,15 +21,15 @@ class Relation:
     target: str
 
 
-def main_part(archive: Archive) -> str:
+def find_main_part(archive: Archive) -> str:
     """The name of the part that the document begins with."""
-    found = next((relation.target for relation in relations(archive, "") if relation.kind == "officeDocument"), None)
+    found = next((relation.target for relation in list_relations(archive, "") if relation.kind == "officeDocument"), None)
     if found is None or found not in archive:
         raise archive.make_damage_error()
     return found
 
 
-def relations(archive: Archive, part: str) -> list[Relation]:
+def list_relations(archive: Archive, part: str) -> list[Relation]:
     """The parts that *part* names, in their order; those outside the archive are left out."""
     folder, name = posixpath.split(part)
     path = posixpath.join(folder, "_rels", f"{name}.rels")
@@ -48,7 +48,7 @@ def relations(archive: Archive, part: str) -> list[Relation]:
 
 def find_related(archive: Archive, part: str, kind: str) -> Iterator[etree._Element]:
     """The roots of the parts of *kind* that *part* names; one that is damaged is left out."""
-    for relation in relations(archive, part):
+    for relation in list_relations(archive, part):
         if relation.kind == kind and relation.target in archive:
             try:
                 yield archive.xml(relation.target)
@@ -56,47 +56,47 @@ def find_related(archive: Archive, part: str, kind: str) -> Iterator[etree._Elem
                 continue
 
 
-def local(element: etree._Element) -> str:
+def get_local_name(element: etree._Element) -> str:
     """An element's name without its namespace: the strict and the usual variant differ in those alone."""
     return etree.QName(element).localname if isinstance(element.tag, str) else ""
 
 
-def attribute(element: etree._Element, name: str) -> str | None:
+def get_attribute(element: etree._Element, name: str) -> str | None:
     """An attribute, whatever its namespace."""
     return next((value for key, value in element.attrib.items() if key.rpartition("}")[2] == name), None)
 
 
-def children(element: etree._Element) -> Iterator[etree._Element]:
+def iter_children(element: etree._Element) -> Iterator[etree._Element]:
     """The element's children; of alternatives for older programs the first one is taken."""
     for child in element:
-        if local(child) == ALTERNATIVES:
-            choice = next((option for option in child if local(option) in ("Choice", "Fallback")), None)
+        if get_local_name(child) == ALTERNATIVES:
+            choice = next((option for option in child if get_local_name(option) in ("Choice", "Fallback")), None)
             if choice is not None:
-                yield from children(choice)
+                yield from iter_children(choice)
         elif isinstance(child.tag, str):
             yield child
 
 
 def join_text(element: etree._Element) -> str:
     """The text below the element, without anything between its pieces."""
-    return "".join(piece.text or "" for piece in descendants(element, "t"))
+    return "".join(piece.text or "" for piece in iter_descendants(element, "t"))
 
 
 def find_child(element: etree._Element | None, name: str) -> etree._Element | None:
     """The first child called *name*; None where there is none, or no element."""
-    return next((one for one in children(element) if local(one) == name), None) if element is not None else None
+    return next((one for one in iter_children(element) if get_local_name(one) == name), None) if element is not None else None
 
 
 def find_value(element: etree._Element | None, name: str) -> str | None:
     """The attribute `val` of the first child called *name*."""
     found = find_child(element, name)
-    return attribute(found, "val") if found is not None else None
+    return get_attribute(found, "val") if found is not None else None
 
 
-def descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:
+def iter_descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:
     """The elements called *name* below the element, in document order, without those inside one that was found."""
-    for child in children(element):
-        if local(child) == name:
+    for child in iter_children(element):
+        if get_local_name(child) == name:
             yield child
         else:
-            yield from descendants(child, name)
+            yield from iter_descendants(child, name)

@@ -124,7 +124,7 @@ def _shorten_gap(gap: re.Match[str]) -> str:
     return "\n" * min(2, len(lines) - 1) + lines[-1][:MOST_BLANKS] if len(lines) > 1 else " "
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """*text* with every run of white space as one space."""
     return " ".join(text.split())
 
@@ -163,7 +163,7 @@ class TextBuilder:
 
     def heading(self, level: int, text: str) -> None:
         """A heading; *level* counts from 1."""
-        text = one_line(clean(text))
+        text = join_lines(clean(text))
         if not text:
             return
         self._close_section(deeper=bool(self._path) and level > self._path[-1][0])
@@ -230,7 +230,7 @@ class TextBuilder:
         self._close_section(deeper=False)
         if not self._sections and not self._unread:
             raise UnreadableDocument("There is no text in it.")
-        cleaned = one_line(clean(title or ""))[:LONGEST_TITLE] or None
+        cleaned = join_lines(clean(title or ""))[:LONGEST_TITLE] or None
         return ParsedDocument(
             "".join(self._parts),
             tuple(self._sections),

@@ -8,10 +8,10 @@ from statistics import median
 
 from pypdfium2 import PdfDocument, PdfiumError, raw
 
-from ingestion.parsers.parsed import LOCKED, LONGEST_SIDE, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import LOCKED, LONGEST_SIDE, Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.pdf_headings import Levels, find_headings
 from ingestion.parsers.pdf_page import Line, Page, read_page
-from ingestion.parsers.reflow import paragraphs, usual_longest
+from ingestion.parsers.reflow import iter_paragraphs, find_usual_longest
 from utils.errors import UnreadableDocument
 from utils.ports import Picture
 
@@ -48,7 +48,7 @@ def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedD
     return _build(pages, levels, limits, recognised, title)
 
 
-def pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
+def iter_pictures(data: bytes, limits: Limits, pages: Sequence[int]) -> Iterator[Picture]:
     """The given pages as pictures, one after the other."""
     with closing(_open(data)) as document:
         for number in pages:
@@ -98,8 +98,8 @@ def _distrust(pages: Sequence[Page]) -> None:
 
 def _find_title(document: PdfDocument, pages: Sequence[Page]) -> str | None:
     """The title in its properties, if it stands on the first page, too: programs fill in all sorts of names."""
-    title = one_line(document.get_metadata_value("Title") or "")
-    first = one_line(" ".join(line.text for line in pages[0].lines)) if pages else ""
+    title = join_lines(document.get_metadata_value("Title") or "")
+    first = join_lines(" ".join(line.text for line in pages[0].lines)) if pages else ""
     return title if len(title) > 3 and title.casefold() in first.casefold() else None
 
 
@@ -111,7 +111,7 @@ def _build(
         builder.page(number)
         blocks: Iterator[Block]
         if number in recognised:
-            blocks = ((0, paragraph) for paragraph in paragraphs(recognised[number]))
+            blocks = ((0, paragraph) for paragraph in iter_paragraphs(recognised[number]))
         else:
             blocks = _iter_blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
         if page.is_garbled and not recognised.get(number):  # there is text on it, even if none was recognised
@@ -130,7 +130,7 @@ def _build(
 def _iter_blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
     """Headings, tables and the paragraphs between them."""
     tables = dict(enumerate(page.tables))
-    longest, usual_gap = usual_longest([line.text for line in page.lines]), _find_usual_gap(page.lines)
+    longest, usual_gap = find_usual_longest([line.text for line in page.lines]), _find_usual_gap(page.lines)
 
     def table_of(place: int) -> int | None:
         box = page.lines[place].box
@@ -148,7 +148,7 @@ def _iter_blocks(page: Page, levels: Mapping[int, int]) -> Iterator[Block]:
         elif level:
             yield level, " ".join(line.text for line in lines)
         else:
-            yield from ((0, paragraph) for paragraph in paragraphs(_join_lines(lines, usual_gap), longest))
+            yield from ((0, paragraph) for paragraph in iter_paragraphs(_join_lines(lines, usual_gap), longest))
 
 
 def _join_lines(lines: Sequence[Line], usual: float) -> str:

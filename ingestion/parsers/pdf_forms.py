@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pypdfium2 import PdfPage, PdfTextPage, raw
 
-from ingestion.parsers.parsed import clean, one_line
+from ingestion.parsers.parsed import clean, join_lines
 from ingestion.parsers.pdf_page import Box, read_text
 
 MAX_FIELDS = 2_000  # of a page
@@ -66,7 +66,7 @@ def _read_field(form: object, annotation: object) -> Iterator[_Field]:
         value = TICKED if raw.FPDFAnnot_IsChecked(form, annotation) else ""
     elif not raw.FPDFAnnot_GetFormFieldFlags(form, annotation) & PASSWORD:
         value = clean(_read_string(raw.FPDFAnnot_GetFormFieldValue, form, annotation)).strip()[:LONGEST_VALUE]
-    label = one_line(clean(_read_string(raw.FPDFAnnot_GetFormFieldAlternateName, form, annotation)))
+    label = join_lines(clean(_read_string(raw.FPDFAnnot_GetFormFieldAlternateName, form, annotation)))
     name = _read_string(raw.FPDFAnnot_GetFormFieldName, form, annotation)
     yield _Field(Box(rect.left, rect.bottom, rect.right, rect.top), label, name, value, kind in TICKS)
 
@@ -102,10 +102,10 @@ def _find_beside(field: _Field, fields: Sequence[_Field], textpage: PdfTextPage)
     for area, closest in ((after, 0), (before, -1)) if field.is_tick else ((before, -1), (above, -1)):
         parts = [part.strip(" :*") for part in _GAP.split(read_text(textpage, area)) if part.strip(" :*")]
         if parts and any(map(str.isalnum, parts[closest])):
-            return one_line(parts[closest])
+            return join_lines(parts[closest])
     return ""
 
 
 def _split_into_words(name: str) -> str:
     """The last part of a field's name, which programs write: `form[0].applicant_name[0]` is "applicant name"."""
-    return one_line(_INDEX.sub("", name).rpartition(".")[2].replace("_", " "))
+    return join_lines(_INDEX.sub("", name).rpartition(".")[2].replace("_", " "))

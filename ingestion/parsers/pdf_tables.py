@@ -9,7 +9,7 @@ from pdfminer.psexceptions import PSException
 from pdfplumber.utils.exceptions import PdfminerException
 from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage
 
-from ingestion.parsers.parsed import one_line
+from ingestion.parsers.parsed import join_lines
 from ingestion.parsers.pdf_page import Box, Page, read_text
 
 MAX_PAGES = 60  # looked at for tables: pdfplumber takes some tenths of a second for each
@@ -72,7 +72,7 @@ def _format_row(cells: list[str | None]) -> str:
 
 def _read_cell(textpage: PdfTextPage, cell: tuple[float, float, float, float] | None, height: float) -> str | None:
     """A cell's text; None where a neighbouring cell spans its place."""
-    return None if cell is None else one_line(read_text(textpage, _convert_box(cell, height)))
+    return None if cell is None else join_lines(read_text(textpage, _convert_box(cell, height)))
 
 
 def _convert_box(sides: tuple[float, float, float, float], height: float) -> Box:

@@ -12,13 +12,13 @@ SENTENCE_END = re.compile(r"[.!?:;…。][\"'”’»)\]]*$")
 FULL_LINE = 0.6
 
 
-def paragraphs(text: str, longest: int | None = None) -> Iterator[str]:
+def iter_paragraphs(text: str, longest: int | None = None) -> Iterator[str]:
     """The paragraphs of lines, with those joined that only the page's width had broken.
 
     *longest* is the usual length of a full line, in characters, where the page holds more than these lines.
     """
     lines = [line.strip() for line in clean(BROKEN_WORD.sub("", text)).split("\n")]
-    full = FULL_LINE * (usual_longest(lines) if longest is None else longest)
+    full = FULL_LINE * (find_usual_longest(lines) if longest is None else longest)
     paragraph = last = ""
     for line in lines:
         if not line or (last and len(last) < full and not line[0].islower() and SENTENCE_END.search(last)):
@@ -31,7 +31,7 @@ def paragraphs(text: str, longest: int | None = None) -> Iterator[str]:
     yield paragraph
 
 
-def usual_longest(lines: list[str]) -> int:
+def find_usual_longest(lines: list[str]) -> int:
     """The length nine of ten lines do not exceed: a few may run across two columns."""
     lengths = sorted(len(line) for line in lines if line)
     return lengths[len(lengths) * 9 // 10] if lengths else 0

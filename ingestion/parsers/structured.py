@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingestion.parsers.encoding import decode
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.tables import add_table
 from utils.errors import UnreadableDocument
 
@@ -102,7 +102,7 @@ def _iter_rows(values: list[dict[str, Any]]) -> Iterator[list[str]]:
 
 
 def _name(record: dict[str, Any]) -> str | None:
-    return next((one_line(name) for key in TITLES if isinstance(name := record.get(key), str) and name.strip()), None)
+    return next((join_lines(name) for key in TITLES if isinstance(name := record.get(key), str) and name.strip()), None)
 
 
 def _format_value(value: Any) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from ingestion.parsers.encoding import decode
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from utils.errors import UnreadableDocument
 
 TIMES = re.compile(r"^[\d:.,]{5,20}\s+-->\s+[\d:.,]{5,20}")
@@ -48,6 +48,6 @@ def _iter_cues(text: str) -> Iterator[tuple[str, str]]:
             continue
         source = " ".join(lines[start + 1 :])
         speaker = SPEAKER.search(source)
-        words = one_line(html.unescape(TAG.sub("", source)))
+        words = join_lines(html.unescape(TAG.sub("", source)))
         if words:
-            yield one_line(html.unescape(speaker[1])) if speaker else "", words
+            yield join_lines(html.unescape(speaker[1])) if speaker else "", words

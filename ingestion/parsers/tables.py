@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 
-from ingestion.parsers.parsed import Limits, TextBuilder, one_line
+from ingestion.parsers.parsed import Limits, TextBuilder, join_lines
 
 Row = Sequence[str]
 # A longer table is cut into several passages. Its first row becomes a heading, so that each of them says the columns.
@@ -100,7 +100,7 @@ def _split_side_by_side(rows: list[Row]) -> Iterator[list[Row]]:
 
 def _format_line(row: Row) -> str:
     """The row's cells; empty ones at its end are left out."""
-    return " | ".join(one_line(cell) for cell in row).rstrip(" |")
+    return " | ".join(join_lines(cell) for cell in row).rstrip(" |")
 
 
 def _is_header(line: str) -> bool:

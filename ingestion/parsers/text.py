@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ingestion.parsers.encoding import decode
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, clean
-from ingestion.parsers.reflow import FULL_LINE, usual_longest
+from ingestion.parsers.reflow import FULL_LINE, find_usual_longest
 from ingestion.parsers.tables import add_table
 
 EMPTY_LINES = re.compile(r"\n[^\S\n]*\n\s*")
@@ -25,7 +25,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """
     builder = TextBuilder(limits)
     text = clean(decode(data))
-    longest = usual_longest(text.split("\n"))
+    longest = find_usual_longest(text.split("\n"))
     for paragraph in EMPTY_LINES.split(text):
         lines = [line.rstrip() for line in paragraph.split("\n") if line.strip()]
         for heading, part in _split_at_headings(lines):

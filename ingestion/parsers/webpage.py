@@ -8,7 +8,7 @@ from dataclasses import replace
 from lxml import etree
 
 from ingestion.parsers import html
-from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument, TextBuilder, clean, one_line
+from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument, TextBuilder, clean, join_lines
 from utils.errors import UnreadableDocument
 
 MOST_LINKS = 2_000  # of a page
@@ -26,25 +26,25 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
     Where trafilatura finds next to nothing, or loses tables, it is what `html` makes of the page.
     """
-    root = html.tree_of(data)
+    root = html.parse_page(data)
     facts = PageFacts(
         links=tuple(_iter_links(root)),
         base=_find_first(root.xpath("//base/@href")),
         canonical=_find_first(root.xpath("//head/link[@rel='canonical']/@href")),
         robots=",".join(_find_meta(root, "robots")).lower()[:500],
         published=next(_find_dates(root), None),
-        language=one_line(root.get("lang", ""))[:20] or None,
+        language=join_lines(root.get("lang", ""))[:20] or None,
     )
     title = root.findtext(".//head/title")
     text = _extract_main_text(root, limits)
     if text is None:
-        return ParsedDocument("", (), one_line(clean(title or ""))[:500] or None, "text/html", facts=facts)
+        return ParsedDocument("", (), join_lines(clean(title or ""))[:500] or None, "text/html", facts=facts)
     return replace(text.build(title=title or text.first_heading(), media_type="text/html"), facts=facts)
 
 
 def _extract_main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
     _drop_hidden(root)
-    main = html.main_of(root)
+    main = html.find_main(root)
     ours = _read(main, limits)
     extracted = _extract(root)
     if extracted is None or _count_rows(extracted) < TABLES_SHARE * _count_rows(main):
@@ -81,7 +81,7 @@ def _extract(root: etree._Element) -> etree._Element | None:
     if not isinstance(found, str) or not found.strip():
         return None
     try:
-        return html.tree(found)
+        return html.parse_fragment(found)
     except UnreadableDocument:
         return None
 

@@ -31,7 +31,7 @@ def draw(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer with a line of JSON for each page that is wanted, its pixels after it, until one cannot be drawn."""
     request, data, limits = _request(requests)
     try:
-        for picture in kinds.pictures(data, request["name"], limits, request["pages"]):
+        for picture in kinds.iter_pictures(data, request["name"], limits, request["pages"]):
             height, width, _ = picture.shape
             _write(answers, {"height": height, "width": width})
             answers.write(picture.tobytes())

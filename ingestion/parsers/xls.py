@@ -6,7 +6,7 @@ from typing import Any
 
 import xlrd
 
-from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.parsed import LOCKED, Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.tables import Row, add_sheet, format_value
 from utils.errors import UnreadableDocument
 
@@ -21,7 +21,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         builder.leave(1)
         add_sheet(builder, sheet.name, _iter_rows(sheet))
         for _, note in sorted(sheet.cell_note_map.items()):
-            builder.block(one_line(note.text))
+            builder.block(join_lines(note.text))
     return builder.build(title=None, media_type=MEDIA_TYPE)
 
 

@@ -9,8 +9,8 @@ from openpyxl import load_workbook
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.figures import add_figures
-from ingestion.parsers.ooxml import attribute, children, descendants, find_related, join_text, main_part, relations
-from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, one_line
+from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, find_related, join_text, find_main_part, list_relations
+from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.tables import Row, add_sheet, format_value
 from utils.errors import UnreadableDocument
 
@@ -49,15 +49,15 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 def _list_sheets(archive: Archive) -> list[tuple[str, str]]:
     """The names of all sheets, those with a chart alone among them, and their parts."""
-    part = main_part(archive)
-    targets = {relation.relation_id: relation.target for relation in relations(archive, part)}
-    sheets = [sheet for listed in descendants(archive.xml(part), "sheets") for sheet in children(listed)]
-    return [(attribute(sheet, "name") or "", targets.get(attribute(sheet, "id") or "", "")) for sheet in sheets]
+    part = find_main_part(archive)
+    targets = {relation.relation_id: relation.target for relation in list_relations(archive, part)}
+    sheets = [sheet for listed in iter_descendants(archive.xml(part), "sheets") for sheet in iter_children(listed)]
+    return [(get_attribute(sheet, "name") or "", targets.get(get_attribute(sheet, "id") or "", "")) for sheet in sheets]
 
 
 def _add_drawings(builder: TextBuilder, archive: Archive, part: str) -> None:
     """What is drawn on a sheet: text boxes, charts and diagrams."""
-    for relation in relations(archive, part):
+    for relation in list_relations(archive, part):
         if relation.kind == "drawing":
             _add_boxes(builder, archive, relation.target)
             add_figures(builder, archive, relation.target)
@@ -65,15 +65,15 @@ def _add_drawings(builder: TextBuilder, archive: Archive, part: str) -> None:
 
 def _add_comments(builder: TextBuilder, archive: Archive, part: str) -> None:
     for comments in find_related(archive, part, "comments"):
-        for comment in descendants(comments, "comment"):
-            builder.block(one_line(join_text(comment).rpartition(THREADED)[2]))
+        for comment in iter_descendants(comments, "comment"):
+            builder.block(join_lines(join_text(comment).rpartition(THREADED)[2]))
 
 
 def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
     """The texts of boxes and shapes; none of a drawing that is damaged."""
     with suppress(UnreadableDocument):
-        for box in descendants(archive.xml(drawing), "txBody"):
-            builder.lines(one_line(join_text(paragraph)) for paragraph in descendants(box, "p"))
+        for box in iter_descendants(archive.xml(drawing), "txBody"):
+            builder.lines(join_lines(join_text(paragraph)) for paragraph in iter_descendants(box, "p"))
 
 
 def _iter_rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:

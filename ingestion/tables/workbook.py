@@ -17,7 +17,7 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.ooxml import attribute, children, descendants, find_related, main_part, relations
+from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, find_related, find_main_part, list_relations
 from ingestion.parsers.parsed import UNWANTED, Limits
 from ingestion.tables.shapes import RawCell, Sheet, TableLimits
 from utils.errors import TooLarge
@@ -66,18 +66,18 @@ def read_sheets(data: bytes, limits: TableLimits) -> list[Sheet]:
     """
     archive = Archive.of(data, Limits(unpacked_bytes=limits.unpacked_bytes), "XLSX")
     with _translate_damage(archive):
-        main = main_part(archive)
+        main = find_main_part(archive)
         root = archive.xml(main)
-        is_mac = any(attribute(each, "date1904") in ("1", "true") for each in descendants(root, "workbookPr"))
+        is_mac = any(get_attribute(each, "date1904") in ("1", "true") for each in iter_descendants(root, "workbookPr"))
         epoch = CALENDAR_MAC_1904 if is_mac else CALENDAR_WINDOWS_1900
         workbook = _Workbook(archive, _read_strings(archive, main), _read_styles(archive, main), epoch, limits.cells)
-        targets = {each.relation_id: each for each in relations(archive, main)}
+        targets = {each.relation_id: each for each in list_relations(archive, main)}
         sheets = []
-        for listed in descendants(root, "sheets"):
-            for entry in children(listed):
-                relation = targets.get(attribute(entry, "id") or "")
+        for listed in iter_descendants(root, "sheets"):
+            for entry in iter_children(listed):
+                relation = targets.get(get_attribute(entry, "id") or "")
                 if relation is not None and relation.kind == "worksheet":
-                    name, is_hidden = attribute(entry, "name") or "", "idden" in (attribute(entry, "state") or "")
+                    name, is_hidden = get_attribute(entry, "name") or "", "idden" in (get_attribute(entry, "state") or "")
                     sheets.append(_read_sheet(workbook, relation.target, name, is_hidden))
         return sheets
 
@@ -92,7 +92,7 @@ def _translate_damage(archive: Archive) -> Iterator[None]:
 
 def _read_strings(archive: Archive, main: str) -> list[str]:
     """The shared strings, without the readings of Japanese words that stand beside them."""
-    part = next((each.target for each in relations(archive, main) if each.kind == "sharedStrings"), None)
+    part = next((each.target for each in list_relations(archive, main) if each.kind == "sharedStrings"), None)
     found: list[str] = []
     if part is None or part not in archive:
         return found
@@ -131,13 +131,13 @@ def _read_styles(archive: Archive, main: str) -> list[str]:
     if root is None:
         return []
     formats: dict[int, str] = dict(BUILTIN_FORMATS)
-    for each in descendants(root, "numFmt"):
+    for each in iter_descendants(root, "numFmt"):
         formats[int(each.get("numFmtId", "0"))] = each.get("formatCode", "")
     return [
         _classify(formats.get(int(style.get("numFmtId", "0")), ""))
-        for listed in children(root)
+        for listed in iter_children(root)
         if etree.QName(listed).localname == "cellXfs"
-        for style in children(listed)
+        for style in iter_children(listed)
     ]
 
 

@@ -19,9 +19,9 @@ from prompts.rag import (
     IS_UNCERTAIN,
     NOT_IN_DOCUMENTS_MARK,
     NumberedPassage,
-    closest_passages,
-    found_in,
-    not_in_documents,
+    get_closest_passages_lead,
+    get_foreign_quotes_lead,
+    get_refusal,
 )
 from providers.chat.candidates import Candidate, find_foreign, list_candidates
 from providers.chat.followups import leave_out_topic, standalone_question
@@ -149,10 +149,10 @@ class ExtractiveChatModel(BaseChatModel):
         passages = [each for each in extra[PASSAGES] if each not in extra[RESULTS]]
         pieces, about = await self._quote(rest.question, passages) if rest.found.is_near else ([], Metadata())
         if not pieces or pieces == [NOT_IN_DOCUMENTS_MARK]:
-            return [not_in_documents(rest.language)]
+            return [get_refusal(rest.language)]
         is_sure = rest.found.is_sure and not about.get(IS_UNCERTAIN)
-        introduction = "" if is_sure else closest_passages(rest.language)
-        introduction += found_in(rest.language, str(about[FOUND_IN])) if FOUND_IN in about else ""
+        introduction = "" if is_sure else get_closest_passages_lead(rest.language)
+        introduction += get_foreign_quotes_lead(rest.language, str(about[FOUND_IN])) if FOUND_IN in about else ""
         return [introduction + pieces[0], *pieces[1:]]
 
     async def _quote(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[list[str], Metadata]:

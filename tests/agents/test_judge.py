@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from pydantic import SecretStr
 
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.verdict import SentenceSupport
 from agents.verification.verifier import Verifier
 from prompts.judging import read_judgement
@@ -47,7 +47,7 @@ async def judge(model_server: FakeModelServer) -> AsyncIterator[RemoteChatModel]
 
 
 async def judged(answer: str, judge: RemoteChatModel) -> list[SentenceSupport]:
-    return await Verifier(Away(), judge).check(claims(answer), HITS)
+    return await Verifier(Away(), judge).check(split_claims(answer), HITS)
 
 
 async def test_what_is_open_is_asked_about_in_one_call(judge: RemoteChatModel, model_server: FakeModelServer) -> None:

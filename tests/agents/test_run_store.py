@@ -13,7 +13,7 @@ from agents.leases import Leases
 from agents.runs.codec import Batch
 from agents.runs.deletions import Deletions
 from agents.runs.event_reader import RunEventReader
-from agents.runs.keys import active_key, events_key, places_key, run_key
+from agents.runs.keys import make_active_key, make_events_key, make_places_key, run_key
 from agents.runs.live import TAKEN_OVER, LiveRun
 from agents.runs.outbox import Outbox
 from agents.runs.record import Claimed, RunRecord
@@ -172,10 +172,10 @@ async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) ->
         await ours.begin(run)
         await ours.append(run, [(1, DONE)])
         assert await ours.beat([run]) == {run.id: 1}
-        assert valkey.client.zscore(active_key(run.id), run.id) is None
-        valkey.client.zadd(active_key(run.id), {run.id: 0})  # as a beat of an older version did
+        assert valkey.client.zscore(make_active_key(run.id), run.id) is None
+        valkey.client.zadd(make_active_key(run.id), {run.id: 0})  # as a beat of an older version did
         assert await other.claim_abandoned() == []
-        assert valkey.client.zscore(active_key(run.id), run.id) is None
+        assert valkey.client.zscore(make_active_key(run.id), run.id) is None
 
 
 @pytest.mark.parametrize("by_beat", [True, False])
@@ -196,7 +196,7 @@ async def test_all_events_can_be_read_again_after_redis_has_lost_them(valkey: Re
 
 async def test_events_of_the_last_second_that_redis_has_lost_are_written_again(valkey: RedisServer) -> None:
     run = record()
-    keys = (run_key(run.id), events_key(run.id))
+    keys = (run_key(run.id), make_events_key(run.id))
     async with run_store(valkey.url) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         live = live_run(run, ours, tokens=2)
@@ -259,8 +259,8 @@ async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was
         async with asyncio.timeout(20):
             while await other.last_control() is None:
                 await asyncio.sleep(0.05)  # between two tries
-        assert valkey.client.zrangebyscore(active_key(run.id), "-inf", "+inf") == [run.id.encode()]
-        valkey.client.zadd(active_key(run.id), {run.id: 0})
+        assert valkey.client.zrangebyscore(make_active_key(run.id), "-inf", "+inf") == [run.id.encode()]
+        valkey.client.zadd(make_active_key(run.id), {run.id: 0})
         assert await other.claim_abandoned() == [], "its worker has not had the time to beat"
         assert [one.record.id for one in await claimed(other)] == [run.id], "it had"
         assert await ours.append(run, [(1, TOKEN)]) == -1
@@ -271,7 +271,7 @@ async def test_nothing_is_taken_by_the_call_that_finds_redis_back(
     valkey: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with outlived(valkey) as (run, _, other):
-        valkey.client.zadd(active_key(run.id), {run.id: 0})
+        valkey.client.zadd(make_active_key(run.id), {run.id: 0})
         async with asyncio.timeout(20):
             while "Redis answers again" not in caplog.text:
                 assert await other.claim_abandoned() == [], "its worker has not had the time to beat"
@@ -338,7 +338,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
             assert await ours.begin(run) == ""
             assert await ours.append(run, [(1, {**TOKEN, "content": run.message})]) == 1
         for run in (deleted, kept, elsewhere):
-            valkey.client.hset(places_key(run.thread_id), run.id, 1)
+            valkey.client.hset(make_places_key(run.thread_id), run.id, 1)
         async with worker(valkey.url) as redis:
             deletions = Deletions(redis, keep_s=60)
             assert not await deletions.is_deleted(deleted.thread_id)
@@ -346,7 +346,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
             assert await deletions.is_deleted(deleted.thread_id)
             assert not await deletions.is_deleted(kept.thread_id)
             assert await deletions.delete_runs(deleted.thread_id) == 0
-        places = {places_key(kept.thread_id).encode(), places_key(elsewhere.thread_id).encode()}
+        places = {make_places_key(kept.thread_id).encode(), make_places_key(elsewhere.thread_id).encode()}
         assert set(valkey.client.scan_iter("places:*")) == places
         # A worker that has not heard of it goes on telling.
         assert await ours.append(deleted, [(2, DONE)], after=1) == UNWANTED

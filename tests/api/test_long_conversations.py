@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from redis import Redis
 
 from agents.answer_places import AnswerPlaces
-from agents.messages import answer_message, question_message
+from agents.messages import answer_message, make_question_message
 from bootstrap.valkey import read_publication
 from tests.service import Service, ask, await_knowledge, one_document
 from utils.checkpointer import Connections, RedisCheckpointer
@@ -48,7 +48,7 @@ def fill(service: Service, thread_id: str, turns: int, *, noted: bool = True) ->
     """A conversation of so many turns, as that many of them leave it."""
     messages: list[AnyMessage] = []
     for number in range(turns):
-        messages.append(question_message(f"Question {number}?", f"{thread_id}-{number}"))
+        messages.append(make_question_message(f"Question {number}?", f"{thread_id}-{number}"))
         text = f"Answer {number}. " + "It is as it is. " * 20
         run_id = f"{thread_id}-{number}"
         messages.append(answer_message(text, run_id, citations=[], model="none", language_model=False))

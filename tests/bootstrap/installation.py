@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from sqlalchemy import select
 
 from auth.principal import Principal
-from bootstrap.stores import index_folder, server_index
+from bootstrap.stores import index_folder, make_server_index
 from bootstrap.valkey import ValkeyChild
 from config import Settings, load_settings
 from domain import indexing
@@ -23,7 +23,7 @@ from domain.db import Database, open_database
 from domain.documents import list_documents, record_failure, replace_document
 from domain.keys import create_key, ensure_tenant
 from domain.models import Base, now
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.scoping import EVERYWHERE
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored
@@ -101,7 +101,7 @@ def read_embedded(data_dir: Path) -> Contents:
 def read_production(database_uri: str, redis_url: str, qdrant_url: str, qdrant_key: str) -> Contents:
     """What the servers hold."""
     settings = _settings(qdrant_url=qdrant_url, qdrant_api_key=qdrant_key)
-    index = server_index(settings, Known())  # type: ignore[arg-type] # two of its properties are all that is used
+    index = make_server_index(settings, Known())  # type: ignore[arg-type] # two of its properties are all that is used
     return _read(open_database(database_uri), index, redis_url)
 
 
@@ -176,8 +176,8 @@ async def _index(database: Database, data_dir: Path) -> None:
     index = EdgeIndex.open(folder, dimension=DIMENSION)
     for ctx in TENANTS:
         with database.writing() as session:
-            waiting = indexing.without_words(session, ctx, 10_000)[:-1]
-            passages = [as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
+            waiting = indexing.list_documents_without_words(session, ctx, 10_000)[:-1]
+            passages = [make_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
             await index.put(ctx, passages)
             indexing.mark_words(session, ctx, passages)
             indexing.mark_searchable(session, ctx, [document for document, _ in waiting])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.citations import bind_citations
-from agents.verification.claims import claims
+from agents.verification.claims import split_claims
 from agents.verification.verifier import Verifier
 from datasources.answers.answer_text import AnswerFacts, format_answer
 from datasources.answers.describing import describe_draft
@@ -90,8 +90,8 @@ def test_an_answer_is_a_sentence_and_each_of_its_figures_stands_in_a_cell(plant:
         assert not any("SELECT" in line for line in lines)
         answer, citations = bind_citations(model.invoke(quote_request(question, [hit.passage])).text, [hit])
         assert [each.number for each in citations] == [1], question
-        first = next(each for each in claims(answer) if each.text.startswith(told[:20]))
-        for claim in claims(answer):
+        first = next(each for each in split_claims(answer) if each.text.startswith(told[:20]))
+        for claim in split_claims(answer):
             looked = verifier.first_look(claim, [hit])
             assert looked.finding is None or looked.finding.status == "supported", (question, claim)
             if claim is first and any(map(str.isdigit, told.replace("Pump A1", "").replace("2020", ""))):
@@ -134,7 +134,7 @@ def test_amounts_have_the_unit_that_the_column_tells_and_years_are_no_amounts(tm
     for question, (told, understood) in PRICED.items():
         lines, hit = ask(rooms, question)
         assert (lines[0], lines[-1].split(": ", 1)[1].split(" (", 1)[0]) == (told, understood), question
-        for claim in claims(f"{lines[0]} [1]"):
+        for claim in split_claims(f"{lines[0]} [1]"):
             looked = verifier.first_look(claim, [hit])
             assert looked.finding is None or looked.finding.status == "supported", (question, looked)
 

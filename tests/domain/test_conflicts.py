@@ -8,12 +8,12 @@ from auth.principal import Principal
 from domain.conflicts import (
     FoundConflict,
     Side,
-    documents_to_compare,
+    list_documents_to_compare,
     end_expired,
     list_conflicts,
     record_comparison,
     set_dismissed,
-    tenants_to_compare,
+    list_tenants_to_compare,
 )
 from domain.db import Database
 from domain.documents import change_description, lock_document, remove_documents, replace_document
@@ -57,7 +57,7 @@ def statuses(database: Database, ctx: Principal) -> list[str]:
 
 def to_compare(database: Database, ctx: Principal) -> list[str]:
     with database.reading() as session:
-        return [each.origin for each in documents_to_compare(session, ctx, 10)]
+        return [each.origin for each in list_documents_to_compare(session, ctx, 10)]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_conflict_is_noted_once_whichever_document_is_compared(
     assert to_compare(database, ACME) == []
     assert to_compare(database, GLOBEX) == ["old", "new"]
     with database.reading() as session:
-        assert [ctx.tenant_id for ctx in tenants_to_compare(session)] == ["globex"]
+        assert [ctx.tenant_id for ctx in list_tenants_to_compare(session)] == ["globex"]
         [row] = list_conflicts(session, ACME, ALL, status="open").rows
         assert {row.one_sentence, row.other_sentence} == {OLD, NEW}
         assert list_conflicts(session, ACME, ALL, status="gone").total == 0

@@ -89,11 +89,11 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
     ("query", "index"),
     [
         (
-            select_everywhere(Document).with_only_columns(Document.tenant_id).where(indexing.waiting_for_index(2)),
+            select_everywhere(Document).with_only_columns(Document.tenant_id).where(indexing.make_waiting_condition(2)),
             "ix_documents_unindexed",
         ),
         (
-            select_everywhere(Chunk).with_only_columns(Chunk.tenant_id).where(indexing.without_vector(2)),
+            select_everywhere(Chunk).with_only_columns(Chunk.tenant_id).where(indexing.make_vector_condition(2)),
             "ix_chunks_without_vector",
         ),
         (select_everywhere(Job).with_only_columns(Job.tenant_id).where(job_leases.is_open()), "ix_jobs_open"),

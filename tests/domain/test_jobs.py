@@ -8,7 +8,7 @@ import pytest
 from domain import job_leases, jobs
 from domain.db import Database
 from domain.documents import get_document
-from domain.indexing import count_without_words, tenants_without_words
+from domain.indexing import count_without_words, list_tenants_without_words
 from domain.job_leases import MOST_ATTEMPTS, Failure, LeaseLost
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
@@ -118,7 +118,7 @@ def test_a_job_that_is_put_off_waits_longer_each_time(database: Database) -> Non
         held = claimed(database, ACME)
         with database.writing() as session:
             assert jobs.put_off(session, ACME, held, BROKEN)
-            at = job_leases.moment(session)
+            at = job_leases.read_moment(session)
         job = job_of(database, ACME, document_id)
         assert (job.status, job.error) == (JobStatus.PENDING, "It is damaged.")
         pauses.append((job.not_before - at).total_seconds())
@@ -215,11 +215,11 @@ def test_a_removed_document_has_no_job_and_its_worker_does_not_bring_it_back(dat
 def test_no_index_waits_for_a_document_that_was_not_read_yet(database: Database) -> None:
     for ctx in (ACME, GLOBEX):
         upload(database, ctx, new_dataset(database, ctx))
-    assert tenants_without_words(database) == []
+    assert list_tenants_without_words(database) == []
     with database.reading() as session:
         assert count_without_words(session, 2) == 0
     read(database, ACME, claimed(database, ACME))
-    assert [ctx.tenant_id for ctx in tenants_without_words(database)] == ["acme"]
+    assert [ctx.tenant_id for ctx in list_tenants_without_words(database)] == ["acme"]
 
 
 def test_the_smallest_file_is_read_first_and_where_wanted_the_one_that_has_waited_longest(database: Database) -> None:

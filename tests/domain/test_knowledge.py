@@ -17,7 +17,7 @@ from domain.indexing import (
     mark_undone,
     mark_vectors,
     mark_words,
-    passages_without_vectors,
+    list_passages_without_vectors,
 )
 from domain.knowledge import compute_knowledge_version
 from domain.models import Document
@@ -85,7 +85,7 @@ def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database)
         mark_searchable(session, ACME, documents)
     seen.append(version(database))
     with database.writing() as session:
-        mark_vectors(session, ACME, passages_without_vectors(session, ACME, 10, 0))
+        mark_vectors(session, ACME, list_passages_without_vectors(session, ACME, 10, 0))
     seen.append(version(database))
     assert len(set(seen)) == 4
 

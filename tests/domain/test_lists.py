@@ -20,7 +20,7 @@ from domain.documents import record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.models import AnswerRating, Conflict, Dataset, Document, DocumentState, Job, JobStatus, WebPage, WebSource
 from domain.paging import Part, Rows
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.quotas import UNLIMITED
 from domain.scoping import EVERYWHERE, scoped, select_everywhere
 from tests.domain.records import ACME, GLOBEX, content
@@ -272,10 +272,10 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
 
     def index() -> None:
         with database.writing() as session:
-            waiting = indexing.without_words(session, ACME, 20)
+            waiting = indexing.list_documents_without_words(session, ACME, 20)
             gone = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
             there = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
-            passages = [as_passage(document, chunk) for document, chunks in there for chunk in chunks]
+            passages = [make_passage(document, chunk) for document, chunks in there for chunk in chunks]
             indexing.drop_removed(session, ACME, gone)
             indexing.mark_words(session, ACME, passages)
             indexing.mark_searchable(session, ACME, [document for document, _ in there])

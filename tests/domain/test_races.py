@@ -17,7 +17,7 @@ from domain.documents import get_chunks, list_documents, record_failure, remove_
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.keys import create_first_key, ensure_tenant, find_key
 from domain.models import Chunk, Dataset, Document, DocumentState, Job, JobStage, Tenant
-from domain.passages import as_passage
+from domain.passages import make_passage
 from domain.progress import derive_status
 from domain.quotas import UNLIMITED
 from domain.rechunking import add_chunks
@@ -163,18 +163,18 @@ def index_all(database: Database, ctx: Principal, slot: int) -> None:
     """Cut and mark as an indexer does that fills the index of *slot* anew."""
     with database.writing() as session:
         indexing.mark_undone(session, ctx, slot)
-        uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
+        uncut = [document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks]
         session.expunge_all()
         for document in uncut:
             add_chunks(session, ctx, document, slot, content("small", "small").chunks)
-        waiting = indexing.without_words(session, ctx, 20, slot)
+        waiting = indexing.list_documents_without_words(session, ctx, 20, slot)
         removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
         present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
-        passages = [as_passage(document, chunk) for document, chunks in present for chunk in chunks]
+        passages = [make_passage(document, chunk) for document, chunks in present for chunk in chunks]
         indexing.drop_removed(session, ctx, removed, slot)
         indexing.mark_words(session, ctx, passages, slot)
         indexing.mark_searchable(session, ctx, [document for document, _ in present], slot)
-        indexing.mark_vectors(session, ctx, indexing.passages_without_vectors(session, ctx, 200, 0, slot), slot)
+        indexing.mark_vectors(session, ctx, indexing.list_passages_without_vectors(session, ctx, 200, 0, slot), slot)
 
 
 def replace(session: Session, ctx: Principal, dice: random.Random) -> None:
@@ -194,7 +194,7 @@ def remove(session: Session, ctx: Principal, dice: random.Random) -> None:
 
 def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    uncut = [document for document, chunks in indexing.without_words(session, ctx, 20, slot) if not chunks]
+    uncut = [document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks]
     session.expunge_all()
     dice.shuffle(uncut)
     for document in uncut[:1]:  # one a transaction, as `Rechunker` does it
@@ -203,29 +203,29 @@ def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
 
 def mark_words(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    waiting = indexing.without_words(session, ctx, 20, slot)
-    passages = [as_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
+    waiting = indexing.list_documents_without_words(session, ctx, 20, slot)
+    passages = [make_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
     dice.shuffle(passages)
     indexing.mark_words(session, ctx, passages, slot)
 
 
 def mark_searchable(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
+    documents = [document for document, _ in indexing.list_documents_without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
     indexing.mark_searchable(session, ctx, documents, slot)
 
 
 def drop_removed(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    documents = [document for document, _ in indexing.without_words(session, ctx, 20, slot)]
+    documents = [document for document, _ in indexing.list_documents_without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
     indexing.drop_removed(session, ctx, documents, slot)
 
 
 def mark_vectors(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    passages = indexing.passages_without_vectors(session, ctx, 20, 0, slot)
+    passages = indexing.list_passages_without_vectors(session, ctx, 20, 0, slot)
     dice.shuffle(passages)
     indexing.mark_vectors(session, ctx, passages, slot)
 
@@ -273,7 +273,7 @@ STEPS = [
 def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_same_moment(database: Database) -> None:
     with database.writing() as session:
         document = replace_document(session, ACME, "/leave.md", content("one"))
-        passages = [as_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
+        passages = [make_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
         indexing.mark_words(session, ACME, passages)
 
     meanwhile(

@@ -12,7 +12,7 @@ from domain.models import Base, Chunk, Document, IndexRow, Job, Tenant, TenantOw
 from domain.scoping import (
     count_everywhere,
     delete_everywhere,
-    every_tenant,
+    list_tenants,
     prepare,
     scoped,
     scoped_count,
@@ -20,7 +20,7 @@ from domain.scoping import (
     scoped_update,
     select_everywhere,
     select_over,
-    tenants_with,
+    list_tenants_with,
     update_everywhere,
 )
 from domain.tenant_filters import TenantFilterMissing
@@ -92,8 +92,8 @@ def test_what_is_asked_for_one_tenant_or_for_all_is_so(database: Database) -> No
         assert [row.tenant_id for row in session.scalars(scoped(ACME, Document))] == ["acme"]
         assert session.scalar(scoped_count(GLOBEX, Document)) == 1
         assert count_everywhere(session, Document, Document.version == 1) == 2
-        assert [ctx.tenant_id for ctx in tenants_with(session, Document, Document.version == 1)] == ["acme", "globex"]
-        assert [ctx.tenant_id for ctx in every_tenant(session)] == ["acme", "globex"]
+        assert [ctx.tenant_id for ctx in list_tenants_with(session, Document, Document.version == 1)] == ["acme", "globex"]
+        assert [ctx.tenant_id for ctx in list_tenants(session)] == ["acme", "globex"]
         session.execute(scoped_update(ACME, Document).values(title="Ours"))
         assert sorted(row.title for row in session.scalars(select_everywhere(Document))) == ["Leave", "Ours"]
 

@@ -8,7 +8,7 @@ import pytest
 from agents.conflicts.comparison import find_differences
 from benchmarks.conflicts import precision, recall, run
 from ingestion.chunking import ChunkSizes, chunk_text, estimate_tokens
-from ingestion.language import document_language
+from ingestion.language import detect_document_language
 from ingestion.parsers import kinds
 from ingestion.parsers.parsed import Limits
 from utils.passages import Passage
@@ -45,7 +45,7 @@ def test_the_samples_do_not_conflict() -> None:
 def passages_of(path: Path) -> list[Passage]:
     """A document, cut as for the index."""
     parsed = kinds.parse(path.read_bytes(), path.name, Limits(), {})
-    language = document_language(parsed.text)
+    language = detect_document_language(parsed.text)
     chunks = chunk_text(parsed.text, parsed.sections, language, sizes=ChunkSizes(), count_tokens=estimate_tokens)
     about = parsed.title or "", path.name, None
     return [

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from agents.runs.keys import active_key, events_key, run_key
+from agents.runs.keys import make_active_key, make_events_key, run_key
 from tests.faults.caller import Caller, Heard
 from tests.faults.site import QUESTION, Site, site
 from tests.service import ask
@@ -132,8 +132,8 @@ def lose_end(site: Site, run_id: str) -> None:
     """Leave what Redis has when a worker dies that could not tell it of the end."""
     with closing(Redis.from_url(site.redis.url)) as redis:
         redis.hset(run_key(run_id), mapping={"status": "running", "owner": "gone"})
-        redis.delete(events_key(run_id))
-        redis.zadd(active_key(run_id), {run_id: 1})
+        redis.delete(make_events_key(run_id))
+        redis.zadd(make_active_key(run_id), {run_id: 1})
 
 
 def test_turns_over_a_slow_way_to_redis_are_all_kept(whole: Site) -> None:

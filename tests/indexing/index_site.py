@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auth.principal import Principal
-from bootstrap.index_opener import IndexOpener, plain_retriever
+from bootstrap.index_opener import IndexOpener, make_plain_retriever
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
 from cli.index_status import IndexStatus, look_at_indexes
@@ -94,7 +94,7 @@ async def running(
     """A process of the installation; one that *leads* looks after the indexes."""
     async with AsyncExitStack() as stack:
         embedder = await open_embedder(stack, settings)
-        opener = IndexOpener(settings, settings.data_dir, embedder, embedder, plain_retriever)
+        opener = IndexOpener(settings, settings.data_dir, embedder, embedder, make_plain_retriever)
         stack.push_async_callback(opener.close_all)
         serving = await ActiveIndex.begin(database, opener, linger_s=0.1, look_s=0.02)
         tending = IndexReconciler(

@@ -15,7 +15,7 @@ from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import remove_documents, replace_document
 from domain.indexed_documents import list_known_documents
-from domain.indexing import all_tenants
+from domain.indexing import list_tenants_with_documents
 from domain.models import Document
 from domain.quotas import UNLIMITED
 from domain.scoping import EVERYWHERE
@@ -162,7 +162,7 @@ async def test_after_every_document_is_removed_nothing_is_left_anywhere(
     await follow(database, index)
     assert await index.list_tenant_ids() == set()
     with database.reading() as session:
-        assert all_tenants(session) == []
+        assert list_tenants_with_documents(session) == []
     assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.crawl.addresses import UnusableAddress, canonical, display_address, likeness, link
+from ingestion.crawl.addresses import UnusableAddress, canonicalize, format_address, make_likeness_key, link
 from ingestion.crawl.robots import MOST_BYTES, MOST_RULES, Robots, read_robots
-from ingestion.crawl.sitemap import addresses_of, read_sitemap
+from ingestion.crawl.sitemap import iter_addresses, read_sitemap
 from tests.security.cost import cpu_s
 
 
@@ -33,8 +33,8 @@ from tests.security.cost import cpu_s
     ],
 )
 def test_an_address_is_written_in_one_way(address: str, expected: str) -> None:
-    assert canonical(address) == expected
-    assert canonical(expected) == expected
+    assert canonicalize(address) == expected
+    assert canonicalize(expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_an_address_is_written_in_one_way(address: str, expected: str) -> None:
 )
 def test_what_is_no_address_of_a_page_is_refused(address: str) -> None:
     with pytest.raises(UnusableAddress):
-        canonical(address)
+        canonicalize(address)
 
 
 @given(st.text(max_size=80))
 def test_no_link_breaks_the_reader_and_what_it_leads_to_is_stable(text: str) -> None:
     found = link(text, "http://example.org/a/b")
-    assert found is None or canonical(found) == found
+    assert found is None or canonicalize(found) == found
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_no_link_breaks_the_reader_and_what_it_leads_to_is_stable(text: str) -> 
     ],
 )
 def test_addresses_that_are_most_likely_one_page_are_alike(one: str, other: str, same: bool) -> None:
-    assert (likeness(one) == likeness(other)) is same
+    assert (make_likeness_key(one) == make_likeness_key(other)) is same
 
 
 def test_readers_see_an_address_in_their_own_letters() -> None:
-    assert display_address("https://xn--bcher-kva.example/%C3%A9?x=1") == "bücher.example/é?x=1"
+    assert format_address("https://xn--bcher-kva.example/%C3%A9?x=1") == "bücher.example/é?x=1"
 
 
 RULES = """
@@ -185,7 +185,7 @@ def test_sitemaps_that_name_each_other_end_and_their_number_is_limited() -> None
     def wanted(address: str) -> bool:
         return address.startswith("http://a.example/")
 
-    found = list(addresses_of(["http://a.example/map/0"], fetch, admits=wanted, limit=10))
+    found = list(iter_addresses(["http://a.example/map/0"], fetch, admits=wanted, limit=10))
     assert found == ["http://a.example/page/1"]
     many = b"".join(b"<loc>http://a.example/%d</loc>" % number for number in range(1_000))
-    assert len(list(addresses_of(["http://a.example/map/0"], lambda at: many, admits=wanted, limit=7))) == 7
+    assert len(list(iter_addresses(["http://a.example/map/0"], lambda at: many, admits=wanted, limit=7))) == 7

@@ -6,7 +6,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from ingestion.parsers.kinds import parse, pictures
+from ingestion.parsers.kinds import parse, iter_pictures
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from tests.ingestion import files
 from tests.ingestion.files import aes_pdf, drawn_pdf, form_pdf, joined, pdf, picture
@@ -118,12 +118,12 @@ def test_a_picture_is_a_page_that_is_unread(kind: str, name: str) -> None:
 def test_each_picture_of_a_tiff_is_a_page() -> None:
     data = files.pictures(["One"], ["Two", "more"], kind="TIFF")
     assert read(data, "a.tiff").unread_pages == (1, 2)
-    assert [shown.shape[:2] for shown in pictures(data, "a.tiff", Limits(), [2, 1])] == [(164, 900), (132, 900)]
+    assert [shown.shape[:2] for shown in iter_pictures(data, "a.tiff", Limits(), [2, 1])] == [(164, 900), (132, 900)]
 
 
 def test_a_page_is_shown_large_enough_to_read_and_no_larger() -> None:
     huge = drawn_pdf(text(10, 50, 780, "x")).replace(b"[0 0 595 842]", b"[0 0 14000 200]")
-    (shown,) = pictures(huge, "a.pdf", Limits(), [1])
+    (shown,) = iter_pictures(huge, "a.pdf", Limits(), [1])
     assert max(shown.shape) == 2600
 
 
@@ -134,8 +134,8 @@ def test_transparent_turned_and_deep_pictures_are_shown_upright_on_white() -> No
     file, deep = io.BytesIO(), io.BytesIO()
     layer.save(file, "PNG", exif=turned)
     Image.new("I;16", (4, 4), 65535).save(deep, "TIFF")
-    (shown,) = pictures(file.getvalue(), "a.png", Limits(), [1])
-    (grey,) = pictures(deep.getvalue(), "a.tif", Limits(), [1])
+    (shown,) = iter_pictures(file.getvalue(), "a.png", Limits(), [1])
+    (grey,) = iter_pictures(deep.getvalue(), "a.tif", Limits(), [1])
     assert (shown.shape, shown.min(), grey.max()) == ((40, 20, 3), 255, 255)
 
 

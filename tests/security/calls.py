@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from agents.answer_cache import normalise
-from agents.citations import bind_citations, without_marks
-from agents.verification.claims import claims
-from agents.verification.facts import facts_of
+from agents.citations import bind_citations, remove_marks
+from agents.verification.claims import split_claims
+from agents.verification.facts import find_facts
 from agents.verification.figures.checking import check_figures
 from agents.verification.sources import Source
 from agents.verification.support import look
@@ -45,7 +45,7 @@ def hit(text: str, number: int = 1, language: str = "en") -> Hit:
 
 def _support(text: str) -> object:
     source = Source(text, text[:200], "en")
-    return [look(claim, {1: source}) for claim in claims(text)[:8]]
+    return [look(claim, {1: source}) for claim in split_claims(text)[:8]]
 
 
 def _extract(text: str) -> object:
@@ -69,12 +69,12 @@ def _view(text: str) -> object:
 
 CALLS: Mapping[str, Call] = {
     "normalised": normalise,
-    "without_marks": without_marks,
-    "claims": claims,
+    "without_marks": remove_marks,
+    "claims": split_claims,
     "citations of an answer": lambda text: bind_citations(text, [hit("The office opens at 8:00.")] * 3),
     "citations from a passage": lambda text: bind_citations("It opens at 8. It closes [1].", [hit(text)]),
     "citations of itself": lambda text: bind_citations(f"{text} [1]", [hit(text)]),
-    "facts": facts_of,
+    "facts": find_facts,
     "figures": _check_figures,
     "support": _support,
     "view": _view,
