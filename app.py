@@ -136,7 +136,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         app.register_api(blueprint)
     register_docs(app)
     register_widget(app)
-    register_deprecations(app, app.deprecating())
+    register_deprecations(app, app.list_deprecating())
     register_commands(app)
     return app
 

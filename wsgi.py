@@ -14,7 +14,7 @@ def _read_settings() -> Settings:
     configure_logging("INFO")  # for what the settings themselves are told about
     log_prints()
     try:
-        settings = reloading.current()
+        settings = reloading.load_current()
     except SettingsError as exc:
         logging.getLogger("wsgi").critical("%s", exc)
         raise SystemExit(1) from None

@@ -70,15 +70,15 @@ class AnswerCache:
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 
-    def turn(self, ctx: Principal, bot: BotConfig, thread_id: str) -> "AnswerCacheSession":
+    def open_session(self, ctx: Principal, bot: BotConfig, thread_id: str) -> "AnswerCacheSession":
         """What one turn of *ctx* with *bot* in a conversation uses."""
         return AnswerCacheSession(self, ctx, thread_id, bot.key)
 
     def forget(self, thread_id: str) -> None:
         """Give no answer again that was first given in this conversation."""
-        self.answers.discard(lambda kept: kept.thread_id == thread_id)
+        self.answers.discard(lambda keys: keys.thread_id == thread_id)
 
-    async def key(self, ctx: Principal, bot: str, question: str) -> Key | None:
+    async def make_key(self, ctx: Principal, bot: str, question: str) -> Key | None:
         """What *question* to a bot, by its `BotConfig.key`, is kept under now.
 
         None while the database does not say which documents there are.
@@ -102,7 +102,7 @@ class AnswerCache:
         return ""
 
     def _read(self, ctx: Principal) -> str:
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             return f"{compute_knowledge_version(session, ctx)}|{today()}"  # with the day documents may expire
 
 
@@ -121,7 +121,7 @@ class AnswerCacheSession:
         if self.cache is None or self.ctx is None:
             return None
         # Before anything is searched: an answer must not be kept under documents that came after it.
-        self._key = await self.cache.key(self.ctx, self.bot, question)
+        self._key = await self.cache.make_key(self.ctx, self.bot, question)
         entry = self.cache.answers.get(self._key) if self._key else None
         if entry is None:
             return None

@@ -49,11 +49,11 @@ class AnswerPlaces:
 
     async def find(self, thread_id: str, run_id: str) -> int | None:
         """Where the answer of a run was when it was noted; None where it was not."""
-        found = await self._try("HGET", make_places_key(thread_id), run_id)
-        if found is None:
+        result = await self._try("HGET", make_places_key(thread_id), run_id)
+        if result is None:
             return None
         await self._try("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
-        return int(found) if found.isdigit() else None
+        return int(result) if result.isdigit() else None
 
     async def _try(self, *command: Any) -> Any:
         if not self._circuit.may_try():

@@ -88,20 +88,20 @@ def name_rows_file(call_id: str) -> str:
     return f"{hashlib.blake2b(call_id.encode(), digest_size=16).hexdigest()}.csv"
 
 
-async def make_file(found: SessionArtifacts, kind: Kind, *, files: ResultFiles, charts: ChartRenderer) -> bytes:
+async def make_file(artifacts: SessionArtifacts, kind: Kind, *, files: ResultFiles, charts: ChartRenderer) -> bytes:
     """The bytes of an artifact.
 
     Raises:
         NotFound: it no longer exists.
         NotReady: the chart cannot be drawn, or the rows cannot be decrypted.
     """
-    if kind == "data" and found.folder and found.file:
-        return await asyncio.to_thread(files.get, found.folder, found.file)
-    if kind == "data" and found.data is not None:
-        return write_csv(found.data["columns"], found.data["rows"])
-    if found.chart is None:
+    if kind == "data" and artifacts.folder and artifacts.file:
+        return await asyncio.to_thread(files.get, artifacts.folder, artifacts.file)
+    if kind == "data" and artifacts.data is not None:
+        return write_csv(artifacts.data["columns"], artifacts.data["rows"])
+    if artifacts.chart is None:
         raise NotFound("The file no longer exists.")
     if kind == "image":
-        return await charts.draw(found.chart["spec"])
-    image_file = found.names["image"].rpartition("/")[2]
-    return write_script(found.chart["spec"], data_file=found.chart_data_name, image_file=image_file).encode()
+        return await charts.draw(artifacts.chart["spec"])
+    image_file = artifacts.names["image"].rpartition("/")[2]
+    return write_script(artifacts.chart["spec"], data_file=artifacts.chart_data_name, image_file=image_file).encode()

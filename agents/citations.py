@@ -78,9 +78,9 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
             continue
         claim = _Claim(words, most=max(1, budget))
         for number in numbers:
-            spans.setdefault(number, []).extend(_make_source(hits[number - 1].passage.text).spans(claim))
+            spans.setdefault(number, []).extend(_make_source(hits[number - 1].passage.text).find_spans(claim))
             budget -= claim.looks
-    return text, [_cite(number, _join_spans(found), hits[number - 1]) for number, found in spans.items()]
+    return text, [_cite(number, _join_spans(result), hits[number - 1]) for number, result in spans.items()]
 
 
 def remove_marks(text: str) -> str:
@@ -107,17 +107,17 @@ def _iter_claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
     """Pieces of the text with the marks that follow them: one piece may have several marks, `[1][2]`, each once."""
     claim, at = "", 0
     numbers: dict[int, None] = {}
-    for found in _MARKS.finditer(text):
-        number = int(found[0].strip().strip("[]").partition(",")[0])
+    for match in _MARKS.finditer(text):
+        number = int(match[0].strip().strip("[]").partition(",")[0])
         if not 1 <= number <= count:
             continue
-        between = text[at : found.start()]
+        between = text[at : match.start()]
         if between.strip(" .,;:\n"):
             if numbers:
                 yield claim, numbers
             claim, numbers = between, {}
         numbers[number] = None
-        at = found.end()
+        at = match.end()
     if numbers:
         # Marks that the whole text begins with are of what follows them.
         yield claim or text[at:], numbers
@@ -211,18 +211,18 @@ class _Source:
     def _words(self) -> list[set[str]]:
         return [_find_words(self._plain[start:end]) for start, end in self._sentences]
 
-    def spans(self, claim: _Claim) -> list[Span]:
+    def find_spans(self, claim: _Claim) -> list[Span]:
         """What the claim rests on; never empty. What is only like a sentence of it has half of the sentence's words."""
         if whole := self._find_verbatim(claim.forms):
             return [whole]
-        found = []
+        spans = []
         for words, forms in claim.sentences:
             span, share = self._find_verbatim(forms), 1.0
             if span is None:
                 span, share = self._find_most_alike(words)
             if share >= _SHARE:
-                found.append(span)
-        return found or [self._find_most_alike(claim.words)[0]]
+                spans.append(span)
+        return spans or [self._find_most_alike(claim.words)[0]]
 
     def _find_verbatim(self, forms: Iterable[FoldedText]) -> Span | None:
         """Where the claim stands, in one of its *forms*."""

@@ -113,7 +113,7 @@ class Conversations:
     async def find_artifacts(self, ctx: Principal, conversation_id: str) -> SessionArtifacts:
         """See `ConversationReader.artifacts`; none of a conversation whose state has expired: they go with it."""
         try:
-            return await self._reader.artifacts(make_thread_id(ctx, conversation_id))
+            return await self._reader.load_artifacts(make_thread_id(ctx, conversation_id))
         except NotFound:
             await self._transcripts.require(ctx, conversation_id)
         return SessionArtifacts({})
@@ -196,7 +196,7 @@ class Conversations:
 
     async def _find_running(self, ctx: Principal, conversation_id: str) -> tuple[str | None, RunRecord | None]:
         """The run that is going on in the conversation, None if there is none; and its record, where it is known."""
-        run_id = await self._leases.holder(make_thread_id(ctx, conversation_id))
+        run_id = await self._leases.find_holder(make_thread_id(ctx, conversation_id))
         record = await self._find_record(ctx, run_id) if run_id else None
         if record is not None and record.status != "running":  # it was given up, and nobody else has asked since
             return None, None
@@ -214,12 +214,12 @@ class Conversations:
 
     async def _read_page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
         try:
-            page = await self._reader.page(make_thread_id(ctx, conversation_id), request)
+            page = await self._reader.read_page(make_thread_id(ctx, conversation_id), request)
         except NotFound:
-            page = await self._transcripts.page(ctx, conversation_id, request)
+            page = await self._transcripts.read_page(ctx, conversation_id, request)
         if request.question is not None and page["total"] == 1:  # the first one, or its state has expired
             with suppress(NotFound, StoreUnavailable):
-                page = await self._transcripts.page(ctx, conversation_id, request)
+                page = await self._transcripts.read_page(ctx, conversation_id, request)
         return page
 
     async def _has_state(self, thread_id: str) -> bool:

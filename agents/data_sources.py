@@ -145,13 +145,13 @@ class DataSources(OpenedSources):
         return replace(answer, earlier=(*last.earlier, last.question))
 
     async def _ask_by_rules(self, source: ReadySource, question: str, last: LastResult | None = None) -> DataAnswer:
-        found = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, last=last))
+        result = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, last=last))
         return DataAnswer(
-            _make_table(source, question, found.sql, found.result, MOST_ROWS),
-            found.result,
-            found.understood,
+            _make_table(source, question, result.sql, result.result, MOST_ROWS),
+            result.result,
+            result.understood,
             source.source_id,
-            lines=tuple(found.lines),
+            lines=tuple(result.lines),
             stamp=source.stamp,
         )
 
@@ -221,22 +221,22 @@ class DataSources(OpenedSources):
         """
 
         def read(source: ReadySource, stop: Stop) -> list[SourceSuggestion]:
-            found = suggest(source, language, self._vocabularies, stop)
-            return [SourceSuggestion(source.name, each) for each in found]
+            result = suggest(source, language, self._vocabularies, stop)
+            return [SourceSuggestion(source.name, each) for each in result]
 
         read_ones = [each for each in await self._look_through(ctx, read, _SUGGESTED_S) if each]
         in_turn = chain.from_iterable(zip_longest(*reversed(read_ones)))
-        found = [each for each in in_turn if each is not None][:_MOST_SUGGESTED]
+        result = [each for each in in_turn if each is not None][:_MOST_SUGGESTED]
         if len(read_ones) < 2:
-            return found
-        questions = list(dict.fromkeys(each.suggestion.question for each in found))
+            return result
+        questions = list(dict.fromkeys(each.suggestion.question for each in result))
 
         def match(source: ReadySource, stop: Stop) -> list[str]:
             return list_understood(source, questions, self._vocabularies, stop)
 
         matches = await self._look_through(ctx, match, _COMPARED_S)
         understood = Counter(chain.from_iterable(each for each in matches if each))
-        return [each for each in found if understood[each.suggestion.question] == 1]
+        return [each for each in result if understood[each.suggestion.question] == 1]
 
     async def _look_through(
         self, ctx: Principal, read: Callable[[ReadySource, Stop], T], longest_s: float
@@ -244,7 +244,7 @@ class DataSources(OpenedSources):
         """What *read* gives of the principal's data sources, the oldest first; None of one that cannot be asked."""
 
         def list_ids(stop: Stop) -> list[str]:
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 return list_open_ids(session, ctx, _MOST_COMPARED)
 
         ids = await self._run(list_ids)
@@ -264,7 +264,7 @@ class DataSources(OpenedSources):
             return None
 
     def _prepare(self, ctx: Principal, source_name: str | None) -> ReadySource:
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             row = find_source(session, ctx, source_name) if source_name else find_only_source(session, ctx)
             database = TimedSource(self._open_source(row), self._stores)
             key = row.tenant_id, row.source_id, row.version, row.schema_read_at

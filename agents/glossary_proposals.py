@@ -90,7 +90,7 @@ async def _ask(chat: BaseChatModel, portions: Sequence[Portion]) -> Proposal:
             reply = (await chat.ainvoke(messages)).text[:_LONGEST_REPLY]
         return read_proposal(find_json_object(reply), portion)
 
-    found = Proposal()
+    proposal = Proposal()
     for each in await asyncio.gather(*map(ask, portions)):
-        found.add(each)
-    return found
+        proposal.add(each)
+    return proposal

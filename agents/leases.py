@@ -166,7 +166,7 @@ class Leases:
         _, holds = await self._look(thread_id)
         return holds
 
-    async def holder(self, thread_id: str) -> str | None:
+    async def find_holder(self, thread_id: str) -> str | None:
         """The id of the run that is going on in the conversation, maybe empty; None if there is none.
 
         Also one whose worker died, while it waits for another to go on with it.
@@ -181,12 +181,12 @@ class Leases:
             return "", False
         try:
             await self._release_former()
-            found = await self._redis.eval(_LOOK, 1, make_lease_key(thread_id))
+            result = await self._redis.eval(_LOOK, 1, make_lease_key(thread_id))
         except RedisError as exc:
             self._circuit.note_failure(exc)
             return "", False
         self._circuit.note_success()
-        return (found[0].decode(), bool(found[1])) if found else ("", False)
+        return (result[0].decode(), bool(result[1])) if result else ("", False)
 
     async def _ask_for(self, lease: Lease, until_s: float) -> bool:
         """Get the lease from Redis, waiting for it; False if Redis does not answer.

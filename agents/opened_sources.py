@@ -94,12 +94,12 @@ class OpenedSources:
 
     def _open(self, ctx: Principal, source_id: str) -> tuple[DataSource, int]:
         """The database, and the version of what says where it is."""
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             row = get_source(session, ctx, source_id)
             return self._open_source(row), row.version
 
     def _store(self, ctx: Principal, source_id: str, version: int, schema: Schema) -> None:
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             row = get_source(session, ctx, source_id, lock=True)
             if row.version != version:
                 raise Conflict("The data source was changed while its schema was read: read it again.")

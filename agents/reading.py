@@ -83,7 +83,7 @@ class ConversationReader:
         """
         await self._read_part(thread_id, limit=1)
 
-    async def page(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
+    async def read_page(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them. `unanswered`: the run of the
         last question, where it stands without an answer. `question`, which is answered now, is kept only when it is.
 
@@ -127,7 +127,9 @@ class ConversationReader:
         """
         others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
         if others and any(_is_answer([message], run_id) for message in others.items):
-            return find_answer(read_branches((await self._read_part(thread_id, limit=_ALL)).items, others.items), run_id)
+            return find_answer(
+                read_branches((await self._read_part(thread_id, limit=_ALL)).items, others.items), run_id
+            )
         place = await self._place_of(thread_id, run_id)
         *before, answer = (await self._read_part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
         start = place - len(before)
@@ -138,7 +140,7 @@ class ConversationReader:
         alone = await self._is_alone(thread_id, question, positions[-1])
         return QuestionAndAnswer(to_json(question), to_json(answer), alone)
 
-    async def artifacts(self, thread_id: str) -> SessionArtifacts:
+    async def load_artifacts(self, thread_id: str) -> SessionArtifacts:
         """The artifacts that there are now, with what they hold.
 
         Raises:
@@ -195,9 +197,9 @@ class ConversationReader:
         return True
 
     async def _read_part(self, thread_id: str, *, limit: int, before: int | None = None) -> ListPart:
-        found = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
-        if found is not None:
-            return found
+        part = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
+        if part is not None:
+            return part
         raise self._make_missing_error()
 
     def _make_missing_error(self) -> ProblemError:

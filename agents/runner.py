@@ -162,7 +162,7 @@ class Runner:
     ) -> TurnAnswer | Interrupt:
         bot = await self._bots.get(record.ctx, record.bot_version, record.model_version)
         attached = await self._load_attached(record, emit)
-        async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.inside() as place:
+        async with self._models.hold(record.ctx, bot) as model, self._turn_limiter.hold() as place:
             context = self._make_context(record, bot, model, place, emit, attached)
             # Kept once, at the end, also when it fails: what the run is to do is in its record meanwhile. With tools it
             # is kept step by step: a call must be known before it is made.
@@ -240,7 +240,7 @@ class Runner:
         if self._answers is None or record.data_source_id or record.parent_run_id or has_tone(record.emotion):
             # asked again, for another answer; or answered in a tone of its own
             return AnswerCacheSession()
-        return self._answers.turn(record.ctx, bot, record.thread_id)
+        return self._answers.open_session(record.ctx, bot, record.thread_id)
 
     def drop_conversation(self, thread_id: str) -> None:
         """Drop what this process holds of a conversation that was deleted."""

@@ -62,8 +62,8 @@ def recognise(message: str) -> SmallTalk | None:
     parts = [part for part in _PART_END.split(message) if part.strip()]
     if not 1 < len(parts) <= _MOST_PARTS:
         return None
-    found = [talk for part in parts if (talk := _recognise_part(part))]
-    return min(found, key=lambda talk: _ANSWERED_FIRST.index(talk.intent)) if len(found) == len(parts) else None
+    result = [talk for part in parts if (talk := _recognise_part(part))]
+    return min(result, key=lambda talk: _ANSWERED_FIRST.index(talk.intent)) if len(result) == len(parts) else None
 
 
 def _recognise_part(message: str) -> SmallTalk | None:
@@ -88,7 +88,9 @@ class _Phrases:
     """The phrases as messages are compared with them: words and pairs of neighbours, rare ones counting more."""
 
     def __init__(self, texts: Mapping[str, Mapping[str, list[str]]]) -> None:
-        every = [(kind, code, _split_words(text)) for kind in texts for code in texts[kind] for text in texts[kind][code]]
+        every = [
+            (kind, code, _split_words(text)) for kind in texts for code in texts[kind] for text in texts[kind][code]
+        ]
         self._frequency = Counter(word for _, _, words in every for word in set(words))
         self._count = len(every)
         self.vocabulary = {word for kind, _, words in every if kind != "question" for word in words}
@@ -98,13 +100,13 @@ class _Phrases:
 
     def weigh(self, words: list[str]) -> Weights:
         """TF-IDF of length 1; pairs count half, the beginning and the end as words."""
-        found: Counter[str] = Counter()
+        result: Counter[str] = Counter()
         for word in words:
-            found[word] += self._compute_rarity(word)  # type: ignore[assignment]  # Counter is typed for whole numbers
+            result[word] += self._compute_rarity(word)  # type: ignore[assignment]  # Counter is typed for whole numbers
         for one, other in zip(["", *words], [*words, ""], strict=True):
-            found[f"{one} {other}"] += (self._compute_rarity(one) + self._compute_rarity(other)) / 4  # type: ignore[assignment]
-        length = math.sqrt(sum(weight * weight for weight in found.values()))
-        return {term: weight / length for term, weight in found.items()}
+            result[f"{one} {other}"] += (self._compute_rarity(one) + self._compute_rarity(other)) / 4  # type: ignore[assignment]
+        length = math.sqrt(sum(weight * weight for weight in result.values()))
+        return {term: weight / length for term, weight in result.items()}
 
     def _compute_rarity(self, word: str) -> float:
         return math.log((self._count + 1) / (self._frequency[word] + 0.5))

@@ -30,7 +30,7 @@ class StageClock:
             self._stage = event["stage"]
         self._emit(event)
 
-    def times_s(self) -> dict[str, float]:
+    def compute_times_s(self) -> dict[str, float]:
         """Seconds by stage, as `<stage>_time`, and `total_time`."""
         self._close_stage()
         times = {f"{stage}_time": round(spent_s, 4) for stage, spent_s in self._spent_s.items()}

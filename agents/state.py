@@ -141,5 +141,5 @@ class AgentContext:
         """Run *work* as `utils.long_texts.process_text` does; the place is left while a thread works."""
         if characters <= at_once:
             return work()
-        async with self.place.outside():
+        async with self.place.release():
             return await process_text(work, characters=characters, at_once=at_once)

@@ -84,10 +84,10 @@ class TopicFinder:
 
 async def _look_around(retriever: Retriever, ctx: Principal, language: str, options: SearchOptions) -> list[Hit]:
     """Passages of what visitors ask for most, each once, those in *language* first."""
-    found = await asyncio.gather(
+    result = await asyncio.gather(
         *(retriever.search(ctx, query, limit=_LOOKED_AT, options=options) for query in TOPICS_QUERY.values())
     )
-    hits = {hit.passage.passage_id: hit for each in found for hit in each.hits}
+    hits = {hit.passage.passage_id: hit for each in result for hit in each.hits}
     return sorted(hits.values(), key=lambda hit: (hit.passage.language != language, -hit.score))
 
 
@@ -146,7 +146,7 @@ async def _is_found(
     retriever: Retriever, ctx: Principal, question: str, passage: Passage, options: SearchOptions, limit: int
 ) -> bool:
     """Whether it is what an answer, which rests on *limit* passages, would rest on first."""
-    found = await retriever.search(ctx, question, limit=limit, options=options)
-    first = found.hits[:1]
+    match = await retriever.search(ctx, question, limit=limit, options=options)
+    first = match.hits[:1]
     place = passage.document_id, passage.heading
-    return found.verdict.answerable and [(hit.passage.document_id, hit.passage.heading) for hit in first] == [place]
+    return match.verdict.answerable and [(hit.passage.document_id, hit.passage.heading) for hit in first] == [place]

@@ -128,11 +128,13 @@ class Transcripts:
 
         def work(session: Session) -> tuple[Rows[Conversation], list[ListedConversation]]:
             if query:
-                found = search_conversations(session, ctx, query, part, retention=self.retention, keys=self._keys)
+                conversations = search_conversations(
+                    session, ctx, query, part, retention=self.retention, keys=self._keys
+                )
             else:
-                found = list_conversations(session, ctx, part, self.retention, within_s=within_s)
+                conversations = list_conversations(session, ctx, part, self.retention, within_s=within_s)
             keep_s = find_keep_s(session, ctx, self.retention)
-            return found, [self._show(row, keep_s) for row in found.rows]
+            return conversations, [self._show(row, keep_s) for row in conversations.rows]
 
         return await read(self._database, work)
 
@@ -169,16 +171,16 @@ class Transcripts:
             row = find_conversation(session, ctx, conversation_id, self.retention)
             return self._show(row, find_keep_s(session, ctx, self.retention)) if row else None
 
-        found = await read(self._database, look)
-        if found is not None and found.is_long_unused:
+        result = await read(self._database, look)
+        if result is not None and result.is_long_unused:
             await write(self._database, partial(note_use, ctx=ctx, conversation_id=conversation_id))
-        return found
+        return result
 
     def _show(self, row: Conversation, keep_s: float) -> ListedConversation:
         left_s = row.used_at.timestamp() + keep_s - now().timestamp()
         return ListedConversation(row, show_title(row, self._keys), max(1, int(left_s)), keep_s)
 
-    async def page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
+    async def read_page(self, ctx: Principal, conversation_id: str, request: PageRequest) -> dict[str, Any]:
         """The last messages of a branch, or those before a place, as the API shows them.
 
         Raises:
@@ -233,12 +235,12 @@ class Transcripts:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 if await asyncio.to_thread(may_have_conversation, self._database, ctx, conversation_id):
-                    return await self.messages(ctx, conversation_id)
+                    return await self.read_messages(ctx, conversation_id)
         except (TimeoutError, ProblemError) as exc:
             logger.warning("A turn begins without what was said before: %s", exc)
         return [], []
 
-    async def messages(self, ctx: Principal, conversation_id: str) -> BranchMessages:
+    async def read_messages(self, ctx: Principal, conversation_id: str) -> BranchMessages:
         """All messages of a conversation, to go on from: those of the branch that goes on, and of the others; none
         where there is no such conversation.
 
@@ -255,10 +257,10 @@ class Transcripts:
         """The conversation, its turns, and for how many seconds it is kept; None and no turns where there is none."""
 
         def look(session: Session) -> tuple[Conversation | None, Branches[StoredTurn], float]:
-            found = find_conversation(session, ctx, conversation_id, self.retention)
-            turns = read_turns(session, ctx, conversation_id, self._keys) if found else []
-            keep_s = find_keep_s(session, ctx, self.retention) if found else 0.0
-            return found, Branches(turns, StoredTurn.locate), keep_s
+            conversation = find_conversation(session, ctx, conversation_id, self.retention)
+            turns = read_turns(session, ctx, conversation_id, self._keys) if conversation else []
+            keep_s = find_keep_s(session, ctx, self.retention) if conversation else 0.0
+            return conversation, Branches(turns, StoredTurn.locate), keep_s
 
         return await read(self._database, look)
 

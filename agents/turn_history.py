@@ -54,12 +54,12 @@ class TurnHistory:
             return {"messages": line, "aside": others} if others else {"messages": line}
         question = make_question(record)
         if lease.lacks_state:
-            line, others = await self._transcripts.messages(record.ctx, record.conversation_id)
+            line, others = await self._transcripts.read_messages(record.ctx, record.conversation_id)
             return choose_branch(line, others, record.parent_run_id, question) or {"messages": line, "aside": others}
-        found = await self._store.look(record.thread_id)
-        if found is None:
+        before = await self._store.look(record.thread_id)
+        if before is None:
             raise StoreUnavailable("What was said before cannot be read now. Try again later.")
-        values = found.checkpoint["channel_values"]
+        values = before.checkpoint["channel_values"]
         chosen = choose_branch(values.get("messages", []), values.get("aside", []), record.parent_run_id, question)
         if not chosen or not values.get("kept_result"):
             return chosen
@@ -71,8 +71,8 @@ class TurnHistory:
     async def _find_last_result(self, record: RunRecord) -> Any:
         """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
         message_id = answer_id(record.parent_run_id)
-        async for found in self._saver.alist(make_config(record.thread_id)):
-            values = found.checkpoint["channel_values"]
+        async for last_result in self._saver.alist(make_config(record.thread_id)):
+            values = last_result.checkpoint["channel_values"]
             if (messages := values.get("messages")) and messages[-1].id == message_id:
                 return values.get("kept_result")
         return None

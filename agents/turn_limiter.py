@@ -23,7 +23,7 @@ class TurnLimiter:
         self._back, self._new = Line(), Line()
 
     @asynccontextmanager
-    async def inside(self) -> AsyncIterator["Permit"]:
+    async def hold(self) -> AsyncIterator["Permit"]:
         """Hold a place for the length of the block, but for the times its holder leaves it."""
         place = Permit(self)
         await self.take(is_back=False)
@@ -71,7 +71,7 @@ class Permit:
             self._turn_limiter.give()
 
     @asynccontextmanager
-    async def outside(self) -> AsyncIterator[None]:
+    async def release(self) -> AsyncIterator[None]:
         """Free the place for the length of the block. After an error it is not taken again: the turn is over."""
         self.leave()
         yield

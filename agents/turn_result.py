@@ -62,7 +62,7 @@ def _measure(answer: AIMessage, record: RunRecord, clock: StageClock) -> dict[st
     queries = extra.get("queries", {"attempt_count": 0, "duration_ms": 0})
     created_s = read_micros(record.created_at or None) / 1e6
     return {
-        **clock.times_s(),
+        **clock.compute_times_s(),
         "session_id": record.conversation_id,
         "sql_time": queries["duration_ms"] / 1000,
         "image_time": 0.0,  # a chart is drawn as a picture when somebody wants one

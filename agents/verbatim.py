@@ -22,10 +22,10 @@ class FoldedText:
         self._length = 0
         self._folded_starts, self._starts = [0], [0]
         at = 0
-        for found in _IRREGULAR.finditer(text):
-            self._append(_lower(text[at : found.start()]))
-            at = found.end()
-            self._append(self._find_replacement(found))
+        for match in _IRREGULAR.finditer(text):
+            self._append(_lower(text[at : match.start()]))
+            at = match.end()
+            self._append(self._find_replacement(match))
             self._folded_starts.append(self._length)
             self._starts.append(at)
         self._append(_lower(text[at:]))
@@ -49,11 +49,11 @@ class FoldedText:
         self._parts.append(part)
         self._length += len(part)
 
-    def _find_replacement(self, found: re.Match[str]) -> str:
-        if found[0].isspace():
+    def _find_replacement(self, match: re.Match[str]) -> str:
+        if match[0].isspace():
             return " "
-        before, after = self._text[found.start() - 1 : found.start()], self._text[found.end() : found.end() + 1]
-        return _NOWHERE if found.start() and _is_of_word(before) and _is_of_word(after) else ""
+        before, after = self._text[match.start() - 1 : match.start()], self._text[match.end() : match.end() + 1]
+        return _NOWHERE if match.start() and _is_of_word(before) and _is_of_word(after) else ""
 
     def _place(self, folded_at: int) -> int:
         part = bisect_right(self._folded_starts, folded_at) - 1

@@ -137,7 +137,7 @@ def _note_principal(ctx: Principal) -> None:
 
 
 async def _authenticate() -> Principal:
-    ctx = await services().authenticator.principal(request)
+    ctx = await services().authenticator.authenticate(request)
     _note_principal(ctx)
     return ctx
 

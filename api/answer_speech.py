@@ -68,10 +68,10 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     return Response(sound, mimetype=SPEECH_FORMATS[response_format].media_type, headers=headers)
 
 
-async def _speak(model: TextToSpeech, text: str, asked: str) -> tuple[bytes, str]:
+async def _speak(model: TextToSpeech, text: str, response_format: str) -> tuple[bytes, str]:
     """The sound, and the format that it has."""
-    if asked != _MP3_OR_WAV:
-        return await model.speak(text, response_format=asked), asked
+    if response_format != _MP3_OR_WAV:
+        return await model.speak(text, response_format=response_format), response_format
     try:
         return await model.speak(text, response_format="mp3"), "mp3"
     except (BadInput, ProviderUnavailable):  # some endpoints refuse a format, others send the one that they have

@@ -59,7 +59,7 @@ class Authenticator:
         self._threads.shutdown(wait=False)
         self._uses.close()
 
-    async def principal(self, request: Request) -> Principal:
+    async def authenticate(self, request: Request) -> Principal:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
 
         With the chat page's key it is the visitor that the page names, if it names one.
@@ -80,9 +80,9 @@ class Authenticator:
                 except VisitorRefused as exc:
                     refused = exc
                     continue
-            found = self._find_fixed(key) or await self._find_stored(key)
-            if found is not None:
-                return _act_for_visitor(found, key, request)
+            result = self._find_fixed(key) or await self._find_stored(key)
+            if result is not None:
+                return _act_for_visitor(result, key, request)
         raise refused or _refuse("This API key is not valid. Check that it is complete and has not been revoked.")
 
     async def _admit_visitor(self, token: str, request: Request) -> Principal:
@@ -101,11 +101,11 @@ class Authenticator:
         return ctx
 
     def _find_fixed(self, presented: str) -> Principal | None:
-        found = None
+        fixed = None
         for secret, ctx in self.fixed.items():  # every one is compared, so that the time taken tells nothing
             if secrets.compare_digest(secret.encode(), presented.encode()):
-                found = ctx
-        return found
+                fixed = ctx
+        return fixed
 
     async def _find_stored(self, presented: str) -> Principal | None:
         digest = hashlib.sha256(presented.encode()).hexdigest()
@@ -123,7 +123,7 @@ class Authenticator:
     def _look_up(self, presented: str) -> "_Cached":
         # Counted from before the database is asked: what it answers may have been revoked by the time it comes.
         asked_at, moment = time.monotonic(), now()
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             found = find_key(session, presented)
         if found is None:
             return _Cached(None, asked_at + _REMEMBERED_S)
@@ -165,7 +165,7 @@ class _Uses:
     def _write(self, ctx: Principal) -> None:
         self._waiting.discard(ctx.subject)
         try:
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 note_use(session, ctx, ctx.subject_id, now())
         except (SQLAlchemyError, StoreUnavailable) as exc:
             logger.warning("Could not store the last use of the key %s: %s", ctx.subject_id, type(exc).__name__)

@@ -181,7 +181,7 @@ def create(ctx: Principal, body: BotIn) -> Response:
 
     A bot `default` says how the tenant's default bot answers.
     """
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         stored = bots.create_bot(session, ctx, body.id, body.name, body.merge({}))
         stored.bot.is_enabled = body.enabled
         session.flush()
@@ -194,7 +194,7 @@ def create(ctx: Principal, body: BotIn) -> Response:
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first. The default bot is among them once something is said of it."""
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         found = bots.list_bots(session, ctx, part)
         stored = bots.list_answers(session, ctx, found.rows)
         rows = [_describe(bot, stored.get(bot.bot_id, {})) for bot in found.rows]
@@ -211,7 +211,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 @requires(Scope.BOTS_READ)
 def show(ctx: Principal, path: BotPath) -> Response:
     """The bot. 404 if the caller has none of this id."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         stored = bots.get_bot(session, ctx, path.bot_id)
         view = _describe(stored.bot, stored.answers)
     return respond(view, etag=_compute_etag(view))
@@ -228,7 +228,7 @@ def show(ctx: Principal, path: BotPath) -> Response:
 @checks_if_match
 def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
     """The bot as it is now, which holds from its next answer on; answers under way go on as they began."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         former = _lock_unchanged(session, ctx, path.bot_id)
         sent = body.model_fields_set
         stored = bots.change_bot(
@@ -243,12 +243,14 @@ def change(ctx: Principal, path: BotPath, body: BotPatch) -> Response:
     return respond(view, etag=_compute_etag(view))
 
 
-@bots_blueprint.delete(_ONE, operation_id="deleteBot", summary="Delete a bot", responses=make_responses(204, None, 404, 409))
+@bots_blueprint.delete(
+    _ONE, operation_id="deleteBot", summary="Delete a bot", responses=make_responses(204, None, 404, 409)
+)
 @requires(Scope.BOTS_WRITE)
 @checks_if_match
 def remove(ctx: Principal, path: BotPath) -> Response:
     """204; 404 if the caller has none of this id, 409 where keys are for it alone. `"enabled": false` can be undone."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         _lock_unchanged(session, ctx, path.bot_id)
         bots.remove_bot(session, ctx, path.bot_id)
     return Response(status=204)

@@ -128,9 +128,9 @@ async def _respond(turn: Turn) -> Response:
     """The answer as a whole; 202 with the run, where it waits for a person."""
     last = await turn.wait_for_end()
     if last["type"] == "waiting":
-        found, _ = await services().runs.find(turn.ctx, turn.record.id)
-        return accept_run(await describe_run(turn.ctx, found, last))
-    return jsonify(await link_citations(turn.ctx, extract_result(last), services().links.base()))
+        result, _ = await services().runs.find(turn.ctx, turn.record.id)
+        return accept_run(await describe_run(turn.ctx, result, last))
+    return jsonify(await link_citations(turn.ctx, extract_result(last), services().links.get_base_url()))
 
 
 def stream_run(
@@ -138,7 +138,7 @@ def stream_run(
 ) -> Response:
     """The events of a run after number *after*, as *write* makes bytes of them; with *leaving*, it is cancelled when
     its reader leaves."""
-    prepare = partial(link_citations, ctx, base=services().links.base())
+    prepare = partial(link_citations, ctx, base=services().links.get_base_url())
     events = encode_events(run, after, quiet_s=QUIET_S, leaving=leaving, prepare=prepare, write=write)
     return respond_with_events(events)
 

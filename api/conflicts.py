@@ -136,7 +136,7 @@ async def show(ctx: Principal, path: ConflictPath) -> Response:
 def change(ctx: Principal, path: ConflictPath, body: ConflictPatch) -> Response:
     """Dismissed, it stays so while both documents say this. 404 if there is none of this id, 409 if it is gone."""
 
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         former = _describe(session, ctx, conflicts.get_conflict(session, ctx, path.conflict_id, for_update=True))
         check_unchanged(_compute_etag(former), former.model_dump())
         row = conflicts.set_dismissed(session, ctx, path.conflict_id, dismissed=body.status == "dismissed")

@@ -104,8 +104,8 @@ async def index(ctx: Principal, path: ConversationPath, query: ConversationFiles
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     part = read_part_query(query, datetime, str)
     files = await services().attached_files.list_own(select_bot(ctx, query.bot_id), conversation_id)
-    found = cut_part(sorted(files, key=_get_key), _get_key, part)
-    return respond(ConversationFilesOut(files=list(map(_describe, found.rows)), **make_page_members(found, part)))
+    result = cut_part(sorted(files, key=_get_key), _get_key, part)
+    return respond(ConversationFilesOut(files=list(map(_describe, result.rows)), **make_page_members(result, part)))
 
 
 @conversation_files_blueprint.get(

@@ -84,17 +84,17 @@ class ClearedOut(BaseModel):
     remaining_count: int = Field(description="How many there are still, those that are busy among them: ask again.")
 
 
-def describe_listed(found: ListedConversation) -> ListedConversationOut:
+def describe_listed(conversation: ListedConversation) -> ListedConversationOut:
     """It as it is given out."""
-    row = found.row
+    row = conversation.row
     return ListedConversationOut(
         id=row.conversation_id,
         bot_id=row.bot_id,
-        title=found.title,
+        title=conversation.title,
         channel=row.channel,
         language=row.language,
         message_count=row.message_count,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        expires_in_s=found.left_s,
+        expires_in_s=conversation.left_s,
     )

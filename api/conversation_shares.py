@@ -113,7 +113,7 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     branch = "" if body.branch is None else check_run_id(body.branch, field="branch")
     ctx = select_bot(ctx, query.bot_id)
     share, token = await services().sharing.create(ctx, conversation_id, keep_s=keep_s, branch=branch)
-    url = f"{services().links.base()}{_PAGE}?{urlencode({'token': token})}"
+    url = f"{services().links.get_base_url()}{_PAGE}?{urlencode({'token': token})}"
     view = NewShareOut(**_describe(share).model_dump(), url=url)
     location = url_for("conversation_shares.show", conversation_id=conversation_id, share_id=share.share_id)
     return respond(view, 201, location=location, is_secret=True)
@@ -130,9 +130,9 @@ async def index(ctx: Principal, path: ConversationPath, query: ShareListQuery) -
     """Those that show it, oldest first, without their addresses. 404 if the caller has no conversation of this id."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     part = read_part_query(query, datetime, str)
-    found = await services().sharing.list_own(select_bot(ctx, query.bot_id), conversation_id, part)
-    rows = [_describe(row) for row in found.rows]
-    return respond(SharesOut(shares=rows, **make_page_members(found, part)))
+    result = await services().sharing.list_own(select_bot(ctx, query.bot_id), conversation_id, part)
+    rows = [_describe(row) for row in result.rows]
+    return respond(SharesOut(shares=rows, **make_page_members(result, part)))
 
 
 @conversation_shares_blueprint.get(
@@ -145,8 +145,8 @@ async def index(ctx: Principal, path: ConversationPath, query: ShareListQuery) -
 async def show(ctx: Principal, path: SharePath, query: BotQuery) -> Response:
     """The link without its address. 404 if there is none of this id that shows the conversation."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
-    found = await services().sharing.find(select_bot(ctx, query.bot_id), conversation_id, path.share_id)
-    return respond(_describe(found))
+    result = await services().sharing.find(select_bot(ctx, query.bot_id), conversation_id, path.share_id)
+    return respond(_describe(result))
 
 
 @conversation_shares_blueprint.delete(
@@ -185,7 +185,7 @@ async def view(query: SharedQuery) -> Response:
     if limits := services().link_limits:
         await limits.spend_tenant(shared.tenant_id)
     with_links = services().settings.conversation_sharing == "sources"
-    base = services().links.base()
+    base = services().links.get_base_url()
     answered = [await link_citations(bearer, turn.texts, base) if with_links else turn.texts for turn in shared.turns]
     language = request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
     characters = sum(len(texts["question"]) + len(texts["answer"] or "") for texts in answered)

@@ -62,9 +62,9 @@ class ConversationQuery(BotQuery):
 async def index(ctx: Principal, query: ConversationsQuery) -> Response:
     """The caller's own, the last used first, a moment after each turn; `q` finds some by their words."""
     part = read_part_query(query, datetime, str)
-    found, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, query.q.strip())
+    result, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, query.q.strip())
     rows = [describe_listed(one) for one in listed]
-    return respond(ConversationsOut(conversations=rows, **make_page_members(found, part)))
+    return respond(ConversationsOut(conversations=rows, **make_page_members(result, part)))
 
 
 @conversations_blueprint.post(
@@ -133,10 +133,10 @@ async def rename(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
     ctx = select_bot(ctx, query.bot_id)
     if "title" in body.model_fields_set:
         return respond(describe_listed(await services().conversations.rename(ctx, conversation_id, body.title)))
-    found = await services().transcripts.note_reading(ctx, conversation_id)
-    if found is None:
+    result = await services().transcripts.note_reading(ctx, conversation_id)
+    if result is None:
         raise make_missing_error()
-    return respond(describe_listed(found))
+    return respond(describe_listed(result))
 
 
 @conversations_blueprint.post(

@@ -134,7 +134,7 @@ def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
 
 
 def _show(ctx: Principal, upload: UploadedSource, status: int) -> Response:
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         view = describe(data_sources.get_source(session, ctx, upload.source_id))
     tables = [
         UploadedTableOut(

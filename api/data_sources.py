@@ -64,7 +64,7 @@ def create(ctx: Principal, body: SourceIn) -> Response:
     """201; 409 if there is one of this name, or its address cannot be encrypted. Nothing is connected to yet, and none
     of its tables may be read before `allowed_tables` says so."""
     spec = make_spec(services().settings, ctx, body.uri.get_secret_value(), body.type)
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         row = data_sources.create_source(session, ctx, body.name, body.description, spec, services().state_keys)
         view = describe(row)
     return respond(view, 201, etag=compute_etag(view), location=url_for("data_sources.show", source_id=view.id))
@@ -77,10 +77,10 @@ def create(ctx: Principal, body: SourceIn) -> Response:
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first."""
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
-        found = data_sources.list_sources(session, ctx, part)
-    rows = [describe(each) for each in found.rows]
-    return respond(SourcesOut(data_sources=rows, **make_page_members(found, part)))
+    with services().database.open_read_session() as session:
+        sources = data_sources.list_sources(session, ctx, part)
+    rows = [describe(each) for each in sources.rows]
+    return respond(SourcesOut(data_sources=rows, **make_page_members(sources, part)))
 
 
 @data_sources_blueprint.get(
@@ -93,7 +93,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 @requires(Scope.DATA_SOURCES_READ)
 def show(ctx: Principal, path: SourcePath) -> Response:
     """The data source. 404 if the caller has none of this id."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         view = describe(data_sources.get_source(session, ctx, path.source_id))
     return respond(view, etag=compute_etag(view))
 
@@ -114,7 +114,7 @@ def change(ctx: Principal, path: SourcePath, body: SourcePatch) -> Response:
     """
     sent, uri = body.model_fields_set, body.uri.get_secret_value()
     spec = make_spec(services().settings, ctx, uri, None) if "uri" in sent else None
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         row = _lock_unchanged(session, ctx, path.source_id)
         if spec is not None and row.type == data_sources.UPLOAD:
             raise Conflict(_UPLOADED)
@@ -173,7 +173,7 @@ async def test(ctx: Principal, path: SourcePath) -> Response:
 @requires(Scope.DATA_SOURCES_READ)
 def show_schema(ctx: Principal, path: SourcePath) -> Response:
     """Its tables, as they were when they were last read."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         view = _describe_schema(data_sources.get_source(session, ctx, path.source_id))
     return respond(view)
 
@@ -210,8 +210,8 @@ def _lock_unchanged(session: Session, ctx: Principal, source_id: str) -> DataSou
 
 
 def _find_type(row: DataSourceRow) -> SourceType:
-    found: SourceType = row.type  # type: ignore[assignment] # only domain/data_sources.py writes it
-    return found
+    source_type: SourceType = row.type  # type: ignore[assignment] # only domain/data_sources.py writes it
+    return source_type
 
 
 def _load_schema(row: DataSourceRow) -> Schema | None:

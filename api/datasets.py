@@ -47,7 +47,7 @@ def create(ctx: Principal, body: DatasetIn) -> Response:
     change = DatasetChange(
         description=body.description, tags=body.tags, labels=body.metadata, document_links=body.document_links
     )
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         view = _describe(datasets.create_dataset(session, ctx, body.name, change), 0)
     return respond(view, 201, etag=_compute_etag(view), location=url_for("datasets.show", dataset_id=view.id))
 
@@ -59,7 +59,7 @@ def create(ctx: Principal, body: DatasetIn) -> Response:
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first, with how many documents each holds."""
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         found = datasets.list_datasets(session, ctx, part)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found.rows])
     rows = [_describe(one, counts.get(one.dataset_id, 0)) for one in found.rows]
@@ -76,7 +76,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 @requires(Scope.DATASETS_READ)
 def show(ctx: Principal, path: DatasetPath) -> Response:
     """The dataset. 404 if the caller has none of this id."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         dataset = datasets.get_dataset(session, ctx, path.dataset_id)
         counts = datasets.count_documents(session, ctx, [dataset.dataset_id])
     view = _describe(dataset, counts.get(dataset.dataset_id, 0))
@@ -94,7 +94,7 @@ def show(ctx: Principal, path: DatasetPath) -> Response:
 @checks_if_match
 def change(ctx: Principal, path: DatasetPath, body: DatasetPatch) -> Response:
     """The dataset as it is now. 404 if the caller has none of this id, 409 if another one has the name."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         former = _check_unchanged(session, ctx, path.dataset_id)
         change = body.change(former.metadata)
         dataset = datasets.change_dataset(session, ctx, path.dataset_id, change)

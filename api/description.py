@@ -82,7 +82,7 @@ class DescribedApi(OpenAPI):
             _complete(operation, components)
         _remove_unused(self.spec_json, "headers", "responses")
 
-    def deprecating(self) -> frozenset[tuple[str, str]]:
+    def list_deprecating(self) -> frozenset[tuple[str, str]]:
         """The endpoints, each with its method, whose answers hold names that are deprecated."""
         schemas = self.api_doc["components"]["schemas"]
         operations = ((one, _list_answer_schemas(one.described)) for one in self._list_operations())

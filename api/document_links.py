@@ -59,7 +59,7 @@ def revoke_of_document(ctx: Principal, path: DocumentPath) -> Response:
 
 
 def _revoke(work: Callable[[Session], None]) -> Response:
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         work(session)
     services().links.forget()
     return Response(status=204)

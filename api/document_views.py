@@ -14,9 +14,9 @@ _SAME = (
 )  # fmt: skip
 
 
-def describe(found: DocumentProgress) -> DocumentOut:
+def describe(progress: DocumentProgress) -> DocumentOut:
     """The document and how far it is."""
-    return DocumentOut.model_validate(make_members(found))
+    return DocumentOut.model_validate(make_members(progress))
 
 
 def compute_etag(view: DocumentOut) -> str:
@@ -24,19 +24,19 @@ def compute_etag(view: DocumentOut) -> str:
     return make_etag(view.model_dump(include={"tags", "metadata"}))
 
 
-def make_members(found: DocumentProgress) -> dict[str, Any]:
+def make_members(progress: DocumentProgress) -> dict[str, Any]:
     """The members of a `DocumentOut`."""
-    document, job = found.document, found.job
+    document, job = progress.document, progress.job
     period, (day, source) = find_period(document), find_date(document)
     error, advice = (job.error, job.advice) if job else (document.error, None)
     return {
         **{name: getattr(document, name) for name in _SAME},
         "id": document.document_id,
-        "status": found.status,
-        "stage": found.stage,
-        "progress": round(found.progress, 3),
-        "share_done": round(found.progress, 3),
-        "searchable": found.is_searchable,
+        "status": progress.status,
+        "stage": progress.stage,
+        "progress": round(progress.progress, 3),
+        "share_done": round(progress.progress, 3),
+        "searchable": progress.is_searchable,
         "error": {"detail": error, "advice": advice} if error else None,
         "advice": advice,
         "attempt_count": job.attempts if job else 0,

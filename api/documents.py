@@ -136,7 +136,7 @@ def show(ctx: Principal, path: DocumentPath) -> Response:
 @checks_if_match
 def change(ctx: Principal, path: DocumentPath, body: DocumentPatch) -> Response:
     """The document as it is now. 404 if the caller has none of this id."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         document = take_unchanged(session, ctx, path.document_id)
         tags, labels = body.change(document)
         change_description(session, document, tags=tags, labels=labels)
@@ -179,7 +179,7 @@ def reprocess(ctx: Principal, path: DocumentPath) -> Response:
 @requires(Scope.DOCUMENTS_WRITE)
 def cancel(ctx: Principal, path: DocumentPath) -> Response:
     """What can be found of it already stays. 404 if the caller has none of this id, 409 if there is nothing to end."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         get_document(session, ctx, path.document_id)
         job_requests.cancel(session, ctx, path.document_id)
     return _accept(ctx, path.document_id)
@@ -202,7 +202,7 @@ def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
     except (binascii.Error, ValueError) as exc:
         raise refuse_field("content is not Base64.", "content") from exc
     name, data = uploads.clean_file_name(body.filename), uploads.check_size(data, services().settings.max_file_size)
-    dataset_id = services().library.loaded_dataset(ctx)
+    dataset_id = services().library.get_loaded_dataset(ctx)
     about = Description(labels=body.metadata, external_id=body.external_id)
     accepted = services().library.take(ctx, dataset_id, name, data, about)
     document_id = accepted.document.document_id
@@ -212,7 +212,7 @@ def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
 
 def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) -> Response:
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
         found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
@@ -222,7 +222,9 @@ def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) ->
 def _accept(ctx: Principal, document_id: str) -> Response:
     """202: what was asked for will be done."""
     status_url = url_for("documents.show", document_id=document_id)
-    view = AcceptedDocumentOut.model_validate({**make_members(_get_progress(ctx, document_id)), "status_url": status_url})
+    view = AcceptedDocumentOut.model_validate(
+        {**make_members(_get_progress(ctx, document_id)), "status_url": status_url}
+    )
     return respond(view, 202, location=status_url)
 
 
@@ -230,7 +232,7 @@ def _take_all(ctx: Principal, dataset_id: str, form: uploads.Form) -> dict[str, 
     """Take each file; those that cannot be are named with the reason."""
     if not form.files:
         raise refuse_field("There is no file in it: send each in a part called files.", "files")
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         datasets.get_dataset(session, ctx, dataset_id)
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
@@ -289,5 +291,5 @@ def _describe_outcome(accepted: Accepted) -> dict[str, Any]:
 
 
 def _get_progress(ctx: Principal, document_id: str) -> DocumentProgress:
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         return progress.get_progress(session, ctx, document_id)

@@ -131,7 +131,7 @@ async def health(query: HealthQuery) -> Response:
     }
     if query.verbose:
         # Not counted as a request of the key: monitors ask often.
-        ctx = await services().authenticator.principal(request)
+        ctx = await services().authenticator.authenticate(request)
         body |= {
             "service": "pustaka",
             "language_model": services().model.is_language_model and not services().model.is_away,
@@ -169,7 +169,7 @@ def _explain_not_ready() -> str:
 
 def _describe_details(status: Status) -> dict[str, Any]:
     admission, walls, disk = services().admission, services().walls, services().disk
-    pending = services().monitor.pending()
+    pending = services().monitor.count_pending()
     return {
         "environment": services().settings.flask_env,
         "ready": not _explain_not_ready(),
@@ -180,7 +180,7 @@ def _describe_details(status: Status) -> dict[str, Any]:
             "chat_model": status.chat_model,
         },
         "problems": status.problems,
-        "disk": {"status": status.space, "free_bytes": disk.free_bytes(), "reserve_bytes": disk.reserve_bytes},
+        "disk": {"status": status.space, "free_bytes": disk.measure_free_bytes(), "reserve_bytes": disk.reserve_bytes},
         "sandbox": {"walls": walls.standing, "missing": walls.missing},
         "indexing": {"pending_count": pending, "pending": pending},
         "admission": {

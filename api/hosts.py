@@ -33,10 +33,10 @@ def _make_check(trusted: Sequence[str]) -> Callable[[], None]:
         host = request.environ.get("HTTP_HOST")
         if host is None or host in seen:  # HTTP/1.0 has none: what is used is the name that the server listens on
             return
-        found = _HOST.fullmatch(host)
-        if found is None:
+        match = _HOST.fullmatch(host)
+        if match is None:
             raise BadInput("The Host header is not a host name with a port.")
-        name = found[1].lower().rstrip(".")
+        name = match[1].lower().rstrip(".")
         if not trusted or name in exact or name.endswith(endings):
             if len(seen) < _REMEMBERED:
                 seen.add(host)

@@ -53,17 +53,17 @@ class Grant:
         return f"{self.mode[0]}{self.generation:x}-{self.start:x}-{self.end:x}"
 
     @classmethod
-    def of(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """What `str` has made a text of.
 
         Raises:
             ValueError: this is none.
         """
-        found = _GRANT.fullmatch(text)
-        if found is None:
+        match = _GRANT.fullmatch(text)
+        if match is None:
             raise ValueError("This is no grant.")
-        generation, start, end = (int(part, 16) for part in found.groups()[1:])
-        return cls(_MODES[found[1]], generation, start, end)
+        generation, start, end = (int(part, 16) for part in match.groups()[1:])
+        return cls(_MODES[match[1]], generation, start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class LinkSigner:
         """
         expires_at, tenant_id, grant_text, _ = [*token[:_LONGEST_TOKEN].split("."), "", "", ""][:4]
         try:
-            grant = Grant.of(grant_text)
+            grant = Grant.parse(grant_text)
             expected = _make_token(self.key, tenant_id, document_id, version, grant, int(expires_at, 16))
         except ValueError:
             raise LinkRefused(_CHANGED) from None
@@ -153,7 +153,7 @@ class CitationLinks:
         """
         self._rules: Expiring[tuple[str, str], LinkRules] = Expiring(10_000, _KNOWN_S)
 
-    def base(self) -> str:
+    def get_base_url(self) -> str:
         """What links begin with, asked within a request."""
         return self._public_url or request.host_url.rstrip("/")
 
@@ -211,12 +211,12 @@ class CitationLinks:
             return {**citation, "version": None, "link": None, **_name_status(None)}
         if rules is None:  # nor could the link be opened now
             return {**citation, "link": None, **_name_status(None)}
-        found = rules.get(document_id)
-        is_enough = self.find_mode(found or _GONE).rank >= needed.rank
+        result = rules.get(document_id)
+        is_enough = self.find_mode(result or _GONE).rank >= needed.rank
         return {
             **citation,
-            "link": self._make_address(ctx, citation, found or _GONE, base) if is_enough else None,
-            **_name_status(find_document_status(version, found.version if found else None)),
+            "link": self._make_address(ctx, citation, result or _GONE, base) if is_enough else None,
+            **_name_status(find_document_status(version, result.version if result else None)),
         }
 
     def _make_address(self, ctx: Principal, citation: Mapping[str, Any], rules: LinkRules, base: str) -> str | None:
@@ -244,11 +244,11 @@ class CitationLinks:
         return {one: rules for one, rules in by_id.items() if rules is not None and rules is not _GONE}
 
     def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:
-        found: dict[str, LinkRules] = {}
-        with self._database.reading() as session:
+        result: dict[str, LinkRules] = {}
+        with self._database.open_read_session() as session:
             for ids in split_into_batches(document_ids):
-                found |= link_rules(session, ctx, ids)
-        return found
+                result |= link_rules(session, ctx, ids)
+        return result
 
 
 def make_sibling_prefix() -> str:
@@ -288,7 +288,7 @@ async def link_conversation(ctx: Principal, conversation: Mapping[str, Any]) -> 
     links = services().links
     messages = conversation["messages"]
     cited = [citation for message in messages for citation in message.get("citations", ())]
-    citations = iter(await links.add_links(ctx, cited, links.base()))
+    citations = iter(await links.add_links(ctx, cited, links.get_base_url()))
     linked = [
         {**message, "citations": [next(citations) for _ in message["citations"]]} if "citations" in message else message
         for message in messages

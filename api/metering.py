@@ -9,7 +9,7 @@ from api.problems import PROBLEM
 from api.services import services
 from server.admission import Admission
 from server.streaming import AsyncStream
-from server.sync_pool import has_pool, get_sync_pool
+from server.sync_pool import get_sync_pool, has_pool
 from utils.telemetry.catalogue import POOL_BUSY, POOL_QUEUE, PROBLEMS, REQUESTS, REQUESTS_ACTIVE, STREAMS, TURNS_WAITING
 
 if TYPE_CHECKING:  # it imports prometheus_client

@@ -138,7 +138,7 @@ class ModelCheckOut(BaseModel):
 
     model_id: str
     version: int
-    make_responses: bool = Field(description="Whether it has answered.")
+    answers: bool = Field(description="Whether it has answered.")
     duration_ms: float
     answer: str | None = Field(description="The beginning of what it said.")
     detail: str | None = Field(description="Why it has not answered, and what to do.")
@@ -156,21 +156,23 @@ def create(ctx: Principal, body: ModelIn) -> Response:
     """201; 409 if there is one of this id, or its key cannot be encrypted. Nothing is asked of its endpoint yet."""
     spec = body.merge(None)
     check_provider(spec.provider)
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         stored = chat_models.create_model(session, ctx, body.id, spec, body.sent_key or "", services().state_keys)
         view = _describe(stored)
     return respond(view, 201, etag=_compute_etag(view), location=url_for("models.show", model_id=view.id))
 
 
-@models_blueprint.get(_ALL, operation_id="listModels", summary="List the models", responses=make_responses(200, ModelsOut))
+@models_blueprint.get(
+    _ALL, operation_id="listModels", summary="List the models", responses=make_responses(200, ModelsOut)
+)
 @requires(Scope.MODELS_READ)
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first. The service's own model is not among them."""
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
-        found = chat_models.list_models(session, ctx, part)
-        rows = [_describe(each) for each in chat_models.list_newest(session, ctx, found.rows)]
-    return respond(ModelsOut(models=rows, **make_page_members(found, part)))
+    with services().database.open_read_session() as session:
+        models = chat_models.list_models(session, ctx, part)
+        rows = [_describe(each) for each in chat_models.list_newest(session, ctx, models.rows)]
+    return respond(ModelsOut(models=rows, **make_page_members(models, part)))
 
 
 @models_blueprint.get(
@@ -183,7 +185,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 @requires(Scope.MODELS_READ)
 def show(ctx: Principal, path: ModelPath) -> Response:
     """The model. 404 if the caller has none of this id."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         view = _describe(chat_models.get_model(session, ctx, path.model_id))
     return respond(view, etag=_compute_etag(view))
 
@@ -202,7 +204,7 @@ def change(ctx: Principal, path: ModelPath, body: ModelPatch) -> Response:
 
     Its key is for one provider and address: with another one it has to be sent again.
     """
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         former = _lock_unchanged(session, ctx, path.model_id)
         spec = body.merge(former.spec)
         check_provider(spec.provider)
@@ -220,7 +222,7 @@ def change(ctx: Principal, path: ModelPath, body: ModelPatch) -> Response:
 @checks_if_match
 def remove(ctx: Principal, path: ModelPath) -> Response:
     """204; 404 if the caller has none of this id, 409 where bots answer by it. Answers under way go on with it."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         _lock_unchanged(session, ctx, path.model_id)
         chat_models.remove_model(session, ctx, path.model_id)
     return Response(status=204)

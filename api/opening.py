@@ -53,7 +53,7 @@ def _open_api_services(stack: AsyncExitStack, services: Services, admission: Adm
     authenticator = Authenticator(fixed, services.database, VisitorSigner(services.link_key), services.bots)
     stack.callback(authenticator.close)
     signer, mode = LinkSigner(services.link_key, settings.link_ttl), LinkMode(settings.document_links)
-    return ApiServices.around(
+    return ApiServices.from_services(
         services,
         authenticator=authenticator,
         admission=admission,

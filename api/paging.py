@@ -57,11 +57,11 @@ def read_part_query(query: PageQuery, *kinds: type) -> Part:
         raise refuse_field("Invalid cursor. Use the address in `next`.", "after") from None
 
 
-def make_page_members(found: Rows[Any], part: Part) -> dict[str, Any]:
+def make_page_members(rows: Rows[Any], part: Part) -> dict[str, Any]:
     """What a `PageOut` of this part of a list has beside its rows."""
-    offset = part.offset + len(found.rows)
-    next_ = None if found.next_after is None else _make_address(part, offset, found.next_after)
-    return {"total": found.total, "limit": part.limit, "offset": part.offset, "next": next_}
+    offset = part.offset + len(rows.rows)
+    next_ = None if rows.next_after is None else _make_address(part, offset, rows.next_after)
+    return {"total": rows.total, "limit": part.limit, "offset": part.offset, "next": next_}
 
 
 def make_cursor(offset: int, keys: tuple[Any, ...]) -> str:

@@ -176,18 +176,18 @@ def check_answer_path(path: AnswerPath) -> tuple[str, str]:
     return check_conversation_id(path.conversation_id, field="conversation_id"), check_run_id(path.run_id)
 
 
-def _make_rating(conversation_id: str, run_id: str, found: QuestionAndAnswer, body: RatingIn) -> Rating:
+def _make_rating(conversation_id: str, run_id: str, answer: QuestionAndAnswer, body: RatingIn) -> Rating:
     return Rating(
         run_id=run_id,
         conversation_id=conversation_id,
         rating=body.rating,
         comment=body.comment,
         expected=body.expected,
-        question=found.question["content"],
-        stands_alone=found.stands_alone,
-        answer=found.answer["content"],
-        answered=found.answer["answered"],
-        sources=tuple(dict.fromkeys(citation["source"] for citation in found.answer["citations"])),
+        question=answer.question["content"],
+        stands_alone=answer.stands_alone,
+        answer=answer.answer["content"],
+        answered=answer.answer["answered"],
+        sources=tuple(dict.fromkeys(citation["source"] for citation in answer.answer["citations"])),
     )
 
 

@@ -53,7 +53,7 @@ class Repeatable:
     fingerprint: bytes
 
     @classmethod
-    def of(cls, ctx: Principal, key: str, fingerprint: bytes) -> "Repeatable":
+    def from_request(cls, ctx: Principal, key: str, fingerprint: bytes) -> "Repeatable":
         """The request of *ctx* under *key*, of 32 bytes of *fingerprint*."""
         named = "\0".join((ctx.tenant_id, ctx.subject_id, key)).encode()
         return cls(f"idempotency:{blake2b(named, digest_size=16).hexdigest()}", fingerprint)
@@ -117,18 +117,18 @@ class Repeats:
 
     async def _claim(self, request: Repeatable, claim: bytes) -> Response | None:
         redis = self._connections.asynchronous()
-        found: bytes | None = None
+        result: bytes | None = None
         try:
-            while found is None:  # it may expire between the two
+            while result is None:  # it may expire between the two
                 if await redis.set(request.name, claim, nx=True, px=round(_HOLD_S * 1000)):
                     return None
-                found = cast("bytes | None", await redis.get(request.name))
+                result = cast("bytes | None", await redis.get(request.name))
         except RedisError as exc:
             raise StoreUnavailable(
                 f"An {IDEMPOTENCY_HEADER} cannot be kept at present, so the request was not begun. Try again soon.",
                 headers={"Retry-After": "5"},
             ) from exc
-        state, fingerprint = found[:1], found[1 : 1 + _FINGERPRINT_BYTES]
+        state, fingerprint = result[:1], result[1 : 1 + _FINGERPRINT_BYTES]
         if fingerprint != request.fingerprint:
             raise ReusedKey
         if state == _UNDER_WAY:
@@ -136,7 +136,7 @@ class Repeats:
                 "The same request with this key is being worked on. Send it again to get its result.",
                 headers={"Retry-After": "1"},
             )
-        return self._read(request, found[1 + _FINGERPRINT_BYTES :])
+        return self._read(request, result[1 + _FINGERPRINT_BYTES :])
 
     async def _renew(self, request: Repeatable, claim: bytes) -> None:
         while True:
@@ -207,8 +207,10 @@ async def answer_once(ctx: Principal, work: Work, body: Callable[[], bytes]) -> 
         return await work()
     check_key(key)
     path = request.path.rstrip("/").encode()
-    fingerprint = await get_sync_pool().run(lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest())
-    return await services().repeats.answer_once(Repeatable.of(ctx, key, fingerprint), work)
+    fingerprint = await get_sync_pool().run(
+        lambda: blake2b(path + b"\0" + body(), digest_size=_FINGERPRINT_BYTES).digest()
+    )
+    return await services().repeats.answer_once(Repeatable.from_request(ctx, key, fingerprint), work)
 
 
 async def _finish(work: "asyncio.Future[Response]") -> Response:

@@ -91,22 +91,22 @@ def read_signature(view: Callable[..., Any]) -> RequestParts:
     if unread := models.keys() - {"path", "query", "body"}:
         raise TypeError(f"{view!r}: {', '.join(sorted(unread))} would not be read from the request.")
     fields = models["query"].model_fields if "query" in models else {}
-    names = {name: found.alias or name for name, found in fields.items()}
-    lists = frozenset(names[name] for name, found in fields.items() if get_origin(found.annotation) is list)
+    names = {name: signature.alias or name for name, signature in fields.items()}
+    lists = frozenset(names[name] for name, signature in fields.items() if get_origin(signature.annotation) is list)
     return RequestParts(**models, query_names=frozenset(names.values()), lists=lists)
 
 
 def refuse_invalid(error: ValidationError, sent: object) -> BadInput:
     """The refusal for what pydantic found in *sent*, with every wrong field, up to 20 of them."""
-    found = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
-    return _refuse([_describe_error(_find_place(one, sent) or "body", describe_error(one)) for one in found])
+    result = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+    return _refuse([_describe_error(_find_place(one, sent) or "body", describe_error(one)) for one in result])
 
 
-def _find_place(found: ErrorDetails, sent: object) -> str:
-    *place, last = found["loc"] or ("",)
-    if found["type"] == "missing":  # which is nowhere in what was sent
+def _find_place(error_details: ErrorDetails, sent: object) -> str:
+    *place, last = error_details["loc"] or ("",)
+    if error_details["type"] == "missing":  # which is nowhere in what was sent
         return ".".join(filter(None, (_show_place(place, sent), _show_name(str(last), {}))))
-    return _show_place(found["loc"], sent)
+    return _show_place(error_details["loc"], sent)
 
 
 def _show_place(place: Sequence[int | str], sent: object) -> str:

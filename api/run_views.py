@@ -34,7 +34,7 @@ async def describe_run(ctx: Principal, record: RunRecord, last: Event | None) ->
         "problem": None,
     }
     if last and last["type"] == "done":
-        view["result"] = await link_citations(ctx, extract_result(last), services().links.base())
+        view["result"] = await link_citations(ctx, extract_result(last), services().links.get_base_url())
     elif last and last["type"] == "error":
         view["problem"] = last["problem"]
     elif last and last["type"] == "waiting":

@@ -122,18 +122,18 @@ async def search(ctx: Principal, body: SearchIn) -> Response:
         named = partial(list_indexed_ids, ctx=ctx, dataset_ids=filters.dataset_ids)
         filters = replace(filters, dataset_ids=await read(services().database, named))
     options = SearchOptions(filters)
-    found = await services().retriever.search(ctx, body.query, limit=body.limit, options=options)
-    return respond(describe_search(found, explain=body.explain))
+    match = await services().retriever.search(ctx, body.query, limit=body.limit, options=options)
+    return respond(describe_search(match, explain=body.explain))
 
 
-def describe_search(found: SearchResult, *, explain: bool) -> SearchOut:
-    """*found* as the API gives it, with its stages where they are to *explain* it."""
-    stages = {"stages": _describe_stages(found.stages)} if explain else {}
+def describe_search(result: SearchResult, *, explain: bool) -> SearchOut:
+    """*result* as the API gives it, with its stages where they are to *explain* it."""
+    stages = {"stages": _describe_stages(result.stages)} if explain else {}
     return SearchOut(
-        passages=[_describe_passage(rank, hit) for rank, hit in enumerate(found.hits, 1)],
-        answerable=found.verdict.answerable,
-        evidence=round(found.verdict.evidence, 4),
-        degraded=found.degraded,
+        passages=[_describe_passage(rank, hit) for rank, hit in enumerate(result.hits, 1)],
+        answerable=result.verdict.answerable,
+        evidence=round(result.verdict.evidence, 4),
+        degraded=result.degraded,
         **stages,
     )
 

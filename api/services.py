@@ -38,7 +38,7 @@ class ApiServices(Services):
     topics: "TopicFinder"
 
     @classmethod
-    def around(cls, services: Services, **own: Any) -> Self:
+    def from_services(cls, services: Services, **own: Any) -> Self:
         """*services* with the API's *own* parts."""
         return cls(**{field.name: getattr(services, field.name) for field in fields(services)}, **own)
 

@@ -107,7 +107,7 @@ async def index(ctx: Principal, query: SessionsQuery) -> Response:
     """The caller's own conversations that were used within CONVERSATION_TTL, a moment after each turn."""
     part = read_part_query(query, datetime, str)
     within_s = services().settings.conversation_ttl
-    found, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, within_s=within_s)
+    result, listed = await services().transcripts.list_own(select_bot(ctx, query.bot_id), part, within_s=within_s)
     rows = [
         SessionOut(
             session_id=each.row.conversation_id,
@@ -116,7 +116,7 @@ async def index(ctx: Principal, query: SessionsQuery) -> Response:
         )
         for each in listed
     ]
-    return respond(SessionsOut(active_sessions=found.total, sessions=rows, **make_page_members(found, part)))
+    return respond(SessionsOut(active_sessions=result.total, sessions=rows, **make_page_members(result, part)))
 
 
 @sessions_blueprint.delete(
@@ -168,12 +168,12 @@ async def show_artifacts(ctx: Principal, path: SessionPath, query: BotQuery) -> 
 @requires(Scope.CONVERSATIONS_READ)
 async def download(ctx: Principal, path: DownloadPath, query: BotQuery) -> Response:
     """The table as CSV, the chart as PNG, or a Python program that draws it. 404 where no answer came with one."""
-    session_id, found = await _find(ctx, path, query)
-    if path.file_type not in found.names:
+    session_id, result = await _find(ctx, path, query)
+    if path.file_type not in result.names:
         raise NotFound(f"No answer of the session {session_id} came with a file of this kind ({path.file_type}).")
-    name = found.names[path.file_type].rpartition("/")[2]
+    name = result.names[path.file_type].rpartition("/")[2]
     headers = {"Content-Disposition": f"attachment; filename={name}"}
-    return Response(await _make_file(found, path.file_type), mimetype=_MEDIA[path.file_type][1], headers=headers)
+    return Response(await _make_file(result, path.file_type), mimetype=_MEDIA[path.file_type][1], headers=headers)
 
 
 async def _find(ctx: Principal, path: SessionPath, query: BotQuery) -> tuple[str, SessionArtifacts]:
@@ -191,13 +191,13 @@ def _name_session(session_id: str) -> Iterator[None]:
         raise NotFound(f"Session {session_id} not found.") from exc
 
 
-async def _make_file(found: SessionArtifacts, kind: Kind) -> bytes:
-    return await make_file(found, kind, files=services().result_files, charts=services().charts)
+async def _make_file(artifacts: SessionArtifacts, kind: Kind) -> bytes:
+    return await make_file(artifacts, kind, files=services().result_files, charts=services().charts)
 
 
-async def _describe_artifact(found: SessionArtifacts, kind: Kind) -> ArtifactOut:
+async def _describe_artifact(artifacts: SessionArtifacts, kind: Kind) -> ArtifactOut:
     try:
-        size = len(await _make_file(found, kind))
+        size = len(await _make_file(artifacts, kind))
     except (NotFound, NotReady):
         size = None
-    return ArtifactOut(file=found.names[kind], size=size, type=_MEDIA[kind][0])
+    return ArtifactOut(file=artifacts.names[kind], size=size, type=_MEDIA[kind][0])

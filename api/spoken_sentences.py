@@ -43,9 +43,9 @@ class SentenceCutter:
 
 def _find_end(text: str) -> int | None:
     """Where the first sentence of *text* ends; None: more has to come first."""
-    for found in _END.finditer(text, 0, LONGEST_PIECE + 1):
-        if _is_end(text, found):
-            return found.end()
+    for match in _END.finditer(text, 0, LONGEST_PIECE + 1):
+        if _is_end(text, match):
+            return match.end()
     if len(text) <= LONGEST_PIECE:
         return None
     end = text.rfind(" ", 1, LONGEST_PIECE)
@@ -54,16 +54,16 @@ def _find_end(text: str) -> int | None:
     return mark.start() if mark and mark.start() else end
 
 
-def _is_end(text: str, found: re.Match[str]) -> bool:
+def _is_end(text: str, match: re.Match[str]) -> bool:
     """Whether a sentence ends there; False also where only what follows can tell."""
-    before, after = text[: found.start()], text[found.end() :]
-    if found[0] == "\n":
+    before, after = text[: match.start()], text[match.end() :]
+    if match[0] == "\n":
         return before.lstrip()[:1] in ("|", "#") or bool(_BLOCK.match(after)) or not before.strip()
-    if found[0][0] in "。！？؟।":
+    if match[0][0] in "。！？؟।":
         return True
-    if found[0].rstrip("\"'”’»)]*_") == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
+    if match[0].rstrip("\"'”’»)]*_") == "." and (_ITEM_NUMBER.fullmatch(before) or is_abbreviated(before)):
         return False
-    if found[0] == "." and _DAY.search(before) and _may_be_month(after.lstrip()):
+    if match[0] == "." and _DAY.search(before) and _may_be_month(after.lstrip()):
         return False
     return bool(_SENTENCE.match(after.lstrip()))
 

@@ -61,10 +61,10 @@ class TaskOut(BaseModel):
 @requires(Scope.TASKS_READ)
 async def show(ctx: Principal, path: TaskPath) -> Response:
     """The task. 404 if the caller may not see one of this id."""
-    found = await read(services().database, lambda session: tasks.get_task(session, ctx, path.task_id))
-    response = respond(_describe(found))
-    if found.job.status in OPEN:
-        response.headers["Retry-After"] = str(compute_wait_s(datetime.now(UTC) - found.job.created_at))
+    task = await read(services().database, lambda session: tasks.get_task(session, ctx, path.task_id))
+    response = respond(_describe(task))
+    if task.job.status in OPEN:
+        response.headers["Retry-After"] = str(compute_wait_s(datetime.now(UTC) - task.job.created_at))
     return response
 
 

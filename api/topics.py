@@ -82,20 +82,20 @@ async def show(ctx: Principal, query: TopicsQuery) -> Response:
         ctx, bot = await load_bot(ctx, query.bot_id)
     except Conflict as off:  # it answers nothing
         raise NotFound(off.detail) from off
-    found = await services().topics.find(services().retriever, ctx, bot, query.language, query.document_id or "")
-    if query.document_id and not found.titles:
+    result = await services().topics.find(services().retriever, ctx, bot, query.language, query.document_id or "")
+    if query.document_id and not result.titles:
         raise NotFound("Document not found.")
     questions = [
         TopicQuestionOut(question=each.question, heading=each.heading, document_id=each.document_id, title=each.title)
-        for each in found.questions
+        for each in result.questions
     ]
     of_data = [] if query.document_id else await _find_data_questions(ctx, bot.tools, query.language)
     return respond(
         TopicsOut(
             bot_id=bot.bot_id,
             institution=bot.institution or None,
-            titles=list(found.titles),
-            languages=list(found.languages),
+            titles=list(result.titles),
+            languages=list(result.languages),
             questions=questions,
             data_questions=of_data,
         )
@@ -106,7 +106,7 @@ async def _find_data_questions(ctx: Principal, tools: Sequence[str], language: s
     """Such as a bot with *tools* answers, with a chart where one can be drawn."""
     if QUERY_DATA not in tools:
         return []
-    found = await services().data_sources.suggest(ctx, language)
+    data_questions = await services().data_sources.suggest(ctx, language)
     return [
         DataQuestionOut(
             question=each.suggestion.ask_for_chart(language)
@@ -114,5 +114,5 @@ async def _find_data_questions(ctx: Principal, tools: Sequence[str], language: s
             else each.suggestion.question,
             data_source=each.source_name,
         )
-        for each in found[:_DATA_QUESTIONS]
+        for each in data_questions[:_DATA_QUESTIONS]
     ]

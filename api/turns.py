@@ -166,8 +166,8 @@ async def hold_repeats(ctx: Principal, question: Question) -> AsyncIterator[RunR
         yield repeated
     else:
         # A name that no key has: under the key itself stands what other requests came to.
-        held = Repeatable.of(ctx, f"run {identity.run_id}", identity.fingerprint.encode())
-        async with services().repeats.hold(held):
+        repeatable = Repeatable.from_request(ctx, f"run {identity.run_id}", identity.fingerprint.encode())
+        async with services().repeats.hold(repeatable):
             yield await _find_repeated(ctx, identity)  # again: it may have been begun since
 
 

@@ -46,7 +46,7 @@ class UsageOut(BaseModel):
 @requires(Scope.DOCUMENTS_READ)
 def show(ctx: Principal) -> Response:
     """The quotas of the key's tenant, and what it uses of them now."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         used = get_usage(session, ctx)
     may = make_quotas(services().settings)
     resets_at = find_next_day()

@@ -115,7 +115,7 @@ async def view_page(ctx: Principal, path: PagePath, query: VersionQuery) -> Resp
     opened = await _open(ctx, path.document_id, query)
     if not opened.is_pdf or path.page > (opened.version.pages or 0):
         raise NotFound("Page not found.")
-    picture = await services().page_images.png(_open_pdf(ctx, opened.version), path.page)
+    picture = await services().page_images.render_png(_open_pdf(ctx, opened.version), path.page)
     headers = {"Cache-Control": f"private, max-age={_PICTURE_KEPT_S}"}
     return Response(picture, mimetype="image/png", headers=headers)
 
@@ -160,7 +160,7 @@ async def _open(ctx: Principal, document_id: str, query: VersionQuery) -> Opened
     links = services().links
 
     def look_up() -> tuple[LinkRules | None, DocumentVersion | None]:
-        with services().database.reading() as session:
+        with services().database.open_read_session() as session:
             rules = link_rules(session, ctx, [document_id]).get(document_id)
             return rules, find_version(session, ctx, document_id, query.version)
 

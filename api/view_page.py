@@ -148,7 +148,7 @@ async def render_pdf(layout: PageLayout, page: PdfPage, pdf: PdfFile, images: Pa
     """The page for one page of *pdf*: its picture, where it can be drawn and that is known in time, and its text."""
     try:
         async with asyncio.timeout(_PICTURE_WAIT_S):
-            picture = await images.places(pdf, page.number, page.quote, page.near)
+            picture = await images.find_places(pdf, page.number, page.quote, page.near)
     except (UnreadableDocument, Overloaded, TimeoutError):
         picture = None
     address = layout.opened.make_address(f"pages/{page.number}.png") if picture else None

@@ -76,10 +76,10 @@ class VisitorSigner:
 
     def read(self, token: str) -> WebsiteVisitor | None:
         """Whom *token* names, or has named until it expired; None where it is not one of ours."""
-        found = _TOKEN.fullmatch(token)
-        if found is None:
+        match = _TOKEN.fullmatch(token)
+        if match is None:
             return None
-        tenant_id, bot_id, visitor_id, expires_at, digest, _ = found.groups()
+        tenant_id, bot_id, visitor_id, expires_at, digest, _ = match.groups()
         visitor = WebsiteVisitor(tenant_id, bot_id, visitor_id, int(expires_at), digest)
         return visitor if hmac.compare_digest(self.sign(visitor), token) else None
 

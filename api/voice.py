@@ -223,14 +223,14 @@ def _read_bot_id(sent: str) -> str | None:
 async def _respond(turn: Turn, watch: Stopwatch, times: dict[str, float]) -> Response:
     last = await turn.wait_for_end()
     if last["type"] == "waiting":
-        found, _ = await services().runs.find(turn.ctx, turn.record.id)
-        return accept_run(await describe_run(turn.ctx, found, last))
-    answer = await link_citations(turn.ctx, extract_result(last), services().links.base())
+        result, _ = await services().runs.find(turn.ctx, turn.record.id)
+        return accept_run(await describe_run(turn.ctx, result, last))
+    answer = await link_citations(turn.ctx, extract_result(last), services().links.get_base_url())
     times = {**times, "process_rag": watch.lap()}
     sound, note = await _speak(str(answer["answer"]))
     times |= {"text_to_speech": watch.lap(), "total": watch.total()}
-    told: dict[str, Any] = {**answer, **describe_question(turn), "audio_note": note, "exec_time": times}
-    make: Callable[[], Response] = partial(_make_response, told, sound)
+    body: dict[str, Any] = {**answer, **describe_question(turn), "audio_note": note, "exec_time": times}
+    make: Callable[[], Response] = partial(_make_response, body, sound)
     return await get_sync_pool().run(make)  # megabytes in hexadecimal
 
 
@@ -248,5 +248,5 @@ async def _speak(answer: str) -> tuple[bytes | None, str | None]:
         return None, error.detail
 
 
-def _make_response(told: dict[str, Any], sound: bytes | None) -> Response:
-    return jsonify({**told, "audio": None if sound is None else sound.hex()})
+def _make_response(body: dict[str, Any], sound: bytes | None) -> Response:
+    return jsonify({**body, "audio": None if sound is None else sound.hex()})

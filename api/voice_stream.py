@@ -100,7 +100,7 @@ class SpokenAnswer:
     async def _tell(self) -> None:
         """Pass on the events of the run, all but `done`."""
         turn = self._turn
-        prepare = partial(link_citations, turn.ctx, base=services().links.base())
+        prepare = partial(link_citations, turn.ctx, base=services().links.get_base_url())
         events = encode_events(turn.run, 0, quiet_s=QUIET_S, leaving=turn.leaving, prepare=prepare, write=self._write)
         async with aclosing(events):
             async for piece in events:
@@ -179,8 +179,8 @@ class SpokenAnswer:
     def _finish(self, done: Event) -> Event:
         times = {**self._times, "total": self._watch.total(), "first_audio": self._first_sound_s}
         note = self._note or (ONLY_BEGINNING if self._spoken_size > LONGEST_SPOKEN else None)
-        told: dict[str, Any] = {**describe_question(self._turn), "audio_note": note, "exec_time": times}
-        return {**done, **told, "audio_count": self._count}
+        body: dict[str, Any] = {**describe_question(self._turn), "audio_note": note, "exec_time": times}
+        return {**done, **body, "audio_count": self._count}
 
 
 def describe_question(turn: Turn) -> dict[str, str | None]:

@@ -138,7 +138,7 @@ async def remove(ctx: Principal, path: WebSourcePath) -> Response:
     """With its documents, but those that another web source has too. A crawl that runs ends."""
 
     def work() -> None:
-        with services().database.writing() as session:
+        with services().database.open_write_session() as session:
             _check_unchanged(session, ctx, path.web_source_id)
             web_sources.remove_web_source(session, ctx, path.web_source_id)
         services().document_files.delete_expired(ctx)

@@ -86,7 +86,7 @@ class WebhookTestOut(BaseModel):
 def create(ctx: Principal, body: WebhookIn) -> Response:
     """201, with the secret that messages to it are signed with, once; 409 if there is nothing to encrypt that with."""
     url = webhooks.check_url(body.url, make_webhook_reach(services().settings))
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         row, secret = webhooks.create_webhook(session, ctx, url, body.events, services().state_keys)
         view = NewWebhookOut(**_describe(row).model_dump(), secret=secret)
     return respond(view, 201, location=url_for("webhooks.show", webhook_id=view.id), is_secret=True)
@@ -99,7 +99,7 @@ def create(ctx: Principal, body: WebhookIn) -> Response:
 def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first."""
     part = read_part_query(query, datetime, str)
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         found = webhooks.list_webhooks(session, ctx, part)
     rows = [_describe(row) for row in found.rows]
     return respond(WebhooksOut(webhooks=rows, **make_page_members(found, part)))
@@ -111,7 +111,7 @@ def index(ctx: Principal, query: PageQuery) -> Response:
 @requires(Scope.WEBHOOKS_READ)
 def show(ctx: Principal, path: WebhookPath) -> Response:
     """The webhook, and whether it took what it was last told. 404 if the caller has none of this id."""
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         view = _describe(webhooks.get_webhook(session, ctx, path.webhook_id))
     return respond(view)
 
@@ -122,7 +122,7 @@ def show(ctx: Principal, path: WebhookPath) -> Response:
 @requires(Scope.WEBHOOKS_WRITE)
 def remove(ctx: Principal, path: WebhookPath) -> Response:
     """204; 404 if the caller has none of this id. What waits for it is not sent any more."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         webhooks.remove_webhook(session, ctx, path.webhook_id)
     return Response(status=204)
 
@@ -136,7 +136,7 @@ def remove(ctx: Principal, path: WebhookPath) -> Response:
 @requires(Scope.WEBHOOKS_WRITE)
 def test(ctx: Principal, path: WebhookPath) -> Response:
     """202: an event `webhook.test` is on its way, whatever the webhook's events. `failure` tells if it is not taken."""
-    with services().database.writing() as session:
+    with services().database.open_write_session() as session:
         row = webhooks.get_webhook(session, ctx, path.webhook_id)
         delivery_id = queue_test(session, ctx, row.webhook_id)
     if delivery_id is None:

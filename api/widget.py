@@ -49,7 +49,7 @@ class Asset:
     media_type: str
 
     @classmethod
-    def of(cls, text: str, media_type: str) -> "Asset":
+    def pack(cls, text: str, media_type: str) -> "Asset":
         """*text*, packed once for all requests."""
         body = text.encode()
         return cls(body, gzip.compress(body, 9, mtime=0), sha256(body).hexdigest()[:32], media_type)
@@ -69,12 +69,12 @@ def make_script() -> Asset:
     style = json.dumps(_read("widget.css"), ensure_ascii=False)
     parts = "".join(map(_read, _SCRIPTS))
     inside = f'"use strict";\nconst TEXTS = {texts};\nconst STYLES = {style};\n{parts}'
-    return Asset.of(f"(() => {{{inside}}})();\n", "text/javascript")
+    return Asset.pack(f"(() => {{{inside}}})();\n", "text/javascript")
 
 
 @lru_cache(1)
 def _make_style() -> Asset:
-    return Asset.of(_read("widget.css"), "text/css")
+    return Asset.pack(_read("widget.css"), "text/css")
 
 
 def _read(name: str) -> str:

@@ -101,7 +101,7 @@ def main() -> int:
 
 
 def _chunks(database: Database) -> int:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.scalar(select_everywhere(Chunk).with_only_columns(func.count(Chunk.tenant_id))) or 0
 
 

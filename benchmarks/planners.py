@@ -106,7 +106,7 @@ async def run(model_url: str, model: str) -> dict[str, Any]:
         settings = Settings(_env_file=None, data_dir=folder, knowledge_dir=SAMPLES, streamlit_enabled=False)  # type: ignore[call-arg]  # pydantic-settings' own
         services = await stack.enter_async_context(open_services(settings))
         await services.background.loaded
-        while services.monitor.pending():
+        while services.monitor.count_pending():
             await asyncio.sleep(1)
         tools = ToolRegistry([make_search_tool(lambda: services.retriever), *make_tools()]).choose(
             tool.name for tool in make_tools()

@@ -135,7 +135,7 @@ async def measure(settings: Settings) -> None:
 
         def ours(retriever: object) -> Callable[[str], Awaitable[None]]:
             async def turn(name: str) -> None:
-                async with turn_limiter.inside() as place:
+                async with turn_limiter.hold() as place:
                     known = {
                         "run_id": name,
                         "emit": lambda event: None,

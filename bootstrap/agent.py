@@ -37,7 +37,7 @@ from bootstrap.savers import make_keyring, open_saver
 from bootstrap.source_opening import open_data_sources
 from bootstrap.stores import make_disk_space, open_deletions
 from bootstrap.tenant_models import TenantModels
-from bootstrap.tools import open_tools, make_tool_limits
+from bootstrap.tools import make_tool_limits, open_tools
 from bootstrap.transcript_upkeep import TranscriptUpkeep
 from config import Settings
 from domain.db import Database
@@ -102,22 +102,22 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         settings,
         stores.database,
         make_keyring(settings),
-        lambda: search.serving.retriever().embedder,
+        lambda: search.serving.make_retriever().embedder,
         stores=stores.telemetry.stores,
     )
     stack.callback(data_sources.close)
-    tools = open_tools(settings, search.serving.retriever, data_sources)
+    tools = open_tools(settings, search.serving.make_retriever, data_sources)
     check_permission = check_in_thread(stores.database, make_permission_check(settings))
     files = open_result_files(settings)
     attached_files = AttachedFiles(
-        files, search.serving.retriever, memory.deletions.find_last, most=settings.conversation_files
+        files, search.serving.make_retriever, memory.deletions.find_last, most=settings.conversation_files
     )
     stack.push_async_callback(attached_files.aclose)
     runner = Runner(
         memory.checkpointer,
         store=memory.checkpointer,
         leases=memory.leases,
-        retriever=search.serving.retriever,
+        retriever=search.serving.make_retriever,
         models=models,
         bots=bots,
         places=memory.places,

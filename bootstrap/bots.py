@@ -161,7 +161,7 @@ def _read_answers(questions: Sequence[_Question], database: Database) -> list[An
 
 
 def _read_version(database: Database, ctx: Principal, bot_id: str, version: int) -> BotAnswers:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return get_answers(session, ctx, bot_id, version)
 
 

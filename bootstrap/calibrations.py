@@ -42,5 +42,5 @@ class SharedEstimates:
 
 def _estimate(row: CalibrationRow) -> Estimate:
     assert row.estimated_at is not None  # noqa: S101 - only those are asked for
-    found = Calibration(**row.calibration) if row.calibration else None
-    return Estimate(found, row.passages, row.estimated_at)
+    result = Calibration(**row.calibration) if row.calibration else None
+    return Estimate(result, row.passages, row.estimated_at)

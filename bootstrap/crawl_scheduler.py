@@ -95,10 +95,10 @@ class CrawlScheduler:
             logger.warning("Web sources of a former process are not resumed yet: %s", exc.detail)
 
     def _take_over_crawls(self) -> None:
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             tenants = crawls.list_tenants_crawled_by(session, WORKER)
         for ctx in tenants:
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 crawls.take_over(session, ctx, WORKER)
 
     async def _begin_what_is_due(
@@ -116,19 +116,19 @@ class CrawlScheduler:
         """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
         if is_any_open(self._database):
             tidy_crawls(self._database)  # also where nobody works on documents
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             scheduled = crawls.list_tenants_to_queue(session, WORKER)
         for ctx in scheduled:
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 crawls.queue_due(session, ctx, WORKER)
         if not is_any_open(self._database):
             return []
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             waiting = [(ctx, crawls.list_due(session, ctx)) for ctx in crawls.list_tenants_with_due(session)]
         most = max((len(sources) for _, sources in waiting), default=0)
         return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 
-    def _begin(self, threads: ThreadPoolExecutor, due: _Due) -> tuple[Crawler, Future[None]]:
+    def _begin(self, threads: ThreadPoolExecutor, crawl: _Due) -> tuple[Crawler, Future[None]]:
         parser = self._rules.policy.open_parser()
         worker = WORKER + uuid4().hex
         crawler = Crawler(
@@ -139,12 +139,12 @@ class CrawlScheduler:
             politeness=self._politeness,
             document_files=self._document_files,
         )
-        return crawler, threads.submit(partial(self._crawl, crawler, parser, due))
+        return crawler, threads.submit(partial(self._crawl, crawler, parser, crawl))
 
-    def _crawl(self, crawler: Crawler, parser: ParserProcess, due: _Due) -> None:
+    def _crawl(self, crawler: Crawler, parser: ParserProcess, crawl: _Due) -> None:
         try:
             with parser:
-                crawler.crawl(crawler.claim(due.ctx, due.web_source_id))
+                crawler.crawl(crawler.claim(crawl.ctx, crawl.web_source_id))
         except (Stopped, Conflict, NotFound):
             return  # it goes on elsewhere, or is no more
         except ProblemError as exc:

@@ -50,7 +50,7 @@ class Askers:
         self._retriever: Retriever | None = None
 
     @asynccontextmanager
-    async def for_set(self, questions: QuestionSet, progress: Progress) -> AsyncIterator[Asker]:
+    async def open_for_set(self, questions: QuestionSet, progress: Progress) -> AsyncIterator[Asker]:
         """The asker for *questions*; *progress* hears of passages of a set's own that got their vectors.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from bootstrap.ingesting import make_chunk_sizes
 from bootstrap.models import add_cache, open_former_embedder
-from bootstrap.stores import index_folder, open_passages, make_server_index
+from bootstrap.stores import index_folder, make_server_index, open_passages
 from config import Settings
 from domain.indexes import IndexSpec
 from domain.models import IndexRow

@@ -72,7 +72,9 @@ def open_ingesting(settings: Settings) -> Ingesting:
     """
     database = open_database(settings.database_address, pool_size=settings.db_pool_size)
     sandbox = Sandbox(required=settings.sandbox_required, prepares=True)  # it ends with this process
-    return make_ingesting(settings, database, open_originals(settings, database), make_reading_policy(settings, sandbox))
+    return make_ingesting(
+        settings, database, open_originals(settings, database), make_reading_policy(settings, sandbox)
+    )
 
 
 def make_ingesting(
@@ -107,7 +109,7 @@ def make_scanner_check(settings: Settings) -> Callable[[], None] | None:
 
 def make_chunk_sizes(settings: Settings) -> ChunkSizes:
     """How documents are cut by these settings."""
-    return ChunkSizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
+    return ChunkSizes.scale(settings.chunk_tokens, settings.chunk_max_tokens)
 
 
 def make_quotas(settings: Settings) -> Quotas:

@@ -147,8 +147,8 @@ def _read_settings(path: Path) -> Iterator[tuple[str, str]]:
     }
     for file in (path, *(drop_ins[name] for name in sorted(drop_ins))):
         for line in file.read_text().replace("\\\n", " ").splitlines():
-            name, found, value = line.partition("=")
-            if found and not name.startswith(("#", ";")):
+            name, settings, value = line.partition("=")
+            if settings and not name.startswith(("#", ";")):
                 yield name.strip(), value.strip()
 
 
@@ -161,17 +161,17 @@ def _find_account(unit: Unit) -> pwd.struct_passwd:
 
 def _read_files(unit: Unit) -> dict[str, str]:
     """The variables of EnvironmentFile=, as systemd.exec(5) has them: quotes are taken off."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for file in unit.files:
         try:
-            found |= _parse(file.read_text())
+            files |= _parse(file.read_text())
         except PermissionError:
             raise NotAllowed(
                 f"{file} can be read by root alone. Type: sudo pustaka {shlex.join(sys.argv[1:])}"
             ) from None
         except (OSError, UnicodeDecodeError) as exc:
             raise NotAllowed(f"{file}, which {unit.path} names, cannot be read ({type(exc).__name__}).") from None
-    return found
+    return files
 
 
 def _parse(text: str) -> dict[str, str]:

@@ -81,7 +81,7 @@ async def _load_when_possible(loading: "_Loading") -> LoadSummary | None:
     logged = ""
     while True:
         try:
-            return await loading.once()
+            return await loading.load_once()
         except (StoreUnavailable, ScannerUnavailable) as exc:
             if exc.detail != logged:
                 logger.warning("%s KNOWLEDGE_DIR is loaded as soon as that is over.", exc.detail)
@@ -133,7 +133,7 @@ class _Loading:
     document_files: DocumentFiles
     data_dir: Path
 
-    async def once(self) -> LoadSummary | None:
+    async def load_once(self) -> LoadSummary | None:
         """Load in a thread; cancelled, it ends after the document it is at."""
         stopping = threading.Event()
         loading = asyncio.ensure_future(asyncio.to_thread(self._work, stopping))

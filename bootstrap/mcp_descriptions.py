@@ -93,13 +93,13 @@ def _follow(reference: object, root: Mapping[str, Any]) -> object:
         return reference
     if not reference.startswith("#"):
         raise ValueError("The schema refers elsewhere.")
-    found: Any = root
+    result: Any = root
     for part in filter(None, reference[1:].split("/")):
         name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, Sequence) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        elif isinstance(found, dict) and name in found:
-            found = found[name]
+        if isinstance(result, Sequence) and name.isdecimal() and int(name) < len(result):
+            result = result[int(name)]
+        elif isinstance(result, dict) and name in result:
+            result = result[name]
         else:
             raise ValueError("The schema refers to what it does not have.")
-    return found
+    return result

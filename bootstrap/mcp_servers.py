@@ -85,10 +85,10 @@ async def look_at_server(name: str, server: McpServer) -> StoredServer:
         McpServerError: it does not answer, or has no such tools.
     """
     version, described = await server.find_tools()
-    found = [tool for one in described[:MOST_TOOLS] if (tool := _read_tool(name, one, server))]
-    counts = Counter(own_name for own_name, _ in found)
+    result = [tool for one in described[:MOST_TOOLS] if (tool := _read_tool(name, one, server))]
+    counts = Counter(own_name for own_name, _ in result)
     # Of two that would have one name, bots and approvals would mean the wrong one.
-    tools = {own_name: tool for own_name, tool in found if counts[own_name] == 1}
+    tools = {own_name: tool for own_name, tool in result if counts[own_name] == 1}
     if not tools:
         raise McpServerError("It has no tools that can be used.")
     return StoredServer(url=server.url, headers=dict(server.headers), version=version, tools=tools)

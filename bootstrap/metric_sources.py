@@ -71,14 +71,14 @@ def look_at_monitor(monitor: Monitor) -> "Look":
         if monitor.language_model:
             put(series.MODEL_UP, status.chat_model == "ok", "chat")
         put(series.READY, not status.blocking)
-        put(series.PENDING, monitor.pending())
+        put(series.PENDING, monitor.count_pending())
         put(series.SESSIONS, monitor.active_sessions)
         if writer := monitor.transcript_writer:
             put(series.TRANSCRIPT_WAITING, writer.waiting)
             put(series.TRANSCRIPT_OLDEST, writer.oldest_s)
             sampler.set_total(series.TRANSCRIPT_WRITTEN, writer.written)
             sampler.set_total(series.TRANSCRIPT_DROPPED, writer.dropped)
-        put(series.DISK_FREE, monitor.disk.free_bytes())
+        put(series.DISK_FREE, monitor.disk.measure_free_bytes())
         put(series.DISK_RESERVE, monitor.disk.reserve_bytes)
 
     return look

@@ -40,7 +40,7 @@ class Checkable(Protocol):
 class IndexingProgress(Protocol):
     """How far the index is behind the documents."""
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         """Passages whose vectors are still to come; no I/O."""
 
     @property
@@ -118,9 +118,9 @@ class Monitor:
     status: Status = field(default_factory=Status)
     _logged: dict[str, str | None] = field(default_factory=dict)
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         """Passages whose vectors are still to come; no I/O."""
-        return self.indexer.pending() if self.background.at_work else self.status.pending
+        return self.indexer.count_pending() if self.background.at_work else self.status.pending
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -134,7 +134,7 @@ class Monitor:
             self._reach("The passage index", self._time("index", self.index.check)),
             self._reach("The malware scanner", self._ask_scanner),
         )
-        space, model = self.disk.state(), self._explain_model()
+        space, model = self.disk.measure_state(), self._explain_model()
         is_refusing = space == "full" and self.keeps_turns_on_disk
         reasons = [  # each with whether no turn can be served for it
             (database, True),
@@ -238,7 +238,7 @@ class Monitor:
 
     def _look_into_database(self) -> int:
         self.database.check()
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             if self.counts_sessions and time.monotonic() >= self._sessions_from_s:
                 self.active_sessions = count_used_conversations(session, within_s=_ACTIVE_S)
                 self._sessions_from_s = time.monotonic() + _COUNT_S

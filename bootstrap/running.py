@@ -44,7 +44,7 @@ async def start_background(
     comparer = DocumentComparer(
         database=database,
         index=lambda: (search.serving.opened.index, search.serving.opened.spec.chunking_version),
-        is_busy=lambda: search.reconciler.pending() > 0,
+        is_busy=lambda: search.reconciler.count_pending() > 0,
         delay_s=settings.conflict_scan_delay,
     )
     background = Background(

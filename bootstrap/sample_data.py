@@ -40,7 +40,7 @@ def populate_by_command(settings: Settings, database: Database, ctx: Principal, 
     if file is None:
         raise Conflict(_NO_FOLDER)
     name = _populate(settings, database, ctx, file, _BY_COMMAND, bot_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         _give_tool(session, ctx, bot_id)
     return name
 
@@ -67,7 +67,7 @@ def refresh_sample_data(settings: Settings, database: Database, ctx: Principal) 
     file = _find_file(settings, ctx)
     if file is None or read_mark(file) != _BY_START:
         return
-    with database.reading() as session:
+    with database.open_read_session() as session:
         is_used = find_located(session, ctx, "sqlite", SAMPLE_FILE) is not None
     if is_used:
         _populate(settings, database, ctx, file, _BY_START, DEFAULT_BOT)
@@ -75,7 +75,7 @@ def refresh_sample_data(settings: Settings, database: Database, ctx: Principal) 
 
 def _retire(database: Database, ctx: Principal, file: Path) -> None:
     """Take the sample database away, and the bot's tool if nothing else is said of the bot."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         if (row := find_located(session, ctx, "sqlite", SAMPLE_FILE)) is not None:
             remove_source(session, row)
         _take_tool(session, ctx)
@@ -91,13 +91,13 @@ def _populate(settings: Settings, database: Database, ctx: Principal, file: Path
     """Gives the name of its data source. Only where that is new, the bot gets the tool."""
     file.parent.mkdir(parents=True, exist_ok=True)
     is_new = write_database(file, today(), mark=mark)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         row = find_located(session, ctx, "sqlite", SAMPLE_FILE)
         if row is not None and not is_new:
             return row.name
     schema = dump_schema(SqliteSource(file).read_schema(SchemaLimits(), Stop()))
     keys = make_keyring(settings)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = find_located(session, ctx, "sqlite", SAMPLE_FILE)
         if row is None:
             spec = make_spec(settings, ctx, f"sqlite:///{SAMPLE_FILE}", "sqlite")

@@ -20,7 +20,7 @@ from auth.principal import DEFAULT_TENANT
 from bootstrap.agent import open_agent
 from bootstrap.background import Background
 from bootstrap.data_folder import load_secret
-from bootstrap.ingesting import open_uploaded_tables, make_quotas, make_reading_policy
+from bootstrap.ingesting import make_quotas, make_reading_policy, open_uploaded_tables
 from bootstrap.knowledge import Progress, check_knowledge
 from bootstrap.monitor import Monitor
 from bootstrap.parts import open_search, open_stores
@@ -98,13 +98,13 @@ class Services:
     @property
     def retriever(self) -> Retriever:
         """What searches the index that serves now: to be asked for once for each question."""
-        return self.serving.retriever()
+        return self.serving.make_retriever()
 
     def make_first_key(self) -> str | None:
         """An API key, if API_KEY is not set and the default tenant has none yet; to be shown once. Blocking."""
         if self.settings.api_key:
             return None
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             return create_first_key(session, DEFAULT_TENANT, "first key")
 
 

@@ -31,12 +31,12 @@ def make_spec(settings: Settings, ctx: Principal, uri: str, type_: SourceType | 
         BadInput: there can be none of the tenant's there, or it is of another type.
     """
     try:
-        found, location, _ = parse_address(uri, make_places(settings, ctx.tenant_id))
+        spec, location, _ = parse_address(uri, make_places(settings, ctx.tenant_id))
     except AddressInvalid as exc:
         raise refuse_field(str(exc), "uri") from None
-    if type_ is not None and found != type_:
-        raise refuse_field(f"The address is of the type {found!r}.", "type")
-    return SourceSpec(cast(SourceType, found), uri, location)
+    if type_ is not None and spec != type_:
+        raise refuse_field(f"The address is of the type {spec!r}.", "type")
+    return SourceSpec(cast(SourceType, spec), uri, location)
 
 
 def make_places(settings: Settings, tenant_id: str) -> SourcePlaces:

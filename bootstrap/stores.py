@@ -173,7 +173,7 @@ async def _keep_alive(valkey: ValkeyChild) -> None:
 def _prepare(database: Database) -> None:
     wait_for_database(database, _PATIENCE_S)
     database.migrate()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, DEFAULT_TENANT)
 
 

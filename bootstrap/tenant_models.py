@@ -142,7 +142,7 @@ class TenantModels:
 
     async def _read(self, ctx: Principal, model_id: str, version: int | None = None) -> StoredModel:
         def read() -> StoredModel:
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 stored = get_model(session, ctx, model_id, version)
                 session.expunge_all()
                 return stored

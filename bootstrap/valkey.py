@@ -231,8 +231,8 @@ def _shut_down_earlier(folder: Path, lock: int, timeout_s: float) -> None:
         if earlier is not None and f"process_id:{earlier.pid}\r" in _ask(earlier.socket, "INFO server"):
             _ask(earlier.socket, "SHUTDOWN")
         if time.monotonic() > deadline:
-            who = f"process {earlier.pid}" if earlier else "see `ps -C valkey-server`"
-            raise StartError(f"A Valkey server of an earlier run on {folder} does not end ({who}); end it first.")
+            process = f"process {earlier.pid}" if earlier else "see `ps -C valkey-server`"
+            raise StartError(f"A Valkey server of an earlier run on {folder} does not end ({process}); end it first.")
         time.sleep(_POLL_S)
 
 

@@ -14,7 +14,7 @@ from agents.opened_sources import load_source_schema
 from auth.principal import DEFAULT_TENANT
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import open_data_sources
-from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option, write_as_operator
+from cli.operator import find_operator, get_settings, json_option, open_records, tenant_option, write_as_operator
 from cli.tables import align_columns
 from cli.text_param import TextParam
 from datasources.allowed_tables import merge_tables
@@ -39,11 +39,11 @@ def schema(name: str, tenant: str, as_json: bool) -> None:
     """Read what a data source holds now, and list its tables with what of them may be read."""
     with open_records(to_look=False) as database:
         ctx = find_operator(database, tenant)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         with closing(open_data_sources(get_settings(), database, make_keyring(get_settings()))) as sources:
             asyncio.run(sources.read_schema(ctx, source_id))
-        with database.reading() as session:
+        with database.open_read_session() as session:
             rows = _describe(data_sources.get_source(session, ctx, source_id))
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))
 
@@ -132,14 +132,14 @@ def _load(row: DataSourceRow) -> Schema | None:
 
 
 def _describe(row: DataSourceRow) -> list[dict[str, Any]]:
-    found, dialect = _load(row), DIALECTS[row.type]
+    result, dialect = _load(row), DIALECTS[row.type]
     return [
         {
             "table": (key := make_key(table.name, dialect)),
             "columns": [each.name for each in table.columns],
             "allowed_columns": list(row.allowed_tables.get(key, {}).get("allowed_columns", ())),
         }
-        for table in (found.tables if found else ())
+        for table in (result.tables if result else ())
     ]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import DEFAULT_BOT, Principal
 from bootstrap.tools import list_tools
-from cli.operator import json_option, read_as_operator, get_settings, tenant_option, write_as_operator
+from cli.operator import get_settings, json_option, read_as_operator, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import bots
 from domain.bots import MOST_BOTS, BotAnswers, StoredBot

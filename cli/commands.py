@@ -29,7 +29,15 @@ from cli.links import links
 from cli.mcp import mcp
 from cli.migrate_data import migrate_data
 from cli.models import model
-from cli.operator import announce_stores, json_option, find_operator, read_as_operator, open_records, get_settings, tenant_option
+from cli.operator import (
+    announce_stores,
+    find_operator,
+    get_settings,
+    json_option,
+    open_records,
+    read_as_operator,
+    tenant_option,
+)
 from cli.ratings import ratings
 from cli.sample_data import populate_sample_db
 from cli.state import state
@@ -153,7 +161,7 @@ def _show_progress() -> Iterator[Progress]:
 
 
 def _count_waiting(database: Database, ctx: Principal) -> int:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return count_chunks_without_vectors(session, ctx)
 
 

@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from auth.principal import DEFAULT_TENANT
-from cli.operator import json_option, find_operator, open_records, tenant_option
+from cli.operator import find_operator, json_option, open_records, tenant_option
 from domain.conflict_views import describe_conflicts
 from domain.conflicts import list_conflicts, set_dismissed
 from domain.models import Conflict
@@ -38,19 +38,19 @@ def conflicts(
     changed = []
     with open_records(to_look=True) as database:
         ctx = find_operator(database, tenant)
-        with database.writing() if dismiss or reopen else database.reading() as session:
+        with database.open_write_session() if dismiss or reopen else database.open_read_session() as session:
             for chosen, dismissed in ((dismiss, True), (reopen, False)):
                 changed += [set_dismissed(session, ctx, each, dismissed=dismissed) for each in chosen]
-            found = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
-            rows, lines = describe_conflicts(session, ctx, found.rows), [_report(row, tenant) for row in changed]
+            conflicts = list_conflicts(session, ctx, Part(limit), status=status)  # type: ignore[arg-type] # click has checked it
+            rows, lines = describe_conflicts(session, ctx, conflicts.rows), [_report(row, tenant) for row in changed]
     for line in lines:
         click.echo(make_printable(line), err=as_json)
     if as_json:
         click.echo(json.dumps(rows, default=_write))
         return
     click.echo("\n\n".join(map(_format, rows)) or f"No {status} conflicts.")
-    if found.total > len(rows):
-        click.echo(f"\n{found.total - len(rows)} more: raise --limit.")
+    if conflicts.total > len(rows):
+        click.echo(f"\n{conflicts.total - len(rows)} more: raise --limit.")
 
 
 def _report(row: Conflict, tenant: str) -> str:

@@ -13,7 +13,7 @@ from auth.principal import Principal
 from bootstrap.crawl_scheduler import crawl_rules
 from bootstrap.ingesting import make_reading_policy
 from bootstrap.stores import open_originals
-from cli.operator import format_count, json_option, find_operator, open_records, get_settings, tenant_option
+from cli.operator import find_operator, format_count, get_settings, json_option, open_records, tenant_option
 from config import Settings
 from domain import crawls, web_sources
 from domain.db import Database
@@ -92,7 +92,7 @@ def _crawl(
 
 def _claim(database: Database, ctx: Principal, crawler: Crawler, url: str, plan: CrawlPlan) -> ClaimedCrawl:
     """The web source, made or changed, and claimed in the same moment: a running service would begin it otherwise."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         former = web_sources.find_web_source(session, ctx, url)
         if former is None:
             source = web_sources.create_web_source(session, ctx, url, plan)
@@ -102,7 +102,7 @@ def _claim(database: Database, ctx: Principal, crawler: Crawler, url: str, plan:
 
 
 def _list(database: Database, ctx: Principal, *, as_json: bool) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         sources = web_sources.list_web_sources(session, ctx).rows
         found = crawls.find_crawls(session, ctx, sources)
     rows = [_describe(source, found.get(source.web_source_id)) for source in sources]
@@ -119,7 +119,7 @@ def _list(database: Database, ctx: Principal, *, as_json: bool) -> None:
 
 
 def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, url: str) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         source = web_sources.find_web_source(session, ctx, url)
         if source is None:
             raise BadInput(f"There is no web source at {url}.")
@@ -131,7 +131,7 @@ def _remove(database: Database, ctx: Principal, document_files: DocumentFiles, u
 def _print_outcome(database: Database, ctx: Principal, source: WebSource | None, *, as_json: bool) -> None:
     if source is None:
         raise click.ClickException("It was removed while it was read.")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         row = _describe(source, crawls.find_crawls(session, ctx, [source]).get(source.web_source_id))
     if as_json:
         click.echo(json.dumps(row))

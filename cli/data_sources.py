@@ -10,17 +10,17 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from bootstrap.ingesting import open_uploaded_tables, make_reading_policy
+from bootstrap.ingesting import make_reading_policy, open_uploaded_tables
 from bootstrap.savers import make_keyring
 from bootstrap.source_opening import make_spec, open_data_sources
 from cli.allowed_tables import allow, deny, describe_closed, schema
 from cli.glossary import propose_glossary
 from cli.operator import (
-    json_option,
     find_operator,
-    read_as_operator,
-    open_records,
     get_settings,
+    json_option,
+    open_records,
+    read_as_operator,
     tenant_option,
     write_as_operator,
 )
@@ -83,12 +83,12 @@ def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str
         tables = open_uploaded_tables(get_settings(), database, policy, UNLIMITED)
         if replaces:
             ctx = find_operator(database, tenant)
-            with database.reading() as session:
+            with database.open_read_session() as session:
                 source_id = data_sources.find_source(session, ctx, name).source_id
             upload = tables.replace(ctx, source_id, sent)
         else:
             upload = tables.create(find_operator(database, tenant), name, description, sent)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             opened = data_sources.get_source(session, find_operator(database, tenant), upload.source_id).allowed_tables
     click.echo(make_printable(f"Data source {name}: {upload.source_id}"))
     for each in upload.tables:
@@ -116,7 +116,7 @@ def test(name: str, tenant: str) -> None:
     """Connect to a data source, and say how it went."""
     with open_records(to_look=True) as database:
         ctx = find_operator(database, tenant)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         with closing(open_data_sources(get_settings(), database, make_keyring(get_settings()))) as sources:
             checked = asyncio.run(sources.check(ctx, source_id))
@@ -150,7 +150,11 @@ def close_to_visitors(name: str, tenant: str) -> None:
 def remove(name: str, tenant: str) -> None:
     """Forget a data source. A database itself stays as it is; what was made of files is deleted."""
     with open_records() as database:
-        ctx, folder, keys = find_operator(database, tenant), get_settings().uploaded_tables_folder, make_keyring(get_settings())
+        ctx, folder, keys = (
+            find_operator(database, tenant),
+            get_settings().uploaded_tables_folder,
+            make_keyring(get_settings()),
+        )
         delete_source(database, folder, keys, lambda session: data_sources.find_source(session, ctx, name, lock=True))
     click.echo(make_printable(f"Data source {name} is removed."))
 

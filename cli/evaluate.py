@@ -17,7 +17,7 @@ from tqdm import tqdm
 from auth.operators import make_operator
 from auth.principal import Principal
 from bootstrap.evaluation import Askers, Service
-from cli.operator import announce_stores, json_option, get_settings, tenant_option
+from cli.operator import announce_stores, get_settings, json_option, tenant_option
 from config import Settings
 from evaluation.cases import QuestionSet, load_set
 from evaluation.measures import find_missed_floors
@@ -92,7 +92,7 @@ async def _measure_one(
     steps = len(questions.corpus) + len(questions.cases)
     with tqdm(total=steps, desc=questions.name, leave=False, disable=not sys.stderr.isatty()) as bar:
         advance: Callable[[int], object] = bar.update
-        async with askers.for_set(questions, advance) as asker:
+        async with askers.open_for_set(questions, advance) as asker:
             run = await run_set(questions, asker, mode=mode, progress=partial(advance, 1))
     before = find_last_run(folder, name=run.name, mode=mode) if against else None
     keep(folder, run)

@@ -12,7 +12,7 @@ from agents.opened_sources import load_source_schema
 from auth.principal import Principal
 from bootstrap.glossary_proposals import open_proposer
 from bootstrap.savers import make_keyring
-from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option
+from cli.operator import find_operator, get_settings, json_option, open_records, tenant_option
 from datasources.allowed_tables import merge_tables
 from datasources.catalog import OpenTable, list_open_tables, make_access
 from datasources.functions import DIALECTS
@@ -40,7 +40,7 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
     """
     with open_records() as database:
         ctx = find_operator(database, tenant)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             source_id = data_sources.find_source(session, ctx, name).source_id
         proposal = asyncio.run(_propose(database, ctx, source_id, tables))
         proposed = _merge(database, ctx, source_id, proposal, is_accepted=is_accepted)
@@ -57,21 +57,21 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
 async def _propose(database: Database, ctx: Principal, source_id: str, tables: Sequence[str]) -> Proposal:
     """What is proposed for all of *tables*, none for those that there are; part by part, of which standard error
     tells. Where the model fails at a later one, what was proposed before."""
-    found, names = Proposal(), list(tables) or None
+    result, names = Proposal(), list(tables) or None
     count = 0
     async with open_proposer(get_settings(), database) as proposer:
         while names is None or names:
             try:
                 part = await proposer.propose(ctx, source_id, names)
             except ProviderError as exc:
-                if not found.tables:
+                if not result.tables:
                     raise
-                found.note(f"{exc.detail} {len(names or ())} tables are left: run this again.")
+                result.note(f"{exc.detail} {len(names or ())} tables are left: run this again.")
                 break
-            found.add(part.proposal)
+            result.add(part.proposal)
             count, names = count + part.table_count, part.remaining
             click.echo(f"{count} of {count + len(names)} tables", err=True)
-    return found
+    return result
 
 
 def _merge(
@@ -79,7 +79,7 @@ def _merge(
 ) -> Mapping[str, Any]:
     """What is said of tables with *proposal*, of those that it changes; stored where that is wanted."""
     keys = make_keyring(get_settings())
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = data_sources.get_source(session, ctx, source_id, lock=True)
         schema, dialect = load_source_schema(row, keys), DIALECTS[row.type]
         if schema is None:

@@ -46,7 +46,7 @@ class IndexStatus:
 
 def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
     """All of them, oldest first."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [_make_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]
 
 

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 
 from bootstrap.index_orders import carry_out
 from cli.index_status import IndexStatus, look_at_indexes
-from cli.operator import json_option, find_operator, open_records, get_settings, tenant_option
+from cli.operator import find_operator, get_settings, json_option, open_records, tenant_option
 from domain.indexes import drop_index, find_former_index, get_index, switch_to
 from domain.models import IndexState
 from ingestion.chunking import ChunkSizes
@@ -30,8 +30,8 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
     with open_records(to_look=True) as database:
-        found = look_at_indexes(get_settings(), database)
-    click.echo(json.dumps([each.as_json() for each in found]) if as_json else "\n".join(_format(found)))
+        result = look_at_indexes(get_settings(), database)
+    click.echo(json.dumps([each.as_json() for each in result]) if as_json else "\n".join(_format(result)))
 
 
 @index.command("switch")
@@ -39,7 +39,7 @@ def status(as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Switch also to an incomplete index, or one that failed its check.")
 def switch(number: int, force: bool) -> None:
     """Let index NUMBER answer the questions, in every process within seconds."""
-    with open_records() as database, database.writing() as session:
+    with open_records() as database, database.open_write_session() as session:
         row = get_index(session, number)
         if row.state in (IndexState.BUILDING, IndexState.REFUSED) and not force:
             reason = row.note or "It is being built, and will be switched to by itself when it is whole."
@@ -51,7 +51,7 @@ def switch(number: int, force: bool) -> None:
 @index.command("rollback")
 def rollback() -> None:
     """Go back to the index that served before, in every process within seconds."""
-    with open_records() as database, database.writing() as session:
+    with open_records() as database, database.open_write_session() as session:
         row = switch_to(session, find_former_index(session).number, note="Gone back to by an operator.")
         click.echo(f"Index {row.number}, made with {row.model}, serves again, whatever EMBEDDING_… and CHUNK_… say.")
 
@@ -60,7 +60,7 @@ def rollback() -> None:
 @_number
 def drop(number: int) -> None:
     """Remove index NUMBER for good; the running service does it, or the next start."""
-    with open_records() as database, database.writing() as session:
+    with open_records() as database, database.open_write_session() as session:
         drop_index(session, number)
     click.echo(f"Index {number} is removed within a minute by the running service, or by the next start.")
 
@@ -118,13 +118,13 @@ def _carry_out(kind: str, arguments: dict[str, object]) -> dict[str, Any]:
             raise click.ClickException(str(error)) from error
 
 
-def _format(found: list[IndexStatus]) -> Iterator[str]:
-    if not found:
+def _format(index_statuses: list[IndexStatus]) -> Iterator[str]:
+    if not index_statuses:
         yield "There is no index yet: the first start makes it."
-    for each in found:
+    for each in index_statuses:
         share = each.vectors / each.passages if each.passages else 1.0
         model = f"{each.model} ({each.dimension} numbers) at {each.place}, {each.lexical_version}"
-        sizes = ChunkSizes.of(each.chunking_version)
+        sizes = ChunkSizes.parse(each.chunking_version)
         yield f"{each.number}  {each.state:<9} {model}, passages of {sizes.target} tokens, {sizes.most} at most"
         yield (
             f"   {each.words} of {each.passages} passages, {each.vectors} vectors ({share:.0%}), "

@@ -7,7 +7,15 @@ import click
 from flask.cli import AppGroup
 
 from bootstrap.ingesting import open_library
-from cli.operator import json_option, find_operator, read_as_operator, open_records, get_settings, tenant_option, write_as_operator
+from cli.operator import (
+    find_operator,
+    get_settings,
+    json_option,
+    open_records,
+    read_as_operator,
+    tenant_option,
+    write_as_operator,
+)
 from domain import datasets as all_datasets
 from domain import job_requests
 from domain.models import JobStatus
@@ -70,8 +78,8 @@ def jobs() -> None:
 def list_all(status: tuple[str, ...], limit: int, tenant: str, as_json: bool) -> None:
     """List documents and crawls by what changed last: status, stage, share done, tries, and what went wrong."""
     with read_as_operator(tenant) as (session, ctx):
-        found = list_tasks(session, ctx, statuses=status or [*JobStatus], limit=limit)
-    _print([_describe(task) for task in found], as_json, _format, none="No jobs.")
+        tasks = list_tasks(session, ctx, statuses=status or [*JobStatus], limit=limit)
+    _print([_describe(task) for task in tasks], as_json, _format, none="No jobs.")
 
 
 @jobs.command("retry")

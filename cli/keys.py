@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
 from auth.scopes import Scope
-from cli.operator import json_option, make_tenant, read_as_operator, open_records, tenant_option, write_as_operator
+from cli.operator import json_option, make_tenant, open_records, read_as_operator, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import keys
 from domain.bots import get_bot
@@ -65,7 +65,7 @@ def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in_days: int
     expires_at = now() + timedelta(days=expires_in_days) if expires_in_days else None
     with open_records() as database:
         ctx = make_tenant(database, tenant)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             if bot_id not in (None, DEFAULT_BOT):
                 get_bot(session, ctx, str(bot_id))
             _, presented = keys.create_key(

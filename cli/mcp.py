@@ -10,7 +10,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.mcp_servers import SERVER_NAME, StoredServer, look_at_server, make_guard, read_servers, write_servers
 from bootstrap.tools import list_tools
-from cli.operator import json_option, get_settings
+from cli.operator import get_settings, json_option
 from providers.mcp import McpServer, McpServerError
 from utils.printable import make_printable
 from utils.private_files import ensure_private_folder
@@ -37,12 +37,12 @@ def add(name: str, url: str, with_key: bool) -> None:
     data_dir = ensure_private_folder(get_settings().data_dir, variable="DATA_DIR")
     servers = _read()
     try:
-        found = asyncio.run(look_at_server(name, McpServer(url, make_guard(get_settings()), headers)))
+        result = asyncio.run(look_at_server(name, McpServer(url, make_guard(get_settings()), headers)))
     except McpServerError as error:
         raise click.ClickException(f"{make_printable(url)}: {make_printable(str(error))}") from error
-    _refuse_name_clashes(found, servers.get(name))
-    write_servers(data_dir, {**servers, name: found})
-    _show({name: found})
+    _refuse_name_clashes(result, servers.get(name))
+    write_servers(data_dir, {**servers, name: result})
+    _show({name: result})
     click.echo(_RESTART, err=True)
 
 
@@ -78,13 +78,13 @@ def _check(name: str, url: str) -> None:
         raise click.ClickException("URL is an address such as https://tools.example.org/mcp, without a login.")
 
 
-def _refuse_name_clashes(found: StoredServer, former: StoredServer | None) -> None:
+def _refuse_name_clashes(server: StoredServer, former: StoredServer | None) -> None:
     """Refuse tools with the names of others: the service would not start with them."""
     try:
         names = {*list_tools(get_settings()).names} - (former.tools.keys() if former else set())
     except StartError as error:
         raise click.ClickException(str(error)) from error
-    for own_name in sorted(names & found.tools.keys()):
+    for own_name in sorted(names & server.tools.keys()):
         raise click.ClickException(f"There is another tool {own_name!r}: choose another NAME.")
 
 

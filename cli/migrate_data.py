@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from bootstrap.relocation.move import relocate
 from bootstrap.relocation.report import ROLES, Direction, Progress, Report, StoreComparison, format_counts
-from cli.operator import announce_stores, json_option, get_settings
+from cli.operator import announce_stores, get_settings, json_option
 from utils.errors import ProblemError
 from utils.processes import StartError
 

@@ -15,11 +15,11 @@ from flask.cli import AppGroup
 from bootstrap.savers import make_keyring
 from bootstrap.tenant_models import TenantModels, check_provider, make_reach
 from cli.operator import (
-    json_option,
     find_operator,
-    read_as_operator,
-    open_records,
     get_settings,
+    json_option,
+    open_records,
+    read_as_operator,
     tenant_option,
     write_as_operator,
 )

@@ -110,7 +110,7 @@ def open_records(*, to_look: bool = False) -> Iterator[Database]:
 
 def _explain(error: ProblemError) -> str:
     """What a refusal says; where it is for want of room on the disk, with the folder and how much there is."""
-    disk_fails = error.detail.endswith(DISK_FAILS) and make_disk_space(get_settings()).state() != "ok"
+    disk_fails = error.detail.endswith(DISK_FAILS) and make_disk_space(get_settings()).measure_state() != "ok"
     return _describe_space() if disk_fails or isinstance(error, NotEnoughSpace) else error.detail
 
 
@@ -135,7 +135,7 @@ def find_operator(database: Database, tenant: str) -> Principal:
     """
     if tenant == DEFAULT_TENANT:
         return make_tenant(database, tenant)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         try:
             return make_operator(get_tenant(session, tenant).tenant_id)
         except NotFound as exc:
@@ -145,7 +145,7 @@ def find_operator(database: Database, tenant: str) -> Principal:
 
 def make_tenant(database: Database, tenant: str) -> Principal:
     """A context of *tenant*, which is made if it is new."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return make_operator(ensure_tenant(session, tenant).tenant_id)
 
 
@@ -154,7 +154,7 @@ def read_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that reads, and a context of *tenant*, which has to be there; no database is made."""
     with open_records(to_look=True) as database:
         ctx = find_operator(database, tenant)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             yield session, ctx
 
 
@@ -163,5 +163,5 @@ def write_as_operator(tenant: str) -> Iterator[tuple[Session, Principal]]:
     """A session that writes, and a context of *tenant*, which has to be there; committed at the end."""
     with open_records() as database:
         ctx = find_operator(database, tenant)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             yield session, ctx

@@ -7,7 +7,7 @@ import click
 from flask.cli import with_appcontext
 
 from bootstrap.savers import make_keyring
-from cli.operator import find_operator, open_records, get_settings, tenant_option
+from cli.operator import find_operator, get_settings, open_records, tenant_option
 from cli.state_encryption import Outcomes, format_failures
 from domain.models import AnswerRating
 from domain.rating_texts import RatingUnreadable, decrypt_texts
@@ -27,13 +27,13 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
     """
     with open_records(to_look=True) as database:
         ctx = find_operator(database, tenant)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             found, unread = _read(list_ratings(session, ctx).rows)
         text, complete, incomplete = make_question_set(found, with_good=good)
         click.echo(text, nl=False)
         sys.stdout.flush()  # not to forget what could not be written
         if forget:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 delete_ratings_of_runs(session, ctx, [row.run_id for row in found])
     click.echo(f"{complete} questions, {incomplete} to be completed.", err=True)
     if not unread.complete:
@@ -43,10 +43,10 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
     """Those that can be read, and what is told of the others."""
     keys = make_keyring(get_settings())
-    found, unread = [], Outcomes()
+    result, unread = [], Outcomes()
     for row in rows:
         try:
-            found.append(decrypt_texts(row, keys))
+            result.append(decrypt_texts(row, keys))
         except RatingUnreadable as error:
             unread.unreadable[error.reason].append(error.key)
-    return found, unread
+    return result, unread

@@ -5,7 +5,7 @@ from flask.cli import with_appcontext
 
 from auth.principal import DEFAULT_BOT
 from bootstrap.sample_data import populate_by_command
-from cli.operator import find_operator, open_records, get_settings, tenant_option
+from cli.operator import find_operator, get_settings, open_records, tenant_option
 from utils.printable import make_printable
 
 

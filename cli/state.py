@@ -19,7 +19,7 @@ import click
 from flask.cli import AppGroup
 
 from agents.artifacts import find_folder
-from agents.threads import parse_thread, make_thread_id
+from agents.threads import make_thread_id, parse_thread
 from auth.operators import make_operator
 from bootstrap.agent import open_result_files
 from bootstrap.savers import make_decryption, make_encryption
@@ -168,7 +168,9 @@ async def prune(
         except StateUnreadable as error:
             broken += 1
             click.echo(f"Skipped: {error}", err=True)
-    click.echo(f"{format_count(removed, 'checkpoint')} removed from {format_count(len(thread_ids) - broken, 'conversation')}.")
+    click.echo(
+        f"{format_count(removed, 'checkpoint')} removed from {format_count(len(thread_ids) - broken, 'conversation')}."
+    )
     if broken:
         sys.exit(1)
 
@@ -245,10 +247,10 @@ def _resolve_id(conversation: str, tenant: str | None) -> str:
 
 
 async def _find(inspector: Inspector, thread_id: str) -> StoredConversation:
-    found = await inspector.find(thread_id)
-    if found is None:
+    result = await inspector.find(thread_id)
+    if result is None:
         raise NotFound(f"There is no conversation {thread_id!r}; it may have expired. See `flask state list`.")
-    return found
+    return result
 
 
 async def _find_matching(inspector: Inspector, tenant: str | None, pattern: str) -> AsyncIterator[StoredConversation]:
@@ -281,11 +283,11 @@ def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
 
 
 async def _write_export(
-    out: TextIO, found: StoredConversation, checkpoints: AsyncIterator[Any], cited: CitedDocuments
+    out: TextIO, conversation: StoredConversation, checkpoints: AsyncIterator[Any], cited: CitedDocuments
 ) -> int:
     """Write one checkpoint after the other: all together may be large. Gives how many cannot be read."""
     unreadable = 0
-    out.write(json.dumps(as_json(found))[:-1] + ', "checkpoints": [')
+    out.write(json.dumps(as_json(conversation))[:-1] + ', "checkpoints": [')
     before = "\n"
     async for one in checkpoints:
         unreadable += isinstance(one, CheckpointEntry)

@@ -28,9 +28,9 @@ class CitedDocuments:
         if not isinstance(document_id, str) or not isinstance(version, int):
             return None
         if document_id not in self._versions:
-            with suppress(StoreUnavailable), self._database.reading() as session:
-                found = find_current_versions(session, self._ctx, [document_id])
-                self._versions[document_id] = found.get(document_id)
+            with suppress(StoreUnavailable), self._database.open_read_session() as session:
+                current_versions = find_current_versions(session, self._ctx, [document_id])
+                self._versions[document_id] = current_versions.get(document_id)
         return find_document_status(version, self._versions[document_id]) if document_id in self._versions else None
 
 

@@ -23,7 +23,7 @@ def delete_ratings_of(settings: Settings, thread_ids: Sequence[str]) -> None:
     """Delete the ratings of the answers of these conversations."""
     if not can_have_records(settings):
         return
-    with closing(open_database(settings.database_address)) as database, database.writing() as session:
+    with closing(open_database(settings.database_address)) as database, database.open_write_session() as session:
         for thread_id in thread_ids:
             delete_ratings(session, *parse_owner(thread_id))
 
@@ -42,12 +42,12 @@ def reencrypt_ratings(
     label = "Encrypting ratings" if keys.target else "Decrypting ratings"
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
-        with database.reading() as session:
+        with database.open_read_session() as session:
             rated = _list_rated(session, tenant, thread_ids)
         with click.progressbar(rated, label=label, show_pos=True, file=sys.stderr) as bar:
             for ctx, run_id in bar:
                 try:
-                    with database.writing() as session:
+                    with database.open_write_session() as session:
                         outcomes.ratings[rekey(session, ctx, run_id, old=keys.old, new=keys.new)] += 1
                 except RatingUnreadable as error:
                     outcomes.unreadable[error.reason].append(error.key)

@@ -50,7 +50,7 @@ def reencrypt_secrets(settings: Settings, outcomes: Outcomes, *, keys: Rekeying,
 
 
 def _reencrypt(database: Database, outcomes: Outcomes, kind: _Kind, keys: Rekeying, tenant: str | None) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = select_tenants(session, tenant)
         found = [(ctx, each) for ctx in tenants for each in kind.list_ids(session, ctx)]
     for ctx, each in found:
@@ -59,7 +59,7 @@ def _reencrypt(database: Database, outcomes: Outcomes, kind: _Kind, keys: Rekeyi
             continue
         ids = each if isinstance(each, tuple) else (each,)
         try:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 outcomes.secrets[kind.named][kind.rekey(session, ctx, *ids, old=keys.old, new=keys.new)] += 1
         except UnreadableValue as error:
             outcomes.unreadable[str(error)].append(kind.one.format(ctx.tenant_id, *ids))

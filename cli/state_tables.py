@@ -18,28 +18,30 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _HEAD = ("CONVERSATION", "STEP", "CHECKPOINTS", "BYTES", "AGE", "UNUSED", "LEFT")
 
 
-def as_json(found: StoredConversation | CheckpointEntry) -> dict[str, Any]:
+def as_json(result: StoredConversation | CheckpointEntry) -> dict[str, Any]:
     """A conversation, or a checkpoint that cannot be read, as an object without content."""
-    if isinstance(found, CheckpointEntry):
-        return {"checkpoint_ns": found.namespace, "checkpoint_id": found.checkpoint_id, "problem": found.problem}
-    thread = parse_thread(found.thread_id)
-    summary = found.summary.model_dump(mode="json", by_alias=True) if found.summary else {}
+    if isinstance(result, CheckpointEntry):
+        return {"checkpoint_ns": result.namespace, "checkpoint_id": result.checkpoint_id, "problem": result.problem}
+    thread = parse_thread(result.thread_id)
+    summary = result.summary.model_dump(mode="json", by_alias=True) if result.summary else {}
     return {
         **summary,
-        "thread_id": found.thread_id,
+        "thread_id": result.thread_id,
         "tenant": thread.tenant_id,
         "subject": thread.owner_id or None,
         "conversation_id": thread.conversation_id,
-        "expires_in_s": found.left_s,
-        "problem": found.problem or None,
+        "expires_in_s": result.left_s,
+        "problem": result.problem or None,
     }
 
 
-def format_list(found: Sequence[StoredConversation], *, total: int) -> str:
+def format_list(conversations: Sequence[StoredConversation], *, total: int) -> str:
     """A table of conversations, and how many there are."""
-    rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in found)]
-    count = f"{total} conversations" + (f", {len(found)} shown: see --limit" if len(found) < total else "")
-    return "\n".join([*align_columns(rows), "", count]) if found else "No conversations."
+    rows = [_HEAD, *(_format_row(one, datetime.now(UTC)) for one in conversations)]
+    count = f"{total} conversations" + (
+        f", {len(conversations)} shown: see --limit" if len(conversations) < total else ""
+    )
+    return "\n".join([*align_columns(rows), "", count]) if conversations else "No conversations."
 
 
 def format_overview(overview: ConversationOverview, *, messages: bool, as_json: bool) -> str:
@@ -66,11 +68,14 @@ def format_sizes(sizes: ConversationSizes, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _format_row(found: StoredConversation, now: datetime) -> tuple[str, ...]:
-    name, expiry = escape(found.thread_id), _format_time(found.left_s) if found.left_s is not None else "no end"
-    summary = found.summary
+def _format_row(conversation: StoredConversation, now: datetime) -> tuple[str, ...]:
+    name, expiry = (
+        escape(conversation.thread_id),
+        _format_time(conversation.left_s) if conversation.left_s is not None else "no end",
+    )
+    summary = conversation.summary
     if summary is None:
-        return name, f"({found.problem})", "", "", "", "", expiry
+        return name, f"({conversation.problem})", "", "", "", "", expiry
     age, unused = (_format_time((now - then).total_seconds()) for then in (summary.created_at, summary.updated_at))
     step = "-" if summary.step is None else str(summary.step)
     return name, step, str(summary.checkpoints), _format_size(summary.size_bytes), age, unused, expiry

@@ -27,7 +27,7 @@ def erase_transcript_of(settings: Settings, thread_ids: Sequence[str]) -> None:
         return
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
-        with database.writing() as session:
+        with database.open_write_session() as session:
             for ctx, conversation_id in map(parse_owner, thread_ids):
                 delete_conversation(session, ctx, conversation_id, erases=True, is_known=True)
         empty_write_log(database)
@@ -47,13 +47,13 @@ def reencrypt_transcript(
     label = "Encrypting the transcript" if keys.target else "Decrypting the transcript"
     with closing(open_database(settings.database_address)) as database:
         database.migrate()
-        with database.reading() as session:
+        with database.open_read_session() as session:
             chosen = _list_stored(session, tenant) if thread_ids is None else [*map(parse_owner, thread_ids)]
         with click.progressbar(chosen, label=label, show_pos=True, file=sys.stderr) as bar:
             for ctx, conversation_id in bar:
                 rekey = partial(rekey_conversation, ctx=ctx, conversation_id=conversation_id)
                 try:
-                    with database.writing() as session:
+                    with database.open_write_session() as session:
                         outcomes.transcript[rekey(session, old=keys.old, new=keys.new)] += 1
                 except TranscriptUnreadable as error:
                     outcomes.unreadable[error.reason].append(error.key)

@@ -4,7 +4,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from bootstrap.agent import make_retention
-from cli.operator import find_operator, open_records, get_settings
+from cli.operator import find_operator, get_settings, open_records
 from domain.keys import get_tenant
 from domain.transcript_retention import DAY_S, set_retention_days
 
@@ -23,9 +23,9 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
     with open_records() as database:
         ctx = find_operator(database, name)
         if days is not None or is_default:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 set_retention_days(session, ctx, days)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             row = get_tenant(session, ctx.tenant_id)
             keep_s, is_own = make_retention(get_settings()).find_keep_s(row), row.transcript_retention_days is not None
     days_text = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"

@@ -73,13 +73,13 @@ def list_open_tables(
     schema: Schema, allowed_tables: Mapping[str, Any], access: Access, dialect: Dialect
 ) -> list[OpenTable]:
     """The tables that *access* opens, in the order of the schema."""
-    found = []
+    open_tables = []
     for table in schema.tables:
         if table.name in access:
             key, opened = make_key(table.name, dialect), access[table.name].columns
             columns = tuple(each for each in table.columns if each.name in opened)
-            found.append(OpenTable(key, replace(table, columns=columns), allowed_tables[key]))
-    return found
+            open_tables.append(OpenTable(key, replace(table, columns=columns), allowed_tables[key]))
+    return open_tables
 
 
 def _load_table(dumped: Mapping[str, Any]) -> Table:

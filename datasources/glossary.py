@@ -111,31 +111,31 @@ def _describe_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_proposal(reply: Mapping[str, Any] | None, portion: Portion) -> Proposal:
     """What of *reply* can be used for *portion*; of the rest the notes tell."""
-    found, by_key = Proposal(), {each.key: each for each in portion}
+    proposal, by_key = Proposal(), {each.key: each for each in portion}
     tables = reply.get("tables") if reply else None
     if not isinstance(tables, dict):
-        found.note(f"No proposal could be read for {', '.join(by_key)[:_LONGEST_NAME]}.")
-        return found
+        proposal.note(f"No proposal could be read for {', '.join(by_key)[:_LONGEST_NAME]}.")
+        return proposal
     for key, entry in tables.items():
         if key not in by_key or not isinstance(entry, dict):
-            found.note(f"There is no table {_shorten(key)} that may be read: left out.")
+            proposal.note(f"There is no table {_shorten(key)} that may be read: left out.")
         else:
-            found.tables[key] = _read_table(entry, by_key[key], found.note)
-    return found
+            proposal.tables[key] = _read_table(entry, by_key[key], proposal.note)
+    return proposal
 
 
 def _read_table(entry: Mapping[str, Any], opened: OpenTable, note: Callable[[str], None]) -> TableWords:
     names = {each.name for each in opened.table.columns}
-    found = TableWords(_read_words(entry, opened.key, note))
+    table_words = TableWords(_read_words(entry, opened.key, note))
     if entry.get("name_column") in names:
-        found.name_column = entry["name_column"]
+        table_words.name_column = entry["name_column"]
     columns = entry.get("columns")
     for name, words in columns.items() if isinstance(columns, dict) else ():
         if name in names and isinstance(words, dict):
-            found.columns[name] = _read_words(words, f"{opened.key}.{name}", note)
+            table_words.columns[name] = _read_words(words, f"{opened.key}.{name}", note)
         else:
             note(f"The table {_shorten(opened.key)} has no column {_shorten(name)} that may be read: left out.")
-    return found
+    return table_words
 
 
 def _read_words(entry: Mapping[str, Any], where: str, note: Callable[[str], None]) -> Words:

@@ -74,11 +74,11 @@ def _make_list(value: object) -> list[object]:
 
 
 def _weigh_words(opened: OpenTable) -> dict[str, float]:
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for texts, weight in zip(_list_texts(opened), (_OF_NAMES, _OF_COLUMNS, _OF_TEXTS), strict=True):
         for word in _reduce(word for text in texts for word in split_words(text)):
-            found[word] = max(weight, found.get(word, 0.0))
-    return found
+            result[word] = max(weight, result.get(word, 0.0))
+    return result
 
 
 def _reduce(words: Iterable[str]) -> Iterable[str]:
@@ -88,20 +88,20 @@ def _reduce(words: Iterable[str]) -> Iterable[str]:
 def _add_links(chosen: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
     """*chosen* with the tables on the shortest ways between them, as far as there is room."""
     neighbours = _find_neighbours(tables)
-    found = list(chosen)
+    result = list(chosen)
     for start in chosen:
         for way in _find_ways(start, set(chosen), neighbours):
-            new = [at for at in way if at not in found]
-            if len(found) + len(new) <= _MOST_TABLES:
-                found += new
-    return found
+            new = [at for at in way if at not in result]
+            if len(result) + len(new) <= _MOST_TABLES:
+                result += new
+    return result
 
 
-def _fill_up(found: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
-    """*found*, and where there is room for more, those beside them, then any: a question need not name its tables."""
+def _fill_up(result: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
+    """*result*, and where there is room for more, those beside them, then any: a question need not name its tables."""
     neighbours = _find_neighbours(tables)
-    beside = sorted(set().union(*(neighbours[at] for at in found)))
-    return list(dict.fromkeys([*found, *beside, *range(len(tables))]))[: max(FEW_TABLES, len(found))]
+    beside = sorted(set().union(*(neighbours[at] for at in result)))
+    return list(dict.fromkeys([*result, *beside, *range(len(tables))]))[: max(FEW_TABLES, len(result))]
 
 
 def _find_neighbours(tables: Sequence[OpenTable]) -> list[set[int]]:

@@ -69,14 +69,14 @@ class MysqlSource:
         with self._open(limits.seconds, stop) as connection:
             with _translate_all_errors():
                 tables = read_tables(connection, limits)
-            found, complete = limits.cut(tables)
-            for place, table in enumerate(found):
+            schema, complete = limits.cut(tables)
+            for place, table in enumerate(schema):
                 # A table that cannot be read, or for which there is no time, has no samples.
                 with suppress(pymysql.MySQLError), receive_at_most(_MOST_BYTES):
-                    found[place] = sample_table(connection, self._address.database, table, limits)
+                    schema[place] = sample_table(connection, self._address.database, table, limits)
                 if not connection.open or stop.is_stopped:
                     break
-        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
+        return Schema(tuple(schema), complete and all(each.sampled_rows is not None for each in schema))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """As `DataSource.run`."""

@@ -82,15 +82,15 @@ class PostgresSource:
         with self._open(limits.seconds, stop, {}) as (connection, relay):
             with _translate_all_errors():
                 tables = _read_tables(connection, limits)
-            found, complete = limits.cut(tables)
-            for place, table in enumerate(found):
+            schema, complete = limits.cut(tables)
+            for place, table in enumerate(schema):
                 relay.left_bytes = _MOST_BYTES
                 # A table that cannot be read, or for which there is no time, has no samples.
                 with suppress(psycopg.Error), connection.transaction():
-                    found[place] = _sample_table(connection, table, limits)
+                    schema[place] = _sample_table(connection, table, limits)
                 if connection.broken or stop.is_stopped:
                     break
-        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
+        return Schema(tuple(schema), complete and all(each.sampled_rows is not None for each in schema))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """As `DataSource.run`."""

@@ -60,11 +60,11 @@ def _describe_columns(
     if statement is None or len(selected) != len(names) or any(each.is_star for each in selected):
         return [QueryColumn(name, about.get(name.casefold(), "")) for name in names]
     inner = {each.alias.casefold(): each.this for each in statement.find_all(exp.Alias)}
-    found = []
+    columns = []
     for name, expression in zip(names, selected, strict=True):
         words = dict.fromkeys(about.get(each, each) for each in _list_names(expression, inner))
-        found.append(QueryColumn(name, "; ".join(words)[:_LONGEST_WORDS], _find_function(expression, inner)))
-    return found
+        columns.append(QueryColumn(name, "; ".join(words)[:_LONGEST_WORDS], _find_function(expression, inner)))
+    return columns
 
 
 def _list_words(tables: Sequence[OpenTable]) -> dict[str, str]:

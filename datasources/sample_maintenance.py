@@ -170,8 +170,8 @@ def _make_machines(random: Random, today: date) -> Iterator[Row]:
     random.shuffle(months)
     for number, month in enumerate(months, 1):
         kind = _TYPES[(number - 1) % len(_TYPES)]
-        due = _choose_day(random, today, month)
-        done = min(due - timedelta(days=180), today - timedelta(days=random.randint(1, 30)))
+        day = _choose_day(random, today, month)
+        done = min(day - timedelta(days=180), today - timedelta(days=random.randint(1, 30)))
         yield (
             number,
             f"{kind} {chr(ord('A') + (number - 1) % 26)}{number}",
@@ -181,7 +181,7 @@ def _make_machines(random: Random, today: date) -> Iterator[Row]:
             f"T_{number:02}",
             random.randint(500, 20_000),
             done.isoformat(),
-            due.isoformat(),
+            day.isoformat(),
         )
 
 

@@ -39,8 +39,8 @@ def _read_samples(opened: OpenTable, source: DataSource, access: Access, user: A
     names = [each.name for each in opened.table.columns]
     columns = ", ".join(map(quote_name, names))
     with suppress(QueryFailed, QueryRefused):  # then it is shown without samples
-        found = source.run(f"SELECT {columns} FROM {quote_name(*opened.table.name)}", access, user, _LIMITS, stop)  # noqa: S608 # quoted
-        return replace(opened, table=add_samples(opened.table, found.rows, names))
+        samples = source.run(f"SELECT {columns} FROM {quote_name(*opened.table.name)}", access, user, _LIMITS, stop)  # noqa: S608 # quoted
+        return replace(opened, table=add_samples(opened.table, samples.rows, names))
     return opened
 
 

@@ -21,15 +21,15 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 def write_schema(question: str, tables: Sequence[OpenTable], dialect: Dialect) -> str:
     """*tables*, as many as there is room for; of wide ones the keys and the columns that come nearest to *question*."""
     names = {each.table.name for each in tables}
-    found: list[str] = []
+    result: list[str] = []
     room = _LONGEST
     for opened in tables:
         text = _write_table(question, opened, names, dialect)
         if len(text) > room:
             break
-        found.append(text)
+        result.append(text)
         room -= len(text)
-    return "\n".join(found)
+    return "\n".join(result)
 
 
 def _write_table(question: str, opened: OpenTable, names: set[TableName], dialect: Dialect) -> str:

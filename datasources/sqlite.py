@@ -62,18 +62,18 @@ class SqliteSource:
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
         """As `DataSource.read_schema`."""
-        found: list[Table] = []
+        tables: list[Table] = []
         complete = False
         with self._open(limits.seconds, stop) as connection:
             names = [name for name, sql in connection.execute(_TABLES) if not _is_virtual(sql)]
             try:
-                found, complete = limits.cut([_read_table(connection, each) for each in names[: limits.tables + 1]])
-                for place, table in enumerate(found):
-                    found[place] = _sample_table(connection, table, limits)
+                tables, complete = limits.cut([_read_table(connection, each) for each in names[: limits.tables + 1]])
+                for place, table in enumerate(tables):
+                    tables[place] = _sample_table(connection, table, limits)
             except sqlite3.OperationalError as exc:
                 if not _is_interrupted(exc) or stop.is_stopped:
                     raise
-        return Schema(tuple(found), complete and all(each.sampled_rows is not None for each in found))
+        return Schema(tuple(tables), complete and all(each.sampled_rows is not None for each in tables))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """As `DataSource.run`."""
@@ -210,14 +210,14 @@ def _is_virtual(sql: str | None) -> bool:
 
 
 def _read_table(connection: sqlite3.Connection, name: str) -> Table:
-    found = connection.execute(_COLUMNS, (name,)).fetchall()
+    table = connection.execute(_COLUMNS, (name,)).fetchall()
     keys: dict[int, list[tuple[str, str, str | None]]] = {}
     for number, *key in connection.execute(_FOREIGN_KEYS, (name,)):
         keys.setdefault(number, []).append((key[0], key[1], key[2]))
     return Table(
         ("main", name),
-        tuple(Column(column, kind, not required) for column, kind, required, _ in found),
-        tuple(column for column, _, _, place in sorted(found, key=lambda each: int(each[3])) if place),
+        tuple(Column(column, kind, not required) for column, kind, required, _ in table),
+        tuple(column for column, _, _, place in sorted(table, key=lambda each: int(each[3])) if place),
         tuple(
             # Without names of its own, a key refers to the primary key of the other table.
             ForeignKey(tuple(f for f, _, _ in key), ("main", key[0][1]), tuple(t for _, _, t in key if t))

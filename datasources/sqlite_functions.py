@@ -26,8 +26,8 @@ class TextFunctions:
 
         def glob(pattern: Value, value: Value) -> Value:
             """SQLite's own, but each call of it looks at the time."""
-            found: int = matcher.execute("SELECT ? GLOB ?", (value, pattern)).fetchone()[0]
-            return found
+            result: int = matcher.execute("SELECT ? GLOB ?", (value, pattern)).fetchone()[0]
+            return result
 
         trims = {"trim": (True, True), "ltrim": (True, False), "rtrim": (False, True)}
         functions: dict[tuple[str, int], Callable[..., Value]] = {

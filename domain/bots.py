@@ -98,16 +98,16 @@ def get_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:
         NotFound: the tenant has none of this id.
     """
     newest = scoped(ctx, Bot).join(BotVersion).where(BotVersion.version == Bot.version)
-    found = session.execute(newest.where(Bot.bot_id == bot_id, _IS_PRESENT).add_columns(BotVersion.config)).first()
-    if found is None:
+    bot = session.execute(newest.where(Bot.bot_id == bot_id, _IS_PRESENT).add_columns(BotVersion.config)).first()
+    if bot is None:
         raise _make_unsaid_error() if bot_id == DEFAULT_BOT else make_missing_error(bot_id)
-    return StoredBot(*found)
+    return StoredBot(*bot)
 
 
 def find_bot_state(database: Database, ctx: Principal, bot_id: str) -> BotState | None:
     """Whether the bot answers now, and in which version; None where the tenant has none of this id."""
-    found = database.find(ctx, _STATE, bot_id=bot_id)
-    return BotState(found.is_enabled, found.version) if found else None
+    bot_state = database.find(ctx, _STATE, bot_id=bot_id)
+    return BotState(bot_state.is_enabled, bot_state.version) if bot_state else None
 
 
 def get_answers(session: Session, ctx: Principal, bot_id: str, version: int) -> BotAnswers:
@@ -117,17 +117,17 @@ def get_answers(session: Session, ctx: Principal, bot_id: str, version: int) -> 
         NotFound: the tenant has no such version of a bot.
     """
     this = scoped(ctx, BotVersion).where(BotVersion.bot_id == bot_id, BotVersion.version == version)
-    found = session.scalar(this)
-    if found is None:
+    answers = session.scalar(this)
+    if answers is None:
         raise make_missing_error(bot_id)
-    return cast(BotAnswers, found.config)  # only this module writes it
+    return cast(BotAnswers, answers.config)  # only this module writes it
 
 
 def list_answers(session: Session, ctx: Principal, bots: Sequence[Bot]) -> dict[str, BotAnswers]:
     """How these bots answer now, by their ids."""
     newest = scoped(ctx, BotVersion).join(Bot).where(BotVersion.version == Bot.version)
-    found = session.scalars(newest.where(Bot.bot_id.in_([bot.bot_id for bot in bots])))
-    return {row.bot_id: row.config for row in found}  # type: ignore[misc] # as above
+    answers = session.scalars(newest.where(Bot.bot_id.in_([bot.bot_id for bot in bots])))
+    return {row.bot_id: row.config for row in answers}  # type: ignore[misc] # as above
 
 
 def lock_bot(session: Session, ctx: Principal, bot_id: str) -> StoredBot:

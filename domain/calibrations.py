@@ -29,8 +29,8 @@ class MeasuredBy:
 def list_made_since(session: Session, by: MeasuredBy, since: datetime | None) -> list[CalibrationRow]:
     """The estimates of all tenants that were made after *since*, or in the minute before it; all of them for None."""
     oldest = since - _OVERLAP if since else _NEVER
-    found = select_everywhere(CalibrationRow).where(_was_measured(by), CalibrationRow.estimated_at > oldest)
-    return list(session.scalars(found))
+    result = select_everywhere(CalibrationRow).where(_was_measured(by), CalibrationRow.estimated_at > oldest)
+    return list(session.scalars(result))
 
 
 def claim(session: Session, ctx: Principal, by: MeasuredBy, *, after: datetime | None, hold_s: float) -> bool:

@@ -62,9 +62,9 @@ class StoredModel:
     @property
     def spec(self) -> ModelSpec:
         """How it is reached."""
-        found = self.version
-        provider: Provider = found.provider  # type: ignore[assignment] # only this module writes it
-        return ModelSpec(provider, found.base_url, found.model, ModelParameters(**found.parameters))
+        result = self.version
+        provider: Provider = result.provider  # type: ignore[assignment] # only this module writes it
+        return ModelSpec(provider, result.base_url, result.model, ModelParameters(**result.parameters))
 
 
 def create_model(
@@ -120,16 +120,16 @@ def get_model(session: Session, ctx: Principal, model_id: str, version: int | No
     if row is None or (row.removed_at is not None and version is None):
         raise make_missing_error(model_id)
     of_it = scoped(ctx, ChatModelVersion).where(ChatModelVersion.model_id == model_id)
-    found = session.scalar(of_it.where(ChatModelVersion.version == (version or row.version)))
-    if found is None:
+    model = session.scalar(of_it.where(ChatModelVersion.version == (version or row.version)))
+    if model is None:
         raise make_missing_error(model_id)
-    return StoredModel(row, found)
+    return StoredModel(row, model)
 
 
 def find_version(database: Database, ctx: Principal, model_id: str) -> int | None:
     """The version that the model has now; None where the tenant has none of this id."""
-    found = database.find(ctx, _VERSION, model_id=model_id)
-    return found[0] if found else None
+    version = database.find(ctx, _VERSION, model_id=model_id)
+    return version[0] if version else None
 
 
 def lock_model(session: Session, ctx: Principal, model_id: str) -> StoredModel:

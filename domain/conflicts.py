@@ -13,7 +13,7 @@ from auth.principal import Principal
 from domain.document_dates import find_period
 from domain.models import Conflict, ConflictStatus, Document, DocumentState, now
 from domain.paging import Part, Rows, read_part
-from domain.scoping import delete_everywhere, scoped, scoped_count, scoped_update, list_tenants_with
+from domain.scoping import delete_everywhere, list_tenants_with, scoped, scoped_count, scoped_update
 from utils.errors import Conflict as ConflictError
 from utils.errors import NotFound
 from utils.slices import cut_into_slices
@@ -63,7 +63,7 @@ def list_documents_to_compare(session: Session, ctx: Principal, limit: int) -> l
     )
 
 
-def record_comparison(session: Session, ctx: Principal, document: Document, found: Sequence[FoundConflict]) -> None:
+def record_comparison(session: Session, ctx: Principal, document: Document, conflicts: Sequence[FoundConflict]) -> None:
     """Note what was found of this version of *document*, unless it has changed meanwhile; flushed.
 
     What was dismissed before stays so, and what is not found any more is gone. What is there at the first comparison
@@ -74,21 +74,23 @@ def record_comparison(session: Session, ctx: Principal, document: Document, foun
     row = session.scalar(current.execution_options(populate_existing=True))
     if row is None or row.version != document.version or row.state != DocumentState.READY:
         return
-    versions = {row.document_id: row.version} | _find_current_versions(session, ctx, found)
+    versions = {row.document_id: row.version} | _find_current_versions(session, ctx, conflicts)
     by_id = {
         each.conflict_id: each
-        for each in found
+        for each in conflicts
         if all(versions.get(side.document_id) == side.version for side in (each.one, each.other))
     }
-    there = {each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))}
+    present = {
+        each.conflict_id: each for each in session.scalars(scoped(ctx, Conflict).where(_is_of([row.document_id])))
+    }
     is_first = 0 <= row.compared_version < row.version
-    for conflict_id in there.keys() - by_id.keys():
-        if not is_first or _get_version(there[conflict_id], row.document_id) != row.version:
-            _mark_gone(there[conflict_id])
+    for conflict_id in present.keys() - by_id.keys():
+        if not is_first or _get_version(present[conflict_id], row.document_id) != row.version:
+            _mark_gone(present[conflict_id])
     room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
     for conflict_id, each in by_id.items():
-        if conflict_id in there:
-            _reopen(there[conflict_id], each)
+        if conflict_id in present:
+            _reopen(present[conflict_id], each)
         elif room > 0:
             session.add(_make_row(ctx, conflict_id, each))
             room -= 1
@@ -123,8 +125,8 @@ def list_conflicts(session: Session, ctx: Principal, part: Part, *, status: Stat
     """A part of them, those found last first."""
     conditions = [] if status is None else [Conflict.status == status]
     total = session.scalar(scoped_count(ctx, Conflict).where(*conditions)) or 0
-    found, keys = scoped(ctx, Conflict).where(*conditions), (Conflict.found_at, Conflict.conflict_id)
-    return read_part(session, found, keys, part, total=total, descending=True)
+    conflicts, keys = scoped(ctx, Conflict).where(*conditions), (Conflict.found_at, Conflict.conflict_id)
+    return read_part(session, conflicts, keys, part, total=total, descending=True)
 
 
 def count_conflicts(session: Session, ctx: Principal, status: str) -> int:
@@ -135,12 +137,12 @@ def count_conflicts(session: Session, ctx: Principal, status: str) -> int:
 def load_documents(session: Session, ctx: Principal, rows: Sequence[Conflict]) -> dict[str, Document]:
     """The documents that conflicts are about, by id, without those that are removed."""
     ids = sorted({each for row in rows for each in (row.one_id, row.other_id)})
-    found = (
+    documents = (
         each
         for some in cut_into_slices(ids, _AT_ONCE)
         for each in session.scalars(scoped(ctx, Document).where(Document.document_id.in_(some)))
     )
-    return {each.document_id: each for each in found if each.state != DocumentState.REMOVED}
+    return {each.document_id: each for each in documents if each.state != DocumentState.REMOVED}
 
 
 def get_conflict(session: Session, ctx: Principal, conflict_id: str, *, for_update: bool = False) -> Conflict:
@@ -176,9 +178,9 @@ def _may_hold(document: Document | None) -> bool:
     return document is not None and find_period(document).validity(today()) != "expired"
 
 
-def _find_current_versions(session: Session, ctx: Principal, found: Sequence[FoundConflict]) -> dict[str, int]:
+def _find_current_versions(session: Session, ctx: Principal, conflicts: Sequence[FoundConflict]) -> dict[str, int]:
     """Those of the documents that are found, which may have changed or gone meanwhile."""
-    ids = sorted({side.document_id for each in found for side in (each.one, each.other)})
+    ids = sorted({side.document_id for each in conflicts for side in (each.one, each.other)})
     present = scoped(ctx, Document).where(Document.document_id.in_(ids), Document.state != DocumentState.REMOVED)
     columns = present.with_only_columns(Document.document_id, Document.version)
     return {document_id: version for document_id, version in session.execute(columns)}
@@ -205,16 +207,16 @@ def _mark_gone(row: Conflict) -> None:
         row.status, row.gone_at = ConflictStatus.GONE, now()
 
 
-def _reopen(row: Conflict, found: FoundConflict) -> None:
+def _reopen(row: Conflict, conflict: FoundConflict) -> None:
     row.status = ConflictStatus.DISMISSED if row.dismissed_at else ConflictStatus.OPEN
     row.gone_at = None
-    sides = {side.document_id: side for side in (found.one, found.other)}
+    sides = {side.document_id: side for side in (conflict.one, conflict.other)}
     row.one_version, row.one_title = sides[row.one_id].version, sides[row.one_id].title
     row.other_version, row.other_title = sides[row.other_id].version, sides[row.other_id].title
 
 
-def _make_row(ctx: Principal, conflict_id: str, found: FoundConflict) -> Conflict:
-    one, other = sorted((found.one, found.other), key=lambda side: side.document_id)
+def _make_row(ctx: Principal, conflict_id: str, conflict: FoundConflict) -> Conflict:
+    one, other = sorted((conflict.one, conflict.other), key=lambda side: side.document_id)
     return Conflict(
         conflict_id=conflict_id,
         tenant_id=ctx.tenant_id,
@@ -226,6 +228,6 @@ def _make_row(ctx: Principal, conflict_id: str, found: FoundConflict) -> Conflic
         other_version=other.version,
         other_title=other.title,
         other_sentence=other.sentence,
-        kind=found.kind,
+        kind=conflict.kind,
         status=ConflictStatus.OPEN,
     )

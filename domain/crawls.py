@@ -20,24 +20,24 @@ from domain.job_leases import (
     OPEN,
     WORKER_ENDED,
     Failure,
-    HeldJob,
+    LeasedJob,
     LeaseLost,
+    assign,
+    compute_pause,
     end,
     find_asker,
-    hold,
     is_abandoned,
     is_due,
     is_open,
-    lock_held_job,
+    lock_claimed_job,
     read_moment,
-    pause_of,
     release,
     renew,
     retry,
-    select_held,
+    select_claimed,
 )
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebPage, WebSource, now
-from domain.scoping import scoped, scoped_delete, scoped_update, list_tenants_with
+from domain.scoping import list_tenants_with, scoped, scoped_delete, scoped_update
 from utils.errors import Conflict, NotFound
 
 MOST_MISSED = 3  # crawls that an address without a document is tried again in
@@ -46,7 +46,7 @@ _STATUS_OF_STATE = {CrawlState.WAITING: JobStatus.PENDING, CrawlState.RUNNING: J
 
 
 @dataclass(frozen=True, slots=True)
-class HeldCrawl(HeldJob):
+class LeasedCrawl(LeasedJob):
     """A crawl as whoever crawls knows it."""
 
     web_source_id: str
@@ -146,8 +146,8 @@ def queue_due(session: Session, ctx: Principal, former_worker: str) -> None:
 
     *former_worker*: how the names begin of those whose crawls are left, as only one of them is there at a time.
     """
-    due = scoped(ctx, WebSource).where(_needs_crawl(former_worker)).order_by(WebSource.web_source_id)
-    for source in session.scalars(due.with_for_update(skip_locked=True)).all():
+    statement = scoped(ctx, WebSource).where(_needs_crawl(former_worker)).order_by(WebSource.web_source_id)
+    for source in session.scalars(statement.with_for_update(skip_locked=True)).all():
         add_crawl(session, ctx, source)
 
 
@@ -158,13 +158,13 @@ def list_tenants_with_due(session: Session) -> list[Principal]:
 
 def list_due(session: Session, ctx: Principal) -> list[str]:
     """The ids of those of the tenant, the longest overdue first."""
-    due = scoped(ctx, Job).where(is_due(_KIND, read_moment(session))).order_by(Job.not_before)
-    return [str(web_source_id) for web_source_id in session.scalars(due.with_only_columns(Job.web_source_id))]
+    statement = scoped(ctx, Job).where(is_due(_KIND, read_moment(session))).order_by(Job.not_before)
+    return [str(web_source_id) for web_source_id in session.scalars(statement.with_only_columns(Job.web_source_id))]
 
 
 def claim(
     session: Session, ctx: Principal, web_source_id: str, *, worker: str, lease_s: float = LEASE_S
-) -> tuple[WebSource, HeldCrawl]:
+) -> tuple[WebSource, LeasedCrawl]:
     """Begin to crawl it, or go on with the crawl that somebody left.
 
     Raises:
@@ -173,51 +173,51 @@ def claim(
     """
     source = lock_web_source(session, ctx, web_source_id)
     crawl, at = _lock_crawl(session, ctx, source), read_moment(session)
-    if _is_held(source, crawl, at):
+    if _is_leased(source, crawl, at):
         raise Conflict("This web source is already being crawled.")
     if crawl is None or crawl.status not in OPEN or crawl.cancel_requested:
         crawl = add_crawl(session, ctx, source)
     if crawl.stage == JobStage.QUEUED:
         _begin(session, ctx, source)
         crawl.stage = JobStage.CRAWLING
-    hold(crawl, worker, at + timedelta(seconds=lease_s))
+    assign(crawl, worker, at + timedelta(seconds=lease_s))
     session.flush()
     requester = find_asker(crawl, Scope.WEB_SOURCES_WRITE)
     stage = JobStage(crawl.stage)
-    return source, HeldCrawl(crawl.job_id, worker, stage, crawl.attempts, requester, source.web_source_id)
+    return source, LeasedCrawl(crawl.job_id, worker, stage, crawl.attempts, requester, source.web_source_id)
 
 
 def renew_crawl(
-    session: Session, ctx: Principal, held: HeldCrawl, *, progress: float, lease_s: float
+    session: Session, ctx: Principal, claimed: LeasedCrawl, *, progress: float, lease_s: float
 ) -> WebSource | None:
     """Go on with a crawl that has come further, and keep its web source as it is by others until the commit.
 
     None if it is not to be gone on with: its source was removed, it was cancelled, or is somebody else's now.
     """
-    source = _find_and_lock(session, ctx, held.web_source_id)
+    source = _find_and_lock(session, ctx, claimed.web_source_id)
     try:
-        crawl = renew(session, ctx, held, progress=progress, lease_s=lease_s)
+        crawl = renew(session, ctx, claimed, progress=progress, lease_s=lease_s)
     except LeaseLost:
-        _end_cancelled(session, ctx, source, held)
+        _end_cancelled(session, ctx, source, claimed)
         return None
     crawl.attempts = 1  # of the page that is next
     return source
 
 
-def release_crawl(session: Session, ctx: Principal, held: HeldCrawl) -> None:
+def release_crawl(session: Session, ctx: Principal, claimed: LeasedCrawl) -> None:
     """Leave a crawl for somebody to go on with at once; one that is not ours is let be."""
     try:
-        crawl = lock_held_job(session, ctx, held)
+        crawl = lock_claimed_job(session, ctx, claimed)
     except LeaseLost:
         return
     crawl.attempts -= 1
     release(crawl, read_moment(session), progress=crawl.progress)
 
 
-def finish(session: Session, ctx: Principal, source: WebSource, held: HeldCrawl, error: str | None) -> None:
+def finish(session: Session, ctx: Principal, source: WebSource, claimed: LeasedCrawl, error: str | None) -> None:
     """The crawl, which was renewed before, is over: failed as a whole with *error*, or completed."""
     status = JobStatus.FAILED if error else JobStatus.COMPLETED
-    _end(source, lock_held_job(session, ctx, held), status, Failure(error) if error else None)
+    _end(source, lock_claimed_job(session, ctx, claimed), status, Failure(error) if error else None)
     session.flush()
 
 
@@ -230,17 +230,17 @@ def tidy(session: Session, ctx: Principal) -> None:
     """Let the crawls whose worker has not renewed its lease be tried again."""
     at = read_moment(session)
     for source, crawl in _lock_each(session, ctx, is_abandoned(_KIND, at)):
-        _retry_or_fail(source, crawl, at + pause_of(crawl))
+        _retry_or_fail(source, crawl, at + compute_pause(crawl))
 
 
 def list_tenants_crawled_by(session: Session, worker: str) -> list[Principal]:
     """The tenants with crawls of workers whose names begin with *worker*."""
-    return list_tenants_with(session, Job, _is_held_by(worker))
+    return list_tenants_with(session, Job, _is_leased_by(worker))
 
 
 def take_over(session: Session, ctx: Principal, worker: str) -> None:
     """Let what workers whose names begin so have left be tried again at once: they are not there any more."""
-    for source, crawl in _lock_each(session, ctx, _is_held_by(worker)):
+    for source, crawl in _lock_each(session, ctx, _is_leased_by(worker)):
         _retry_or_fail(source, crawl, read_moment(session))
 
 
@@ -276,13 +276,13 @@ def _select_crawl(ctx: Principal, web_source_id: str) -> Select[Job]:
 def _lock_each(session: Session, ctx: Principal, condition: ColumnElement[bool]) -> list[tuple[WebSource, Job]]:
     ids = session.scalars(scoped(ctx, Job).where(condition).with_only_columns(Job.web_source_id)).all()
     locked = [(_find_and_lock(session, ctx, each), each) for each in sorted(map(str, ids))]
-    found = [
+    result = [
         (source, session.scalar(_select_crawl(ctx, each).where(condition).with_for_update())) for source, each in locked
     ]
-    return [(source, crawl) for source, crawl in found if source is not None and crawl is not None]
+    return [(source, crawl) for source, crawl in result if source is not None and crawl is not None]
 
 
-def _is_held_by(worker: str) -> ColumnElement[bool]:
+def _is_leased_by(worker: str) -> ColumnElement[bool]:
     return and_(is_open(), Job.kind == _KIND, Job.worker.startswith(worker, autoescape=True))
 
 
@@ -298,7 +298,7 @@ def _needs_crawl(former_worker: str) -> ColumnElement[bool]:
     return or_(is_due, and_(runs_in_1_0_0, is_free))
 
 
-def _is_held(source: WebSource, crawl: Job | None, at: datetime) -> bool:
+def _is_leased(source: WebSource, crawl: Job | None, at: datetime) -> bool:
     if crawl is None:  # by a process of 1.0.0, if at all
         return source.state == CrawlState.RUNNING and source.held_until is not None and source.held_until >= at
     return crawl.lease_until is not None and crawl.lease_until >= at
@@ -322,8 +322,8 @@ def _retry_or_fail(source: WebSource, crawl: Job, not_before: datetime) -> None:
         _end(source, crawl, JobStatus.FAILED, failure)
 
 
-def _end_cancelled(session: Session, ctx: Principal, source: WebSource | None, held: HeldCrawl) -> None:
-    crawl = session.scalar(select_held(ctx, held).with_for_update())
+def _end_cancelled(session: Session, ctx: Principal, source: WebSource | None, claimed: LeasedCrawl) -> None:
+    crawl = session.scalar(select_claimed(ctx, claimed).with_for_update())
     if source is not None and crawl is not None and crawl.cancel_requested:
         _end(source, crawl, JobStatus.CANCELLED)
         session.flush()

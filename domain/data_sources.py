@@ -129,12 +129,14 @@ def find_only_source(session: Session, ctx: Principal) -> DataSourceRow:
         NotFound: it has none.
         Conflict: it has several; the text names some.
     """
-    found = list(session.scalars(_open_to(ctx).order_by(DataSourceRow.created_at).limit(5)))
-    if not found:
+    only_source = list(session.scalars(_open_to(ctx).order_by(DataSourceRow.created_at).limit(5)))
+    if not only_source:
         raise NotFound("There are no data sources.")
-    if len(found) > 1:
-        raise Conflict(f"There are several data sources: name one, such as {', '.join(each.name for each in found)}.")
-    return found[0]
+    if len(only_source) > 1:
+        raise Conflict(
+            f"There are several data sources: name one, such as {', '.join(each.name for each in only_source)}."
+        )
+    return only_source[0]
 
 
 def list_open_ids(session: Session, ctx: Principal, limit: int) -> list[str]:
@@ -144,8 +146,8 @@ def list_open_ids(session: Session, ctx: Principal, limit: int) -> list[str]:
 
 def find_located(session: Session, ctx: Principal, type_: SourceType, location: str) -> DataSourceRow | None:
     """The oldest data source of the tenant at *location*, None where it has none."""
-    there = scoped(ctx, DataSourceRow).where(DataSourceRow.type == type_, DataSourceRow.location == location)
-    return session.scalar(there.order_by(DataSourceRow.created_at).limit(1))
+    statement = scoped(ctx, DataSourceRow).where(DataSourceRow.type == type_, DataSourceRow.location == location)
+    return session.scalar(statement.order_by(DataSourceRow.created_at).limit(1))
 
 
 def change_source(
@@ -208,8 +210,8 @@ def decrypt_schema(row: DataSourceRow, keys: Keyring | None) -> dict[str, Any] |
     """
     if row.schema_read is None:
         return None
-    found: dict[str, Any] = json.loads(zlib.decompress(_decrypt(row, "schema", row.schema_read, keys)))
-    return found
+    result: dict[str, Any] = json.loads(zlib.decompress(_decrypt(row, "schema", row.schema_read, keys)))
+    return result
 
 
 def decrypt_uri(row: DataSourceRow, keys: Keyring | None) -> str:

@@ -26,9 +26,9 @@ def find_dataset_of(session: Session, ctx: Principal, role: DatasetRole) -> Data
 def ensure_dataset_of(session: Session, ctx: Principal, role: DatasetRole) -> Dataset:
     """The tenant's dataset of this role, made if there is none, under a name that is free; flushed, not committed."""
     for name in _names(role):
-        found = session.scalar(_select_role(ctx, role))
-        if found is not None:
-            return found
+        result = session.scalar(_select_role(ctx, role))
+        if result is not None:
+            return result
         # The name is somebody's, or on PostgreSQL another transaction was first.
         with suppress(IntegrityError), session.begin_nested():
             session.add(Dataset(tenant_id=ctx.tenant_id, name=name, description=_ABOUT[role][1], role=role))

@@ -64,15 +64,15 @@ class Database:
         return self.engine.dialect.name == "postgresql"
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def open_read_session(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with self.translating(), self._readers() as session:
+        with self.translate_errors(), self._readers() as session:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def open_write_session(self) -> Iterator[Session]:
         """A session whose changes are committed at the end of the block, or undone if it raises."""
-        with self.translating(), self._writers.begin() as session:
+        with self.translate_errors(), self._writers.begin() as session:
             yield session
 
     def find(self, ctx: Principal, statement: Select[Any], **values: Any) -> Row[Any] | None:
@@ -82,7 +82,7 @@ class Database:
         """
         if statement.get_execution_options().get(SCOPE) != BOUND_TENANT:
             raise TenantFilterMissing("Make the statement by `prepare` of domain/scoping.py.")
-        with self.translating(), self._single.connect() as connection:
+        with self.translate_errors(), self._single.connect() as connection:
             return connection.execute(statement, {**values, "tenant_id": ctx.tenant_id}).first()
 
     def list_everywhere(self, statement: Select[Any]) -> Sequence[Row[Any]]:
@@ -90,11 +90,11 @@ class Database:
         again and again, nearly always in vain."""
         if statement.get_execution_options().get(SCOPE) != EVERY_TENANT:
             raise TenantFilterMissing("Make the statement by `select_everywhere` of domain/scoping.py.")
-        with self.translating(), self._single.connect() as connection:
+        with self.translate_errors(), self._single.connect() as connection:
             return connection.execute(statement).all()
 
     @contextmanager
-    def translating(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """As `translate_errors`. A damage, wherever it was met, is what `check` says from then on."""
         try:
             with translate_errors(self._file):
@@ -115,7 +115,7 @@ class Database:
         if not self._being_checked.acquire(timeout=CONNECT_TIMEOUT_S):
             raise StoreUnavailable("DATABASE_URI: the database server does not answer in time.")
         try:
-            with self.translating(), self.engine.connect() as connection:
+            with self.translate_errors(), self.engine.connect() as connection:
                 heads = self._refuse_newer_tables(connection)
                 if self.is_server:
                     _refuse_where_nothing_can_be_written(connection, to_be_altered=heads != self._newest)
@@ -130,7 +130,7 @@ class Database:
             StoreRefused: it cannot be used, or its tables are of a newer version of the service than this one.
         """
         options = {"sqlite_begin": "BEGIN IMMEDIATE"}
-        with self.translating(), self.engine.connect().execution_options(**options) as connection:
+        with self.translate_errors(), self.engine.connect().execution_options(**options) as connection:
             while self._migrate_once(connection):
                 pass
 
@@ -164,23 +164,23 @@ class Database:
             StoreRefused: it answers, but not as needed.
         """
         self.check()
-        found = self._find_migrations()
-        if found != self._newest:
-            state = "has tables of an earlier version" if found else "has no tables yet"
+        migrations = self._find_migrations()
+        if migrations != self._newest:
+            state = "has tables of an earlier version" if migrations else "has no tables yet"
             raise StoreUnavailable(f"DATABASE_URI: the database {state}. The service makes them when it starts.")
 
     def describe_tables(self) -> str:
         """How far the tables are, in words; asked after a `check`, and raises as that does."""
         self.check()
-        found = self._find_migrations()
-        if not found:
+        migrations = self._find_migrations()
+        if not migrations:
             return "without tables yet, made at the first start"
-        if found != self._newest:
+        if migrations != self._newest:
             return f"of an earlier version, brought to {', '.join(sorted(self._newest))} at the next start"
-        return f"at migration {', '.join(sorted(found))}, the newest"
+        return f"at migration {', '.join(sorted(migrations))}, the newest"
 
     def _find_migrations(self) -> set[str]:
-        with self.reading() as session:
+        with self.open_read_session() as session:
             session.execute(text("SELECT 1"))
             return set(MigrationContext.configure(session.connection()).get_current_heads())
 
@@ -202,13 +202,13 @@ class Database:
 
     def _refuse_newer_tables(self, connection: Connection) -> set[str]:
         """At which migrations the tables are; none while there are no tables."""
-        found = set(MigrationContext.configure(connection).get_current_heads())
-        if unknown := found - self._list_revisions:
+        result = set(MigrationContext.configure(connection).get_current_heads())
+        if unknown := result - self._list_revisions:
             raise StoreRefused(
                 f"DATABASE_URI: the database is at migration {', '.join(sorted(unknown))}, which this version does not "
                 "know. It was used by a newer version: start that one, or restore a backup from before it."
             )
-        return found
+        return result
 
 
 def open_database(uri: str, *, pool_size: int = 20) -> Database:
@@ -239,16 +239,16 @@ def look_for_damage(database: Database, limit_s: float) -> bool:
         StoreDamaged: it is damaged.
     """
     deadline = time.monotonic() + limit_s
-    with database.translating(), database.engine.connect() as connection:
+    with database.translate_errors(), database.engine.connect() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
         driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         try:
-            found = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
+            result = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorname == "SQLITE_INTERRUPT":
                 return False
             raise
-    if found != "ok":
+    if result != "ok":
         raise StoreDamaged(describe_damage(database.file))
     return True
 

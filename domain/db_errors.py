@@ -174,10 +174,10 @@ def _translate_server_error(error: exc.DBAPIError) -> StoreUnavailable | None:
         return _find_refusal(_ANSWERED, state)
     if error.statement is not None:
         return None
-    found = _find_refusal(_CONNECTING, str(error.orig))
-    if found is None:  # such as in another language
+    refusal = _find_refusal(_CONNECTING, str(error.orig))
+    if refusal is None:  # such as in another language
         logger.warning("The database server cannot be used: %s", error.orig)
-    return found or StoreUnavailable("DATABASE_URI: the connection to the database server failed; the log says why.")
+    return refusal or StoreUnavailable("DATABASE_URI: the connection to the database server failed; the log says why.")
 
 
 def _find_refusal(rules: list[Known], words: str, variable: str = "DATABASE_URI") -> StoreUnavailable | None:

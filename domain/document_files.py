@@ -113,11 +113,11 @@ class DocumentFiles:
         Raises:
             StoreUnavailable: the database or the files cannot be written; nothing has changed.
         """
-        with self.writing(ctx, data, content.extracted) as (session, _):
+        with self.open_write_session(ctx, data, content.extracted) as (session, _):
             return replace_document(session, ctx, origin, content)
 
     @contextmanager
-    def writing(self, ctx: Principal, *files: bytes) -> Iterator[tuple[Session, list[str]]]:
+    def open_write_session(self, ctx: Principal, *files: bytes) -> Iterator[tuple[Session, list[str]]]:
         """A transaction for the rows that name *files*, and the hashes of these; they stay only if it is committed.
 
         Raises:
@@ -126,7 +126,7 @@ class DocumentFiles:
         self.check_room(sum(map(len, files)))
         try:
             hashes = self._put(ctx, files)
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 yield session, hashes
                 session.flush()
                 # Again: until their rows were there nothing named them, and they may have been removed as such.
@@ -161,20 +161,20 @@ class DocumentFiles:
         1,000, that may have too many versions; without it all of the tenant's are looked through.
         """
         if replaced is None or replaced:
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 _delete_outdated(session, ctx, self._versions_kept, replaced)
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             deleted = list(session.scalars(scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_not(None))))
         self.discard(ctx, {name for version in deleted for name in (version.content_hash, version.text_hash)})
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             for version in deleted:
-                gone = scoped_delete(ctx, DocumentVersion)
-                session.execute(_limit_to_version(gone, version.document_id, version.version))
+                statement = scoped_delete(ctx, DocumentVersion)
+                session.execute(_limit_to_version(statement, version.document_id, version.version))
         return len(deleted)
 
     def tidy(self) -> None:
         """`delete_expired` and `sweep` for every tenant; after a start, for what was left undone."""
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             tenants = list_tenants(session)
         for ctx in tenants:
             self.delete_expired(ctx)
@@ -187,7 +187,7 @@ class DocumentFiles:
             removed += self.discard(ctx, batch)
         return removed
 
-    def file(self, ctx: Principal, content_hash: str) -> bytes:
+    def read_file(self, ctx: Principal, content_hash: str) -> bytes:
         """A file by its hash.
 
         Raises:
@@ -210,10 +210,10 @@ class DocumentFiles:
         """Remove those of these files that nothing names any more; how many."""
         removed = 0
         for batch in _cut_into_batches(names):
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 unused = _find_unused(session, ctx, batch)
             if unused:
-                with self._database.writing() as session:
+                with self._database.open_write_session() as session:
                     # Waits for every transaction that has written a version, and keeps others from it meanwhile: on
                     # PostgreSQL a new row locks its tenant's against this, and on SQLite one writes at a time.
                     session.get(Tenant, ctx.tenant_id, with_for_update=True)

@@ -31,7 +31,7 @@ async def read(database: Database, work: Callable[[Session], T]) -> T:
     """What *work* finds; rows among it stay as they were read."""
 
     def in_thread() -> T:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             result = work(session)
             session.expunge_all()
             return result
@@ -43,7 +43,7 @@ async def write(database: Database, work: Callable[[Session], T]) -> T:
     """What *work* gives, after its changes were committed."""
 
     def in_thread() -> T:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             return work(session)
 
     return await asyncio.to_thread(in_thread)

@@ -17,8 +17,8 @@ def place_order(session: Session, kind: str, arguments: dict[str, object]) -> st
 def list_indexes_and_orders(session: Session) -> tuple[list[IndexRow], bool]:
     """All indexes, oldest first, and whether an order is to be done; one statement, since it is asked for ever."""
     waiting = select(IndexOrder.order_id).where(IndexOrder.outcome.is_(None)).exists()
-    found = session.execute(select(IndexRow, waiting).order_by(IndexRow.number)).all()
-    return [row for row, _ in found], any(is_ordered for _, is_ordered in found)
+    result = session.execute(select(IndexRow, waiting).order_by(IndexRow.number)).all()
+    return [row for row, _ in result], any(is_ordered for _, is_ordered in result)
 
 
 def take_next_order(session: Session) -> IndexOrder | None:

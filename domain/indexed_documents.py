@@ -26,15 +26,15 @@ def list_indexed_documents(session: Session, ctx: Principal, slot: int) -> dict[
         Document.state.not_in([DocumentState.REMOVED.value, DocumentState.FAILED.value]),
     )
     versions = session.execute(documents.with_only_columns(Document.document_id, Document.version))
-    found = {document_id: IndexedDocument(version) for document_id, version in versions}
+    indexed_documents = {document_id: IndexedDocument(version) for document_id, version in versions}
     columns = Chunk.document_id, Chunk.chunk_id, Chunk.dense_slots.bitwise_and(slot)
     chunks = scoped(ctx, Chunk).where(is_passage_of(slot))
     for document_id, chunk_id, has_vector in session.execute(chunks.with_only_columns(*columns)):
-        if document := found.get(document_id):
+        if document := indexed_documents.get(document_id):
             document.words.add(chunk_id)
             if has_vector:
                 document.vectors.add(chunk_id)
-    return found
+    return indexed_documents
 
 
 def list_known_documents(session: Session, ctx: Principal) -> set[str]:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from domain.documents import split_into_batches, lock_in_order
+from domain.documents import lock_in_order, split_into_batches
 from domain.models import Chunk, Document, DocumentState, IndexRow, IndexState, now
 from domain.rechunking import delete_chunks, has_chunks, recount
 from domain.scoping import count_everywhere, delete_everywhere, select_everywhere, update_everywhere
@@ -255,7 +255,9 @@ def _update_states(session: Session, slot: int, *, is_chunked_alike: bool) -> No
     differing = Document.state.in_(found), Document.state != state
     documents = select_everywhere(Document)
     # Once, also where two things change: a second round would begin with the lowest id again.
-    for ids in split_into_batches(lock_in_order(session, documents.where(*differing) if is_chunked_alike else documents)):
+    for ids in split_into_batches(
+        lock_in_order(session, documents.where(*differing) if is_chunked_alike else documents)
+    ):
         if not is_chunked_alike:
             recount(session, slot, ids)
         change = update_everywhere(Document).where(Document.document_id.in_(ids), *differing)

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session, aliased
 from auth.background import make_system
 from auth.principal import Principal
 from domain.db import Database
-from domain.documents import split_into_batches, lock_documents
+from domain.documents import lock_documents, split_into_batches
 from domain.indexes import is_held_nowhere
 from domain.models import Chunk, Document, DocumentState
 from domain.passages import make_passage
 from domain.scoping import (
     count_everywhere,
+    list_tenants_with,
     scoped,
     scoped_count,
     scoped_delete,
@@ -24,7 +25,6 @@ from domain.scoping import (
     select_everywhere,
     select_over,
     select_tenants_with,
-    list_tenants_with,
 )
 from domain.slots import ALL_SLOTS, FIRST_SLOT, Slots, find_serving_slot, find_slots_in_use, is_passage_of
 from utils.passages import Passage
@@ -109,8 +109,8 @@ def list_documents_without_words(
         .limit(chunks)
     )
     by_id: dict[str, Waiting] = {}
-    for found, chunk in rows:
-        _, of_document = by_id.setdefault(found.document_id, (found, []))
+    for documents, chunk in rows:
+        _, of_document = by_id.setdefault(documents.document_id, (documents, []))
         if chunk is not None:
             of_document.append(chunk)
     return list(by_id.values())
@@ -119,13 +119,13 @@ def list_documents_without_words(
 def _select_without_words(
     ctx: Principal, limit: int, slot: int, *, oldest_first: bool
 ) -> "tuple[type[Document], ColumnElement[int]]":
-    """The documents of `list_documents_without_words`, and the position of the first chunk of each that the index lacks."""
+    """Documents whose words the index lacks, and the position of the first chunk of each that it lacks."""
     lacking = Chunk.document_id == Document.document_id, is_passage_of(slot), Chunk.lexical_slots.bitwise_and(slot) == 0
     first = select(Chunk.position).where(*lacking).order_by(Chunk.position).limit(1).scalar_subquery()
     waiting = scoped(ctx, Document).add_columns(first.label("place")).where(make_waiting_condition(slot))
     waiting = waiting.order_by(*_order_by(Document, oldest_first=oldest_first)).limit(limit)
-    found = waiting.subquery()
-    return aliased(Document, found), found.c.place
+    documents = waiting.subquery()
+    return aliased(Document, documents), documents.c.place
 
 
 def _order_by(document: type[Document], *, oldest_first: bool) -> tuple[ColumnElement[object], ...]:

@@ -28,7 +28,7 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HeldJob:
+class LeasedJob:
     """A job as its worker knows it: `worker` is the name that its lease was given to, `requester` who asked for it."""
 
     job_id: str
@@ -72,41 +72,41 @@ def is_abandoned(kind: JobKind, at: datetime) -> ColumnElement[bool]:
     return and_(is_open(), Job.kind == kind, Job.lease_until < at)
 
 
-def hold(job: Job, worker: str, until: datetime) -> None:
+def assign(job: Job, worker: str, until: datetime) -> None:
     """Give *job*, which is locked, to *worker*."""
     job.status, job.worker, job.lease_until = JobStatus.PROCESSING, worker, until
     job.attempts += 1
     job.error, job.advice = None, None  # why it waited
 
 
-def renew(session: Session, ctx: Principal, held: HeldJob, *, progress: float, lease_s: float = LEASE_S) -> Job:
+def renew(session: Session, ctx: Principal, claimed: LeasedJob, *, progress: float, lease_s: float = LEASE_S) -> Job:
     """Hold the job for *lease_s* more, and say how much of its stage is done.
 
     Raises:
         LeaseLost: it is not this worker's any more, or is to be cancelled.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     job.lease_until = read_moment(session) + timedelta(seconds=lease_s)
     job.progress = progress
     session.flush()
     return job
 
 
-def lock_held_job(session: Session, ctx: Principal, held: HeldJob) -> Job:
+def lock_claimed_job(session: Session, ctx: Principal, claimed: LeasedJob) -> Job:
     """The job, which is ours, locked until the commit.
 
     Raises:
         LeaseLost: it is not this worker's any more, or is to be cancelled.
     """
-    job = session.scalar(select_held(ctx, held).with_for_update())
+    job = session.scalar(select_claimed(ctx, claimed).with_for_update())
     if job is None or job.cancel_requested:
         raise LeaseLost
     return job
 
 
-def select_held(ctx: Principal, held: HeldJob) -> Select[Job]:
+def select_claimed(ctx: Principal, claimed: LeasedJob) -> Select[Job]:
     """The job, if it is still ours."""
-    this = scoped(ctx, Job).where(Job.job_id == held.job_id, Job.worker == held.worker)
+    this = scoped(ctx, Job).where(Job.job_id == claimed.job_id, Job.worker == claimed.worker)
     return this.where(Job.status == JobStatus.PROCESSING)
 
 
@@ -125,7 +125,7 @@ def retry(job: Job, failure: Failure, not_before: datetime, *, progress: float =
     return True
 
 
-def pause_of(job: Job) -> timedelta:
+def compute_pause(job: Job) -> timedelta:
     """How long it waits before the next try, longer each time."""
     return timedelta(seconds=min(2.0 ** (job.attempts - 1), LONGEST_PAUSE_S))
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from auth.background import store_kind
 from auth.principal import Principal
-from domain.documents import split_into_batches, remove_documents
+from domain.documents import remove_documents, split_into_batches
 from domain.job_leases import OPEN, end, read_moment
 from domain.models import Document, DocumentState, Job, JobStatus
 from domain.quotas import Quotas, lock_usage, require_room_in_queue
@@ -101,8 +101,8 @@ def remove_with_jobs(session: Session, ctx: Principal, document_ids: Sequence[st
     remove_documents(session, ctx, document_ids)
     files: set[str] = set()
     for ids in split_into_batches(document_ids):
-        gone = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
-        session.execute(gone.values(origin="removed:" + Document.document_id, external_id=None))
+        statement = scoped_update(ctx, Document).where(Document.document_id.in_(ids))
+        session.execute(statement.values(origin="removed:" + Document.document_id, external_id=None))
         files.update(
             session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)).with_only_columns(Job.content_hash))
         )

@@ -12,29 +12,29 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain.db import Database
-from domain.documents import split_into_batches, lock_documents
+from domain.documents import lock_documents, split_into_batches
 from domain.job_leases import (
     ASK_AGAIN,
     LEASE_S,
     WORKER_ENDED,
     Failure,
-    HeldJob,
+    LeasedJob,
     LeaseLost,
+    assign,
+    compute_pause,
     end,
     find_asker,
-    hold,
     is_abandoned,
     is_due,
     is_open,
-    lock_held_job,
+    lock_claimed_job,
     read_moment,
-    pause_of,
     release,
     retry,
-    select_held,
+    select_claimed,
 )
 from domain.models import Document, DocumentState, Job, JobKind, JobStage, JobStatus
-from domain.scoping import count_everywhere, scoped, scoped_update, select_everywhere, list_tenants_with
+from domain.scoping import count_everywhere, list_tenants_with, scoped, scoped_update, select_everywhere
 from domain.webhook_deliveries import queue_finished
 
 _QUOTA_CHECK_S = 600.0
@@ -45,7 +45,7 @@ _OPEN = select_everywhere(Job).where(is_open()).with_only_columns(Job.job_id).li
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedJob(HeldJob):
+class ClaimedJob(LeasedJob):
     """A job of a document as its worker knows it."""
 
     document_id: str
@@ -79,7 +79,9 @@ def follows_index() -> ColumnElement[bool]:
 
 def list_tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
-    return list_tenants_with(session, Job, _is_claimable(read_moment(session), small_only=small_only), first=_estimate_effort())
+    return list_tenants_with(
+        session, Job, _is_claimable(read_moment(session), small_only=small_only), first=_estimate_effort()
+    )
 
 
 def count_large_of(session: Session, pool: str) -> int:
@@ -110,16 +112,16 @@ def claim(
     """
     at = read_moment(session)
     order = [] if oldest_first else [_estimate_effort()]
-    due = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
-    due = due.where(_is_claimable(at, small_only=small_only))
-    first = due.order_by(*order, Job.not_before, Job.created_at).limit(1)
+    statement = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
+    statement = statement.where(_is_claimable(at, small_only=small_only))
+    first = statement.order_by(*order, Job.not_before, Job.created_at).limit(1)
     # Locked with its document, which has a copy of the status. Whoever holds that may wait for the job: skip it.
     job = session.scalar(first.with_for_update(of=[Job, Document], skip_locked=True))
     if job is None:
         return None
     if job.stage == JobStage.STORED:
         job.stage = JobStage.READING
-    hold(job, worker, at + timedelta(seconds=lease_s))
+    assign(job, worker, at + timedelta(seconds=lease_s))
     session.flush()
     return _make_claimed(job, worker)
 
@@ -135,26 +137,26 @@ def _estimate_effort() -> ColumnElement[int]:
 def postpone_reading(session: Session, ctx: Principal, failure: Failure, *, until: datetime) -> None:
     """Let the tenant's due jobs wait, and say why; at most ten minutes at a time, as quotas may change."""
     at = read_moment(session)
-    due = scoped_update(ctx, Job).where(is_due(_KIND, at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
+    statement = scoped_update(ctx, Job).where(is_due(_KIND, at), Job.stage.in_([JobStage.STORED, JobStage.READING]))
     again_at = min(until, at + timedelta(seconds=_QUOTA_CHECK_S))
-    session.execute(due.values(not_before=again_at, error=failure.reason, advice=failure.advice))
+    session.execute(statement.values(not_before=again_at, error=failure.reason, advice=failure.advice))
 
 
-def lock_held(session: Session, ctx: Principal, held: ClaimedJob) -> Document:
+def lock_claimed_document(session: Session, ctx: Principal, claimed: ClaimedJob) -> Document:
     """The document of a job of ours, both locked until the commit: call it before the result is written.
 
     Raises:
         LeaseLost: the job is not this worker's any more, or is to be cancelled.
     """
-    found = scoped(ctx, Document).where(Document.document_id == held.document_id).with_for_update()
+    found = scoped(ctx, Document).where(Document.document_id == claimed.document_id).with_for_update()
     document = session.scalar(found)
     if document is None or document.state == DocumentState.REMOVED:
         raise LeaseLost
-    lock_held_job(session, ctx, held)
+    lock_claimed_job(session, ctx, claimed)
     return document
 
 
-def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage) -> ClaimedJob:
+def advance(session: Session, ctx: Principal, claimed: ClaimedJob, stage: JobStage) -> ClaimedJob:
     """The job at its next stage.
 
     From INDEXING on nobody holds it: it is over when the index has its document. For RECOGNISING it waits for its turn
@@ -163,7 +165,7 @@ def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage)
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     job.stage, job.progress, job.attempts = stage, 0.0, 1
     if stage == JobStage.INDEXING:
         job.lease_until, job.worker, job.recognised = None, None, None
@@ -171,71 +173,71 @@ def advance(session: Session, ctx: Principal, held: ClaimedJob, stage: JobStage)
         release(job, read_moment(session))
         job.attempts = 0
     session.flush()
-    return _make_claimed(job, held.worker)
+    return _make_claimed(job, claimed.worker)
 
 
-def fail(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> None:
+def fail(session: Session, ctx: Principal, claimed: ClaimedJob, failure: Failure) -> None:
     """End the job without success.
 
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    _fail(session, ctx, lock_held_job(session, ctx, held), failure)
+    _fail(session, ctx, lock_claimed_job(session, ctx, claimed), failure)
 
 
-def put_off(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure) -> bool:
+def retry_later(session: Session, ctx: Principal, claimed: ClaimedJob, failure: Failure) -> bool:
     """Let the job be tried again, later each time; False where it was the last time, and the job has failed.
 
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     return _retry_or_fail(session, ctx, job, failure)
 
 
-def wait(session: Session, ctx: Principal, held: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
+def wait(session: Session, ctx: Principal, claimed: ClaimedJob, failure: Failure, *, pause_s: float) -> None:
     """Let the job be tried again after a pause, as often as it takes: what it needs is away.
 
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     job.attempts -= 1
     job.error, job.advice = failure.reason, failure.advice
     release(job, read_moment(session) + timedelta(seconds=pause_s))
 
 
-def hand_back(session: Session, ctx: Principal, held: ClaimedJob) -> None:
+def hand_back(session: Session, ctx: Principal, claimed: ClaimedJob) -> None:
     """Let another worker have the job at once: this one stops.
 
     Raises:
         LeaseLost: the job is not this worker's any more.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     job.attempts -= 1
     release(job, read_moment(session))
 
 
-def get_recognised(session: Session, ctx: Principal, held: ClaimedJob) -> str | None:
-    """The last `recognised` of `give_way` for this job; None where it has not given way."""
-    return session.scalar(select_held(ctx, held).with_only_columns(Job.recognised))
+def get_recognised(session: Session, ctx: Principal, claimed: ClaimedJob) -> str | None:
+    """The last `recognised` of `yield_to_others` for this job; None where it has not given way."""
+    return session.scalar(select_claimed(ctx, claimed).with_only_columns(Job.recognised))
 
 
-def give_way(session: Session, ctx: Principal, held: ClaimedJob, *, recognised: str, progress: float) -> None:
+def yield_to_others(session: Session, ctx: Principal, claimed: ClaimedJob, *, recognised: str, progress: float) -> None:
     """Let others go first, and whoever has the job next go on after what is *recognised*.
 
     Raises:
         LeaseLost: it is not this worker's any more.
     """
-    job = lock_held_job(session, ctx, held)
+    job = lock_claimed_job(session, ctx, claimed)
     release(job, read_moment(session))
     job.attempts, job.recognised, job.progress = 0, recognised, progress
 
 
-def end_cancelled(session: Session, ctx: Principal, held: ClaimedJob) -> bool:
+def end_cancelled(session: Session, ctx: Principal, claimed: ClaimedJob) -> bool:
     """End a job of ours that is to be cancelled; False if that was not asked for, or it is not ours."""
-    lock_documents(session, ctx, [held.document_id])
-    job = session.scalar(select_held(ctx, held).with_for_update())
+    lock_documents(session, ctx, [claimed.document_id])
+    job = session.scalar(select_claimed(ctx, claimed).with_for_update())
     if job is None or not job.cancel_requested:
         return False
     end(job, JobStatus.CANCELLED)
@@ -284,7 +286,7 @@ def _make_claimed(job: Job, worker: str) -> ClaimedJob:
 
 
 def _retry_or_fail(session: Session, ctx: Principal, job: Job, failure: Failure) -> bool:
-    is_retried = retry(job, failure, read_moment(session) + pause_of(job))
+    is_retried = retry(job, failure, read_moment(session) + compute_pause(job))
     if not is_retried:
         _fail(session, ctx, job, failure)
     return is_retried

@@ -33,8 +33,8 @@ def cut_part(rows: Sequence[T], get_key: Callable[[T], tuple[Any, ...]], part: P
     """The same of *rows* that are in memory, in the order of their keys."""
     after = part.after
     rest = rows[part.offset :] if after is None else [row for row in rows if get_key(row) > after]
-    found = list(rest[: part.limit])
-    return Rows(found, len(rows), get_key(found[-1]) if len(rest) > part.limit else None)
+    result = list(rest[: part.limit])
+    return Rows(result, len(rows), get_key(result[-1]) if len(rest) > part.limit else None)
 
 
 def read_part(

@@ -50,10 +50,10 @@ def get_progress(session: Session, ctx: Principal, document_id: str) -> Document
     Raises:
         NotFound: the tenant has no such document.
     """
-    found = _read(session, ctx, _select_present(ctx).where(Document.document_id == document_id))
-    if not found:
+    progress = _read(session, ctx, _select_present(ctx).where(Document.document_id == document_id))
+    if not progress:
         raise NotFound(f"Document {document_id!r} not found.")
-    return found[0]
+    return progress[0]
 
 
 def list_progress(
@@ -96,14 +96,14 @@ def _read(session: Session, ctx: Principal, documents: Select[Document]) -> list
     return _add_progress(session, ctx, session.scalars(documents).all())
 
 
-def _add_progress(session: Session, ctx: Principal, found: Sequence[Document]) -> list[DocumentProgress]:
-    if not found:  # without ids SQLite would look through all jobs
+def _add_progress(session: Session, ctx: Principal, documents: Sequence[Document]) -> list[DocumentProgress]:
+    if not documents:  # without ids SQLite would look through all jobs
         return []
-    ids = [document.document_id for document in found]
+    ids = [document.document_id for document in documents]
     jobs = {job.document_id: job for job in session.scalars(scoped(ctx, Job).where(Job.document_id.in_(ids)))}
-    following = [one.document_id for one in found if _follows_index(one, jobs.get(one.document_id))]
+    following = [one.document_id for one in documents if _follows_index(one, jobs.get(one.document_id))]
     done = _count_vectors(session, ctx, following)
-    return [_make_progress(document, jobs.get(document.document_id), done) for document in found]
+    return [_make_progress(document, jobs.get(document.document_id), done) for document in documents]
 
 
 def _follows_index(document: Document, job: Job | None) -> bool:

@@ -121,12 +121,12 @@ def find_verdicts(
     """
     here = scoped(ctx, AnswerRating).where(*_select_answer(ctx, conversation_id))
     columns = here.with_only_columns(AnswerRating.run_id, AnswerRating.rating, AnswerRating.rated_at)
-    found: dict[str, str] = {}
+    verdicts: dict[str, str] = {}
     for ids in split_into_batches(list(answered_at)):
         for run_id, rating, rated_at in session.execute(columns.where(AnswerRating.run_id.in_(ids))):
             if rated_at > answered_at[run_id] - _CLOCKS_DIFFER:
-                found[run_id] = rating
-    return found
+                verdicts[run_id] = rating
+    return verdicts
 
 
 def list_rated_runs(session: Session, ctx: Principal, conversation_id: str | None = None) -> list[str]:
@@ -146,8 +146,8 @@ def list_ratings(
     if ctx.owner_id:
         conditions.append(AnswerRating.owner_id == ctx.owner_id)
     total = session.scalar(scoped_count(ctx, AnswerRating).where(*conditions)) or 0
-    found, keys = scoped(ctx, AnswerRating).where(*conditions), (AnswerRating.rated_at, AnswerRating.run_id)
-    return read_part(session, found, keys, part or Part(MOST_RATINGS), total=total, descending=True)
+    ratings, keys = scoped(ctx, AnswerRating).where(*conditions), (AnswerRating.rated_at, AnswerRating.run_id)
+    return read_part(session, ratings, keys, part or Part(MOST_RATINGS), total=total, descending=True)
 
 
 def _select_answer(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -35,14 +35,14 @@ def add_chunks(session: Session, ctx: Principal, document: Document, slot: int, 
     slots = find_slots_in_use(session)
     lock_documents(session, ctx, [document.document_id])
     present = scoped(ctx, Document).where(Document.document_id == document.document_id)
-    there = session.scalar(present.execution_options(populate_existing=True))
-    if there is None or there.version != document.version or there.state == DocumentState.REMOVED:
+    current = session.scalar(present.execution_options(populate_existing=True))
+    if current is None or current.version != document.version or current.state == DocumentState.REMOVED:
         return
     of_document = Chunk.document_id == document.document_id
     versions = slots.chunking_versions
     if slot not in versions or session.scalar(scoped_count(ctx, Chunk).where(of_document, is_passage_of(slot))):
         return
-    insert_chunks(session, there, versions[slot], chunks)
+    insert_chunks(session, document, versions[slot], chunks)
     unused = Chunk.chunking_version.not_in(set(versions.values()))
     session.execute(scoped_delete(ctx, Chunk).where(of_document, unused))
     if slots.find_alike(slot) & slots.serving:

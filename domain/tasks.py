@@ -50,8 +50,8 @@ def get_task(session: Session, ctx: Principal, task_id: str) -> Task:
 
 def list_tasks(session: Session, ctx: Principal, *, statuses: Sequence[str], limit: int) -> list[Task]:
     """The tenant's tasks in one of *statuses* that *ctx* may see, those that changed last first."""
-    found = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
-    return _add_sources(session, ctx, [job for job in session.scalars(found) if _may_see(ctx, job)])
+    tasks = scoped(ctx, Job).where(Job.status.in_(statuses)).order_by(Job.updated_at.desc(), Job.job_id).limit(limit)
+    return _add_sources(session, ctx, [job for job in session.scalars(tasks) if _may_see(ctx, job)])
 
 
 def _may_see(ctx: Principal, job: Job) -> bool:

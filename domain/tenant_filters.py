@@ -32,10 +32,10 @@ def _refuse_unfiltered(state: ORMExecuteState) -> None:
         return
     if not (state.is_select or state.is_update or state.is_delete):
         return
-    if found := find_owned_tables(state.statement):
+    if owned_tables := find_owned_tables(state.statement):
         raise TenantFilterMissing(
-            f"A statement reads or changes {', '.join(sorted(found))} without a tenant. Begin it with a function of "
-            "domain/scoping.py, and with one whose name ends in everywhere if it is meant for all tenants."
+            f"A statement reads or changes {', '.join(sorted(owned_tables))} without a tenant. Begin it with a "
+            "function of domain/scoping.py, and with one whose name ends in everywhere if it is meant for all tenants."
         )
 
 

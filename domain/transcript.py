@@ -192,8 +192,8 @@ def list_places(
     rows = select_turns(ctx, conversation_id).with_only_columns(Turn.run_id, Turn.parent_run_id, Turn.sequence)
     if through is not None:
         rows = rows.where(Turn.sequence <= through)
-    found = session.execute(rows.order_by(Turn.sequence, Turn.run_id))
-    return Branches([(TurnPosition(run_id, parent), at) for run_id, parent, at in found], itemgetter(0))
+    places = session.execute(rows.order_by(Turn.sequence, Turn.run_id))
+    return Branches([(TurnPosition(run_id, parent), at) for run_id, parent, at in places], itemgetter(0))
 
 
 def read_path(
@@ -202,8 +202,8 @@ def read_path(
     """The turns of these places, in order."""
     runs = {place.run_id for place, _ in places}
     rows = session.scalars(select_turns(ctx, conversation_id).where(Turn.run_id.in_(runs)))
-    found = {(row.run_id, row.sequence): row for row in rows}
-    return [found[place.run_id, at] for place, at in places]
+    path = {(row.run_id, row.sequence): row for row in rows}
+    return [path[place.run_id, at] for place, at in places]
 
 
 def find_turn(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> Turn | None:

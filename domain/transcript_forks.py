@@ -66,8 +66,8 @@ def make_taken_error() -> Conflict:
 
 def number_title(title: str) -> str:
     """What a fork of the conversation of that title is called: "Rooms (2)", "Rooms (3)"."""
-    found = _NUMBERED.search(title)
-    base, number = (title[: found.start()], int(found[1]) + 1) if found else (title, 2)
+    match = _NUMBERED.search(title)
+    base, number = (title[: match.start()], int(match[1]) + 1) if match else (title, 2)
     end = f" ({number})"
     return f"{base[: _LONGEST_TITLE - len(end)]}{end}"
 

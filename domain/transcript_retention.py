@@ -13,7 +13,7 @@ from domain.db import Database
 from domain.engines import BUSY_TIMEOUT_MS
 from domain.keys import get_tenant
 from domain.models import Conversation, ConversationShare, Tenant, Turn, now
-from domain.scoping import count_everywhere, delete_everywhere, list_tenants, scoped, scoped_delete, list_tenants_with
+from domain.scoping import count_everywhere, delete_everywhere, list_tenants, list_tenants_with, scoped, scoped_delete
 from utils.errors import BadInput
 
 DAY_S = 86_400.0
@@ -67,9 +67,9 @@ def erase_expired(database: Database, retention: Retention) -> int:
 
     Links to conversations that have expired go, too.
     """
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(delete_everywhere(ConversationShare).where(ConversationShare.expires_at <= now()))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = [(ctx, retention.find_keep_s(session.get(Tenant, ctx.tenant_id))) for ctx in list_tenants(session)]
     return sum(_erase_expired_of(database, ctx, keep_s) for ctx, keep_s in tenants)
 
@@ -77,7 +77,7 @@ def erase_expired(database: Database, retention: Retention) -> int:
 def _erase_expired_of(database: Database, ctx: Principal, keep_s: float) -> int:
     expired, erased = Conversation.used_at <= now() - timedelta(seconds=keep_s), 0
     while True:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             keys = _list_keys(session, ctx, expired)
             _delete_rows(session, ctx, keys)
         erased += len(keys)
@@ -90,7 +90,7 @@ def erase_deleted(database: Database, *, before: datetime) -> int:
     erasable = (
         Conversation.deleted_at.is_not(None) & (Conversation.turn_count > 0) & (Conversation.deleted_at <= before)
     )
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = list_tenants_with(session, Conversation, erasable)
     return sum(_erase_deleted_of(database, ctx, erasable) for ctx in tenants)
 
@@ -98,7 +98,7 @@ def erase_deleted(database: Database, *, before: datetime) -> int:
 def _erase_deleted_of(database: Database, ctx: Principal, erasable: ColumnElement[bool]) -> int:
     erased = 0
     while True:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             batch = scoped(ctx, Conversation).where(erasable).limit(_AT_ONCE).with_for_update(skip_locked=True)
             found = list(session.scalars(batch))
             for row in found:
@@ -123,7 +123,7 @@ def empty_write_log(database: Database) -> bool:
     """
     if database.is_server:
         return True
-    with database.translating(), database.engine.connect() as connection:
+    with database.translate_errors(), database.engine.connect() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
         driver.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
         try:

@@ -36,14 +36,14 @@ def search_conversations(
     """
     words = frozenset(_fold(query).split())
     newest = list_conversations(session, ctx, Part(MOST_SEARCHED), retention).rows
-    found, budget = [], MOST_READ
+    conversations, budget = [], MOST_READ
     for start in range(0, len(newest), _AT_ONCE):
         batch = newest[start : start + _AT_ONCE]
         missing, budget = _find_missing(session, ctx, batch, words, keys=keys, most=budget)
-        found += [row for row in batch if not missing[row.conversation_id]]
-    rows = found[part.offset : part.offset + part.limit]
-    is_more = len(found) > part.offset + part.limit
-    return Rows(rows, len(found), (rows[-1].updated_at, rows[-1].conversation_id) if is_more else None)
+        conversations += [row for row in batch if not missing[row.conversation_id]]
+    rows = conversations[part.offset : part.offset + part.limit]
+    is_more = len(conversations) > part.offset + part.limit
+    return Rows(rows, len(conversations), (rows[-1].updated_at, rows[-1].conversation_id) if is_more else None)
 
 
 def _find_missing(

@@ -156,8 +156,8 @@ def _lock_conversations(
         for key, turns in talks.items()
     ]
     statement = _make_statements(session.get_bind().dialect.name).lock
-    found = session.scalars(statement, rows, execution_options={"populate_existing": True})
-    return {make_key(row): row for row in found}
+    result = session.scalars(statement, rows, execution_options={"populate_existing": True})
+    return {make_key(row): row for row in result}
 
 
 def _describe_beginning(turn: FinishedTurn, keys: Keyring | None) -> dict[str, Any]:
@@ -250,8 +250,10 @@ def _make_statements(dialect: str) -> _Statements:
     insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     added = insert(Conversation)
     # That it stays as it is, is a change, too: only so the row is locked, and given.
-    there = added.on_conflict_do_update(
+    conversations = added.on_conflict_do_update(
         index_elements=["tenant_id", "owner_id", "conversation_id"], set_={"used_at": Conversation.used_at}
     )
     turns = insert(Turn).on_conflict_do_nothing(index_elements=["tenant_id", "run_id", "asked_at"])
-    return _Statements(there.returning(Conversation), turns.returning(Turn.tenant_id, Turn.run_id, Turn.asked_at))
+    return _Statements(
+        conversations.returning(Conversation), turns.returning(Turn.tenant_id, Turn.run_id, Turn.asked_at)
+    )

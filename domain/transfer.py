@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
-from domain.documents import DocumentContent, make_chunk_id, get_chunks, replace_document
+from domain.documents import DocumentContent, get_chunks, make_chunk_id, replace_document
 from domain.indexes import find_serving_index
 from domain.indexing import mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion

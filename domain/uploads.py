@@ -101,10 +101,10 @@ def _find_content(session: Session, ctx: Principal, dataset_id: str, content_has
     present = DocumentVersion.replaced_at.is_(None), DocumentVersion.deleted_at.is_(None)
     loaded = scoped(ctx, DocumentVersion).where(DocumentVersion.content_hash == content_hash, *present, ~has_job)
     ids = union_all(by_job, loaded.with_only_columns(DocumentVersion.document_id)).subquery()
-    there = Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED
+    conditions = Document.dataset_id == dataset_id, Document.state != DocumentState.REMOVED
     in_order = Document.external_id.is_not(None), Document.created_at, Document.document_id
-    found = scoped(ctx, Document).where(*there, Document.document_id.in_(select(ids)))
-    return session.scalar(found.order_by(*in_order).limit(1))
+    content = scoped(ctx, Document).where(*conditions, Document.document_id.in_(select(ids)))
+    return session.scalar(content.order_by(*in_order).limit(1))
 
 
 def _leave(session: Session, ctx: Principal, document: Document, quotas: Quotas) -> Accepted:

@@ -144,7 +144,7 @@ def remove_pages(session: Session, ctx: Principal, web_source_id: str, urls: Seq
     for some in cut_into_slices(urls, MOST_AT_ONCE):
         others = scoped(ctx, WebPage).where(WebPage.url.in_(some), WebPage.taken)
         shared = {page.url for page in session.scalars(others.where(WebPage.web_source_id != web_source_id))}
-        lost = [ORIGIN + url for url in some if url not in shared]
-        documents = session.scalars(scoped(ctx, Document).where(Document.origin.in_(lost)))
+        origins = [ORIGIN + url for url in some if url not in shared]
+        documents = session.scalars(scoped(ctx, Document).where(Document.origin.in_(origins)))
         removed += remove_documents(session, ctx, [document.document_id for document in documents])
     return removed

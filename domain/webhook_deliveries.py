@@ -78,17 +78,19 @@ def is_any_waiting(database: Database) -> bool:
 
 def list_due(session: Session) -> list[tuple[str, str]]:
     """Tenants and webhooks that have something to be told now, that first which waits longest."""
-    due = select_everywhere(WebhookDelivery).where(WebhookDelivery.not_before <= read_moment(session))
+    statement = select_everywhere(WebhookDelivery).where(WebhookDelivery.not_before <= read_moment(session))
     webhook = WebhookDelivery.tenant_id, WebhookDelivery.webhook_id
-    grouped = due.with_only_columns(*webhook).group_by(*webhook).order_by(func.min(WebhookDelivery.not_before))
+    grouped = statement.with_only_columns(*webhook).group_by(*webhook).order_by(func.min(WebhookDelivery.not_before))
     return [(tenant_id, webhook_id) for tenant_id, webhook_id in session.execute(grouped.limit(_MOST_DUE))]
 
 
 def claim(session: Session, tenant_id: str, webhook_id: str) -> ClaimedDelivery | None:
     """What the webhook is to be told next, None if nothing is due; it is ours once this is committed."""
     ctx, at = make_system(tenant_id), read_moment(session)
-    due = scoped(ctx, WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.not_before <= at)
-    first = due.order_by(WebhookDelivery.not_before, WebhookDelivery.delivery_id).limit(1)
+    statement = scoped(ctx, WebhookDelivery).where(
+        WebhookDelivery.webhook_id == webhook_id, WebhookDelivery.not_before <= at
+    )
+    first = statement.order_by(WebhookDelivery.not_before, WebhookDelivery.delivery_id).limit(1)
     row = session.scalar(first.with_for_update(skip_locked=True))
     if row is None:
         return None
@@ -109,9 +111,9 @@ def settle(session: Session, claimed: ClaimedDelivery, *, failure: str | None) -
         webhook.delivered_at = at
         session.delete(row)
         return
-    due = scoped_update(ctx, WebhookDelivery).where(WebhookDelivery.webhook_id == claimed.webhook_id)
+    statement = scoped_update(ctx, WebhookDelivery).where(WebhookDelivery.webhook_id == claimed.webhook_id)
     others_at = at + timedelta(seconds=_OTHERS_WAIT_S)
-    session.execute(due.where(WebhookDelivery.not_before <= at).values(not_before=others_at))
+    session.execute(statement.where(WebhookDelivery.not_before <= at).values(not_before=others_at))
     if claimed.attempts <= len(PAUSES_S):
         row.not_before = at + timedelta(seconds=PAUSES_S[claimed.attempts - 1])
     else:

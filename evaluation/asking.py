@@ -81,17 +81,17 @@ class LocalAsker:
         if after:
             raise BadInput("Questions after others are asked of a running service: give --url, --key and --answers.")
         looked_at = await self.retriever.search(self.ctx, question, limit=max(SHOWN, self.bot.top_k))
-        found = await self.retriever.search(self.ctx, question, limit=self.bot.top_k, options=self._options)
+        match = await self.retriever.search(self.ctx, question, limit=self.bot.top_k, options=self._options)
         outcome = AskedOutcome(
             _show_hits(looked_at.hits),
-            found.verdict.answerable,
-            quoted_from=() if self._options.further else _show_hits(found.hits),
+            match.verdict.answerable,
+            quoted_from=() if self._options.further else _show_hits(match.hits),
         )
         if self.model is None:
             return outcome
-        if not found.verdict.is_near:
+        if not match.verdict.is_near:
             return replace(outcome, answered=False, answer="")
-        return await self._answer(question, found, outcome, self.model)
+        return await self._answer(question, match, outcome, self.model)
 
     @property
     def _options(self) -> SearchOptions:
@@ -100,19 +100,21 @@ class LocalAsker:
         return SearchOptions(further=self.bot.count_further(is_language_model=is_language_model))
 
     async def _answer(
-        self, question: str, found: SearchResult, outcome: AskedOutcome, model: AnswerModel
+        self, question: str, result: SearchResult, outcome: AskedOutcome, model: AnswerModel
     ) -> AskedOutcome:
-        """What *model* makes of *found*, doubted where the service doubts it."""
-        shown = [hit.passage for hit in found.hits]
-        system = SystemMessage(make_system_prompt(shown, institution="", language_policy=_POLICY))
-        request = [system, HumanMessage(question)] if model.is_language_model else quote_request(question, shown)
+        """What *model* makes of *result*, doubted where the service doubts it."""
+        passages = [hit.passage for hit in result.hits]
+        system = SystemMessage(make_system_prompt(passages, institution="", language_policy=_POLICY))
+        request = [system, HumanMessage(question)] if model.is_language_model else quote_request(question, passages)
         reply = await model.chat.ainvoke(request)
-        said, is_doubted = reply.text, bool(reply.response_metadata.get(IS_UNCERTAIN))
-        if said.strip().startswith(NOT_IN_DOCUMENTS_MARK):
+        text, is_doubted = str(reply.text), bool(reply.response_metadata.get(IS_UNCERTAIN))
+        if text.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return replace(outcome, answered=False, answer="")
-        text, citations = bind_citations(said.strip(), found.hits)
+        text, citations = bind_citations(text.strip(), result.hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
-        is_uncertain = (is_doubted or not is_sure(found.verdict, model)) and not is_heading_named(question, found.hits)
+        is_uncertain = (is_doubted or not is_sure(result.verdict, model)) and not is_heading_named(
+            question, result.hits
+        )
         return replace(outcome, answered=True, answer=remove_marks(text), quotes=quotes, is_uncertain=is_uncertain)
 
 
@@ -131,7 +133,7 @@ class HttpAsker:
         found = await self._post("/v1/search", {"query": question, "limit": SHOWN})
         fewer = await self._post("/v1/search", {"query": question, "limit": QUOTED_FROM})
         passages, quoted_from = (
-            [_parse_shown(each, each["text"]) for each in told["passages"]] for told in (found, fewer)
+            [_parse_passages(each, each["text"]) for each in result["passages"]] for result in (found, fewer)
         )
         if not self.with_answers:
             return AskedOutcome(passages, found["answerable"], quoted_from=quoted_from)
@@ -139,15 +141,15 @@ class HttpAsker:
         for message in after:
             before = await self._post("/v1/chat", {"message": message, "session_id": conversation_id})
             conversation_id = before["conversation_id"]
-        said = await self._post("/v1/chat", {"message": question, "session_id": conversation_id})
+        answer = await self._post("/v1/chat", {"message": question, "session_id": conversation_id})
         return AskedOutcome(
             passages,
-            said["answered"],
-            remove_marks(said["answer"]),
-            [_parse_shown(each, each["quote"]) for each in said["citations"]],
-            (said.get("support") or {}).get("total"),
-            is_uncertain=said.get("confidence") == "low",
-            is_small_talk=said.get("small_talk", False),
+            answer["answered"],
+            remove_marks(answer["answer"]),
+            [_parse_passages(each, each["quote"]) for each in answer["citations"]],
+            (answer.get("support") or {}).get("total"),
+            is_uncertain=answer.get("confidence") == "low",
+            is_small_talk=answer.get("small_talk", False),
             quoted_from=quoted_from,
         )
 
@@ -158,8 +160,8 @@ class HttpAsker:
             raise StoreUnavailable(f"The service at {self.client.base_url} does not answer.") from exc
         if answer.status_code != 200:
             raise ProviderError(f"The service refused {path}: {answer.status_code} {_read_detail(answer)}")
-        told: dict[str, Any] = answer.json()
-        return told
+        result: dict[str, Any] = answer.json()
+        return result
 
 
 def _show_hits(hits: Sequence[Hit]) -> list[Shown]:
@@ -172,8 +174,8 @@ def _make_shown(document_id: str, title: str, source: str, text: str) -> Shown:
     return Shown(frozenset((document_id, title)), source, text)
 
 
-def _parse_shown(told: dict[str, Any], text: str) -> Shown:
-    return _make_shown(told["document_id"], told["title"], told["source"], text)
+def _parse_passages(body: dict[str, Any], text: str) -> Shown:
+    return _make_shown(body["document_id"], body["title"], body["source"], text)
 
 
 def _read_detail(answer: httpx.Response) -> str:

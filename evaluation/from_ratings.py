@@ -22,13 +22,13 @@ def make_question_set(rows: Iterable[AnswerRating], *, with_good: bool) -> tuple
     """
     newest: dict[tuple[bool, str], AnswerRating] = {}
     for row in rows:
-        asked = row.stands_alone, " ".join(row.question.casefold().split())
-        known = newest.setdefault(asked, row)
+        key = row.stands_alone, " ".join(row.question.casefold().split())
+        known = newest.setdefault(key, row)
         if row.expected and not known.expected and row.rating == known.rating:
-            newest[asked] = row
-    wanted = [row for row in newest.values() if row.rating == "down" or with_good]
-    cases = [case for row in wanted if (case := _make_case(row))]
-    left = [row for row in wanted if row.rating == "down" and not _make_case(row)]
+            newest[key] = row
+    selected = [row for row in newest.values() if row.rating == "down" or with_good]
+    cases = [case for row in selected if (case := _make_case(row))]
+    left = [row for row in selected if row.rating == "down" and not _make_case(row)]
     text = _HEAD + _dump({"name": "ratings", "questions": cases})
     if left:
         text += _OPEN + "".join(
@@ -49,7 +49,7 @@ def _make_case(row: AnswerRating) -> Json | None:
 
 
 def _make_incomplete_case(row: AnswerRating) -> Json:
-    told = {
+    facts = {
         "question": row.question,
         "within a conversation": None if row.stands_alone else True,
         "answer": row.expected,
@@ -57,7 +57,7 @@ def _make_incomplete_case(row: AnswerRating) -> Json:
         "from": row.sources,
         "comment": row.comment,
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _dump(value: Json | Sequence[Json]) -> str:

@@ -68,10 +68,10 @@ def _measure_passages(case: Case, outcome: AskedOutcome) -> Measured:
     figures["ndcg@10"] = 0.0 if place is None else 1 / math.log2(place + 2)
     figures["answered_present"] = float(outcome.answered)
     if case.facts:
-        shown = [each.text for each in outcome.passages[:SHOWN]]
-        within = count_within_budget([len(text) for text in shown], least=QUOTED_FROM)
-        figures["facts_found"] = _find_facts(case, shown[:within])
-        figures["facts_found@6"] = _find_facts(case, [each.text for each in outcome.quoted_from] or shown[:QUOTED_FROM])
+        texts = [each.text for each in outcome.passages[:SHOWN]]
+        within = count_within_budget([len(text) for text in texts], least=QUOTED_FROM)
+        figures["facts_found"] = _find_facts(case, texts[:within])
+        figures["facts_found@6"] = _find_facts(case, [each.text for each in outcome.quoted_from] or texts[:QUOTED_FROM])
     return figures
 
 
@@ -84,9 +84,9 @@ def _is_graded(case: Case) -> bool:
 
 
 def _measure_grade(case: Case, outcome: AskedOutcome) -> Measured:
-    found = grade(case, outcome)
-    grades = {name: float(name == found) for name in GRADES}
-    return grades | {"sure_but_wrong": float(found == "wrong" and not outcome.is_uncertain)}
+    result = grade(case, outcome)
+    grades = {name: float(name == result) for name in GRADES}
+    return grades | {"sure_but_wrong": float(result == "wrong" and not outcome.is_uncertain)}
 
 
 def grade(case: Case, outcome: AskedOutcome) -> Grade:
@@ -103,12 +103,12 @@ def grade(case: Case, outcome: AskedOutcome) -> Grade:
     if not outcome.answered or outcome.is_small_talk:
         return "refused"
     text = outcome.answer or ""
-    said = _count_facts(case, text)
+    facts = _count_facts(case, text)
     of_document = [_is_of_document(case, quote) for quote in outcome.quotes]
     is_contradicted = any(_simplify(each) in _simplify(text) for each in case.contradicted_by)
-    if said == len(case.facts) and of_document[:1] == [True] and not is_contradicted and len(text) <= _LONGEST_RIGHT:
+    if facts == len(case.facts) and of_document[:1] == [True] and not is_contradicted and len(text) <= _LONGEST_RIGHT:
         return "right"
-    return "partly" if said and any(of_document) else "wrong"
+    return "partly" if facts and any(of_document) else "wrong"
 
 
 def _count_facts(case: Case, text: str) -> int:
@@ -163,11 +163,11 @@ def find_missed_floors(figures: Mapping[str, Mapping[str, Figure]], floors: Mapp
     missed = []
     for name, floor in floors.items():
         group, _, measure = name.rpartition(".")
-        found = figures.get(group or "all", {}).get(measure)
-        if found is None:
+        missed_floors = figures.get(group or "all", {}).get(measure)
+        if missed_floors is None:
             missed.append(f"{name}: no question of the set measures it")
-        elif found.value < floor:
-            missed.append(f"{name}: {found.value:.4f} is under {floor:.4f}")
+        elif missed_floors.value < floor:
+            missed.append(f"{name}: {missed_floors.value:.4f} is under {floor:.4f}")
     return missed
 
 

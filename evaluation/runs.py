@@ -88,12 +88,12 @@ def find_last_run(folder: Path, *, name: str, mode: str) -> Run | None:
     """The newest kept run of the set *name* in *mode*, None if there is none that can be read."""
     for file in sorted((folder / name).glob(f"{mode}-*.json"), reverse=True):
         try:
-            kept = json.loads(file.read_text(encoding="utf-8"))
+            run = json.loads(file.read_text(encoding="utf-8"))
             figures = {
                 group: {measure: Figure(**figure) for measure, figure in measures.items()}
-                for group, measures in kept["figures"].items()
+                for group, measures in run["figures"].items()
             }
-            return Run(kept["name"], kept["mode"], kept["at"], figures, kept["rows"])
+            return Run(run["name"], run["mode"], run["at"], figures, run["rows"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # cut off, or of a later version
     return None
@@ -107,10 +107,10 @@ def compare(before: Run, now: Run) -> RunComparison:
         pairs = [(before.rows[key][measure], now.rows[key][measure]) for key in both if _has(measure, key, before, now)]
         if pairs:
             changes.append(_change(measure, pairs))
-    found = [key for key in both if _has("recall@5", key, before, now)]
-    moved = {key: now.rows[key]["recall@5"] - before.rows[key]["recall@5"] for key in found}
+    result = [key for key in both if _has("recall@5", key, before, now)]
+    moved = {key: now.rows[key]["recall@5"] - before.rows[key]["recall@5"] for key in result}
     return RunComparison(
-        before.at, changes, [key for key in found if moved[key] < 0], [key for key in found if moved[key] > 0]
+        before.at, changes, [key for key in result if moved[key] < 0], [key for key in result if moved[key] > 0]
     )
 
 

@@ -73,7 +73,7 @@ class ActiveIndex:
         """The index that serves."""
         return self._opened
 
-    def retriever(self) -> Retriever:
+    def make_retriever(self) -> Retriever:
         """What searches the index that serves now."""
         return self._opened.retriever
 
@@ -130,12 +130,12 @@ async def _note_first(database: Database, opener: Opener) -> IndexRow:
         await opener.open(make_first_row(spec))
     with suppress(IntegrityError):  # another worker was quicker
         await write(database, lambda session: session.add(make_first_row(spec)))
-    found = await read(database, find_serving_index)
-    if found is None:
+    result = await read(database, find_serving_index)
+    if result is None:
         raise StoreRefused("The index cannot be noted in the database.")
-    if not spec.fits(found):
-        await opener.close(found.number)
-    return found
+    if not spec.fits(result):
+        await opener.close(result.number)
+    return result
 
 
 async def _note_move(database: Database, opener: Opener, row: IndexRow) -> None:

@@ -68,17 +68,17 @@ class SelfCheck:
         sample = await read(self.database, lambda session: sample_passages(session, QUESTIONS))
         if not sample:
             return IndexVerdict(True, "There are no passages to ask about.")
-        found = await _ask(new, sample)
+        result = await _ask(new, sample)
         try:
             before = await _ask(old, sample)
         except ProviderError as exc:
             logger.info("The model of index %s is no longer called: %s", old.number, exc.detail)
             before = await _ask_by_words(old, sample)
-        passed = found.full >= before.full - MARGIN and found.meaning >= before.meaning - MARGIN
+        passed = result.full >= before.full - MARGIN and result.meaning >= before.meaning - MARGIN
         return IndexVerdict(
             passed,
-            f"Of {len(sample)} passages, their first sentence finds {found.full:.0%} (before: {before.full:.0%}), "
-            f"by meaning alone {found.meaning:.0%} (before: {before.meaning:.0%}).",
+            f"Of {len(sample)} passages, their first sentence finds {result.full:.0%} (before: {before.full:.0%}), "
+            f"by meaning alone {result.meaning:.0%} (before: {before.meaning:.0%}).",
         )
 
 
@@ -100,26 +100,28 @@ async def _ask(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -
 
 
 async def _ask_by_words(opened: OpenIndex, sample: Sequence[tuple[Principal, Passage]]) -> _Found:
-    found = [await _finds(opened, ctx, passage, make_question(passage), None) for ctx, passage in sample]
-    return _Found(sum(found) / len(sample), 0.0)
+    result = [await _finds(opened, ctx, passage, make_question(passage), None) for ctx, passage in sample]
+    return _Found(sum(result) / len(sample), 0.0)
 
 
 async def _finds(opened: OpenIndex, ctx: Principal, passage: Passage, question: str, vector: FloatArray | None) -> bool:
     hits = await opened.index.search(ctx, question, vector, limit=_MOST)
-    return any(_covers(found, passage) for found in _sample_passages([hit.passage for hit in hits], len(passage.text)))
+    return any(
+        _covers(result, passage) for result in _sample_passages([hit.passage for hit in hits], len(passage.text))
+    )
 
 
-def _sample_passages(found: Sequence[Passage], length: int) -> Iterator[Passage]:
+def _sample_passages(passages: Sequence[Passage], length: int) -> Iterator[Passage]:
     """The first five, and where they are shorter than *length* as many as say as much as five of it."""
     size = 0
-    for place, passage in enumerate(found):
+    for place, passage in enumerate(passages):
         if place >= AMONG and size >= AMONG * length:
             return
         size += len(passage.text)
         yield passage
 
 
-def _covers(found: Passage, expected: Passage) -> bool:
-    """Whether *found* holds the beginning of *expected*, though it may be cut otherwise, or stand elsewhere."""
-    is_there = found.document_id == expected.document_id and found.start <= expected.start < found.end
-    return is_there or make_question(expected) in found.text
+def _covers(passage: Passage, expected: Passage) -> bool:
+    """Whether *passage* holds the beginning of *expected*, though it may be cut otherwise, or stand elsewhere."""
+    is_there = passage.document_id == expected.document_id and passage.start <= expected.start < passage.end
+    return is_there or make_question(expected) in passage.text

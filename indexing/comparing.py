@@ -98,13 +98,13 @@ class DocumentComparer:
             if passage.valid_until and passage.valid_until < today().isoformat():
                 break
             began = time.monotonic()
-            near = await self.index()[0].neighbours(ctx, passage, limit=NEIGHBOURS)
+            near = await self.index()[0].find_neighbours(ctx, passage, limit=NEIGHBOURS)
             others = [each for each in near if _may_hold_together(passage, each)]
             for each in await asyncio.to_thread(partial(_find_conflicts, passage, others)):
                 if len(found) < MOST_OF_ONE:
                     found[each.conflict_id] = each
             await asyncio.sleep(time.monotonic() - began)  # the rest of the process goes first
-        recording = partial(conflicts.record_comparison, ctx=ctx, document=document, found=list(found.values()))
+        recording = partial(conflicts.record_comparison, ctx=ctx, document=document, conflicts=list(found.values()))
         await write(self.database, recording)
 
     async def _load_passages(self, ctx: Principal, document: Document) -> Sequence[Passage]:
@@ -121,12 +121,16 @@ def _may_hold_together(one: Passage, other: Passage) -> bool:
 
 def _find_conflicts(passage: Passage, others: Sequence[Passage]) -> list[FoundConflict]:
     return [
-        _make_conflict(passage, other, difference) for other in others for difference in find_differences(passage, other)
+        _make_conflict(passage, other, difference)
+        for other in others
+        for difference in find_differences(passage, other)
     ]
 
 
 def _make_conflict(passage: Passage, other: Passage, difference: Difference) -> FoundConflict:
-    return FoundConflict(_make_side(passage, difference.one.text), _make_side(other, difference.other.text), difference.kind)
+    return FoundConflict(
+        _make_side(passage, difference.one.text), _make_side(other, difference.other.text), difference.kind
+    )
 
 
 def _make_side(passage: Passage, sentence: str) -> Side:

@@ -73,7 +73,7 @@ class Indexer:
         # What is put into the index and what is marked in SQL about it must not be pulled apart by the other loop.
         self._writing = asyncio.Lock()
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         """Passages that waited for their vector when last looked; no I/O."""
         return self._pending
 

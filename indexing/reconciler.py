@@ -69,10 +69,10 @@ class IndexReconciler:
     _has_warned: bool = False
     _ordered: "asyncio.Task[None] | None" = None
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         """Passages that wait for their vector in the index that serves; no I/O."""
         followed = self._followed.get(self.serving.opened.number)
-        return followed.indexer.pending() if followed else 0
+        return followed.indexer.count_pending() if followed else 0
 
     @property
     def last_error(self) -> str | None:
@@ -207,7 +207,7 @@ class IndexReconciler:
         followed = self._followed.get(row.number)
         if followed is None:
             opened = await self.opener.open(row)
-            sizes = ChunkSizes.of(opened.spec.chunking_version)
+            sizes = ChunkSizes.parse(opened.spec.chunking_version)
             rechunker = Rechunker(self.database, self.files, slot=opened.slot, sizes=sizes)
             indexer = Indexer(self.database, opened.index, opened.embedder, slot=opened.slot, rechunker=rechunker)
             followed = self._followed[row.number] = _Followed(opened, indexer)

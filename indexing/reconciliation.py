@@ -63,7 +63,7 @@ class _Differences:
         """Those that were seen both times: what was being written while one looked is no difference."""
         return _Differences(
             {key: count for key, count in self.unknown.items() if key in other.unknown},
-            {key: found for key, found in self.uneven.items() if other.uneven.get(key) == found},
+            {key: result for key, result in self.uneven.items() if other.uneven.get(key) == result},
         )
 
     def sum_up(self) -> Findings:
@@ -103,11 +103,11 @@ def reconcile_files(database: Database, files: FileStore, *, repair: bool) -> Fi
     What is missing cannot be mended here: its document is read again where it came from.
     """
     unknown = missing = 0
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = list_tenants(session)
     for ctx in tenants:
         hashes = set(files.list_hashes(ctx))
-        with database.reading() as session:
+        with database.open_read_session() as session:
             named = list_named_files(session, ctx)
         missing += len(named - hashes - {NO_TEXT})
         # Counted after SQL was asked again, for what came while one looked.
@@ -127,9 +127,9 @@ async def _compare(database: Database, index: PassageIndex, ctx: Principal, slot
     differences = _Differences({key: len(entries) for key, entries in listed.items() if key not in document_ids})
     for document_id, document in before.items():
         if after.get(document_id) == document:
-            found = _find_differing(document, listed.get(document_id, {}))
-            if found.count:
-                differences.uneven[document_id] = found
+            differing = _find_differing(document, listed.get(document_id, {}))
+            if differing.count:
+                differences.uneven[document_id] = differing
     return differences
 
 

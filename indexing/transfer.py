@@ -131,13 +131,13 @@ class _Import:
 
     async def import_document(self, line: DocumentLine) -> None:
         """One document."""
-        there = await read(self.database, partial(find_at_origin, ctx=self.ctx, origin=line.origin))
-        if there is not None and _is_unchanged(there, line):
+        document = await read(self.database, partial(find_at_origin, ctx=self.ctx, origin=line.origin))
+        if document is not None and _is_unchanged(document, line):
             self.done.unchanged += 1
             return
         content, data = await asyncio.to_thread(self._read_files, line)
         files = [each for each in (data, content.extracted) if each]
-        if there is None:
+        if document is None:
             self.done.added += 1
             await self._add(line, content, files)
         else:
@@ -169,15 +169,15 @@ class _Import:
 
     async def _write(self, files: Sequence[bytes], work: Callable[[Session], object]) -> None:
         def in_thread() -> None:
-            with self.document_files.writing(self.ctx, *files) as (session, _):
+            with self.document_files.open_write_session(self.ctx, *files) as (session, _):
                 work(session)
 
         await asyncio.to_thread(in_thread)
 
     def _find_vectors(self, line: DocumentLine, passages: Sequence[Passage]) -> dict[str, FloatArray]:
         pairs = zip(passages, line.chunks, strict=True)
-        found = {passage.passage_id: self.archive.read_vector(chunk.chunk_id) for passage, chunk in pairs}
-        return {passage_id: vector for passage_id, vector in found.items() if vector is not None}
+        vectors = {passage.passage_id: self.archive.read_vector(chunk.chunk_id) for passage, chunk in pairs}
+        return {passage_id: vector for passage_id, vector in vectors.items() if vector is not None}
 
 
 def _is_unchanged(document: Document, line: DocumentLine) -> bool:

@@ -39,6 +39,6 @@ class AttachedFileReader:
             ScannerUnavailable, NotReady: not now.
         """
         with self._policy.open_parser() as parser:
-            reader = self._policy.reader(parser)
+            reader = self._policy.make_reader(parser)
             content = reader.read_whole(data, name, name)
             return content, reader.describe_unread(content.details)

@@ -42,12 +42,12 @@ class ChunkSizes:
     tiny: int = 16
 
     @classmethod
-    def around(cls, target: int, most: int) -> Self:
+    def scale(cls, target: int, most: int) -> Self:
         """Those that go with *target*, in the proportions of the defaults."""
         return cls(target, most, small=target * 4 // 11, tiny=target * 4 // 55)
 
     @classmethod
-    def of(cls, chunking_version: str) -> Self:
+    def parse(cls, chunking_version: str) -> Self:
         """The sizes in a `chunking_version`, whatever its rules."""
         _, target, most, small, tiny = map(int, chunking_version.split("/"))
         return cls(target, most, small, tiny)
@@ -99,14 +99,14 @@ def chunk_text(
     Takes time linear in the length of the text, whatever is in it.
     """
     cutter = _Cutter(text, language, count_tokens, sizes)
-    return [chunk for group in cutter.groups(sections) for chunk in cutter.chunks(group)]
+    return [chunk for group in cutter.iter_groups(sections) for chunk in cutter.iter_chunks(group)]
 
 
 class _Cutter:
     def __init__(self, text: str, language: str, count_tokens: CountTokens, sizes: ChunkSizes) -> None:
         self._text, self._language, self._count, self._sizes = text, language, count_tokens, sizes
 
-    def groups(self, sections: Sequence[Section]) -> Iterator[_Group]:
+    def iter_groups(self, sections: Sequence[Section]) -> Iterator[_Group]:
         """The sections, short ones joined with what follows them."""
         open_group: _Group | None = None
         for section in sections:
@@ -122,7 +122,7 @@ class _Cutter:
         if open_group is not None:
             yield open_group
 
-    def chunks(self, group: _Group) -> Iterator[ChunkText]:
+    def iter_chunks(self, group: _Group) -> Iterator[ChunkText]:
         """The group's text in chunks of at most the largest size."""
         if group.tokens <= self._sizes.target:
             stretches = [(group.body, group.end)]

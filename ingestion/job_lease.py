@@ -8,7 +8,7 @@ from typing import Self
 
 from auth.principal import Principal
 from domain.db import Database
-from domain.job_leases import HeldJob, LeaseLost, renew
+from domain.job_leases import LeasedJob, LeaseLost, renew
 from utils.errors import StoreUnavailable
 
 logger = logging.getLogger("ingestion.jobs")
@@ -23,11 +23,17 @@ class JobLease:
     """
 
     def __init__(
-        self, database: Database, ctx: Principal, held: HeldJob, lease_s: float, *, on_lost: Callable[[], None]
+        self, database: Database, ctx: Principal, claimed: LeasedJob, lease_s: float, *, on_lost: Callable[[], None]
     ) -> None:
         self.progress = 0.0
-        self._database, self._ctx, self._held, self._lease_s, self._on_lost = database, ctx, held, lease_s, on_lost
-        self.lost = False
+        self._database, self._ctx, self._claimed, self._lease_s, self._on_lost = (
+            database,
+            ctx,
+            claimed,
+            lease_s,
+            on_lost,
+        )
+        self.is_lost = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew_periodically, name="job-lease", daemon=True)
 
@@ -48,18 +54,18 @@ class JobLease:
     def _renew_periodically(self) -> None:
         while not self._over.wait(self._lease_s / _BEATS):
             try:
-                with self._database.writing() as session:
-                    renew(session, self._ctx, self._held, progress=self.progress, lease_s=self._lease_s)
+                with self._database.open_write_session() as session:
+                    renew(session, self._ctx, self._claimed, progress=self.progress, lease_s=self._lease_s)
             except LeaseLost:
-                self.lost = True
+                self.is_lost = True
                 self._on_lost()
                 return
             except StoreUnavailable as exc:
                 logger.warning(
-                    "%s A job may go to another worker.", exc.detail, extra=make_log_facts(self._ctx, self._held)
+                    "%s A job may go to another worker.", exc.detail, extra=make_log_facts(self._ctx, self._claimed)
                 )
 
 
-def make_log_facts(ctx: Principal, held: HeldJob) -> dict[str, object]:
+def make_log_facts(ctx: Principal, claimed: LeasedJob) -> dict[str, object]:
     """What log lines about a job name."""
-    return {"tenant_id": ctx.tenant_id, **held.make_log_facts()}
+    return {"tenant_id": ctx.tenant_id, **claimed.make_log_facts()}

@@ -88,7 +88,7 @@ class JobWorker:
         self._name = f"{self._pool}{uuid4().hex[:12]}"
         self._claims: Counter[str] = Counter()
         self._parser = policy.open_parser()
-        self._reader = policy.reader(self._parser)
+        self._reader = policy.make_reader(self._parser)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class JobWorker:
         """
         served, busy = set[str](), False
         while not self._stopping.is_set():
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 tenants = jobs.list_tenants_with_due(session)
                 if tenants and self._must_be_small(session):  # not asked of an idle service, twice a second
                     tenants = jobs.list_tenants_with_due(session, small_only=True)
@@ -119,23 +119,23 @@ class JobWorker:
         return busy
 
     def _run_one(self, ctx: Principal) -> bool:
-        held = self._claim(ctx)
-        if held is None:
+        claimed = self._claim(ctx)
+        if claimed is None:
             return False
-        with JobLease(self._database, ctx, held, self._lease_s, on_lost=self._parser.interrupt) as lease:
+        with JobLease(self._database, ctx, claimed, self._lease_s, on_lost=self._parser.interrupt) as lease:
             try:
-                self._do_stage(ctx, held, lease)
+                self._do_stage(ctx, claimed, lease)
             except Exception as exc:  # whatever a document does, the worker must go on with others
-                self._record_failure(ctx, held, lease, exc)
-        if lease.lost:  # the parser was interrupted, maybe between two files: the next one must not suffer for it
+                self._record_failure(ctx, claimed, lease, exc)
+        if lease.is_lost:  # the parser was interrupted, maybe between two files: the next one must not suffer for it
             self._parser.close()
         return True
 
     def _claim(self, ctx: Principal) -> ClaimedJob | None:
         is_oldest_due = self._claims[ctx.tenant_id] % OLDEST_EVERY == OLDEST_EVERY - 1
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             self._postpone_beyond_quota(session, ctx)
-            held = jobs.claim(
+            claimed = jobs.claim(
                 session,
                 ctx,
                 worker=self._name,
@@ -143,8 +143,8 @@ class JobWorker:
                 oldest_first=is_oldest_due,
                 small_only=self._must_be_small(session),
             )
-        self._claims[ctx.tenant_id] += held is not None
-        return held
+        self._claims[ctx.tenant_id] += claimed is not None
+        return claimed
 
     def _must_be_small(self, session: Session) -> bool:
         """Whether the other workers have all large jobs that may be under way, so that this one is for small ones."""
@@ -158,81 +158,81 @@ class JobWorker:
                 session, ctx, Failure(exc.detail, "It is read then by itself."), until=find_next_day()
             )
 
-    def _do_stage(self, ctx: Principal, held: ClaimedJob, lease: JobLease) -> None:
+    def _do_stage(self, ctx: Principal, claimed: ClaimedJob, lease: JobLease) -> None:
         """Do the stage that the job is at."""
-        with self._database.reading() as session:
-            self._permissions.check(session, held.requester, Scope.DOCUMENTS_WRITE)
-        data = self._document_files.file(ctx, held.content_hash)
-        if held.stage == JobStage.READING:
-            content = self._reader.read(data, held.file_name, held.file_name)
+        with self._database.open_read_session() as session:
+            self._permissions.check(session, claimed.requester, Scope.DOCUMENTS_WRITE)
+        data = self._document_files.read_file(ctx, claimed.content_hash)
+        if claimed.stage == JobStage.READING:
+            content = self._reader.read(data, claimed.file_name, claimed.file_name)
             awaits = self._reader.awaits_recognition(content.details)
-            self._store(ctx, held, content, JobStage.RECOGNISING if awaits else JobStage.INDEXING)
-        elif held.stage == JobStage.RECOGNISING:
-            self._recognise(ctx, held, data, lease)
+            self._store(ctx, claimed, content, JobStage.RECOGNISING if awaits else JobStage.INDEXING)
+        elif claimed.stage == JobStage.RECOGNISING:
+            self._recognise(ctx, claimed, data, lease)
 
-    def _recognise(self, ctx: Principal, held: ClaimedJob, data: bytes, lease: JobLease) -> None:
+    def _recognise(self, ctx: Principal, claimed: ClaimedJob, data: bytes, lease: JobLease) -> None:
         """Recognise pages for a while, and then let others go first: a scan may have a thousand, of seconds each."""
-        with self._database.reading() as session:
-            stored = jobs.get_recognised(session, ctx, held)
+        with self._database.open_read_session() as session:
+            stored = jobs.get_recognised(session, ctx, claimed)
         so_far = Recognition.from_json(stored) if stored else None
         progress = self._watch_progress(lease)
-        done = self._reader.read_pages(data, held.file_name, so_far, progress=progress, slice_s=self._slice_s)
+        done = self._reader.read_pages(data, claimed.file_name, so_far, progress=progress, slice_s=self._slice_s)
         if not done.remaining:
-            content = self._reader.read_with(data, held.file_name, held.file_name, done)
-            self._store(ctx, held, content, JobStage.INDEXING)
+            content = self._reader.read_with(data, claimed.file_name, claimed.file_name, done)
+            self._store(ctx, claimed, content, JobStage.INDEXING)
             return
-        with self._database.writing() as session:
-            jobs.lock_held(session, ctx, held)
-            jobs.give_way(session, ctx, held, recognised=done.to_json(), progress=done.progress)
+        with self._database.open_write_session() as session:
+            jobs.lock_claimed_document(session, ctx, claimed)
+            jobs.yield_to_others(session, ctx, claimed, recognised=done.to_json(), progress=done.progress)
 
     def _watch_progress(self, lease: JobLease) -> PageProgress:
         """Tells how far the pages are, and ends the work on them when it is another worker's."""
 
         def note(done: int, pages: int) -> None:
             lease.progress = done / max(1, pages)
-            if lease.lost or self._stopping.is_set():
+            if lease.is_lost or self._stopping.is_set():
                 raise LeaseLost
 
         return note
 
-    def _store(self, ctx: Principal, held: ClaimedJob, content: DocumentContent, stage: JobStage) -> None:
+    def _store(self, ctx: Principal, claimed: ClaimedJob, content: DocumentContent, stage: JobStage) -> None:
         """Write what was read and the stage that follows. Of a scan there is nothing to be found yet."""
         files = [content.extracted] if content.chunks else []
-        with self._document_files.writing(ctx, *files) as (session, _):
-            document = jobs.lock_held(session, ctx, held)
+        with self._document_files.open_write_session(ctx, *files) as (session, _):
+            document = jobs.lock_claimed_document(session, ctx, claimed)
             if content.chunks:
                 document = replace_document(session, ctx, document.origin, _keep_given_names(document, content))
-            if held.stage == JobStage.READING:
+            if claimed.stage == JobStage.READING:
                 count_pages(session, ctx, content)
-            jobs.advance(session, ctx, held, stage)
+            jobs.advance(session, ctx, claimed, stage)
             has_former_version = document.version > 1
         if content.chunks and has_former_version:
-            self._document_files.delete_expired(ctx, replaced=[held.document_id])
+            self._document_files.delete_expired(ctx, replaced=[claimed.document_id])
 
-    def _record_failure(self, ctx: Principal, held: ClaimedJob, lease: JobLease, exc: Exception) -> None:
+    def _record_failure(self, ctx: Principal, claimed: ClaimedJob, lease: JobLease, exc: Exception) -> None:
         """Write down what became of a job that did not come to its end."""
         lease.close()
         # Afterwards: whoever has the job now has to find the file.
-        if self._write_failure(ctx, held, exc) and isinstance(exc, InfectedFile):
+        if self._write_failure(ctx, claimed, exc) and isinstance(exc, InfectedFile):
             logger.warning(
-                "An uploaded file contains malware.", extra=make_log_facts(ctx, held) | {"malware": exc.signature}
+                "An uploaded file contains malware.", extra=make_log_facts(ctx, claimed) | {"malware": exc.signature}
             )
-            self._document_files.quarantine(ctx, held.content_hash)
+            self._document_files.quarantine(ctx, claimed.content_hash)
 
-    def _write_failure(self, ctx: Principal, held: ClaimedJob, exc: Exception) -> bool:
+    def _write_failure(self, ctx: Principal, claimed: ClaimedJob, exc: Exception) -> bool:
         """Whether the job was ours to fail, and neither cancelled nor given to another worker."""
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             try:
-                if jobs.end_cancelled(session, ctx, held):
+                if jobs.end_cancelled(session, ctx, claimed):
                     return False
-                jobs.lock_held(session, ctx, held)
+                jobs.lock_claimed_document(session, ctx, claimed)
                 if self._stopping.is_set():
-                    jobs.hand_back(session, ctx, held)
+                    jobs.hand_back(session, ctx, claimed)
                     return False
-                _record_error(session, ctx, held, exc)
+                _record_error(session, ctx, claimed, exc)
             except LeaseLost:
                 logger.info(
-                    "Lost job lease: another worker has the job, or it was deleted", extra=make_log_facts(ctx, held)
+                    "Lost job lease: another worker has the job, or it was deleted", extra=make_log_facts(ctx, claimed)
                 )
                 return False
         return True
@@ -268,33 +268,33 @@ def _tidy_each(
     list_tenants: Callable[[Session], Sequence[Principal]],
     tidy_one: Callable[[Session, Principal], object],
 ) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = list_tenants(session)
     for ctx in tenants:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             tidy_one(session, ctx)
 
 
-def _record_error(session: Session, ctx: Principal, held: ClaimedJob, exc: Exception) -> None:
+def _record_error(session: Session, ctx: Principal, claimed: ClaimedJob, exc: Exception) -> None:
     """Let the job fail, wait or be tried again, by the kind of error."""
     if isinstance(exc, ScannerUnavailable):
-        jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
+        jobs.wait(session, ctx, claimed, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
     elif isinstance(exc, NotEnoughSpace):
-        jobs.wait(session, ctx, held, Failure(exc.detail, _WAITS_FOR_ROOM), pause_s=_SPACE_PAUSE_S)
+        jobs.wait(session, ctx, claimed, Failure(exc.detail, _WAITS_FOR_ROOM), pause_s=_SPACE_PAUSE_S)
     elif isinstance(exc, InfectedFile):
-        jobs.fail(session, ctx, held, Failure(f"{exc.detail} The file is in quarantine.", _UPLOAD_CLEAN))
+        jobs.fail(session, ctx, claimed, Failure(f"{exc.detail} The file is in quarantine.", _UPLOAD_CLEAN))
     elif isinstance(exc, UnreadableDocument):
         add_pages(session, ctx, 1)  # it took as much work as one that could be read
-        jobs.fail(session, ctx, held, Failure(exc.detail, _UPLOAD_AGAIN))
+        jobs.fail(session, ctx, claimed, Failure(exc.detail, _UPLOAD_AGAIN))
     elif isinstance(exc, Forbidden):
-        jobs.fail(session, ctx, held, Failure(exc.detail, _ANOTHER_KEY))
+        jobs.fail(session, ctx, claimed, Failure(exc.detail, _ANOTHER_KEY))
     elif isinstance(exc, NotFound):
-        jobs.fail(session, ctx, held, _FILE_MISSING)
+        jobs.fail(session, ctx, claimed, _FILE_MISSING)
     elif isinstance(exc, StoreUnavailable):
-        jobs.put_off(session, ctx, held, Failure(exc.detail, _TRY_LATER))
+        jobs.retry_later(session, ctx, claimed, Failure(exc.detail, _TRY_LATER))
     else:
-        logger.error("A job failed unexpectedly.", exc_info=exc, extra=make_log_facts(ctx, held))
-        jobs.put_off(session, ctx, held, _INTERNAL_ERROR)
+        logger.error("A job failed unexpectedly.", exc_info=exc, extra=make_log_facts(ctx, claimed))
+        jobs.retry_later(session, ctx, claimed, _INTERNAL_ERROR)
 
 
 def _keep_given_names(document: Document, content: DocumentContent) -> DocumentContent:

@@ -34,7 +34,7 @@ class Library:
             QuotaExceeded: the tenant may not keep it, or have no further job.
             StoreUnavailable: it cannot be kept; nothing has changed.
         """
-        with self._document_files.writing(ctx, data) as (session, [content_hash]):
+        with self._document_files.open_write_session(ctx, data) as (session, [content_hash]):
             incoming = Incoming(name, content_hash, len(data), about or Description())
             accepted = accept(session, ctx, dataset_id, incoming, self._quotas)
         if accepted.former_file:
@@ -50,15 +50,15 @@ class Library:
             Conflict: it has no job, as a folder has brought it.
             QuotaExceeded: the tenant may have no further job.
         """
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             get_document(session, ctx, document_id)
             if get_job(session, ctx, document_id) is None:
                 raise Conflict("It was loaded from a folder of the server: load it again there, with flask load.")
             begin_again(session, ctx, document_id, self._quotas)
 
-    def loaded_dataset(self, ctx: Principal) -> str:
+    def get_loaded_dataset(self, ctx: Principal) -> str:
         """The id of the dataset of documents that come without the name of one."""
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             return ensure_dataset_of(session, ctx, DatasetRole.LOADED).dataset_id
 
     def remove_document(
@@ -69,7 +69,7 @@ class Library:
         Raises:
             NotFound: the tenant has no such document.
         """
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             get_document(session, ctx, document_id)
             if check is not None:
                 check(session)
@@ -85,7 +85,7 @@ class Library:
             NotFound: the tenant has no such dataset.
             Conflict: as `domain.datasets.remove_dataset`.
         """
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             if check is not None:
                 check(session)
             files = remove_dataset(session, ctx, dataset_id)

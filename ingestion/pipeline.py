@@ -79,7 +79,7 @@ def load_paths(
     bounds = find_bounds(paths, data_dir)
     found, origins = walk(paths, bounds), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
-        load = _Load(database, ctx, origins, policy.limits, policy.reader(parser), document_files)
+        load = _Load(database, ctx, origins, policy.limits, policy.make_reader(parser), document_files)
         load.take_all(found, progress)
     # A folder that cannot be read looks as if its files were gone.
     if prune and found.unread_folders:
@@ -95,20 +95,20 @@ def load_paths(
 def has_own_documents(database: Database) -> bool:
     """Whether anybody has documents but for the built-in samples, those that cannot be read left out."""
     present = Document.state.not_in((DocumentState.FAILED, DocumentState.REMOVED))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return count_everywhere(session, Document, present & ~Document.origin.startswith(SAMPLES)) > 0
 
 
 def has_samples(database: Database, ctx: Principal) -> bool:
     """Whether the tenant has built-in samples."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         samples = scoped(ctx, Document).where(Document.origin.startswith(SAMPLES), is_present())
         return session.scalar(samples.limit(1)) is not None
 
 
 def remove_samples(database: Database, ctx: Principal, document_files: DocumentFiles) -> int:
     """Forget the built-in samples and their files; how many there were."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         samples = [each.document_id for each in list_documents(session, ctx) if each.origin.startswith(SAMPLES)]
         removed = remove_documents(session, ctx, samples)
     if removed:
@@ -131,23 +131,23 @@ class _Load:
         self.summary = LoadSummary()
         self._database, self._ctx, self._origins, self._limits, self._reader = database, ctx, origins, limits, reader
         self._document_files = document_files
-        with database.reading() as session:
+        with database.open_read_session() as session:
             self._documents = {document.origin: document for document in list_documents(session, ctx)}
         self._written: dict[str, int] = {}  # chunks by origin, in this load
         self._waiting: list[tuple[FileEntry, str]] = []
 
-    def take_all(self, found: Walk, progress: Progress | None) -> None:
+    def take_all(self, walk: Walk, progress: Progress | None) -> None:
         """Load all files, and note those that cannot be."""
-        self.summary.skipped, self.summary.failed = found.skipped, list(found.unreadable)
-        for done, file in enumerate(found.files):
+        self.summary.skipped, self.summary.failed = walk.skipped, list(walk.unreadable)
+        for done, file in enumerate(walk.files):
             if progress:
-                progress(done, len(found.files), file.source)
-            self._take(file, self._origins.of(file.path))
-        for done, (file, origin) in enumerate(self._waiting, len(found.files)):
+                progress(done, len(walk.files), file.source)
+            self._take(file, self._origins.make_origin(file.path))
+        for done, (file, origin) in enumerate(self._waiting, len(walk.files)):
 
             def note(page: int, pages: int, done: int = done, name: str = file.source) -> None:
                 if progress:
-                    progress(done, len(found.files) + len(self._waiting), name)
+                    progress(done, len(walk.files) + len(self._waiting), name)
 
             self._recognise(file, origin, note)
 
@@ -192,7 +192,7 @@ class _Load:
 
     def _forget_failure(self, document: Document) -> None:
         if document.error is not None:
-            with self._database.writing() as session:
+            with self._database.open_write_session() as session:
                 clear_failure(session, self._ctx, document.document_id)
 
     def _store(self, origin: str, data: bytes, content: DocumentContent) -> None:
@@ -209,7 +209,7 @@ class _Load:
 
     def _fail(self, file: FileEntry, origin: str, reason: str) -> None:
         self.summary.failed.append((file.source, reason))
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             record_failure(session, self._ctx, origin, file.source, reason)
 
 
@@ -234,12 +234,12 @@ def _explain_no_pruning(unread_folders: Sequence[str]) -> str:
 
 
 def _prune(database: Database, ctx: Principal, origins: Origins, folders: Sequence[Path], bounds: Bounds) -> int:
-    with database.writing() as session:
-        gone = [
+    with database.open_write_session() as session:
+        document_ids = [
             document.document_id
             for document in list_documents(session, ctx)
-            if (path := origins.path(document.origin)) is not None
+            if (path := origins.find_path(document.origin)) is not None
             and any(path.is_relative_to(folder) for folder in folders)
             and (not path.exists() or bounds.explain_refusal(path))
         ]
-        return remove_documents(session, ctx, gone)
+        return remove_documents(session, ctx, document_ids)

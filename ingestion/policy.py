@@ -26,6 +26,6 @@ class ReadingPolicy:
         """A parser for one thread."""
         return ParserProcess(self.limits, self.sandbox)
 
-    def reader(self, parser: ParserProcess) -> DocumentReader:
+    def make_reader(self, parser: ParserProcess) -> DocumentReader:
         """A reader of files with *parser*."""
         return DocumentReader(parser, self.malware, self.sizes)

@@ -63,7 +63,7 @@ class DocumentReader:
         `details["unread_pages"]` lists the pages that are pictures. Where nothing else is in the document, and they can
         be recognised, there are no chunks yet.
         """
-        return self.content(self.parse(data, name), data, name, source)
+        return self.make_content(self.parse(data, name), data, name, source)
 
     def read_whole(
         self, data: bytes, name: str, source: str, *, progress: PageProgress | None = None
@@ -108,7 +108,7 @@ class DocumentReader:
         is_clean = self.malware.check(data)
         return CheckedFile(self.parser.parse(data, name), is_clean)
 
-    def content(self, checked: CheckedFile, data: bytes, name: str, source: str) -> DocumentContent:
+    def make_content(self, checked: CheckedFile, data: bytes, name: str, source: str) -> DocumentContent:
         """What `read` gives, for what was parsed from *data* already.
 
         Raises:

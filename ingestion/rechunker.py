@@ -37,13 +37,13 @@ class Rechunker:
         Raises:
             StoreUnavailable: the text cannot be read, or the chunks not be written.
         """
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             version, former = find_known_text(session, ctx, document)
             session.expunge_all()
         chunks = self._cut_stored_text(ctx, version, former) or [_copy_chunk(chunk) for chunk in former]
         if not chunks:
             return False
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             add_chunks(session, ctx, document, self._slot, chunks)
         return True
 

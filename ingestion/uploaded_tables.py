@@ -120,7 +120,7 @@ class UploadedTables:
         with (
             self._write(ctx, files) as written,
             _delete_on_failure(_choose_name(written.path)) as final,
-            self._database.writing() as session,
+            self._database.open_write_session() as session,
         ):
             spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
             row = create_source(session, ctx, name, description, spec, self._keys, _open_tables(written.tables))
@@ -137,12 +137,12 @@ class UploadedTables:
             Conflict: it is none that was uploaded.
             As `create`.
         """
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             only_name = self._find_only_name(get_source(session, ctx, source_id))
         with (
             self._write(ctx, files, only_name) as written,
             _delete_on_failure(_choose_name(written.path)) as final,
-            self._database.writing() as session,
+            self._database.open_write_session() as session,
         ):
             lock_usage(session, ctx)
             row = get_source(session, ctx, source_id, lock=True)
@@ -171,7 +171,7 @@ class UploadedTables:
             raise TooLarge(f"A data source is made of at most {MOST_FILES} files.")
         folder = self._folder / ctx.tenant_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(session, ctx)))
         path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
         try:
@@ -196,7 +196,7 @@ class UploadedTables:
     def _write_files(self, file: TableFile, files: Sequence[SentFile]) -> list[WrittenTable]:
         limits = TableLimits(size_bytes=self._policy.limits.size_bytes)
         reader = TableReader(self._policy.sandbox, self._policy.malware, limits, time.monotonic() + limits.timeout_s)
-        found: list[WrittenTable] = []
+        written_tables: list[WrittenTable] = []
         names: set[str] = set()
         for sent in files:
             with closing(reader.read(sent.read(), sent.name)) as tables:
@@ -204,10 +204,10 @@ class UploadedTables:
                     own = replace(table, name=make_unique(table.name, names))
                     columns = [(each.name, each.kind) for each in own.columns]
                     count = file.add(own.name, columns, self._limit_to_free_space(rows))
-                    found.append(WrittenTable(sent.name, own, count))
-                    if len(found) > MOST_TABLES:
+                    written_tables.append(WrittenTable(sent.name, own, count))
+                    if len(written_tables) > MOST_TABLES:
                         raise TooLarge(f"A data source has at most {MOST_TABLES} tables of files: send fewer.")
-        return found
+        return written_tables
 
     def _limit_to_free_space(self, batches: Batches) -> Batches:
         for batch in batches:
@@ -238,7 +238,7 @@ class UploadedTables:
         """Remove what processes have left that were killed between the two steps of an upload or a deletion."""
         folder = self._folder / ctx.tenant_id
         try:
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 used = {find_uploaded_file(self._folder, row, self._keys) for row in list_uploaded(session, ctx)}
         except NotReady:  # nobody can tell what is used
             return
@@ -271,7 +271,7 @@ def delete_source(
     Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
     """
     file: Path | None = None
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = find_row(session)
         if row.type == UPLOAD:
             with suppress(NotReady):

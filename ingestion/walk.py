@@ -68,13 +68,13 @@ class Origins:
 
     samples: Path | None
 
-    def of(self, path: Path) -> str:
+    def make_origin(self, path: Path) -> str:
         """The origin of the file at *path*, which is absolute."""
         if self.samples is not None and path.is_relative_to(self.samples):
             return SAMPLES + path.relative_to(self.samples).as_posix()
         return str(path)
 
-    def path(self, origin: str) -> Path | None:
+    def find_path(self, origin: str) -> Path | None:
         """Where the file of *origin* is or was; None for a sample when the samples' place is not known."""
         if not origin.startswith(SAMPLES):
             return Path(origin)
@@ -101,12 +101,12 @@ def walk(paths: Sequence[Path], bounds: Bounds) -> Walk:
     Raises:
         BadInput: one of *paths* is a folder without a single document.
     """
-    found = Walk()
+    walk = Walk()
     for path in paths:
-        _collect(path, found, bounds)
-    unique = {file.path: file for file in found.files}
-    found.files = list(unique.values())
-    return found
+        _collect(path, walk, bounds)
+    unique = {file.path: file for file in walk.files}
+    walk.files = list(unique.values())
+    return walk
 
 
 def _resolve(path: Path) -> Path:
@@ -116,21 +116,21 @@ def _resolve(path: Path) -> Path:
         raise BadInput(f"{path} does not exist or cannot be read.") from exc
 
 
-def _collect(path: Path, found: Walk, bounds: Bounds) -> None:
+def _collect(path: Path, walk: Walk, bounds: Bounds) -> None:
     resolved = _resolve(path)
     if not resolved.is_dir():
-        _add(found, _make_absolute(path), path.name)
+        _add(walk, _make_absolute(path), path.name)
         return
-    before = len(found.files) + len(found.unreadable)
-    found.folders.append(resolved)
-    for file in _iter_files(resolved, found, bounds):
+    before = len(walk.files) + len(walk.unreadable)
+    walk.folders.append(resolved)
+    for file in _iter_files(resolved, walk, bounds):
         source = file.relative_to(resolved.parent).as_posix()
         if _is_unicode(source) and (reason := _explain_skipped(file, bounds)):
-            found.skipped.append((source, reason))
+            walk.skipped.append((source, reason))
         else:
-            _add(found, file, source)
-    if len(found.files) + len(found.unreadable) == before:
-        raise BadInput(f"The folder {path} holds no document of a kind that is read.{_list_names(found.skipped)}")
+            _add(walk, file, source)
+    if len(walk.files) + len(walk.unreadable) == before:
+        raise BadInput(f"The folder {path} holds no document of a kind that is read.{_list_names(walk.skipped)}")
 
 
 def _explain_skipped(file: Path, bounds: Bounds) -> str | None:
@@ -152,13 +152,13 @@ def _list_names(skipped: Sequence[tuple[str, str]]) -> str:
     return f" Skipped: {names}{' …' if len(skipped) > NAMED else ''}" if skipped else ""
 
 
-def _add(found: Walk, file: Path, source: str) -> None:
+def _add(walk: Walk, file: Path, source: str) -> None:
     if not _is_unicode(str(file)):
-        found.unreadable.append((_make_unicode(source), "Its path is not UTF-8: rename it."))
+        walk.unreadable.append((_make_unicode(source), "Its path is not UTF-8: rename it."))
     elif len(os.fsencode(file)) > LONGEST_PATH_BYTES:
-        found.unreadable.append((source, f"Its path is longer than {LONGEST_PATH_BYTES:,} bytes: move it."))
+        walk.unreadable.append((source, f"Its path is longer than {LONGEST_PATH_BYTES:,} bytes: move it."))
     else:
-        found.files.append(FileEntry(file, source))
+        walk.files.append(FileEntry(file, source))
 
 
 def _is_unicode(name: str) -> bool:
@@ -179,18 +179,18 @@ def _make_absolute(path: Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _iter_files(root: Path, found: Walk, bounds: Bounds) -> Iterator[Path]:
+def _iter_files(root: Path, walk: Walk, bounds: Bounds) -> Iterator[Path]:
     """Files in sorted order. Links are followed within the bounds, but no folder is entered twice."""
     entered: set[str] = set()
 
     def note(error: OSError) -> None:
         name = _make_unicode(Path(error.filename).relative_to(root.parent).as_posix())
-        found.unread_folders.append(name)
-        found.unreadable.append((name, f"The folder cannot be read: {error.strerror}."))
+        walk.unread_folders.append(name)
+        walk.unreadable.append((name, f"The folder cannot be read: {error.strerror}."))
 
     def skip(path: Path, reason: str) -> None:
         if _is_unicode(name := path.relative_to(root.parent).as_posix()):
-            found.skipped.append((name, reason))
+            walk.skipped.append((name, reason))
 
     for folder, folders, files in os.walk(root, followlinks=True, onerror=note):
         real = os.path.realpath(folder)

@@ -26,5 +26,5 @@ Sentences:
 
 def read_judgement(reply: str, count: int) -> list[bool | None]:
     """Whether each of *count* sentences is supported; None where the reply does not say."""
-    found = {int(line["number"]): line["verdict"].upper() == "YES" for line in _LINE.finditer(reply)}
-    return [found.get(number) for number in range(1, count + 1)]
+    judgement = {int(line["number"]): line["verdict"].upper() == "YES" for line in _LINE.finditer(reply)}
+    return [judgement.get(number) for number in range(1, count + 1)]

@@ -207,7 +207,8 @@ def _render(number: int, passage: Passage) -> str:
     if passage.tool:
         return f'<tool_result number="{number}" tool="{_format_attribute(passage.tool)}">\n{text}\n</tool_result>'
     return (
-        f'<passage number="{number}" title="{_format_attribute(passage.title)}" heading="{_format_attribute(passage.heading)}"'
+        f'<passage number="{number}" title="{_format_attribute(passage.title)}" '
+        f'heading="{_format_attribute(passage.heading)}"'
         f"{_format_date(passage)}>\n{text}\n</passage>"
     )
 
@@ -224,5 +225,5 @@ def _join_lines(text: str) -> str:
     return " ".join(text.split())
 
 
-def _escape(found: re.Match[str]) -> str:
-    return "&lt;" if found[0] == "<" else "&amp;"
+def _escape(match: re.Match[str]) -> str:
+    return "&lt;" if match[0] == "<" else "&amp;"

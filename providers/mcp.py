@@ -164,10 +164,10 @@ class _Connection:
                 self._headers[_SESSION] = session
             if "id" not in message:
                 return {}
-            found = _find_answer(data, response.content_type, message["id"])
-        if found is None:
+            answer = _find_answer(data, response.content_type, message["id"])
+        if answer is None:
             raise McpServerError(f"It does not answer as an MCP server (status {response.status}).")
-        return found
+        return answer
 
 
 def _find_answer(data: bytes, media_type: str, number: int) -> Json | None:

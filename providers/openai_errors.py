@@ -163,28 +163,28 @@ def describe_failure(exc: Exception, side: EndpointInfo) -> CallFailure:
     """What *exc*, one of `CALL_ERRORS`, means. No message holds a key, an address or words of the endpoint."""
     if isinstance(exc, StatusError):
         return _describe_status(exc, side)
-    who = f"The endpoint of the {side.name}"
+    subject = f"The endpoint of the {side.name}"
     if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         # In the same words for every reason: else a tenant could find out which names there are in a private network.
         private = "" if side.prefix else " One at a private address needs MODEL_NETWORKS."
-        detail = f"{who} cannot be reached: check {side.name_setting('BASE_URL')}.{private}"
+        detail = f"{subject} cannot be reached: check {side.name_setting('BASE_URL')}.{private}"
         return CallFailure(ProviderUnavailable(detail), "unreachable", passing=True, cause=_find_cause(exc))
     if isinstance(exc, TimeoutError):
-        detail = f"{who} did not answer in time: check that it is well, or raise {side.name_setting('TIMEOUT')}."
+        detail = f"{subject} did not answer in time: check that it is well, or raise {side.name_setting('TIMEOUT')}."
         is_endless = isinstance(exc, AnswerEndless)
         return CallFailure(ProviderTimeout(detail), "timeout", passing=False, is_of_question=is_endless)
     if isinstance(exc, EndpointError):
         return CallFailure(
-            ProviderUnavailable(f"{who} reported an error inside its answer."), "server_error", passing=True
+            ProviderUnavailable(f"{subject} reported an error inside its answer."), "server_error", passing=True
         )
     if isinstance(exc, aiohttp.ClientError | OSError) and not isinstance(exc, aiohttp.InvalidURL):
-        problem, is_empty = ProviderUnavailable(f"{who} broke the connection off."), isinstance(exc, AnswerEmpty)
+        problem, is_empty = ProviderUnavailable(f"{subject} broke the connection off."), isinstance(exc, AnswerEmpty)
         return CallFailure(problem, "disconnected", passing=True, is_of_question=is_empty)
     if isinstance(exc, AnswerTooLarge):
-        detail = f"{who} sends more than is read of an answer ({exc}): check {side.name_setting('BASE_URL')}."
+        detail = f"{subject} sends more than is read of an answer ({exc}): check {side.name_setting('BASE_URL')}."
         return CallFailure(ProviderUnavailable(detail), "malformed", passing=False, is_of_question=True)
     detail = (
-        f"{who} does not speak the {side.format} format: check that {side.name_setting('BASE_URL')} is right"
+        f"{subject} does not speak the {side.format} format: check that {side.name_setting('BASE_URL')} is right"
         f"{', often it ends in /v1' if side.format == 'OpenAI' else ''}."
     )
     return CallFailure(ProviderUnavailable(detail), "malformed", passing=False)
@@ -198,35 +198,36 @@ def _find_cause(exc: aiohttp.ClientError) -> str:
 
 
 def _describe_status(exc: StatusError, side: EndpointInfo) -> CallFailure:
-    who, status, setting = f"The endpoint of the {side.name}", exc.status, side.name_setting
+    subject, status, setting = f"The endpoint of the {side.name}", exc.status, side.name_setting
     code = exc.code if exc.code and _CODE.fullmatch(exc.code) else ""
     cause = f"{status}, {code}" if code else str(status)
     if status < 400:
-        detail = (
-            f"{who} redirects ({cause}), and redirects are not followed: set {setting('BASE_URL')} to the new address."
-        )
+        advice = f"set {setting('BASE_URL')} to the new address"
+        detail = f"{subject} redirects ({cause}), and redirects are not followed: {advice}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if exc.is_of_question:
-        return _describe_refused(f"{who} refused the request ({cause}): check {setting('MODEL')} and its limits.")
+        return _describe_refused(f"{subject} refused the request ({cause}): check {setting('MODEL')} and its limits.")
     if status in (401, 403):
-        detail = f"{who} refused the API key ({cause}): check {setting('API_KEY')}."
+        detail = f"{subject} refused the API key ({cause}): check {setting('API_KEY')}."
         return CallFailure(ProviderUnavailable(detail), "key_refused", passing=False, replaceable=False)
     if status == 402 or code in _NO_CREDIT:
         return CallFailure(
-            ProviderUnavailable(f"{who} reports that its credit is used up ({cause})."), "no_credit", passing=False
+            ProviderUnavailable(f"{subject} reports that its credit is used up ({cause})."), "no_credit", passing=False
         )
     if status in _PASSING_STATUSES or status >= 500:
-        return _describe_passing(exc, f"{who} is limiting requests" if status == 429 else f"{who} failed", cause)
+        return _describe_passing(
+            exc, f"{subject} is limiting requests" if status == 429 else f"{subject} failed", cause
+        )
     if code == NO_TRANSCRIPTION:
-        detail = f"{who} has no model for recordings ({status}): start it with one, or unset {setting('BASE_URL')}."
+        detail = f"{subject} has no model for recordings ({status}): start it with one, or unset {setting('BASE_URL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
     if status == 404:
-        detail = f"{who} does not know the address or the model {side.model!r} ({cause})"
+        detail = f"{subject} does not know the address or the model {side.model!r} ({cause})"
         detail += f": check {setting('BASE_URL')} and {setting('MODEL')}."
         if not side.model:  # it has none, or is not asked by its name
-            detail = f"{who} does not know the address ({cause}): check {setting('BASE_URL')}."
+            detail = f"{subject} does not know the address ({cause}): check {setting('BASE_URL')}."
         return CallFailure(ProviderUnavailable(detail), "not_found", passing=False)
-    return _describe_refused(f"{who} refused the request ({cause}): check {setting('MODEL')} and its limits.")
+    return _describe_refused(f"{subject} refused the request ({cause}): check {setting('MODEL')} and its limits.")
 
 
 def _describe_refused(detail: str) -> CallFailure:
@@ -253,7 +254,7 @@ def is_of_file(status: int, refusal: str) -> bool:
 
     Sources: what OpenAI, Groq, vLLM, whisper.cpp and Speaches say.
     """
-    is_of_setup = any(found[1] is None or not _SOUND_TYPE.search(refusal) for found in _OF_SETUP.finditer(refusal))
+    is_of_setup = any(match[1] is None or not _SOUND_TYPE.search(refusal) for match in _OF_SETUP.finditer(refusal))
     return status in (400, 415, 422) and bool(_OF_FILE.search(refusal)) and not is_of_setup
 
 
@@ -272,7 +273,7 @@ def find_unwanted(status: int, code: str, refusal: str) -> str:
     is_about_one = code.startswith(("unsupported", "unknown_param")) or _UNWANTED.search(refusal)
     if not is_about_one or (_OUT_OF_BOUNDS.search(refusal) and not code.startswith("unsupported")):
         return ""
-    named = {name: found.start() for name, pattern in _NAMED.items() if (found := pattern.search(refusal))}
+    named = {name: match.start() for name, pattern in _NAMED.items() if (match := pattern.search(refusal))}
     # "'max_tokens' is not supported. Use 'max_completion_tokens'": what is to be used comes after.
     return min(named, key=named.__getitem__) if named else ""
 

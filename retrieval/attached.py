@@ -83,14 +83,17 @@ def _score_words(passages: Sequence[Passage], question: str) -> dict[str, float]
     shared: dict[str, dict[int, float]] = {}
     for passage in passages:
         terms = _get_lexicon().make_passage_terms(passage)
-        there = {index: value for index, value in zip(terms.indices, terms.values, strict=True) if index in weights}
-        if there:
-            shared[passage.passage_id] = there
-    frequency = Counter(index for there in shared.values() for index in there)
+        weights_by_index = {
+            index: value for index, value in zip(terms.indices, terms.values, strict=True) if index in weights
+        }
+        if weights_by_index:
+            shared[passage.passage_id] = weights_by_index
+    frequency = Counter(index for weights_by_index in shared.values() for index in weights_by_index)
     count = _BESIDE + len(passages)
     idf = {index: log(1 + (count - each + 0.5) / (each + 0.5)) for index, each in frequency.items()}
     return {
-        key: sum(weights[index] * idf[index] * value for index, value in there.items()) for key, there in shared.items()
+        key: sum(weights[index] * idf[index] * value for index, value in weights_by_index.items())
+        for key, weights_by_index in shared.items()
     }
 
 

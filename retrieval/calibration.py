@@ -96,7 +96,7 @@ class Calibrations:
         self._following: asyncio.Task[None] | None = None
         self._logged = ""
 
-    def of(self, ctx: Principal) -> Calibration | None:
+    def get(self, ctx: Principal) -> Calibration | None:
         """What is known by now, None before the first estimate and for too few documents; sees to it that it is new.
 
         Returns at once; an estimate that is due runs in the background.
@@ -119,7 +119,7 @@ class Calibrations:
         """Take over what other processes have made since; where that cannot be seen, what is known stays."""
         newest = max((each.made_at for each in self._latest.values()), default=None)
         try:
-            found = await self._estimates.list_made_since(newest)
+            result = await self._estimates.list_made_since(newest)
         except Exception as exc:  # whatever broke, newer ones must go on being seen
             reason = describe_failure(exc)
             if reason != self._logged:
@@ -127,7 +127,7 @@ class Calibrations:
             self._logged = reason
             return
         self._logged = ""
-        for tenant_id, each in found.items():
+        for tenant_id, each in result.items():
             last = self._latest.get(tenant_id)
             if last is None or each.made_at > last.made_at:
                 self._latest[tenant_id] = each
@@ -194,19 +194,19 @@ async def estimate(ctx: Principal, index: PassageIndex, embedder: Embedder) -> C
     return Calibration(levels, _estimate_levels(foreign), step) if step > 0 else None
 
 
-def _estimate_levels(found: dict[str, list[float]]) -> dict[str, float]:
-    return {language: float(np.quantile(each, _LEVEL)) for language, each in found.items() if len(each) >= FEWEST}
+def _estimate_levels(result: dict[str, list[float]]) -> dict[str, float]:
+    return {language: float(np.quantile(each, _LEVEL)) for language, each in result.items() if len(each) >= FEWEST}
 
 
 async def _draw_sentences(ctx: Principal, index: PassageIndex) -> Sequence[tuple[Passage, str]]:
     """Passages with vectors, drawn as their ids fall, which is by chance, each with one of its sentences."""
     chance = random.Random(7)  # noqa: S311 - no secret
-    found: list[tuple[Passage, str]] = []
+    result: list[tuple[Passage, str]] = []
     async for batch in index.export(ctx):
         for stored in batch:
             sentences = [each for each in _SENTENCE.split(stored.passage.text) if _SHORTEST <= len(each) <= _LONGEST]
             if stored.vector is not None and sentences:
-                found.append((stored.passage, chance.choice(sentences)))
-        if len(found) >= SENTENCES:
+                result.append((stored.passage, chance.choice(sentences)))
+        if len(result) >= SENTENCES:
             break
-    return found[:SENTENCES]
+    return result[:SENTENCES]

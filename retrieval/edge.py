@@ -125,7 +125,7 @@ class EdgeIndex(PassageIndex):
         """The best passages by words and, with a vector, by meaning."""
         return await self._run(lambda: self._search(ctx, question, vector, limit, filters))
 
-    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def find_neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
         return await self._run(lambda: self._find_neighbours(ctx, passage, limit))
 
@@ -223,8 +223,8 @@ class EdgeIndex(PassageIndex):
         self._check_room()
         by_point = {make_point_id(ctx, passage_id): vector for passage_id, vector in vectors.items()}
         # The engine refuses the whole batch for one unknown id. Nothing can vanish in between: there is one thread.
-        there = [parse_point_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
-        updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in there]
+        present = [parse_point_id(point) for point in self._shard.retrieve(list(by_point), False, False)]
+        updates = [engine.PointVectors(point, {MEANING: by_point[point].tolist()}) for point in present]
         self._shard.update(engine.UpdateOperation.update_vectors(updates, condition=make_tenant_filter(ctx)))
 
     def _count(self, condition: engine.Filter) -> int:
@@ -235,7 +235,7 @@ class EdgeIndex(PassageIndex):
     ) -> list[Hit]:
         search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
         languages = [] if vector is None else self._read_languages(ctx)
-        found = search.candidates(self._lexicon.make_question_terms(question), vector, languages)
+        found = search.merge_candidates(self._lexicon.make_question_terms(question), vector, languages)
         ranked = rank(found, question, limit=limit)
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
         return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})

@@ -129,7 +129,10 @@ class ShardFolder:
                 "remove it, and it is built again."
             ) from exc
         where = f"It is kept as {damaged}"
-        if self.disk is not None and self.disk.free_bytes() - find_size_bytes(damaged) < self.disk.reserve_bytes:
+        if (
+            self.disk is not None
+            and self.disk.measure_free_bytes() - find_size_bytes(damaged) < self.disk.reserve_bytes
+        ):
             shutil.rmtree(damaged, ignore_errors=True)
             where = "It is deleted, as there is no room to keep it"
         logger.error(

@@ -50,20 +50,22 @@ class Search:
     filters: Filters
     ids: dict[int, UUID] = field(default_factory=dict)
 
-    def candidates(self, terms: Terms, vector: FloatArray | None, languages: Sequence[str]) -> Candidates[int]:
+    def merge_candidates(self, terms: Terms, vector: FloatArray | None, languages: Sequence[str]) -> Candidates[int]:
         """What the words propose and, with a *vector*, the meaning in each of *languages*, scored by both."""
-        found, query = Candidates[int](), [] if vector is None else vector.tolist()
+        candidates, query = Candidates[int](), [] if vector is None else vector.tolist()
         spoken = list(languages) if query else []
         # Each language proposes its own: a model places the passages of the question's language nearer.
         self._take(
-            found, spoken, [self._make_meaning_query(query, language, *self._make_conditions()) for language in spoken]
+            candidates,
+            spoken,
+            [self._make_meaning_query(query, language, *self._make_conditions()) for language in spoken],
         )
-        most = max(Counter(found.languages.values()).values(), default=0)
-        found.lexical = self._score_words(terms, found.dense, one_by_one=most < self.depth)
-        if missing := found.lexical.keys() - found.dense.keys():
+        most = max(Counter(candidates.languages.values()).values(), default=0)
+        candidates.lexical = self._score_words(terms, candidates.dense, one_by_one=most < self.depth)
+        if missing := candidates.lexical.keys() - candidates.dense.keys():
             among = self._make_id_condition(missing)
-            self._take(found, spoken, [self._make_meaning_query(query, language, among) for language in spoken])
-        return found
+            self._take(candidates, spoken, [self._make_meaning_query(query, language, among) for language in spoken])
+        return candidates
 
     def _score_words(self, terms: Terms, dense: Collection[int], *, one_by_one: bool) -> dict[int, float]:
         """What the words propose, and the scores of *dense* too; none means no common word.
@@ -91,7 +93,7 @@ class Search:
     def _make_conditions(self) -> list[Condition]:
         past: list[Any] = [
             engine.FieldCondition(name, range=engine.RangeDateTime(**{compared: day}))
-            for name, compared, day in self.filters.exclusions()
+            for name, compared, day in self.filters.iter_exclusions()
         ]
         chosen = [make_condition(name, values) for name, values in self.filters.list_conditions()]
         return [*chosen, engine.Filter(must_not=past)]

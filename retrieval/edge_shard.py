@@ -108,7 +108,7 @@ def _open(folder: Path, dimension: int, disk: DiskSpace | None) -> engine.EdgeSh
     for name, kind in kinds.items():  # on every open, for a start that was broken off before it came to this
         if name not in shard.info().payload_schema:
             shard.update(engine.UpdateOperation.create_field_index(name, kind))
-    if disk is None or disk.free_bytes() - find_size_bytes(folder) >= disk.reserve_bytes:
+    if disk is None or disk.measure_free_bytes() - find_size_bytes(folder) >= disk.reserve_bytes:
         shard.optimize()
     return shard
 

@@ -35,8 +35,8 @@ def find_changed(folder: Path) -> str | None:
         noted = json.loads(_find_sums(folder).read_bytes())
     except (FileNotFoundError, ValueError):  # not closed, or damaged themselves
         return None
-    found = _compute_sums(folder)
-    return next((name for name in sorted(noted.keys() | found.keys()) if noted.get(name) != found.get(name)), "")
+    sums = _compute_sums(folder)
+    return next((name for name in sorted(noted.keys() | sums.keys()) if noted.get(name) != sums.get(name)), "")
 
 
 def _find_sums(folder: Path) -> Path:

@@ -36,7 +36,7 @@ class Filters:
         for label in self.labels:
             yield LABELS, [label]
 
-    def exclusions(self) -> Iterator[tuple[str, Literal["lt", "gt"], str]]:
+    def iter_exclusions(self) -> Iterator[tuple[str, Literal["lt", "gt"], str]]:
         """Payload fields with days, and how those of a passage must not compare with a day, as `2026-12-31`."""
         day = (self.day or today()).isoformat()
         yield VALID_UNTIL, "lt", day
@@ -130,7 +130,7 @@ class PassageIndex(Protocol):
         What a word is worth is counted over all of the tenant's passages, whatever the filters.
         """
 
-    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def find_neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The passages of the tenant's other documents nearest to *passage* by meaning, in its language, at most
         *limit*; none while it waits for its vector. Also of documents that do not hold today."""
 

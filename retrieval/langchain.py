@@ -128,8 +128,8 @@ async def recognise(
 
 def make_passage(payload: Metadata, *, collection: str, point: models.ExtendedPointId) -> Passage:
     """The passage in a payload that LangChain wrote; its ids are made from the collection's name and the point's id."""
-    text, found = str(payload[CONTENT])[:LONGEST_PASSAGE], payload.get(METADATA)
-    metadata = found if isinstance(found, dict) else {}
+    text, passage = str(payload[CONTENT])[:LONGEST_PASSAGE], payload.get(METADATA)
+    metadata = passage if isinstance(passage, dict) else {}
     source = _read_text(metadata, "source", "file_path", "url", "link", "file_name", "filename") or collection
     url = _read_text(metadata, "url", "link") or source
     start = metadata.get("start_index")
@@ -203,14 +203,14 @@ def join(
     questions with none, half, and all of the passages in the foreign collection: squad_en .860, .863, .853; idk_id
     .957, .953, .953; xquad_es .967 each.
     """
-    passages = dict(own_passages) | {point: found.passage for point, found in foreign.items()}
+    passages = dict(own_passages) | {point: result.passage for point, result in foreign.items()}
     terms = lexicon.make_question_terms(question)
     scores = score_bm25(terms, [lexicon.make_passage_terms(passage) for passage in passages.values()])
-    dense = own.dense | {point: found.dense for point, found in foreign.items() if found.dense is not None}
+    dense = own.dense | {point: result.dense for point, result in foreign.items() if result.dense is not None}
     return Candidates(
         lexical={point: score for point, score in zip(passages, scores, strict=True) if score > 0},
         dense={point: score for point, score in dense.items() if point in passages},
-        languages=own.languages | {point: found.passage.language for point, found in foreign.items()},
+        languages=own.languages | {point: result.passage.language for point, result in foreign.items()},
     )
 
 

@@ -20,19 +20,19 @@ class Languages:
         self._ask, self._cache = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
         self._changes = 0
 
-    async def of(self, ctx: Principal) -> list[str]:
+    async def list(self, ctx: Principal) -> list[str]:
         """The languages, most spoken first; that there are none is not remembered."""
         cached = self._cache.get(ctx.tenant_id)
         if cached:
             return cached
         before = self._changes
-        found = await self._ask(ctx)
+        result = await self._ask(ctx)
         # Not what was counted while this process wrote.
-        if found and before == self._changes:
-            self._cache.put(ctx.tenant_id, found)
-        return found
+        if result and before == self._changes:
+            self._cache.put(ctx.tenant_id, result)
+        return result
 
-    def changed(self, ctx: Principal) -> None:
+    def refresh(self, ctx: Principal) -> None:
         """Ask again: passages were put or removed."""
         self._changes += 1
         self._cache.put(ctx.tenant_id, [])

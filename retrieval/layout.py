@@ -126,14 +126,14 @@ def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, 
 
 
 async def _index_fields(
-    client: AsyncQdrantClient, name: str, there: Mapping[str, models.PayloadIndexInfo] | None
+    client: AsyncQdrantClient, name: str, present: Mapping[str, models.PayloadIndexInfo] | None
 ) -> None:
     """Index the fields that are filtered by and not indexed yet: each time, for a start that was broken off."""
     for field in FILTERED:
-        if field not in (there or {}):
+        if field not in (present or {}):
             schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=field == TENANT or None)
             await client.create_payload_index(name, field, field_schema=schema, wait=True)
     for field in DAYS:
-        if field not in (there or {}):
+        if field not in (present or {}):
             days = models.DatetimeIndexParams(type=models.DatetimeIndexType.DATETIME)
             await client.create_payload_index(name, field, field_schema=days, wait=True)

@@ -56,8 +56,8 @@ class Lexicon:
     def make_passage_terms(self, passage: Passage) -> Terms:
         """The terms of *passage* in its own language, weighted by how often they occur and how long it is."""
         other = self._unspaced if passage.language in UNSPACED else self._spaced
-        found = self._by_language.get(passage.language, other).embed_document(make_embedding_text(passage))
-        return Terms(found.indices, found.values)
+        passage_terms = self._by_language.get(passage.language, other).embed_document(make_embedding_text(passage))
+        return Terms(passage_terms.indices, passage_terms.values)
 
     def make_question_terms(self, question: str) -> Terms:
         """The terms *question* has in any of the languages, since a short one does not show its own.
@@ -66,8 +66,8 @@ class Lexicon:
         Where its language shows, translations count too: those of a word together as much as the word itself.
         """
         models = (*self._by_language.values(), self._spaced, self._unspaced)
-        found = {index for model in models for index in model.embed_query(question).indices}
-        weights = _translate(question) | dict.fromkeys(found, 1.0)
+        question_terms = {index for model in models for index in model.embed_query(question).indices}
+        weights = _translate(question) | dict.fromkeys(question_terms, 1.0)
         indices = sorted(weights)
         return Terms(indices, [weights[index] for index in indices])
 

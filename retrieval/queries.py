@@ -74,7 +74,7 @@ class QueryPlan:
     languages: Sequence[str]
     idf_by_tenant: bool
 
-    def requests(self) -> list[Json]:
+    def make_requests(self) -> list[Json]:
         """The queries, maybe none: a question may have no words to search."""
         by_words = [self._make_word_query(self.query.depth)] if self.terms.indices else []
         spoken = self.languages if self.vector is not None else ()
@@ -89,22 +89,22 @@ class QueryPlan:
             requests.append(self._make_word_query(self.query.depth * len(by_meaning)) | {"prefetch": by_meaning})
         return requests
 
-    def candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
+    def merge_candidates(self, requests: Sequence[Json], answers: Iterable[Mapping[str, Any]]) -> Candidates[str]:
         """What the *answers* to *requests*, in their order, propose."""
-        found, languages = Candidates[str](), iter(self.languages)
+        candidates, languages = Candidates[str](), iter(self.languages)
         for request, answer in zip(requests, answers, strict=True):
             scores = {point["id"]: point["score"] for point in answer["points"]}
             if request["using"] == WORDS:
-                found.lexical |= scores
+                candidates.lexical |= scores
             elif "with_payload" not in request:
-                found.dense |= scores
-                found.languages |= dict.fromkeys(scores, next(languages))
+                candidates.dense |= scores
+                candidates.languages |= dict.fromkeys(scores, next(languages))
             else:
                 spoken = {point["id"]: point["payload"][LANGUAGE] for point in answer["points"]}
-                found.languages |= spoken
+                candidates.languages |= spoken
                 # Not those in languages that are too rare to be asked apart.
-                found.dense |= {key: score for key, score in scores.items() if spoken[key] in self.languages}
-        return found
+                candidates.dense |= {key: score for key, score in scores.items() if spoken[key] in self.languages}
+        return candidates
 
     def _make_word_query(self, limit: int) -> Json:
         query = {"indices": self.terms.indices, "values": self.terms.values}
@@ -117,7 +117,9 @@ class QueryPlan:
 
     def _make_filter(self, *also: Json) -> Json:
         chosen = [{"key": field, "match": {"any": values}} for field, values in self.query.filters.list_conditions()]
-        past = [{"key": field, "range": {compared: day}} for field, compared, day in self.query.filters.exclusions()]
+        past = [
+            {"key": field, "range": {compared: day}} for field, compared, day in self.query.filters.iter_exclusions()
+        ]
         return make_tenant_filter_json(self.query.ctx, *chosen, {"must_not": past}, *also)
 
 

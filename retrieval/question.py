@@ -41,8 +41,8 @@ class Question:
         total = sum(weight * times for _, weight, times in words)
         if not total:
             return 0.0
-        there = _hash_stems(make_embedding_text(passage), passage.language)
-        return sum(weight * times for stems, weight, times in words if not stems.isdisjoint(there)) / total
+        passage_stems = _hash_stems(make_embedding_text(passage), passage.language)
+        return sum(weight * times for stems, weight, times in words if not passage_stems.isdisjoint(stems)) / total
 
     def names_more_than(self, passages: Sequence[Passage]) -> bool:
         """Whether it has a name or number that stands in none of *passages*: then it has a subject of its own."""
@@ -80,10 +80,10 @@ class Question:
         return list(islice(Counter(weighted).items(), _MOST_WORDS))
 
 
-def _count_met(words: Stems, places: Mapping[int, Sequence[int]], there: frozenset[int]) -> int:
-    """How many of *words* are *there*; looked for by its stems, which are few in a sentence."""
-    found = {place for stem in there if stem in places for place in places[stem]}
-    return sum(words[place][2] for place in found)
+def _count_met(words: Stems, places: Mapping[int, Sequence[int]], stems: frozenset[int]) -> int:
+    """How many of *words* are *stems*; looked for by its stems, which are few in a sentence."""
+    met = {place for stem in stems if stem in places for place in places[stem]}
+    return sum(words[place][2] for place in met)
 
 
 def _lacks(passage: Passage, word: str) -> bool:

@@ -98,12 +98,12 @@ def require_fitting(vectors: Mapping[str, FloatArray], dimension: int) -> None:
             raise ValueError(f"Passage {passage_id} needs a vector of {dimension} finite numbers.")
 
 
-def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
+def rank(result: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
     """The best *limit* candidates by fused score, best first; equals in an order that is always the same."""
-    points = sorted(found.lexical.keys() | found.dense.keys())
-    lexical = np.array(list(map(found.lexical.get, points, repeat(0.0))))
-    dense = np.array(list(map(found.dense.get, points, repeat(np.nan))))
-    spoken = list(map(found.languages.get, points, repeat("")))
+    points = sorted(result.lexical.keys() | result.dense.keys())
+    lexical = np.array(list(map(result.lexical.get, points, repeat(0.0))))
+    dense = np.array(list(map(result.dense.get, points, repeat(np.nan))))
+    spoken = list(map(result.languages.get, points, repeat("")))
     fused = fuse(lexical, level_scores(dense, spoken), _find_foreign(spoken, question))
     best = np.argsort(-fused, kind="stable")[:limit]
     places = zip(_rank_places(dense, best), _rank_places(lexical, best), strict=True)
@@ -111,7 +111,7 @@ def rank(found: Candidates[P], question: str, *, limit: int) -> list[Ranked[P]]:
         Ranked(
             points[at],
             float(fused[at]),
-            found.dense.get(points[at]),
+            result.dense.get(points[at]),
             float(lexical[at]),
             None if np.isnan(dense[at]) else dense_place,
             lexical_place if lexical[at] else None,

@@ -111,7 +111,7 @@ class Retriever:
             ranking, without_vector = await self._rank(ctx, each, limit, options, course)
             rankings.append(ranking)
             degraded.append(without_vector)
-        estimated = self.calibrations.of(ctx) if self.calibrations else None
+        estimated = self.calibrations.get(ctx) if self.calibrations else None
         if options.continued:
             own = partial(self._stay_in, options.continued, parsed[0], rankings, limit, estimated)
             rankings = list(await self._process(own, rankings[0]))
@@ -213,9 +213,9 @@ class Retriever:
         return [*_sort_by_score(scored), *hits[_RERANKED:]], None
 
 
-def _select(found: Sequence[Hit], limit: int, further: int) -> Sequence[Hit]:
-    """What is given of those *found*: *limit* of them, and *further* ones within a budget of characters."""
-    selected = join_neighbours(drop_repeats(found), limit=limit + further)
+def _select(hits: Sequence[Hit], limit: int, further: int) -> Sequence[Hit]:
+    """What is given of those *hits*: *limit* of them, and *further* ones within a budget of characters."""
+    selected = join_neighbours(drop_repeats(hits), limit=limit + further)
     return selected[: count_within_budget([len(hit.passage.text) for hit in selected], least=limit)]
 
 

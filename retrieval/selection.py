@@ -116,8 +116,8 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
             break
         joined.append(hit)
         at = len(joined) - 1
-        while (found := _find_neighbour(joined, at)) is not None:  # it may close the gap between two
-            other, together = found
+        while (neighbour := _find_neighbour(joined, at)) is not None:  # it may close the gap between two
+            other, together = neighbour
             at, gone = sorted((at, other))
             joined[at] = replace(joined[at], passage=together)
             del joined[gone]

@@ -113,7 +113,7 @@ class ServerIndex(PassageIndex):
         for part in cut_into_slices(passages, BATCH):
             points = [make_point(ctx, passage, self._lexicon.make_passage_terms(passage)) for passage in part]
             await self._run(partial(self._upsert, points))
-            self._languages.changed(ctx)
+            self._languages.refresh(ctx)
 
     async def put_vectors(self, ctx: Principal, vectors: Mapping[str, FloatArray]) -> None:
         """Give passages their vectors."""
@@ -135,7 +135,7 @@ class ServerIndex(PassageIndex):
         of_documents = models.FieldCondition(key=DOCUMENT, match=models.MatchAny(any=list(document_ids)))
         selector = models.FilterSelector(filter=make_tenant_filter(ctx, of_documents))
         await self._run(lambda at: self._client.delete(at.own, selector, wait=True))
-        self._languages.changed(ctx)
+        self._languages.refresh(ctx)
 
     async def search(
         self, ctx: Principal, question: str, vector: FloatArray | None, *, limit: int, filters: Filters = ALL
@@ -144,7 +144,7 @@ class ServerIndex(PassageIndex):
         query = IndexQuery(ctx, question, vector, limit, filters)
         return await self._run(lambda at: self._search(at, query))
 
-    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def find_neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
         point = str(make_point_id(ctx, passage.passage_id))
         records = await self._run(
@@ -156,12 +156,12 @@ class ServerIndex(PassageIndex):
         spoken = models.FieldCondition(key=LANGUAGE, match=models.MatchValue(value=passage.language))
         own = models.FieldCondition(key=DOCUMENT, match=models.MatchValue(value=passage.document_id))
         only = make_tenant_filter(ctx, spoken, models.Filter(must_not=[own]))
-        found = await self._run(
+        neighbours = await self._run(
             lambda at: self._client.query_points(
                 at.own, vectors[0].tolist(), using=MEANING, query_filter=only, limit=limit, with_payload=True
             )
         )
-        return [parse_passage(each.payload) for each in found.points]
+        return [parse_passage(each.payload) for each in neighbours.points]
 
     async def counts(self, ctx: Principal) -> IndexCounts:
         """How much is in our collection for this tenant."""
@@ -237,10 +237,10 @@ class ServerIndex(PassageIndex):
 
     async def _put_vectors(self, by_point: Mapping[str, FloatArray], at: Layout) -> None:
         for attempt in range(_TRIES):
-            there = await self._client.retrieve(at.own, list(by_point), with_payload=False)
+            present = await self._client.retrieve(at.own, list(by_point), with_payload=False)
             points = [
                 models.PointVectors(id=record.id, vector={MEANING: by_point[str(record.id)].tolist()})
-                for record in there
+                for record in present
             ]
             try:
                 with translate_client_errors(with_key=self._with_key):
@@ -272,11 +272,11 @@ class ServerIndex(PassageIndex):
         passages = await self._fetch_passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
         joined = await asyncio.to_thread(join, own, passages, foreign, query.question, self._joining_lexicon)
-        passages |= {point: found.passage for point, found in foreign.items()}
+        passages |= {point: hits.passage for point, hits in foreign.items()}
         return make_hits(rank(joined, query.question, limit=query.limit), passages)
 
     async def _find_candidates(self, at: Layout, query: IndexQuery) -> Candidates[str]:
-        languages = [] if query.vector is None else await self._languages.of(query.ctx)
+        languages = [] if query.vector is None else await self._languages.list(query.ctx)
         plan = QueryPlan(
             query,
             self._lexicon.make_question_terms(query.question),
@@ -284,11 +284,11 @@ class ServerIndex(PassageIndex):
             languages,
             idf_by_tenant=at.idf_by_tenant,
         )
-        if not (requests := plan.requests()):
+        if not (requests := plan.make_requests()):
             return Candidates()
         answers = await self._wire.ask(at.own, "points/query/batch", {"searches": requests})
         with translate_errors():
-            return plan.candidates(requests, answers)
+            return plan.merge_candidates(requests, answers)
 
     async def _ask_languages(self, ctx: Principal) -> list[str]:
         body = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
@@ -309,11 +309,11 @@ class ServerIndex(PassageIndex):
         if at.foreign is None:
             return {}
         if query.vector is not None:
-            found = await at.foreign.find_near(self._wire, query.vector, limit=query.depth)
+            documents = await at.foreign.find_near(self._wire, query.vector, limit=query.depth)
         else:
             words = [word for word in _WORD.findall(query.question) if self._lexicon.make_question_terms(word).indices]
-            found = await at.foreign.find_by_words(self._client, words)
-        return {point: each for point, each in found.items() if query.filters.allow(each.passage)}
+            documents = await at.foreign.find_by_words(self._client, words)
+        return {point: each for point, each in documents.items() if query.filters.allow(each.passage)}
 
 
 def _make_stored(record: models.Record) -> Stored:

@@ -77,7 +77,7 @@ class Reloading:
         if values:
             self._now = Settings.model_construct(_fields_set=values[1], **values[0])
 
-    def current(self) -> Settings:
+    def load_current(self) -> Settings:
         """The settings of a worker: its master's, else what is set now.
 
         Raises:

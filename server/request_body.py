@@ -51,7 +51,7 @@ class BodyLimits:
     used_bytes: int = 0
     used_by: Counter[str] = field(default_factory=Counter)
 
-    def allowed_s(self, size_bytes: int) -> float:
+    def compute_allowed_s(self, size_bytes: int) -> float:
         """How long a body may have taken of which so much has come."""
         return min(self.patience_s + size_bytes / self.bytes_per_s, self.whole_s + size_bytes / self.whole_bytes_per_s)
 
@@ -221,7 +221,7 @@ class RequestBodyReader:
                 self._hold(self.declared_bytes)
             size_bytes, began_s = 0, asyncio.get_running_loop().time()
             while not self._is_read:
-                piece = await self._receive_next(began_s + self._limits.allowed_s(size_bytes))
+                piece = await self._receive_next(began_s + self._limits.compute_allowed_s(size_bytes))
                 size_bytes += len(piece)
                 if max_bytes is not None and size_bytes > max_bytes:
                     raise RequestEntityTooLarge

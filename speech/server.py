@@ -62,12 +62,12 @@ def make_app(transcriber: Transcriber | None, *, key: str = "") -> Flask:
     @app.post("/v1/audio/speech")
     def make_speech() -> Response | tuple[Response, int]:
         try:
-            asked = SpeechIn.model_validate_json(request.get_data())
+            body = SpeechIn.model_validate_json(request.get_data())
         except ValidationError as exc:
             error = exc.errors()[0]
             return _refuse(400, f"{'.'.join(map(str, error['loc'])) or 'body'}: {error['msg']}.")
         try:
-            sound = speak(asked.input, detect_language(asked.input), asked.speed)
+            sound = speak(body.input, detect_language(body.input), body.speed)
         except SpeechFailed:
             app.logger.exception("A text could not be spoken.")
             return _refuse(500, "The text could not be spoken.")

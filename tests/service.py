@@ -162,7 +162,7 @@ class Service:
         """A key of *tenant*, as `flask api-key` makes it, whose start would take seconds."""
         database = open_database(self.variables.get("DATABASE_URI", f"sqlite:///{self.data_dir / 'pustaka.db'}"))
         try:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 ensure_tenant(session, tenant)
                 return create_key(session, tenant, "made by a test", scopes=scopes)[1]
         finally:

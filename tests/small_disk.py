@@ -23,7 +23,7 @@ class SmallDisk:
         self.folder = folder
         self._filler = folder / "of-somebody-else"
 
-    def free_bytes(self) -> int:
+    def measure_free_bytes(self) -> int:
         """What is not written yet."""
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize
@@ -32,7 +32,7 @@ class SmallDisk:
         """Let somebody else write until just *free_bytes* are free, or remove as much."""
         held = self._filler.stat().st_size if self._filler.exists() else 0
         with self._filler.open("ab") as file, suppress(OSError):  # others write, too: it may be full sooner
-            size = max(0, held + self.free_bytes() - free_bytes)
+            size = max(0, held + self.measure_free_bytes() - free_bytes)
             file.truncate(min(size, held))
             while held < size:
                 part = min(_AT_ONCE, size - held)

@@ -259,7 +259,7 @@ def test_a_damaged_sqlite_database_is_named_wherever_the_damage_is(tmp_path: Pat
     file = tmp_path / "data" / "pustaka.db"
     database = open_database(f"sqlite:///{file}")
     database.migrate()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, "x" * 60)
         for number in range(2000):
             create_key(session, "x" * 60, f"key {number}")

@@ -28,8 +28,8 @@ class Machine:
 
     def measure_free_memory(self) -> int | None:
         """Memory that may still be taken without anything being swapped or killed; None where nothing tells."""
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", _read(self.proc / "meminfo"), re.M)
-        free = [int(found[1]) * 1024] if found else []
+        match = re.search(r"^MemAvailable:\s+(\d+) kB$", _read(self.proc / "meminfo"), re.M)
+        free = [int(match[1]) * 1024] if match else []
         return min([*free, *self._measure_free_in_cgroups()], default=None)
 
     def _read_cpu_quotas(self) -> Iterator[float]:

@@ -34,20 +34,20 @@ class DiskSpace:
     folder: Path
     reserve_bytes: int
 
-    def free_bytes(self) -> int:
+    def measure_free_bytes(self) -> int:
         """How much this user may still write."""
         nearest = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         status = os.statvfs(nearest)
         return status.f_bavail * status.f_frsize
 
-    def state(self) -> SpaceState:
+    def measure_state(self) -> SpaceState:
         """How much is free, as one of three words."""
-        free = self.free_bytes()
+        free = self.measure_free_bytes()
         return "ok" if free >= self.reserve_bytes else "low" if free >= self.reserve_bytes // 2 else "full"
 
     def check_documents(self, size_bytes: int = 0) -> None:
         """Raises NotEnoughSpace unless *size_bytes* can be written beside the reserve."""
-        if self.free_bytes() - size_bytes < self.reserve_bytes:
+        if self.measure_free_bytes() - size_bytes < self.reserve_bytes:
             raise NotEnoughSpace(
                 "Not enough disk space: no documents are taken or indexed until there is more. Try again later.",
                 headers=_RETRY_AFTER,
@@ -55,7 +55,7 @@ class DiskSpace:
 
     def check_turns(self) -> None:
         """Raises NotEnoughSpace if there is no room for what a turn adds to its conversation."""
-        if self.state() == "full":
+        if self.measure_state() == "full":
             raise NotEnoughSpace(
                 "Not enough disk space: questions are not answered until there is more. Try again later.",
                 headers=_RETRY_AFTER,
@@ -63,18 +63,18 @@ class DiskSpace:
 
     async def wait_for_room(self) -> None:
         """Return once something may be written: a start that failed instead would be repeated again and again."""
-        if self.state() != "full":
+        if self.measure_state() != "full":
             return
         logger.error(
             "Not enough disk space to start: %s Waiting until half of the reserve is free: make room.", self.describe()
         )
-        while self.state() == "full":
+        while self.measure_state() == "full":
             await asyncio.sleep(_POLL_S)
         logger.info("There is room on the disk: %s Starting.", self.describe())
 
     def describe(self) -> str:
         """How much is free and how much is the reserve, for operators."""
-        free, reserve = self.free_bytes() / 1e6, self.reserve_bytes / 1e6
+        free, reserve = self.measure_free_bytes() / 1e6, self.reserve_bytes / 1e6
         return f"{free:,.0f} MB are free where {self.folder} is, {reserve:,.0f} MB are the reserve (DISK_RESERVE_MB)."
 
 
@@ -128,7 +128,7 @@ class UploadSpace:
     def _extend(self, booking: Booking, more_bytes: int) -> None:
         others = [each for each in self._under_way if each is not booking]
         written_bytes = booking.written_bytes + sum(each.written_bytes for each in others)
-        room_bytes = self.disk.free_bytes() - self.disk.reserve_bytes + written_bytes
+        room_bytes = self.disk.measure_free_bytes() - self.disk.reserve_bytes + written_bytes
         needed_bytes = booking.booked_bytes + more_bytes
         own_bytes = needed_bytes + sum(each.booked_bytes for each in others if each.tenant == booking.tenant)
         if own_bytes > room_bytes // 2 or needed_bytes + sum(each.booked_bytes for each in others) > room_bytes:

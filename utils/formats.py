@@ -49,12 +49,12 @@ def format_cell(cell: str | float | bool | None, language: str) -> str:
 
 def _format_moment(text: str, language: str) -> str:
     try:
-        if found := _MOMENT.fullmatch(text):
-            day = format_day(found[1], language)
-            return f"{day}, {found[2]}" if found[2] and found[2] != _MIDNIGHT else day
+        if match := _MOMENT.fullmatch(text):
+            day = format_day(match[1], language)
+            return f"{day}, {match[2]}" if match[2] and match[2] != _MIDNIGHT else day
     except ValueError:  # a 31st of February
         return text
-    if found := _YEAR_MONTH.fullmatch(text):
+    if match := _YEAR_MONTH.fullmatch(text):
         code = language if language in _MONTHS else "en"
-        return _MONTH[code].format(_MONTHS[code].split()[int(found[2]) - 1], found[1])
+        return _MONTH[code].format(_MONTHS[code].split()[int(match[2]) - 1], match[1])
     return text

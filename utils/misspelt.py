@@ -14,7 +14,7 @@ def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str
     """
     unknown = (name for name in names if name.upper() not in valid and not name.startswith(_OF_OTHERS))
     alike = ((name, difflib.get_close_matches(name.upper(), valid, n=1, cutoff=_ALIKE)) for name in unknown)
-    return {name: found[0] for name, found in alike if found}
+    return {name: misspelt[0] for name, misspelt in alike if misspelt}
 
 
 def select_by_prefix(names: Iterable[str], valid: Iterable[str]) -> list[str]:

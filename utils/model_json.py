@@ -9,8 +9,8 @@ from utils.strict_json import read_storable
 
 def find_json_object(text: str) -> dict[str, Any] | None:
     """The first JSON object in *text*; None where there is none that can be stored."""
-    found, is_storable = find_any_object(text) or ({}, False)
-    return found if is_storable else None
+    json_object, is_storable = find_any_object(text) or ({}, False)
+    return json_object if is_storable else None
 
 
 def find_any_object(text: str) -> tuple[dict[str, Any], bool] | None:
@@ -19,11 +19,11 @@ def find_any_object(text: str) -> tuple[dict[str, Any], bool] | None:
     if start < 0:
         return None
     try:
-        found, end = json.JSONDecoder().raw_decode(text, start)
+        any_object, end = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
         return None
     try:
         read_storable(text[start:end].encode())
     except (ValueError, BadInput):
-        return found, False
-    return found, True
+        return any_object, False
+    return any_object, True

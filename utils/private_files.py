@@ -51,12 +51,12 @@ def explain_not_ours(folder: Path, *, variable: str) -> str:
     Raises:
         OSError: it cannot be looked at.
     """
-    found = folder.lstat()
-    if stat.S_ISLNK(found.st_mode):
+    result = folder.lstat()
+    if stat.S_ISLNK(result.st_mode):
         return f"{folder} is a symbolic link; set {variable} to the folder itself: {folder.resolve()}."
-    if found.st_uid != os.geteuid():
+    if result.st_uid != os.geteuid():
         return (
-            f"{folder} belongs to user {found.st_uid}, who could read and replace everything in it; this is user "
+            f"{folder} belongs to user {result.st_uid}, who could read and replace everything in it; this is user "
             f"{os.geteuid()}: `chown` it, or set {variable} to a folder of this user's own, such as "
             f"{folder / 'pustaka'}."
         )

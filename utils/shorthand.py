@@ -21,8 +21,8 @@ def spell_out(text: str) -> str:
     language = detect_language(text)
     short_forms = _load_short_forms().get(language, {})
 
-    def replace(found: re.Match[str]) -> str:
-        word = found[0]
+    def replace(match: re.Match[str]) -> str:
+        word = match[0]
         if language == "id" and word[-1] == "2" and len(word) > _SHORTEST_DOUBLED and word[:-1].isalpha():
             return f"{word[:-1]}-{word[:-1]}"  # "teman2"
         return word if word.isupper() else short_forms.get(word.casefold(), word)  # "Band U" is none

@@ -23,7 +23,7 @@ def cut_spoken_text(text: str) -> str:
     """What of *text* is spoken: all of it, or whole sentences of at most `LONGEST_SPOKEN` characters."""
     if len(text) <= LONGEST_SPOKEN:
         return text
-    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, LONGEST_SPOKEN)]
+    ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, LONGEST_SPOKEN)]
     return text[: ends[-1] if ends else LONGEST_SPOKEN]
 
 

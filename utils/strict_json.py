@@ -65,8 +65,8 @@ def _check_number_of_values(data: bytes) -> None:
     """Before anything is made of them."""
     place = 0
     for _ in range(MOST_VALUES):
-        found = _TO_NEXT_VALUE.match(data, place)
-        place = found.end() if found else len(data)
+        match = _TO_NEXT_VALUE.match(data, place)
+        place = match.end() if match else len(data)
         if place == len(data):
             return
     raise _refuse_size()

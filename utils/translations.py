@@ -23,8 +23,8 @@ def find_translations(word: str, source: str, target: str) -> frozenset[int]:
     if source not in _LANGUAGES or target not in _LANGUAGES:
         return frozenset()
     stems, rows = _load_table()
-    found = {row for stem in hash_content_words(word, source) for row in rows[source].get(stem, ())}
-    return frozenset().union(*(stems[target][row] for row in found))
+    translations = {row for stem in hash_content_words(word, source) for row in rows[source].get(stem, ())}
+    return frozenset().union(*(stems[target][row] for row in translations))
 
 
 @cache

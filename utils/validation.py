@@ -87,14 +87,14 @@ def is_field_name(text: str) -> bool:
     return _FIELD_NAME.fullmatch(text) is not None
 
 
-def describe_error(found: Mapping[str, Any]) -> str:
+def describe_error(error: Mapping[str, Any]) -> str:
     """What pydantic found wrong with a value, as one of its `errors()` with the context, in plain words."""
-    kind, limits = str(found["type"]), found.get("ctx", {})
+    kind, limits = str(error["type"]), error.get("ctx", {})
     if kind in ("string_too_short", "too_short") and limits["min_length"] == 1:
         return "Is empty"
     if kind in _MESSAGES:
         return _MESSAGES[kind].format(**limits)
-    message = str(found["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ")
     return _SHOULD.sub("Has to ", message)
 
 
@@ -137,7 +137,7 @@ def remove_hidden(value: str) -> str:
 
 
 def _check_visible(value: str, hidden: re.Pattern[str]) -> str:
-    if found := hidden.search(value):
-        code = f"U+{ord(found.group()):04X}"
+    if match := hidden.search(value):
+        code = f"U+{ord(match.group()):04X}"
         raise ValueError(f"Holds {code}, a character that is not shown or changes how others are shown: take it out")
     return value

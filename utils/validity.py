@@ -73,7 +73,7 @@ def _read_precedence(value: object) -> float | None:
 
 
 def _find_first(read: Callable[[object], T | None], sources: Iterable[Mapping[str, object]], name: str) -> T | None:
-    return next((found for source in sources if (found := read(source.get(name))) is not None), None)
+    return next((first for source in sources if (first := read(source.get(name))) is not None), None)
 
 
 DecidedBy = Literal["precedence", "date"]

@@ -26,9 +26,9 @@ def find_differences(one: Passage, other: Passage) -> Iterator[Difference]:
     """The sentences of both that say the same with another value, each sentence of *one* once."""
     if one.language != other.language or one.document_id == other.document_id:
         return
-    theirs = find_statements(other)
+    statements = find_statements(other)
     for statement in find_statements(one):
-        kinds = ((each, compare(statement, each)) for each in theirs if _is_near(statement, each))
+        kinds = ((each, compare(statement, each)) for each in statements if _is_near(statement, each))
         yield from [Difference(statement, each, kind) for each, kind in kinds if kind][:1]
 
 

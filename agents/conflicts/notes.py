@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.citations import Citation, bind_citations, remove_marks
 from agents.conflicts.comparison import Difference, find_differences
-from prompts.conflicts import differ, describe_side, describe_undecided, describe_verdict
+from prompts.conflicts import describe_side, describe_undecided, describe_verdict, differ
 from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, find_kinds
 from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
@@ -48,20 +48,18 @@ def note_conflicts(
     *find_language* gives the language to say it in; it is asked only where there is something to say.
     Each pair of passages once; at most `MOST_NOTED`. Of what is cited beside the answer to *question* nothing is said.
     """
-    found = list(_iter_differences(citations, hits, question))[:MOST_NOTED]
-    if not found:
+    differences = list(_iter_differences(citations, hits, question))[:MOST_NOTED]
+    if not differences:
         return NOTHING
     language = find_language()
     paragraphs, conflicts = [], []
     cited_numbers = {citation.number for citation in citations}
     added: dict[int, Citation] = {}
-    for one, other, difference in found:
+    for one, other, difference in differences:
         pair = [(one, difference.one.text), (other, difference.other.text)]
         for number, sentence in pair:
             if number not in cited_numbers:
-                added |= {
-                    each.number: each for each in bind_citations(f"{remove_marks(sentence)} [{number}]", hits)[1]
-                }
+                added |= {each.number: each for each in bind_citations(f"{remove_marks(sentence)} [{number}]", hits)[1]}
         conflict = _describe(pair, difference, hits)
         conflicts.append(conflict)
         paragraphs.append(_write(conflict, language))
@@ -160,7 +158,11 @@ def _write(conflict: dict[str, Any], language: str) -> str:
         None,
     )
     days = [each["date"] for each in sides]
-    last = describe_undecided(days, language) if preferred is None else describe_verdict(preferred, conflict["decided_by"], language)
+    last = (
+        describe_undecided(days, language)
+        if preferred is None
+        else describe_verdict(preferred, conflict["decided_by"], language)
+    )
     return f"{differ(language)}\n\n" + "\n".join(quotes) + f"\n\n{last}"
 
 

@@ -14,9 +14,9 @@ from agents.conflicts.words import (
     OPPOSITES,
     OWNERS,
     PAST,
-    list_weekdays,
-    is_general,
     find_subject,
+    is_general,
+    list_weekdays,
 )
 from providers.chat.sentences import Sentence, split_sentences
 from utils.facts.folding import fold
@@ -80,13 +80,13 @@ def find_statements(passage: Passage) -> Sequence[Statement]:
 
 @lru_cache(_KEPT)
 def _find_statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
-    found: list[Statement] = []
+    statements: list[Statement] = []
     for sentence in split_sentences(text):
-        if len(sentence.text) <= _LONGEST and len(found) < MOST_STATEMENTS and may_state_values(sentence.text):
+        if len(sentence.text) <= _LONGEST and len(statements) < MOST_STATEMENTS and may_state_values(sentence.text):
             statement = _read(sentence, title, heading, language)
             if statement.stated.values or statement.stated.weekdays:
-                found.append(statement)
-    return found
+                statements.append(statement)
+    return statements
 
 
 def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statement:
@@ -123,14 +123,16 @@ def _read(sentence: Sentence, title: str, heading: str, language: str) -> Statem
 
 @lru_cache(_KEPT)
 def _make_context(above: str, language: str) -> Scope:
-    return _make_scope([word for word, _ in tokenize(above)], _find_owners(above) | _find_labels(above), read_values(above).years)
+    return _make_scope(
+        [word for word, _ in tokenize(above)], _find_owners(above) | _find_labels(above), read_values(above).years
+    )
 
 
 def _find_main_end(text: str, stated: Stated) -> int:
     """Where a clause begins that says more behind the last value, as ", next to the gate" or "and is sold there"."""
     last = max((value.end for values in stated.values.values() for value in values), default=len(text))
-    found = _ADDS.search(text, last)
-    return found.start() if found else len(text)
+    match = _ADDS.search(text, last)
+    return match.start() if match else len(text)
 
 
 def _make_scope(words: Iterable[str], owners: frozenset[tuple[str, str]], years: frozenset[int]) -> Scope:
@@ -148,7 +150,7 @@ def _select_named(subjects: frozenset[int], language: str) -> frozenset[int]:
 
 
 def _find_subjects(words: Iterable[str], language: str) -> frozenset[int]:
-    return frozenset(found for word in words if (found := find_subject(word, language)) is not None)
+    return frozenset(subject for word in words if (subject := find_subject(word, language)) is not None)
 
 
 def _find_owners(text: str) -> frozenset[tuple[str, str]]:
@@ -167,7 +169,7 @@ def _find_owners_in(text: str) -> frozenset[tuple[str, str]]:
     if OWNERS.keys().isdisjoint(word for word, _ in words):
         return frozenset()
     named = {name.start: name.key for name in find_names(text)}
-    found = set()
+    result = set()
     for at, (word, _) in enumerate(words):
         if word not in OWNERS:
             continue
@@ -175,8 +177,8 @@ def _find_owners_in(text: str) -> frozenset[tuple[str, str]]:
         before = _name_before(words[at - 1 : at], named) if at else None
         name = after or before
         if name is not None and fold(name) not in OWNERS:
-            found.add((OWNERS[word], name))
-    return frozenset(found)
+            result.add((OWNERS[word], name))
+    return frozenset(result)
 
 
 def _name_after(words: Sequence[tuple[str, int]], named: dict[int, str]) -> str | None:

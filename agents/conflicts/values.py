@@ -81,12 +81,12 @@ def find_labels(text: str, tokens: Sequence[tuple[str, int]]) -> Iterator[Label]
     for place, (word, start) in enumerate(tokens):
         end = start + len(word)
         kind = LABELS.get(word) or ("code" if _is_code(text, start, end) else "")
-        found = _LETTER_OR_NUMBER.match(text, end) if kind else None
-        if not found or _YEAR.fullmatch(found[1]) or _GOES_ON.match(text, found.end()):
+        labels = _LETTER_OR_NUMBER.match(text, end) if kind else None
+        if not labels or _YEAR.fullmatch(labels[1]) or _GOES_ON.match(text, labels.end()):
             continue
-        if kind != "code" or found[1][0].isdigit():
-            named = fold(found[1]).replace("-", "").replace(".", "")
-            yield Label(kind, f"{word} {named}" if kind == "code" else named, place, *found.span(1))
+        if kind != "code" or labels[1][0].isdigit():
+            named = fold(labels[1]).replace("-", "").replace(".", "")
+            yield Label(kind, f"{word} {named}" if kind == "code" else named, place, *labels.span(1))
 
 
 def _is_code(text: str, start: int, end: int) -> bool:
@@ -108,17 +108,17 @@ class _Reader:
 
     def read(self) -> Stated:
         words = {word for word, _ in self._tokens}
-        self._take("mail", ((found[0].casefold(), found.span()) for found in _MAIL.finditer(self._text)))
-        self._take("phone", ((_select_digits(found[0]), found.span()) for found in self._iter_phones(words)))
+        self._take("mail", ((match[0].casefold(), match.span()) for match in _MAIL.finditer(self._text)))
+        self._take("phone", ((_select_digits(match[0]), match.span()) for match in self._iter_phones(words)))
         self._read_dates()
         self._read_places()
         self._read_labels()
         self._read_numbers()
-        self._take("code", ((fold(found[0]).replace("-", ""), found.span()) for found in _CODE.finditer(self._text)))
+        self._take("code", ((fold(match[0]).replace("-", ""), match.span()) for match in _CODE.finditer(self._text)))
         if words & ROLES:
             self._read_persons()
         return Stated(
-            {kind: sorted(found, key=lambda value: value.start) for kind, found in self._values.items()},
+            {kind: sorted(match, key=lambda value: value.start) for kind, match in self._values.items()},
             frozenset(self._years),
             frozenset(self._weekdays),
             frozenset(self._owners),
@@ -126,14 +126,14 @@ class _Reader:
         )
 
     def _iter_phones(self, words: set[str]) -> Iterator[re.Match[str]]:
-        yield from (found for found in _PHONE.finditer(self._text) if self._looks_like_phone(found, words))
+        yield from (match for match in _PHONE.finditer(self._text) if self._looks_like_phone(match, words))
         if words & PHONES:
             yield from _SHORT_PHONE.finditer(self._text)
 
-    def _looks_like_phone(self, found: re.Match[str], words: set[str]) -> bool:
-        is_marked = found[0].startswith(("+", "0", "(")) or bool(words & PHONES)
+    def _looks_like_phone(self, match: re.Match[str], words: set[str]) -> bool:
+        is_marked = match[0].startswith(("+", "0", "(")) or bool(words & PHONES)
         spans = ((date.start, date.end) for date in self._facts.dates)
-        return is_marked and not any(start < found.end() and found.start() < end for start, end in spans)
+        return is_marked and not any(start < match.end() and match.start() < end for start, end in spans)
 
     def _read_dates(self) -> None:
         for date in self._facts.dates:
@@ -146,21 +146,21 @@ class _Reader:
     def _read_places(self) -> None:
         """Numbers and letters that name a room or a building; those that a sentence begins with are its subject."""
         for at, (word, start) in enumerate(self._tokens):
-            if word not in PLACES or not (found := _LETTER_OR_NUMBER.match(self._text, start + len(word))):
+            if word not in PLACES or not (match := _LETTER_OR_NUMBER.match(self._text, start + len(word))):
                 continue
-            named = fold(found[1]).replace("-", "").replace(".", "")
-            if at < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(found.end()):
+            named = fold(match[1]).replace("-", "").replace(".", "")
+            if at < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(match.end()):
                 self._owners.add((PLACES[word], named))
-                self._spans.append(found.span())
+                self._spans.append(match.span())
             else:
-                self._add(PLACES[word], {named}, *found.span())
+                self._add(PLACES[word], {named}, *match.span())
 
     def _read_labels(self) -> None:
         """Numbers that are part of a name, "line 5"; they are what a sentence states only where it has no others."""
-        found = [each for each in find_labels(self._text, self._tokens) if not self._is_amount(each)]
-        spans = [(label.start, label.end) for label in found]
+        labels = [each for each in find_labels(self._text, self._tokens) if not self._is_amount(each)]
+        spans = [(label.start, label.end) for label in labels]
         has_values = any(not _is_in(number, spans) for number in self._facts.numbers) or bool(self._values)
-        for label in found:
+        for label in labels:
             if has_values or label.place < _SUBJECT_TOKENS:
                 self._owners.add((label.kind, label.name))
                 self._spans.append((label.start, label.end))
@@ -182,7 +182,11 @@ class _Reader:
                 self._years.add(int(number.text))
                 self._spans.append((number.start, number.end))
             elif kind := self._find_kind(number):
-                meanings = _iter_clock_values(number) if kind == "clock" else _iter_amounts(number, in_hours=kind == "duration")
+                meanings = (
+                    _iter_clock_values(number)
+                    if kind == "clock"
+                    else _iter_amounts(number, in_hours=kind == "duration")
+                )
                 self._add(kind, meanings, number.start, number.end)
 
     def _find_kind(self, number: Number) -> str:

@@ -21,7 +21,14 @@ from agents.nodes.verify import SupportFilter, verify
 from agents.state import AgentContext, AnswerModel, ChatState, end_turn
 from agents.tools.state import describe_calls, find_search, list_unsuccessful
 from agents.verification.verdict import shift
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, get_closest_passages_lead, get_foreign_quotes_lead, make_system_prompt
+from prompts.rag import (
+    FOUND_IN,
+    IS_UNCERTAIN,
+    NOT_IN_DOCUMENTS_MARK,
+    get_closest_passages_lead,
+    get_foreign_quotes_lead,
+    make_system_prompt,
+)
 from prompts.small_talk import names_heading
 from prompts.tools import Outcome, format_outcomes
 from providers.answer_limits import LONGEST_ANSWER
@@ -210,7 +217,7 @@ async def _stream_answer(
 ) -> tuple[str, str]:
     """What the model said and its name; told as it comes, or what *support_filter* lets through."""
     text, name, run = "", "", output.run
-    async with run.place.outside(), aclosing(pieces):
+    async with run.place.release(), aclosing(pieces):
         async for piece, chunk in pieces:
             piece = piece[: LONGEST_ANSWER - len(text)]
             name = name or _get_model_name(chunk)

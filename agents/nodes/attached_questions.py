@@ -20,5 +20,5 @@ def is_about_attached(question: str, names: Iterable[str]) -> bool:
 
 def _names(text: str, stem: str) -> bool:
     """Whether *stem* is there as a word, or as some: "form" is not in "information"."""
-    before, found, after = f" {text} ".partition(stem)
-    return len(stem) >= _SHORTEST_NAME and bool(found) and not (before[-1:].isalnum() or after[:1].isalnum())
+    before, result, after = f" {text} ".partition(stem)
+    return len(stem) >= _SHORTEST_NAME and bool(result) and not (before[-1:].isalnum() or after[:1].isalnum())

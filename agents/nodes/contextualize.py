@@ -47,11 +47,11 @@ async def _recall(question: str, run: AgentContext) -> dict[str, object]:
     """
     if run.cache_session.cache is None:
         return {}
-    async with run.place.outside():
-        found = await run.cache_session.find(question)
-    if found is None:
+    async with run.place.release():
+        result = await run.cache_session.find(question)
+    if result is None:
         return {}
-    run.emit({"type": "token", "content": found.text})
-    if support := found.additional_kwargs.get("support"):
+    run.emit({"type": "token", "content": result.text})
+    if support := result.additional_kwargs.get("support"):
         run.emit({"type": "support", **support})
-    return {"messages": [repeat_answer(found, run.run_id)]}
+    return {"messages": [repeat_answer(result, run.run_id)]}

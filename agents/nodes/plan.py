@@ -80,7 +80,7 @@ async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_sta
     while not (reached := turn.find_limit(tool_state)):
         tool_state["steps"] += 1
         before = read_usage().tokens
-        async with run.place.outside():
+        async with run.place.release():
             decision = await _ask(state, run, turn, tool_state, faults)
         tool_state["tokens"] += read_usage().tokens - before
         if decision.kind != "calls":

@@ -52,9 +52,9 @@ async def decide_by_rules(state: ChatState, run: AgentContext, turn: TurnTools) 
         return Decision("calls", [call])
     question = standalone_question(history, state["query"])
     options = SearchOptions(run.bot.filters, attached=run.attached)
-    found = await run.retriever.search(run.principal, question, limit=_FEW, options=options)
+    match = await run.retriever.search(run.principal, question, limit=_FEW, options=options)
     return await turn.shared.rules.decide(
-        question, tools, run.retriever.embedder, document_evidence=found.verdict.evidence
+        question, tools, run.retriever.embedder, document_evidence=match.verdict.evidence
     )
 
 

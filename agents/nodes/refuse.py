@@ -11,7 +11,7 @@ from agents.nodes.done_calls import note_done_calls
 from agents.nodes.near_questions import explain_by_tools
 from agents.state import AgentContext, ChatState, end_turn
 from agents.tools.state import describe_calls, list_unsuccessful
-from prompts.rag import get_refusal, get_no_quote_notice, get_still_reading_notice, make_search_hint
+from prompts.rag import get_no_quote_notice, get_refusal, get_still_reading_notice, make_search_hint
 from prompts.tools import format_outcomes
 from providers.chat.sentences import split_sentences
 from retrieval.index import Filters
@@ -52,7 +52,7 @@ async def refuse_answer(
     of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
     hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
     contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    async with run.place.outside():
+    async with run.place.release():
         unread_count = await run.count_unread(run.principal)
     if unread_count or not state.get("is_index_whole", True):
         message = get_still_reading_notice(language, unread_count)
@@ -94,9 +94,9 @@ def list_headings(hits: Sequence[Hit], most: int) -> list[str]:
 async def _find_contact(document_id: str, run: AgentContext) -> str:
     """The first sentence of the document with an e-mail address or a telephone number, "" if it has none."""
     only = SearchOptions(filters=Filters(document_ids=(document_id,)))
-    async with run.place.outside():
-        found = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
-    texts = [hit.passage.text[:_LOOKED_AT] for hit in found.hits]
+    async with run.place.release():
+        match = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
+    texts = [hit.passage.text[:_LOOKED_AT] for hit in match.hits]
     return await run.process_text(lambda: _find_first_contact(texts), characters=sum(map(len, texts)))
 
 

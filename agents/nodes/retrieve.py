@@ -41,18 +41,18 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
         about_attached=_is_about_attached(state, run),
         further=run.bot.count_further(is_language_model=run.model.is_language_model),
     )
-    async with run.place.outside():
-        found = await _search(run, query, options)
-    if found.degraded:
+    async with run.place.release():
+        result = await _search(run, query, options)
+    if result.degraded:
         run.cache_session.forget()
-        run.emit({"type": "status", "stage": "retrieve", "degraded": found.degraded})
+        run.emit({"type": "status", "stage": "retrieve", "degraded": result.degraded})
     # "Summarise this file" is like no passage of it, and a language model knows what to do.
-    is_task = options.about_attached and run.model.is_language_model and bool(found.hits)
-    verdict = replace(found.verdict, answerable=True) if is_task else found.verdict
-    update = {"passages": found.hits, "verdict": verdict, "is_index_whole": found.is_index_whole}
-    if is_underspecified(state["messages"]) and len(list_headings(found.hits, MOST_CHOICES)) > 1:
+    is_task = options.about_attached and run.model.is_language_model and bool(result.hits)
+    verdict = replace(result.verdict, answerable=True) if is_task else result.verdict
+    update = {"passages": result.hits, "verdict": verdict, "is_index_whole": result.is_index_whole}
+    if is_underspecified(state["messages"]) and len(list_headings(result.hits, MOST_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
-    return Command(update=update, goto="answer" if found.verdict.is_near or is_task else "refuse")
+    return Command(update=update, goto="answer" if result.verdict.is_near or is_task else "refuse")
 
 
 def _is_about_attached(state: ChatState, run: AgentContext) -> bool:
@@ -62,12 +62,12 @@ def _is_about_attached(state: ChatState, run: AgentContext) -> bool:
 
 async def _search(run: AgentContext, query: str, options: SearchOptions) -> SearchResult:
     """What is found; where a question is about files, and they do not answer it, in the documents, too, if these do."""
-    found = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
-    if found.verdict.is_near or not options.about_attached:
-        return found
+    match = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=options)
+    if match.verdict.is_near or not options.about_attached:
+        return match
     whole = replace(options, about_attached=False)
     everywhere = await run.retriever.search(run.principal, query, limit=run.bot.top_k, options=whole)
-    return everywhere if everywhere.verdict.is_near else found
+    return everywhere if everywhere.verdict.is_near else match
 
 
 def find_continued(messages: Sequence[AnyMessage]) -> frozenset[str]:

@@ -24,7 +24,7 @@ async def talk(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str, ob
     language = small_talk.language or "en"
     topics = Topics()
     if not is_brief(small_talk.intent):
-        async with run.place.outside():
+        async with run.place.release():
             topics = await run.topics.find(run.retriever, run.principal, run.bot, language)
     examples = [each.question for each in topics.questions[:_EXAMPLES]]
     text = reply(

@@ -42,7 +42,7 @@ async def tools(state: ChatState, runtime: Runtime[AgentContext]) -> Command[Lit
         _reject_rest(tool_state)
         return Command(goto="plan", update={"tool_state": tool_state})
     calls = find_independent(tool_state["calls"], turn)
-    async with run.place.outside():
+    async with run.place.release():
         last = load_last(tool_state.get("kept") or state.get("kept_result"))
         results = await make_calls(calls, turn, last, run.emit)
         for each, result in zip(calls, results, strict=True):  # one by one: of a conversation the newest file is kept

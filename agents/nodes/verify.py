@@ -26,8 +26,8 @@ _AT_ONCE = 4_000  # characters of an answer, see `process_text`: the worst take 
 async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str, Any]:
     """The support of the sentences of *text*, as `report` gives it."""
     run.emit({"type": "status", "stage": "verify"})
-    found = await run.process_text(lambda: _find_claims(text), characters=len(text), at_once=_AT_ONCE)
-    return report(await run.verifier.check(found, hits, outside=run.place.outside), hits=hits)
+    result = await run.process_text(lambda: _find_claims(text), characters=len(text), at_once=_AT_ONCE)
+    return report(await run.verifier.check(result, hits, outside=run.place.release), hits=hits)
 
 
 def _find_claims(text: str) -> Sequence[Claim]:
@@ -35,10 +35,10 @@ def _find_claims(text: str) -> Sequence[Claim]:
     return _merge_rest([each for each in split_claims(text) if each.whole not in _OWN])
 
 
-def _merge_rest(found: Sequence[Claim]) -> Sequence[Claim]:
-    """*found*, those that are too many to be checked as one."""
-    rest = found[MOST_CLAIMS:]
-    return [*found[:MOST_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else found
+def _merge_rest(claims: Sequence[Claim]) -> Sequence[Claim]:
+    """*claims*, those that are too many to be checked as one."""
+    rest = claims[MOST_CLAIMS:]
+    return [*claims[:MOST_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else claims
 
 
 _PARAGRAPH_END = "\n\n"
@@ -95,13 +95,13 @@ class SupportFilter:
         text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
         sentences = await process_text(partial(_find_claims, text), characters=len(text))
-        found = self._inherit_marks(sentences, text)
-        checked = await self.run.verifier.check(found, self.hits)
+        supported = self._inherit_marks(sentences, text)
+        checked = await self.run.verifier.check(supported, self.hits)
         output, at = "", 0
-        for place, (claim, support) in enumerate(zip(found, checked, strict=True)):
+        for place, (claim, support) in enumerate(zip(supported, checked, strict=True)):
             if support.status == "unsupported":
                 output += text[at : claim.start]
-                at = _find_next_start(found, place, text)
+                at = _find_next_start(supported, place, text)
                 self.dropped += 1
             else:
                 moved = len(self.text) + len(output) - at
@@ -110,12 +110,12 @@ class SupportFilter:
         self.text += output
         return output
 
-    def _inherit_marks(self, found: Sequence[Claim], text: str) -> list[Claim]:
-        """*found* in *text*, those without marks with the last ones of their paragraph, which have passed already."""
+    def _inherit_marks(self, claims: Sequence[Claim], text: str) -> list[Claim]:
+        """*claims* in *text*, those without marks with the last ones of their paragraph, which have passed already."""
         settled, at = [], 0
-        for claim in found:
+        for claim in claims:
             before = () if _PARAGRAPH_END in text[at : claim.start] else self._before
-            settled.append(claim.resting_on(before))
+            settled.append(claim.with_passages(before))
             self._before, at = settled[-1].cited or before, claim.end
         if _PARAGRAPH_END in text[at:]:
             self._before = ()
@@ -124,8 +124,8 @@ class SupportFilter:
 
 def _find_settled_end(text: str) -> int:
     """Up to where the marks of every sentence of *text* are known: the end of the last one that has its own."""
-    found = split_claims(text)
-    ends = [after.start for claim, after in pairwise(found) if _has_mark(text, claim)]
+    claims = split_claims(text)
+    ends = [after.start for claim, after in pairwise(claims) if _has_mark(text, claim)]
     return ends[-1] if ends else 0
 
 
@@ -133,5 +133,5 @@ def _has_mark(text: str, claim: Claim) -> bool:
     return "[" in text[claim.start : claim.end] and bool(claim.cited)
 
 
-def _find_next_start(found: Sequence[Claim], place: int, text: str) -> int:
-    return found[place + 1].start if place + 1 < len(found) else len(text)
+def _find_next_start(claims: Sequence[Claim], place: int, text: str) -> int:
+    return claims[place + 1].start if place + 1 < len(claims) else len(text)

@@ -41,10 +41,10 @@ class RunCodec:
 
     def read_after(self, run_id: str, entries: Iterable[Any], number: int) -> Batch:
         """The events after *number* in order, each once: what was written again stands in two entries."""
-        found: Batch = []
+        batch: Batch = []
         for entry in entries:
-            found += [one for one in self.read_batch(run_id, entry) if one[0] > (found[-1][0] if found else number)]
-        return found
+            batch += [one for one in self.read_batch(run_id, entry) if one[0] > (batch[-1][0] if batch else number)]
+        return batch
 
     def read_batch(self, run_id: str, entry: Any) -> Batch:
         """The events of an entry of the stream, which is under the number of the last one."""
@@ -57,7 +57,7 @@ class RunCodec:
 def make_record(run_id: str, fields: Mapping[bytes, bytes], message: str) -> RunRecord:
     """The record of a run whose message is known."""
     texts = {name.decode(): value.decode() for name, value in fields.items() if name != b"message"}
-    return RunRecord.of(run_id, texts, message)
+    return RunRecord.from_fields(run_id, texts, message)
 
 
 def _name(run_id: str) -> bytes:

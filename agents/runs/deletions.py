@@ -15,10 +15,10 @@ from agents.runs.keys import (
     make_active_key_of_shard,
     make_events_key,
     make_places_key,
-    run_key,
     make_runs_key,
     make_turns_key,
     make_waiting_key,
+    run_key,
 )
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.keys import make_deleted_key
@@ -57,8 +57,10 @@ class Deletions:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        found = await asyncio.gather(*(self._ask("SMEMBERS", make_runs_key(shard, thread_id)) for shard in range(SHARDS)))
-        return [run_id.decode() for shard in found for run_id in shard]
+        runs = await asyncio.gather(
+            *(self._ask("SMEMBERS", make_runs_key(shard, thread_id)) for shard in range(SHARDS))
+        )
+        return [run_id.decode() for shard in runs for run_id in shard]
 
     async def is_deleted(self, thread_id: str) -> bool:
         """Whether the conversation was deleted lately; also where that cannot be known."""
@@ -73,14 +75,16 @@ class Deletions:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        found: bytes | None = await self._ask("GET", make_deleted_key(thread_id))
-        return found
+        last: bytes | None = await self._ask("GET", make_deleted_key(thread_id))
+        return last
 
     async def _delete_in(self, shard: int, thread_id: str) -> int:
         index = make_runs_key(shard, thread_id)
         ids = [found.decode() for found in await self._ask("SMEMBERS", index)]
         for batch in cut_into_slices(ids, _AT_ONCE):
-            of_runs = [key for run_id in batch for key in (run_key(run_id), make_events_key(run_id), make_turns_key(run_id))]
+            of_runs = [
+                key for run_id in batch for key in (run_key(run_id), make_events_key(run_id), make_turns_key(run_id))
+            ]
             keys = [index, make_active_key_of_shard(shard), make_waiting_key(shard), *of_runs]
             await self._ask("EVAL", self._script, len(keys), *keys, self._keep_s * 1000, *batch)
         return len(ids)

@@ -38,7 +38,7 @@ class RunEventReader:
             NotFound: the run has expired.
             StoreUnavailable: Redis is away.
         """
-        batch = await self._run_store.events_after(run_id, after)
+        batch = await self._run_store.read_events(run_id, after)
         while not self._is_closed:
             if not batch and await self._has_ended(run_id):
                 batch = await self._get_last(run_id, after)
@@ -59,15 +59,15 @@ class RunEventReader:
         Raises:
             StoreUnavailable: Redis is away.
         """
-        return await self._run_store.events_after(run_id, after)
+        return await self._run_store.read_events(run_id, after)
 
-    async def last_event(self, run_id: str) -> Event | None:
+    async def get_last_event(self, run_id: str) -> Event | None:
         """What was told last of a run.
 
         Raises:
             StoreUnavailable: Redis is away.
         """
-        numbered = await self._run_store.last_event(run_id)
+        numbered = await self._run_store.read_last_event(run_id)
         return numbered[1] if numbered else None
 
     def close(self) -> None:
@@ -88,8 +88,8 @@ class RunEventReader:
     async def _get_last(self, run_id: str, after: int) -> Batch:
         """What came between two looks; else its end, if its number is not *after*: a run that Redis has lost and that
         was begun again is numbered from 1 on."""
-        batch = await self._run_store.events_after(run_id, after)
-        last = None if batch else await self._run_store.last_event(run_id)
+        batch = await self._run_store.read_events(run_id, after)
+        last = None if batch else await self._run_store.read_last_event(run_id)
         return [last] if last is not None and last[0] < after else batch
 
     async def _wait_for_next(self, run_id: str, after: int) -> Batch:
@@ -111,7 +111,7 @@ class RunEventReader:
             while self._readers:
                 await asyncio.sleep(_LOOK_S)
                 readers = list(self._readers)
-                found = await self._run_store.news([(reader.run_id, reader.after) for reader in readers])
+                found = await self._run_store.read_new_events([(reader.run_id, reader.after) for reader in readers])
                 for reader, batch in zip(readers, found or (), strict=False):
                     if batch and not reader.news.done():
                         reader.news.set_result(batch)

@@ -85,7 +85,7 @@ class RunHandle:
         if self._live is not None and self._live.is_ours:
             last = self._live.last_event
         else:
-            last = await self._following.last_event(self.id)
+            last = await self._following.get_last_event(self.id)
         return last if last and last["type"] in ENDS else None
 
     def make_failure(self, last: Event) -> RunFailed:

@@ -87,7 +87,7 @@ class RunRecord:
         more = [*([(_EMOTION, self.emotion)] if self.emotion else []), *self.past]
         return _WITH_PAST + json.dumps([self.message, *more]) if more else self.message
 
-    def fields(self) -> dict[str, str]:
+    def make_fields(self) -> dict[str, str]:
         """All but the question, as texts."""
         return {
             "tenant": self.ctx.tenant_id,
@@ -114,7 +114,7 @@ class RunRecord:
         }
 
     @classmethod
-    def of(cls, run_id: str, fields: Mapping[str, str], question: str) -> "RunRecord":
+    def from_fields(cls, run_id: str, fields: Mapping[str, str], question: str) -> "RunRecord":
         """The record that `fields` and `pack_question` were of."""
         message, emotion, past = _unpack_question(question)
         return cls(

@@ -15,14 +15,14 @@ from agents.runs.keys import (
     CONTROL_KEPT_S,
     CONTROL_LENGTH,
     SHARDS,
+    find_shard,
     make_active_key,
     make_active_key_of_shard,
     make_events_key,
-    run_key,
     make_runs_key,
-    find_shard,
     make_turns_key,
     make_waiting_key,
+    run_key,
 )
 from agents.runs.outbox import WaitingTurn
 from agents.runs.record import ENDS, Claimed, ControlMessage, Event, RunRecord
@@ -82,7 +82,7 @@ class RunStore:
 
     async def begin(self, record: RunRecord) -> str | None:
         """Register a run as ours. Gives its fingerprint if there is one of that id already, else the empty string."""
-        fields = {**record.fields(), "owner": self._worker}
+        fields = {**record.make_fields(), "owner": self._worker}
         flat = [part for pair in fields.items() for part in pair]
         message = self._codec.seal(record.pack_question().encode(), record.id)
         reply = await self._run_script(
@@ -115,14 +115,17 @@ class RunStore:
             turn.note_dropped()
         return state
 
-    async def beat(self, records: Iterable[RunRecord]) -> dict[str, int]:
+    async def send_heartbeat(self, records: Iterable[RunRecord]) -> dict[str, int]:
         """Say that we still work on these. Gives for each what `append` would, as far as Redis answers."""
         states: dict[str, int] = {}
         shards: dict[tuple[int, int], list[str]] = {}
         for record in records:
             shards.setdefault((find_shard(record.id), record.keep_s), []).append(record.id)
         for (_, keep_s), ids in shards.items():
-            keys = [make_active_key(ids[0]), *(key for run_id in ids for key in (run_key(run_id), make_events_key(run_id)))]
+            keys = [
+                make_active_key(ids[0]),
+                *(key for run_id in ids for key in (run_key(run_id), make_events_key(run_id))),
+            ]
             reply = await self._run_script("beat", keys, (keep_s * 1000, self._hold_ms, self._worker, *ids))
             states |= dict(zip(ids, reply or (), strict=False))
         return states
@@ -175,7 +178,7 @@ class RunStore:
         """
         return any(await self._ask("HMGET", run_key(run_id), "cancelled", "deleted"))
 
-    async def events_after(self, run_id: str, number: int) -> Batch:
+    async def read_events(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
 
         Raises:
@@ -184,7 +187,7 @@ class RunStore:
         entries = await self._ask("XRANGE", make_events_key(run_id), f"{number + 1}-0", "+")
         return self._codec.read_after(run_id, entries, number)
 
-    async def last_event(self, run_id: str) -> tuple[int, Event] | None:
+    async def read_last_event(self, run_id: str) -> tuple[int, Event] | None:
         """What was told last of a run, with its number.
 
         Raises:
@@ -193,9 +196,9 @@ class RunStore:
         entries = await self._ask("XREVRANGE", make_events_key(run_id), "+", "-", "COUNT", 1)
         return self._codec.read_batch(run_id, entries[0])[-1] if entries else None
 
-    async def news(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
+    async def read_new_events(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
         """For each run and the number of the last event a reader has, the events after it."""
-        found: dict[int, Batch] = {}
+        new_events: dict[int, Batch] = {}
         shards: dict[int, list[int]] = {}
         for index, (run_id, _) in enumerate(places):
             shards.setdefault(find_shard(run_id), []).append(index)
@@ -206,8 +209,8 @@ class RunStore:
                 return None
             for index, entries in zip(indexes, reply, strict=True):
                 run_id, last = places[index]
-                found[index] = self._codec.read_after(run_id, entries, last)
-        return [found[index] for index in range(len(places))]
+                new_events[index] = self._codec.read_after(run_id, entries, last)
+        return [new_events[index] for index in range(len(places))]
 
     async def cancel(self, run_id: str) -> str:
         """Let whoever works on the run end it. Gives its status; one that is not `running` stays as it is.
@@ -239,7 +242,7 @@ class RunStore:
             for name, value in fields.items()
         ]
 
-    async def last_control(self) -> str | None:
+    async def find_control_position(self) -> str | None:
         """Where the control stream is now."""
         reply = await self._try("XREVRANGE", CONTROL, "+", "-", "COUNT", 1)
         return None if reply is None else (reply[0][0].decode() if reply else "0")
@@ -251,10 +254,10 @@ class RunStore:
         """
         claimed: list[Claimed] = []
         for shard in range(SHARDS):
-            due = await self._run_script("due", (make_active_key_of_shard(shard),), (_CLAIMED_AT_ONCE,))
+            run_ids = await self._run_script("due", (make_active_key_of_shard(shard),), (_CLAIMED_AT_ONCE,))
             if time.monotonic() < self._claims_from_s:  # maybe since this very call, which found it back
                 break
-            for run_id in due or ():
+            for run_id in run_ids or ():
                 one = await self._claim(run_id.decode())
                 claimed += [one] if one else []
             if len(claimed) >= _CLAIMED_AT_ONCE:

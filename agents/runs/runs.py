@@ -110,7 +110,7 @@ class Runs:
         return RunHandle(record.id, live, self._following)
 
     async def _claim_waiting(self, record: RunRecord, approval: Approval) -> LiveRun:
-        last = await self._run_store.last_event(record.id)
+        last = await self._run_store.read_last_event(record.id)
         if last is None or last[1]["type"] != "waiting" or last[1]["call"]["call_id"] != approval.call_id:
             raise _make_not_waiting_error(approval)
         stored = approval.store()
@@ -154,7 +154,7 @@ class Runs:
 
     async def _end_waiting(self, record: RunRecord) -> bool:
         """End a run that waits for a person; False if it does not wait any more."""
-        last = await self._run_store.last_event(record.id)
+        last = await self._run_store.read_last_event(record.id)
         if last is None:
             return True  # it has expired
         if not await self._run_store.resume(record.id, ""):
@@ -197,7 +197,7 @@ class Runs:
 
     async def _send_heartbeats(self) -> None:
         ours = [live for live in self._worker.list_live() if live.is_ours]
-        states = await self._run_store.beat(live.record for live in ours)
+        states = await self._run_store.send_heartbeat(live.record for live in ours)
         for live in ours:
             await self._apply_state(live, states.get(live.record.id))
         await self._worker.write_ends()
@@ -233,7 +233,7 @@ class Runs:
 
     async def _read_control(self) -> bool:
         """Do what all workers are told next; False where Redis is away."""
-        place, self._control_place = self._control_place or await self._run_store.last_control(), None
+        place, self._control_place = self._control_place or await self._run_store.find_control_position(), None
         messages = None if place is None else await self._run_store.read_control(place, wait_ms=1000)
         if messages is None:
             # From the end next time: a Redis that has lost its data begins anew. Beats tell of what was missed.

@@ -107,10 +107,10 @@ async def pick_source(asker: DataAsker, principal: Principal, arguments: Mapping
         AsksBack: those of several do.
     """
     question = arguments["question"]
-    found = await asker.match_sources(principal, question) if len(question) <= LONGEST_QUESTION else ()
-    if len(found) > 1:
-        raise AsksBack("data_source", [each["data_source"] for each in found], arguments)
-    return {**arguments, **found[0]} if found else None
+    result = await asker.match_sources(principal, question) if len(question) <= LONGEST_QUESTION else ()
+    if len(result) > 1:
+        raise AsksBack("data_source", [each["data_source"] for each in result], arguments)
+    return {**arguments, **result[0]} if result else None
 
 
 async def get_last(call: ToolCall, asker: DataAsker, reason: str = "none") -> LastResult:

@@ -137,9 +137,9 @@ async def _decide_in_json(
 
 def _list_results(state: ToolState, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
     """Of each call that has ended, and of each that was wrong: an id, the tool, the arguments, what came of it."""
-    found = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in state["hits"])
+    results = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in state["hits"])
     ended = [
-        (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or found or "Nothing found.")
+        (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or results or "Nothing found.")
         for call in state["calls"]
         if call["status"] != "open"
     ]

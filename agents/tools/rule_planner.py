@@ -75,16 +75,16 @@ class RulePlanner:
 
 def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
     """The arguments of *tool* as *question* says them; None where one that is required cannot be read."""
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for name, schema in tool.properties.items():
         values = list(dict.fromkeys(_find_values(schema, question)))
         alike = [other for other in tool.properties.values() if _get_kind(other) == _get_kind(schema)]
         # Which of two numbers is meant by which argument cannot be told.
         if len(values) == 1 and len(alike) == 1:
-            found[name] = values[0]
-    if any(name not in found for name in tool.required) or tool.find_fault(found):
+            arguments[name] = values[0]
+    if any(name not in arguments for name in tool.required) or tool.find_fault(arguments):
         return None
-    return found
+    return arguments
 
 
 def _leave_out(arguments: Mapping[str, Any], question: str) -> str:

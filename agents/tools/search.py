@@ -29,12 +29,12 @@ def make_search_tool(retriever: Callable[[], Retriever]) -> Tool:
         further = call.bot.count_further(is_language_model=call.chat is not None)
         options = SearchOptions(call.bot.filters, attached=call.attached, further=further)
         try:
-            found = await retriever().search(
+            search_tool = await retriever().search(
                 call.principal, call.arguments["query"], limit=call.bot.top_k, options=options
             )
         except ProblemError as exc:
             raise ToolFailed(exc.detail) from exc
-        return ToolResult(found=found)
+        return ToolResult(found=search_tool)
 
     return Tool(
         SEARCH_DOCUMENTS,

@@ -227,10 +227,10 @@ class TurnTools:
     def _explain_missing(self, name: str) -> str:
         """Why a tool is not offered that was when it was asked for."""
         tools = [tool for tool in self.shared.registry.choose(self.bot.tools) if tool.name == name]
-        lost = sorted(scope for tool in tools for scope in tool.scopes - self.principal.scopes)
-        if not lost:
+        missing_scopes = sorted(scope for tool in tools for scope in tool.scopes - self.principal.scopes)
+        if not missing_scopes:
             return f"There is no tool {name!r} for this bot."
-        return f"You may no longer use it: the key that asked for this no longer has the scope {lost[0]}."
+        return f"You may no longer use it: the key that asked for this no longer has the scope {missing_scopes[0]}."
 
     async def _check(self, tool: Tool) -> Principal:
         """The principal as it is now: a scope may have been taken away since the turn began."""

@@ -63,14 +63,14 @@ class Claim:
         is_nod = self.text.endswith((".", "!")) and (len(words) <= 1 or " ".join(words) in _NODS)
         return is_nod or self.text.endswith((":", "?"))
 
-    def resting_on(self, passages: tuple[int, ...]) -> "Claim":
+    def with_passages(self, passages: tuple[int, ...]) -> "Claim":
         """The claim with *passages* where it names none, unless it only leads up to what does."""
         return self if self.cited or self.leads_up else replace(self, cited=passages)
 
 
 def split_claims(answer: str) -> list[Claim]:
     """The sentences of *answer* in order; list items and rows of tables are sentences of their own."""
-    found: list[Claim] = []
+    claims: list[Claim] = []
     paragraph: list[Claim] = []
     at, is_apart, after_item = 0, False, False
     for line in answer.split("\n"):
@@ -79,13 +79,13 @@ def split_claims(answer: str) -> list[Claim]:
         else:
             is_item = bool(_ITEM.match(line.lstrip()))
             if is_apart and not (is_item and after_item):  # a list may have blank lines between its items
-                found += _inherit_marks(paragraph)
+                claims += _inherit_marks(paragraph)
                 paragraph = []
             is_apart, after_item = False, is_item
             if not _HEADING.match(line.lstrip()) and not _RULE.fullmatch(line):
                 paragraph += _iter_sentences(line, at)
         at += len(line) + 1
-    return [*found, *_inherit_marks(paragraph)]
+    return [*claims, *_inherit_marks(paragraph)]
 
 
 def _iter_sentences(line: str, offset: int) -> Iterator[Claim]:
@@ -128,14 +128,14 @@ def _inherit_marks(paragraph: Sequence[Claim]) -> list[Claim]:
 
     A "Yes." and what only leads up to the next have none: the next one says what can be checked.
     """
-    found: list[Claim] = []
+    claims: list[Claim] = []
     following: tuple[int, ...] = ()
     for claim in reversed(paragraph):
         following = claim.cited or following
-        found.append(claim.resting_on(following))
+        claims.append(claim.with_passages(following))
     before: tuple[int, ...] = ()
     settled = []
-    for claim in reversed(found):
+    for claim in reversed(claims):
         before = claim.cited or before
-        settled.append(claim.resting_on(before))
+        settled.append(claim.with_passages(before))
     return settled

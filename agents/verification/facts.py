@@ -34,10 +34,10 @@ class Facts:
 
 def find_facts(text: str) -> Facts:
     """The facts of *text*; digits of dates are no numbers beside."""
-    found = find_dates(text)
-    of_dates = _mark_covered(text, ((date.start, date.end) for date in found if not date.weekdays))
+    dates = find_dates(text)
+    of_dates = _mark_covered(text, ((date.start, date.end) for date in dates if not date.weekdays))
     free = [number for number in find_numbers(text) if not of_dates[number.start]]
-    return Facts(free, found, find_names(text))
+    return Facts(free, dates, find_names(text))
 
 
 def _mark_covered(text: str, spans: Iterable[tuple[int, int]]) -> bytearray:
@@ -133,9 +133,9 @@ def _has_date(date: Date, sources: Sequence[Source]) -> bool:
     )
 
 
-def _find_absent_names(found: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
+def _find_absent_names(names: Iterable[Name], sources: Sequence[Source]) -> list[Name]:
     # The first word of a sentence has a capital whatever it is.
-    meant = (name for name in found if not name.opens or _is_code(name.text))
+    meant = (name for name in names if not name.opens or _is_code(name.text))
     return [name for name in meant if not any(_has_name(name, source) for source in sources)]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.verification.claims import Claim
-from agents.verification.facts import Facts, find_facts, find_replaced_fact, find_missing_fact
+from agents.verification.facts import Facts, find_facts, find_missing_fact, find_replaced_fact
 from agents.verification.figures.checking import CheckedFigure
 from agents.verification.meta_sentences import is_general
 from agents.verification.negation import describe_contradiction, find_denial_before
@@ -86,7 +86,9 @@ def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None
 
 def find_places(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> list[SentenceMatch]:
     """Where each of *sources* shares most with *claim*, the best first."""
-    return sorted((_find_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near)
+    return sorted(
+        (_find_best_place(claim.text, facts, *item) for item in sources.items()), key=lambda place: -place.near
+    )
 
 
 def find_verbatim(claim: Claim, sources: Mapping[int, Source]) -> SentenceVerdict | None:
@@ -150,7 +152,8 @@ def _find_best_place(text: str, facts: Facts, number: int, source: Source) -> Se
         for each, n in zip(source.sentences, agreeing, strict=True)
     ]
     near = [
-        (len(words & _find_near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count for at in range(len(alone))
+        (len(words & _find_near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count
+        for at in range(len(alone))
     ]
     best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
     anywhere = (len(words & source.words) + max(agreeing)) / count

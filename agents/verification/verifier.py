@@ -60,7 +60,7 @@ class Verifier:
                     await self._check_by_judge(self.judge, claims, hits, findings)
         return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
 
-    def first_look(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
+    def check_words(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
         """What words alone say of *claim*, and of its figures the results of queries: no model is asked."""
         tables = _get_tables(claim, hits)
         return (
@@ -71,7 +71,7 @@ class Verifier:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
 
         def work() -> list[FirstLook]:
-            return [self.first_look(claim, hits) for claim in claims[:MOST_CLAIMS]]
+            return [self.check_words(claim, hits) for claim in claims[:MOST_CLAIMS]]
 
         cited = {number for claim in claims for number in claim.cited if 1 <= number <= len(hits)}
         size = sum(len(hits[number - 1].passage.text) for number in cited) + sum(len(each.text) for each in claims)
@@ -115,8 +115,8 @@ def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
 
 
 def _get_tables(claim: Claim, hits: Sequence[Hit]) -> dict[int, QueryTable]:
-    found = {number: hits[number - 1].passage.table for number in claim.cited if 1 <= number <= len(hits)}
-    return {number: table for number, table in found.items() if table is not None}
+    tables = {number: hits[number - 1].passage.table for number in claim.cited if 1 <= number <= len(hits)}
+    return {number: table for number, table in tables.items() if table is not None}
 
 
 def _open(findings: Sequence[SentenceVerdict | None]) -> list[int]:
@@ -130,8 +130,8 @@ def _fill(
         findings[at] = finding
 
 
-def _support(claim: Claim, finding: SentenceVerdict | None, found: FirstLook) -> SentenceSupport:
+def _support(claim: Claim, finding: SentenceVerdict | None, first_look: FirstLook) -> SentenceSupport:
     final = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
     return SentenceSupport(
-        claim.start, claim.end, final.status, final.score, final.reason, final.method, claim.cited, found.figures
+        claim.start, claim.end, final.status, final.score, final.reason, final.method, claim.cited, first_look.figures
     )

@@ -87,7 +87,7 @@ async def read_document(ctx: Principal, document_id: str, offset: int = 0) -> Do
         offset=offset,
         next_offset=end if end < length else None,
     )
-    link = await links.make_document_link(ctx, document_id, version.version, links.base())
+    link = await links.make_document_link(ctx, document_id, version.version, links.get_base_url())
     url = link or document.url or make_uri(document_id)
     return DocumentText(id=document_id, title=document.title, text=text, url=url, metadata=details)
 
@@ -102,10 +102,12 @@ async def list_resources(ctx: Principal, params: Mapping[str, Any]) -> dict[str,
     if not isinstance(cursor, str | None):
         raise refuse_field("cursor has to be a text.", "cursor")
     part = read_part_query(PageQuery.model_construct(limit=50, offset=0, after=cursor), datetime, str)
-    found = await read(services().database, lambda session: list_progress(session, ctx, None, part, status="completed"))
-    page: dict[str, Any] = {"resources": [_describe(one.document) for one in found.rows]}
-    if found.next_after is not None:
-        page["nextCursor"] = make_cursor(part.offset + len(found.rows), found.next_after)
+    progress = await read(
+        services().database, lambda session: list_progress(session, ctx, None, part, status="completed")
+    )
+    page: dict[str, Any] = {"resources": [_describe(one.document) for one in progress.rows]}
+    if progress.next_after is not None:
+        page["nextCursor"] = make_cursor(part.offset + len(progress.rows), progress.next_after)
     return page
 
 
@@ -126,10 +128,10 @@ async def read_resource(ctx: Principal, params: Mapping[str, Any]) -> dict[str, 
         NotFound: there is no such document; and what else `read_document` raises.
     """
     uri = params.get("uri")
-    found = _URI.fullmatch(uri) if isinstance(uri, str) else None
-    if found is None:
+    resource = _URI.fullmatch(uri) if isinstance(uri, str) else None
+    if resource is None:
         raise NotFound(f"Resource not found. Addresses of documents are of the form {URI_TEMPLATE}.")
-    document = await read_document(ctx, found[1], int(found[2] or 0))
+    document = await read_document(ctx, resource[1], int(resource[2] or 0))
     content: dict[str, Any] = {"uri": uri, "mimeType": "text/plain", "text": document.text}
     if document.metadata.next_offset is not None:
         content["_meta"] = {"next": make_uri(document.id, document.metadata.next_offset)}

@@ -124,14 +124,14 @@ class McpTool:
 
 
 async def _search(ctx: Principal, arguments: SearchArguments) -> FoundDocuments:
-    found = await services().retriever.search(ctx, arguments.query, limit=_PASSAGES, options=SearchOptions())
+    match = await services().retriever.search(ctx, arguments.query, limit=_PASSAGES, options=SearchOptions())
     best: dict[str, dict[str, Any]] = {}
-    for hit in found.hits:
+    for hit in match.hits:
         if len(best) < arguments.limit:
             place = {name: getattr(hit.passage, name) for name in ("document_id", "version", "start", "end")}
             best.setdefault(hit.passage.document_id, place | {"passage": hit.passage})
     links = services().links
-    linked = await links.add_links(ctx, list(best.values()), links.base())
+    linked = await links.add_links(ctx, list(best.values()), links.get_base_url())
     return FoundDocuments(results=[_describe_found(one) for one in linked])
 
 
@@ -178,7 +178,7 @@ async def _wait_for_answer(ctx: Principal, run: RunHandle, conversation_id: str,
     if ENDS[last["type"]] == "waiting":
         note = f"A person has to approve a call of the tool {last['call']['name']!r}: POST /v1/runs/{run.id}/resume."
         return answer.model_copy(update={"status": "waiting", "note": note})
-    base = services().links.base()
+    base = services().links.get_base_url()
     result = await link_citations(ctx, extract_result(last), base)
     return answer.model_copy(
         update={

@@ -43,11 +43,11 @@ def find_annotations(text: str, result: Mapping[str, Any], base: str) -> Iterato
     *base*: what addresses of the API begin with.
     """
     sources = {one["number"]: (one["title"], find_address(one, result["run_id"], base)) for one in result["citations"]}
-    for found in _MARK.finditer(text):
-        for number in map(int, _NUMBER.findall(found[0])):
+    for match in _MARK.finditer(text):
+        for number in map(int, _NUMBER.findall(match[0])):
             title, url = sources.get(number, ("", ""))
             if url:
-                place = {"start_index": found.start(), "end_index": found.end()}
+                place = {"start_index": match.start(), "end_index": match.end()}
                 yield {"type": "url_citation", **place, "title": title, "url": url}
 
 

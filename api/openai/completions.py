@@ -143,7 +143,7 @@ async def create_completion(ctx: Principal, body: OpenAiCompletionIn) -> Respons
     turn = await begin_turn(ctx, Question(message, None, body.model, past=past, streams=bool(body.stream)))
     if body.stream:
         sends_usage = bool(body.stream_options and body.stream_options.include_usage)
-        writer = CompletionWriter(turn, services().links.base(), sends_usage=sends_usage)
+        writer = CompletionWriter(turn, services().links.get_base_url(), sends_usage=sends_usage)
         response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=writer.write)
     else:
         response = await _respond(turn)
@@ -155,7 +155,7 @@ async def _respond(turn: Turn) -> Response:
     last = await turn.wait_for_end()
     if last["type"] == "waiting":
         raise make_waiting_error(turn.run.id)
-    base = services().links.base()
+    base = services().links.get_base_url()
     result = await link_citations(turn.ctx, extract_result(last), base)
     answer = {"role": "assistant", "content": result["answer"], "refusal": None}
     choice = {

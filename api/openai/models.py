@@ -70,7 +70,7 @@ def get_model(ctx: Principal, path: ModelNamePath) -> Response:
 
 
 def _list(ctx: Principal) -> list[OpenAiModelOut]:
-    with services().database.reading() as session:
+    with services().database.open_read_session() as session:
         return _describe(ctx, list_all_bots(session, ctx))
 
 

@@ -164,10 +164,10 @@ def read_response_id(response_id: str) -> tuple[str, str]:
     Raises:
         NotFound: it is no id of a response.
     """
-    found = _ID.fullmatch(response_id)
-    if found is None:
+    match = _ID.fullmatch(response_id)
+    if match is None:
         raise NotFound("Response not found.")
-    return found[1] or found[2], found[2]
+    return match[1] or match[2], match[2]
 
 
 def describe_response(

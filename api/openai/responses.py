@@ -111,7 +111,7 @@ async def create_response(ctx: Principal, body: OpenAiResponseIn) -> Response:
     turn = await begin_turn(ctx, question)
     sent = Sent(bool(body.background), body.previous_response_id)
     if body.stream:
-        writer = ResponseWriter(turn, services().links.base(), sent)
+        writer = ResponseWriter(turn, services().links.get_base_url(), sent)
         response = stream_run(turn.ctx, turn.run, leaving=turn.leaving, write=writer.write)
     else:
         response = await _respond(turn, sent)
@@ -182,12 +182,12 @@ async def _respond(turn: Turn, sent: Sent) -> Response:
     if last is None or last["type"] == "waiting":
         return await _show(turn.ctx, *await services().runs.find(turn.ctx, turn.run.id), sent)
     members = await describe_run(turn.ctx, turn.record, last)
-    return respond(OpenAiResponseOut.model_validate(describe_response(members, services().links.base(), sent)))
+    return respond(OpenAiResponseOut.model_validate(describe_response(members, services().links.get_base_url(), sent)))
 
 
 async def _show(ctx: Principal, record: RunRecord, run: RunHandle, sent: Sent | None = None) -> Response:
     members = await describe_run(ctx, record, await run.end())
-    return respond(OpenAiResponseOut.model_validate(describe_response(members, services().links.base(), sent)))
+    return respond(OpenAiResponseOut.model_validate(describe_response(members, services().links.get_base_url(), sent)))
 
 
 async def _find(ctx: Principal, path: ResponsePath) -> tuple[RunRecord, RunHandle]:

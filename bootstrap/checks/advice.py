@@ -19,11 +19,11 @@ _OF_REDIS_HOST = ("redis_port", "redis_db", "redis_username", "redis_password", 
 
 def check_together(installation: Installation) -> list[Finding]:
     """Findings about several settings together."""
-    found = [finding for rule in _RULES for finding in rule(installation.settings)]
-    if not found and installation.wrong:
+    findings = [finding for rule in _RULES for finding in rule(installation.settings)]
+    if not findings and installation.wrong:
         names = " and ".join(sorted(name.upper() for name in installation.wrong))
         return [skipped("Settings together", f"not judged as a whole, because {names} cannot be used")]
-    return found or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
+    return findings or [ok("Settings together", "nothing contradicts, nothing is open that need not be")]
 
 
 def _check_workers(settings: Settings) -> Iterator[Finding]:
@@ -90,8 +90,8 @@ def _find_unencrypted(settings: Settings) -> Iterator[Finding]:
     for name, address in _list_addresses_with_keys(settings):
         if address.startswith(("redis", "http://")) and not _is_encrypted(address) and not is_nearby(address):
             encrypted = "rediss:// (REDIS_TLS=true)" if name == "REDIS_URL" else "https://"
-            found = f"The key or password for {hide_login(address)} is sent over the network unencrypted."
-            yield warning(name, found, f"Use {encrypted}; or keep it so, if that network is yours alone.")
+            text = f"The key or password for {hide_login(address)} is sent over the network unencrypted."
+            yield warning(name, text, f"Use {encrypted}; or keep it so, if that network is yours alone.")
 
 
 def _list_addresses_with_keys(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -118,12 +118,12 @@ def _find_without_effect(settings: Settings) -> Iterator[Finding]:
         )
     if settings.embedding_endpoint is None:
         for field in sorted(fields & {"embedding_model", "embedding_dimension", "embedding_api_key"}):
-            found = "Without effect: the embedding model that comes with the service is used."
-            yield warning(field.upper(), found, "Set EMBEDDING_BASE_URL, or unset it.")
+            text = "Without effect: the embedding model that comes with the service is used."
+            yield warning(field.upper(), text, "Set EMBEDDING_BASE_URL, or unset it.")
     if settings.chat_endpoint is None:
         for field in sorted(fields & {"llm_model", "llm_fallback_model"}):
-            found = "Without effect: no chat model is configured, answers are quotes."
-            yield warning(field.upper(), found, "Set LLM_BASE_URL or a key, or unset it.")
+            text = "Without effect: no chat model is configured, answers are quotes."
+            yield warning(field.upper(), text, "Set LLM_BASE_URL or a key, or unset it.")
 
 
 def _is_reachable(settings: Settings) -> bool:

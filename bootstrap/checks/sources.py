@@ -146,8 +146,8 @@ def check_recognition(installation: Installation) -> Iterator[Finding]:
     """Which text recognition there is."""
     if not installation.settings.ocr_enabled:
         yield skipped("Text recognition", "OCR_ENABLED is off: scanned pages stay unread")
-    elif found := find_available():
-        yield ok("Text recognition", f"scanned pages are read by {found}")
+    elif available := find_available():
+        yield ok("Text recognition", f"scanned pages are read by {available}")
     else:
         remedy = f"Install the packages of requirements.txt, or Tesseract with its data for {', '.join(LANGUAGES)}."
         yield warning("Text recognition", "There is none: scanned pages and pictures stay unread.", remedy)

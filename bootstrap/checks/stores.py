@@ -46,8 +46,8 @@ def _check_embedded_redis() -> Finding:
         command = [str(find_valkey()), "--version"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - our own program
     except (StartError, OSError, subprocess.SubprocessError) as exc:
-        found = f"The Valkey that comes with the service does not run here ({type(exc).__name__})."
-        return failure("Redis", found, "Set REDIS_URL to a Redis or Valkey server.")
+        text = f"The Valkey that comes with the service does not run here ({type(exc).__name__})."
+        return failure("Redis", text, "Set REDIS_URL to a Redis or Valkey server.")
     versions = (word.removeprefix("v=") for word in done.stdout.split() if word.startswith("v="))
     return ok("Redis", f"embedded: Valkey {next(versions, 'of an unknown version')}, started with the service")
 

@@ -176,7 +176,7 @@ def _run(
 
 
 def _prepare(name: str, check: Check, installation: "Installation") -> RunnableCheck:
-    if why := installation.why_not(*check.fields, asks=check.asks):
+    if why := installation.explain_skip(*check.fields, asks=check.asks):
         return RunnableCheck(name, lambda: [skipped(name, why)])
     module, _, function = check.look.partition(".")
     try:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bootstrap.relocation.report import CONVERSATIONS, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
-from bootstrap.relocation.stores import Store, return_true, check_path, count_both, order_ends
+from bootstrap.relocation.stores import Store, check_path, count_both, order_ends, return_true
 from bootstrap.valkey import ValkeyChild
 from config import Settings
 from utils.addresses import hide_login
@@ -113,9 +113,9 @@ class ConversationsMove:
     async def count(self) -> StoreCounts:
         """How many conversations both sides have; nothing is changed."""
         source, target = self._stores
-        found = {"conversations": len(await _list_keys(await source.find()))}
+        result = {"conversations": len(await _list_keys(await source.find()))}
         present = {"conversations": await _count_either_key(await target.find())}
-        return count_both(CONVERSATIONS, self._stores, found, present)
+        return count_both(CONVERSATIONS, self._stores, result, present)
 
     async def prepare(self) -> None:
         """Start what is to be filled."""

@@ -16,7 +16,7 @@ from bootstrap.models import open_embedder
 from bootstrap.relocation.records import Records, find_index, find_tenants
 from bootstrap.relocation.report import PASSAGES, SAMPLES, Direction, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Counts, Open, Store, check_path, count_both, order_ends
-from bootstrap.stores import make_collection_name, index_folder, make_server_index
+from bootstrap.stores import index_folder, make_collection_name, make_server_index
 from config import Settings
 from retrieval.edge import EdgeIndex
 from retrieval.index import PassageIndex, Stored, put_stored

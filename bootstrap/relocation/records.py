@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from bootstrap.relocation.report import RECORDS, SAMPLES, Progress, StoreComparison, StoreCounts
-from bootstrap.relocation.stores import Open, Store, return_true, check_path, count_both
+from bootstrap.relocation.stores import Open, Store, check_path, count_both, return_true
 from config import RECORDS_FILE, Settings
 from domain.db import Database, open_database
 from domain.indexes import list_indexes
@@ -85,7 +85,7 @@ class RecordsMove:
         if any(_count_tables(self._target).values()):
             return
         total, done = sum(_count_tables(self._source).values()), 0
-        with self._source.reading() as source, self._target.writing() as target:
+        with self._source.open_read_session() as source, self._target.open_write_session() as target:
             for table in Base.metadata.sorted_tables:
                 for rows in _read_batches(source.connection(), table):
                     _insert(target, table, rows)
@@ -98,7 +98,7 @@ class RecordsMove:
     async def compare(self) -> list[StoreComparison]:
         """Both sides compared: the number of rows, and some whole rows, of every table."""
         ignored = _INDEXING if self.unindexed else {}
-        with self._source.reading() as source, self._target.reading() as target:
+        with self._source.open_read_session() as source, self._target.open_read_session() as target:
             sides = source.connection(), target.connection()
             tables = Base.metadata.sorted_tables
             return [_compare(*sides, table, ignored.get(table.name, set())) for table in tables]
@@ -109,7 +109,7 @@ async def find_tenants(records: Sequence[Records]) -> list[Principal]:
     found: dict[str, Principal] = {}
     for store in records:
         if database := await store.find():
-            with database.reading() as session:
+            with database.open_read_session() as session:
                 tenants = list_tenants_with_documents(session) if _has_table(session, Document) else []
                 found |= {ctx.tenant_id: ctx for ctx in tenants}
     return [found[tenant_id] for tenant_id in sorted(found)]
@@ -123,7 +123,7 @@ async def find_index(records: Sequence[Records]) -> IndexRow | None:
     """
     for store in records:
         if database := await store.find():
-            with database.reading() as session:
+            with database.open_read_session() as session:
                 rows = list_indexes(session) if _has_table(session, IndexRow) else []
                 session.expunge_all()
             if len(rows) > 1:
@@ -144,10 +144,10 @@ def _count_tables(database: Database | None) -> dict[str, int]:
     """Rows by table, of the tables that are there."""
     if database is None:
         return {}
-    with database.reading() as session:
+    with database.open_read_session() as session:
         connection = session.connection()
-        there = set(inspect(connection).get_table_names())
-        return {table.name: _count(connection, table) for table in Base.metadata.sorted_tables if table.name in there}
+        names = set(inspect(connection).get_table_names())
+        return {table.name: _count(connection, table) for table in Base.metadata.sorted_tables if table.name in names}
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -137,9 +137,9 @@ def _say(facts: AnswerFacts, kind: Kind, of_result: Mapping[str, str], count: in
 
 
 def _say_none(facts: AnswerFacts, kind: Kind) -> str:
-    found = _find_phrase(facts, kind)
+    phrase = _find_phrase(facts, kind)
     nothing = get_sentences("answer", facts.language)["nothing"]
-    return found[0].none.format(**found[1]) if found and found[0].none else nothing
+    return phrase[0].none.format(**phrase[1]) if phrase and phrase[0].none else nothing
 
 
 def _say_one_thing(phrase: Phrase, own: Mapping[str, str], language: str) -> str:
@@ -158,8 +158,8 @@ def _find_phrase(facts: AnswerFacts, kind: Kind) -> tuple[Phrase, dict[str, str]
     """The first that the question has the form of, and its own words in it."""
     bare = read_plainly(facts.question)
     for phrase in get_phrases(kind, facts.language) if bare else ():
-        if found := phrase.pattern.fullmatch(bare):
-            own = {name: text or "" for name, text in found.groupdict().items()}
+        if match := phrase.pattern.fullmatch(bare):
+            own = {name: text or "" for name, text in match.groupdict().items()}
             what = own.get("what", "")
             begins = bool(what) and bare.startswith(what) and not what.split()[0][1:].isupper()
             own["what"] = what[:1].lower() + what[1:] if begins else what  # it follows the number

@@ -59,5 +59,5 @@ def _read_shape(table: QueryTable) -> Draft:
 def _read_units(table: QueryTable, shape: Draft) -> dict[ColumnName, str]:
     """The units of its columns, by what is said of those that they were computed of."""
     pairs = zip(shape.select, table.columns, strict=True)
-    found = {term.column: find_unit(term.column.column, each.words.split("; ")) for term, each in pairs if term.column}
-    return {column: unit for column, unit in found.items() if unit}
+    units = {term.column: find_unit(term.column.column, each.words.split("; ")) for term, each in pairs if term.column}
+    return {column: unit for column, unit in units.items() if unit}

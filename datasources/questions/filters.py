@@ -94,8 +94,10 @@ class Filtering(Parts):
     def _find_compared(self) -> ColumnName | None:
         """What was compared with a number in the question before: "and below 3?"."""
         filters = self._before.filters if self._before else []
-        found = {each.column for each in filters if each.operator in COMPARING and not isinstance(each.values[0], str)}
-        return found.pop() if len(found) == 1 else None
+        compared = {
+            each.column for each in filters if each.operator in COMPARING and not isinstance(each.values[0], str)
+        }
+        return compared.pop() if len(compared) == 1 else None
 
     def _find_currency(self, number: Item, near: Item | None, column: ColumnName) -> list[Item]:
         """The currency of *column* behind the number: "below 400 euros"."""

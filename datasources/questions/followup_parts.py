@@ -177,10 +177,10 @@ def _list_columns(table: QueryTable) -> Iterator[tuple[tuple[str, ...], int]]:
 
 def _list_values(table: QueryTable) -> dict[tuple[str, ...], frozenset[int]]:
     """The rows that have a text, by its words."""
-    found: dict[tuple[str, ...], set[int]] = {}
+    values: dict[tuple[str, ...], set[int]] = {}
     for number, row in enumerate(table.rows):
         for cell in row:
             words = tuple(split_words(cell)) if isinstance(cell, str) and not DAY.fullmatch(cell) else ()
             if words:
-                found.setdefault(words, set()).add(number)
-    return {words: frozenset(rows) for words, rows in found.items()}
+                values.setdefault(words, set()).add(number)
+    return {words: frozenset(rows) for words, rows in values.items()}

@@ -115,7 +115,9 @@ def _order(parts: FollowupParts, table: QueryTable, rows: Sequence[int]) -> Foll
     if column is None:
         return None
     filled = [at for at in rows if table.rows[at][column] is not None]
-    ordered = sorted(filled, key=lambda at: _make_sort_key(table.rows[at][column]), reverse=parts.end in ("latest", "most"))
+    ordered = sorted(
+        filled, key=lambda at: _make_sort_key(table.rows[at][column]), reverse=parts.end in ("latest", "most")
+    )
     if parts.end is None or parts.number:
         return Followup(tuple(ordered[: parts.number or len(ordered)]))
     best = [at for at in ordered if table.rows[at][column] == table.rows[ordered[0]][column]]

@@ -37,14 +37,14 @@ class Parts:
 
     def _take_columns(self, draft: Draft) -> list[ColumnName]:
         """The columns of the table that are left, in their order."""
-        found = []
+        columns = []
         for item in self._select("column"):
             column = self._find_column(item, draft.table)
             if column is not None:
                 self._use(item)
-                if column not in found:
-                    found.append(column)
-        return found
+                if column not in columns:
+                    columns.append(column)
+        return columns
 
     def _is_display(self, column: ColumnName) -> bool:
         """Whether rows are known by it."""

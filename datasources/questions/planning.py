@@ -116,10 +116,10 @@ class _Planner(Ranking):
     def _choose_table(self) -> TableName:
         """The table that is named first, else the only one that has all columns, and a value, that are named."""
         if tables := self._select("table"):
-            found: TableName = self._use(tables[0]).meaning
-            for again in [each for each in tables[1:] if each.meaning == found]:
+            table_name: TableName = self._use(tables[0]).meaning
+            for again in [each for each in tables[1:] if each.meaning == table_name]:
                 self._use(again)
-            return found
+            return table_name
         candidates = set(self._vocabulary.tables)
         for item in self._select("column"):
             candidates &= {each.table for each in item.meaning}

@@ -113,5 +113,5 @@ class Ranking(Filtering):
 
     def _find_measure(self, table: TableName, names: tuple[str, ...]) -> ColumnName | None:
         columns = {" ".join(split_name(each.name)): each.name for each in self._vocabulary.tables[table].columns}
-        found = next((columns[each] for each in names if each in columns), None)
-        return ColumnName(table, found) if found else None
+        measure = next((columns[each] for each in names if each in columns), None)
+        return ColumnName(table, measure) if measure else None

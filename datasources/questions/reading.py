@@ -146,7 +146,7 @@ def _names_kind(words: list[str], place: int, vocabulary: Vocabulary) -> bool:
 def _read_part_of_name(word: str, place: int, vocabulary: Vocabulary) -> Item:
     """A column that one word of its name tells from all others."""
     reduced = reduce_word(word)
-    found = [each for key, named in vocabulary.column_names.items() if reduced in key for each in named]
-    if len(reduced) > 3 and len({each.column for each in found}) == 1:
-        return Item("column", found, (word,), place)
+    part_of_name = [each for key, named in vocabulary.column_names.items() if reduced in key for each in named]
+    if len(reduced) > 3 and len({each.column for each in part_of_name}) == 1:
+        return Item("column", part_of_name, (word,), place)
     raise QuestionRefused("word", word)

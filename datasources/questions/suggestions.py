@@ -36,11 +36,11 @@ def suggest_questions(
     vocabulary: Vocabulary, today: date, language: str = "en", examples: Sequence[Suggestion] = ()
 ) -> list[Suggestion]:
     """At most three that the rules understand, those *examples* of this database first."""
-    found: list[Suggestion] = []
+    suggestions: list[Suggestion] = []
     for each in (*examples, *_list_candidates(vocabulary, _get_texts(language))):
-        if len(found) < _MOST and _is_understood(each.question, vocabulary, today):
-            found.append(each)
-    return found
+        if len(suggestions) < _MOST and _is_understood(each.question, vocabulary, today):
+            suggestions.append(each)
+    return suggestions
 
 
 def _get_texts(language: str) -> Mapping[str, str]:

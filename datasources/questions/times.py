@@ -74,8 +74,8 @@ def _read_month(words: Sequence[str], place: int) -> tuple[Span, int] | None:
     at = place + 1
     if at < len(words) and words[at] in _BEFORE_YEAR:
         at += 1
-    if at < len(words) and (found := _read_year(words, at)):
-        return Span("month", month=month, year=found[0].year), at + 1 - place
+    if at < len(words) and (year := _read_year(words, at)):
+        return Span("month", month=month, year=year[0].year), at + 1 - place
     return Span("month", month=month), 1
 
 

@@ -95,7 +95,7 @@ class Vocabulary:
         shared = both & {self.find_display(table), self.find_display(other)} - {
             each for each in both if split_name(each) in _NAMES
         }
-        return (found, found) if len(shared) == 1 and (found := str(next(iter(shared)))) else None
+        return (join, join) if len(shared) == 1 and (join := str(next(iter(shared)))) else None
 
     def is_text(self, name: ColumnName) -> bool:
         """Whether it holds texts, dates not among them."""
@@ -144,7 +144,7 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
     return Vocabulary(
         {each.table.name: each.table for each in tables},
         table_names,
-        {words: found for words, found in column_names.items() if found},
+        {words: vocabulary for words, vocabulary in column_names.items() if vocabulary},
         _read_units(tables),
         counts_rows=counts_rows,
         name_columns={each.table.name: each.entry["name_column"] for each in tables if each.entry.get("name_column")},
@@ -152,11 +152,11 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
 
 
 def _read_units(tables: Sequence[OpenTable]) -> dict[ColumnName, str]:
-    found: dict[ColumnName, str] = {}
+    units: dict[ColumnName, str] = {}
     for opened in tables:
         for column in opened.table.columns:
             entry = opened.entry["allowed_columns"][column.name]
             unit = find_unit(column.name, (*entry["synonyms"], str(entry.get("description") or "")))
             if unit:
-                found[ColumnName(opened.table.name, column.name)] = unit
-    return found
+                units[ColumnName(opened.table.name, column.name)] = unit
+    return units

@@ -153,7 +153,7 @@ def _list_forms(word: str) -> tuple[str, ...]:
 
 def _cut_endings(word: str) -> list[str]:
     """*word* without those of Spanish plurals after a consonant, and the Indonesian "-nya"."""
-    found = [word[:-3]] if len(word) > 5 and word.endswith("nya") else []
+    result = [word[:-3]] if len(word) > 5 and word.endswith("nya") else []
     if len(word) > 5 and word.endswith("ces"):
-        return [*found, f"{word[:-3]}z"]
-    return [*found, word[:-2]] if len(word) > 4 and re.search(r"[dlnrsyj]es$", word) else found
+        return [*result, f"{word[:-3]}z"]
+    return [*result, word[:-2]] if len(word) > 4 and re.search(r"[dlnrsyj]es$", word) else result

@@ -52,10 +52,10 @@ def canonicalize(address: str, base: str | None = None) -> str:
     host = _normalize_host(parts.hostname or "")
     at_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
     path = _escape(_PATH_SESSION.sub("", _remove_dots(parts.path)), "/:@!$&'()*+,;=")
-    found = urlunsplit((parts.scheme, host + at_port, path or "/", _normalize_query(parts.query), ""))
-    if len(found) > LONGEST_ADDRESS:
+    result = urlunsplit((parts.scheme, host + at_port, path or "/", _normalize_query(parts.query), ""))
+    if len(result) > LONGEST_ADDRESS:
         raise UnusableAddress(f"It is longer than {LONGEST_ADDRESS:,} characters.")
-    return found
+    return result
 
 
 def link(address: str, base: str) -> str | None:
@@ -141,9 +141,9 @@ def _remove_dots(path: str) -> str:
 
 
 def _escape(text: str, safe: str) -> str:
-    def tidy(found: re.Match[str]) -> str:
-        character = chr(int(found[1], 16))
-        return character if character in _UNRESERVED else f"%{found[1].upper()}"
+    def tidy(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if character in _UNRESERVED else f"%{match[1].upper()}"
 
     return quote(_ESCAPE.sub(tidy, text), safe=safe + "%")
 

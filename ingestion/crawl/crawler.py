@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain import crawls, web_sources
-from domain.crawls import HeldCrawl
+from domain.crawls import LeasedCrawl
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, record_failure, replace_document
@@ -41,7 +41,7 @@ class ClaimedCrawl:
 
     ctx: Principal
     source: WebSource
-    held: HeldCrawl
+    held: LeasedCrawl
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Crawler:
         document_files: DocumentFiles,
     ) -> None:
         self._database, self._rules, self._worker, self._politeness = database, rules, worker, politeness
-        self._document_files, self._reader = document_files, rules.policy.reader(parser)
+        self._document_files, self._reader = document_files, rules.policy.make_reader(parser)
         self._stopping = threading.Event()
         self._fetcher: Fetcher | None = None
 
@@ -86,7 +86,7 @@ class Crawler:
             NotFound: the tenant has none of this id.
             Conflict: somebody else crawls it.
         """
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             return self.claim_in(session, ctx, web_source_id)
 
     def claim_in(self, session: Session, ctx: Principal, web_source_id: str) -> ClaimedCrawl:
@@ -119,7 +119,7 @@ class Crawler:
                 self._release(claim)
                 raise
         self._document_files.delete_expired(claim.ctx)
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             return web_sources.find_web_source(session, claim.ctx, source.url)
 
     def stop(self) -> None:
@@ -129,7 +129,7 @@ class Crawler:
             self._fetcher.abort()
 
     def _release(self, claim: ClaimedCrawl) -> None:
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             crawls.release_crawl(session, claim.ctx, claim.held)
 
 
@@ -155,7 +155,7 @@ class _Crawl:
         self._database, self._document_files, self._rules, self._lease = database, document_files, rules, lease
         self._ctx, self._source, self._held = claim.ctx, claim.source, claim.held
         self._site, self._reader = site, reader
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             pages = web_sources.list_pages(session, self._ctx, self._source)
         self._frontier = Frontier(site.scope, self._source.crawl, pages)
         texts = {page.text_hash: page.url for page in pages if page.taken and not page.waiting}
@@ -163,7 +163,7 @@ class _Crawl:
 
     def run(self) -> None:
         try:
-            with self._database.reading() as session:
+            with self._database.open_read_session() as session:
                 self._rules.permissions.check(session, self._held.requester, Scope.WEB_SOURCES_WRITE)
             self._add_first_addresses()
             while not self._has_enough() and (page := self._frontier.next()) is not None:
@@ -185,7 +185,7 @@ class _Crawl:
     def _add_first_addresses(self) -> None:
         """The first address, and those of the sitemaps; what was written down before is there already."""
         try:
-            robots = self._site.robots(self._source.url)
+            robots = self._site.get_robots(self._source.url)
         except FetchFailed as exc:
             if isinstance(exc.__cause__, AddressRefused):  # of which robots.txt is but the first file
                 raise SiteAway(exc.reason) from exc
@@ -196,7 +196,7 @@ class _Crawl:
             named = [at for at in (link(one, self._source.url) for one in robots.sitemaps) if at]
             places = named or [make_root_address(self._source.url, "/sitemap.xml")]
             listed = sitemap.iter_addresses(
-                places, self._site.sitemap, admits=self._site.scope.holds, limit=self._site.scope.most_addresses
+                places, self._site.fetch_sitemap, admits=self._site.scope.holds, limit=self._site.scope.most_addresses
             )
             new += [page for page in (self._frontier.add(at, depth=1, listed=True) for at in listed) if page]
         self._write(None, None, new)
@@ -210,7 +210,7 @@ class _Crawl:
         """The page's document, if it need not be read again when the page did not change."""
         if not page.taken:
             return None
-        with self._database.reading() as session:
+        with self._database.open_read_session() as session:
             document = web_sources.find_document_at(session, self._ctx, page.url)
         readable = (DocumentState.PENDING, DocumentState.SEARCHABLE, DocumentState.READY)
         fits = document is not None and document.state in readable and document.parser_version == PARSER_VERSION
@@ -225,7 +225,7 @@ class _Crawl:
         """Everything about one page in one transaction, if the crawl is still ours."""
         content = outcome.content if outcome else None
         files = (outcome.data, content.extracted) if outcome and content else ()
-        with self._document_files.writing(self._ctx, *files) as (session, _):
+        with self._document_files.open_write_session(self._ctx, *files) as (session, _):
             source = self._renew(session)
             if source is not None:
                 if page is not None and outcome is not None:
@@ -264,7 +264,7 @@ class _Crawl:
         count_pages(session, self._ctx, content)
 
     def _finish(self, error: str | None) -> None:
-        with self._database.writing() as session:
+        with self._database.open_write_session() as session:
             source = self._renew(session)
             if source is None:
                 return

@@ -118,27 +118,27 @@ class _Headers:
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self._raw = [(name.lower().decode("latin-1"), value.decode("latin-1")) for name, value in raw]
 
-    def all(self, name: str) -> list[str]:
+    def get_all(self, name: str) -> list[str]:
         return [value for found, value in self._raw if found == name]
 
-    def one(self, name: str) -> str | None:
-        return next(iter(self.all(name)), None)
+    def get_one(self, name: str) -> str | None:
+        return next(iter(self.get_all(name)), None)
 
-    def short(self, name: str) -> str | None:
+    def get_short(self, name: str) -> str | None:
         """A value to send back later; one that is too long is none."""
-        value = self.one(name)
+        value = self.get_one(name)
         return value if value and len(value) <= 200 and value.isascii() else None
 
-    def content_type(self) -> tuple[str, str | None]:
+    def get_content_type(self) -> tuple[str, str | None]:
         message = Message()
-        message["content-type"] = (self.one("content-type") or "application/octet-stream")[:300]
+        message["content-type"] = (self.get_one("content-type") or "application/octet-stream")[:300]
         charset = message.get_param("charset")
         return message.get_content_type(), charset if isinstance(charset, str) else None
 
-    def file_name(self) -> str | None:
+    def get_file_name(self) -> str | None:
         """The last part of the name of a download, without any folder."""
         message = Message()
-        message["content-disposition"] = (self.one("content-disposition") or "inline")[:500]
+        message["content-disposition"] = (self.get_one("content-disposition") or "inline")[:500]
         name = message.get_filename()
         return name.replace("\\", "/").rpartition("/")[2] or None if name else None
 
@@ -150,18 +150,18 @@ def _read_head(status: int, headers: _Headers) -> Reply:
         FetchFailed: one of them is written so that nobody can read it.
     """
     try:
-        media_type, charset = headers.content_type()
+        media_type, charset = headers.get_content_type()
         return Reply(
             status=status,
             media_type=media_type,
             charset=charset,
             body=None,
-            etag=headers.short("etag"),
-            last_modified=headers.short("last-modified"),
-            location=headers.one("location"),
-            robots_tags=tuple(tag[:500].lower() for tag in headers.all("x-robots-tag")[:10]),
-            retry_after_s=_parse_seconds(headers.one("retry-after")),
-            file_name=headers.file_name(),
+            etag=headers.get_short("etag"),
+            last_modified=headers.get_short("last-modified"),
+            location=headers.get_one("location"),
+            robots_tags=tuple(tag[:500].lower() for tag in headers.get_all("x-robots-tag")[:10]),
+            retry_after_s=_parse_seconds(headers.get_one("retry-after")),
+            file_name=headers.get_file_name(),
         )
     except Exception as exc:  # whatever Python's parser of them raises: one page must not end the crawl of others
         raise FetchFailed("Its headers cannot be read.", temporary=False) from exc
@@ -191,7 +191,7 @@ def unpack(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _read_body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
-    encoding = (headers.one("content-encoding") or "identity").lower()
+    encoding = (headers.get_one("content-encoding") or "identity").lower()
     if encoding in ("gzip", "x-gzip"):
         pieces = unpack(pieces, limit)
     elif encoding != "identity":

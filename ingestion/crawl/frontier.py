@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from urllib.parse import parse_qsl, urlsplit
 
 from domain.models import WebPage
-from ingestion.crawl.addresses import make_likeness_key, get_site
+from ingestion.crawl.addresses import get_site, make_likeness_key
 
 MOST_OF_A_PATTERN = 100  # addresses that differ in numbers alone: `/calendar/2026/11`, `/calendar/2026/12` …
 MOST_OF_A_QUERY = 50  # addresses that differ in parameters alone
@@ -93,7 +93,7 @@ class Frontier:
             return None
         return self._put(self._make_page(address, page.depth, hops=page.hops + 1, listed=page.listed))
 
-    def again(self, page: WebPage) -> bool:
+    def requeue(self, page: WebPage) -> bool:
         """Put *page* at the end of those of its depth for one more try; whether it has any left."""
         page.waiting = page.tries < MOST_TRIES
         if page.waiting:
@@ -166,8 +166,8 @@ def _list_patterns(address: str) -> list[str]:
     """What an address has in common with its like: its path without the numbers, and its path if it has a query."""
     parts = urlsplit(address)
     shape = _NUMBERS.sub("#", parts.path)
-    found = ["n" + shape] if shape != parts.path else []
-    return [*found, "q" + shape] if parts.query else found
+    patterns = ["n" + shape] if shape != parts.path else []
+    return [*patterns, "q" + shape] if parts.query else patterns
 
 
 def _may_be_document(address: str) -> bool:

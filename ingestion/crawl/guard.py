@@ -33,8 +33,8 @@ class TookTooLong(Exception):
 
 def resolve(host: str, port: int) -> list[str]:
     """The addresses of *host* as the system's resolver has them; `OSError` if there are none."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in result))
 
 
 @dataclass(slots=True)

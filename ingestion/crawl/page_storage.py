@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from domain.documents import DocumentContent
-from ingestion.crawl.addresses import format_address, link, get_site
+from ingestion.crawl.addresses import format_address, get_site, link
 from ingestion.crawl.fetch import MostBytes, Reply
 from ingestion.parsers.kinds import PAGE_SUFFIX, is_known
 from ingestion.parsers.parsed import ParsedDocument
@@ -102,17 +102,17 @@ def _read_page(reply: Reply, address: str, reader: DocumentReader, directives: s
     canonical = link(facts.canonical, base) if facts.canonical else None
     if canonical and get_site(canonical) != get_site(address):
         canonical = None  # the page of somebody else, but it stands here
-    found = FetchedPage(_hash_text(parsed), data=data, canonical=canonical, links=links)
+    fetched = FetchedPage(_hash_text(parsed), data=data, canonical=canonical, links=links)
     if not parsed.sections:
-        return replace(found, refused="There is no text in it.", is_empty=True)
+        return replace(fetched, refused="There is no text in it.", is_empty=True)
     try:
-        content = reader.content(checked, data, name, format_address(address))
+        content = reader.make_content(checked, data, name, format_address(address))
     except UnreadableDocument as exc:
-        return replace(found, refused=exc.detail, is_empty=True)
+        return replace(fetched, refused=exc.detail, is_empty=True)
     declared = {"published": facts.published, "declared_language": facts.language}
     details = {**content.details, **{name: value for name, value in declared.items() if value}}
     file_name = name.removesuffix(PAGE_SUFFIX) + ".html"
-    return replace(found, content=replace(content, url=address, details=details, file_name=file_name))
+    return replace(fetched, content=replace(content, url=address, details=details, file_name=file_name))
 
 
 def _refuse() -> FetchedPage:

@@ -76,8 +76,8 @@ def _parse_lines(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _parse_agent(value: str) -> str:
-    found = re.match(r"[A-Za-z_-]+|\*|", value)
-    return found[0].lower() if found else ""
+    match = re.match(r"[A-Za-z_-]+|\*|", value)
+    return match[0].lower() if match else ""
 
 
 def _note(group: _Group, name: str, value: str) -> None:

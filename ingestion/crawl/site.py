@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ingestion.crawl.addresses import link, get_path_and_query, make_root_address, get_site
+from ingestion.crawl.addresses import get_path_and_query, get_site, link, make_root_address
 from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, PageTooLarge, Reply, unpack
 from ingestion.crawl.frontier import CrawlScope
 from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
@@ -38,7 +38,7 @@ class Politeness:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, host: str, pause_s: float, stopping: threading.Event) -> Iterator[None]:
+    def wait_for_host(self, host: str, pause_s: float, stopping: threading.Event) -> Iterator[None]:
         """Wait for *host* to be free and rested; it rests *pause_s* seconds from the end of the block on.
 
         Raises:
@@ -109,7 +109,7 @@ class Site:
         robots = self._robots.get(make_root_address(address, "/robots.txt"))
         delay_s = robots.delay_s if isinstance(robots, Robots) else None
         pause_s = max(self.crawl_policy.delay_s, delay_s or 0.0)
-        with self.politeness.turn(get_site(address), pause_s, self.stopping):
+        with self.politeness.wait_for_host(get_site(address), pause_s, self.stopping):
             self.requests += 1
             try:
                 reply = self.fetcher.get(address, most_bytes, etag=etag, last_modified=last_modified)
@@ -118,10 +118,12 @@ class Site:
                     raise Stopped from None
                 raise
         if reply.status in (429, 503):
-            self.politeness.rest(get_site(address), max(reply.retry_after_s or 0.0, self.crawl_policy.back_off_s, pause_s))
+            self.politeness.rest(
+                get_site(address), max(reply.retry_after_s or 0.0, self.crawl_policy.back_off_s, pause_s)
+            )
         return reply
 
-    def robots(self, address: str) -> Robots:
+    def get_robots(self, address: str) -> Robots:
         """What the host of *address* allows; asked once. Of RFC 9309, 2.3.1: nothing while it cannot say.
 
         Raises:
@@ -144,9 +146,9 @@ class Site:
         Raises:
             FetchFailed: the host cannot say.
         """
-        return self.robots(address).allows(get_path_and_query(address))
+        return self.get_robots(address).allows(get_path_and_query(address))
 
-    def sitemap(self, address: str) -> bytes | None:
+    def fetch_sitemap(self, address: str) -> bytes | None:
         """The content of a sitemap, unpacked; None if there is none that can be read."""
         try:
             if not self.allows(address):

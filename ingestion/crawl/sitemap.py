@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from html import unescape
 
-from ingestion.crawl.addresses import make_likeness_key, link
+from ingestion.crawl.addresses import link, make_likeness_key
 
 MOST_BYTES = 10_000_000  # unpacked; the protocol allows 50
 MOST_FILES = 50
@@ -29,11 +29,13 @@ def read_sitemap(data: bytes) -> Sitemap:
     if data.lstrip()[:8].lower().startswith((b"http://", b"https://")):
         lines = data.decode("utf-8", errors="replace").split()
         return Sitemap(tuple(line for line in lines if len(line) <= 4_000), is_index=False)
-    found = (unescape(one.decode("utf-8", errors="replace")).strip() for one in _LOCATION.findall(data))
-    return Sitemap(tuple(found), is_index=_INDEX.search(data[:4_000]) is not None)
+    sitemap = (unescape(one.decode("utf-8", errors="replace")).strip() for one in _LOCATION.findall(data))
+    return Sitemap(tuple(sitemap), is_index=_INDEX.search(data[:4_000]) is not None)
 
 
-def iter_addresses(sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str], bool], limit: int) -> Iterator[str]:
+def iter_addresses(
+    sitemaps: Iterable[str], fetch: Fetch, *, admits: Callable[[str], bool], limit: int
+) -> Iterator[str]:
     """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *admits* allows them.
 
     *fetch* gives the content of a sitemap, None for one that is not there. Sitemaps that name each other end at

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from domain.documents import DocumentContent
 from domain.models import Document, WebPage
-from ingestion.crawl.addresses import make_likeness_key, link
+from ingestion.crawl.addresses import link, make_likeness_key
 from ingestion.crawl.fetch import FetchFailed, Reply
 from ingestion.crawl.frontier import Frontier
 from ingestion.crawl.page_storage import FetchedPage, limit_bytes, take
@@ -90,41 +90,45 @@ class PageVisitor:
 
     def _store(self, page: WebPage, reply: Reply, document: Document | None) -> VisitOutcome:
         try:
-            found = take(reply, page.url, self._reader, self._site.crawl_policy.product)
+            result = take(reply, page.url, self._reader, self._site.crawl_policy.product)
         except UnreadableDocument as exc:
             page.taken, page.missed, page.text_hash = True, 0, ""
             return VisitOutcome("failed", exc.detail, unreadable=exc.detail)
-        links = [self._frontier.add(address, depth=page.depth + 1) for address in found.links]
+        links = [self._frontier.add(address, depth=page.depth + 1) for address in result.links]
         new = [one for one in links if one is not None]
-        elsewhere = self._find_other_address(page, found)
+        elsewhere = self._find_other_address(page, result)
         if elsewhere is not None:
             page.alias = True
             ahead = self._frontier.follow(page, elsewhere)
             new += [ahead] if ahead else []
             return _drop(page, f"It names {elsewhere} as its address.", new)
-        if found.content is None:
+        if result.content is None:
             return (
-                VisitOutcome("skipped", found.refused, new=new) if found.is_empty else _drop(page, found.refused, new)
+                VisitOutcome("skipped", result.refused, new=new)
+                if result.is_empty
+                else _drop(page, result.refused, new)
             )
-        twin = self._texts.get(found.text_hash)
+        twin = self._texts.get(result.text_hash)
         if twin not in (None, page.url):
             return _drop(page, f"It says the same as {twin}.")
-        self._texts[found.text_hash] = page.url
-        same = document is not None and page.text_hash == found.text_hash
+        self._texts[result.text_hash] = page.url
+        same = document is not None and page.text_hash == result.text_hash
         became = "unchanged" if same else "changed" if page.taken else "added"
-        page.taken, page.missed, page.text_hash = True, 0, found.text_hash
+        page.taken, page.missed, page.text_hash = True, 0, result.text_hash
         page.etag, page.last_modified = reply.etag, reply.last_modified
         if same:
             return VisitOutcome(became, new=new)
-        return VisitOutcome(became, content=_set_address(found.content, page, found.canonical), data=found.data, new=new)
+        return VisitOutcome(
+            became, content=_set_address(result.content, page, result.canonical), data=result.data, new=new
+        )
 
-    def _find_other_address(self, page: WebPage, found: FetchedPage) -> str | None:
+    def _find_other_address(self, page: WebPage, fetched: FetchedPage) -> str | None:
         """The address the page names as its own, unless that one named another, or names this one."""
-        address = found.canonical
+        address = fetched.canonical
         if address is None or make_likeness_key(address) == make_likeness_key(page.url):
             return None
-        there = self._frontier.find(address)
-        return None if there is not None and (there.alias or there.missed) else address
+        other = self._frontier.find(address)
+        return None if other is not None and (other.alias or other.missed) else address
 
     def _handle_redirect(self, page: WebPage, reply: Reply) -> VisitOutcome:
         address = link(reply.location or "", page.url)
@@ -157,7 +161,7 @@ class PageVisitor:
         self._in_a_row += temporary
         if self._in_a_row >= MOST_FAILURES_IN_A_ROW:
             raise SiteAway(f"{self._in_a_row} pages in a row failed. {reason}")
-        if temporary and self._frontier.again(page):
+        if temporary and self._frontier.requeue(page):
             return VisitOutcome("later")
         return VisitOutcome("failed", reason)
 

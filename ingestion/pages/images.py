@@ -70,11 +70,11 @@ class PageImages:
             _AT_ONCE, may_wait=_MAY_WAIT, refusal="Too many pages are being drawn. Try again soon."
         )
 
-    async def png(self, pdf: PdfFile, page: int) -> bytes:
+    async def render_png(self, pdf: PdfFile, page: int) -> bytes:
         """Page *page*, counted from 1, of *pdf* as PNG."""
         return await self._ask(pdf, {"page": page, "quote": None}, _LARGEST_PICTURE_BYTES, _check_picture)
 
-    async def places(self, pdf: PdfFile, page: int, quote: str, near: float) -> PagePlaces:
+    async def find_places(self, pdf: PdfFile, page: int, quote: str, near: float) -> PagePlaces:
         """Where *quote* stands on the page; *near* is where about, from 0 at its beginning to 1 at its end."""
         question = {"page": page, "quote": quote, "near": near}
         return await self._ask(pdf, question, _LONGEST_PLACES_BYTES, _PLACES.validate_json)

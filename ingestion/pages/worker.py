@@ -59,11 +59,11 @@ def _find_places(page: PdfPage, quote: str, near: float) -> list[list[int]]:
         for letter in _list_letters(chr(raw.FPDFText_GetUnicode(textpage, index))):
             letters.append(letter)
             indices.append(index)
-    text, found = "".join(letters), set()
+    text, places = "".join(letters), set()
     for part in _find_parts(quote, text):
         at = min(_find_occurrences(text, part), key=lambda one: abs(one - near * len(text)))
-        found |= set(indices[at : at + len(part)])
-    boxes = [textpage.get_charbox(index) for index in sorted(found)]
+        places |= set(indices[at : at + len(part)])
+    boxes = [textpage.get_charbox(index) for index in sorted(places)]
     lines = _merge_boxes([box for box in boxes if box[2] > box[0] and box[3] > box[1]])
     return [_convert_box(page, line) for line in lines]
 
@@ -82,11 +82,11 @@ def _list_letters(text: str) -> list[str]:
 
 
 def _find_occurrences(text: str, part: str) -> list[int]:
-    found, at = [], text.find(part)
+    occurrences, at = [], text.find(part)
     while at >= 0:
-        found.append(at)
+        occurrences.append(at)
         at = text.find(part, at + 1)
-    return found
+    return occurrences
 
 
 def _merge_boxes(boxes: list[Box]) -> list[Box]:

@@ -28,7 +28,7 @@ class Archive:
     _unpacked: int = field(default=0)
 
     @classmethod
-    def of(cls, data: bytes, limits: Limits, kind: str) -> "Archive":
+    def from_bytes(cls, data: bytes, limits: Limits, kind: str) -> "Archive":
         """The archive in *data*, a *kind* such as "DOCX".
 
         Raises:
@@ -77,7 +77,7 @@ class Archive:
         parts = [part for name, part in self._parts.items() if name.lower().endswith(suffixes)]
         self._check(sum(part.file_size for part in parts), is_locked=any(part.flag_bits & ENCRYPTED for part in parts))
 
-    def xml(self, name: str) -> etree._Element:
+    def read_xml(self, name: str) -> etree._Element:
         """The root of a part that is XML, as `read`; entities are not resolved, nothing is fetched."""
         parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
         try:
@@ -107,7 +107,7 @@ class Archive:
 def find_title(archive: Archive, part: str) -> str | None:
     """The document's title in *part*, which holds its properties; None where there is none, or *part* is damaged."""
     try:
-        found = archive.xml(part).find(".//{http://purl.org/dc/elements/1.1/}title")
+        title = archive.read_xml(part).find(".//{http://purl.org/dc/elements/1.1/}title")
     except UnreadableDocument:
         return None
-    return (found.text or "").strip() or None if found is not None else None
+    return (title.text or "").strip() or None if title is not None else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, join_text, get_local_name
+from ingestion.parsers.ooxml import get_attribute, get_local_name, iter_children, iter_descendants, join_text
 from ingestion.parsers.parsed import TextBuilder
 from ingestion.parsers.tables import Row, add_table
 
@@ -13,7 +13,9 @@ MAX_POINTS = 10_000
 
 def add_chart(builder: TextBuilder, chart: etree._Element) -> None:
     """The chart whose part has the root *chart*: its title, and a row a category."""
-    title = next((child for found in iter_descendants(chart, "chart") for child in iter_children(found)), None)
+    title = next(
+        (child for descendant in iter_descendants(chart, "chart") for child in iter_children(descendant)), None
+    )
     if title is not None and get_local_name(title) == "title":
         builder.block(join_text(title))
     add_table(builder, _iter_rows(chart))
@@ -32,15 +34,15 @@ def _iter_rows(chart: etree._Element) -> Iterator[Row]:
 
 def _points(series: etree._Element, *names: str) -> dict[int, str]:
     """The values kept for a part of a series, by their place."""
-    found = {}
+    result = {}
     for holder in iter_children(series):
         if get_local_name(holder) in names:
             for point in iter_descendants(holder, "pt"):
                 value = next(iter_descendants(point, "v"), None)
                 place = get_attribute(point, "idx") or ""
                 if value is not None and place.isdigit():
-                    found[int(place)] = _format_value(value.text or "")
-    return found
+                    result[int(place)] = _format_value(value.text or "")
+    return result
 
 
 def _format_value(value: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import get_attribute, iter_children, join_text, get_local_name
+from ingestion.parsers.ooxml import get_attribute, get_local_name, iter_children, join_text
 from ingestion.parsers.parsed import TextBuilder, join_lines
 
 SHOWN = (None, "node", "asst", "doc")  # kinds of points with a text of the author's; programs make the others of them
@@ -17,18 +17,18 @@ def add_diagram(builder: TextBuilder, model: etree._Element) -> None:
     points = {get_attribute(point, "modelId") or "": point for point in _find_all(model, "pt")}
     below = _sort_points(model, points)
     nested = {point for listed in below.values() for point in listed}
-    builder.lines(line for root in points if root not in nested for line in _format_lines(root, points, below))
+    builder.add_lines(line for root in points if root not in nested for line in _format_lines(root, points, below))
 
 
 def _sort_points(model: etree._Element, points: Mapping[str, etree._Element]) -> Mapping[str, Sequence[str]]:
     """The points below each point, in their order."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    result: dict[str, list[tuple[int, str]]] = {}
     for connection in _find_all(model, "cxn"):
         above, point = get_attribute(connection, "srcId") or "", get_attribute(connection, "destId") or ""
         if get_attribute(connection, "type") in OF_LIST and above in points and point in points:
             place = get_attribute(connection, "srcOrd") or ""
-            found.setdefault(above, []).append((int(place) if place.isascii() and place.isdigit() else 0, point))
-    return {above: [point for _, point in sorted(listed)] for above, listed in found.items()}
+            result.setdefault(above, []).append((int(place) if place.isascii() and place.isdigit() else 0, point))
+    return {above: [point for _, point in sorted(listed)] for above, listed in result.items()}
 
 
 def _format_lines(root: str, points: Mapping[str, etree._Element], below: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -19,14 +19,14 @@ from ingestion.parsers.docx_numbering import Numbering
 from ingestion.parsers.docx_styles import Styles, find_heading_level, read_numbering
 from ingestion.parsers.figures import FIGURES
 from ingestion.parsers.ooxml import (
-    get_attribute,
-    iter_children,
-    iter_descendants,
     find_child,
+    find_main_part,
     find_related,
     find_value,
+    get_attribute,
     get_local_name,
-    find_main_part,
+    iter_children,
+    iter_descendants,
     list_relations,
 )
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
@@ -48,12 +48,12 @@ _PAGE_NUMBER = re.compile(
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of its properties, or the one at its top."""
-    archive = Archive.of(data, limits, "DOCX")
+    archive = Archive.from_bytes(data, limits, "DOCX")
     archive.check_parts(".xml", ".rels")
     part = find_main_part(archive)
     if not part.startswith("word/"):
         raise UnreadableDocument("It is an archive, but not a Word document: save it as DOCX.")
-    body = next(iter_descendants(archive.xml(part), "body"), None)
+    body = next(iter_descendants(archive.read_xml(part), "body"), None)
     if body is None:
         raise archive.make_damage_error()
     builder = TextBuilder(limits)
@@ -67,29 +67,29 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         for notes in find_related(archive, part, kind):
             reader.read_notes(notes)
     reader.read_headers_and_footers(root for kind in ("header", "footer") for root in find_related(archive, part, kind))
-    title = find_title(archive, PROPERTIES) or reader.title or builder.first_heading()
+    title = find_title(archive, PROPERTIES) or reader.title or builder.find_first_heading()
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 
 def _find_embedded(archive: Archive, part: str) -> dict[str, ParsedDocument]:
     """Web pages and texts that are shown as a part of the document, by the relation: some programs export so."""
-    found = {}
+    embedded = {}
     for relation in list_relations(archive, part):
         kind = EMBEDDED.get(PurePosixPath(relation.target).suffix.lower())
         if relation.kind == "aFChunk" and kind and relation.target in archive:
             with suppress(UnreadableDocument):  # a damaged one must not cost the text around it
-                found[relation.relation_id] = kind.parse(archive.read(relation.target), archive.limits)
-    return found
+                embedded[relation.relation_id] = kind.parse(archive.read(relation.target), archive.limits)
+    return embedded
 
 
 def _find_figures(archive: Archive, part: str) -> dict[str, tuple[str, etree._Element]]:
     """The charts and diagrams that *part* names, by the relation: their kind and root."""
-    found = {}
+    figures = {}
     for relation in list_relations(archive, part):
         if relation.kind in FIGURES and relation.target in archive:
             with suppress(UnreadableDocument):  # as above
-                found[relation.relation_id] = (relation.kind, archive.xml(relation.target))
-    return found
+                figures[relation.relation_id] = (relation.kind, archive.read_xml(relation.target))
+    return figures
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class _Reader:
             for [cell] in rows:
                 self.read(cell)
         else:
-            self.builder.lines(self._iter_rows(table, 0))
+            self.builder.add_lines(self._iter_rows(table, 0))
 
     def _add_paragraph(self, paragraph: etree._Element) -> None:
         text = "".join(self._iter_pieces(paragraph)).strip("\n")
@@ -158,11 +158,11 @@ class _Reader:
         if not text.strip():
             return
         properties = find_child(paragraph, "pPr")
-        chain = self.styles.chain(find_value(properties, "pStyle"))
+        chain = self.styles.find_chain(find_value(properties, "pStyle"))
         if self.title is None and any(style.name.lower() == "title" for style in chain):
             self.title = text
         if level := find_heading_level(chain, find_value(properties, "outlineLvl")):
-            self.builder.heading(level, label + text)
+            self.builder.add_heading(level, label + text)
         else:
             self.builder.block(label + text.strip() if label else text)
 
@@ -171,7 +171,9 @@ class _Reader:
         properties = find_child(paragraph, "pPr")
         if not text.strip() and find_child(find_child(properties, "rPr"), "del") is not None:
             return ""
-        return self.numbering.label(read_numbering(properties), self.styles.chain(find_value(properties, "pStyle")))
+        return self.numbering.label(
+            read_numbering(properties), self.styles.find_chain(find_value(properties, "pStyle"))
+        )
 
     def _iter_pieces(self, element: etree._Element) -> Iterator[str]:
         for child in iter_children(element):

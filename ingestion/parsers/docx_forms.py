@@ -3,7 +3,7 @@
 from lxml import etree
 
 from ingestion.parsers.docx_styles import TRUE, parse_number
-from ingestion.parsers.ooxml import get_attribute, iter_children, find_child, find_value, get_local_name
+from ingestion.parsers.ooxml import find_child, find_value, get_attribute, get_local_name, iter_children
 
 TICKED, UNTICKED = "☒", "☐"
 # Boxes and ticks of the fonts of symbols that Word uses for them, by the last two digits of the character's number.
@@ -24,7 +24,9 @@ def read_field(field: etree._Element) -> str:
 
 def read_symbol(symbol: etree._Element) -> str:
     """A character of a font of symbols, where it is one of those that forms are filled in with."""
-    return SYMBOLS.get(get_attribute(symbol, "font") or "", {}).get((get_attribute(symbol, "char") or "").upper()[-2:], "")
+    return SYMBOLS.get(get_attribute(symbol, "font") or "", {}).get(
+        (get_attribute(symbol, "char") or "").upper()[-2:], ""
+    )
 
 
 def _is_ticked(box: etree._Element) -> bool:
@@ -33,6 +35,8 @@ def _is_ticked(box: etree._Element) -> bool:
 
 
 def _find_chosen(entries: etree._Element) -> str:
-    texts = [get_attribute(entry, "val") or "" for entry in iter_children(entries) if get_local_name(entry) == "listEntry"]
+    texts = [
+        get_attribute(entry, "val") or "" for entry in iter_children(entries) if get_local_name(entry) == "listEntry"
+    ]
     place = parse_number(find_value(entries, "result") or find_value(entries, "default")) or 0
     return texts[place] if place < len(texts) else ""

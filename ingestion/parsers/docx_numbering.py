@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from ingestion.parsers.docx_styles import TRUE, NumberingProperties, Style, Styles, parse_number
-from ingestion.parsers.ooxml import get_attribute, iter_children, find_child, find_value, get_local_name
+from ingestion.parsers.ooxml import find_child, find_value, get_attribute, get_local_name, iter_children
 
 BULLET = "- "
 LEVELS = 9  # of a list (17.9.6)
@@ -59,7 +59,9 @@ class Numbering:
 
     def __init__(self, root: etree._Element | None, styles: Styles) -> None:
         parts = list(iter_children(root)) if root is not None else []
-        named = {get_attribute(part, "abstractNumId") or "": part for part in parts if get_local_name(part) == "abstractNum"}
+        named = {
+            get_attribute(part, "abstractNumId") or "": part for part in parts if get_local_name(part) == "abstractNum"
+        }
         # Read once: thousands of lists may share one.
         definitions = {
             name: _Definition(_read_levels(part), find_value(part, "numStyleLink")) for name, part in named.items()
@@ -122,8 +124,8 @@ def _read_list(
 
 
 def _read_levels(parent: etree._Element) -> dict[int, _Level]:
-    found = (element for element in iter_children(parent) if get_local_name(element) == "lvl")
-    depths = ((parse_number(get_attribute(element, "ilvl")), element) for element in found)
+    levels = (element for element in iter_children(parent) if get_local_name(element) == "lvl")
+    depths = ((parse_number(get_attribute(element, "ilvl")), element) for element in levels)
     return {depth: _read_level(element) for depth, element in depths if depth is not None and depth < LEVELS}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from ingestion.parsers.ooxml import get_attribute, iter_descendants, find_child, find_value
+from ingestion.parsers.ooxml import find_child, find_value, get_attribute, iter_descendants
 
 HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 TRUE = (None, "1", "true", "on")  # values of a switch, which may have none
@@ -46,7 +46,7 @@ class Styles:
             if get_attribute(element, "type") == "paragraph" and get_attribute(element, "default") in TRUE[1:]:
                 self._default = style.style_id
 
-    def chain(self, style_id: str | None) -> list[Style]:
+    def find_chain(self, style_id: str | None) -> list[Style]:
         """The style of a paragraph that names *style_id*, and those it is based on; None is the usual one."""
         if style_id not in self._chains:
             self._chains[style_id] = list(self._follow(style_id or self._default))
@@ -79,8 +79,8 @@ def _read_style(element: etree._Element) -> Style:
 
 def read_numbering(properties: etree._Element | None) -> NumberingProperties:
     """The list and level that the properties of a paragraph or a style name."""
-    found = find_child(properties, "numPr")
-    return NumberingProperties(find_value(found, "numId"), parse_number(find_value(found, "ilvl")))
+    child = find_child(properties, "numPr")
+    return NumberingProperties(find_value(child, "numId"), parse_number(find_value(child, "ilvl")))
 
 
 def find_heading_level(chain: list[Style], outline: str | None) -> int:

@@ -67,9 +67,9 @@ def _read_declared(data: bytes, declared: str | None) -> str | None:
 def _guess(data: bytes) -> str:
     if _is_damaged_utf8(data):
         return "utf-8"
-    found = chardet.detect(_take_sample(data), encoding_era=ERAS, compat_names=False)
-    is_western = found["confidence"] < HARDLY or (found["confidence"] < SURE and _has_western_punctuation(data))
-    return WESTERN if is_western or not found["encoding"] else found["encoding"]
+    result = chardet.detect(_take_sample(data), encoding_era=ERAS, compat_names=False)
+    is_western = result["confidence"] < HARDLY or (result["confidence"] < SURE and _has_western_punctuation(data))
+    return WESTERN if is_western or not result["encoding"] else result["encoding"]
 
 
 def _take_sample(data: bytes) -> bytes:

@@ -20,9 +20,9 @@ MAX_CHAPTERS = 5_000
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The book; its table of contents is left out, for its headings are there anyway."""
-    archive = Archive.of(data, limits, "EPUB")
+    archive = Archive.from_bytes(data, limits, "EPUB")
     package = _find_package(archive)
-    root = archive.xml(package)
+    root = archive.read_xml(package)
     locked = _find_encrypted(archive)
     builder = TextBuilder(limits)
     chapters = list(_iter_chapters(root, posixpath.dirname(package)))[:MAX_CHAPTERS]
@@ -31,15 +31,15 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     for chapter in chapters:
         if chapter in archive:
             _add_chapter(builder, archive.read(chapter))
-    return builder.build(title=find_title(archive, package) or builder.first_heading(), media_type=MEDIA_TYPE)
+    return builder.build(title=find_title(archive, package) or builder.find_first_heading(), media_type=MEDIA_TYPE)
 
 
 def _find_package(archive: Archive) -> str:
     """The file that lists what the book is made of."""
-    found = archive.xml(CONTAINER).find(".//{*}rootfile")
-    if found is None or found.get("full-path", "") not in archive:
+    package = archive.read_xml(CONTAINER).find(".//{*}rootfile")
+    if package is None or package.get("full-path", "") not in archive:
         raise archive.make_damage_error()
-    return str(found.get("full-path"))
+    return str(package.get("full-path"))
 
 
 def _iter_chapters(root: etree._Element, folder: str) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _find_encrypted(archive: Archive) -> set[str]:
     """The parts that are encrypted; fonts often are, in books that anybody may read."""
     if ENCRYPTION not in archive:
         return set()
-    return {unquote(found.get("URI", "")) for found in archive.xml(ENCRYPTION).iter("{*}CipherReference")}
+    return {unquote(encrypted.get("URI", "")) for encrypted in archive.read_xml(ENCRYPTION).iter("{*}CipherReference")}
 
 
 def _add_chapter(builder: TextBuilder, page: bytes) -> None:

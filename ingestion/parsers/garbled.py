@@ -115,8 +115,8 @@ def _is_odd(run: str) -> bool:
 
 def _is_mixed(run: str) -> bool:
     """Whether it has letters of scripts that nobody mixes in a word."""
-    found = {_get_script(letter) for letter in run} & SCRIPTS
-    return len(found) > 1 and not any(found <= mixable for mixable in _MIXABLE)
+    result = {_get_script(letter) for letter in run} & SCRIPTS
+    return len(result) > 1 and not any(result <= mixable for mixable in _MIXABLE)
 
 
 def _has_random_capitals(run: str) -> bool:

@@ -37,7 +37,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     builder = TextBuilder(limits)
     root = read_into(builder, data)
     title, url = root.findtext(".//head/title"), _find_canonical(root)
-    return builder.build(title=title or builder.first_heading(), media_type="text/html", url=url)
+    return builder.build(title=title or builder.find_first_heading(), media_type="text/html", url=url)
 
 
 def read_into(builder: TextBuilder, data: bytes) -> etree._Element:
@@ -99,9 +99,9 @@ def find_main(root: etree._Element) -> etree._Element:
     """The element with the main text, if the page marks one and a good part of its text is there."""
     whole = sum(len(text) for text in root.itertext())
     for name in ("main", "article"):
-        found = root.findall(f".//{name}")
-        if len(found) == 1 and sum(len(text) for text in found[0].itertext()) >= MAIN_SHARE * whole:
-            return found[0]
+        main = root.findall(f".//{name}")
+        if len(main) == 1 and sum(len(text) for text in main[0].itertext()) >= MAIN_SHARE * whole:
+            return main[0]
     return root
 
 
@@ -144,15 +144,17 @@ class _Reader:
     def _end(self, element: etree._Element) -> None:
         name = element.tag
         if name in ("td", "th") and self._cells is not None and not self._nested:
-            self._cells.append((join_lines("".join(self._text)), _read_span(element, "colspan"), _read_span(element, "rowspan")))
+            self._cells.append(
+                (join_lines("".join(self._text)), _read_span(element, "colspan"), _read_span(element, "rowspan"))
+            )
             self._text = []
         elif name == "tr" and self._cells is not None and not self._nested:
-            self._rows.append(self._spanning.row(self._cells))
+            self._rows.append(self._spanning.make_row(self._cells))
             self._cells, self._text = None, []
         elif name == "table" and self._cells is None:
             self._flush()
         elif name in HEADINGS and self._cells is None:
-            self._builder.heading(HEADINGS[name], "".join(self._text))
+            self._builder.add_heading(HEADINGS[name], "".join(self._text))
             self._text = []
         elif name in BLOCKS and name not in ROW_GROUPS:
             self._break()
@@ -175,7 +177,7 @@ class _Reader:
     def _flush(self) -> None:
         """End the block: the rows that were read, or the text."""
         rows, self._rows, self._spanning = self._rows, [], SpanningCells()
-        self._builder.lines(" | ".join(row) for row in rows if any(row))
+        self._builder.add_lines(" | ".join(row) for row in rows if any(row))
         text = "".join(self._text)
         self._text = []
         if not self._preformatted:

@@ -26,7 +26,7 @@ def parse(data: bytes, limits: Limits, recognised: Mapping[int, str]) -> ParsedD
     if pages > limits.pages:
         raise UnreadableDocument(f"It has {pages:,} pages, more than {limits.pages:,}: split it.")
     for number in range(1, pages + 1):
-        builder.page(number)
+        builder.begin_page(number)
         if number not in recognised:
             builder.unread(number)
         for paragraph in iter_paragraphs(recognised.get(number, "")):

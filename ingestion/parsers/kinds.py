@@ -144,13 +144,13 @@ def _get_suffix(name: str) -> str:
     return PurePath(name).suffix.lower()
 
 
-def _explain_mismatch(found: Content, kind: Kind, suffix: str) -> str:
+def _explain_mismatch(content: Content, kind: Kind, suffix: str) -> str:
     is_office = bool(set(kind.contents) & set(OFFICE))
-    if found == "a locked Office document" and is_office:
+    if content == "a locked Office document" and is_office:
         return LOCKED
-    if found == "an old Office document" and is_office:
+    if content == "an old Office document" and is_office:
         return f"It is in the format of Office before 2007: save it as {suffix[1:].upper()}."
     expected, remedy = "text" if kind.is_text else f"a {suffix[1:].upper()}", "Give it its right name."
-    if kind.is_text and found == "binary data":  # no name helps
+    if kind.is_text and content == "binary data":  # no name helps
         remedy = "Save it as plain text in UTF-8, or send the file that it was made from."
-    return f"It is not {expected}: its content looks like {found}. {remedy}"
+    return f"It is not {expected}: its content looks like {content}. {remedy}"

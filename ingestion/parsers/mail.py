@@ -48,8 +48,8 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 
 def _add_message(builder: TextBuilder, message: EmailMessage, limits: Limits, depth: int) -> None:
-    builder.heading(depth, _read_header(message, "Subject") or "")
-    builder.lines(f"{name}: {value}" for name in SHOWN if (value := _read_header(message, name)))
+    builder.add_heading(depth, _read_header(message, "Subject") or "")
+    builder.add_lines(f"{name}: {value}" for name in SHOWN if (value := _read_header(message, name)))
     _add_content(builder, _open_signature(message), limits, depth)
 
 
@@ -163,7 +163,7 @@ def add_attachment(builder: TextBuilder, data: bytes, name: str, limits: Limits,
     """An attached file below its name: its text, or why it is not read; of unknown formats the name alone."""
     from ingestion.parsers.kinds import is_known, parse  # it knows this module
 
-    builder.heading(level, name)
+    builder.add_heading(level, name)
     if not is_known(name) or level > MAX_DEPTH:
         return
     try:

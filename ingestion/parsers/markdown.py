@@ -25,7 +25,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of the front matter or the first heading of level 1."""
     text, front = _split_front_matter(decode(data))
     title = FRONT_TITLE.search(front)
-    dates = {found["name"]: found["value"] for found in FRONT_DATES.finditer(front)}
+    dates = {match["name"]: match["value"] for match in FRONT_DATES.finditer(front)}
     limits.check_length(len(text))  # before the time is spent on parsing it
     builder = TextBuilder(limits)
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
@@ -72,7 +72,7 @@ class _Reader:
     def _inline(self, opening: Token | None, token: Token) -> None:
         text = _make_plain(token)
         if opening is not None and opening.type == "heading_open" and not self._lists:
-            self._builder.heading(int(opening.tag[1]), ATTRIBUTES.sub("", text))
+            self._builder.add_heading(int(opening.tag[1]), ATTRIBUTES.sub("", text))
         elif self._cells is not None:
             self._cells.append(join_lines(text))
         else:
@@ -114,7 +114,7 @@ class _Reader:
 
     def _flush(self) -> None:
         if not self._lists:
-            self._builder.lines(self._lines)
+            self._builder.add_lines(self._lines)
             self._lines = []
 
 

@@ -19,16 +19,16 @@ BLOCKS = frozenset(["p", "h", "list", "table"])
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The document; its title is that of its properties, or its first heading."""
-    archive = Archive.of(data, limits, "OpenDocument file")
-    if MANIFEST in archive and any(True for _ in archive.xml(MANIFEST).iter("{*}encryption-data")):
+    archive = Archive.from_bytes(data, limits, "OpenDocument file")
+    if MANIFEST in archive and any(True for _ in archive.read_xml(MANIFEST).iter("{*}encryption-data")):
         raise UnreadableDocument(LOCKED)
     media_type = archive.read("mimetype").decode("ascii", "replace").strip()[:200]
-    content = archive.xml("content.xml").find("{*}body")
+    content = archive.read_xml("content.xml").find("{*}body")
     if content is None or not len(content):
         raise archive.make_damage_error()
     builder = TextBuilder(limits)
     _Reader(builder, limits).read(content[0])
-    return builder.build(title=find_title(archive, "meta.xml") or builder.first_heading(), media_type=media_type)
+    return builder.build(title=find_title(archive, "meta.xml") or builder.find_first_heading(), media_type=media_type)
 
 
 class _Reader:
@@ -49,11 +49,11 @@ class _Reader:
         if len(slides) > self._limits.pages:
             raise UnreadableDocument(f"It has {len(slides):,} slides, more than {self._limits.pages:,}: split it.")
         for number, slide in enumerate(slides, 1):
-            self._builder.page(number)
+            self._builder.begin_page(number)
             self._builder.leave(1)
             for frame in sorted(slide, key=lambda shape: get_attribute(shape, "class") != "title"):
                 if get_attribute(frame, "class") == "title":
-                    self._builder.heading(1, _read_text(frame))
+                    self._builder.add_heading(1, _read_text(frame))
                 elif get_local_name(frame) == "notes":
                     self._add_notes(frame)
                 else:
@@ -69,13 +69,13 @@ class _Reader:
         for child in element:
             name = get_local_name(child)
             if name == "h":
-                self._builder.heading(_level(child), _read_text(child))
+                self._builder.add_heading(_level(child), _read_text(child))
             elif name == "p":
                 self._add_paragraph(child)
             elif name == "list":
-                self._builder.lines(_iter_items(child, 0))
+                self._builder.add_lines(_iter_items(child, 0))
             elif name == "table":
-                self._builder.lines(" | ".join(row) for row in _iter_rows(child) if any(row))
+                self._builder.add_lines(" | ".join(row) for row in _iter_rows(child) if any(row))
             elif name and name not in UNSEEN:
                 self._add_blocks(child)
 
@@ -110,7 +110,7 @@ def _iter_rows(table: etree._Element) -> Iterator[Row]:
         if _find_table(row) is not table:
             continue
         own = (cell for cell in row if get_local_name(cell) == "table-cell")
-        texts = list(spanning.row(spread for cell in own for spread in _spread(cell)))
+        texts = list(spanning.make_row(spread for cell in own for spread in _spread(cell)))
         while texts and not texts[-1]:
             texts.pop()
         yield from [texts] * (_count_repeats(row, "number-rows-repeated") if texts else 1)
@@ -118,7 +118,11 @@ def _iter_rows(table: etree._Element) -> Iterator[Row]:
 
 def _spread(cell: etree._Element) -> list[tuple[str, int, int]]:
     """A cell as often as it is repeated: its text, and how many columns and rows it spans."""
-    spans = (_read_cell(cell), _count_repeats(cell, "number-columns-spanned"), _count_repeats(cell, "number-rows-spanned"))
+    spans = (
+        _read_cell(cell),
+        _count_repeats(cell, "number-columns-spanned"),
+        _count_repeats(cell, "number-rows-spanned"),
+    )
     return [spans] * _count_repeats(cell, "number-columns-repeated")
 
 
@@ -145,12 +149,20 @@ def _iter_pieces(element: etree._Element) -> Iterator[str]:
     for child in element:
         name = get_local_name(child)
         if name == "s":
-            yield " " * min(int(get_attribute(child, "c") or "1"), 100) if (get_attribute(child, "c") or "1").isdigit() else " "
+            yield (
+                " " * min(int(get_attribute(child, "c") or "1"), 100)
+                if (get_attribute(child, "c") or "1").isdigit()
+                else " "
+            )
         elif name in ("tab", "line-break"):
             yield "\t" if name == "tab" else "\n"
         elif name == "note":
             yield from _note(child)
-        elif name and name not in UNSEEN and not (name in ("frame", "custom-shape") and get_local_name(element) in BLOCKS):
+        elif (
+            name
+            and name not in UNSEEN
+            and not (name in ("frame", "custom-shape") and get_local_name(element) in BLOCKS)
+        ):
             yield from _iter_pieces(child)
         yield child.tail or ""
 

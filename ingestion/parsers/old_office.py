@@ -46,13 +46,13 @@ def _find_target(data: bytes) -> Target | None:
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as file:
             names = {name[0].lower(): name[0] for name in file.listdir() if len(name) == 1}
-            found = next((name for name in (*STREAMS, *SHEETS) if name in names), None)
-            if found is None:
+            target = next((name for name in (*STREAMS, *SHEETS) if name in names), None)
+            if target is None:
                 raise UnreadableDocument("It is an Office file, but no document, spreadsheet or presentation.")
-            with file.openstream(names[found]) as stream:
+            with file.openstream(names[target]) as stream:
                 flags = int.from_bytes(stream.read(FIB_FLAGS + 2)[FIB_FLAGS:], "little")
     except OSError as exc:
         raise UnreadableDocument("It is damaged: open it in the program that made it, and save it again.") from exc
-    if "encryptedsummary" in names or (found == "worddocument" and flags & ENCRYPTED):
+    if "encryptedsummary" in names or (target == "worddocument" and flags & ENCRYPTED):
         raise UnreadableDocument(LOCKED)
-    return STREAMS.get(found)
+    return STREAMS.get(target)

@@ -23,10 +23,12 @@ class Relation:
 
 def find_main_part(archive: Archive) -> str:
     """The name of the part that the document begins with."""
-    found = next((relation.target for relation in list_relations(archive, "") if relation.kind == "officeDocument"), None)
-    if found is None or found not in archive:
+    main_part = next(
+        (relation.target for relation in list_relations(archive, "") if relation.kind == "officeDocument"), None
+    )
+    if main_part is None or main_part not in archive:
         raise archive.make_damage_error()
-    return found
+    return main_part
 
 
 def list_relations(archive: Archive, part: str) -> list[Relation]:
@@ -41,7 +43,7 @@ def list_relations(archive: Archive, part: str) -> list[Relation]:
             entry.get("Type", "").rpartition("/")[2],
             posixpath.normpath(posixpath.join("/", folder, entry.get("Target", ""))).lstrip("/"),
         )
-        for entry in archive.xml(path).iterchildren("{*}Relationship")
+        for entry in archive.read_xml(path).iterchildren("{*}Relationship")
         if entry.get("TargetMode") != "External"
     ]
 
@@ -51,7 +53,7 @@ def find_related(archive: Archive, part: str, kind: str) -> Iterator[etree._Elem
     for relation in list_relations(archive, part):
         if relation.kind == kind and relation.target in archive:
             try:
-                yield archive.xml(relation.target)
+                yield archive.read_xml(relation.target)
             except UnreadableDocument:
                 continue
 
@@ -84,13 +86,17 @@ def join_text(element: etree._Element) -> str:
 
 def find_child(element: etree._Element | None, name: str) -> etree._Element | None:
     """The first child called *name*; None where there is none, or no element."""
-    return next((one for one in iter_children(element) if get_local_name(one) == name), None) if element is not None else None
+    return (
+        next((one for one in iter_children(element) if get_local_name(one) == name), None)
+        if element is not None
+        else None
+    )
 
 
 def find_value(element: etree._Element | None, name: str) -> str | None:
     """The attribute `val` of the first child called *name*."""
-    found = find_child(element, name)
-    return get_attribute(found, "val") if found is not None else None
+    child = find_child(element, name)
+    return get_attribute(child, "val") if child is not None else None
 
 
 def iter_descendants(element: etree._Element, name: str) -> Iterator[etree._Element]:

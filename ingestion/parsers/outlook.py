@@ -32,32 +32,37 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
 
 
 def _read(message: "_Properties", limits: Limits) -> ParsedDocument:
-    subject = message.text("", SUBJECT)
+    subject = message.read_text("", SUBJECT)
     builder = TextBuilder(limits)
-    builder.heading(1, subject)
-    sender = " ".join(filter(None, (message.text("", SENDER), message.text("", SENDER_ADDRESS))))
-    headers = {"From": sender, "To": message.text("", TO), "Cc": message.text("", CC), "Date": message.sent()}
-    builder.lines(f"{name}: {value}" for name, value in headers.items() if value)
-    folders = message.attachments()[:MAX_ATTACHED]
-    if message.text("", CLASS).casefold().startswith(SMIME) and folders:
-        add_signed(builder, message.binary(folders[0], CONTENT), limits)
+    builder.add_heading(1, subject)
+    sender = " ".join(filter(None, (message.read_text("", SENDER), message.read_text("", SENDER_ADDRESS))))
+    headers = {
+        "From": sender,
+        "To": message.read_text("", TO),
+        "Cc": message.read_text("", CC),
+        "Date": message.read_sent_time(),
+    }
+    builder.add_lines(f"{name}: {value}" for name, value in headers.items() if value)
+    folders = message.list_attachments()[:MAX_ATTACHED]
+    if message.read_text("", CLASS).casefold().startswith(SMIME) and folders:
+        add_signed(builder, message.read_bytes(folders[0], CONTENT), limits)
     else:
         _add_content(builder, message, folders, limits)
     return builder.build(title=subject, media_type=MEDIA_TYPE)
 
 
 def _add_content(builder: TextBuilder, message: "_Properties", folders: Sequence[str], limits: Limits) -> None:
-    body = message.text("", BODY)
-    is_pgp = any(message.text(folder, CONTENT_TYPE) == PGP_MIME for folder in folders)
+    body = message.read_text("", BODY)
+    is_pgp = any(message.read_text(folder, CONTENT_TYPE) == PGP_MIME for folder in folders)
     if is_pgp or body.lstrip().startswith(PGP):
         raise UnreadableDocument(ENCRYPTED)
     if body.strip():
         add_text(builder, body.replace("\r\n", "\n"))
     else:
-        add_page(builder, message.binary("", HTML))
+        add_page(builder, message.read_bytes("", HTML))
     for folder in folders:
-        name = message.text(folder, LONG_NAME) or message.text(folder, NAME)
-        add_attachment(builder, message.binary(folder, CONTENT), name, limits, 2)
+        name = message.read_text(folder, LONG_NAME) or message.read_text(folder, NAME)
+        add_attachment(builder, message.read_bytes(folder, CONTENT), name, limits, 2)
 
 
 class _Properties:
@@ -66,12 +71,12 @@ class _Properties:
     def __init__(self, file: olefile.OleFileIO, limits: Limits) -> None:
         self._file, self._limits = file, limits
 
-    def attachments(self) -> list[str]:
+    def list_attachments(self) -> list[str]:
         """The folders of the attachments."""
-        found = {entry[0] for entry in self._file.listdir(streams=True, storages=True)}
-        return sorted(name for name in found if name.startswith("__attach_version1.0_"))
+        attachments = {entry[0] for entry in self._file.listdir(streams=True, storages=True)}
+        return sorted(name for name in attachments if name.startswith("__attach_version1.0_"))
 
-    def text(self, folder: str, tag: str) -> str:
+    def read_text(self, folder: str, tag: str) -> str:
         """A property as text; empty if there is none."""
         wide = self._stream(folder, f"__substg1.0_{tag}{UNICODE}")
         if wide:
@@ -81,17 +86,17 @@ class _Properties:
 
     def _find_code_page(self) -> str | None:
         """The encoding of text that is not Unicode, if the message names it."""
-        found = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
-        number = next((value & 0xFFFFFFFF for value in found if value is not None), None)
+        code_page = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
+        number = next((value & 0xFFFFFFFF for value in code_page if value is not None), None)
         if number is None:
             return None
         return "utf-8" if number == UTF_8 else f"cp{number}"
 
-    def binary(self, folder: str, tag: str) -> bytes:
+    def read_bytes(self, folder: str, tag: str) -> bytes:
         """A property as bytes; empty if there is none."""
         return self._stream(folder, f"__substg1.0_{tag}{BINARY}")
 
-    def sent(self) -> str:
+    def read_sent_time(self) -> str:
         """When it was sent, in UTC, or nothing: in tenths of microseconds since 1601 ([MS-DTYP] 2.3.3)."""
         value = self._read_number(SENT, TIME_TYPE)
         if value is None or value >= 10**18:

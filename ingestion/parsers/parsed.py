@@ -157,11 +157,11 @@ class TextBuilder:
             self._section_body = start
             self._heading_start = None
 
-    def lines(self, lines: Iterable[str]) -> None:
+    def add_lines(self, lines: Iterable[str]) -> None:
         """One block of several lines."""
         self.block("\n".join(lines))
 
-    def heading(self, level: int, text: str) -> None:
+    def add_heading(self, level: int, text: str) -> None:
         """A heading; *level* counts from 1."""
         text = join_lines(clean(text))
         if not text:
@@ -171,7 +171,7 @@ class TextBuilder:
         self._path.append((level, text[:MAX_HEADING_CHARACTERS]))
         self._heading_start = self._append(text)
 
-    def page(self, number: int) -> None:
+    def begin_page(self, number: int) -> None:
         """The page from here on, counted from 1."""
         self._close_section(deeper=False)
         self._page = number
@@ -180,7 +180,7 @@ class TextBuilder:
         """Page *number* is a picture whose text has not been recognised."""
         self._unread.append(number)
 
-    def garbled(self, number: int) -> None:
+    def mark_garbled(self, number: int) -> None:
         """Page *number* has other letters than it shows, and what it shows has not been recognised."""
         self._unread.append(number)
         self._garbled.append(number)
@@ -203,7 +203,7 @@ class TextBuilder:
             same = sum(takewhile(bool, (one == other for one, other in zip(former, section.heading, strict=False))))
             self.leave(level + same)
             for depth, text in enumerate(section.heading[same:], level + same):
-                self.heading(depth, text)
+                self.add_heading(depth, text)
             text = document.text[section.body : section.end]
             if section.heading[same:][-1:] != (text,):  # a heading with nothing below it is its own text
                 self.block(text)
@@ -244,7 +244,7 @@ class TextBuilder:
             front_matter=front_matter or {},
         )
 
-    def first_heading(self) -> str | None:
+    def find_first_heading(self) -> str | None:
         """The first heading so far, if there is one."""
         return next((section.heading[0] for section in self._sections if section.heading), None)
 

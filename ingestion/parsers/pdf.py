@@ -11,7 +11,7 @@ from pypdfium2 import PdfDocument, PdfiumError, raw
 from ingestion.parsers.parsed import LOCKED, LONGEST_SIDE, Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.pdf_headings import Levels, find_headings
 from ingestion.parsers.pdf_page import Line, Page, read_page
-from ingestion.parsers.reflow import iter_paragraphs, find_usual_longest
+from ingestion.parsers.reflow import find_usual_longest, iter_paragraphs
 from utils.errors import UnreadableDocument
 from utils.ports import Picture
 
@@ -108,22 +108,22 @@ def _build(
 ) -> ParsedDocument:
     builder = TextBuilder(limits)
     for number, page in enumerate(pages, 1):
-        builder.page(number)
+        builder.begin_page(number)
         blocks: Iterator[Block]
         if number in recognised:
             blocks = ((0, paragraph) for paragraph in iter_paragraphs(recognised[number]))
         else:
             blocks = _iter_blocks(page, {place: level for (at, place), level in levels.items() if at == number - 1})
         if page.is_garbled and not recognised.get(number):  # there is text on it, even if none was recognised
-            builder.garbled(number)
+            builder.mark_garbled(number)
         elif page.is_picture and number not in recognised:
             builder.unread(number)
         for level, text in blocks:
             if level:
-                builder.heading(level, text)
+                builder.add_heading(level, text)
             else:
                 builder.block(text)
-        builder.lines(page.fields)
+        builder.add_lines(page.fields)
     return builder.build(title=title, media_type=MEDIA_TYPE)
 
 

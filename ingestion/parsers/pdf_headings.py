@@ -26,14 +26,14 @@ def find_headings(document: PdfDocument, pages: Sequence[Page]) -> Levels:
 
 def _find_outlined(document: PdfDocument, pages: Sequence[Page]) -> Levels:
     """Lines that say what the outline says of their page."""
-    found: Levels = {}
+    levels: Levels = {}
     for title, level, number in _read_outline(document):
         if 0 <= number < len(pages):
             for place, line in enumerate(pages[number].lines):
-                if _select_letters(line.text) == _select_letters(title) and (number, place) not in found:
-                    found[number, place] = level
+                if _select_letters(line.text) == _select_letters(title) and (number, place) not in levels:
+                    levels[number, place] = level
                     break
-    return found
+    return levels
 
 
 def _read_outline(document: PdfDocument) -> list[tuple[str, int, int]]:
@@ -64,18 +64,18 @@ def _find_large(pages: Sequence[Page]) -> Levels:
     (body, written), total = sizes.most_common(1)[0], sum(sizes.values())
     near = sum(count for size, count in sizes.items() if abs(size - body) <= 1)
     running = _find_running(pages)
-    found = {
+    large = {
         (number, place): line.size
         for number, page in enumerate(pages)
         for place, line in enumerate(page.lines)
         if line.size >= LARGER * body > 0 and _is_title(line.text) and _select_letters(line.text) not in running
     }
-    share = sum(len(pages[number].lines[place].text) for number, place in found) / total
+    share = sum(len(pages[number].lines[place].text) for number, place in large) / total
     if not written or near < MIN_BODY * total or share > MAX_SHARE:
         return {}
-    found = {key: size for key, size in found.items() if _run(found, key) <= MAX_LINES}
-    ranks = _rank_sizes(found.values())
-    return {key: ranks[size] for key, size in found.items()}
+    large = {key: size for key, size in large.items() if _run(large, key) <= MAX_LINES}
+    ranks = _rank_sizes(large.values())
+    return {key: ranks[size] for key, size in large.items()}
 
 
 def _iter_lines(pages: Sequence[Page]) -> Iterable[Line]:

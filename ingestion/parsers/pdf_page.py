@@ -96,16 +96,16 @@ def _find_legible(lines: list[Line]) -> list[Line]:
 
 
 def _read_lines(textpage: PdfTextPage) -> list[Line]:
-    found, place = [], 0
+    lines, place = [], 0
     for text in textpage.get_text_range().split("\n"):
         stripped = text.strip()
         if stripped:
             start = place + len(text) - len(text.lstrip())
             first = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start)
             last = raw.FPDFText_GetCharIndexFromTextIndex(textpage, start + len(stripped) - 1)
-            found.append(_read_line(textpage, stripped, first, max(first, last)))
+            lines.append(_read_line(textpage, stripped, first, max(first, last)))
         place += len(text.encode("utf-16-le", "surrogatepass")) // 2 + 1
-    return found
+    return lines
 
 
 def _read_line(textpage: PdfTextPage, text: str, first: int, last: int) -> Line:

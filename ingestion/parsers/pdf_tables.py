@@ -36,23 +36,25 @@ def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
     with closing(plumbed):
         for number, plumber_page in zip(ruled, plumbed.pages, strict=False):
             with suppress(*BROKEN):
-                found = _iter_tables(plumber_page, document, number)
-                pages[number].tables = [table for table in found if _says_all(table, pages[number])]
+                tables = _iter_tables(plumber_page, document, number)
+                pages[number].tables = [table for table in tables if _says_all(table, pages[number])]
             plumber_page.close()
 
 
 def _says_all(table: tuple[Box, list[str]], page: Page) -> bool:
     """Whether the cells hold all the text that stands in the table's place: lines may be missing from a drawing."""
     box, rows = table
-    there = sum(_count_letters(line.text) for line in page.lines if box.holds(line.box))
-    return sum(map(_count_letters, rows)) >= MIN_SAID * there
+    count = sum(_count_letters(line.text) for line in page.lines if box.holds(line.box))
+    return sum(map(_count_letters, rows)) >= MIN_SAID * count
 
 
 def _count_letters(text: str) -> int:
     return sum(character.isalnum() for character in text)
 
 
-def _iter_tables(plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int) -> Iterator[tuple[Box, list[str]]]:
+def _iter_tables(
+    plumber_page: pdfplumber.page.Page, document: PdfDocument, number: int
+) -> Iterator[tuple[Box, list[str]]]:
     if plumber_page.rotation:
         return
     page = document[number]

@@ -6,7 +6,15 @@ from lxml import etree
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.figures import add_figures
-from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, find_related, get_local_name, find_main_part, list_relations
+from ingestion.parsers.ooxml import (
+    find_main_part,
+    find_related,
+    get_attribute,
+    get_local_name,
+    iter_children,
+    iter_descendants,
+    list_relations,
+)
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from utils.errors import UnreadableDocument
 
@@ -19,17 +27,17 @@ FURNITURE = ("sldNum", "dt", "ftr", "hdr", "sldImg")
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The presentation; slides that are hidden when it is shown are read all the same."""
-    archive = Archive.of(data, limits, "PPTX")
+    archive = Archive.from_bytes(data, limits, "PPTX")
     part = find_main_part(archive)
     slides = _list_slides(archive, part)
     if len(slides) > limits.pages:
         raise UnreadableDocument(f"It has {len(slides):,} slides, more than {limits.pages:,}: split it.")
     builder = TextBuilder(limits)
     for number, slide in enumerate(slides, 1):
-        builder.page(number)
+        builder.begin_page(number)
         builder.leave(1)
         try:
-            root = archive.xml(slide)
+            root = archive.read_xml(slide)
         except UnreadableDocument:
             if len(slides) == 1:
                 raise
@@ -37,13 +45,15 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         _slide(builder, root)
         add_figures(builder, archive, slide)
         _add_notes(builder, archive, slide)
-    return builder.build(title=builder.first_heading(), media_type=MEDIA_TYPE)
+    return builder.build(title=builder.find_first_heading(), media_type=MEDIA_TYPE)
 
 
 def _list_slides(archive: Archive, part: str) -> list[str]:
     """The slides' parts, in the order in which they are shown."""
     targets = {relation.relation_id: relation.target for relation in list_relations(archive, part)}
-    entries = (entry for listed in iter_descendants(archive.xml(part), "sldIdLst") for entry in iter_children(listed))
+    entries = (
+        entry for listed in iter_descendants(archive.read_xml(part), "sldIdLst") for entry in iter_children(listed)
+    )
     ids = (next((value for key, value in entry.attrib.items() if key.endswith("}id")), "") for entry in entries)
     return [target for slide_id in ids if (target := targets.get(slide_id)) and target in archive]
 
@@ -55,12 +65,12 @@ def _slide(builder: TextBuilder, root: etree._Element) -> None:
         if _get_placeholder(shape) in FURNITURE:
             continue
         if _get_placeholder(shape) in TITLES:
-            builder.heading(1, " ".join(_iter_paragraphs(shape)))
+            builder.add_heading(1, " ".join(_iter_paragraphs(shape)))
         elif any(True for _ in iter_descendants(shape, "tbl")):
             for table in iter_descendants(shape, "tbl"):
-                builder.lines(_iter_rows(table))
+                builder.add_lines(_iter_rows(table))
         else:
-            builder.lines(_list_paragraphs(shape))
+            builder.add_lines(_list_paragraphs(shape))
 
 
 def _iter_shapes(tree: etree._Element) -> Iterator[etree._Element]:
@@ -125,7 +135,7 @@ def _add_notes(builder: TextBuilder, archive: Archive, slide: str) -> None:
         for tree in iter_descendants(notes, "spTree"):
             for shape in _iter_shapes(tree):
                 if _get_placeholder(shape) not in FURNITURE:
-                    builder.lines(_iter_paragraphs(shape))
+                    builder.add_lines(_iter_paragraphs(shape))
     for comments in find_related(archive, slide, "comments"):
         for text in comments.iter("{*}text", "{*}txBody"):
             builder.block(join_lines("".join(text.itertext())))

@@ -61,23 +61,23 @@ def _add_value(builder: TextBuilder, value: Any, depth: int) -> None:
 
 def _record(builder: TextBuilder, record: dict[str, Any], depth: int) -> None:
     """What a record says itself, then what is nested in it, each below its name."""
-    builder.lines(f"{name}: {_format_value(value)}" for name, value in record.items() if not _is_nested(value))
+    builder.add_lines(f"{name}: {_format_value(value)}" for name, value in record.items() if not _is_nested(value))
     for name, value in record.items():
         if _is_nested(value) and value:
-            builder.heading(min(depth, HEADING_LEVELS), name)
+            builder.add_heading(min(depth, HEADING_LEVELS), name)
             _add_value(builder, value, depth + 1)
     builder.leave(min(depth, HEADING_LEVELS))
 
 
 def _list(builder: TextBuilder, values: list[Any], depth: int) -> None:
     if not any(_is_nested(value) for value in values):
-        builder.lines(f"- {_format_value(value)}" for value in values)
+        builder.add_lines(f"- {_format_value(value)}" for value in values)
     elif _is_table(values):
         add_table(builder, _iter_rows(values))
     else:
         for number, value in enumerate(values, 1):
             if isinstance(value, dict):
-                builder.heading(min(depth, HEADING_LEVELS), _name(value) or str(number))
+                builder.add_heading(min(depth, HEADING_LEVELS), _name(value) or str(number))
             _add_value(builder, value, depth + 1)
         builder.leave(min(depth, HEADING_LEVELS))
 

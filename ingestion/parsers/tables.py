@@ -21,7 +21,7 @@ def add_sheet(builder: TextBuilder, name: str, rows: Iterable[Row]) -> None:
     for has_text, group in groupby(rows, key=lambda row: any(cell.strip() for cell in row)):
         for table in _split_side_by_side(_take_rows(group, builder.limits)) if has_text else ():
             if is_first:
-                builder.heading(1, name)
+                builder.add_heading(1, name)
             add_table(builder, table)
             is_first = False
 
@@ -33,8 +33,8 @@ def add_table(builder: TextBuilder, rows: Iterable[Row]) -> None:
     is_long = len(first) > LONG_ROWS or sum(len(line) for line in first) > LONG_CHARACTERS
     builder.leave(COLUMNS_LEVEL)
     if is_long and _is_header(first[0]):
-        builder.heading(COLUMNS_LEVEL, first.pop(0))
-    builder.lines(chain(first, lines))
+        builder.add_heading(COLUMNS_LEVEL, first.pop(0))
+    builder.add_lines(chain(first, lines))
 
 
 class SpanningCells:
@@ -43,7 +43,7 @@ class SpanningCells:
     def __init__(self) -> None:
         self._open: dict[int, tuple[str, int]] = {}  # by column: the text, and in how many more rows
 
-    def row(self, cells: Iterable[tuple[str, int, int]]) -> Row:
+    def make_row(self, cells: Iterable[tuple[str, int, int]]) -> Row:
         """The next row of cells, each with its text, how many columns it spans and how many rows."""
         texts: list[str] = []
         column, below = 0, dict[int, tuple[str, int]]()

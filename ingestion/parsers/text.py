@@ -30,9 +30,9 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
         lines = [line.rstrip() for line in paragraph.split("\n") if line.strip()]
         for heading, part in _split_at_headings(lines):
             if heading:
-                builder.heading(1 if builder.length == 0 else 2, heading)
+                builder.add_heading(1 if builder.length == 0 else 2, heading)
             _add(builder, part, longest)
-    return builder.build(title=builder.first_heading(), media_type="text/plain")
+    return builder.build(title=builder.find_first_heading(), media_type="text/plain")
 
 
 def _split_at_headings(lines: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -39,7 +39,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
     text = _extract_main_text(root, limits)
     if text is None:
         return ParsedDocument("", (), join_lines(clean(title or ""))[:500] or None, "text/html", facts=facts)
-    return replace(text.build(title=title or text.first_heading(), media_type="text/html"), facts=facts)
+    return replace(text.build(title=title or text.find_first_heading(), media_type="text/html"), facts=facts)
 
 
 def _extract_main_text(root: etree._Element, limits: Limits) -> TextBuilder | None:
@@ -49,9 +49,9 @@ def _extract_main_text(root: etree._Element, limits: Limits) -> TextBuilder | No
     extracted = _extract(root)
     if extracted is None or _count_rows(extracted) < TABLES_SHARE * _count_rows(main):
         return ours
-    theirs = _read(extracted, limits)
+    main_text = _read(extracted, limits)
     enough = SHORT_CHARACTERS if ours is None else min(ours.length // 2, SHORT_CHARACTERS)
-    return theirs if theirs is not None and theirs.length >= enough else ours
+    return main_text if main_text is not None and main_text.length >= enough else ours
 
 
 def _read(root: etree._Element, limits: Limits) -> TextBuilder | None:
@@ -73,15 +73,15 @@ def _extract(root: etree._Element) -> etree._Element | None:
     for name in ("MIN_EXTRACTED_SIZE", "MIN_OUTPUT_SIZE"):
         config["DEFAULT"][name] = "1"  # below it everything on the page would be given, menus and all
     try:
-        found = extract(
+        result = extract(
             root, output_format="html", include_comments=False, include_tables=True, favor_recall=True, config=config
         )
     except Exception:  # on odd pages it fails in as many ways as it has steps; ours does not
         return None
-    if not isinstance(found, str) or not found.strip():
+    if not isinstance(result, str) or not result.strip():
         return None
     try:
-        return html.parse_fragment(found)
+        return html.parse_fragment(result)
     except UnreadableDocument:
         return None
 
@@ -135,5 +135,5 @@ def _find_dates_in(linked_data: str) -> Iterator[str]:
             yield from _DATE.findall(str(thing.get("datePublished", ""))[:40])
 
 
-def _find_first(found: list[str]) -> str | None:
-    return next((text.strip() for text in found if text.strip() and len(text) <= LONGEST_LINK), None)
+def _find_first(first: list[str]) -> str | None:
+    return next((text.strip() for text in first if text.strip() and len(text) <= LONGEST_LINK), None)

@@ -60,5 +60,5 @@ def _number_format(workbook: Any, place: int | None) -> str | None:
     formats = workbook.xf_list
     if place is None or not 0 <= place < len(formats):
         return None
-    found = workbook.format_map.get(formats[place].format_key)
-    return found.format_str if found is not None else None
+    result = workbook.format_map.get(formats[place].format_key)
+    return result.format_str if result is not None else None

@@ -9,7 +9,15 @@ from openpyxl import load_workbook
 
 from ingestion.parsers.archive import Archive
 from ingestion.parsers.figures import add_figures
-from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, find_related, join_text, find_main_part, list_relations
+from ingestion.parsers.ooxml import (
+    find_main_part,
+    find_related,
+    get_attribute,
+    iter_children,
+    iter_descendants,
+    join_text,
+    list_relations,
+)
 from ingestion.parsers.parsed import Limits, ParsedDocument, TextBuilder, join_lines
 from ingestion.parsers.tables import Row, add_sheet, format_value
 from utils.errors import UnreadableDocument
@@ -22,7 +30,7 @@ MAX_COLUMNS = 1_000
 
 def parse(data: bytes, limits: Limits) -> ParsedDocument:
     """The workbook; formulas by the results that were stored with them."""
-    archive = Archive.of(data, limits, "XLSX")
+    archive = Archive.from_bytes(data, limits, "XLSX")
     archive.check_parts(".xml", ".rels")
     try:
         workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
@@ -40,7 +48,7 @@ def parse(data: bytes, limits: Limits) -> ParsedDocument:
                 sheet.reset_dimensions()  # what a sheet says of its own size may be anything
                 add_sheet(builder, name, _iter_rows(sheet, builder))
             else:
-                builder.heading(1, name)
+                builder.add_heading(1, name)
             _add_drawings(builder, archive, part)
             _add_comments(builder, archive, part)
         title = workbook.properties.title
@@ -51,7 +59,7 @@ def _list_sheets(archive: Archive) -> list[tuple[str, str]]:
     """The names of all sheets, those with a chart alone among them, and their parts."""
     part = find_main_part(archive)
     targets = {relation.relation_id: relation.target for relation in list_relations(archive, part)}
-    sheets = [sheet for listed in iter_descendants(archive.xml(part), "sheets") for sheet in iter_children(listed)]
+    sheets = [sheet for listed in iter_descendants(archive.read_xml(part), "sheets") for sheet in iter_children(listed)]
     return [(get_attribute(sheet, "name") or "", targets.get(get_attribute(sheet, "id") or "", "")) for sheet in sheets]
 
 
@@ -72,8 +80,8 @@ def _add_comments(builder: TextBuilder, archive: Archive, part: str) -> None:
 def _add_boxes(builder: TextBuilder, archive: Archive, drawing: str) -> None:
     """The texts of boxes and shapes; none of a drawing that is damaged."""
     with suppress(UnreadableDocument):
-        for box in iter_descendants(archive.xml(drawing), "txBody"):
-            builder.lines(join_lines(join_text(paragraph)) for paragraph in iter_descendants(box, "p"))
+        for box in iter_descendants(archive.read_xml(drawing), "txBody"):
+            builder.add_lines(join_lines(join_text(paragraph)) for paragraph in iter_descendants(box, "p"))
 
 
 def _iter_rows(sheet: Any, builder: TextBuilder) -> Iterator[Row]:

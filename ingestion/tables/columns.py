@@ -74,8 +74,8 @@ class ColumnFacts:
             is_fitting = written is not None and self.numbers.add(written)
             self._keep_numbers(is_fitting, text)
         if self.dates is not None:
-            found = read_date(text)
-            if found is None or not self.dates.add(found):
+            date = read_date(text)
+            if date is None or not self.dates.add(date):
                 self.dates = None
 
     def _keep_numbers(self, is_fitting: bool, value: str) -> None:

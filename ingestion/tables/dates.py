@@ -17,11 +17,11 @@ janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro 
 
 
 def _list_month_words() -> dict[str, int]:
-    found: dict[str, set[int]] = {"mrt": {3}}
+    month_words: dict[str, set[int]] = {"mrt": {3}}
     for place, name in enumerate(_MONTHS.split()):
         for length in range(3, len(name) + 1):
-            found.setdefault(name[:length], set()).add(place % 12 + 1)
-    return {word: months.pop() for word, months in found.items() if len(months) == 1}
+            month_words.setdefault(name[:length], set()).add(place % 12 + 1)
+    return {word: months.pop() for word, months in month_words.items() if len(months) == 1}
 
 
 _MONTH_WORDS = _list_month_words()
@@ -58,10 +58,10 @@ def read_date(text: str) -> WrittenDate | None:
     """The date that *text* is, None where it is none. One with a zone is brought to UTC."""
     if len(text) > _LONGEST or not any(each.isdigit() for each in text):
         return None
-    found = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
-    if found is None:
+    date = next(filter(None, (form.fullmatch(text) for form in _FORMS)), None)
+    if date is None:
         return None
-    parts = found.groupdict()
+    parts = date.groupdict()
     year = int(parts["year"])
     if len(parts["year"]) == 2:
         year += 2000 if year < 69 else 1900

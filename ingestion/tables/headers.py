@@ -95,11 +95,11 @@ def _write_name(cell: RawCell) -> str:
 
 def _spread(row: Row, spans: Spans) -> list[str]:
     """The names of groups of columns, each over all that it spans."""
-    found = [""] * max([len(row), *(last + 1 for _, last in spans)])
+    result = [""] * max([len(row), *(last + 1 for _, last in spans)])
     for first, last in spans:
-        if first < len(row) and last - first < len(found):
-            found[first : last + 1] = [_write_name(row[first])] * (last + 1 - first)
-    return found
+        if first < len(row) and last - first < len(result):
+            result[first : last + 1] = [_write_name(row[first])] * (last + 1 - first)
+    return result
 
 
 def _join_names(names: list[str], groups: list[str]) -> list[str]:

@@ -52,21 +52,21 @@ def read_number(text: str) -> Written | None:
     """The number that *text* is; None where it is none, or a code: with a zero before it, or very many digits."""
     if _PLAIN.fullmatch(text):  # as most are, in a tenth of the time
         return Written(text.removeprefix("-"), text[0] == "-", _POINT_ALONE, "")
-    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
-    if found is None or bool(found["open"]) != bool(found["close"]) or (found["sign"] and found["sign_after"]):
+    number = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
+    if number is None or bool(number["open"]) != bool(number["close"]) or (number["sign"] and number["sign_after"]):
         return None
-    body, power, unit = found["body"], found["power"] or "", found["before"] or found["after"] or ""
-    if (found["before"] and found["after"]) or (unit and found["percent"]):
+    body, power, unit = number["body"], number["power"] or "", number["before"] or number["after"] or ""
+    if (number["before"] and number["after"]) or (unit and number["percent"]):
         return None
     digits = sum(each.isdigit() for each in body)
     is_code = (len(body) > 1 and body[0] == "0" and body[1].isdigit()) or (digits > _MOST_DIGITS and body.isdigit())
-    if is_code or (found["sign"] == "+" and digits > 6):  # as telephone numbers have it
+    if is_code or (number["sign"] == "+" and digits > 6):  # as telephone numbers have it
         return None
     marks = frozenset(mark for mark, form in ((".", _POINT), (",", _COMMA)) if form.fullmatch(body))
     if power and not marks.issuperset("."):
         return None
-    is_negative = bool(found["open"]) or (found["sign"] or found["sign_after"] or "+") != "+"
-    return Written(body + power, is_negative, marks, unit or found["percent"] or "") if marks else None
+    is_negative = bool(number["open"]) or (number["sign"] or number["sign_after"] or "+") != "+"
+    return Written(body + power, is_negative, marks, unit or number["percent"] or "") if marks else None
 
 
 @dataclass(slots=True)

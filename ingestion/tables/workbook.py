@@ -17,7 +17,14 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
 
 from ingestion.parsers.archive import Archive
-from ingestion.parsers.ooxml import get_attribute, iter_children, iter_descendants, find_related, find_main_part, list_relations
+from ingestion.parsers.ooxml import (
+    find_main_part,
+    find_related,
+    get_attribute,
+    iter_children,
+    iter_descendants,
+    list_relations,
+)
 from ingestion.parsers.parsed import UNWANTED, Limits
 from ingestion.tables.shapes import RawCell, Sheet, TableLimits
 from utils.errors import TooLarge
@@ -64,10 +71,10 @@ def read_sheets(data: bytes, limits: TableLimits) -> list[Sheet]:
         UnreadableDocument: it is damaged or locked.
         TooLarge: it has too much in it.
     """
-    archive = Archive.of(data, Limits(unpacked_bytes=limits.unpacked_bytes), "XLSX")
+    archive = Archive.from_bytes(data, Limits(unpacked_bytes=limits.unpacked_bytes), "XLSX")
     with _translate_damage(archive):
         main = find_main_part(archive)
-        root = archive.xml(main)
+        root = archive.read_xml(main)
         is_mac = any(get_attribute(each, "date1904") in ("1", "true") for each in iter_descendants(root, "workbookPr"))
         epoch = CALENDAR_MAC_1904 if is_mac else CALENDAR_WINDOWS_1900
         workbook = _Workbook(archive, _read_strings(archive, main), _read_styles(archive, main), epoch, limits.cells)
@@ -77,7 +84,10 @@ def read_sheets(data: bytes, limits: TableLimits) -> list[Sheet]:
             for entry in iter_children(listed):
                 relation = targets.get(get_attribute(entry, "id") or "")
                 if relation is not None and relation.kind == "worksheet":
-                    name, is_hidden = get_attribute(entry, "name") or "", "idden" in (get_attribute(entry, "state") or "")
+                    name, is_hidden = (
+                        get_attribute(entry, "name") or "",
+                        "idden" in (get_attribute(entry, "state") or ""),
+                    )
                     sheets.append(_read_sheet(workbook, relation.target, name, is_hidden))
         return sheets
 
@@ -93,15 +103,15 @@ def _translate_damage(archive: Archive) -> Iterator[None]:
 def _read_strings(archive: Archive, main: str) -> list[str]:
     """The shared strings, without the readings of Japanese words that stand beside them."""
     part = next((each.target for each in list_relations(archive, main) if each.kind == "sharedStrings"), None)
-    found: list[str] = []
+    strings: list[str] = []
     if part is None or part not in archive:
-        return found
+        return strings
     with closing(archive.open(part)) as file:
         for entry in _iterate(file, "si"):
-            found.append(_join_text(entry))
-            if len(found) > _MOST_STRINGS:
+            strings.append(_join_text(entry))
+            if len(strings) > _MOST_STRINGS:
                 raise TooLarge(f"It has more than {_MOST_STRINGS:,} different texts: split it.")
-    return found
+    return strings
 
 
 def _iterate(file: IO[bytes], *names: str) -> Iterator[etree._Element]:
@@ -155,8 +165,10 @@ def _read_sheet(workbook: _Workbook, part: str, name: str, is_hidden: bool) -> S
             if kind == "row":
                 _read_row(workbook, parts, element)
             elif kind == "mergeCell" and len(merged) < _MOST_MERGED:
-                if found := _RANGE.fullmatch(element.get("ref", "")):
-                    merged.append((_parse_column(found[1]), int(found[2]) - 1, _parse_column(found[3]), int(found[4]) - 1))
+                if match := _RANGE.fullmatch(element.get("ref", "")):
+                    merged.append(
+                        (_parse_column(match[1]), int(match[2]) - 1, _parse_column(match[3]), int(match[4]) - 1)
+                    )
             elif kind == "col" and element.get("hidden") in ("1", "true"):
                 last = min(int(element.get("max", "0")), _WIDEST)
                 parts.hidden_columns.update(range(int(element.get("min", "1")) - 1, last))

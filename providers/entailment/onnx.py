@@ -56,7 +56,9 @@ class OnnxEntailment:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._session = onnxruntime.InferenceSession(folder / "model.onnx", _make_options(), ["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                folder / "model.onnx", _make_options(), ["CPUExecutionProvider"]
+            )
             self._label, self._is_support = _find_label(config)
             most_tokens = _count_places(config)
         except UnusableModel:
@@ -91,7 +93,9 @@ class OnnxEntailment:
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     def _score(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        encoded = self._tokenizer.encode_batch([(_remove_surrogates(passage), _remove_surrogates(sentence)) for passage, sentence in pairs])
+        encoded = self._tokenizer.encode_batch(
+            [(_remove_surrogates(passage), _remove_surrogates(sentence)) for passage, sentence in pairs]
+        )
         logits = np.asarray(self._session.run(None, self._feed(encoded))[0], np.float32)
         shares = _compute_softmax(logits)[..., self._label]
         support = shares if self._is_support else 1 - shares
@@ -134,8 +138,8 @@ def _find_label(config: dict[str, Any]) -> tuple[int, bool]:
     """The number of the label that decides, and whether it says "supported" or "invented"."""
     labels = {int(number): str(name).lower() for number, name in config.get("id2label", {}).items()}
     for expected, is_support in ((_SUPPORTED, True), (_INVENTED, False)):
-        if found := [number for number, name in labels.items() if name in expected]:
-            return found[0], is_support
+        if label := [number for number, name in labels.items() if name in expected]:
+            return label[0], is_support
     if labels.get(1) == "label_1" and len(labels) == 2:  # unnamed: by custom, 1 is what a token classifier looks for
         return 1, "TokenClassification" not in "".join(config.get("architectures") or ())
     raise UnusableModel(f"No label of {sorted(labels.values())} says which sentences are supported.")

@@ -83,7 +83,7 @@ class FolderFileStore:
         return self._make_folder_path(ctx) / content_hash[:2] / content_hash
 
     def _make_folder_path(self, ctx: Principal) -> Path:
-        name = _UNSAFE.sub(lambda found: b"%%%02x" % ord(found[0]), ctx.tenant_id.encode())
+        name = _UNSAFE.sub(lambda folder_path: b"%%%02x" % ord(folder_path[0]), ctx.tenant_id.encode())
         return self._root / name.decode()
 
 

@@ -93,11 +93,11 @@ class ResultFiles:
             if self._is_expired(folder):
                 return []
             files = sorted((path.stat().st_mtime_ns, path.name) for path in folder.glob(f"*{ATTACHED}"))
-        found = []
+        attached = []
         for _, name in files:
             with suppress(NotFound, *([NotReady] if is_lenient else [])):  # it was deleted meanwhile
-                found.append(self.get(conversation, name))
-        return found
+                attached.append(self.get(conversation, name))
+        return attached
 
     def detach(self, conversation: ConversationFolder, name: str) -> None:
         """Delete a file that was attached.

@@ -49,14 +49,14 @@ class RapidOcr:
         return "\n\n".join("\n".join(_join_rows(_sort_into_rows(block))) for block in split_columns(lines))
 
     def _read_lines(self, picture: Picture) -> list[Line]:
-        found = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # it takes blue, green, red
-        if not isinstance(found, RapidOCROutput) or found.boxes is None:
+        lines = self._engine(np.ascontiguousarray(picture[:, :, ::-1]))  # it takes blue, green, red
+        if not isinstance(lines, RapidOCROutput) or lines.boxes is None:
             return []
-        corners = np.asarray(found.boxes, dtype=float)  # (lines, 4, 2)
+        corners = np.asarray(lines.boxes, dtype=float)  # (lines, 4, 2)
         sides = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).tolist()
         return [
             Line(text, float(score), *box)
-            for text, score, box in zip(found.txts or (), found.scores or (), sides, strict=True)
+            for text, score, box in zip(lines.txts or (), lines.scores or (), sides, strict=True)
             if text.strip()
         ]
 

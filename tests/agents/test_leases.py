@@ -148,13 +148,13 @@ async def test_who_is_refused_is_told_which_run_is_in_the_way(
     one = workers[0].leases()
     other = one if same_process else workers[1].leases()
     async with one.hold("acme.a", "the-first"):
-        assert await other.holder("acme.a") == "the-first"
-        assert await other.holder("a") is None
+        assert await other.find_holder("acme.a") == "the-first"
+        assert await other.find_holder("a") is None
         with pytest.raises(Conflict) as refused:
             async with other.hold("acme.a", "the-second", wait_s=0):
                 pass
     assert refused.value.members == {"run_id": "the-first"}
-    assert await other.holder("acme.a") is None
+    assert await other.find_holder("acme.a") is None
 
 
 async def test_each_lease_has_a_higher_fence_even_if_the_clock_was_set_back(
@@ -193,9 +193,9 @@ async def test_a_lease_ends_by_itself_when_its_holder_died(workers: tuple[Worker
     leases = workers[1].leases()
     async with leases.hold("a"):
         assert time.time() * 1000 >= until_ms
-    assert await leases.holder("acme.a") == "dead", "until another goes on with it"
+    assert await leases.find_holder("acme.a") == "dead", "until another goes on with it"
     assert not await leases.is_held("acme.a")
-    assert await leases.holder("a") is None
+    assert await leases.find_holder("a") is None
 
 
 async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(workers: tuple[Worker, Worker]) -> None:

@@ -41,7 +41,7 @@ CHAT = frozenset({Scope.CHAT_WRITE})
     ],
 )
 def test_a_run_that_1_0_0_began_is_read(stored: dict[str, str], expected: Principal) -> None:
-    assert RunRecord.of("run", {**OF_1_0_0, **stored}, "Why?").ctx == expected
+    assert RunRecord.from_fields("run", {**OF_1_0_0, **stored}, "Why?").ctx == expected
 
 
 @pytest.mark.parametrize(
@@ -55,32 +55,32 @@ def test_a_run_that_1_0_0_began_is_read(stored: dict[str, str], expected: Princi
     ],
 )
 def test_a_run_keeps_its_principal_whole_in_words_that_1_0_0_reads(ctx: Principal, kind: str) -> None:
-    run = RunRecord.of("run", OF_1_0_0, "Why?")
-    fields = RunRecord("run", ctx, *(getattr(run, name) for name in RunRecord.__slots__[2:])).fields()
-    assert RunRecord.of("run", fields, "Why?").ctx == ctx
+    run = RunRecord.from_fields("run", OF_1_0_0, "Why?")
+    fields = RunRecord("run", ctx, *(getattr(run, name) for name in RunRecord.__slots__[2:])).make_fields()
+    assert RunRecord.from_fields("run", fields, "Why?").ctx == ctx
     assert (fields["tenant"], fields["key"], fields["kind"]) == (ctx.tenant_id, ctx.subject_id, kind)
     assert fields["shares"] == ("1" if Scope.CONVERSATIONS_ALL in ctx.scopes else "")
 
 
 def test_a_scope_of_a_version_to_come_is_none_here() -> None:
     fields = {**OF_1_0_0, "scopes": "chat:write fly:away", "bot": ""}
-    assert RunRecord.of("run", fields, "Why?").ctx.scopes == CHAT
+    assert RunRecord.from_fields("run", fields, "Why?").ctx.scopes == CHAT
 
 
 def test_what_a_visitor_may_covers_what_a_run_of_theirs_needs() -> None:
-    run = RunRecord.of("run", {**OF_1_0_0, "kind": "visitor", "key": "v-1"}, "Why?")
+    run = RunRecord.from_fields("run", {**OF_1_0_0, "kind": "visitor", "key": "v-1"}, "Why?")
     assert set(run.needed_scopes) <= VISITOR_SCOPES
 
 
 def test_what_was_said_before_a_conversation_stays_with_its_run() -> None:
     past: Past = (("user", "My name is Ada."), ("assistant", "Hello!"))
-    run = replace(RunRecord.of("run", OF_1_0_0, "Why?"), past=past)
-    assert RunRecord.of("run", run.fields(), run.pack_question()) == run
+    run = replace(RunRecord.from_fields("run", OF_1_0_0, "Why?"), past=past)
+    assert RunRecord.from_fields("run", run.make_fields(), run.pack_question()) == run
     assert replace(run, past=()).pack_question() == "Why?"
 
 
 @pytest.mark.parametrize("past", [(), (("user", "My name is Ada."), ("assistant", "Hello!"))])
 def test_how_somebody_sounds_is_kept_with_the_question_that_is_encrypted(past: Past) -> None:
-    run = replace(RunRecord.of("run", OF_1_0_0, "Why?"), past=past, emotion="sad")
-    assert "sad" not in str(run.fields())
-    assert RunRecord.of("run", run.fields(), run.pack_question()) == run
+    run = replace(RunRecord.from_fields("run", OF_1_0_0, "Why?"), past=past, emotion="sad")
+    assert "sad" not in str(run.make_fields())
+    assert RunRecord.from_fields("run", run.make_fields(), run.pack_question()) == run

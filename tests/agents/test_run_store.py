@@ -120,7 +120,7 @@ async def test_a_run_whose_registration_was_not_confirmed_is_not_taken_for_anoth
 ) -> None:
     run = record()
     async with run_store(proxy.url) as ours, run_store(valkey.url) as other:
-        await ours.last_control()  # connects
+        await ours.find_control_position()  # connects
         proxy.cut("after")
         assert await ours.begin(run) == ""
         assert await ours.begin(run) == "same", "a second request finds it"
@@ -142,7 +142,7 @@ async def test_turns_of_a_key_that_is_used_again_all_wait_and_come_to_sql_once(
         assert len(outbox.own) == 4
         taken, waiting = await outbox.take(25)
         assert (len(taken), waiting) == (4, 2)
-        with database.writing() as session:  # and the worker is killed
+        with database.open_write_session() as session:  # and the worker is killed
             assert len(write_turns(session, taken, retention=Retention(60), keys=None)) == 4
         left = Outbox(another, default_s=60, hold_ms=0)
         options = {"retention": Retention(60), "keys": None, "list_unwritten": list}
@@ -150,7 +150,7 @@ async def test_turns_of_a_key_that_is_used_again_all_wait_and_come_to_sql_once(
         await writer.write_waiting()
         assert writer.written == 0
         assert await left.take(25) == ([], 0)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         kept = {(row.tenant_id, row.run_id, row.asked_at.day) for row in session.scalars(select_everywhere(Turn))}
     assert kept == {(tenant, run_id, day) for tenant, (_, run_id) in names.items() for day in (1, 2)}
 
@@ -162,8 +162,11 @@ async def test_events_written_again_after_a_lost_answer_are_read_once(valkey: Re
         assert await ours.append(run, [(1, TOKEN), (2, TOKEN)]) == 1
         # As a writer does that has not heard of its success: with what has come since.
         assert await ours.append(run, [(1, TOKEN), (2, TOKEN), (3, TOKEN)]) == 1
-        assert numbers(await other.events_after(run.id, 0)) == [1, 2, 3]
-        assert [numbers(batch) for batch in await other.news([(run.id, 0), (run.id, 1)]) or []] == [[1, 2, 3], [2, 3]]
+        assert numbers(await other.read_events(run.id, 0)) == [1, 2, 3]
+        assert [numbers(batch) for batch in await other.read_new_events([(run.id, 0), (run.id, 1)]) or []] == [
+            [1, 2, 3],
+            [2, 3],
+        ]
 
 
 async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) -> None:
@@ -171,7 +174,7 @@ async def test_an_end_that_overtakes_a_beat_stays_an_end(valkey: RedisServer) ->
     async with run_store(valkey.url, hold_s=0.01) as ours, run_store(valkey.url) as other:
         await ours.begin(run)
         await ours.append(run, [(1, DONE)])
-        assert await ours.beat([run]) == {run.id: 1}
+        assert await ours.send_heartbeat([run]) == {run.id: 1}
         assert valkey.client.zscore(make_active_key(run.id), run.id) is None
         valkey.client.zadd(make_active_key(run.id), {run.id: 0})  # as a beat of an older version did
         assert await other.claim_abandoned() == []
@@ -257,7 +260,7 @@ async def outlived(valkey: RedisServer) -> AsyncIterator[tuple[RunRecord, RunSto
 async def test_nothing_is_taken_from_workers_that_could_not_beat_while_redis_was_away(valkey: RedisServer) -> None:
     async with outlived(valkey) as (run, ours, other):
         async with asyncio.timeout(20):
-            while await other.last_control() is None:
+            while await other.find_control_position() is None:
                 await asyncio.sleep(0.05)  # between two tries
         assert valkey.client.zrangebyscore(make_active_key(run.id), "-inf", "+inf") == [run.id.encode()]
         valkey.client.zadd(make_active_key(run.id), {run.id: 0})
@@ -350,9 +353,9 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
         assert set(valkey.client.scan_iter("places:*")) == places
         # A worker that has not heard of it goes on telling.
         assert await ours.append(deleted, [(2, DONE)], after=1) == UNWANTED
-        assert (await ours.beat([deleted]))[deleted.id] == UNWANTED
+        assert (await ours.send_heartbeat([deleted]))[deleted.id] == UNWANTED
         assert await ours.record(deleted.id) is None
-        assert await ours.events_after(deleted.id, 0) == []
+        assert await ours.read_events(deleted.id, 0) == []
         taken = await claimed(other, count=2)
         assert {one.record.id for one in taken} == {kept.id, elsewhere.id}
         held = b"".join(repr(valkey.client.hgetall(key)).encode() for key in valkey.client.scan_iter(f"*{deleted.id}*"))

@@ -37,10 +37,10 @@ async def test_no_more_are_at_work_than_there_are_places_and_none_is_lost(
             at_work -= 1
 
     async def turn(times_out: int, inside: int, outside: int) -> None:
-        async with turn_limiter.inside() as place:
+        async with turn_limiter.hold() as place:
             await work(inside)
             for _ in range(times_out):
-                async with place.outside():
+                async with place.release():
                     await rest(outside)
                 await work(inside)
 
@@ -67,18 +67,18 @@ async def test_who_was_at_work_before_is_let_in_before_those_who_come() -> None:
     is_out, may_come_back, may_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def begun() -> None:
-        async with turn_limiter.inside() as place:
-            async with place.outside():
+        async with turn_limiter.hold() as place:
+            async with place.release():
                 is_out.set()
                 await may_come_back.wait()
             entered.append("begun")
 
     async def holding() -> None:
-        async with turn_limiter.inside():
+        async with turn_limiter.hold():
             await may_go.wait()
 
     async def newcomer() -> None:
-        async with turn_limiter.inside():
+        async with turn_limiter.hold():
             entered.append("new")
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
@@ -120,7 +120,7 @@ def test_no_step_waits_for_anything_while_it_has_its_place() -> None:
 def find_awaited(node: ast.AST) -> Iterator[str]:
     """The names of what is waited for in *node*, other than outside of the place."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.AsyncWith) and "place.outside()" in ast.unparse(child.items[0]):
+        if isinstance(child, ast.AsyncWith) and "place.release()" in ast.unparse(child.items[0]):
             continue
         if isinstance(child, ast.AsyncFor | ast.AsyncWith):
             yield ast.unparse(child.iter if isinstance(child, ast.AsyncFor) else child.items[0])

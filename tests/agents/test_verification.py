@@ -196,9 +196,9 @@ def test_sentences_are_found_with_their_marks_and_places() -> None:
 )
 def test_a_courtesy_is_not_held_to_a_source(courtesy: str) -> None:
     assert not any(claim.is_checkable for claim in split_claims(courtesy))
-    assert [claim.text for claim in split_claims(f"{courtesy}\nThe library lends books [1].") if claim.is_checkable] == [
-        "The library lends books."
-    ]
+    assert [
+        claim.text for claim in split_claims(f"{courtesy}\nThe library lends books [1].") if claim.is_checkable
+    ] == ["The library lends books."]
 
 
 @pytest.mark.parametrize("short", ["It is free.", "Pets are allowed.", "Not refundable.", "24 hours.", "- Pets\n-"])

@@ -102,7 +102,7 @@ def test_a_link_shows_a_conversation_as_it_was_to_whoever_has_it(
     assert anybody.get(opened[0].replace("&amp;", "&")).status_code == 200
     assert "Shared on" in shown.text
     assert "Dibagikan" in anybody.get(links[0], headers={"Accept-Language": "id"}).text
-    with records.reading() as session:
+    with records.open_read_session() as session:
         hashes = set(session.scalars(select_everywhere(ConversationShare)).all())
     tokens = [httpx.URL(link).params["token"] for link in links]
     assert {hashlib.sha256(token.encode()).hexdigest() for token in tokens} <= {one.token_hash for one in hashes}
@@ -182,7 +182,7 @@ def test_a_link_ends_with_its_time_and_with_its_conversation(
     past = now() - timedelta(days=40)
     of_default = ConversationShare.tenant_id == "default", ConversationShare.conversation_id == "expired"
     unused = Conversation.tenant_id == "default", Conversation.conversation_id == "unused"
-    with records.writing() as session:
+    with records.open_write_session() as session:
         session.execute(update_everywhere(ConversationShare).where(*of_default).values(expires_at=past))
         session.execute(update_everywhere(Conversation).where(*unused).values(used_at=past))
     assert default.delete("/v1/conversations/deleted").status_code == 204
@@ -224,7 +224,7 @@ def test_a_long_conversation_is_shown_a_part_at_a_time(
     for client in tenants:
         ask(client, QUESTION, "long")
     made = share(default, "long")["url"], share(acme, "long")["url"]
-    with records.writing() as session:
+    with records.open_write_session() as session:
         first = session.scalars(
             select_everywhere(Turn).where(Turn.conversation_id == "long", Turn.tenant_id == "default")
         ).one()

@@ -102,7 +102,7 @@ def test_a_key_used_again_after_its_day_asks_anew_and_nothing_of_before_is_lost(
                     forget_states(talking)
             rating = client.put(f"{ALL}/reused/answers/{ids[0]}/rating", json={"rating": "up"})
             assert (rating.status_code, rating.json()["question"]) == (200, f"{QUESTION} {number}")
-            with records.writing() as session:  # of the day before
+            with records.open_write_session() as session:  # of the day before
                 rated = update_everywhere(AnswerRating).where(AnswerRating.run_id == ids[0])
                 session.execute(rated.values(rated_at=now() - timedelta(days=1)))
         assert len(set(ids)) == 1
@@ -233,14 +233,14 @@ def test_a_conversation_is_erased_when_it_cannot_be_restored_any_more(
     for client in clients:
         talk(talking, client, "late", QUESTION)
         assert client.delete(f"{ALL}/late").status_code == 204
-    with records.writing() as session:
+    with records.open_write_session() as session:
         late = update_everywhere(Conversation).where(Conversation.conversation_id == "late")
         session.execute(late.values(deleted_at=now() - timedelta(seconds=61)))
     for client in clients:
         assert client.post(f"{ALL}/late/restore").status_code == 404
 
     def is_erased() -> bool:
-        with records.reading() as session:
+        with records.open_read_session() as session:
             turns = session.scalars(select_everywhere(Turn).where(Turn.conversation_id == "late")).all()
             titles = set(
                 session.scalars(
@@ -349,5 +349,5 @@ def test_with_retention_off_nothing_is_kept_and_deleting_is_for_good(tmp_path: P
 def kept_turns(service: Service) -> int:
     """How many turns the database has."""
     with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:  # noqa: SIM117 - too long
-        with database.reading() as session:
+        with database.open_read_session() as session:
             return len(session.scalars(select_everywhere(Turn)).all())

@@ -111,7 +111,7 @@ def test_a_rotated_key_is_counted_on(limited: Service) -> None:
     with limited.client(key) as client:
         assert client.get("/v1/conversations/none").headers["ratelimit-remaining"] == str(LIMIT - 1)
     database = open_database(f"sqlite:///{limited.data_dir / 'pustaka.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         _, rotated = rotate_key(session, make_operator("acme"), key[8:16], overlap=timedelta(0))
     database.close()
     for used, left in ((rotated, LIMIT - 2), (other, LIMIT - 1)):

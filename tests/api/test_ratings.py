@@ -190,7 +190,7 @@ def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
                     assert client.put(path(conversation, run_id), json={"rating": "down"}).status_code == 200
         service.stop()
         with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 old = update_everywhere(AnswerRating).where(AnswerRating.conversation_id == "old")
                 session.execute(old.values(rated_at=now() - timedelta(days=3)))
             service.launch()
@@ -198,5 +198,5 @@ def test_ratings_are_forgotten_when_their_days_are_over(tmp_path: Path) -> None:
 
 
 def left(database: Database) -> list[tuple[str, str]]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return sorted((row.tenant_id, row.conversation_id) for row in session.scalars(select_everywhere(AnswerRating)))

@@ -329,7 +329,7 @@ def test_a_run_is_resumed_only_while_whoever_asked_may(library: Library, tmp_pat
             runs[name] = run_id
         service.stop(signal.SIGKILL)
         database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
-        with database.writing() as session:
+        with database.open_write_session() as session:
             revoke_key(session, make_operator("default"), keys["revoked"][8:16])
             narrowed = scoped_update(make_operator("default"), ApiKey).where(ApiKey.key_id == keys["narrowed"][8:16])
             session.execute(narrowed.values(scopes=["conversations:all", "search"]))

@@ -93,7 +93,7 @@ async def test_a_reader_may_begin_anywhere_here_and_in_the_journal(live: LiveRun
     await live.end(DONE)
     expected = list(range(after + 1, 21))
     assert [event["number"] for event in await read(live, after=after)] == expected
-    kept = await live._run_store.events_after("r", after)
+    kept = await live._run_store.read_events("r", after)
     assert [number for number, _ in kept] == expected
     assert [event for _, event in kept] == [
         {name: value for name, value in event.items() if name != "number"} for event in await read(live, after=after)

@@ -708,7 +708,7 @@ def test_whoever_writes_bots_sees_which_tools_they_may_name(
 def change_scopes(service: Service, key: str, scopes: list[str]) -> None:
     database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
     try:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             session.execute(
                 scoped_update(make_operator("default"), ApiKey).where(ApiKey.key_id == key[8:16]).values(scopes=scopes)
             )

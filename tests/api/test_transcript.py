@@ -50,7 +50,7 @@ def records(talking: Service) -> Iterator[Database]:
 
 def turns(records: Database, conversation_id: str) -> list[Turn]:
     """All turns of that id, of whichever tenant, in order."""
-    with records.reading() as session:
+    with records.open_read_session() as session:
         wanted = select_everywhere(Turn).where(Turn.conversation_id == conversation_id)
         return list(session.scalars(wanted.order_by(Turn.tenant_id, Turn.sequence)))
 
@@ -73,7 +73,7 @@ def test_a_turn_comes_to_sql_once_with_all_that_was_told_of_it(
         places = [(one["document_id"], one["version"], one["start"], one["end"]) for one in turn.citations]
         assert places == [(one["document_id"], one["version"], one["start"], one["end"]) for one in answer["citations"]]
         assert turn.asked_at <= turn.ended_at
-    with records.reading() as session:
+    with records.open_read_session() as session:
         found = session.scalars(select_everywhere(Conversation).where(Conversation.conversation_id == "told"))
         described = {(one.tenant_id, one.owner_id, one.bot_id, one.channel, one.title) for one in found}
     assert described == {
@@ -91,7 +91,7 @@ def test_hostile_and_long_texts_are_kept_as_they_were_said(
             assert ask(client, question, "hostile").status_code == 200
     kept = await_turns(talking, records, "hostile", 4)
     assert [turn.question for turn in kept] == [HOSTILE, long] * 2
-    with records.reading() as session:
+    with records.open_read_session() as session:
         titles = set(
             session.scalars(
                 select_everywhere(Conversation)
@@ -164,11 +164,11 @@ def test_expired_conversations_are_removed(talking: Service, records: Database, 
     for client in clients:
         ask(client, QUESTION, "expiring")
     await_turns(talking, records, "expiring", 2)
-    with records.writing() as session:
+    with records.open_write_session() as session:
         old = update_everywhere(Conversation).where(Conversation.conversation_id == "expiring")
         session.execute(old.values(used_at=now() - timedelta(days=31)))
     talking.stop()
     talking.start()
     talking.wait_for(lambda: turns(records, "expiring") == [])
-    with records.reading() as session:
+    with records.open_read_session() as session:
         assert session.scalar(select_everywhere(Turn).with_only_columns(func.count(Turn.tenant_id)))

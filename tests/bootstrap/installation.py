@@ -136,7 +136,7 @@ def forget_document(data_dir: Path, ctx: Principal, source: str) -> None:
         await index.delete_documents(ctx, [document_id])
         await index.close()
 
-    with database.writing() as session:
+    with database.open_write_session() as session:
         document = next(document for document in list_documents(session, ctx) if document.source == source)
         asyncio.run(forget(document.document_id))
         session.delete(document)
@@ -159,7 +159,7 @@ def _settings(**fields: Any) -> Settings:
 
 
 def _load(database: Database, ctx: Principal, documents: int) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, ctx.tenant_id)
         key, _ = create_key(session, ctx.tenant_id, "Büro")
         key.revoked_at = now() if ctx is GLOBEX else None
@@ -175,7 +175,7 @@ async def _index(database: Database, data_dir: Path) -> None:
     folder.parent.mkdir(parents=True)
     index = EdgeIndex.open(folder, dimension=DIMENSION)
     for ctx in TENANTS:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             waiting = indexing.list_documents_without_words(session, ctx, 10_000)[:-1]
             passages = [make_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
             await index.put(ctx, passages)
@@ -194,7 +194,7 @@ def vector_of(text: str) -> FloatArray:
 
 
 def _read(database: Database, index: PassageIndex, redis_url: str) -> Contents:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = {
             table.name: [
                 dict(row)
@@ -240,5 +240,5 @@ def _assert_same_passages(one: dict[str, Stored], other: dict[str, Stored]) -> N
 
 def documents_of(database: Database, ctx: Principal) -> list[tuple[str, str]]:
     """A tenant's documents with their state."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [(document.source, document.state) for document in list_documents(session, ctx)]

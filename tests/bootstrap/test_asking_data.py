@@ -58,7 +58,7 @@ async def chat(model_server: FakeModelServer) -> AsyncIterator[BaseChatModel]:
 
 
 def add_source(database: Database, settings: Settings, ctx: Principal, name: str) -> str:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, ctx.tenant_id)
         spec = make_spec(settings, ctx, "sqlite:///staff.db", "sqlite")
         return data_sources.create_source(session, ctx, name, "", spec, KEYS).source_id
@@ -69,7 +69,7 @@ def open_tables(
 ) -> None:
     said = {"description": description, "synonyms": [synonym], "row_filter": row_filter}
     columns = {name: {"description": "", "synonyms": []} for name in ("name", "region")}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = data_sources.get_source(session, ctx, source_id, lock=True)
         tables = {"employees": {**said, "allowed_columns": columns}}
         data_sources.change_source(session, row, allowed_tables=tables)
@@ -107,7 +107,7 @@ async def test_a_schema_is_decrypted_once_and_again_after_each_change(database: 
         decrypted.clear()
         assert told[1] in await ask(tool, acme, question)
         assert len(decrypted) == 1
-        with database.writing() as session:
+        with database.open_write_session() as session:
             data_sources.remove_source(session, data_sources.get_source(session, acme, added[acme], lock=True))
         with pytest.raises(ToolFailed, match="There are no data sources"):
             await ask(tool, acme, question)
@@ -293,7 +293,7 @@ async def test_a_follow_up_is_answered_from_the_kept_result_as_long_as_that_may_
         for tool in (query, chart):
             with pytest.raises(ToolFailed, match="has changed since the last result"):
                 await follow(acme, tool, "Which of these has the most?")
-        with database.writing() as session:
+        with database.open_write_session() as session:
             data_sources.remove_source(session, data_sources.get_source(session, acme, staff, lock=True))
         with pytest.raises(ToolFailed, match="ha cambiado desde el último resultado"):
             await follow(acme, query, "¿Cuál de estos es el mayor?")

@@ -40,7 +40,7 @@ def qdrant() -> Iterator[FakeQdrantServer]:
 def database(tmp_path: Path) -> Iterator[Database]:
     """Each of two tenants has a document that no index holds yet."""
     database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "a.md", content("A dormitory room costs 500."))
         replace_document(session, GLOBEX, "b.md", content("The library closes at nine."))
     yield database

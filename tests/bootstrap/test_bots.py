@@ -27,18 +27,18 @@ def directory(database: Database) -> Iterator[StoredBots]:
     """The bot `guide` in two tenants, known to a process."""
     with closing(StoredBots(database, BY_SETTINGS)) as opened:
         for ctx in (ACME, GLOBEX):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 bots.create_bot(session, ctx, "guide", "Guide", BotAnswers(institution=ctx.tenant_id))
         yield opened
 
 
 def change(database: Database, ctx: Principal = ACME, bot_id: str = "guide", **changed: Any) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         bots.change_bot(session, ctx, bot_id, **changed)
 
 
 def remove(database: Database, bot_id: str = "guide") -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         bots.remove_bot(session, ACME, bot_id)
 
 
@@ -87,7 +87,7 @@ async def test_while_the_database_is_away_what_it_last_said_of_a_bot_holds(
     database: Database, directory: StoredBots
 ) -> None:
     for bot_id in ("off", "gone", "default"):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             bots.create_bot(session, ACME, bot_id, bot_id, BotAnswers(institution=bot_id))
         assert await ask(directory, bot_id=bot_id) == bot_id
     change(database, bot_id="off", is_enabled=False)
@@ -124,7 +124,7 @@ async def test_a_turn_with_a_bot_that_is_known_reads_one_row(database: Database,
 
 def test_a_change_that_changes_nothing_does_not_count_as_one(database: Database, directory: StoredBots) -> None:
     def read_moment() -> Any:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             return bots.get_bot(session, ACME, "guide").bot.updated_at
 
     made_at = read_moment()

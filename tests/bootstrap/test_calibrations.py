@@ -95,7 +95,7 @@ def embeddings(server: FakeModelServer) -> int:
 
 def two_minutes_later(database: Database) -> None:
     """Let leases be two minutes older."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for row in session.scalars(select_everywhere(CalibrationRow).where(CalibrationRow.lease_until.is_not(None))):
             assert row.lease_until is not None
             row.lease_until -= timedelta(seconds=121)
@@ -113,8 +113,8 @@ async def test_they_give_one_verdict_by_one_estimate(
         await each.calibrations.look()
     one, other = processes
     for ctx in (ACME, GLOBEX):
-        assert one.calibrations.of(ctx) == other.calibrations.of(ctx) is not None
-    assert one.calibrations.of(ACME) != one.calibrations.of(GLOBEX)
+        assert one.calibrations.get(ctx) == other.calibrations.of(ctx) is not None
+    assert one.calibrations.get(ACME) != one.calibrations.of(GLOBEX)
     for question in ("Whoever wants to use the ferry registers where?", "Which striker scored against Portugal?"):
         found = [await each.retriever.search(ACME, question, limit=5) for each in processes]
         assert found[0].verdict == found[1].verdict
@@ -129,8 +129,8 @@ async def test_after_a_restart_it_is_known_before_the_first_question(
     async with AsyncExitStack() as stack:
         again = await open_calibrations(stack, database, number=1, index=index, embedder=embedder)
         assert again is not None
-        assert again.of(ACME) == before
-        assert again.of(GLOBEX) is None
+        assert again.get(ACME) == before
+        assert again.get(GLOBEX) is None
         await again.settle()
         assert embeddings(server) == asked
 
@@ -143,15 +143,15 @@ async def test_a_newer_one_is_made_once_and_taken_over_by_the_others(
     await settled(one.calibrations, GLOBEX)
     await other.calibrations.follow()
     assert await settled(other.calibrations, ACME) == former
-    globexs = other.calibrations.of(GLOBEX)
+    globexs = other.calibrations.get(GLOBEX)
     await put(index, embedder, ACME, [about(f"{topic} annex") for topic in TOPICS[:10]])
     one.clock.now_s = other.clock.now_s = 601
     before = embeddings(server)
     renewed = await settled(one.calibrations, ACME)
     assert renewed != former
-    await until(lambda: other.calibrations.of(ACME) == renewed)
+    await until(lambda: other.calibrations.get(ACME) == renewed)
     await other.calibrations.settle()
-    assert other.calibrations.of(GLOBEX) == globexs
+    assert other.calibrations.get(GLOBEX) == globexs
     assert embeddings(server) - before == len(ACMES) + 10
     await other.calibrations.aclose()
 
@@ -176,7 +176,7 @@ async def test_that_of_another_index_or_model_is_never_used(
         others = [Process(database, index, successor, number=number), Process(database, index, successor)]
         for each in others:
             await each.calibrations.look()
-            assert each.calibrations.of(ACME) is None
+            assert each.calibrations.get(ACME) is None
             await each.calibrations.settle()
             assert await settled(each.calibrations, GLOBEX) is not None
 
@@ -186,7 +186,7 @@ async def test_when_the_one_that_estimates_has_ended_another_does(
 ) -> None:
     dying, other = Process(database, index, embedder), Process(database, index, embedder)
     server.configure(faults=[{"kind": "hang", "times": -1}])
-    dying.calibrations.of(ACME)
+    dying.calibrations.get(ACME)
     await until(lambda: server.counters()["faults"] > 0)
     await dying.calibrations.aclose()
     server.configure(faults=[])
@@ -233,12 +233,12 @@ async def test_a_question_does_not_wait_while_sql_is_busy(
 ) -> None:
     process = Process(database, index, embedder)
     before = await settled(process.calibrations, GLOBEX)
-    with database.writing() as other:
+    with database.open_write_session() as other:
         other.execute(text("UPDATE tenants SET created_at = created_at"))  # holds the lock for writing
         for ctx in (ACME, GLOBEX):
             async with asyncio.timeout(5):
                 assert (await process.retriever.search(ctx, "Who registers at the ferry counter?", limit=5)).hits
-        assert process.calibrations.of(GLOBEX) == before
+        assert process.calibrations.get(GLOBEX) == before
     assert await settled(process.calibrations, ACME) is not None
 
 
@@ -268,14 +268,14 @@ def test_a_service_goes_by_what_sql_holds_from_its_first_question_on(tmp_path: P
 
 
 def calibrated(database: Database, tenant_id: str) -> bool:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         row = session.get(CalibrationRow, (tenant_id, 1, MODEL), execution_options=EVERYWHERE)
         return row is not None and row.estimated_at is not None
 
 
 def refuse_everything(database: Database, tenant_id: str) -> None:
     """Let no passage be near enough, as another process could have found."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = session.get_one(CalibrationRow, (tenant_id, 1, MODEL), execution_options=EVERYWHERE)
         row.calibration = {"same": {"en": 9.0}, "foreign": {"en": 9.0}, "step": 0.04}
         row.passages, row.estimated_at = len(HANDBOOK), now()

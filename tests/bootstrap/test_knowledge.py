@@ -57,7 +57,7 @@ async def test_a_database_that_is_away_is_waited_for(
         summary = await asyncio.wait_for(loading, 20)
         assert summary is not None
         assert summary.added == 1
-        with database.reading() as session:
+        with database.open_read_session() as session:
             assert [document.title for document in list_documents(session, ACME)] == ["Library"]
             assert list_documents(session, GLOBEX) == []
         database.close()
@@ -99,14 +99,14 @@ async def test_a_malware_scanner_that_is_away_is_waited_for_and_no_document_fail
     while scanner.tries < 3:
         await asyncio.sleep(0.02)
     assert caplog.text.count("KNOWLEDGE_DIR is loaded as soon as") == 1
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert list_documents(session, ACME) == []
     with clamd:
         summary = await asyncio.wait_for(loading, 20)
         assert summary is not None
         assert (summary.added, summary.failed) == (1, [])
         assert len(clamd.scanned) == 1
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [document.error for document in list_documents(session, ACME)] == [None]
         assert list_documents(session, GLOBEX) == []
     database.close()
@@ -123,18 +123,18 @@ async def test_samples_that_cannot_be_removed_whole_stop_no_other_work_and_are_l
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "samples:rent.md", content("A room costs 500."))
     retiring = asyncio.create_task(
         knowledge.retire_samples(database, ACME, _Failing(database, FolderFileStore(tmp_path / "files")), every_s=0.01)
     )
     await asyncio.wait({retiring}, timeout=0.2)
     assert not retiring.done()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, GLOBEX, "own.md", content("The library opens at nine."))
     await asyncio.wait_for(retiring, 10)
     assert "Removing the samples pauses for 0 s: OSError" in caplog.text
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert list_documents(session, ACME) == []
         assert len(list_documents(session, GLOBEX)) == 1
     database.close()

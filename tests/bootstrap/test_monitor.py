@@ -52,7 +52,7 @@ class _Stuck:
 
     last_error = "The file is damaged."
 
-    def pending(self) -> int:
+    def count_pending(self) -> int:
         return 0
 
 
@@ -76,7 +76,7 @@ async def test_a_database_that_is_damaged_in_part_is_what_is_down_and_its_file_i
     )
     await monitor.look()
     assert monitor.status.database == "ok"
-    with pytest.raises(StoreRefused, match="damaged"), database.reading() as session:
+    with pytest.raises(StoreRefused, match="damaged"), database.open_read_session() as session:
         session.execute(text("SELECT * FROM api_keys"))
     await monitor.look()
     await monitor.look()

@@ -89,13 +89,13 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     with closing(two_tenants(f"sqlite:///{tmp_path / 'records.db'}")) as opened:
-        with opened.writing() as session:
+        with opened.open_write_session() as session:
             ensure_tenant(session, DEFAULT_TENANT)
         yield opened
 
 
 def list_tools(database: Database) -> list[str] | None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         try:
             return bots.get_bot(session, CTX, DEFAULT_BOT).answers.get("tools")
         except NotFound:
@@ -147,7 +147,7 @@ async def test_rules_answer_plain_questions_in_three_languages_also_to_visitors(
         documents = [each["question"] for each in QUESTIONS["questions"]]
         documents += [turn["question"] for talk in QUESTIONS["conversations"] for turn in talk["turns"]]
         assert [each for each in documents if await sources.match_sources(VISITOR, each)] == []
-        with database.writing() as session:
+        with database.open_write_session() as session:
             data_sources.find_source(session, CTX, "Maintenance").open_to_visitors = False
         assert not await sources.match_sources(VISITOR, ASKED[0][0])
         assert [len(await sources.suggest(each, "en")) for each in (VISITOR, GLOBEX, CTX)] == [0, 0, 3]
@@ -210,7 +210,7 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
     for _ in range(2):
         follow_samples(settings, database, CTX)
         assert list_tools(database) == TOOLS
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert data_sources.find_only_source(session, CTX).version == 2
         bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": []})
     follow_samples(settings, database, CTX)
@@ -222,21 +222,21 @@ def test_it_follows_the_samples_and_what_a_command_made_stays(database: Database
     assert [each.name for each in file.parent.iterdir()] == [SAMPLE_FILE]
     elsewhere = settings.model_copy(update={"database_uri": SecretStr("sqlite://")})
     for now, tools in ((elsewhere, None), (settings, TOOLS)):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             if list_tools(database) is not None:
                 bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": TOOLS})
         follow_samples(now, database, CTX)
         assert (list_tools(database), file.exists()) == (tools, tools is not None)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         bots.create_bot(session, GLOBEX, "plant", "Plant", {"tools": []})
     assert populate_by_command(settings, database, GLOBEX, "plant") == "Maintenance"
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert bots.get_bot(session, GLOBEX, "plant").answers == {"tools": TOOLS}
         bots.change_bot(session, CTX, DEFAULT_BOT, answers={"tools": TOOLS})
         replace_document(session, CTX, "upload/leave.md", content("Leave is granted."))
     for ctx in (CTX, GLOBEX):
         follow_samples(settings, database, ctx)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert data_sources.list_source_ids(session, CTX) == []
         assert len(data_sources.list_source_ids(session, GLOBEX)) == 1
     assert (list_tools(database), file.exists()) == (None, False)

@@ -123,7 +123,7 @@ def test_a_tenant_that_is_not_there_is_not_made_and_it_is_said_how_one_is(
     done = run(*words, *([] if "globexx" in words else ["--tenant", "globexx"]))
     told = "There is no tenant 'globexx'. `flask api-key create NAME` makes one, with its first key."
     assert (done.exit_code, done.stderr.splitlines()[-1], done.stdout) == (1, f"Error: {told}", "")
-    with closing(open_database(uri)) as database, database.reading() as session:
+    with closing(open_database(uri)) as database, database.open_read_session() as session:
         assert session.get(Tenant, "globexx") is None
     assert run("api-key", "create", "globexx").exit_code == 0
     assert run("documents", "--tenant", "globexx").stdout == "No documents.\n"

@@ -129,7 +129,7 @@ def at_rest(model: FakeModelServer, tmp_path: Path) -> Settings:
     """An installation of two tenants with six passages each that is not running."""
     settings = settings_for(tmp_path, model, "one")
     database = two_tenants(f"sqlite:///{tmp_path / 'pustaka.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, "third")
     add_rules(database)
     asyncio.run(fill(settings, database))

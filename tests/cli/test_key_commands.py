@@ -50,7 +50,7 @@ def made(result: Result) -> str:
 
 
 def found(database: Database, key: str) -> FoundKey | None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return find_key(session, key)
 
 
@@ -97,7 +97,7 @@ def test_a_list_shows_the_keys_of_one_tenant_and_never_a_secret(run: Run, databa
     for secret in (*ours, theirs):
         assert secret[17:] not in told + json.dumps(rows)
     assert rows[0]["last_used_at"] is None
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, "empty")
     assert run("list", "empty").output == "No keys.\n"
 

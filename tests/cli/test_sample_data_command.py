@@ -27,7 +27,7 @@ def test_the_sample_database_is_made_for_the_tenant_and_bot_that_are_named(tmp_p
     settings.data_dir.mkdir()
     database = open_database(settings.database_address)
     database.migrate()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, "acme")
         bots.create_bot(session, make_operator("acme"), "plant", "Plant", {"top_k": 3})
     for _ in range(2):
@@ -38,7 +38,7 @@ def test_the_sample_database_is_made_for_the_tenant_and_bot_that_are_named(tmp_p
     assert [(each["name"], each["allowed_tables"]) for each in listed] == [("Maintenance", 7)]
     assert run(settings, "data", "test", "Maintenance", "--tenant", "acme").stdout == "It can be read.\n"
     assert run(settings, "data", "list").stdout == "No data sources.\n"
-    with database.reading() as session:
+    with database.open_read_session() as session:
         answers = bots.get_bot(session, make_operator("acme"), "plant").answers
     assert answers == {"top_k": 3, "tools": ["query_data", "draw_chart"]}
     for tools, version in (
@@ -48,7 +48,7 @@ def test_the_sample_database_is_made_for_the_tenant_and_bot_that_are_named(tmp_p
         said = run(settings, "bot", "set", "default", "--tenant", "acme", *(f"--tool={name}" for name in tools))
         assert said.stdout == f"Bot default is on, version {version}.\n", said.output
     assert run(settings, "bot", "set", "none", "--tenant", "acme", "--tool", "query_data").exit_code == 1
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert bots.get_bot(session, make_operator("acme"), "default").answers == {"tools": tools}
     database.close()
     for arguments, why in ((("--tenant", "globex"), "globex"), (("--tenant", "acme", "--bot", "none"), "none")):

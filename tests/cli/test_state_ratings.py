@@ -44,7 +44,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """The one in DATA_DIR, with the tenants `default`, `acme` and `globex`."""
     (tmp_path / "data").mkdir()
     database = two_tenants(f"sqlite:///{tmp_path / 'data' / 'pustaka.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ensure_tenant(session, DEFAULT_TENANT)
     yield database
     database.close()
@@ -58,20 +58,20 @@ def noted(
     rating = Rating(
         run_id=run_id, conversation_id=conversation_id, rating="down", answered=True, stands_alone=True, **told
     )
-    with database.writing() as session:
+    with database.open_write_session() as session:
         rate(session, ctx, rating, keys=Keyring.parse(keys) if keys else None)
 
 
 def words(database: Database, ctx: Principal, keys: str = "") -> list[dict[str, Any]]:
     """What the tenant's ratings say to who has *keys*."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = [decrypt_texts(row, Keyring.parse(keys) if keys else None) for row in list_ratings(session, ctx).rows]
     return [{name: getattr(row, name) for name in WORDS} for row in rows]
 
 
 def stored(database: Database) -> dict[tuple[str, str, str], str]:
     """All that each row holds, by tenant, conversation and run."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = session.execute(text("SELECT * FROM answer_ratings")).mappings().all()
     return {(row["tenant_id"], row["conversation_id"], row["run_id"]): repr(dict(row)) for row in rows}
 
@@ -108,10 +108,10 @@ def test_encrypting_a_rating_does_not_make_it_younger(
     tmp_path: Path, client: redis.Redis, redis_server: RedisServer, database: Database
 ) -> None:
     noted(database, ACME)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [before] = list_ratings(session, ACME).rows
     command_on(tmp_path, redis_server, NEW)("encrypt", "--all")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [after] = list_ratings(session, ACME).rows
     assert (after.rated_at, after.rating) == (before.rated_at, before.rating)
 
@@ -200,7 +200,7 @@ def test_no_words_pass_for_encrypted_ones(
     tmp_path: Path, client: redis.Redis, redis_server: RedisServer, database: Database
 ) -> None:
     noted(database, ACME, keys=OLD)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         copied = str(session.query(AnswerRating).execution_options(**EVERYWHERE).one().sources)
         session.execute(text("DELETE FROM answer_ratings"))
     alike = dict.fromkeys(("question", "answer", "comment", "expected"), copied) | {"sources": [copied]}
@@ -244,7 +244,7 @@ def test_words_that_were_moved_to_another_rating_are_refused(
         "owner_id": ctx.owner_id,
         **dict(zip(("conversation_id", "run_id"), place, strict=True)),
     }
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(update_everywhere(AnswerRating).values(names))
     with pytest.raises(RatingUnreadable, match=rf"{name}: changed, moved"):
         words(database, ctx, OLD)
@@ -258,7 +258,7 @@ def test_what_is_neither_plain_nor_encrypted_is_named_and_the_others_are_done(
 ) -> None:
     noted(database, ACME, "c1")
     noted(database, ACME, "c1", "r2", keys=OLD)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(text("UPDATE answer_ratings SET sources = :broken WHERE run_id = 'r1'"), {"broken": broken})
     result = command_on(tmp_path, redis_server, ROTATING)("encrypt", "--all")
     assert (result.exit_code, "1 cannot be read (rating r1 of acme.c1): " in result.stderr) == (1, True)

@@ -18,7 +18,7 @@ def test_secrets_of_webhooks_are_rotated_with_conversations(tmp_path: Path, redi
     redis_server.client.flushall()
     rotate = flask_on(tmp_path, keys=ROTATING, redis_url=redis_server.url)
     with closing(open_database(f"sqlite:///{tmp_path / 'data' / 'pustaka.db'}")) as database:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             old = Keyring.parse(OLD)
             made = [
                 (ctx, create_webhook(session, ctx, "https://example.org/", [WebhookEvent.QUESTION_REFUSED], old)[0])
@@ -27,7 +27,7 @@ def test_secrets_of_webhooks_are_rotated_with_conversations(tmp_path: Path, redi
             former = [(ctx, row.webhook_id, decrypt_secret(row, old)) for ctx, row in made]
         done = rotate("state", "encrypt", "--all")
         assert "2 secrets of webhooks encrypted under 'new'; 0 were already." in done.stdout, done.output
-        with database.reading() as session:
+        with database.open_read_session() as session:
             for ctx, webhook_id, secret in former:
                 assert decrypt_secret(get_webhook(session, ctx, webhook_id), Keyring.parse(NEW)) == secret
     kept = flask_on(tmp_path, keys=NEW, redis_url=redis_server.url)("state", "encrypt", "--all", "--decrypt").stdout

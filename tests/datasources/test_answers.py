@@ -92,7 +92,7 @@ def test_an_answer_is_a_sentence_and_each_of_its_figures_stands_in_a_cell(plant:
         assert [each.number for each in citations] == [1], question
         first = next(each for each in split_claims(answer) if each.text.startswith(told[:20]))
         for claim in split_claims(answer):
-            looked = verifier.first_look(claim, [hit])
+            looked = verifier.check_words(claim, [hit])
             assert looked.finding is None or looked.finding.status == "supported", (question, claim)
             if claim is first and any(map(str.isdigit, told.replace("Pump A1", "").replace("2020", ""))):
                 known = {each.text for each in looked.figures if each.status in ("cell", "derived")}
@@ -135,7 +135,7 @@ def test_amounts_have_the_unit_that_the_column_tells_and_years_are_no_amounts(tm
         lines, hit = ask(rooms, question)
         assert (lines[0], lines[-1].split(": ", 1)[1].split(" (", 1)[0]) == (told, understood), question
         for claim in split_claims(f"{lines[0]} [1]"):
-            looked = verifier.first_look(claim, [hit])
+            looked = verifier.check_words(claim, [hit])
             assert looked.finding is None or looked.finding.status == "supported", (question, looked)
 
 

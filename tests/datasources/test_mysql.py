@@ -205,7 +205,7 @@ async def test_each_of_two_tenants_is_answered_from_its_own_database(
             mariadb.execute(f"GRANT SELECT ON {name}.* TO {tenant}@127.0.0.1 IDENTIFIED BY 'p@ss'")
             ctx = make_operator(tenant)
             uri = f"mysql+pymysql://{tenant}:p%40ss@127.0.0.1:{mariadb.port}/{name}?sslmode=disable"
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 ensure_tenant(session, tenant)
                 made = create_source(session, ctx, "Staff", "", make_spec(settings, ctx, uri, "mysql"), keys)
                 assert (made.location, b"p@ss" in made.uri) == (f"127.0.0.1:{mariadb.port}/{name}", False)
@@ -213,7 +213,7 @@ async def test_each_of_two_tenants_is_answered_from_its_own_database(
             await sources.read_schema(ctx, source_id)
             columns = {"name": {"description": "", "synonyms": []}}
             said = {"description": "", "synonyms": [], "row_filter": "id > 0", "allowed_columns": columns}
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 get_source(session, ctx, source_id).allowed_tables = {"employees": said}
             answer = await sources.ask(ctx, "How many employees are there?", None)
             assert answer.result.rows == ((count,),)

@@ -42,7 +42,7 @@ def _migrated_file() -> Path:
 def _migrate(uri: str) -> Database:
     database = open_database(uri)
     database.migrate()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for ctx in (ACME, GLOBEX):
             ensure_tenant(session, ctx.tenant_id)
     return database
@@ -67,7 +67,7 @@ def content(*texts: str, source: str = "handbook/leave.md") -> DocumentContent:
 def refuse(database: Database, table: str, ctx: Principal) -> None:
     """From now on *database*, which is SQLite, takes no new row of the tenant in *table*."""
     when = f"BEFORE INSERT ON {table} WHEN new.tenant_id = '{ctx.tenant_id}'"
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(text(f"CREATE TRIGGER refuse {when} BEGIN SELECT RAISE(ABORT, 'refused'); END"))
 
 

@@ -24,18 +24,18 @@ def by(database: Database) -> MeasuredBy:
 
 
 def taken(database: Database, ctx: Principal, by: MeasuredBy, known: datetime | None = None) -> bool:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return claim(session, ctx, by, after=known, hold_s=60)
 
 
 def kept(database: Database, ctx: Principal, by: MeasuredBy, passages: int = 24) -> datetime:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return keep(session, ctx, by, calibration=FOUND, passages=passages)
 
 
 def seen(database: Database, by: MeasuredBy, since: datetime | None = None) -> dict[str, int]:
     """How many passages each estimate is of."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return {row.tenant_id: row.passages for row in list_made_since(session, by, since)}
 
 
@@ -43,7 +43,7 @@ def test_of_all_that_ask_at_once_one_is_to_estimate_for_each_tenant(database: Da
     tenants = [ACME, GLOBEX] * 4
     with ThreadPoolExecutor(8) as pool:
         first = list(pool.map(lambda ctx: taken(database, ctx, by), tenants))
-        with database.writing() as session:  # rows that are there, with leases that have run out
+        with database.open_write_session() as session:  # rows that are there, with leases that have run out
             session.execute(update_everywhere(CalibrationRow).values(lease_until=now() - timedelta(hours=1)))
         again = list(pool.map(lambda ctx: taken(database, ctx, by), tenants))
     for claims in (first, again):
@@ -92,7 +92,7 @@ def test_they_go_with_their_index_and_do_not_come_back_with_its_number(database:
         for ctx in (ACME, GLOBEX):
             assert taken(database, ctx, measured)
             kept(database, ctx, measured)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         switch_to(session, former.index_number)
         drop_index(session, gone.index_number)
         forget_index(session, gone.index_number)
@@ -101,7 +101,7 @@ def test_they_go_with_their_index_and_do_not_come_back_with_its_number(database:
     assert note_index(database, "five") == gone.index_number
     assert seen(database, MeasuredBy(gone.index_number, "five")) == seen(database, gone) == {}
     assert seen(database, former) == {"acme": 24, "globex": 24}
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert (
             session.scalar(select_everywhere(CalibrationRow).with_only_columns(func.count(CalibrationRow.tenant_id)))
             == 2

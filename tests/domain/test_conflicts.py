@@ -8,12 +8,12 @@ from auth.principal import Principal
 from domain.conflicts import (
     FoundConflict,
     Side,
-    list_documents_to_compare,
     end_expired,
     list_conflicts,
+    list_documents_to_compare,
+    list_tenants_to_compare,
     record_comparison,
     set_dismissed,
-    list_tenants_to_compare,
 )
 from domain.db import Database
 from domain.documents import change_description, lock_document, remove_documents, replace_document
@@ -31,7 +31,7 @@ OLD, NEW = "The fee is 150.", "The fee is 180."
 
 def ready(database: Database, ctx: Principal, origin: str, text: str) -> Document:
     """A document that says *text*, in the index with its vectors."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         document = replace_document(session, ctx, origin, content(text, source=origin))
         session.flush()
         session.execute(
@@ -46,17 +46,17 @@ def side(document: Document, sentence: str) -> Side:
 
 
 def note(database: Database, ctx: Principal, document: Document, *found: FoundConflict) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         record_comparison(session, ctx, document, found)
 
 
 def statuses(database: Database, ctx: Principal) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [row.status for row in list_conflicts(session, ctx, ALL).rows]
 
 
 def to_compare(database: Database, ctx: Principal) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [each.origin for each in list_documents_to_compare(session, ctx, 10)]
 
 
@@ -80,7 +80,7 @@ def test_a_conflict_is_noted_once_whichever_document_is_compared(
     assert statuses(database, GLOBEX) == []
     assert to_compare(database, ACME) == []
     assert to_compare(database, GLOBEX) == ["old", "new"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [ctx.tenant_id for ctx in list_tenants_to_compare(session)] == ["globex"]
         [row] = list_conflicts(session, ACME, ALL, status="open").rows
         assert {row.one_sentence, row.other_sentence} == {OLD, NEW}
@@ -91,18 +91,18 @@ def test_a_dismissed_one_stays_so_while_both_documents_say_it(
     database: Database, pair: tuple[Document, Document, FoundConflict]
 ) -> None:
     _, new, found = pair
-    with database.writing() as session:
+    with database.open_write_session() as session:
         with pytest.raises(NotFound):
             set_dismissed(session, GLOBEX, found.conflict_id, dismissed=True)
         set_dismissed(session, ACME, found.conflict_id, dismissed=True)
     again = ready(database, ACME, "old", OLD)  # a new version, which says the same
     assert statuses(database, ACME) == ["gone"]
     assert to_compare(database, ACME) == ["old"]
-    with database.writing() as session, pytest.raises(ConflictError):
+    with database.open_write_session() as session, pytest.raises(ConflictError):
         set_dismissed(session, ACME, found.conflict_id, dismissed=False)
     note(database, ACME, again, FoundConflict(side(again, OLD), found.other, "number"))
     assert statuses(database, ACME) == ["dismissed"]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         set_dismissed(session, ACME, found.conflict_id, dismissed=False)
     assert statuses(database, ACME) == ["open"]
     assert new.document_id in {found.one.document_id, found.other.document_id}
@@ -115,26 +115,26 @@ def test_it_is_gone_when_a_document_goes_changes_or_ceases_to_hold(
     note(database, ACME, old)  # not found any more
     assert statuses(database, ACME) == ["gone"]
     note(database, ACME, old, found)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         end_expired(session)
     assert statuses(database, ACME) == ["open"]
     ended = (today() - timedelta(days=1)).isoformat()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = lock_document(session, ACME, old.document_id)
         change_description(session, row, tags=[], labels={"valid_until": ended})
         end_expired(session)
     assert statuses(database, ACME) == ["gone"]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(
             update_everywhere(Document).where(Document.document_id == old.document_id).values(state="ready")
         )
     assert to_compare(database, ACME) == ["old"]
     note(database, ACME, old, found)
     assert statuses(database, ACME) == ["open"]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, GLOBEX, [new.document_id])
     assert statuses(database, ACME) == ["open"]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, ACME, [new.document_id])
     assert statuses(database, ACME) == ["gone"]
 
@@ -146,7 +146,7 @@ def test_a_conflict_that_one_side_alone_sees_stays_when_the_other_one_is_compare
     assert statuses(database, ACME) == ["open"]
     assert statuses(database, GLOBEX) == []
     ended = (today() - timedelta(days=1)).isoformat()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         change_description(
             session, lock_document(session, ACME, new.document_id), tags=[], labels={"valid_until": ended}
         )
@@ -163,7 +163,7 @@ def test_what_was_noted_as_the_document_was_replaced_is_gone_once_it_is_compared
     database: Database, pair: tuple[Document, Document, FoundConflict], which: int
 ) -> None:
     newer = ready(database, ACME, pair[which].origin, "The fee is waived.")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(update_everywhere(Conflict).values(status="open", gone_at=None))
     note(database, ACME, newer)
     assert statuses(database, ACME) == ["gone"]
@@ -172,7 +172,7 @@ def test_what_was_noted_as_the_document_was_replaced_is_gone_once_it_is_compared
 def test_what_was_noted_as_a_document_was_removed_is_gone_soon(
     database: Database, pair: tuple[Document, Document, FoundConflict]
 ) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, ACME, [pair[0].document_id])
         session.execute(update_everywhere(Conflict).values(status="open", gone_at=None))
         end_expired(session)
@@ -194,7 +194,7 @@ def test_what_has_changed_while_it_was_compared_is_not_noted(
 def test_what_is_long_gone_is_forgotten(database: Database, pair: tuple[Document, Document, FoundConflict]) -> None:
     old, _, _ = pair
     note(database, ACME, old)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(update_everywhere(Conflict).values(gone_at=now() - timedelta(days=100)))
         end_expired(session)
     assert statuses(database, ACME) == []

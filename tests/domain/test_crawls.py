@@ -8,7 +8,7 @@ from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import Scope
 from domain import crawls, jobs
-from domain.crawls import HeldCrawl
+from domain.crawls import LeasedCrawl
 from domain.db import Database
 from domain.job_leases import MOST_ATTEMPTS, is_open
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebSource, now
@@ -26,53 +26,53 @@ SERVICE = "service:"
 
 
 def add(database: Database, ctx: Principal = ACME, url: str = URL, every_s: int | None = None) -> str:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return create_web_source(session, ctx, url, CrawlPlan(every_s=every_s)).web_source_id
 
 
-def claim(database: Database, source_id: str, worker: str = "one", ctx: Principal = ACME) -> HeldCrawl:
-    with database.writing() as session:
+def claim(database: Database, source_id: str, worker: str = "one", ctx: Principal = ACME) -> LeasedCrawl:
+    with database.open_write_session() as session:
         return crawls.claim(session, ctx, source_id, worker=worker)[1]
 
 
-def renew(database: Database, held: HeldCrawl, progress: float = 0.5) -> bool:
-    with database.writing() as session:
+def renew(database: Database, held: LeasedCrawl, progress: float = 0.5) -> bool:
+    with database.open_write_session() as session:
         return crawls.renew_crawl(session, ACME, held, progress=progress, lease_s=15) is not None
 
 
-def finish(database: Database, held: HeldCrawl, error: str | None = None) -> None:
-    with database.writing() as session:
+def finish(database: Database, held: LeasedCrawl, error: str | None = None) -> None:
+    with database.open_write_session() as session:
         source = crawls.renew_crawl(session, ACME, held, progress=0.9, lease_s=15)
         assert source is not None
         crawls.finish(session, ACME, source, held, error)
 
 
 def crawl_of(database: Database, source_id: str, ctx: Principal = ACME) -> Job:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.scalars(scoped(ctx, Job).where(Job.web_source_id == source_id)).one()
 
 
 def source_of(database: Database, source_id: str) -> WebSource:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.scalars(scoped(ACME, WebSource).where(WebSource.web_source_id == source_id)).one()
 
 
 def let_lease_run_out(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_update(ACME, Job).values(lease_until=now() - timedelta(seconds=1)))
 
 
 def queue(database: Database) -> None:
     """What the leader does before it looks for work."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tenants = crawls.list_tenants_to_queue(session, SERVICE)
     for ctx in tenants:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             crawls.queue_due(session, ctx, SERVICE)
 
 
 def due(database: Database) -> dict[str, list[str]]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return {ctx.tenant_id: crawls.list_due(session, ctx) for ctx in crawls.list_tenants_with_due(session)}
 
 
@@ -134,7 +134,7 @@ def test_the_next_leader_takes_over_what_the_former_one_left_at_once(database: D
     of_service, of_command = add(database), add(database, url=f"{URL}other")
     claim(database, of_service, f"{SERVICE}1")
     held = claim(database, of_command, "command:host:1")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert [ctx.tenant_id for ctx in crawls.list_tenants_crawled_by(session, SERVICE)] == ["acme"]
         crawls.take_over(session, ACME, SERVICE)
     assert due(database) == {"acme": [of_service]}
@@ -144,11 +144,11 @@ def test_the_next_leader_takes_over_what_the_former_one_left_at_once(database: D
 def test_a_crawl_that_is_stopped_waits_for_the_next_worker(database: Database) -> None:
     source_id = add(database)
     held = claim(database, source_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         crawls.release_crawl(session, ACME, held)
     assert due(database) == {"acme": [source_id]}
     assert crawl_of(database, source_id).attempts == 0
-    with database.writing() as session:
+    with database.open_write_session() as session:
         crawls.release_crawl(session, ACME, held)  # which is not ours any more
 
 
@@ -158,9 +158,9 @@ def test_a_cancelled_crawl_ends_at_once_or_at_its_next_page_and_is_not_begun_aga
 ) -> None:
     source_id = add(database, every_s=3600)
     held = claim(database, source_id) if is_held else None
-    with database.writing() as session, pytest.raises(NotFound):
+    with database.open_write_session() as session, pytest.raises(NotFound):
         crawls.cancel_crawl(session, GLOBEX, source_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         crawls.cancel_crawl(session, ACME, source_id)
     if held:
         assert crawl_of(database, source_id).status == JobStatus.PROCESSING
@@ -173,7 +173,7 @@ def test_a_cancelled_crawl_ends_at_once_or_at_its_next_page_and_is_not_begun_aga
 def test_a_cancelled_crawl_of_a_dead_worker_ends(database: Database) -> None:
     source_id = add(database)
     claim(database, source_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         crawls.cancel_crawl(session, ACME, source_id)
     let_lease_run_out(database)
     tidy_all(database)
@@ -190,7 +190,7 @@ def test_a_schedule_makes_a_job_when_its_time_has_come_and_one_at_a_time(databas
     assert due(database) == {}
     made = set()
     for _ in range(2):
-        with database.writing() as session:  # as an instance of 1.0.0 does that is asked for a crawl
+        with database.open_write_session() as session:  # as an instance of 1.0.0 does that is asked for a crawl
             session.execute(scoped_update(ACME, WebSource).values(next_at=now() - timedelta(seconds=1)))
         queue(database)
         assert due(database) == {"acme": [source_id]}
@@ -207,7 +207,7 @@ def test_a_schedule_that_is_changed_counts_from_then_on_unless_a_crawl_is_under_
     for is_over in (False, True):
         if is_over:
             finish(database, claim(database, source_id))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             change_web_source(session, ACME, source_id, CrawlPlan(every_s=3600 + is_over))
         assert (source_of(database, source_id).next_at is not None) is is_over
 
@@ -216,12 +216,12 @@ def test_a_crawl_that_is_asked_for_twice_is_one(database: Database) -> None:
     source_id = add(database)
     first = crawl_of(database, source_id).job_id
     for _ in range(2):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             crawls.request_crawl(session, ACME, source_id)
         assert crawl_of(database, source_id).job_id == first
     finish(database, claim(database, source_id))
     key = make_key_principal("acme", "k3y", {Scope.WEB_SOURCES_WRITE})
-    with database.writing() as session:
+    with database.open_write_session() as session:
         crawls.request_crawl(session, key, source_id)
     assert crawl_of(database, source_id).job_id != first
     assert claim(database, source_id).requester == key
@@ -230,23 +230,23 @@ def test_a_crawl_that_is_asked_for_twice_is_one(database: Database) -> None:
 def test_the_jobs_of_a_web_source_go_with_it(database: Database) -> None:
     source_id, theirs = add(database), add(database, GLOBEX)
     held = claim(database, source_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_web_source(session, ACME, source_id)
     assert not renew(database, held)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert count_everywhere(session, Job, Job.kind == JobKind.CRAWL) == 1
     assert crawl_of(database, theirs, GLOBEX).status == JobStatus.PENDING
 
 
 def test_crawls_and_documents_do_not_take_each_others_jobs_or_places_in_the_queue(database: Database) -> None:
     source_id = add(database)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.list_tenants_with_due(session) == []
         assert jobs.claim(session, ACME, worker="one") is None
         assert get_usage(session, ACME).queued_jobs == 0
         assert not jobs.is_any_processed(session)
     claim(database, source_id)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert not jobs.is_any_processed(session), "which would keep documents from being compared"
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     assert due(database) == {}
@@ -254,7 +254,7 @@ def test_crawls_and_documents_do_not_take_each_others_jobs_or_places_in_the_queu
     let_lease_run_out(database)
     tidy_all(database)
     assert crawl_of(database, source_id).status == JobStatus.PENDING
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert count_everywhere(session, Job, is_open()) == 2
 
 
@@ -273,7 +273,7 @@ def test_a_web_source_of_the_version_before_is_gone_on_with(
 ) -> None:
     source_id = add(database)
     theirs = add(database, GLOBEX)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_delete(ACME, Job))
         held_until = None if held_s is None else now() + timedelta(seconds=held_s)
         next_at = None if state == CrawlState.COMPLETED else now() - timedelta(seconds=5)
@@ -296,7 +296,7 @@ def test_a_web_source_of_the_version_before_is_gone_on_with(
         assert due(database) == {"globex": [theirs]}
 
 
-def claim_again(database: Database, source_id: str) -> HeldCrawl:
+def claim_again(database: Database, source_id: str) -> LeasedCrawl:
     let_lease_run_out(database)
     return claim(database, source_id, "again")
 
@@ -317,7 +317,7 @@ def test_a_task_is_seen_by_its_tenant_whoever_asked_for_it_and_whoever_may_read_
         "operator": (ACME, {"crawl", "document"}),
         "globex": (GLOBEX, set()),
     }
-    with database.reading() as session:
+    with database.open_read_session() as session:
         for name, (ctx, kinds) in readers.items():
             seen = {task.job.kind for task in list_tasks(session, ctx, statuses=[*JobStatus], limit=9)}
             assert seen == kinds, name
@@ -331,16 +331,16 @@ def test_a_task_is_seen_by_its_tenant_whoever_asked_for_it_and_whoever_may_read_
 
 def test_a_job_of_a_kind_of_a_later_version_is_seen_by_whoever_asked_for_it(database: Database) -> None:
     key = make_key_principal("acme", "k3y", {Scope.TASKS_READ})
-    with database.writing() as session:
+    with database.open_write_session() as session:
         mail = Job(tenant_id="acme", kind="mail", subject_id="k3y", subject_kind="key", payload={"to": "somebody"})
         session.add(mail)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         for ctx in (key, ACME):
             assert get_task(session, ctx, mail.job_id).source == "mail"
         for ctx in (make_key_principal("acme", "other", set(Scope)), GLOBEX):
             with pytest.raises(NotFound):
                 get_task(session, ctx, mail.job_id)
     assert due(database) == {}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.claim(session, ACME, worker="one") is None
     tidy_all(database)

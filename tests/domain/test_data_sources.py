@@ -20,7 +20,7 @@ SPEC = SourceSpec("postgresql", "postgresql://u:p4ss@h/d", "h:5432/d")
 
 
 def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         ids = {}
         for ctx in (ACME, GLOBEX):
             row = data_sources.create_source(session, ctx, "Staff", "", SPEC, OLD)
@@ -32,12 +32,12 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
             data_sources.create_source(session, ACME, "Other", "", SPEC, None)
         with pytest.raises(NotFound):
             data_sources.get_source(session, GLOBEX, ids["acme"])
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert data_sources.list_source_ids(session, ACME) == [ids["acme"]]
         outcomes = [data_sources.rekey(session, ACME, ids["acme"], old=BOTH, new=BOTH) for _ in range(2)]
         assert outcomes == ["done", "current"]
         assert data_sources.rekey(session, GLOBEX, ids["acme"], old=BOTH, new=BOTH) == "absent"
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = data_sources.get_source(session, ACME, ids["acme"])
         assert data_sources.decrypt_uri(row, NEW) == SPEC.uri
         assert data_sources.decrypt_schema(row, NEW) == {"tables": ["cañón"]}
@@ -48,7 +48,7 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
         for open_it in (data_sources.decrypt_uri, data_sources.decrypt_schema):
             with pytest.raises(NotReady):
                 open_it(other, BOTH)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         stored = session.connection().execute(text("SELECT uri, schema_read FROM data_sources")).fetchall()
         assert b"p4ss" not in b"".join(map(bytes, stored[0]))
 
@@ -56,7 +56,7 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
 def test_a_file_is_stored_without_keys_and_encrypted_once_there_are_some(
     database: Database,
 ) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = data_sources.create_source(
             session, ACME, "Plant", "", SourceSpec("sqlite", "sqlite:///plant.db", "plant.db"), None
         )
@@ -78,7 +78,7 @@ def test_data_sources_that_are_added_at_once_see_each_other(database: Database) 
     def add(name: str) -> str:
         start.wait(10)
         try:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 data_sources.create_source(session, ACME, name, "", file, None)
         except Conflict as exc:
             return exc.detail.partition(":")[0]
@@ -87,11 +87,11 @@ def test_data_sources_that_are_added_at_once_see_each_other(database: Database) 
     with ThreadPoolExecutor(20) as pool:
         same = Counter(pool.map(add, ["Same"] * 20))
         assert same == {"added": 1, "There is a data source 'Same' already": 19}
-        with database.writing() as session:
+        with database.open_write_session() as session:
             for number in range(MOST_SOURCES - 4):
                 data_sources.create_source(session, ACME, f"Before {number}", "", file, None)
         others = Counter(pool.map(add, map(str, range(20))))
         assert others == {"added": 3, f"There are {MOST_SOURCES} data sources already": 17}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert len(data_sources.list_source_ids(session, ACME)) == MOST_SOURCES
         data_sources.create_source(session, GLOBEX, "Same", "", file, None)

@@ -32,16 +32,16 @@ def test_the_migrations_make_the_tables_of_the_models(database: Database) -> Non
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
     database.migrate()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.scalar(select(func.count()).select_from(Tenant)) == 2
 
 
 def test_tables_of_a_newer_version_are_left_alone_with_a_clear_error(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreRefused, match=r"9999.*newer version"):
         database.migrate()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
@@ -55,13 +55,13 @@ def test_several_processes_may_open_a_new_database_at_the_same_moment(database_u
 @ON_SQLITE
 def test_transactions_that_read_before_they_write_wait_for_each_other(database: Database) -> None:
     def add_one(_: int) -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             count = session.scalar(select(func.count()).select_from(Tenant)) or 0
             session.add(Tenant(tenant_id=f"tenant-{count}"))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add_one, range(80)))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.scalar(select(func.count()).select_from(Tenant)) == 82
 
 
@@ -71,16 +71,16 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
         session.flush()
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), database.writing() as session:
+    with pytest.raises(ZeroDivisionError), database.open_write_session() as session:
         half(session)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.get(Tenant, "half") is None
 
 
 def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(database: Database) -> None:
-    with database.reading() as reader:
+    with database.open_read_session() as reader:
         assert reader.get(Tenant, "third") is None
-        with database.writing() as writer:
+        with database.open_write_session() as writer:
             writer.add(Tenant(tenant_id="third"))
         assert reader.get(Tenant, "third") is None
 
@@ -100,14 +100,14 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
     ],
 )
 def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, query, index) -> None:  # type: ignore[no-untyped-def]
-    with database.writing() as session:  # what has no work to do, of which most is
+    with database.open_write_session() as session:  # what has no work to do, of which most is
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a.md", content(*["done"] * 500))
         session.execute(update_everywhere(Chunk).values(lexical_slots=15, dense_slots=15))
         if database.is_server:
             session.execute(text("ANALYZE chunks"))
     sql = str(query.compile(database.engine, compile_kwargs={"render_postcompile": True, "literal_binds": True}))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         if database.is_server:  # which reads small tables from end to end
             session.execute(text("SET LOCAL enable_seqscan = off"))
         plan = session.execute(text(f"EXPLAIN {'' if database.is_server else 'QUERY PLAN '}{sql}")).all()
@@ -120,5 +120,5 @@ def test_looking_for_work_reads_only_what_has_work_to_do(database: Database, que
 
 def test_a_reader_changes_nothing_on_a_server(database: Database) -> None:
     if database.is_server:
-        with pytest.raises(StoreRefused, match="read-only"), database.reading() as session:
+        with pytest.raises(StoreRefused, match="read-only"), database.open_read_session() as session:
             session.execute(text("DELETE FROM tenants"))

@@ -66,7 +66,7 @@ def test_an_address_that_is_none_is_refused_at_once(uri: str, match: str) -> Non
 def test_every_way_to_say_postgresql_is_understood(postgres: PostgresServer, scheme: str) -> None:
     with opened(postgres.url.replace("postgresql", scheme)) as database:
         database.check()
-        with database.reading() as session:
+        with database.open_read_session() as session:
             assert session.scalar(text("SELECT current_setting('application_name')")) == "pustaka"
 
 
@@ -225,13 +225,13 @@ def test_a_database_that_takes_no_changes_is_refused(postgres: PostgresServer, u
 
 def test_tables_that_are_gone_are_told_while_the_service_runs(database_uri: str) -> None:
     database = two_tenants(database_uri)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(text("DROP TABLE jobs"))
         session.execute(text("DROP TABLE chunks"))
         session.execute(text("DROP TABLE documents"))
 
     def look() -> None:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             list_documents(session, ACME)
 
     error = refusal(look)
@@ -242,13 +242,13 @@ def test_tables_that_are_gone_are_told_while_the_service_runs(database_uri: str)
 
 def test_a_database_of_a_newer_version_is_refused_by_every_question_and_left_alone(database_uri: str) -> None:
     database = two_tenants(database_uri)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for call in (database.check, database.migrate, lambda: wait_for_database(database, 60)):
         error = refusal(call)
         assert type(error) is StoreRefused
         assert "newer version" in error.detail
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
     database.close()
 
@@ -270,7 +270,7 @@ def test_a_file_that_is_no_database_and_a_folder_that_is_not_there_are_refused(t
 def test_another_process_that_writes_for_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 100)
     database = two_tenants(f"sqlite:///{tmp_path / 'records.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/a.md", content("text"))
         error = refusal(database.migrate)
     assert type(error) is StoreUnavailable
@@ -289,11 +289,11 @@ def test_another_process_that_migrates_for_too_long_is_told(url: str, monkeypatc
 
 def test_a_request_does_not_wait_for_a_connection_for_ever(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "POOL_TIMEOUT_S", 0.2)
-    with opened(url, pool_size=1) as database, database.reading() as session:
+    with opened(url, pool_size=1) as database, database.open_read_session() as session:
         session.execute(text("SELECT 1"))
 
         def another() -> None:
-            with database.reading() as second:
+            with database.open_read_session() as second:
                 second.execute(text("SELECT 1"))
 
         assert refusal(another).detail.startswith("DB_POOL_SIZE: ")
@@ -304,7 +304,7 @@ def test_a_statement_does_not_run_for_ever(url: str, monkeypatch: pytest.MonkeyP
     with opened(url) as database:
 
         def sleep() -> None:
-            with database.reading() as session:
+            with database.open_read_session() as session:
                 session.execute(text("SELECT pg_sleep(30)"))
 
         assert type(refusal(sleep)) is StoreUnavailable
@@ -333,11 +333,11 @@ def test_a_server_that_goes_is_away_and_one_that_comes_back_is_used_without_an_e
 
     def write() -> None:
         for ctx in (ACME, GLOBEX):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 replace_document(session, ctx, "/a.md", content("text"))
 
     def write_while_it_goes() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ACME, "/a.md", content("lost"))
             getattr(own_server, how)()
 
@@ -350,7 +350,7 @@ def test_a_server_that_goes_is_away_and_one_that_comes_back_is_used_without_an_e
     getattr(own_server, how)()
     own_server.start()
     write()  # nobody noticed that it was gone
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [document.version for document in list_documents(session, ACME)] == [3]
     database.close()
 

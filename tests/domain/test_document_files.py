@@ -52,7 +52,7 @@ def put(originals: DocumentFiles, ctx: Principal, *texts: str, origin: str = ORI
 
 
 def version(database: Database, ctx: Principal, document_id: str, number: int | None = None) -> DocumentVersion | None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return find_version(session, ctx, document_id, number)
 
 
@@ -62,7 +62,7 @@ def texts_of(database: Database, originals: DocumentFiles, ctx: Principal, docum
 
 
 def remove(database: Database, originals: DocumentFiles, ctx: Principal, document_ids: Sequence[str]) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, ctx, document_ids)
     originals.delete_expired(ctx)
 
@@ -85,7 +85,7 @@ def test_a_version_keeps_the_file_and_what_was_read_from_it_for_its_tenant(
     assert version(database, GLOBEX, document.document_id) is None
     with pytest.raises(NotFound):
         originals.open_original(GLOBEX, kept)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert find_current_versions(session, ACME, [document.document_id]) == {document.document_id: 1}
         assert find_current_versions(session, GLOBEX, [document.document_id]) == {}
 
@@ -110,7 +110,7 @@ def test_a_deleted_document_leaves_neither_rows_nor_files(
     assert version(database, ACME, ours.document_id) is None
     assert list(files.list_hashes(ACME)) == []
     assert texts_of(database, originals, GLOBEX, theirs.document_id, 1) == ["one"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [row.tenant_id for row in session.query(DocumentVersion).execution_options(**EVERYWHERE)] == ["globex"]
 
 
@@ -129,7 +129,7 @@ def test_a_document_that_is_loaded_again_after_it_was_deleted_can_be_opened(
     database: Database, originals: DocumentFiles
 ) -> None:
     document_id = put(originals, ACME, "one").document_id
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, ACME, [document_id])
     assert put(originals, ACME, "one").version == 2
     originals.delete_expired(ACME)
@@ -155,7 +155,7 @@ def test_nothing_is_recorded_of_a_file_that_could_not_be_kept(database: Database
     for ctx in (ACME, GLOBEX):
         with pytest.raises(StoreUnavailable):
             put(broken, ctx, "text")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert (
             session.query(Document).execution_options(**EVERYWHERE).all()
             == session.query(DocumentVersion).execution_options(**EVERYWHERE).all()

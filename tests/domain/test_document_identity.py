@@ -48,14 +48,14 @@ def take(
     **about: str,
 ) -> Accepted:
     """A file that is sent, under a name and title."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         said = Description(title=name, external_id=external_id, **about)  # type: ignore[arg-type] # of texts alone
         return accept(session, ctx, dataset_id, Incoming(name, content_hash, 10, said), UNLIMITED)
 
 
 def held(database: Database, ctx: Principal, dataset_id: str) -> dict[str, tuple[str | None, str]]:
     """The documents of a dataset: what they are called by their owner, and the file that is or will be read."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = session.execute(
             scoped(ctx, Document)
             .join(Job, Job.document_id == Document.document_id)
@@ -81,13 +81,13 @@ def test_whatever_documents_are_called_none_takes_the_place_of_another(
             follow(expected, taken, str(content_hash), external_id)  # type: ignore[arg-type]
         elif expected:
             document_id = sorted(expected)[int(str(step[1])) % len(expected)]
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 remove_with_jobs(session, ACME, [document_id])
             del expected[document_id]
         assert held(database, ACME, dataset_id) == expected
     assert held(database, GLOBEX, dataset_ids[GLOBEX]) == {theirs: (ALIKE[0], HASHES[0])}
     for ctx in TENANTS:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             remove_dataset(session, ctx, dataset_ids[ctx])
 
 
@@ -155,7 +155,7 @@ def test_several_uploads_at_once_are_one_after_the_other(database: Database, ext
 
 def test_what_folders_and_sites_bring_is_in_a_dataset_that_no_text_gets_into_by_its_name(database: Database) -> None:
     origins = ("/srv/fees.md", "samples:fees.md", "web:https://example.org/fees")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         create_dataset(session, ACME, "default")  # somebody's
         for origin in origins:
             replace_document(session, ACME, origin, content(origin))
@@ -168,17 +168,17 @@ def test_what_folders_and_sites_bring_is_in_a_dataset_that_no_text_gets_into_by_
         assert {document.dataset_id for document in list_documents(session, ACME)} == {default.dataset_id}
     for name in origins:
         assert not take(database, ACME, default.dataset_id, name, HASHES[0], name, source=name).replaced
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert len(list_documents(session, ACME)) == len(origins) * 2 + 1
         assert list_documents(session, GLOBEX) == []
         assert list_indexed_ids(session, ACME, [default.dataset_id, "x"]) == (default.dataset_id, "x", "")
         assert list_indexed_ids(session, GLOBEX, [default.dataset_id]) == (default.dataset_id,)
-    with pytest.raises(Conflict), database.writing() as session:
+    with pytest.raises(Conflict), database.open_write_session() as session:
         remove_dataset(session, ACME, default.dataset_id)
 
 
 def test_a_file_of_a_folder_that_is_sent_too_is_recognised(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         loaded = replace_document(session, ACME, "/srv/fees.md", content("Fees."))
         content_hash, dataset_id = loaded.content_hash, str(loaded.dataset_id)
     again = take(database, ACME, dataset_id, "fees.md", content_hash)
@@ -188,11 +188,11 @@ def test_a_file_of_a_folder_that_is_sent_too_is_recognised(database: Database) -
 
 def test_a_file_that_comes_back_to_its_folder_is_the_same_document(database: Database) -> None:
     def load() -> str:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             return replace_document(session, ACME, "/srv/fees.md", content("Fees.")).document_id
 
     first = load()
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_documents(session, ACME, [first])
     assert load() == first
 
@@ -202,7 +202,7 @@ def test_two_that_need_the_default_dataset_at_once_get_one(database: Database) -
 
     def load(number: int) -> str | None:
         start.wait(10)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             return replace_document(session, ACME, f"/srv/{number}.md", content("Fees.")).dataset_id
 
     with ThreadPoolExecutor(4) as pool:

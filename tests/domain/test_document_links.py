@@ -20,13 +20,13 @@ from utils.errors import NotFound
 
 def add(database: Database, ctx: Principal, origin: str = "/a.md") -> tuple[str, str]:
     """A document, and its dataset."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         document = replace_document(session, ctx, origin, content("a"))
         return document.document_id, str(document.dataset_id)
 
 
 def rules(database: Database, ctx: Principal, document_id: str) -> LinkRules | None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return link_rules(session, ctx, [document_id]).get(document_id)
 
 
@@ -36,11 +36,11 @@ def test_revoking_counts_for_the_document_its_dataset_or_all_of_its_tenant(datab
         add(database, ACME, "/b.md"),
         add(database, GLOBEX),
     )
-    with database.writing() as session:
+    with database.open_write_session() as session:
         revoke_document_links(session, ACME, ours)
         revoke_dataset_links(session, ACME, create_dataset(session, ACME, "Other").dataset_id)
     assert [rules(database, ACME, one) for one in (ours, beside)] == [LinkRules(1, None, 1), LinkRules(1, None, 0)]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         revoke_dataset_links(session, ACME, dataset_id)
         revoke_all_links(session, ACME)
     assert [rules(database, ACME, one) for one in (ours, beside)] == [LinkRules(1, None, 3), LinkRules(1, None, 2)]
@@ -50,16 +50,16 @@ def test_revoking_counts_for_the_document_its_dataset_or_all_of_its_tenant(datab
         lambda session: revoke_document_links(session, GLOBEX, ours),
         lambda session: revoke_dataset_links(session, GLOBEX, dataset_id),
     ):
-        with pytest.raises(NotFound), database.writing() as session:
+        with pytest.raises(NotFound), database.open_write_session() as session:
             refused(session)
 
 
 def test_a_dataset_says_what_links_to_its_documents_open_while_they_are_there(database: Database) -> None:
     document_id, dataset_id = add(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         change_dataset(session, ACME, dataset_id, {"document_links": "quote"})
     assert rules(database, ACME, document_id) == LinkRules(1, LinkMode.QUOTE, 0)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         change_dataset(session, ACME, dataset_id, {"document_links": None})
         remove_documents(session, ACME, [document_id])
     assert rules(database, ACME, document_id) is None

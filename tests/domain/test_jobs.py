@@ -38,7 +38,7 @@ def test_each_job_is_given_to_one_of_many_workers(database: Database) -> None:
     def take_all(worker: str) -> list[str]:
         taken = []
         while True:
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 held = jobs.claim(session, ACME, worker=worker)
             if held is None:
                 return taken
@@ -54,12 +54,12 @@ def test_a_tenant_with_many_documents_does_not_keep_others_waiting(database: Dat
         dataset_id = new_dataset(database, ctx)
         for number in range(count):
             upload(database, ctx, dataset_id, f"{number}.md", f"{number:064x}")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["acme", "globex"]
     claimed(database, GLOBEX)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["acme"]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.claim(session, GLOBEX, worker="two") is None
 
 
@@ -77,9 +77,9 @@ def test_a_job_whose_worker_is_gone_goes_to_another_and_the_first_can_write_noth
         lambda session: job_leases.renew(session, ACME, first, progress=0.5),
         lambda session: jobs.advance(session, ACME, first, JobStage.INDEXING),
         lambda session: jobs.fail(session, ACME, first, BROKEN),
-        lambda session: jobs.lock_held(session, ACME, first),
+        lambda session: jobs.lock_claimed_document(session, ACME, first),
     ):
-        with pytest.raises(LeaseLost), database.writing() as session:
+        with pytest.raises(LeaseLost), database.open_write_session() as session:
             step(session)
     read(database, ACME, second)
     assert job_of(database, ACME, document_id).stage == JobStage.INDEXING
@@ -89,7 +89,7 @@ def test_a_worker_that_says_it_lives_keeps_its_job(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     held = claimed(database, ACME)
     let_lease_run_out(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         job_leases.renew(session, ACME, held, progress=0.25)
     assert tidy(database, ACME) == 0
     assert job_of(database, ACME, document_id).progress == 0.25
@@ -106,7 +106,7 @@ def test_a_document_that_ends_its_worker_each_time_fails_in_the_end_and_says_so(
     assert (job.status, job.worker, job.lease_until) == (JobStatus.FAILED, None, None)
     assert f"{MOST_ATTEMPTS} times" in (job.error or "")
     assert job.advice
-    with database.reading() as session:
+    with database.open_read_session() as session:
         document = get_document(session, ACME, document_id)
         assert (document.state, document.error) == (DocumentState.FAILED, job.error)
 
@@ -116,13 +116,13 @@ def test_a_job_that_is_put_off_waits_longer_each_time(database: Database) -> Non
     pauses = []
     for _ in range(3):
         held = claimed(database, ACME)
-        with database.writing() as session:
-            assert jobs.put_off(session, ACME, held, BROKEN)
+        with database.open_write_session() as session:
+            assert jobs.retry_later(session, ACME, held, BROKEN)
             at = job_leases.read_moment(session)
         job = job_of(database, ACME, document_id)
         assert (job.status, job.error) == (JobStatus.PENDING, "It is damaged.")
         pauses.append((job.not_before - at).total_seconds())
-        with database.writing() as session:
+        with database.open_write_session() as session:
             assert jobs.claim(session, ACME, worker="early") is None
         let_pause_be_over(database, ACME)
     assert pauses[0] < pauses[1] < pauses[2]
@@ -130,7 +130,7 @@ def test_a_job_that_is_put_off_waits_longer_each_time(database: Database) -> Non
 
 def test_a_job_that_is_handed_back_is_anothers_at_once_and_no_try_is_counted(database: Database) -> None:
     upload(database, ACME, new_dataset(database, ACME))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         held = jobs.claim(session, ACME, worker="one")
         assert held is not None
         jobs.hand_back(session, ACME, held)
@@ -141,7 +141,7 @@ def test_a_job_is_completed_when_its_document_is_in_the_index(database: Database
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     read(database, ACME, claimed(database, ACME))
     assert tidy(database, ACME) == 0
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_update(ACME, Document).values(state=DocumentState.READY))
     assert tidy(database, GLOBEX) == 0
     assert tidy(database, ACME) == 1
@@ -151,26 +151,26 @@ def test_a_job_is_completed_when_its_document_is_in_the_index(database: Database
 
 def test_a_job_nobody_works_on_is_cancelled_at_once(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
-    with pytest.raises(NotFound), database.writing() as session:
+    with pytest.raises(NotFound), database.open_write_session() as session:
         cancel(session, GLOBEX, document_id)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         cancel(session, ACME, document_id)
     assert job_of(database, ACME, document_id).status == JobStatus.CANCELLED
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.claim(session, ACME, worker="late") is None
-    with pytest.raises(Conflict), database.writing() as session:
+    with pytest.raises(Conflict), database.open_write_session() as session:
         cancel(session, ACME, document_id)
 
 
 def test_a_worker_learns_that_its_job_is_to_be_cancelled_and_writes_nothing(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     held = claimed(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert not jobs.end_cancelled(session, ACME, held)
         cancel(session, ACME, document_id)
     with pytest.raises(LeaseLost):
         read(database, ACME, held)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.end_cancelled(session, ACME, held)
     assert job_of(database, ACME, document_id).status == JobStatus.CANCELLED
 
@@ -178,7 +178,7 @@ def test_a_worker_learns_that_its_job_is_to_be_cancelled_and_writes_nothing(data
 def test_a_job_whose_worker_died_before_it_learned_of_the_cancelling_is_cancelled(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     claimed(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         cancel(session, ACME, document_id)
     let_lease_run_out(database, ACME)
     tidy(database, ACME)
@@ -188,9 +188,9 @@ def test_a_job_whose_worker_died_before_it_learned_of_the_cancelling_is_cancelle
 def test_a_document_that_is_read_again_takes_the_job_from_whoever_has_it(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     held = claimed(database, ACME)
-    with pytest.raises(NotFound), database.writing() as session:
+    with pytest.raises(NotFound), database.open_write_session() as session:
         begin_again(session, GLOBEX, document_id, UNLIMITED)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         begin_again(session, ACME, document_id, UNLIMITED)
     with pytest.raises(LeaseLost):
         read(database, ACME, held)
@@ -201,12 +201,12 @@ def test_a_document_that_is_read_again_takes_the_job_from_whoever_has_it(databas
 def test_a_removed_document_has_no_job_and_its_worker_does_not_bring_it_back(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
     held = claimed(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert remove_with_jobs(session, GLOBEX, [document_id]) == set()
         assert remove_with_jobs(session, ACME, [document_id]) == {held.content_hash}
     with pytest.raises(LeaseLost):
         read(database, ACME, held)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert count_everywhere(session, Job, Job.document_id == document_id) == 0
         with pytest.raises(NotFound):
             get_document(session, ACME, document_id)
@@ -216,7 +216,7 @@ def test_no_index_waits_for_a_document_that_was_not_read_yet(database: Database)
     for ctx in (ACME, GLOBEX):
         upload(database, ctx, new_dataset(database, ctx))
     assert list_tenants_without_words(database) == []
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert count_without_words(session, 2) == 0
     read(database, ACME, claimed(database, ACME))
     assert [ctx.tenant_id for ctx in list_tenants_without_words(database)] == ["acme"]
@@ -230,15 +230,15 @@ def test_the_smallest_file_is_read_first_and_where_wanted_the_one_that_has_waite
             size
         )
     theirs = upload(database, GLOBEX, new_dataset(database, GLOBEX), size_bytes=1).document.document_id
-    with database.writing() as session:  # long waits change nothing: a load may take hours
+    with database.open_write_session() as session:  # long waits change nothing: a load may take hours
         first = scoped_update(ACME, Job).where(Job.size_bytes == 3_000_000)
         session.execute(first.values(not_before=now() - timedelta(minutes=11)))
     assert [sizes[claimed(database, ACME).document_id] for _ in range(3)] == [10, 20, 2_000]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         oldest = jobs.claim(session, ACME, worker="one", oldest_first=True)
     assert oldest is not None
     assert sizes[oldest.document_id] == 3_000_000
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.claim(session, ACME, worker="one", small_only=True) is None
     assert claimed(database, GLOBEX).document_id == theirs
 
@@ -249,24 +249,24 @@ def test_tenants_come_in_the_order_of_their_smallest_files_and_large_jobs_are_co
         dataset = new_dataset(database, ctx)
         for place, size in enumerate(sizes):
             upload(database, ctx, dataset, f"{size}.md", f"{place:064x}", size_bytes=size)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [ctx.tenant_id for ctx in jobs.list_tenants_with_due(session)] == ["globex", "acme"]
     claimed(database, ACME, "pool_1-a")
     claimed(database, ACME, "pool_1-b")
     claimed(database, GLOBEX, "poolx1-a")
     upload(database, GLOBEX, new_dataset(database, GLOBEX, "More"), "scan.pdf", "e" * 64, size_bytes=small)
     scan = claimed(database, GLOBEX, "pool_1-c")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.count_large_of(session, "pool_1-") == 1
         assert jobs.count_large_of(session, "poolx1-") == 0
         jobs.advance(session, GLOBEX, scan, JobStage.RECOGNISING)
         assert jobs.list_tenants_with_due(session, small_only=True) == []
     claimed(database, GLOBEX, "pool_1-c")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert jobs.count_large_of(session, "pool_1-") == 2
     let_lease_run_out(database, ACME)
     let_lease_run_out(database, GLOBEX)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert jobs.count_large_of(session, "pool_1-") == 0
 
 
@@ -275,7 +275,7 @@ def test_pages_to_be_recognised_wait_until_other_files_are_read(database: Databa
     scan = upload(database, ACME, dataset, "scan.pdf", "a" * 64).document.document_id
     held = claimed(database, ACME)
     other = upload(database, ACME, dataset, "other.md", "b" * 64).document.document_id
-    with database.writing() as session:
+    with database.open_write_session() as session:
         jobs.advance(session, ACME, held, JobStage.RECOGNISING)
     assert [claimed(database, ACME).document_id for _ in range(2)] == [other, scan]
     assert job_of(database, ACME, scan).attempts == 1

@@ -11,13 +11,13 @@ from domain.db import Database
 from domain.documents import get_chunks, list_documents, remove_documents, replace_document
 from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
 from domain.indexing import (
-    as_passage,
     drop_removed,
+    list_passages_without_vectors,
+    make_passage,
     mark_searchable,
     mark_undone,
     mark_vectors,
     mark_words,
-    list_passages_without_vectors,
 )
 from domain.knowledge import compute_knowledge_version
 from domain.models import Document
@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def version(database: Database, ctx: Principal = ACME) -> str:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return compute_knowledge_version(session, ctx)
 
 
@@ -62,13 +62,13 @@ def test_every_change_makes_a_version_of_its_own_for_this_tenant_alone(
     database: Database, change: Callable[[Session], None]
 ) -> None:
     for ctx in (ACME, GLOBEX):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ctx, "/a", content("one", source="a"))
             mark_words(session, ctx, _passages(session, ctx))
             mark_searchable(session, ctx, list_documents(session, ctx))
     before, others = version(database), version(database, GLOBEX)
     assert version(database) == before
-    with database.writing() as session:
+    with database.open_write_session() as session:
         change(session)
     assert version(database) != before
     assert version(database, GLOBEX) == others
@@ -76,15 +76,15 @@ def test_every_change_makes_a_version_of_its_own_for_this_tenant_alone(
 
 def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database) -> None:
     seen = [version(database)]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/a", content("one", source="a"))
     seen.append(version(database))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         documents = list_documents(session, ACME)
         mark_words(session, ACME, _passages(session))
         mark_searchable(session, ACME, documents)
     seen.append(version(database))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         mark_vectors(session, ACME, list_passages_without_vectors(session, ACME, 10, 0))
     seen.append(version(database))
     assert len(set(seen)) == 4
@@ -92,13 +92,13 @@ def test_each_step_into_the_index_makes_a_version_of_its_own(database: Database)
 
 def test_another_index_makes_another_version_once_it_serves(database: Database) -> None:
     one, two = (IndexSpec(name, 8, None, "words", "1/220/400/80/16") for name in ("one", "two"))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/a", content("one", source="a"))
         session.add(make_first_row(one))
     seen = [(version(database), version(database, GLOBEX))]
     for change in (lambda session: begin_index(session, two), lambda session: switch_to(session, 2)):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             change(session)
         seen.append((version(database), version(database, GLOBEX)))
     before, beside, switched = seen
@@ -108,18 +108,18 @@ def test_another_index_makes_another_version_once_it_serves(database: Database) 
 
 def _passages(session: Session, ctx: Principal = ACME) -> list[Passage]:
     [document] = list_documents(session, ctx)
-    return [as_passage(document, chunk) for chunk in get_chunks(session, ctx, document.document_id)]
+    return [make_passage(document, chunk) for chunk in get_chunks(session, ctx, document.document_id)]
 
 
 @pytest.mark.parametrize("change", [_add, _change, _remove, _replace_by_another])
 def test_a_change_is_seen_although_the_clock_of_the_machine_that_made_it_is_slow(
     database: Database, change: Callable[[Session], None]
 ) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/a", content("one", source="a"))
         session.execute(update_everywhere(Document).values(updated_at=NOON))
     before = version(database)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         change(session)
         session.execute(update_everywhere(Document).values(updated_at=NOON))
     assert version(database) != before

@@ -76,7 +76,7 @@ def fill(database: Database, ctx: Principal, documents: int) -> str:
         for number in range(documents)
     ]
     sets = [{**tenant, "name": f"{number}", "created_at": BEGAN} for number in range(1, documents // 5)]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for model, made in (
             (Document, rows),
             (Job, done),
@@ -175,7 +175,7 @@ def test_every_list_gives_each_row_once_and_counts_are_taken_from_indexes_alone(
     for name, read_list in LISTS.items():
         seen: list[str] = []
         part, after = Part(200), None
-        with database.reading() as session:
+        with database.open_read_session() as session:
             while after or not seen:
                 found = read_list(session, ACME, part)
                 seen += [identity(row) for row in found.rows]
@@ -184,7 +184,7 @@ def test_every_list_gives_each_row_once_and_counts_are_taken_from_indexes_alone(
                     break
         assert len(seen) == len(set(seen)) == found.total, name
         assert found.total in (0, 1, MANY // 5 + 1, MANY // 2, MANY), name
-    with database.reading() as session, statements(database) as asked:
+    with database.open_read_session() as session, statements(database) as asked:
         assert datasets.count_documents(session, ACME, [dataset_id]) == {dataset_id: MANY // 2}
         [source] = web_sources.list_web_sources(session, ACME).rows
         assert web_sources.count_waiting(session, ACME, source.web_source_id) == 0
@@ -207,7 +207,7 @@ def test_a_part_of_a_list_costs_the_same_of_twenty_rows_and_of_thousands(databas
 
 def costs_of_first_and_deep(database: Database, ctx: Principal, read_list: Listing) -> list[int]:
     """Of the first part and of one in the middle, without the counting, which has to be done by an index alone."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         whole = read_list(session, ctx, Part(200)).next_after
         parts = [Part(20), *([Part(20, after=whole)] if whole else [])]
         costs = []
@@ -236,27 +236,27 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
     dice, dataset_id = random.Random(seed), new_dataset(database, ACME)
 
     def uploaded() -> list[str]:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             return list(session.scalars(scoped(ACME, Job).with_only_columns(Job.document_id).order_by(Job.created_at)))
 
     def change(work: Callable[[Session, str], object]) -> None:
         if (ids := uploaded()) and (document_id := dice.choice(ids)):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 work(session, document_id)
 
     def add() -> None:
         upload(database, ACME, dataset_id, f"{dice.randrange(6)}.md", f"{dice.randrange(9):064x}")
 
     def load() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ACME, f"/{dice.randrange(3)}.md", content(f"{dice.randrange(9)}"))
 
     def break_file() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             record_failure(session, ACME, f"/{dice.randrange(3)}.md", "x.md", "It is damaged.")
 
     def work() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             held = jobs.claim(session, ACME, worker="one")
         if held is None:
             return
@@ -264,14 +264,14 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
         if ending == 0:
             read(database, ACME, held)
             return
-        with database.writing() as session:
-            jobs.lock_held(session, ACME, held)
+        with database.open_write_session() as session:
+            jobs.lock_claimed_document(session, ACME, held)
             failure = job_leases.Failure("It is damaged.", "Mend it.")
-            ends = (jobs.fail, jobs.put_off)[ending % 2]
+            ends = (jobs.fail, jobs.retry_later)[ending % 2]
             ends(session, ACME, held, failure) if ending < 3 else jobs.hand_back(session, ACME, held)
 
     def index() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             waiting = indexing.list_documents_without_words(session, ACME, 20)
             gone = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
             there = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
@@ -283,14 +283,14 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
                 indexing.mark_vectors(session, ACME, passages)
 
     def lose() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             indexing.mark_undone(session, ACME)
 
     def remove() -> None:
         change(lambda session, document_id: remove_with_jobs(session, ACME, [document_id]))
 
     def remove_loaded() -> None:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             of_folder = scoped(ACME, Document).where(Document.origin == f"/{dice.randrange(3)}.md")
             remove_documents(session, ACME, [one.document_id for one in session.scalars(of_folder)])
 
@@ -317,7 +317,7 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
 
 def assert_statuses(database: Database) -> None:
     """The column says of each document what is worked out of its job and its state."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = session.execute(
             select(Document, Document.status, Job)
             .execution_options(**EVERYWHERE)
@@ -340,9 +340,9 @@ def assert_statuses(database: Database) -> None:
 def test_a_worker_and_an_upload_that_replaces_do_not_wait_for_each_other_for_ever(database: Database) -> None:
     dataset_id = new_dataset(database, ACME)
     document_id = upload(database, ACME, dataset_id).document.document_id
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped(ACME, Document).where(Document.document_id == document_id).with_for_update())
-        with database.writing() as other:  # passes over what somebody else has, and does not lock its job
+        with database.open_write_session() as other:  # passes over what somebody else has, and does not lock its job
             assert jobs.claim(other, ACME, worker="one") is None
         begin_again(session, ACME, document_id, UNLIMITED)
     assert claimed(database, ACME).document_id == document_id
@@ -352,7 +352,7 @@ def test_a_worker_and_an_upload_that_replaces_do_not_wait_for_each_other_for_eve
 def test_a_list_has_no_row_of_another_tenant(database: Database) -> None:
     for ctx, size in ((ACME, 30), (GLOBEX, 10)):
         fill(database, ctx, size)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         for name, read_list in LISTS.items():
             for ctx in (ACME, GLOBEX):
                 for row in read_list(session, ctx, Part(200)).rows:

@@ -61,7 +61,7 @@ def test_everything_the_migrations_make_can_be_taken_back(empty: Database) -> No
     migrate(empty, "base", back=True)
     assert set(inspect(empty.engine).get_table_names()) == {"alembic_version"}
     empty.migrate()
-    with empty.reading() as session:
+    with empty.open_read_session() as session:
         assert session.execute(text("SELECT count(*) FROM documents")).scalar() == 0
 
 

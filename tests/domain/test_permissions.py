@@ -28,18 +28,18 @@ ACME, GLOBEX = make_operator("acme"), make_operator("globex")
 
 
 def new_key(database: Database, tenant_id: str, scopes: list[str] | None = None) -> Principal:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         key, _ = create_key(session, tenant_id, "test", scopes=scopes or ["all"])
         return make_key_principal(tenant_id, key.key_id, read_scopes(key))
 
 
 def change(database: Database, operator: Principal, key: Principal, **values: object) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_update(operator, ApiKey).where(ApiKey.key_id == key.subject_id).values(**values))
 
 
 def check(database: Database, principal: Principal, *needed: Scope) -> Principal:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return CHECK.check(session, principal, *needed)
 
 
@@ -74,7 +74,7 @@ def test_a_scope_that_a_key_has_lost_is_named(database: Database) -> None:
 
 def test_a_key_that_was_revoked_or_has_expired_may_do_nothing(database: Database) -> None:
     revoked, expired, theirs = new_key(database, "acme"), new_key(database, "acme"), new_key(database, "globex")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         revoke_key(session, ACME, revoked.subject_id)
     change(database, ACME, expired, expires_at=now() - timedelta(seconds=1))
     for principal in (revoked, expired, make_key_principal("acme", "n0such00", ALL_SCOPES)):
@@ -91,7 +91,7 @@ def test_a_key_of_another_tenant_is_none(database: Database) -> None:
 
 def test_a_rotated_key_may_what_it_might_before(database: Database) -> None:
     ours = new_key(database, "acme")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         rotate_key(session, ACME, ours.subject_id, overlap=timedelta(0))
     assert check(database, ours, Scope.CHAT_WRITE) == ours
 
@@ -99,7 +99,7 @@ def test_a_rotated_key_may_what_it_might_before(database: Database) -> None:
 def test_the_key_of_the_settings_may_while_they_name_one(database: Database) -> None:
     configured = make_configured_key_principal()
     assert check(database, configured, *ALL_SCOPES) == configured
-    with database.reading() as session, pytest.raises(Forbidden, match="was revoked"):
+    with database.open_read_session() as session, pytest.raises(Forbidden, match="was revoked"):
         PermissionCheck(has_configured_key=False).check(session, configured, Scope.CHAT_WRITE)
 
 

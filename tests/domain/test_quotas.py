@@ -22,7 +22,7 @@ AT_ONCE, MOST = 12, 5
 
 
 def usage(database: Database, ctx: Principal) -> Usage:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return get_usage(session, ctx)
 
 
@@ -72,7 +72,7 @@ def test_what_is_deleted_makes_room(database: Database, tmp_path: Any) -> None:
     assert (usage(database, ACME).documents, usage(database, ACME).queued_jobs) == (1, 1)
     with pytest.raises(QuotaExceeded):
         upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         remove_with_jobs(session, ACME, [first])
     document_files.delete_expired(ACME)
     assert usage(database, ACME) == Usage(0, 0, 0, 0)
@@ -100,17 +100,17 @@ def test_what_is_there_already_takes_no_room(database: Database) -> None:
 def test_a_document_that_is_read_again_waits_in_the_queue_like_any_other(database: Database) -> None:
     dataset, quotas = new_dataset(database, ACME), replace(UNLIMITED, queued_jobs=1)
     first = upload(database, ACME, dataset).document.document_id
-    with database.writing() as session:
+    with database.open_write_session() as session:
         begin_again(session, ACME, first, quotas)  # in the place of its former job
         cancel(session, ACME, first)
     upload(database, ACME, dataset, "other.md", "b" * 64, quotas)
-    with pytest.raises(QuotaExceeded, match="1 jobs in the queue"), database.writing() as session:
+    with pytest.raises(QuotaExceeded, match="1 jobs in the queue"), database.open_write_session() as session:
         begin_again(session, ACME, first, quotas)
 
 
 def test_pages_are_counted_by_day_and_by_tenant(database: Database) -> None:
     quotas, dataset = replace(UNLIMITED, pages_per_day=10), new_dataset(database, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         count_pages(session, ACME, replace(content("text"), pages=7))
         count_pages(session, ACME, replace(content("text"), details={"characters": 6_001}))
         count_pages(session, GLOBEX, content("text"))
@@ -126,7 +126,7 @@ def test_pages_read_by_many_at_once_are_all_counted(database: Database) -> None:
 
     def count(_: int) -> None:
         start.wait(10)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             add_pages(session, ACME, 3)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -135,6 +135,6 @@ def test_pages_read_by_many_at_once_are_all_counted(database: Database) -> None:
 
 
 def test_documents_of_folders_count_too(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "/srv/leave.md", content("twelve days"))
     assert (usage(database, ACME).documents, usage(database, ACME).size_bytes) == (1, 11)

@@ -53,11 +53,11 @@ def meanwhile(database: Database, first: Work, second: Work) -> tuple[object, ob
     """What both give when *second* begins after *first* and before its commit, which it has to wait for."""
 
     def run_second() -> object:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             return second(session)
 
     with ThreadPoolExecutor(1) as pool:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             given = first(session)
             running = pool.submit(run_second)
             with pytest.raises(TimeoutError):
@@ -70,7 +70,7 @@ def test_a_tenant_made_by_two_at_once_is_one(database: Database) -> None:
         return ensure_tenant(session, "initech").tenant_id
 
     assert meanwhile(database, make, make) == ("initech", "initech")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.scalar(select(func.count()).select_from(Tenant)) == 3
 
 
@@ -80,7 +80,7 @@ def test_one_of_two_that_ask_at_once_gets_the_first_key(database: Database) -> N
 
     given, refused = meanwhile(database, ask, ask)
     assert refused is None
-    with database.writing() as session:
+    with database.open_write_session() as session:
         found = find_key(session, str(given))
         assert found is not None
         assert found.key.tenant_id == "acme"
@@ -89,11 +89,11 @@ def test_one_of_two_that_ask_at_once_gets_the_first_key(database: Database) -> N
 
 def test_a_file_loaded_by_several_at_once_is_one_document(database: Database) -> None:
     def load(number: int) -> object:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             return replace_document(session, ACME, "/leave.md", content(*[f"version {number}"] * (number + 1)))
 
     all_at_once(load)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         (document,) = list_documents(session, ACME)
         texts = [chunk.text for chunk in get_chunks(session, ACME, document.document_id)]
         assert list_documents(session, GLOBEX) == []
@@ -109,18 +109,18 @@ def test_loaders_and_indexer_never_stand_in_each_others_way(database: Database, 
 
 
 def test_indexes_come_serve_and_go_while_documents_do(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(indexes.make_first_row(SPECS[0]))
     live_together(
         database, [*STEPS, *(3 * [begin_index, cut_again]), *(3 * [switch]), *(3 * [give_up])], rounds=20, seed=3
     )
     assert_chunks_are_those_of_their_documents(database)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         slots = [row.slot for row in indexes.list_indexes(session)]
     for slot in slots:
         for ctx in (ACME, GLOBEX):
             index_all(database, ctx, slot)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = [document for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)]
         used = {row.chunking_version for row in indexes.list_indexes(session)}
         chunks = [chunk for chunk in session.scalars(select_everywhere(Chunk)) if chunk.chunking_version in used]
@@ -137,7 +137,7 @@ def live_together(database: Database, steps: Sequence[Step], *, rounds: int, see
     def live(number: int) -> object:
         dice = random.Random(seed * 100 + number)
         for _ in range(rounds):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 dice.choice(steps)(session, dice.choice([ACME, GLOBEX]), dice)
         return None
 
@@ -145,7 +145,7 @@ def live_together(database: Database, steps: Sequence[Step], *, rounds: int, see
 
 
 def assert_chunks_are_those_of_their_documents(database: Database) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         serving = indexes.find_serving_index(session)
         for ctx in (ACME, GLOBEX):
             for document in list_documents(session, ctx):
@@ -161,9 +161,11 @@ def assert_chunks_are_those_of_their_documents(database: Database) -> None:
 
 def index_all(database: Database, ctx: Principal, slot: int) -> None:
     """Cut and mark as an indexer does that fills the index of *slot* anew."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         indexing.mark_undone(session, ctx, slot)
-        uncut = [document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks]
+        uncut = [
+            document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks
+        ]
         session.expunge_all()
         for document in uncut:
             add_chunks(session, ctx, document, slot, content("small", "small").chunks)
@@ -194,7 +196,9 @@ def remove(session: Session, ctx: Principal, dice: random.Random) -> None:
 
 def cut_again(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
-    uncut = [document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks]
+    uncut = [
+        document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks
+    ]
     session.expunge_all()
     dice.shuffle(uncut)
     for document in uncut[:1]:  # one a transaction, as `Rechunker` does it
@@ -271,7 +275,7 @@ STEPS = [
 
 
 def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_same_moment(database: Database) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         document = replace_document(session, ACME, "/leave.md", content("one"))
         passages = [make_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
         indexing.mark_words(session, ACME, passages)
@@ -281,7 +285,7 @@ def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_s
         lambda session: indexing.mark_searchable(session, ACME, [document]),
         lambda session: indexing.mark_vectors(session, ACME, passages),
     )
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [found.state for found in list_documents(session, ACME)] == ["ready"]
 
 
@@ -290,7 +294,7 @@ def test_uploads_workers_and_those_who_tidy_never_stand_in_each_others_way(datab
     for ctx in (ACME, GLOBEX):
         new_dataset(database, ctx, "Shared")
     live_together(database, [*JOB_STEPS, *STEPS], rounds=25, seed=seed)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = session.execute(
             select(Document, Document.status, Job).execution_options(**EVERYWHERE).outerjoin(Job)
         ).all()
@@ -317,9 +321,9 @@ def finish(session: Session, ctx: Principal, dice: random.Random) -> None:
     with suppress(jobs.LeaseLost):
         if jobs.end_cancelled(session, ctx, held):
             return
-        document = jobs.lock_held(session, ctx, held)
+        document = jobs.lock_claimed_document(session, ctx, held)
         if dice.random() < 0.3:
-            jobs.put_off(session, ctx, held, jobs.Failure("It is away.", "Wait."))
+            jobs.retry_later(session, ctx, held, jobs.Failure("It is away.", "Wait."))
             return
         replace_document(session, ctx, document.origin, content("read"))
         jobs.advance(session, ctx, held, JobStage.INDEXING)

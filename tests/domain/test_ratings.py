@@ -45,12 +45,12 @@ def rating(run_id: str = "r1", **parts: Any) -> Rating:
 
 
 def noted(database: Database, ctx: Principal, said: Rating, keys: Keyring | None = None) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         rate(session, ctx, said, keys=keys)
 
 
 def seen(database: Database, ctx: Principal, conversation_id: str = "c1") -> dict[str, str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rated = select_everywhere(AnswerRating).with_only_columns(AnswerRating.run_id, AnswerRating.rated_at)
         return find_verdicts(session, ctx, conversation_id, {run_id: at for run_id, at in session.execute(rated)})
 
@@ -59,12 +59,12 @@ def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: D
     noted(database, ACME, rating())
     noted(database, GLOBEX, rating(rating="up", comment="Good."))
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {"r1": "up"})
-    with database.writing() as session:
+    with database.open_write_session() as session:
         take_back(session, GLOBEX, "c1", "r1")
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {})
-    with pytest.raises(NotFound), database.writing() as session:
+    with pytest.raises(NotFound), database.open_write_session() as session:
         take_back(session, GLOBEX, "c1", "r1")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert delete_ratings(session, GLOBEX, "c1") == 0
         assert delete_ratings(session, ACME, "c1") == 1
     assert seen(database, ACME) == {}
@@ -74,12 +74,12 @@ def test_ratings_of_all_tenants_are_forgotten_when_their_days_are_over(database:
     for ctx in (ACME, GLOBEX):
         for run_id in ("old", "new"):
             noted(database, ctx, rating(run_id))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         old = update_everywhere(AnswerRating).where(AnswerRating.run_id == "old")
         session.execute(old.values(rated_at=now() - timedelta(days=8)))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert delete_older(session, 9) == 0
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert delete_older(session, 7) == 2
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"new": "down"}, {"new": "down"})
 
@@ -87,7 +87,7 @@ def test_ratings_of_all_tenants_are_forgotten_when_their_days_are_over(database:
 def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:
     noted(database, ACME, rating(comment="Wrong."))
     noted(database, ACME, rating(rating="up", expected="A room"))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = list_ratings(session, ACME)
         [row], total = found.rows, found.total
         assert (row.rating, row.comment, row.expected, row.sources, total) == ("up", "", "A room", ["rooms.md"], 1)
@@ -96,11 +96,11 @@ def test_the_last_verdict_about_an_answer_counts(database: Database) -> None:
 def test_words_that_are_left_out_stay_while_the_verdict_does(database: Database) -> None:
     noted(database, ACME, rating(comment="Wrong.", expected="A room"))
     noted(database, ACME, rating(comment="Quite wrong."))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [row] = list_ratings(session, ACME).rows
         assert (row.comment, row.expected) == ("Quite wrong.", "A room")
     noted(database, ACME, rating(rating="up"))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [row] = list_ratings(session, ACME).rows
         assert (row.comment, row.expected) == ("", "")
 
@@ -109,14 +109,14 @@ def test_many_verdicts_about_one_answer_at_once_are_one(database: Database) -> N
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(noted, database, ACME, rating(comment=str(number))) for number in range(16)]:
             done.result()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert list_ratings(session, ACME).total == 1
 
 
 def test_they_are_listed_a_page_at_a_time_the_newest_first(database: Database) -> None:
     for number in range(5):
         noted(database, ACME, rating(f"r{number}", rating="up" if number == 2 else "down"))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = list_ratings(session, ACME, Part(2, offset=1), rating="down")
         page, total = found.rows, found.total
         assert ([row.run_id for row in page], total) == (["r3", "r1"], 4)
@@ -139,13 +139,13 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
     noted(database, GLOBEX, rating("r4"))
 
     def listed(ctx: Principal) -> set[str]:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             found = list_ratings(session, ctx)
         assert found.total == len(found.rows)
         return {row.run_id for row in found.rows}
 
     assert [listed(ctx) for ctx in (first, second, everybody)] == [{"r1"}, {"r2"}, {"r1", "r2", "r3"}]
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert find_verdicts(session, second, "c1", dict.fromkeys(["r1", "r2", "r3", "r4"], now())).keys() == {"r2"}
         with pytest.raises(NotFound):
             take_back(session, second, "c1", "r1")
@@ -161,7 +161,7 @@ def test_encrypted_words_are_of_any_length_and_kind(database: Database) -> None:
     said = {"question": "What? " * 20_000, "answer": "Ça: 🛏 [1].\n" * 20_000, "comment": '"', "expected": "\\"}
     for ctx in (ACME, GLOBEX):
         noted(database, ctx, rating(**said), KEYS)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [row] = list_ratings(session, ACME).rows
         read = decrypt_texts(row, KEYS)
     assert {name: getattr(read, name) for name in said} == said
@@ -182,7 +182,7 @@ def test_encrypted_words_that_are_left_out_stay_while_the_verdict_does(database:
     noted(database, ACME, rating(comment="Wrong.", expected="A room"))
     for comment, keys in (("Quite wrong.", KEYS), (None, Keyring({"new": bytes(32), "old": bytes(range(32))}))):
         noted(database, ACME, rating(comment=comment), keys)
-        with database.reading() as session:
+        with database.open_read_session() as session:
             row = decrypt_texts(list_ratings(session, ACME).rows[0], keys)
         assert (row.comment, row.expected) == ("Quite wrong.", "A room")
 
@@ -193,7 +193,7 @@ def test_without_the_key_an_answer_is_rated_anew_only_in_other_words(database: D
         with pytest.raises(RatingUnreadable, match="key 'old'"):
             noted(database, ACME, rating(comment="Quite wrong."), keys)
     noted(database, ACME, rating(comment="Quite wrong.", expected="A flat"))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         row = decrypt_texts(list_ratings(session, ACME).rows[0], None)
     assert (row.comment, row.expected) == ("Quite wrong.", "A flat")
 
@@ -202,7 +202,7 @@ def test_without_the_key_verdicts_are_seen_and_ratings_go(database: Database) ->
     for run_id in ("r1", "r2", "r3", "r4"):
         noted(database, ACME, rating(run_id, conversation_id=f"of-{run_id}"), KEYS)
     assert seen(database, ACME, "of-r1") == {"r1": "down"}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         take_back(session, ACME, "of-r1", "r1")
         assert delete_ratings(session, ACME, "of-r2") == 1
         delete_ratings_of_runs(session, ACME, ["r3"])

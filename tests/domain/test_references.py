@@ -28,7 +28,7 @@ REFERENCES: list[tuple[type[Base], str, dict[str, Any], str]] = [
 @pytest.fixture
 def parents(database: Database) -> dict[str, str]:
     """The ids of a dataset, a document and a web source of globex, by table."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         dataset, document = Dataset(tenant_id=GLOBEX.tenant_id, name="d"), Document(origin="parent", source="s")
         document.tenant_id = GLOBEX.tenant_id
         source = WebSource(tenant_id=GLOBEX.tenant_id, url="u", kind="page", max_depth=1, max_pages=1)
@@ -46,9 +46,9 @@ def test_a_row_that_refers_to_what_is_another_tenants_is_refused(
     database: Database, parents: dict[str, str], child: type[Base], column: str, more: dict[str, Any], parent: str
 ) -> None:
     row = {**more, column: parents[parent]}
-    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), database.writing() as session:
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), database.open_write_session() as session:
         session.add(child(tenant_id=ACME.tenant_id, **row))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(child(tenant_id=GLOBEX.tenant_id, **row))
 
 
@@ -68,10 +68,10 @@ def test_every_reference_between_rows_of_tenants_names_the_tenant(database: Data
 def test_a_rating_is_kept_whoever_owns_its_conversation(database: Database) -> None:
     owner = "s" * 80 + "@" + "b" * 40  # the longest subject, and the longest id of a bot
     said = {"run_id": "r", "conversation_id": "c", "rating": "up", "question": "q", "answer": "a"}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for tenant in (ACME, GLOBEX):
             row = AnswerRating(tenant_id=tenant.tenant_id, owner_id=owner, stands_alone=True, answered=True, **said)
             session.add(row)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         kept = session.execute(text("SELECT tenant_id, owner_id FROM answer_ratings ORDER BY tenant_id")).all()
     assert [tuple(row) for row in kept] == [(tenant.tenant_id, owner) for tenant in (ACME, GLOBEX)]

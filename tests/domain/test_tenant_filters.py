@@ -13,6 +13,7 @@ from domain.scoping import (
     count_everywhere,
     delete_everywhere,
     list_tenants,
+    list_tenants_with,
     prepare,
     scoped,
     scoped_count,
@@ -20,7 +21,6 @@ from domain.scoping import (
     scoped_update,
     select_everywhere,
     select_over,
-    list_tenants_with,
     update_everywhere,
 )
 from domain.tenant_filters import TenantFilterMissing
@@ -72,7 +72,7 @@ NAMED: dict[str, Any] = {
 @pytest.mark.parametrize("name", FORGOTTEN)
 def test_a_statement_that_forgets_the_tenant_is_refused_and_says_of_what(database: Database, name: str) -> None:
     statement, tables = FORGOTTEN[name]
-    for opened in (database.reading, database.writing):
+    for opened in (database.open_read_session, database.open_write_session):
         with opened() as session, pytest.raises(TenantFilterMissing) as refused:
             session.execute(statement)
         assert f"A statement reads or changes {tables} without a tenant." in str(refused.value)
@@ -80,19 +80,22 @@ def test_a_statement_that_forgets_the_tenant_is_refused_and_says_of_what(databas
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_statement_that_names_the_tenant_is_carried_out(database: Database, name: str) -> None:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(NAMED[name])
 
 
 def test_what_is_asked_for_one_tenant_or_for_all_is_so(database: Database) -> None:
     for ctx in (ACME, GLOBEX):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ctx, "a", content(ctx.tenant_id))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert [row.tenant_id for row in session.scalars(scoped(ACME, Document))] == ["acme"]
         assert session.scalar(scoped_count(GLOBEX, Document)) == 1
         assert count_everywhere(session, Document, Document.version == 1) == 2
-        assert [ctx.tenant_id for ctx in list_tenants_with(session, Document, Document.version == 1)] == ["acme", "globex"]
+        assert [ctx.tenant_id for ctx in list_tenants_with(session, Document, Document.version == 1)] == [
+            "acme",
+            "globex",
+        ]
         assert [ctx.tenant_id for ctx in list_tenants(session)] == ["acme", "globex"]
         session.execute(scoped_update(ACME, Document).values(title="Ours"))
         assert sorted(row.title for row in session.scalars(select_everywhere(Document))) == ["Leave", "Ours"]
@@ -114,12 +117,12 @@ def test_a_single_look_at_all_tenants_is_said_to_be_one(database: Database, stat
 
 def test_a_single_look_finds_what_is_committed_of_the_caller_alone(database: Database) -> None:
     statement = prepare(Document, Document.title).where(Document.version == bindparam("version"))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, ACME, "a", content("said"))
         assert database.find(ACME, statement, version=1) is None
     for ctx, expected in ((ACME, ("Leave",)), (GLOBEX, None)):
         assert database.find(ctx, statement, version=1, tenant_id="acme") == expected
-    with database.writing() as session:  # nothing is left open that is in its way
+    with database.open_write_session() as session:  # nothing is left open that is in its way
         session.execute(scoped_update(ACME, Document).values(title="Ours"))
     assert database.find(ACME, statement, version=1) == ("Ours",)
 
@@ -132,9 +135,9 @@ def test_every_table_with_a_tenant_is_owned() -> None:
 
 def test_rows_that_were_found_are_changed_refreshed_and_removed_by_their_keys(database: Database) -> None:
     for ctx in (ACME, GLOBEX):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ctx, "a", content("said"))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         (ours,) = session.scalars(scoped(ACME, Document))
         ours.title = "Other"
         session.flush()
@@ -144,10 +147,10 @@ def test_rows_that_were_found_are_changed_refreshed_and_removed_by_their_keys(da
         assert get_document(session, ACME, ours.document_id) is ours
         session.execute(scoped_delete(ACME, Chunk))
         session.delete(ours)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert [session.scalar(scoped_count(ctx, Document)) for ctx in (ACME, GLOBEX)] == [0, 1]
 
 
 def test_a_row_is_not_fetched_by_its_key_alone(database: Database) -> None:
-    with database.reading() as session, pytest.raises(TenantFilterMissing, match="documents"):
+    with database.open_read_session() as session, pytest.raises(TenantFilterMissing, match="documents"):
         session.get(Document, "1")

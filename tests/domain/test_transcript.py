@@ -55,17 +55,17 @@ def turn(ctx: Principal, number: int = 1, **changes: Any) -> FinishedTurn:
 
 
 def written(database: Database, *turns: FinishedTurn, keys: Keyring | None = None) -> list[str]:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return write_turns(session, turns, retention=MONTH, keys=keys)
 
 
 def said(database: Database, ctx: Principal, keys: Keyring | None = None, conversation_id: str = "talk") -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [one.texts["question"] for one in read_turns(session, ctx, conversation_id, keys)]
 
 
 def title(database: Database, ctx: Principal, keys: Keyring | None = None) -> str:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [row] = list_conversations(session, ctx, Part(10), MONTH).rows
         return read_title(row, keys)
 
@@ -88,7 +88,7 @@ def test_a_run_whose_key_was_used_again_another_day_has_a_turn_of_each(database:
         assert written(database, first) == written(database, again, first) == ["run-1"]
         assert written(database, first, again) == []
         assert said(database, ctx) == ["Question 1?", "Again?"]
-        with database.writing() as session:  # deleted, they can be restored, and do not come in once more
+        with database.open_write_session() as session:  # deleted, they can be restored, and do not come in once more
             assert delete_conversation(session, ctx, "talk", erases=False, is_known=True)
         assert written(database, first, again) == []
         assert said(database, ctx) == ["Question 1?", "Again?"]
@@ -107,7 +107,7 @@ def test_many_turns_of_many_conversations_take_few_statements(database: Database
     assert len(statements) <= 20, statements
     for ctx in TENANTS:
         assert said(database, ctx, conversation_id="talk-3") == ["Question 3?", "Question 23?"]
-        with database.reading() as session:
+        with database.open_read_session() as session:
             rows = list_conversations(session, ctx, Part(50), MONTH).rows
         assert [(row.turn_count, row.message_count) for row in rows] == [(2, 4)] * 20
 
@@ -123,7 +123,7 @@ def test_ids_that_look_alike_are_other_conversations(database: Database) -> None
         own = [one for one in turns if one.tenant_id == ctx.tenant_id]
         for one in own:
             assert said(database, ctx, conversation_id=one.conversation_id) == [one.question]
-        with database.reading() as session:
+        with database.open_read_session() as session:
             assert list_conversations(session, ctx, Part(100), MONTH).total == len(own)
 
 
@@ -133,7 +133,7 @@ def test_hostile_texts_are_kept_or_their_unstorable_part_is_replaced(database: D
     for ctx in TENANTS:
         hostile = turn(ctx, answer="a\0b \ud800 \u202e'; DROP TABLE messages;--", question="x" * 5000 + "\u202e")
         assert written(database, hostile, keys=ring) == ["run-1"]
-        with database.reading() as session:
+        with database.open_read_session() as session:
             [kept] = read_turns(session, ctx, "talk", ring)
         assert kept.texts["question"] == hostile.question
         assert kept.texts["answer"].endswith("\u202e'; DROP TABLE messages;--")
@@ -145,7 +145,7 @@ def test_encrypted_texts_are_readable_by_their_keys_alone_and_change_them(databa
     for ctx in TENANTS:
         written(database, turn(ctx, 1), keys=old)
         written(database, turn(ctx, 2), keys=None)  # of before there were keys
-    with database.reading() as session:
+    with database.open_read_session() as session:
         stored = [
             (row.question, row.answer, row.citations) for row in session.scalars(select_everywhere(Turn)) if row.sealed
         ]
@@ -155,15 +155,15 @@ def test_encrypted_texts_are_readable_by_their_keys_alone_and_change_them(databa
         with pytest.raises(TranscriptUnreadable, match="'old', which is not configured"):
             said(database, ctx, new)
         for expected in ("done", "current"):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 assert rekey_conversation(session, ctx=ctx, conversation_id="talk", old=both, new=new) == expected
         assert (said(database, ctx, new), title(database, ctx, new)) == (["Question 1?", "Question 2?"], "Question 1?")
-    with database.writing() as session:  # moved to another turn, it is refused
+    with database.open_write_session() as session:  # moved to another turn, it is refused
         sealed = session.scalar(scoped(ACME, Turn).where(Turn.run_id == "run-1").with_only_columns(Turn.sealed))
         session.execute(scoped_update(GLOBEX, Turn).values(sealed=sealed))
     with pytest.raises(TranscriptUnreadable):
         said(database, GLOBEX, new)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert rekey_conversation(session, ctx=ACME, conversation_id="talk", old=new, new=None) == "done"
     assert said(database, ACME) == ["Question 1?", "Question 2?"]
 
@@ -171,14 +171,14 @@ def test_encrypted_texts_are_readable_by_their_keys_alone_and_change_them(databa
 def test_what_ended_before_a_deletion_does_not_come_back_and_what_begins_after_it_does(database: Database) -> None:
     for ctx in TENANTS:
         written(database, turn(ctx, 1))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             assert delete_conversation(session, ctx, "talk", erases=True, is_known=True)
         assert written(database, turn(ctx, 1), turn(ctx, 2)) == []
         assert said(database, ctx) == []
         later = replace(turn(ctx, 3), sequence=round(time.time() * 1_000_000) + 1_000_000)
         assert written(database, later) == ["run-3"]
         assert said(database, ctx) == ["Question 3?"]
-        with database.writing() as session:  # of one that is known elsewhere alone
+        with database.open_write_session() as session:  # of one that is known elsewhere alone
             assert not delete_conversation(session, ctx, "elsewhere", erases=True, is_known=True)
         assert written(database, turn(ctx, 4, conversation_id="elsewhere")) == []
 
@@ -187,7 +187,7 @@ def test_expired_conversations_go_and_those_of_other_subjects_stay(database: Dat
     own = make_key_principal("acme", "k3y1d000")
     for ctx in (*TENANTS, own):
         written(database, turn(ctx, 1, run_id=f"run-{ctx.tenant_id}-{ctx.owner_id}"))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         used = scoped_update(own, Conversation).where(Conversation.owner_id == own.owner_id)
         session.execute(used.values(used_at=now() - timedelta(days=31)))
     assert written(database, replace(turn(own, 2), sequence=1)) == []  # too old to be kept
@@ -203,7 +203,7 @@ def test_a_page_of_a_list_costs_the_same_whatever_else_there_is(database: Databa
     for ctx in TENANTS:
         written(database, turn(ctx, 1))
     at, columns = now(), {column.key for column in Conversation.__table__.columns}
-    with database.writing() as session:
+    with database.open_write_session() as session:
         row = session.scalars(scoped(ACME, Conversation)).one()
         like = {name: getattr(row, name) for name in columns}
         many = [
@@ -218,7 +218,7 @@ def test_a_page_of_a_list_costs_the_same_whatever_else_there_is(database: Databa
 
 def _time_page(database: Database, ctx: Principal) -> float:
     began_s = time.perf_counter()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         part = list_conversations(session, ctx, Part(20), MONTH)
         if part.next_after:
             part = list_conversations(session, ctx, Part(20, after=part.next_after), MONTH)
@@ -254,7 +254,7 @@ def test_conversations_are_searched_whatever_their_texts_are_made_of(database: D
     written(database, *turns, turn(GLOBEX, answer="early"))
 
     def find(ctx: Principal, query: str) -> list[str]:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             found = search_conversations(session, ctx, query, Part(10), retention=MONTH, keys=None)
             return sorted(row.conversation_id for row in found.rows)
 

@@ -20,12 +20,12 @@ from utils.errors import Conflict, NotFound
 
 def forked(database: Database, ctx: Principal, asked: Fork, keys: Keyring | None = None) -> str:
     """Its title."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return read_title(fork_conversation(session, ctx, asked, retention=MONTH, keys=keys), keys)
 
 
 def said(database: Database, ctx: Principal, conversation_id: str, keys: Keyring | None = None) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [kept.texts["question"] for kept in read_turns(session, ctx, conversation_id, keys)]
 
 
@@ -38,7 +38,7 @@ def test_a_fork_has_what_was_said_up_to_its_answer_whatever_becomes_of_the_other
     assert forked(database, ACME, Fork("talk", "run-3", "new"), keys) == "Question 1? (2)"
     assert said(database, ACME, "new", keys) == ["Question 1?", "Question 2?", "Question 3?"]
     assert said(database, GLOBEX, "new", keys) == []
-    with database.writing() as session:
+    with database.open_write_session() as session:
         delete_conversation(session, ACME, "talk", erases=True, is_known=True)
     assert len(said(database, ACME, "new", keys)) == 3
     assert len(said(database, GLOBEX, "talk", keys)) == 5
@@ -66,7 +66,7 @@ def test_of_a_long_conversation_the_newest_turns_before_the_answer_are_copied(da
     forked(database, ACME, Fork("talk", f"run-{MOST_TURNS + 2}", "new"))
     copied = said(database, ACME, "new")
     assert (len(copied), copied[0], copied[-1]) == (MOST_TURNS, "Question 3?", f"Question {MOST_TURNS + 2}?")
-    with database.reading() as session:
+    with database.open_read_session() as session:
         row = session.scalars(scoped(ACME, Conversation).where(Conversation.conversation_id == "new")).one()
         assert (row.turn_count, row.message_count) == (MOST_TURNS, 2 * MOST_TURNS)
 

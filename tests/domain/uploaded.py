@@ -19,7 +19,7 @@ HASH = "a" * 64
 
 def new_dataset(database: Database, ctx: Principal, name: str = "Handbook") -> str:
     """The id of a dataset."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return create_dataset(session, ctx, name).dataset_id
 
 
@@ -33,14 +33,14 @@ def upload(
     size_bytes: int = 10,
 ) -> Accepted:
     """A file taken in; its owner calls the document what the file is called."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         incoming = Incoming(name, content_hash, size_bytes, Description(external_id=name))
         return accept(session, ctx, dataset_id, incoming, quotas)
 
 
 def claimed(database: Database, ctx: Principal, worker: str = "one") -> ClaimedJob:
     """The job that *worker* gets."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         held = jobs.claim(session, ctx, worker=worker)
     assert held is not None
     return held
@@ -48,31 +48,31 @@ def claimed(database: Database, ctx: Principal, worker: str = "one") -> ClaimedJ
 
 def read(database: Database, ctx: Principal, held: ClaimedJob) -> None:
     """What a worker writes that has read the document."""
-    with database.writing() as session:
-        document = jobs.lock_held(session, ctx, held)
+    with database.open_write_session() as session:
+        document = jobs.lock_claimed_document(session, ctx, held)
         replace_document(session, ctx, document.origin, content("said"))
         jobs.advance(session, ctx, held, JobStage.INDEXING)
 
 
 def tidy(database: Database, ctx: Principal) -> int:
     """What is tidied up."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return jobs.tidy(session, ctx)
 
 
 def job_of(database: Database, ctx: Principal, document_id: str) -> Job:
     """The document's job as it is now."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.scalars(scoped(ctx, Job).where(Job.document_id == document_id)).one()
 
 
 def let_lease_run_out(database: Database, ctx: Principal) -> None:
     """As if the worker had said nothing for too long."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_update(ctx, Job).values(lease_until=now() - timedelta(seconds=1)))
 
 
 def let_pause_be_over(database: Database, ctx: Principal) -> None:
     """As if the time before the next try had passed."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.execute(scoped_update(ctx, Job).values(not_before=now() - timedelta(seconds=1)))

@@ -159,12 +159,12 @@ class SwitchingSite:
         self.began[phase] = time.time()
 
     def states(self) -> dict[int, str]:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             return {row.number: row.state for row in list_indexes(session)}
 
     def passages(self) -> int:
         """How many the newest index holds."""
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             return measure_progress(session, list_indexes(session)[-1]).words
 
     def wait_for_states(self, states: dict[int, str]) -> None:
@@ -236,7 +236,7 @@ def switching_site(
 
 def all_indexed(client: httpx.Client, database: Database, documents: int) -> bool:
     """Whether every document is found by its meaning."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         ready = session.scalar(
             select_everywhere(Document)
             .with_only_columns(func.count(Document.tenant_id))

@@ -203,7 +203,7 @@ def is_at(database: Database, stage: str) -> bool:
         "vectors": (Chunk, make_vector_condition(FIRST_SLOT)),
     }
     model, condition = conditions[stage]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return count_everywhere(session, model, condition) > 0
 
 
@@ -251,7 +251,7 @@ def faults(load: Load) -> list[str]:
 def held_rows(database: Database) -> dict[str, int]:
     """How many rows the load's tenant has in each table that holds documents."""
     tables = [table for table in Base.metadata.sorted_tables if "tenant_id" in table.c]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         counts = {
             table.name: len(
                 session.execute(

@@ -130,11 +130,11 @@ def test_uploads_under_way_cannot_use_up_the_reserve_together(service: Service, 
         with service.client(globex) as client:
             assert ask(client, QUESTION, "beside").status_code == 200
         disk.leave((RESERVE_MB + 2) * MB)  # somebody else writes
-        before = disk.free_bytes()
+        before = disk.measure_free_bytes()
         for connection in slow:
             connection.sock.sendall(b"x" * 4 * MB)
             _assert_refused_raw(connection, NO_DOCUMENTS)
-        service.wait_for(lambda: disk.free_bytes() > before - MB)  # what had come is gone
+        service.wait_for(lambda: disk.measure_free_bytes() > before - MB)  # what had come is gone
     finally:
         for connection in slow:
             connection.close()

@@ -139,11 +139,11 @@ def _compare(site: Site, database: Database, talks: list[Talk]) -> Counter[str]:
     began_s = time.monotonic()
     while wanted - kept.keys() and time.monotonic() < began_s + _WRITTEN_S:
         time.sleep(0.2)  # between two looks
-        with database.reading() as session:
+        with database.open_read_session() as session:
             kept = {turn.run_id: turn for turn in session.scalars(select_everywhere(Turn))}
     found = Counter({"turns": sum(len(talk.questions) for talk in talks), "acknowledged": len(wanted)})
     found["lost"] = len(wanted - kept.keys())
-    with database.reading() as session:
+    with database.open_read_session() as session:
         rows = list(
             session.scalars(select_everywhere(Turn).order_by(Turn.tenant_id, Turn.conversation_id, Turn.sequence))
         )
@@ -166,7 +166,7 @@ def _delete_some(site: Site, database: Database, talks: list[Talk]) -> Counter[s
     for talk in deleted:
         with site.service.client(talk.key) as client:
             _delete(client, talk.id)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         tables = [
             str(row)
             for table in Base.metadata.sorted_tables

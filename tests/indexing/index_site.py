@@ -41,7 +41,7 @@ class Site:
     tending: IndexReconciler
 
     async def find(self, ctx: Principal, question: str) -> SearchResult:
-        return await self.serving.retriever().search(ctx, question, limit=3)
+        return await self.serving.make_retriever().search(ctx, question, limit=3)
 
     async def finds_both(self, model: str) -> bool:
         """Each tenant finds its own by words and by the meaning *model* gives, and nothing of the other's."""
@@ -50,14 +50,14 @@ class Site:
             (GLOBEX, "When leave visitors of hall 4?"),
         ):
             found = await self.find(ctx, question)
-            if self.serving.retriever().embedder.model != model or not found.hits or found.hits[0].dense is None:
+            if self.serving.make_retriever().embedder.model != model or not found.hits or found.hits[0].dense is None:
                 return False
             assert found.hits[0].passage.text == RULES[ctx][4]
             assert {hit.passage.text for hit in found.hits} <= {*RULES[ctx]}
         return True
 
     def rows(self) -> list[IndexRow]:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             found = list_indexes(session)
             session.expunge_all()
             return found
@@ -77,7 +77,7 @@ def add_rules(database: Database) -> None:
 
 
 def say(database: Database, ctx: Principal, origin: str, *texts: str) -> str:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 
 

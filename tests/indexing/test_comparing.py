@@ -26,16 +26,16 @@ class Unreadable(EdgeIndex):
 
     refused = ""
 
-    async def neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
+    async def find_neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         if passage.document_id == self.refused:
             raise ValueError("no day of any calendar")
-        return await super().neighbours(ctx, passage, limit=limit)
+        return await super().find_neighbours(ctx, passage, limit=limit)
 
 
 @pytest.fixture
 async def index(database: Database, tmp_path: Path) -> AsyncIterator[Unreadable]:
     """Each of two tenants has two documents that say different things."""
-    with database.writing() as session:
+    with database.open_write_session() as session:
         for ctx in (ACME, GLOBEX):
             replace_document(session, ctx, "/old.md", content("The registration fee is 150 dollars."))
             replace_document(session, ctx, "/new.md", content("The registration fee is 180 dollars."))
@@ -47,7 +47,7 @@ async def index(database: Database, tmp_path: Path) -> AsyncIterator[Unreadable]
 
 
 def found(database: Database, ctx: Principal) -> int:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return list_conflicts(session, ctx, Part(10)).total
 
 
@@ -69,7 +69,7 @@ async def test_work_that_never_ends_is_not_waited_for_for_ever(
 async def test_a_document_that_cannot_be_compared_does_not_keep_the_others_waiting(
     database: Database, index: Unreadable
 ) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         index.refused = min(list_documents(session, ACME), key=lambda each: each.created_at).document_id
     comparer = DocumentComparer(database=database, index=lambda: (index, CUT), is_busy=lambda: False, delay_s=0)
     with pytest.raises(ValueError, match="no day of any calendar"):

@@ -81,12 +81,12 @@ async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
 
 
 def states(database: Database, ctx: Principal = ACME) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [document.state for document in list_documents(session, ctx)]
 
 
 def say(database: Database, *texts: str, ctx: Principal = ACME, origin: str = "/leave.md") -> str:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 
 
@@ -105,9 +105,13 @@ async def test_words_are_found_before_vectors_and_each_tenant_gets_its_own(
         await indexer.catch_up_words()
         assert await texts_found(index, "holidays") == {"holidays of acme"}
         assert await texts_found(index, "holidays", GLOBEX) == {"holidays of globex"}
-        assert (indexer.pending(), states(database), states(database, GLOBEX)) == (2, ["searchable"], ["searchable"])
+        assert (indexer.count_pending(), states(database), states(database, GLOBEX)) == (
+            2,
+            ["searchable"],
+            ["searchable"],
+        )
         async with running(indexer):
-            await until(lambda: indexer.pending() == 0)
+            await until(lambda: indexer.count_pending() == 0)
         assert (states(database), states(database, GLOBEX)) == (["ready"], ["ready"])
         assert await index.counts(ACME) == await index.counts(GLOBEX) == IndexCounts(1, 0)
 
@@ -123,7 +127,7 @@ async def test_a_changed_document_replaces_what_it_said_and_a_removed_one_is_gon
         say(database, "fourteen days of holidays")
         await indexer.catch_up_words()
         assert await texts_found(index, "holidays") == {"fourteen days of holidays"}
-        with database.writing() as session:
+        with database.open_write_session() as session:
             remove_documents(session, ACME, [document_id])
         await indexer.catch_up_words()
         assert await texts_found(index, "holidays") == set()
@@ -138,7 +142,7 @@ async def test_a_document_that_comes_back_before_it_was_taken_out_stays(
     async with opened(tmp_path / "index") as index:
         indexer = Indexer(database, index, model)
         await indexer.catch_up_words()
-        with database.writing() as session:
+        with database.open_write_session() as session:
             remove_documents(session, ACME, [document_id])
         assert say(database, "new holidays") == document_id
         await indexer.catch_up_words()
@@ -155,9 +159,9 @@ async def test_an_index_that_was_lost_is_filled_again(
             indexer = Indexer(database, index, model)
             await indexer.catch_up_words()
             assert await texts_found(index, "holidays") == {"twelve days of holidays"}
-            assert indexer.pending() == 1
+            assert indexer.count_pending() == 1
             async with running(indexer):
-                await until(lambda indexer=indexer: not with_vectors or indexer.pending() == 0)
+                await until(lambda indexer=indexer: not with_vectors or indexer.count_pending() == 0)
 
 
 async def test_an_embedder_that_fails_is_reported_and_tried_again(
@@ -172,7 +176,7 @@ async def test_an_embedder_that_fails_is_reported_and_tried_again(
             assert "The line is cut." in str(indexer.last_error)
             assert await texts_found(index, "holidays") == {"twelve days of holidays"}
             line.refused = "no such word"
-            await until(lambda: indexer.pending() == 0 and indexer.last_error is None)
+            await until(lambda: indexer.count_pending() == 0 and indexer.last_error is None)
     assert "The line is cut." in caplog.text
 
 
@@ -207,7 +211,7 @@ async def test_vectors_of_small_documents_are_computed_before_those_of_a_large_o
         indexer = Indexer(database, index, late, poll_s=30)  # lists of documents outlive the test
         await indexer.catch_up_words()
         async with running(indexer):
-            await until(lambda: len(late.embedded) == 48 and indexer.pending() == 0)
+            await until(lambda: len(late.embedded) == 48 and indexer.count_pending() == 0)
     embedded = [text for text in late.embedded if text != "note of globex"]
     assert set(embedded[:6]) == small
     assert "note that comes late" in embedded[8:16]  # the next batch after it came
@@ -384,12 +388,12 @@ asyncio.run(main())
 
 
 def vectors_to_come(database: Database) -> int:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return count_without_vectors(session)
 
 
 def words_to_come(database: Database) -> int:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return count_everywhere(session, Chunk, Chunk.lexical_slots == 0)
 
 
@@ -423,7 +427,7 @@ async def test_the_event_loop_is_not_held_up_by_a_database_that_is_busy(
     say(database, "twelve days of holidays")
     async with opened(tmp_path / "index") as index:
         indexer = Indexer(database, index, model, poll_s=0.01)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             lock_documents(session, ACME)
             say_later = asyncio.create_task(indexer.catch_up_words())
             for _ in range(50):

@@ -119,7 +119,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
 
     @rule(ctx=TENANTS, origin=ORIGINS, texts=TEXTS, at_once=st.booleans())
     def say(self, ctx: Principal, origin: str, texts: list[str], at_once: bool) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             replace_document(session, ctx, origin, content(*texts))
         self.said[ctx.tenant_id, origin] = texts
         if at_once:
@@ -127,7 +127,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
 
     @rule(ctx=TENANTS, origin=ORIGINS)
     def remove(self, ctx: Principal, origin: str) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             ids = [document.document_id for document in list_documents(session, ctx) if document.origin == origin]
             remove_documents(session, ctx, ids)
         self.said.pop((ctx.tenant_id, origin), None)
@@ -156,7 +156,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
             hits = self.loop.run(self.index.search(ctx, "common", None, limit=100))
             assert sorted(hit.passage.text for hit in hits) == expected
             assert self.loop.run(self.index.counts(ctx)) == IndexCounts(len(expected), 0)
-            with self.database.reading() as session:
+            with self.database.open_read_session() as session:
                 assert {document.state for document in list_documents(session, ctx)} <= {"ready"}
 
     async def until_done_or_dead(self) -> None:
@@ -166,7 +166,7 @@ class IndexFollowsSql(RuleBasedStateMachine):
         except PowerCut:
             return
         task = asyncio.create_task(indexer.run())
-        while indexer.pending() and not indexer.last_error:
+        while indexer.count_pending() and not indexer.last_error:
             await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

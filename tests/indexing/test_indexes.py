@@ -84,7 +84,7 @@ def after(tmp_path: Path, new: FakeModelServer, qdrant: dict[str, str]) -> Setti
 
 
 def ready(database: Database) -> bool:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return all(each.state == "ready" for ctx in TENANTS for each in list_documents(session, ctx))
 
 
@@ -102,7 +102,7 @@ async def test_the_former_index_answers_until_the_new_one_is_whole_and_can_be_go
         await until(lambda: site.finds_both("two"))
         assert site.states() == {1: "kept", 2: "serving"}
         assert "their first sentence finds 100% (before: 100%)" in site.status()[2].note
-        with database.writing() as session:
+        with database.open_write_session() as session:
             switch_to(session, find_former_index(session).number)
         await until(lambda: site.finds_both("one"))
         assert site.states() == {1: "serving", 2: "kept"}
@@ -118,7 +118,7 @@ async def test_what_is_written_beside_two_indexes_is_in_both(
         ids = [say(database, ctx, "/0.md", "Bicycles stand in the yard.") for ctx in TENANTS]
         gone = say(database, GLOBEX, "/1.md", "Skis stand in the cellar.")
         await until(lambda: all(each.share == 1 for each in site.status().values()) and ready(database))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             remove_documents(session, GLOBEX, [gone])
             switch_to(session, 1)
         await until(lambda: site.serving.opened.number == 1)
@@ -132,7 +132,7 @@ async def test_what_is_written_beside_two_indexes_is_in_both(
 
 
 def not_there(database: Database, document_id: str) -> bool:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.get(Document, document_id, execution_options=EVERYWHERE) is None
 
 
@@ -181,10 +181,10 @@ async def test_an_index_that_is_refused_waits_for_an_operator_and_one_that_was_g
         await until(lambda: site.states() == {1: "serving", 2: "refused"})
         assert site.status()[2].note == "Index 2 is worse than index 1."
         assert await site.finds_both("one")
-        with database.writing() as session:
+        with database.open_write_session() as session:
             switch_to(session, 2)
         await until(lambda: site.finds_both("two"))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             switch_to(session, find_former_index(session).number)
     async with running(after, database, keep_days=0) as site:  # gone, it would be built again, and serve
         say(database, ACME, "/0.md", "Room 0 is closed.")
@@ -201,7 +201,7 @@ async def test_the_check_refuses_vectors_that_mean_nothing(
     async with running(after, database, leads=False) as site:
         old, new = [await site.opener.open(row) for row in site.rows()]
         assert (await SelfCheck(database)(old, new)).passed
-        with database.reading() as session:
+        with database.open_read_session() as session:
             sample = sample_passages(session, 100)
         assert len(sample) == 12
         for ctx in TENANTS:
@@ -219,7 +219,7 @@ async def test_a_dropped_index_is_gone_from_store_and_records(
     await fill(before, database)
     async with running(after, database) as site:
         await until(lambda: site.finds_both("two"))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             drop_index(session, 1)
         await until(lambda: site.states() == {2: "serving"})
         assert not is_stored(before, 1)
@@ -297,7 +297,7 @@ async def test_the_alias_on_the_server_stands_for_the_collection_that_serves(
             await until(lambda: aliases() == {f"{name}-serving": name})
         async with running(after, database):
             await until(lambda: aliases() == {f"{name}-serving": f"{name}-2"})
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 switch_to(session, 1)
             await until(lambda: aliases() == {f"{name}-serving": name})
 
@@ -307,7 +307,7 @@ async def test_a_collection_from_before_there_were_several_is_taken_for_the_firs
     before: Settings, after: Settings, database: Database
 ) -> None:
     await fill(before, database)
-    with database.writing() as session:  # as it was before
+    with database.open_write_session() as session:  # as it was before
         session.execute(delete(IndexRow))
     settings = after.model_copy(update={"embedding_base_url": before.embedding_base_url, "embedding_dimension": 384})
     async with running(settings, database) as site:
@@ -325,7 +325,7 @@ async def test_questions_are_measured_over_the_index_that_serves(
     for ctx in TENANTS:
         async with AsyncExitStack() as stack:
             askers = Askers(stack, settings, ctx, None, answers=False)
-            async with askers.for_set(QuestionSet("own", []), lambda _: None) as asker:
+            async with askers.open_for_set(QuestionSet("own", []), lambda _: None) as asker:
                 assert isinstance(asker, LocalAsker)
                 found = await asker.retriever.search(ctx, RULES[ctx][4], limit=3)
                 assert asker.retriever.embedder.model == "two"

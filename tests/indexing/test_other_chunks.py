@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 TENANTS = (ACME, GLOBEX)
 COSTS = {ACME: 100, GLOBEX: 700}
 SMALL = {"chunk_tokens": 60, "chunk_max_tokens": 90}
-SMALL_CUT = ChunkSizes.around(60, 90).chunking_version
+SMALL_CUT = ChunkSizes.scale(60, 90).chunking_version
 
 
 def handbook(costs: int) -> str:
@@ -76,14 +76,14 @@ def load(database: Database, settings: Settings, ctx: Principal, name: str, text
     folder = settings.data_dir / ctx.tenant_id
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
-    sizes = ChunkSizes.around(settings.chunk_tokens, settings.chunk_max_tokens)
+    sizes = ChunkSizes.scale(settings.chunk_tokens, settings.chunk_max_tokens)
     load_files(
         database, ctx, [folder / name], sizes=sizes, document_files=DocumentFiles(database, open_files(settings))
     )
 
 
 def documents(database: Database, ctx: Principal) -> list[Document]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = list_documents(session, ctx)
         session.expunge_all()
         return found
@@ -127,7 +127,7 @@ async def test_smaller_passages_take_the_place_of_the_former_ones_and_can_be_gon
             assert headings == {"Dormitory › Prices", "Dormitory › Visits", "Library"}
             text = text_of(before, database, ctx, document)
             assert [text[passage.start : passage.end] for passage in smaller] == [each.text for each in smaller]
-        with database.writing() as session:
+        with database.open_write_session() as session:
             switch_to(session, find_former_index(session).number)
         await until(lambda: serves(site, 1))
         assert {ctx: await passages(site, ctx) for ctx in TENANTS} == former
@@ -149,7 +149,7 @@ def said_by(found: list[Passage]) -> str:
 
 
 def text_of(settings: Settings, database: Database, ctx: Principal, document: Document) -> str:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         version = find_version(session, ctx, document.document_id)
         assert version is not None
         return DocumentFiles(database, open_files(settings)).read_extracted(ctx, version).text
@@ -166,7 +166,7 @@ async def test_what_is_loaded_by_processes_of_either_setting_is_in_both_indexes(
             load(database, after, ctx, "new.md", handbook(COSTS[ctx]).replace("dormitory", "barn"))
         await until(lambda: whole(site))
         for number in (2, 1):
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 if number == 1:
                     switch_to(session, 1)
             await until(lambda number=number: serves(site, number))
@@ -192,7 +192,7 @@ async def test_nothing_is_left_of_the_chunks_of_an_index_that_is_dropped(
     await fill_with_handbooks(before, database)
     async with running(after, database) as site:
         await until(lambda: serves(site, 2))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             drop_index(session, 1)
         await until(lambda: site.states() == {2: "serving"})
         for ctx in TENANTS:
@@ -206,7 +206,7 @@ async def test_nothing_is_left_of_the_chunks_of_an_index_that_is_dropped(
 
 
 def cuts(database: Database, ctx: Principal) -> set[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return {
             chunk.chunking_version
             for document in list_documents(session, ctx)
@@ -218,7 +218,7 @@ async def test_documents_whose_text_is_not_kept_stay_in_the_passages_they_have(
     before: Settings, after: Settings, database: Database
 ) -> None:
     for ctx in TENANTS:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             replace_document(session, ctx, "/a.md", content(f"The castle of {ctx.tenant_id} " + "is old. " * 100))
     await fill_with_handbooks(before, database)
     async with running(after, database) as site:
@@ -232,7 +232,7 @@ async def test_documents_whose_text_is_not_kept_stay_in_the_passages_they_have(
 async def test_texts_that_were_kept_without_their_headings_get_those_of_the_former_passages(
     before: Settings, after: Settings, database: Database
 ) -> None:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = [
             (ctx, version)
             for ctx in TENANTS
@@ -245,7 +245,7 @@ async def test_texts_that_were_kept_without_their_headings_get_those_of_the_form
         extracted = Extracted.from_bytes(files.get(ctx, version.text_hash))
         without = Extracted(extracted.text, tuple(replace(part, heading=None) for part in extracted.parts))
         kept = files.put(ctx, without.to_bytes())
-        with database.writing() as session:
+        with database.open_write_session() as session:
             key = version.document_id, version.version
             session.get_one(DocumentVersion, key, execution_options=EVERYWHERE).text_hash = kept
     await fill_with_handbooks(before, database)

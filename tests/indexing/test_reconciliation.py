@@ -71,7 +71,7 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 def say(database: Database, ctx: Principal, origin: str, *texts: str) -> str:
-    with database.writing() as session:
+    with database.open_write_session() as session:
         return replace_document(session, ctx, origin, content(*texts)).document_id
 
 
@@ -81,7 +81,7 @@ async def follow(database: Database, index: PassageIndex) -> None:
     await indexer.catch_up_words()
     task = asyncio.create_task(indexer.run())
     async with asyncio.timeout(20):
-        while indexer.pending():
+        while indexer.count_pending():
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -130,7 +130,7 @@ async def test_what_one_tenant_lost_is_put_in_again_and_the_other_is_left_alone(
     await index.put(ACME, [passage("former", document_id=lost), passage("older", document_id=lost)])
     found = await reconcile(database, index, slot=1, repair=True)
     assert found == Findings(stale=2, missing=2)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert session.get_one(Document, lost, execution_options=EVERYWHERE).state == "pending"
         assert session.get_one(Document, theirs, execution_options=EVERYWHERE).state == "ready"
     await follow(database, index)
@@ -157,11 +157,11 @@ async def test_after_every_document_is_removed_nothing_is_left_anywhere(
             say(database, ctx, f"/{number}.md", f"{number} one", f"{number} two")
     await follow(database, index)
     for ctx in TENANTS:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             remove_documents(session, ctx, list_known_documents(session, ctx))
     await follow(database, index)
     assert await index.list_tenant_ids() == set()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert list_tenants_with_documents(session) == []
     assert (await reconcile(database, index, slot=1, repair=False)).count == 0
 

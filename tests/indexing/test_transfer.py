@@ -61,7 +61,7 @@ async def exported(database: Database, index: EdgeIndex, files: FolderFileStore,
     DocumentFiles(database, files).replace(ACME, "/a.md", ORIGINAL, read)
     await follow(database, index)
     say(database, ACME, "/b.md", "Bicycles stand in the yard.")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         record_failure(session, ACME, "/c.pdf", "c.pdf", "It is not a PDF.")
     head = await export_documents(database, files, ACME, path, target(index), lexical_version="words-1")
     assert (head.documents, head.chunks, head.vectors) == (2, 3, 2)
@@ -69,7 +69,7 @@ async def exported(database: Database, index: EdgeIndex, files: FolderFileStore,
 
 
 def everything(database: Database) -> dict[str, list[tuple[str, str, int, str | None, list[str]]]]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return {
             ctx.tenant_id: [
                 (
@@ -114,7 +114,7 @@ async def test_documents_come_to_another_tenant_with_their_vectors_and_ids_of_it
         ("/b.md", "Bicycles stand in the yard."),
     }
     assert next(each[3] for each in now["globex"] if each[1] == "/a.md") == "ready"
-    with database.reading() as session:
+    with database.open_read_session() as session:
         version = find_version(session, GLOBEX, next(each[0] for each in now["globex"] if each[1] == "/a.md"))
     assert version is not None
     with DocumentFiles(database, files).open_original(GLOBEX, version) as file:
@@ -142,7 +142,7 @@ async def test_a_second_import_changes_only_what_differs(
 ) -> None:
     path = await exported(database, index, files, tmp_path / "acme.zip")
     await import_documents(database, files, GLOBEX, path, [target(index)])
-    with database.writing() as session:
+    with database.open_write_session() as session:
         replace_document(session, GLOBEX, "/a.md", content("Rooms are free."))
     done = await import_documents(database, files, GLOBEX, path, [target(index)])
     assert done == Imported(changed=1, unchanged=1, to_embed=2)
@@ -159,20 +159,20 @@ async def test_documents_that_are_cut_otherwise_are_cut_anew_for_the_index_here(
     database: Database, index: EdgeIndex, files: FolderFileStore, tmp_path: Path
 ) -> None:
     path = await exported(database, index, files, tmp_path / "acme.zip")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(make_first_row(IndexSpec(Hashing.model, DIMENSION, None, "words", "1/60/90/21/4")))
     here = replace(target(index), chunking_version="1/60/90/21/4")
     done = await import_documents(database, files, GLOBEX, path, [here])
     assert done == Imported(added=2, to_embed=3)
     assert await index.counts(GLOBEX) == IndexCounts(0, 0)
-    rechunker = Rechunker(database, files, slot=1, sizes=ChunkSizes.of(here.chunking_version))
+    rechunker = Rechunker(database, files, slot=1, sizes=ChunkSizes.parse(here.chunking_version))
     await Indexer(database, index, Hashing(), rechunker=rechunker).catch_up_words()
     assert set(await stored(index, GLOBEX)) == {
         "Rooms cost 500.",
         "Guests leave at ten.",
         "Bicycles stand in the yard.",
     }
-    with database.reading() as session:
+    with database.open_read_session() as session:
         cuts = {
             c.chunking_version
             for each in list_documents(session, GLOBEX)

@@ -52,9 +52,9 @@ def build(pieces: list[tuple[str, str]]) -> ParsedDocument | None:
         if kind == "block":
             builder.block(text)
         elif kind == "page":
-            builder.page(page := page + 1)
+            builder.begin_page(page := page + 1)
         else:
-            builder.heading(int(kind), text)
+            builder.add_heading(int(kind), text)
     try:
         return builder.build(title=None, media_type="text/plain")
     except UnreadableDocument:

@@ -23,7 +23,7 @@ def test_malformed_documents_are_taken_or_refused_as_they_should_be(database: Da
     folder = CORPUS / "malformed"
     expected = json.loads((folder / "expected.json").read_text())
     load_files(database, ACME, [folder / name for name in expected])
-    with database.reading() as session:
+    with database.open_read_session() as session:
         states = {Path(document.source).name: document.state for document in list_documents(session, ACME)}
     assert states.keys() == expected.keys()
     for name, state in states.items():

@@ -83,7 +83,7 @@ class Web:
         )
 
     def add(self, path: str = "/", **plan: object) -> str:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             source = create_web_source(session, self.ctx, self.site.url + path, CrawlPlan(**plan))  # type: ignore[arg-type]
             return source.web_source_id
 
@@ -94,7 +94,7 @@ class Web:
         )
 
     def crawl(self, web_source_id: str, worker: str = "test") -> WebSource:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             request_crawl(session, self.ctx, web_source_id)
         crawler = self.crawler(worker)
         found = crawler.crawl(crawler.claim(self.ctx, web_source_id))
@@ -103,15 +103,15 @@ class Web:
 
     def job(self, source: WebSource) -> Job:
         """Of its newest crawl."""
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             return find_crawls(session, self.ctx, [source])[source.web_source_id]
 
     def documents(self, ctx: Principal | None = None) -> dict[str, Document]:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             return {str(one.url).removeprefix(self.site.url): one for one in list_documents(session, ctx or self.ctx)}
 
     def text(self, path: str) -> str:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             chunks = get_chunks(session, self.ctx, self.documents()[path].document_id)
             return "\n".join(chunk.text for chunk in chunks)
 
@@ -367,7 +367,7 @@ def test_depth_and_number_of_pages_are_limited_and_what_is_beyond_is_removed(web
     deep = web.add("/step0", max_depth=2)
     web.crawl(deep)
     assert sorted(web.documents()) == ["/step0", "/step1", "/step2"]
-    with web.database.writing() as session:
+    with web.database.open_write_session() as session:
         get_web_source(session, ACME, deep).max_pages = 2
     assert web.crawl(deep).counts == {"unchanged": 2, "gone": 1}
     assert sorted(web.documents()) == ["/step0", "/step1"]
@@ -412,7 +412,7 @@ def test_a_crawl_that_was_broken_off_goes_on_where_it_was(web: Web, site: Websit
     done = len(web.documents())
     assert 0 < done < 21
     before = len(site.asked())
-    with web.database.reading() as session:
+    with web.database.open_read_session() as session:
         left = web.job(get_web_source(session, ACME, source_id))
     assert (left.status, left.stage, left.worker) == (JobStatus.PENDING, JobStage.CRAWLING, None)
     assert 0 < left.progress < 1
@@ -447,12 +447,12 @@ def test_a_crawl_ends_when_it_is_cancelled_or_its_source_removed(
     crawling.start()
     while len(site.asked()) < 5:
         threading.Event().wait(0.005)  # between two looks
-    with web.database.writing() as session:
+    with web.database.open_write_session() as session:
         (remove_web_source if removed else cancel_crawl)(session, ACME, source_id)
     crawling.join()
     assert len(list(files.list_hashes(ACME))) <= 2 * len(web.documents())  # nothing of the page that was being read
     assert len(site.asked()) < 31
-    with web.database.reading() as session:
+    with web.database.open_read_session() as session:
         left = [web.job(one).status for one in list_web_sources(session, ACME).rows]
         assert left == ([] if removed else [JobStatus.CANCELLED])
     assert bool(web.documents()) is not removed
@@ -473,7 +473,7 @@ def test_nobody_crawls_what_somebody_else_does(web: Web) -> None:
 def test_a_crawl_is_not_begun_once_the_key_that_asked_for_it_was_revoked(
     web: Web, site: Website, is_revoked: bool
 ) -> None:
-    with web.database.writing() as session:
+    with web.database.open_write_session() as session:
         key, _ = create_key(session, "acme", "asks", scopes=["web-sources:write"])
         other, _ = create_key(session, "acme", "other", scopes=["web-sources:write"])
         revoke_key(session, ACME, (key if is_revoked else other).key_id)
@@ -490,7 +490,7 @@ def test_a_crawl_is_not_begun_once_the_key_that_asked_for_it_was_revoked(
 @ON_SQLITE
 def test_the_service_goes_on_by_itself_with_a_crawl_whose_command_was_killed(web: Web) -> None:
     claim = web.crawler("command:killed").claim(ACME, web.add("/library", kind="page"))
-    with web.database.writing() as session:
+    with web.database.open_write_session() as session:
         session.execute(scoped_update(ACME, Job).values(lease_until=now() - timedelta(seconds=1)))
 
     async def crawl_until_it_is_over(rules: CrawlRules) -> None:
@@ -524,7 +524,7 @@ def test_removing_a_source_removes_its_documents_but_those_of_another_one(
     acme.crawl(whole)
     globex.crawl(theirs)
     acme.crawl(acme.add("/library", kind="page"))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert remove_web_source(session, ACME, whole) == 2
     assert list(acme.documents()) == ["/library"]
     assert len(globex.documents()) == 3

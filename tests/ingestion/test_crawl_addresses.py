@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.crawl.addresses import UnusableAddress, canonicalize, format_address, make_likeness_key, link
+from ingestion.crawl.addresses import UnusableAddress, canonicalize, format_address, link, make_likeness_key
 from ingestion.crawl.robots import MOST_BYTES, MOST_RULES, Robots, read_robots
 from ingestion.crawl.sitemap import iter_addresses, read_sitemap
 from tests.security.cost import cpu_s

@@ -57,7 +57,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.said: dict[tuple[Principal, str], str] = {}
         self.kept = True
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             session.add(indexes.make_first_row(spec(WHOLE)))
             session.flush()
             indexes.begin_index(session, spec(SMALL))
@@ -90,14 +90,14 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         sections = [Section((), 0, None, 0, 0, len(text))]
         chunks = chunk_text(text, sections, "en", sizes=sizes, count_tokens=estimate_tokens)
         self.files.put(ctx, extracted)
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             new = replace(content(text), extracted=extracted, chunking_version=sizes.chunking_version, chunks=chunks)
             replace_document(session, ctx, origin, new)
         self.said[ctx, origin] = text
 
     @rule(ctx=TENANTS, origin=ORIGINS)
     def remove(self, ctx: Principal, origin: str) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             ids = [document.document_id for document in list_documents(session, ctx) if document.origin == origin]
             remove_documents(session, ctx, ids)
         self.said.pop((ctx, origin), None)
@@ -113,20 +113,20 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
 
     @rule(sizes=SIZES)
     def begin(self, sizes: ChunkSizes) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             if len(list_indexes(session)) < 3:
                 indexes.begin_index(session, spec(sizes))
 
     @rule(choice=st.integers(0, 2))
     def switch(self, choice: int) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             others = [row.number for row in list_indexes(session) if row.state != "serving"]
             if others:
                 indexes.switch_to(session, others[choice % len(others)])
 
     @rule(choice=st.integers(0, 2))
     def drop(self, choice: int) -> None:
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             others = [row.number for row in list_indexes(session) if row.state != "serving"]
             if not others:
                 return
@@ -139,7 +139,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
     @rule(ctx=TENANTS)
     def lose_passages(self, ctx: Principal) -> None:
         """An index lets go of what it was given."""
-        with self.database.writing() as session:
+        with self.database.open_write_session() as session:
             indexing.mark_undone(session, ctx, ALL_SLOTS)
         for index in self.open.values():
             ids = [each.document_id for each in self.passages(index, ctx)]
@@ -157,7 +157,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         self.nothing_is_left_to_do()
 
     def rows(self) -> list[IndexRow]:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             rows = list_indexes(session)
             session.expunge_all()
             return rows
@@ -166,7 +166,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         index = self.open.get(row.number)
         if index is None:
             index = self.open[row.number] = EdgeIndex.open(self.folder / f"index-{row.number}", dimension=DIMENSION)
-        sizes = ChunkSizes.of(row.chunking_version)
+        sizes = ChunkSizes.parse(row.chunking_version)
         rechunker = Rechunker(self.database, self.files, slot=row.slot, sizes=sizes)
         self.loop.run(self.until_done(Indexer(self.database, index, Hashing(), slot=row.slot, rechunker=rechunker)))
         self.compare(index, sizes, row.slot)
@@ -176,7 +176,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
             found = self.passages(index, ctx)
             texts = {origin: self.text_of(ctx, found, origin) for owner, origin in self.said if owner == ctx}
             assert texts == {origin: text for (owner, origin), text in self.said.items() if owner == ctx}
-            with self.database.reading() as session:
+            with self.database.open_read_session() as session:
                 assert indexing.count_done(session, ctx, slot) == (len(found), len(found))
             if self.kept:
                 assert all(estimate_tokens(passage.text) <= sizes.most for passage in found)
@@ -186,7 +186,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
 
     def nothing_is_left_to_do(self) -> None:
         """All documents are ready, and no chunk is in the partial index of those with work to do."""
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             serving = find_serving_index(session)
             assert serving is not None
             for ctx in (ACME, GLOBEX):
@@ -208,7 +208,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
         return self.loop.run(listed())
 
     def text_of(self, ctx: Principal, found: list[Passage], origin: str) -> str:
-        with self.database.reading() as session:
+        with self.database.open_read_session() as session:
             mine = [passage for passage in found if get_document(session, ctx, passage.document_id).origin == origin]
         return " ".join(passage.text for passage in sorted(mine, key=lambda passage: passage.start))
 
@@ -243,7 +243,7 @@ def test_documents_are_ready_in_an_index_that_is_whole_though_another_one_has_no
         site.load(ctx, "/a.md", "The red room costs 100 euros a month. The blue room costs 200 euros a month.", WHOLE)
     site.follow_one(1)
     site.switch(0)
-    with site.database.reading() as session:
+    with site.database.open_read_session() as session:
         states = {document.state for ctx in (ACME, GLOBEX) for document in list_documents(session, ctx)}
     assert states == {"ready"}
     site.teardown()

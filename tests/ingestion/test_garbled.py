@@ -218,6 +218,6 @@ def test_a_garbled_file_says_what_to_do_where_it_cannot_be_recognised(database: 
         assert "Send the file from which it was made" in reason
         assert note.startswith("Page 2 not read, or in part. Their text is garbled")
         assert "turn OCR_ENABLED on" in note
-        with database.reading() as session:
+        with database.open_read_session() as session:
             texts = [c.text for d in list_documents(session, ctx) for c in get_chunks(session, ctx, d.document_id)]
         assert texts == [" ".join(LINES)]

@@ -78,7 +78,7 @@ def worker(database: Database, document_files: DocumentFiles) -> Iterator[JobWor
 
 def take(library: Library, ctx: Principal, name: str = "a.txt", data: bytes = TEXT) -> str:
     about = Description(external_id=name)
-    return library.take(ctx, library.loaded_dataset(ctx), name, data, about).document.document_id
+    return library.take(ctx, library.get_loaded_dataset(ctx), name, data, about).document.document_id
 
 
 def kept(files: FolderFileStore, ctx: Principal) -> set[str]:
@@ -92,7 +92,7 @@ def test_documents_of_all_tenants_are_read_into_chunks_and_wait_for_the_index(
     assert worker.run_next()
     assert not worker.run_next()
     for ctx, document_id in ((ACME, ours), (GLOBEX, theirs)):
-        with database.reading() as session:
+        with database.open_read_session() as session:
             assert [chunk.text for chunk in get_chunks(session, ctx, document_id)] == [TEXT.decode()]
             assert get_progress(session, ctx, document_id).stage == JobStage.INDEXING
 
@@ -117,7 +117,7 @@ def test_a_small_file_is_read_before_those_of_its_own_tenant_and_the_oldest_gets
 ) -> None:
     load = [take(library, ACME, f"load {number}.txt", b"%d. " % number + TEXT * 20) for number in range(8)]
     oldest = take(library, ACME, "oldest.txt", b"First. " + TEXT * 40)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         waited = scoped_update(ACME, Job).where(Job.document_id == oldest)
         session.execute(waited.values(not_before=now() - timedelta(minutes=1)))
     order = []
@@ -150,7 +150,7 @@ def test_who_uploads_while_others_are_read_is_served_in_the_same_round(
         assert worker.run_next()
     assert scanner.theirs is not None
     assert job_of(database, GLOBEX, scanner.theirs).stage == JobStage.INDEXING
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert count_everywhere(session, Job, Job.stage == JobStage.STORED) == 1
 
 
@@ -204,11 +204,11 @@ def test_scanned_pages_are_recognised_after_the_text_of_the_others_can_be_found(
         wait_until(lambda: job_of(database, ACME, document_id).stage not in (JobStage.STORED, JobStage.READING))
         first.stop()  # in the middle of it, most likely: another worker goes on at this stage
         working.join(60)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert "nine" in get_chunks(session, ACME, document_id)[0].text
     worker.run_next()
     assert job_of(database, ACME, document_id).stage == JobStage.INDEXING
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert "library closes" in " ".join(chunk.text for chunk in get_chunks(session, ACME, document_id))
         assert get_progress(session, ACME, document_id).document.details["unread_pages"] == []
 
@@ -233,7 +233,7 @@ def test_a_scan_of_many_pages_gives_way_to_others_and_goes_on_where_it_stopped(
         assert worker.run_next()
     assert job_of(database, ACME, scan).stage == JobStage.INDEXING
     assert recognised(database, scan) is None
-    with database.reading() as session:
+    with database.open_read_session() as session:
         text = " ".join(chunk.text for chunk in get_chunks(session, ACME, scan))
     assert [line for line in said if line not in text] == []
 
@@ -256,7 +256,7 @@ def test_a_page_that_cannot_be_read_is_not_tried_again_in_the_next_slice(
 
 def recognised(database: Database, document_id: str) -> str | None:
     """The pages of a document of ACME that are kept for the next slice."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return session.scalar(scoped(ACME, Job).where(Job.document_id == document_id).with_only_columns(Job.recognised))
 
 
@@ -267,7 +267,7 @@ def test_a_scan_has_nothing_to_be_found_until_it_is_recognised(
     worker.run_next()
     assert job_of(database, ACME, document_id).stage == JobStage.RECOGNISING
     worker.run_next()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         [chunk] = get_chunks(session, ACME, document_id)
         assert "closes at ten" in chunk.text
         assert get_progress(session, ACME, document_id).document.version == 1
@@ -306,7 +306,7 @@ def test_files_that_cannot_be_read_use_up_pages_too(
     take(library, ACME, "broken.pdf", b"%PDF-1.7 and nothing more")
     with job_worker(database, document_files) as worker:
         assert worker.run_next()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert get_usage(session, ACME).pages_today == 1
 
 
@@ -406,14 +406,14 @@ def test_a_job_that_a_dead_worker_had_is_brought_on_by_another(
     database: Database, library: Library, document_files: DocumentFiles, worker: JobWorker
 ) -> None:
     document_id = take(library, ACME)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         assert jobs.claim(session, ACME, worker="dead")
     assert not worker.run_next()
     let_lease_run_out(database, ACME)
     tidy(database, ACME)
     let_pause_be_over(database, ACME)
     assert worker.run_next()
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert len(get_chunks(session, ACME, document_id)) == 1
         assert count_everywhere(session, Job, Job.document_id == document_id) == 1
 
@@ -430,7 +430,7 @@ def test_a_file_is_left_to_the_worker_that_has_its_job_now_whatever_was_found_in
             let_lease_run_out(database, ACME)
             tidy(database, ACME)
             let_pause_be_over(database, ACME)
-            with database.writing() as session:
+            with database.open_write_session() as session:
                 assert jobs.claim(session, ACME, worker="another")
             return SIGNATURE
 
@@ -465,7 +465,7 @@ def test_a_document_is_cancelled_while_it_is_read_and_the_worker_reads_on_with_o
         working = threading.Thread(target=worker.run_next)
         working.start()
         wait_until(lambda: job_of(database, ACME, document_id).status == JobStatus.PROCESSING)
-        with database.writing() as session:
+        with database.open_write_session() as session:
             cancel(session, ACME, document_id)
         working.join(30)
         assert job_of(database, ACME, document_id).status == JobStatus.CANCELLED
@@ -489,7 +489,7 @@ def test_files_stay_as_long_as_a_version_or_a_job_names_them(
     library.remove_document(ACME, twin)
     assert kept(files, ACME) == set()
     assert len(kept(files, GLOBEX)) == 2
-    library.remove_dataset(GLOBEX, library.loaded_dataset(GLOBEX))
+    library.remove_dataset(GLOBEX, library.get_loaded_dataset(GLOBEX))
     assert kept(files, GLOBEX) == set()
 
 
@@ -508,11 +508,11 @@ def test_a_job_is_gone_on_with_only_while_whoever_asked_for_it_may(
 ) -> None:
     asked: dict[str, tuple[Principal, str]] = {}
     for name, tenant in (("revoked", "acme"), ("narrowed", "acme"), ("valid", "acme"), ("elsewhere", "globex")):
-        with database.writing() as session:
+        with database.open_write_session() as session:
             key, _ = create_key(session, tenant, name, scopes=["documents:write"])
         ctx = make_key_principal(tenant, key.key_id, frozenset({Scope.DOCUMENTS_WRITE}))
         asked[name] = ctx, take(library, ctx, f"{name}.txt", TEXT + name.encode())
-        with database.writing() as session:
+        with database.open_write_session() as session:
             held = jobs.claim(session, ctx, worker="killed")
             assert held is not None
             assert held.requester == ctx
@@ -520,7 +520,7 @@ def test_a_job_is_gone_on_with_only_while_whoever_asked_for_it_may(
         let_lease_run_out(database, operator)
         tidy(database, operator)
         let_pause_be_over(database, operator)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         revoke_key(session, ACME, asked["revoked"][0].subject_id)
         narrowed = scoped_update(ACME, ApiKey).where(ApiKey.key_id == asked["narrowed"][0].subject_id)
         session.execute(narrowed.values(scopes=["documents:read"]))
@@ -546,7 +546,7 @@ def test_a_job_is_gone_on_with_only_while_whoever_asked_for_it_may(
 def test_a_job_that_1_0_0_stored_is_gone_on_with(database: Database, library: Library, worker: JobWorker) -> None:
     for ctx in (ACME, GLOBEX):
         document_id = take(library, make_key_principal(ctx.tenant_id, "n0such00"))
-        with database.writing() as session:
+        with database.open_write_session() as session:
             of_1_0_0 = scoped_update(ctx, Job).where(Job.document_id == document_id)
             session.execute(of_1_0_0.values(subject_id=None, subject_kind=None))
         assert worker.run_next()

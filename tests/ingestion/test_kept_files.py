@@ -32,7 +32,7 @@ def document_files(database: Database, tmp_path: Path) -> DocumentFiles:
 
 
 def versions(database: Database, ctx: Principal) -> list[DocumentVersion]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         known = [document.document_id for document in list_documents(session, ctx)]
         return [found for one in known if (found := find_version(session, ctx, one))]
 
@@ -50,7 +50,7 @@ def test_a_document_is_kept_as_it_came_and_its_chunks_stand_where_they_say(
     with document_files.open_original(ACME, version) as file:
         assert file.read() == LEAVE.encode()
     extracted = document_files.read_extracted(ACME, version)
-    with database.reading() as session:
+    with database.open_read_session() as session:
         chunks = get_chunks(session, ACME, version.document_id)
     assert [extracted.text[chunk.start : chunk.end] for chunk in chunks] == [chunk.text for chunk in chunks] != []
     assert [(part.level, extracted.text[part.start : part.body].strip()) for part in extracted.parts] == [

@@ -32,7 +32,7 @@ def handbook(tmp_path: Path) -> Path:
 
 
 def sources(database: Database) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [document.source for document in list_documents(session, ACME)]
 
 
@@ -41,7 +41,7 @@ def test_a_folder_is_loaded_with_titles_headings_and_sources_without_server_path
 ) -> None:
     summary = load_files(database, ACME, [handbook])
     assert (summary.added, summary.failed) == (2, [])
-    with database.reading() as session:
+    with database.open_read_session() as session:
         library, leave = list_documents(session, ACME)
         assert [(d.source, d.title) for d in (library, leave)] == [
             ("handbook/library.txt", "Library"),
@@ -68,7 +68,7 @@ def test_only_prune_forgets_documents_whose_file_is_gone(database: Database, han
     assert load_files(database, ACME, [handbook]).removed == 0
     assert load_files(database, ACME, [handbook], prune=True).removed == 1
     assert sources(database) == ["handbook/staff/leave.md"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert len(list_documents(session, GLOBEX)) == 2
 
 
@@ -134,7 +134,7 @@ def test_a_broken_document_is_reported_by_name_and_the_others_go_in(database: Da
     reasons = dict(summary.failed)
     assert set(reasons) == {"handbook/broken.pdf", "handbook/empty.docx"}
     assert "not a PDF" in reasons["handbook/broken.pdf"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         failed = {d.source: d.error for d in list_documents(session, ACME) if d.state == "failed"}
     assert failed == reasons
 
@@ -144,7 +144,7 @@ def test_a_document_that_breaks_keeps_what_it_said_until_it_is_whole_again(datab
     before = (handbook / "library.txt").read_bytes()
 
     def library() -> tuple[str, str | None, int]:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             document = list_documents(session, ACME)[0]
             return document.state, document.error, len(get_chunks(session, ACME, document.document_id))
 
@@ -228,7 +228,7 @@ def test_prune_forgets_what_links_out_of_the_folder_had_brought(
         load_files(database, ctx, [handbook, outside])
     assert load_files(database, ACME, [handbook], prune=True).removed == 1
     assert sources(database) == ["handbook/library.txt", "handbook/staff/leave.md", "outside/secret.md"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert len(list_documents(session, GLOBEX)) == 4
 
 
@@ -287,7 +287,7 @@ def test_titles_made_of_names_have_no_characters_that_a_terminal_obeys(database:
         pytest.skip("this file system does not take such names")
     (tmp_path / "page.html").write_text("<head><title>Rent\u202e\u061c\x9b2J</title></head><p>300 euros.</p>")
     load_files(database, ACME, [tmp_path])
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert {document.title for document in list_documents(session, ACME)} == {"]0;ownedfdpfees", "Rent2J"}
         assert list_documents(session, GLOBEX) == []
 
@@ -316,7 +316,7 @@ def test_samples_that_moved_are_the_same_documents_and_can_be_removed_together(
     assert load_files(database, ACME, [moved], samples_root=moved, prune=True).removed == 1
     assert remove_samples(database, ACME, files_for_one_run(database)) == 1
     assert sources(database) == ["own.md"]
-    with database.reading() as session:
+    with database.open_read_session() as session:
         assert len(list_documents(session, GLOBEX)) == 2
 
 
@@ -356,7 +356,7 @@ def test_progress_is_told_before_each_file(database: Database, handbook: Path) -
 def test_the_language_of_a_document_is_told(database: Database, tmp_path: Path, text: str, language: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     load_files(database, ACME, [tmp_path / "a.txt"])
-    with database.reading() as session:
+    with database.open_read_session() as session:
         (document,) = list_documents(session, ACME)
         assert document.language == get_chunks(session, ACME, document.document_id)[0].language == language
 
@@ -366,7 +366,7 @@ def test_a_long_passage_in_another_language_has_its_own(database: Database, tmp_
     spanish = "La biblioteca abre a las ocho de la mañana y cierra a las cuatro de la tarde. " * 6
     (tmp_path / "a.md").write_text(f"# Hours\n\n{english}\n\n# Horario\n\n{spanish}\n")
     load_files(database, ACME, [tmp_path / "a.md"])
-    with database.reading() as session:
+    with database.open_read_session() as session:
         (document,) = list_documents(session, ACME)
         languages = {(c.heading, c.language) for c in get_chunks(session, ACME, document.document_id)}
     assert (document.language, languages) == ("en", {("Hours", "en"), ("Horario", "es")})
@@ -391,7 +391,7 @@ def test_a_path_too_long_for_an_index_is_reported_and_the_others_go_in(database:
 
 
 def pages_of(database: Database, ctx: Principal) -> list[tuple[int | None, str]]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         (document,) = list_documents(session, ctx)
         return [(chunk.page, chunk.text) for chunk in get_chunks(session, ctx, document.document_id)]
 
@@ -404,7 +404,7 @@ def test_scanned_pages_follow_once_all_text_is_in(database: Database, tmp_path: 
     def note(done: int, total: int, name: str) -> None:
         steps.append((done, total, name))
         if done == 2:  # b.txt is in
-            with database.reading() as session:
+            with database.open_read_session() as session:
                 assert [len(get_chunks(session, ACME, d.document_id)) for d in list_documents(session, ACME)] == [1, 1]
 
     summary = load_files(database, ACME, [tmp_path / "a.pdf", tmp_path / "b.txt"], progress=note)

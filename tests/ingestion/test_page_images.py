@@ -61,8 +61,8 @@ async def test_the_places_of_a_quote_are_where_its_letters_are_drawn(
     degrees: int, crop: tuple[float, float, float, float] | None, sandbox: Sandbox
 ) -> None:
     data, images = turned(PDF, degrees, crop), PageImages(sandbox)
-    found = await images.places(pdf_of(data), 1, QUOTE, 0.3)
-    picture = await images.png(pdf_of(data), 1)
+    found = await images.find_places(pdf_of(data), 1, QUOTE, 0.3)
+    picture = await images.render_png(pdf_of(data), 1)
     assert (found.pages, found.width > found.height) == (2, degrees == 90)
     assert 1 <= len(found.places) <= 3
     for box in found.places:
@@ -73,10 +73,10 @@ async def test_a_quote_is_found_although_the_text_that_was_read_joins_its_lines(
     parsed, images = parse(PDF, Limits(), {}), PageImages(sandbox)
     first = parsed.sections[0]
     whole = parsed.text[first.start : first.start + 500]
-    assert len((await images.places(pdf_of(PDF), 1, whole, 0.0)).places) >= 5
-    assert (await images.places(pdf_of(PDF), 1, "This stands nowhere in it.", 0.0)).places == []
-    assert (await images.places(pdf_of(PDF), 1, "", 0.0)).places == []
-    partly = await images.places(pdf_of(PDF), 1, f"{QUOTE}\nThis stands nowhere in it.", 0.0)
+    assert len((await images.find_places(pdf_of(PDF), 1, whole, 0.0)).places) >= 5
+    assert (await images.find_places(pdf_of(PDF), 1, "This stands nowhere in it.", 0.0)).places == []
+    assert (await images.find_places(pdf_of(PDF), 1, "", 0.0)).places == []
+    partly = await images.find_places(pdf_of(PDF), 1, f"{QUOTE}\nThis stands nowhere in it.", 0.0)
     assert len(partly.places) >= 1
 
 
@@ -86,30 +86,30 @@ async def test_a_quote_is_found_although_the_text_that_was_read_joins_its_lines(
 )
 async def test_a_page_that_cannot_be_drawn_is_refused(data: bytes, page: int, sandbox: Sandbox) -> None:
     with pytest.raises(UnreadableDocument):
-        await PageImages(sandbox).png(pdf_of(data), page)
+        await PageImages(sandbox).render_png(pdf_of(data), page)
 
 
 async def test_a_page_that_takes_too_long_or_too_much_memory_is_refused_and_the_next_is_drawn(sandbox: Sandbox) -> None:
     with pytest.raises(UnreadableDocument):
-        await PageImages(sandbox, timeout_s=0.001).png(pdf_of(PDF), 1)
+        await PageImages(sandbox, timeout_s=0.001).render_png(pdf_of(PDF), 1)
     with pytest.raises(UnreadableDocument):
-        await PageImages(sandbox, memory_bytes=1_000_000).png(pdf_of(PDF), 1)
-    assert (await PageImages(sandbox).png(pdf_of(PDF), 2)).startswith(b"\x89PNG")
+        await PageImages(sandbox, memory_bytes=1_000_000).render_png(pdf_of(PDF), 1)
+    assert (await PageImages(sandbox).render_png(pdf_of(PDF), 2)).startswith(b"\x89PNG")
 
 
 async def test_a_page_as_large_as_a_field_becomes_no_larger_picture(sandbox: Sandbox) -> None:
     document, out = PdfDocument.new(), io.BytesIO()
     document.new_page(14_400, 144_000)
     document.save(out)
-    picture = await PageImages(sandbox).png(pdf_of(out.getvalue()), 1)
+    picture = await PageImages(sandbox).render_png(pdf_of(out.getvalue()), 1)
     width, height = struct.unpack(">II", picture[16:24])
     assert (width <= 1240, height <= 4000) == (True, True)
 
 
 async def test_who_comes_when_too_many_wait_is_told_so_and_other_tenants_find_room(sandbox: Sandbox) -> None:
     images = PageImages(sandbox, timeout_s=5)
-    ours = [images.png(pdf_of(b"no PDF"), 1) for _ in range(23)]
-    theirs = images.png(pdf_of(PDF, "globex"), 1)
+    ours = [images.render_png(pdf_of(b"no PDF"), 1) for _ in range(23)]
+    theirs = images.render_png(pdf_of(PDF, "globex"), 1)
     *outcomes, picture = await asyncio.gather(*ours, theirs, return_exceptions=True)
     kinds = [type(outcome) for outcome in outcomes]
     assert (kinds.count(Overloaded), kinds.count(UnreadableDocument)) == (13, 10)
@@ -129,10 +129,10 @@ def held(opened: list[str], go_on: threading.Event, tenant_id: str, name: str) -
 
 async def test_a_tenant_never_has_all_the_places_where_pages_are_drawn(sandbox: Sandbox) -> None:
     images, opened, go_on = PageImages(sandbox), list[str](), threading.Event()
-    slow = [asyncio.create_task(images.png(held(opened, go_on, "acme", str(number)), 1)) for number in range(5)]
+    slow = [asyncio.create_task(images.render_png(held(opened, go_on, "acme", str(number)), 1)) for number in range(5)]
     while not opened:
         await asyncio.sleep(0.005)
-    assert (await images.png(pdf_of(PDF, "globex"), 1)).startswith(b"\x89PNG")
+    assert (await images.render_png(pdf_of(PDF, "globex"), 1)).startswith(b"\x89PNG")
     assert opened == ["0"]
     go_on.set()
     await asyncio.gather(*slow, return_exceptions=True)
@@ -141,7 +141,7 @@ async def test_a_tenant_never_has_all_the_places_where_pages_are_drawn(sandbox: 
 
 async def test_who_leaves_gives_up_a_place_in_the_queue_but_none_where_a_page_is_still_drawn(sandbox: Sandbox) -> None:
     images, opened, go_on = PageImages(sandbox), list[str](), threading.Event()
-    slow = [asyncio.create_task(images.png(held(opened, go_on, "acme", str(number)), 1)) for number in range(3)]
+    slow = [asyncio.create_task(images.render_png(held(opened, go_on, "acme", str(number)), 1)) for number in range(3)]
     while not opened:
         await asyncio.sleep(0.005)
     for task in slow[:2]:
@@ -160,7 +160,7 @@ async def test_a_page_that_could_not_be_drawn_is_not_tried_again(sandbox: Sandbo
     go_on.set()
     for tenant_id, page in (("acme", 1), ("acme", 1), ("acme", 2), ("globex", 1)):
         with pytest.raises(UnreadableDocument):
-            await images.png(held(opened, go_on, tenant_id, "a"), page)
+            await images.render_png(held(opened, go_on, tenant_id, "a"), page)
     with pytest.raises(UnreadableDocument):
-        await images.places(held(opened, go_on, "acme", "a"), 1, "any", 0.0)
+        await images.find_places(held(opened, go_on, "acme", "a"), 1, "any", 0.0)
     assert len(opened) == 3

@@ -6,7 +6,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from ingestion.parsers.kinds import parse, iter_pictures
+from ingestion.parsers.kinds import iter_pictures, parse
 from ingestion.parsers.parsed import Limits, ParsedDocument
 from tests.ingestion import files
 from tests.ingestion.files import aes_pdf, drawn_pdf, form_pdf, joined, pdf, picture

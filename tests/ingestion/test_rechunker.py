@@ -22,19 +22,19 @@ from tests.reading import load_files
 from utils.errors import StoreUnavailable
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-WHOLE, SMALL = ChunkSizes(), ChunkSizes.around(60, 90)
+WHOLE, SMALL = ChunkSizes(), ChunkSizes.scale(60, 90)
 
 
 def test_the_sizes_of_a_cut_are_told_by_its_name() -> None:
-    assert ChunkSizes.around(220, 400) == ChunkSizes()
-    assert [ChunkSizes.of(sizes.chunking_version) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
+    assert ChunkSizes.scale(220, 400) == ChunkSizes()
+    assert [ChunkSizes.parse(sizes.chunking_version) for sizes in (WHOLE, SMALL)] == [WHOLE, SMALL]
 
 
 def test_a_document_that_is_cut_again_has_the_chunks_it_would_have_been_loaded_with(
     database: Database, tmp_path: Path
 ) -> None:
     files = FolderFileStore(tmp_path / "files")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(make_first_row(spec(WHOLE)))
         session.flush()
         slot = begin_index(session, spec(SMALL)).slot
@@ -61,12 +61,12 @@ async def test_a_document_whose_kept_text_is_not_one_stays_in_its_passages(
     database: Database, tmp_path: Path, damaged: bytes
 ) -> None:
     files, index = FolderFileStore(tmp_path / "files"), EdgeIndex.open(tmp_path / "index", dimension=DIMENSION)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(make_first_row(spec(SMALL)))
     for ctx in (ACME, GLOBEX):
         (tmp_path / "a.md").write_text(f"# Rooms\n\nThe room of {ctx.tenant_id} is closed.\n")
         load_files(database, ctx, [tmp_path / "a.md"], sizes=WHOLE, document_files=DocumentFiles(database, files))
-    with database.writing() as session:
+    with database.open_write_session() as session:
         [version] = session.scalars(select_everywhere(DocumentVersion).where(DocumentVersion.tenant_id == "acme"))
         version.text_hash = files.put(ACME, damaged)
     await Indexer(
@@ -82,13 +82,13 @@ async def test_a_kept_text_that_cannot_be_read_keeps_no_other_document_waiting(
     database: Database, tmp_path: Path
 ) -> None:
     files, index = FolderFileStore(tmp_path / "files"), EdgeIndex.open(tmp_path / "index", dimension=DIMENSION)
-    with database.writing() as session:
+    with database.open_write_session() as session:
         session.add(make_first_row(spec(SMALL)))
     for ctx in (ACME, GLOBEX):
         for name, sizes in (("a.md", WHOLE), ("b.md", SMALL)):
             (tmp_path / name).write_text(f"# Rooms\n\nThe room {name} of {ctx.tenant_id} is closed.\n")
             load_files(database, ctx, [tmp_path / name], sizes=sizes, document_files=DocumentFiles(database, files))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         hashes = session.scalars(
             select_everywhere(DocumentVersion)
             .with_only_columns(DocumentVersion.text_hash)
@@ -112,7 +112,7 @@ def spec(sizes: ChunkSizes) -> IndexSpec:
 
 
 def documents(database: Database, ctx: Principal) -> list[Document]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         found = list_documents(session, ctx)
         session.expunge_all()
         return found
@@ -120,7 +120,7 @@ def documents(database: Database, ctx: Principal) -> list[Document]:
 
 def passages(database: Database, ctx: Principal) -> dict[str, list[tuple[object, ...]]]:
     """By document, those of the newest index."""
-    with database.reading() as session:
+    with database.open_read_session() as session:
         cut = list_indexes(session)[-1].chunking_version
         return {
             document.source: [

@@ -74,7 +74,7 @@ def test_uploads_at_once_never_exceed_what_a_tenant_may_keep(database: Database,
 
     with ThreadPoolExecutor(20) as pool:
         counts = Counter(pool.map(send, range(20)))
-    with database.reading() as session:
+    with database.open_read_session() as session:
         names = [each.name for each in list_uploaded(session, ACME)]
     assert list_sizes(ACME) == [size_bytes] * 6, counts
     open_tables(most_bytes + 1).replace(ACME, first.source_id, files)  # in the place of what it has

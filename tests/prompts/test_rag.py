@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.rag import get_foreign_quotes_lead, number_passages, render_passages, make_system_prompt
+from prompts.rag import get_foreign_quotes_lead, make_system_prompt, number_passages, render_passages
 from tests.prompts.parsing import parse_passages
 from utils.passages import Passage
 

@@ -45,15 +45,15 @@ async def put(index: PassageIndex, embedder: Embedder, ctx: Principal, passages:
 
 async def settled(calibrations: Calibrations, ctx: Principal) -> Calibration | None:
     """What is known of a tenant once all that is due has been done."""
-    calibrations.of(ctx)
+    calibrations.get(ctx)
     await calibrations.settle()
-    return calibrations.of(ctx)
+    return calibrations.get(ctx)
 
 
 def note_index(database: Database, model: str) -> int:
     """Note an index of *model* that serves, with the former ones kept; its number."""
     spec = IndexSpec(model, 8, None, "1", "1")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         if session.get(IndexRow, 1) is None:
             session.add(make_first_row(spec))
             return 1

@@ -55,7 +55,7 @@ async def test_levels_come_from_the_tenants_own_documents(
     await put(index, embedder, ACME, HANDBOOK)
     await put(index, embedder, GLOBEX, HANDBOOK[: FEWEST_DOCUMENTS - 1])
     calibrations = Calibrations(index, embedder, estimates)
-    assert calibrations.of(ACME) is None  # the first question does not wait for it
+    assert calibrations.get(ACME) is None  # the first question does not wait for it
     found = await settled(calibrations, ACME)
     assert found is not None
     assert set(found.same) == {"en"}

@@ -173,7 +173,9 @@ async def test_where_there_is_no_room_a_damaged_index_is_not_kept(
     closed: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     remove(closed / "edge_config.json")
-    disk = DiskSpace(closed, DiskSpace(closed, 0).free_bytes() * 3 // 2)  # less is free, and more than half of it
+    disk = DiskSpace(
+        closed, DiskSpace(closed, 0).measure_free_bytes() * 3 // 2
+    )  # less is free, and more than half of it
     index = EdgeIndex.open(closed, dimension=DIMENSION, disk=disk)
     await index.close()
     assert "It is deleted, as there is no room to keep it." in caplog.text

@@ -181,11 +181,11 @@ async def test_the_nearest_passages_of_other_documents_are_those_of_the_tenant_i
     theirs = passage("The library opens at eleven.", document_id="theirs")
     await index.put(GLOBEX, [theirs])
     await index.put_vectors(GLOBEX, {theirs.passage_id: vector(1, 0.1)})
-    assert list(await index.neighbours(ACME, LIBRARY, limit=5)) == [near, far]
-    assert list(await index.neighbours(ACME, LIBRARY, limit=1)) == [near]
-    assert list(await index.neighbours(ACME, PARKING, limit=5)) == []  # it waits for its vector
-    assert list(await index.neighbours(GLOBEX, theirs, limit=5)) == []
-    assert list(await index.neighbours(GLOBEX, LIBRARY, limit=5)) == []
+    assert list(await index.find_neighbours(ACME, LIBRARY, limit=5)) == [near, far]
+    assert list(await index.find_neighbours(ACME, LIBRARY, limit=1)) == [near]
+    assert list(await index.find_neighbours(ACME, PARKING, limit=5)) == []  # it waits for its vector
+    assert list(await index.find_neighbours(GLOBEX, theirs, limit=5)) == []
+    assert list(await index.find_neighbours(GLOBEX, LIBRARY, limit=5)) == []
 
 
 async def test_deleting_nothing_deletes_nothing(index: PassageIndex) -> None:

@@ -22,20 +22,20 @@ class Server:
 async def test_each_tenant_is_asked_about_once_until_it_is_too_long_ago() -> None:
     server = Server()
     for _ in range(3):
-        assert (await server.languages.of(ACME), await server.languages.of(GLOBEX)) == (["en"], ["id", "es"])
+        assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en"], ["id", "es"])
     assert server.asked == ["acme", "globex"]
     server.spoken["acme"] = ["en", "id"]
     server.now_s = KEPT_S
-    assert (await server.languages.of(ACME), await server.languages.of(GLOBEX)) == (["en", "id"], ["id", "es"])
+    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en", "id"], ["id", "es"])
 
 
 async def test_what_this_process_writes_is_known_at_once_and_of_that_tenant_alone() -> None:
     server = Server()
-    await server.languages.of(ACME)
-    await server.languages.of(GLOBEX)
+    await server.languages.list(ACME)
+    await server.languages.list(GLOBEX)
     server.spoken = {"acme": ["es"], "globex": ["es"]}
-    server.languages.changed(ACME)
-    assert (await server.languages.of(ACME), await server.languages.of(GLOBEX)) == (["es"], ["id", "es"])
+    server.languages.refresh(ACME)
+    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["es"], ["id", "es"])
 
 
 async def test_what_was_counted_while_passages_were_written_is_not_remembered() -> None:
@@ -45,19 +45,19 @@ async def test_what_was_counted_while_passages_were_written_is_not_remembered() 
         found = await server.ask(ctx)
         if len(server.asked) == 1:
             server.spoken["acme"] = ["en", "id"]
-            languages.changed(ctx)
+            languages.refresh(ctx)
         return found
 
     languages = Languages(overtaken)
-    assert await languages.of(ACME) == ["en"]
-    assert await languages.of(ACME) == ["en", "id"]
-    assert await languages.of(GLOBEX) == ["id", "es"]
+    assert await languages.list(ACME) == ["en"]
+    assert await languages.list(ACME) == ["en", "id"]
+    assert await languages.list(GLOBEX) == ["id", "es"]
 
 
 async def test_that_a_tenant_has_none_is_asked_anew_each_time() -> None:
     server = Server()
     server.spoken = {}
     for tenant in (ACME, GLOBEX):
-        assert await server.languages.of(tenant) == []
+        assert await server.languages.list(tenant) == []
     server.spoken = {"acme": ["en"]}
-    assert (await server.languages.of(ACME), await server.languages.of(GLOBEX)) == (["en"], [])
+    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en"], [])

@@ -112,7 +112,7 @@ async def _count_none(_: Principal) -> int:
 async def _answered(chat: BaseChatModel, hits: list[Hit], question: str, policy: Policy) -> list[Event]:
     """What is told of a turn in which *chat* answers from *hits*."""
     told: list[Event] = []
-    async with TurnLimiter(1).inside() as place:
+    async with TurnLimiter(1).hold() as place:
         run = AgentContext(
             run_id="run",
             principal=ACME,

@@ -113,12 +113,12 @@ def test_a_key_with_every_scope_is_refused_nothing(client: httpx.Client) -> None
 def make_former_key(service: Service, tenant: str, bot_id: str) -> Iterator[str]:
     """A key for one bot as they were made at first, with every scope; revoked at the end, so that the bot can go."""
     with closing(open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")) as database:
-        with database.writing() as session:
+        with database.open_write_session() as session:
             key, presented = create_key(session, tenant, "made by a test", bot_id=bot_id)
             key.scopes = [ALL]
             key_id = key.key_id
         yield presented
-        with database.writing() as session:
+        with database.open_write_session() as session:
             revoke_key(session, make_operator(tenant), key_id)
 
 

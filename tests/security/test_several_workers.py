@@ -64,7 +64,7 @@ def test_a_revoked_key_and_a_former_secret_are_refused_by_every_worker_within_te
     revoked, rotated, stays = (two_workers.service.new_key("acme") for _ in range(3))
     for key in (revoked, rotated, stays):
         assert statuses(each, key) == [404, 404]
-    with records.writing() as session:
+    with records.open_write_session() as session:
         revoke_key(session, ACME, revoked[8:16])
         _, new = rotate_key(session, ACME, rotated[8:16], overlap=timedelta(0))
     began = time.monotonic()
@@ -81,7 +81,7 @@ def test_a_key_that_expires_is_refused_at_once_though_it_was_used_a_moment_befor
     two_workers: Site, each: list[httpx.Client], records: Database
 ) -> None:
     key = two_workers.service.new_key("acme")
-    with records.writing() as session:
+    with records.open_write_session() as session:
         session.get_one(ApiKey, key[8:16], execution_options=EVERYWHERE).expires_at = now() + timedelta(seconds=2)
     began = time.monotonic()
     assert statuses(each, key) == [404, 404]
@@ -99,7 +99,7 @@ def test_the_last_use_of_a_key_is_written_beside_the_requests(
     assert statuses(each, used) == [404, 404]
 
     def last_uses() -> dict[str, datetime | None]:
-        with records.reading() as session:
+        with records.open_read_session() as session:
             return {key.key_id: key.last_used_at for key in list_keys(session, ACME)}
 
     two_workers.service.wait_for(lambda: last_uses()[used[8:16]] is not None, limit_s=5)

@@ -162,7 +162,7 @@ def test_a_rotated_key_keeps_its_conversations(service: Service) -> None:
     with service.client(key) as client:
         ask(client, QUESTION, EXAMPLE)
     database = open_database(f"sqlite:///{service.data_dir / 'pustaka.db'}")
-    with database.writing() as session:
+    with database.open_write_session() as session:
         _, new = rotate_key(session, make_key_principal("acme", "test"), key[8:16], overlap=timedelta(0))
     database.close()
     with service.client(new) as client:

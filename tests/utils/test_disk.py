@@ -25,7 +25,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 def test_documents_stop_at_the_reserve_and_questions_at_half_of_it(disk: SmallDisk, free: int, state: str) -> None:
     disk.leave(free)
     space = DiskSpace(disk.folder / "not" / "made" / "yet", RESERVE)
-    assert space.state() == state
+    assert space.measure_state() == state
     _assert_refused(lambda: space.check_documents(), state != "ok")
     _assert_refused(lambda: space.check_turns(), state == "full")
 

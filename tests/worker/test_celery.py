@@ -45,7 +45,7 @@ def library(database: Database, tmp_path: Path) -> Library:
 
 
 def stages(database: Database) -> list[str]:
-    with database.reading() as session:
+    with database.open_read_session() as session:
         return [job.stage for ctx in (ACME, GLOBEX) for job in session.scalars(scoped(ctx, Job))]
 
 
@@ -73,7 +73,7 @@ def test_workers_that_are_killed_are_followed_by_others_that_read_every_document
         finally:
             worker.kill()
     for ctx, document_id in taken:
-        with database.reading() as session:
+        with database.open_read_session() as session:
             assert get_chunks(session, ctx, document_id)
 
 

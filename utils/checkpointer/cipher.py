@@ -124,7 +124,7 @@ def parse_keys(text: str) -> dict[str, bytes]:
     Raises:
         ValueError: what is wrong with which of them, by its number.
     """
-    found: dict[str, bytes] = {}
+    keys: dict[str, bytes] = {}
     for number, part in enumerate(text.split(","), start=1):
         name, _, encoded = (side.strip() for side in part.partition(":"))
         if not encoded or not _NAME.fullmatch(name):
@@ -132,10 +132,10 @@ def parse_keys(text: str) -> dict[str, bytes]:
         key = _decode(encoded)
         if len(key) != KEY_BYTES:
             raise ValueError(f"number {number} is not {KEY_BYTES} bytes in base64; {_HOW}")
-        if name in found or key in found.values():
+        if name in keys or key in keys.values():
             raise ValueError(f"number {number} has the name or the key of one before it")
-        found[name] = key
-    return found
+        keys[name] = key
+    return keys
 
 
 def _decode(encoded: str) -> bytes:

@@ -74,11 +74,11 @@ class Codec:
         except Exception as exc:  # whatever a constructor of an allowed type makes of foreign data
             raise UnreadableValue(f"{type(exc).__name__} while reading it") from exc
 
-    def ref(self, value: Value) -> bytes:
+    def make_ref(self, value: Value) -> bytes:
         """The blob's name: `b` and its digest, `REF_BYTES` long. Another key gives another name."""
         return BLOB + _compute_digest(value.data, value.kind, self._keys.digest_key if self._keys else b"")
 
-    def page_ref(self, page: bytes) -> bytes:
+    def make_page_ref(self, page: bytes) -> bytes:
         """The name of a page of a list: `p` and its digest.
 
         Without a key: a page is made of references, which tell nothing as it is, and the records that begin a chain are

@@ -99,10 +99,10 @@ def _find_master(masters: Mapping[str, Any], address: Address) -> Mapping[str, A
         raise StoreRefused(
             f"The Sentinel at {address} knows no master {address.service!r}, only: {named}. Correct it in REDIS_URL."
         )
-    found: Mapping[str, Any] = masters[address.service]
-    if found["is_sdown"] or found["is_odown"]:
+    master: Mapping[str, Any] = masters[address.service]
+    if master["is_sdown"] or master["is_odown"]:
         raise StoreUnavailable(f"The Sentinels at {address} say that {address.service!r} is down.")
-    return found
+    return master
 
 
 async def _ask_facts(client: AsyncClient) -> list[Facts]:
@@ -184,21 +184,21 @@ def _explain_denial(address: Address, what: str) -> StoreRefused:
 
 
 def _list_warnings(facts: Facts, address: Address) -> list[str]:
-    found = []
+    warnings = []
     policy = facts.get("maxmemory_policy", "noeviction")
     if facts.get("maxmemory") and policy != "noeviction":
-        found.append(
+        warnings.append(
             f"Redis at {address} removes keys when it is full (maxmemory-policy {policy}), so conversations may "
             "end before CONVERSATION_TTL: set maxmemory-policy noeviction there."
         )
     if facts.get("aof_enabled") == 0 and facts.get("save") == "":
-        found.append(
+        warnings.append(
             f"Redis at {address} keeps nothing on disk, so its next restart loses all conversations: set "
             "appendonly yes there."
         )
     elif facts.get("aof_enabled") == 0:
-        found.append(
+        warnings.append(
             f"Redis at {address} has no append-only file, so it loses what came since its last snapshot when it fails: "
             "set appendonly yes there."
         )
-    return found
+    return warnings

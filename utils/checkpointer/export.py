@@ -15,21 +15,21 @@ from pydantic import BaseModel
 _ROLES = {"human": "user", "ai": "assistant"}
 
 
-def export_checkpoint(found: CheckpointTuple) -> dict[str, Any]:
+def export_checkpoint(checkpoint: CheckpointTuple) -> dict[str, Any]:
     """A checkpoint with its metadata, values and pending writes."""
-    names = found.config["configurable"]
-    parent = found.parent_config
+    names = checkpoint.config["configurable"]
+    parent = checkpoint.parent_config
     return {
         "checkpoint_ns": names["checkpoint_ns"],
         "checkpoint_id": names["checkpoint_id"],
         "parent_checkpoint_id": parent["configurable"]["checkpoint_id"] if parent else None,
-        "created_at": found.checkpoint["ts"],
-        "metadata": convert_to_json(found.metadata),
-        "channel_versions": convert_to_json(found.checkpoint["channel_versions"]),
-        "values": convert_to_json(found.checkpoint["channel_values"]),
+        "created_at": checkpoint.checkpoint["ts"],
+        "metadata": convert_to_json(checkpoint.metadata),
+        "channel_versions": convert_to_json(checkpoint.checkpoint["channel_versions"]),
+        "values": convert_to_json(checkpoint.checkpoint["channel_values"]),
         "pending_writes": [
             {"task_id": task_id, "channel": channel, "value": convert_to_json(value)}
-            for task_id, channel, value in found.pending_writes or ()
+            for task_id, channel, value in checkpoint.pending_writes or ()
         ],
     }
 

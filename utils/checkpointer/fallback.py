@@ -104,7 +104,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """See `RedisCheckpointer.aput`."""
-        thread_id = CheckpointAddress.of(config).thread_id
+        thread_id = CheckpointAddress.from_config(config).thread_id
         whole = self._recovery.rejoin(config, checkpoint, metadata)
         return await self._write(
             thread_id,
@@ -122,14 +122,14 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
     ) -> None:
         """See `RedisCheckpointer.aput_writes`."""
         await self._write(
-            CheckpointAddress.of(config).thread_id,
+            CheckpointAddress.from_config(config).thread_id,
             lambda: self.primary.aput_writes(config, writes, task_id, task_path),
             lambda: self._memory.put_writes(self.serde, config, writes, task_id, task_path),
         )
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `RedisCheckpointer.aget_tuple`; reading the newest brings the conversation back to Redis if it can."""
-        address = CheckpointAddress.of(config)
+        address = CheckpointAddress.from_config(config)
         if not address.checkpoint_id and not address.namespace:
             await self._recovery.return_one(address.thread_id)
         checkpoint = self._memory.get(self.serde, address)
@@ -174,12 +174,12 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Raises:
             StoreUnavailable: Redis is away, and this is not of one conversation held in memory.
         """
-        in_memory = self._memory.all(self.serde, CheckpointAddress.of(config).thread_id) if config else []
+        in_memory = self._memory.all(self.serde, CheckpointAddress.from_config(config).thread_id) if config else []
         if not in_memory:
             async for found in self.primary.alist(config, filter=filter, before=before, limit=limit):
                 yield found
             return
-        query = Query.of(config, before, filter)
+        query = Query.from_config(config, before, filter)
         for found in [one for one in in_memory if query.matches(one)][:limit]:
             yield found
 
@@ -191,7 +191,7 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         Raises:
             StoreUnavailable: Redis is away, and the conversation is not in memory: nothing would be half a history.
         """
-        if self._memory.find(CheckpointAddress.of(config).thread_id) is not None:
+        if self._memory.find(CheckpointAddress.from_config(config).thread_id) is not None:
             return await super().aget_delta_channel_history(config=config, channels=channels)
         return await self._watch(self.primary.aget_delta_channel_history(config=config, channels=channels))
 
@@ -266,11 +266,11 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         return await self._try_primary(primary, memory)
 
     async def _read(self, config: RunnableConfig, address: CheckpointAddress) -> CheckpointTuple | None:
-        found = await self.primary.aget_tuple(config)
+        result = await self.primary.aget_tuple(config)
         if not address.checkpoint_id and not address.namespace:
             # The turn that begins now has its past, whatever the one before had.
             self._unread.pop(address.thread_id, None)
-        return found
+        return result
 
     def _note_unread(self, thread_id: str) -> None:
         self._unread[thread_id] = None

@@ -115,24 +115,24 @@ class Inspector:
 
     async def find(self, thread_id: str) -> StoredConversation | None:
         """The conversation, None if there is none; also if only one of its two keys is there."""
-        found = await self._look([make_summary_key(thread_id).encode()])
-        if found:
-            return found[0]
+        result = await self._look([make_summary_key(thread_id).encode()])
+        if result:
+            return result[0]
         left_ms = await self.saver.store.run_command("PTTL", make_state_key(thread_id))
         if left_ms == -2:
             return None
         return StoredConversation(thread_id, None, _convert_to_seconds(left_ms), "its readable key is missing")
 
-    async def summarize(self, found: StoredConversation, *, limit: int) -> ConversationOverview:
-        """What *found* is made of, with its *limit* newest checkpoints."""
-        addresses = await self._list_addresses(found.thread_id)
-        newest = [one async for one in self.saver.alist(_make_config(found.thread_id), limit=limit)]
-        readable = {CheckpointAddress.of(one.config): one for one in newest}
-        head = await self._read_head(found.thread_id)
+    async def summarize(self, conversation: StoredConversation, *, limit: int) -> ConversationOverview:
+        """What *conversation* is made of, with its *limit* newest checkpoints."""
+        addresses = await self._list_addresses(conversation.thread_id)
+        newest = [one async for one in self.saver.alist(_make_config(conversation.thread_id), limit=limit)]
+        readable = {CheckpointAddress.from_config(one.config): one for one in newest}
+        head = await self._read_head(conversation.thread_id)
         values = head.checkpoint["channel_values"] if head else {}
         pending = (head.pending_writes if head else None) or []
         return ConversationOverview(
-            found=found,
+            found=conversation,
             heads={address.namespace: address.checkpoint_id for address in reversed(addresses)},
             counts=Counter(address.namespace for address in addresses),
             newest=[_describe(at, readable.get(at) or await self._read_entry(at)) for at in addresses[:limit]],
@@ -154,7 +154,7 @@ class Inspector:
         else:
             unread = set(addresses)
             async for one in self.saver.alist(_make_config(thread_id)):
-                unread.discard(CheckpointAddress.of(one.config))
+                unread.discard(CheckpointAddress.from_config(one.config))
                 yield one
         for address in addresses:
             if address in unread:
@@ -202,8 +202,8 @@ class Inspector:
         """All its checkpoints, newest first."""
         names = await self.saver.store.run_command("HKEYS", make_state_key(thread_id))
         split = (name[1:].decode(errors="backslashreplace").split("\0", 1) for name in names if name[:1] == b"c")
-        found = [CheckpointAddress(thread_id, *parts) for parts in split if len(parts) == 2]
-        return sorted(found, key=lambda address: (address.checkpoint_id, address.namespace), reverse=True)
+        addresses = [CheckpointAddress(thread_id, *parts) for parts in split if len(parts) == 2]
+        return sorted(addresses, key=lambda address: (address.checkpoint_id, address.namespace), reverse=True)
 
     async def _read_head(self, thread_id: str) -> CheckpointTuple | None:
         try:
@@ -213,11 +213,11 @@ class Inspector:
 
     async def _read_entry(self, address: CheckpointAddress) -> CheckpointTuple | CheckpointEntry:
         try:
-            found = await self.saver.aget_tuple(address.config())
+            entry = await self.saver.aget_tuple(address.config())
         except StateUnreadable as exc:
             problem = exc.reason.removeprefix(f"checkpoint {address.checkpoint_id}: ")
             return CheckpointEntry(address.namespace, address.checkpoint_id, problem=problem)
-        return found or CheckpointEntry(address.namespace, address.checkpoint_id, problem="removed meanwhile")
+        return entry or CheckpointEntry(address.namespace, address.checkpoint_id, problem="removed meanwhile")
 
     def _describe_value(self, channel: str, value: object, task_id: str = "") -> ValueEntry:
         return ValueEntry(channel, describe_kind(value), len(self.saver.serde.dumps_typed(value)[1]), task_id)
@@ -251,12 +251,12 @@ def _parse_summary(key: bytes, raw: object, left_ms: int) -> StoredConversation:
     return StoredConversation(thread_id, summary, left_s, "" if left_s is not None else "it has no end")
 
 
-def _describe(address: CheckpointAddress, found: CheckpointTuple | CheckpointEntry) -> CheckpointEntry:
-    if isinstance(found, CheckpointEntry):
-        return found
-    metadata = found.metadata
+def _describe(address: CheckpointAddress, result: CheckpointTuple | CheckpointEntry) -> CheckpointEntry:
+    if isinstance(result, CheckpointEntry):
+        return result
+    metadata = result.metadata
     step, source = metadata.get("step"), metadata.get("source", "")
-    return CheckpointEntry(address.namespace, address.checkpoint_id, step, source, found.checkpoint["ts"])
+    return CheckpointEntry(address.namespace, address.checkpoint_id, step, source, result.checkpoint["ts"])
 
 
 def _convert_to_seconds(left_ms: int) -> int | None:

@@ -61,7 +61,7 @@ class CheckpointAddress:
     checkpoint_id: str
 
     @classmethod
-    def of(cls, config: RunnableConfig) -> "CheckpointAddress":
+    def from_config(cls, config: RunnableConfig) -> "CheckpointAddress":
         """The address in a LangGraph *config*; what it does not say is `""`."""
         names = config["configurable"]
         return cls(str(names["thread_id"]), names.get("checkpoint_ns") or "", names.get("checkpoint_id") or "")

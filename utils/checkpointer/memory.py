@@ -61,8 +61,8 @@ class MemoryEntry:
 
     def newest(self, namespace: str) -> list[CheckpointAddress]:
         """The checkpoints of a namespace, newest first."""
-        found = (address for address in self.checkpoints if address.namespace == namespace)
-        return sorted(found, key=lambda address: address.checkpoint_id, reverse=True)
+        result = (address for address in self.checkpoints if address.namespace == namespace)
+        return sorted(result, key=lambda address: address.checkpoint_id, reverse=True)
 
     def drop(self, address: CheckpointAddress) -> None:
         """Forget a checkpoint and its writes."""
@@ -133,7 +133,7 @@ class Memory:
         self, serde: SerializerProtocol, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
     ) -> RunnableConfig:
         """Hold *checkpoint*, whole. Gives the config that names it."""
-        parent = CheckpointAddress.of(config)
+        parent = CheckpointAddress.from_config(config)
         address, entry = parent.at(checkpoint["id"]), self._open(parent.thread_id)
         if not address.namespace and not entry.newest(""):
             entry.base_id = parent.checkpoint_id
@@ -154,7 +154,7 @@ class Memory:
         task_path: str,
     ) -> None:
         """Hold what a task wrote after the checkpoint in *config*."""
-        address = CheckpointAddress.of(config)
+        address = CheckpointAddress.from_config(config)
         # Through the serializer and back: the task may go on changing the objects it wrote.
         dumped = [(channel, serde.dumps_typed(value)) for channel, value in writes]
         copied = [(channel, serde.loads_typed(typed)) for channel, typed in dumped]
@@ -167,8 +167,8 @@ class Memory:
         entry = self.find(address.thread_id)
         if entry is None:
             return None
-        for found in [address] if address.checkpoint_id else entry.newest(address.namespace):
-            return self._restore(serde, entry, found) if found in entry.checkpoints else None
+        for result in [address] if address.checkpoint_id else entry.newest(address.namespace):
+            return self._restore(serde, entry, result) if result in entry.checkpoints else None
         return None
 
     def all(self, serde: SerializerProtocol, thread_id: str) -> list[CheckpointTuple]:

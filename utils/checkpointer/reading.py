@@ -32,7 +32,7 @@ class Query:
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(
+    def from_config(
         cls, config: RunnableConfig | None, before: RunnableConfig | None, metadata: Mapping[str, Any] | None
     ) -> "Query":
         """The restrictions in LangGraph's arguments."""
@@ -40,19 +40,19 @@ class Query:
         until = (before["configurable"].get("checkpoint_id") or "") if before else ""
         return cls(names.get("checkpoint_ns"), names.get("checkpoint_id") or "", until, metadata or {})
 
-    def matches(self, found: CheckpointTuple) -> bool:
-        """Whether *found* is asked for."""
-        address = CheckpointAddress.of(found.config)
+    def matches(self, checkpoint: CheckpointTuple) -> bool:
+        """Whether *checkpoint* is asked for."""
+        address = CheckpointAddress.from_config(checkpoint.config)
         return (
             self.namespace in (None, address.namespace)
             and self.checkpoint_id in ("", address.checkpoint_id)
             and (not self.before or address.checkpoint_id < self.before)
-            and self.matches_metadata(found)
+            and self.matches_metadata(checkpoint)
         )
 
-    def matches_metadata(self, found: CheckpointTuple) -> bool:
+    def matches_metadata(self, checkpoint: CheckpointTuple) -> bool:
         """Whether the metadata are as asked for, which the server cannot read."""
-        return all(found.metadata.get(name) == value for name, value in self.metadata.items())
+        return all(checkpoint.metadata.get(name) == value for name, value in self.metadata.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ class Window:
     limit: int
     before: int | None = None
 
-    def of(self, total: int) -> slice:
+    def make_slice(self, total: int) -> slice:
         """Where they stand in a list of *total* items."""
         stop = total if self.before is None else min(self.before, total)
         return slice(max(0, stop - self.limit), stop)
 
     def cut(self, items: Sequence[Any]) -> ListPart:
         """These of a list that is there whole."""
-        span = self.of(len(items))
+        span = self.make_slice(len(items))
         return ListPart(list(items[span]), span.start, len(items))
 
 
@@ -93,11 +93,11 @@ class Reader:
 
     async def get(self, config: RunnableConfig) -> CheckpointTuple | None:
         """See `look`; a run may begin with what was read."""
-        found = await self.look(config)
-        if found is not None:
-            by_id = bool(CheckpointAddress.of(config).checkpoint_id)
-            self.cache.note_read(CheckpointAddress.of(found.config), by_id=by_id)
-        return found
+        result = await self.look(config)
+        if result is not None:
+            by_id = bool(CheckpointAddress.from_config(config).checkpoint_id)
+            self.cache.note_read(CheckpointAddress.from_config(result.config), by_id=by_id)
+        return result
 
     async def look(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read the checkpoint that *config* names, or the newest of its namespace.
@@ -105,7 +105,7 @@ class Reader:
         Raises:
             StateUnreadable: it is there and cannot be decoded.
         """
-        target = CheckpointAddress.of(config)
+        target = CheckpointAddress.from_config(config)
         cached = self.cache.get(target)
         reply = await self.store.run_script("get", target.thread_id, target.namespace, target.checkpoint_id, cached.has)
         if not reply:
@@ -114,7 +114,7 @@ class Reader:
         address = target.at(_decode(checkpoint_id))
         try:
             unpacker = ValueUnpacker(self.codec, self.serde, target.thread_id, pair_fields(fields), cached.values)
-            found, channels = self._make_tuple(unpacker, address, record, log)
+            result, channels = self._make_tuple(unpacker, address, record, log)
         except UnreadableValue as exc:
             reason = f"checkpoint {address.checkpoint_id}: {exc}"
             raise self.store.refuse_unreadable("get", target.thread_id, reason) from exc
@@ -123,7 +123,7 @@ class Reader:
             seen = CachedConversation(address.checkpoint_id, channels, values=unpacker.cached(), has=has)
             # What is under an older key is not known: the next write has it again, under the one that writes.
             self.cache.put(target, seen if unpacker.is_current() else NOTHING_CACHED)
-        return found
+        return result
 
     async def find_all(self, thread_id: str, query: Query, limit: int | None) -> AsyncIterator[CheckpointTuple]:
         """The checkpoints of a conversation that match, newest first.
@@ -162,8 +162,8 @@ class Reader:
                 return window.cut(_check_list(self.codec.load(self.serde, inline)))
             if root[:1] != PAGE:
                 return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
-            refs = Pages(self.codec.page_ref, pair_fields(pages), {}).items(root)
-            span = window.of(len(refs))
+            refs = Pages(self.codec.make_page_ref, pair_fields(pages), {}).items(root)
+            span = window.make_slice(len(refs))
             return ListPart(await self._read_values(thread_id, refs[span]), span.start, len(refs))
         except UnreadableValue as exc:
             raise self.store.refuse_unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
@@ -180,17 +180,17 @@ class Reader:
             StateUnreadable: an ancestor that is needed was removed.
         """
         history = {channel: DeltaChannelHistory(writes=[]) for channel in channels}
-        found = await self.look(config)
+        delta_history = await self.look(config)
         unseeded = set(channels)
-        while found is not None and found.parent_config is not None and unseeded:
-            child, found = found, await self.look(found.parent_config)
-            if found is None:
+        while delta_history is not None and delta_history.parent_config is not None and unseeded:
+            child, delta_history = delta_history, await self.look(delta_history.parent_config)
+            if delta_history is None:
                 _refuse_gap(child, unseeded)
                 break
-            for write in reversed(found.pending_writes or ()):
+            for write in reversed(delta_history.pending_writes or ()):
                 if write[1] in unseeded:
                     history[write[1]]["writes"].insert(0, write)
-            values = found.checkpoint["channel_values"]
+            values = delta_history.checkpoint["channel_values"]
             for channel in unseeded & values.keys():
                 history[channel]["seed"] = values[channel]
             unseeded -= values.keys()
@@ -228,8 +228,8 @@ class Reader:
     async def _read_values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
         if not refs:
             return []
-        found = await self.store.run_command("HMGET", make_state_key(thread_id), *refs)
-        fields = {ref: value for ref, value in zip(refs, found, strict=True) if value is not None}
+        values = await self.store.run_command("HMGET", make_state_key(thread_id), *refs)
+        fields = {ref: value for ref, value in zip(refs, values, strict=True) if value is not None}
         return ValueUnpacker(self.codec, self.serde, thread_id, fields, CachedValues()).values(refs)
 
     def _open(self, address: CheckpointAddress, record: bytes) -> tuple[CheckpointRecord, Any]:
@@ -275,7 +275,7 @@ def _refuse_gap(child: CheckpointTuple, unseeded: set[str]) -> None:
     # A channel without a counter was never written: nothing of it is missing.
     missing = sorted(unseeded & counters.keys() - child.checkpoint["channel_values"].keys())
     if missing:
-        address = CheckpointAddress.of(child.config)
+        address = CheckpointAddress.from_config(child.config)
         reason = f"checkpoint {address.checkpoint_id}: what {missing} were rebuilt from was removed"
         raise StateUnreadable(make_state_key(address.thread_id), reason)
 

@@ -108,7 +108,7 @@ class Recovery:
         A turn that was under way while its conversation went back to Redis goes on without the messages found there. A
         turn that begins afterwards, with an input, has read them.
         """
-        address = CheckpointAddress.of(config)
+        address = CheckpointAddress.from_config(config)
         old = None if address.namespace else self._joined_to.get(address.thread_id)
         if old is None:
             return checkpoint
@@ -159,15 +159,15 @@ class Recovery:
             if old is not None and newest.checkpoint["id"] < old["id"]:
                 # Another worker's turn was the last: what is newest here would not be found.
                 last = _continue(old, newest)
-                of_newest = CheckpointAddress.of(newest.config)
-                writes += [(CheckpointAddress.of(last.config), call) for at, call in writes if at == of_newest]
+                of_newest = CheckpointAddress.from_config(newest.config)
+                writes += [(CheckpointAddress.from_config(last.config), call) for at, call in writes if at == of_newest]
                 found.insert(0, last)
             else:
                 found.remove(newest)
                 whole = newest.checkpoint if old is None else join_checkpoints(old, newest.checkpoint)
                 found.insert(0, newest._replace(checkpoint=whole))
         for one in found:
-            address = CheckpointAddress.of(one.config)
+            address = CheckpointAddress.from_config(one.config)
             begins = one.parent_config is None and not address.namespace
             parent = address.at(old["id"] if old is not None and begins else "").config()
             await self._primary.arestore(one.parent_config or parent, one.checkpoint, one.metadata)
@@ -175,14 +175,14 @@ class Recovery:
             await self._primary.aput_writes(at.config(), call.writes, call.task_id, call.task_path)
 
 
-def _find_newest(found: list[CheckpointTuple]) -> CheckpointTuple | None:
-    return next((one for one in found if CheckpointAddress.of(one.config).namespace == ""), None)
+def _find_newest(checkpoints: list[CheckpointTuple]) -> CheckpointTuple | None:
+    return next((one for one in checkpoints if CheckpointAddress.from_config(one.config).namespace == ""), None)
 
 
 def _continue(old: Checkpoint, newest: CheckpointTuple) -> CheckpointTuple:
     """The state of *newest* joined to *old*, as a checkpoint after that."""
     whole = cast(Checkpoint, {**join_checkpoints(old, newest.checkpoint), "id": _make_id_after(old["id"])})
-    address = CheckpointAddress.of(newest.config)
+    address = CheckpointAddress.from_config(newest.config)
     return newest._replace(
         config=address.at(whole["id"]).config(), parent_config=address.at(old["id"]).config(), checkpoint=whole
     )

@@ -111,13 +111,13 @@ class ErrorContext:
         """What *exc* means."""
         causes = list(_walk_causes(exc))
         for cause in causes:
-            found = self._explain_reply(cause) if isinstance(cause, RedisError) else self._explain_cause(cause)
-            if found is not None:
-                return found
+            result = self._explain_reply(cause) if isinstance(cause, RedisError) else self._explain_cause(cause)
+            if result is not None:
+                return result
         for host in self.hosts:
-            found = self._explain_sample(await sample(host, self.timeout_s))
-            if found is not None:
-                return found
+            result = self._explain_sample(await sample(host, self.timeout_s))
+            if result is not None:
+                return result
         in_time = not any(isinstance(cause, TimeoutError | builtins.TimeoutError) for cause in causes)
         return self._fail("Redis at {where} does not answer: {text}.", _CLOSED if in_time else "no reply in time")
 

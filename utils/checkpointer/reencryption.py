@@ -142,13 +142,13 @@ class _Rewriting:
         if ref not in self.fields:
             raise UnreadableValue("a value is missing")
         value = self.old.open(self.fields[ref], make_blob_context(self.source_id, ref), ref)
-        name = self.new.ref(value)
+        name = self.new.make_ref(value)
         self.values[name] = self.new.seal(value, make_blob_context(self.target_id, name))
         return name
 
     def _add_list(self, root: bytes) -> bytes:
-        items = Pages(self.old.page_ref, self.fields, {}).items(root)
-        pages = fold([self._name(item) for item in items], self.new.page_ref)
+        items = Pages(self.old.make_page_ref, self.fields, {}).items(root)
+        pages = fold([self._name(item) for item in items], self.new.make_page_ref)
         self.values |= pages
         return list(pages)[-1]
 

@@ -141,7 +141,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """Store *checkpoint* as a child of the one in *config*. Gives the config that names it."""
         refuse = self._refuse_conflicts
         stored = await self.writer.put(config, checkpoint, metadata, new_versions, refuse_conflict=refuse)
-        address = CheckpointAddress.of(config)
+        address = CheckpointAddress.from_config(config)
         if self._keep is not None and is_due(stored, self._keep):
             try:
                 await keep_last(self.store, address.thread_id, self._keep)
@@ -159,7 +159,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         """
         versions = checkpoint["channel_versions"]
         await self.writer.put(config, checkpoint, metadata, versions, refuse_conflict=False)
-        return CheckpointAddress.of(config).at(checkpoint["id"]).config()
+        return CheckpointAddress.from_config(config).at(checkpoint["id"]).config()
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -189,7 +189,7 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """Checkpoints, newest first within a conversation; of all conversations if *config* is None."""
-        query = Query.of(config, before, filter)
+        query = Query.from_config(config, before, filter)
         if config is not None:
             async for found in self.reader.find_all(str(config["configurable"]["thread_id"]), query, limit):
                 yield found
@@ -300,10 +300,10 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
 
     def list(self, *args: Any, **kwargs: Any) -> Iterator[CheckpointTuple]:
         """See `alist`."""
-        found = self.alist(*args, **kwargs)
+        result = self.alist(*args, **kwargs)
 
         async def read_next() -> CheckpointTuple | None:
-            return await anext(found, None)
+            return await anext(result, None)
 
         while (one := self.connections.run(read_next())) is not None:
             yield one

@@ -129,17 +129,17 @@ def _find_class(module: str, name: str) -> Any:
 
 def _list_types(payload: bytes) -> set[TypeName]:
     """The types that *payload* names, as (module, name); nothing is imported. It raises whatever msgpack does."""
-    found: set[TypeName] = set()
+    type_names: set[TypeName] = set()
 
     def look(code: int, data: bytes) -> None:
         if code == _ARRAY:
             return
         if code not in _NAMED and code != _SNAPSHOT:
-            found.add((f"extension {code}",))
+            type_names.add((f"extension {code}",))
             return
         content = ormsgpack.unpackb(data, ext_hook=look, option=_OPTIONS)
         if code in _NAMED:
-            found.add((str(content[0]), str(content[1])))
+            type_names.add((str(content[0]), str(content[1])))
 
     ormsgpack.unpackb(payload, ext_hook=look, option=_OPTIONS)
-    return found
+    return type_names

@@ -66,7 +66,7 @@ def compute_sizes(
                 roots += _list_refs(name, content)
         except UnreadableValue:
             unreadable += 1
-    pages, own = Pages(codec.page_ref, fields, {}), bytes_by_kind["records"] + bytes_by_kind["writes"]
+    pages, own = Pages(codec.make_page_ref, fields, {}), bytes_by_kind["records"] + bytes_by_kind["writes"]
     shared = sum(weights.get(item, 0) for root in roots for item in _list_items(root, pages))
     sizes = (dict(counts), dict(bytes_by_kind), sum(weights.values()), shared + own)
     return ConversationSizes(*sizes, memory_bytes, unreadable)

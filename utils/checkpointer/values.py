@@ -143,13 +143,13 @@ class ValuePacker:
         ref = self._add_blob(plain)
         return PackedValue(None, ref, frozenset((ref,)), length)
 
-    def fields(self) -> list[bytes]:
+    def make_fields(self) -> list[bytes]:
         """Field names and bytes in turn."""
         return [part for pair in self._fields.items() for part in pair]
 
     def _add_list(self, items: Sequence[object]) -> PackedValue:
         refs = [self._add_item(item) for item in items]
-        pages = fold(refs, self._codec.page_ref)
+        pages = fold(refs, self._codec.make_page_ref)
         self._fields.update((ref, page) for ref, page in pages.items() if not self._is_known(ref))
         return PackedValue(None, list(pages)[-1], frozenset((*refs, *pages)), len(items))
 
@@ -158,7 +158,7 @@ class ValuePacker:
         return self._refs.get(typed) or self._add_blob(Value(*typed))
 
     def _add_blob(self, plain: Value) -> bytes:
-        ref = self._codec.ref(plain)
+        ref = self._codec.make_ref(plain)
         if ref not in self._fields and not self._is_known(ref):
             self._fields[ref] = self._codec.seal(plain, make_blob_context(self._thread_id, ref))
         return ref
@@ -175,7 +175,7 @@ class ValueUnpacker:
         self, codec: Codec, serde: StrictSerializer, thread_id: str, fields: Mapping[bytes, bytes], cached: CachedValues
     ) -> None:
         self._codec, self._serde, self._thread_id, self._fields = codec, serde, thread_id, fields
-        self._pages = Pages(codec.page_ref, fields, cached.pages)
+        self._pages = Pages(codec.make_page_ref, fields, cached.pages)
         self._cached, self._used = cached.values, dict[bytes, Value]()
 
     def value(self, entry: tuple[str, bytes] | None, refs: Iterator[bytes]) -> tuple[object, PackedValue]:
@@ -208,10 +208,11 @@ class ValueUnpacker:
         Raises:
             UnreadableValue: a field is missing, broken, or of a forbidden type.
         """
-        found = [self._cached.get(ref) or self._find(ref) for ref in refs]
-        self._used.update(zip(refs, found, strict=True))
+        result = [self._cached.get(ref) or self._find(ref) for ref in refs]
+        self._used.update(zip(refs, result, strict=True))
         return [
-            unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value) for value in found
+            unpack_model(value.data) if value.kind == MODEL else self._codec.load(self._serde, value)
+            for value in result
         ]
 
     def _load_list(self, root: bytes) -> tuple[list[Any], PackedValue]:

@@ -54,7 +54,7 @@ class Writer:
                 namespace and is not any more. A run may begin with an older one by naming it.
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        parent, fence = CheckpointAddress.of(config), get_fence(config)
+        parent, fence = CheckpointAddress.from_config(config), get_fence(config)
         meta = get_serializable_checkpoint_metadata(config, metadata)
         expected = refuse_conflict and _must_continue_newest(parent, meta) and not self.cache.was_read_by_id(parent)
         before = self.cache.get(parent)
@@ -63,7 +63,7 @@ class Writer:
             channels = _pack_channels(packer, checkpoint, parent.checkpoint_id, new_versions, cached)
             record = self._record(parent, checkpoint, meta, channels).pack()
             head = (parent.namespace, checkpoint["id"], record, meta.get("step", -1), _count_list_lengths(channels))
-            arguments: list[Argument] = [*head, int(expected), fence, *packer.fields()]
+            arguments: list[Argument] = [*head, int(expected), fence, *packer.make_fields()]
             # Of many that wait for their replies the garbage collector would look at all that is held.
             del packer, record, head
             stored, *newest = await self.store.run_script("put", parent.thread_id, *arguments, fence=fence)
@@ -99,7 +99,7 @@ class Writer:
         Raises:
             RunSuperseded: the lease that *config* writes under has gone to another run.
         """
-        address, fence = CheckpointAddress.of(config), get_fence(config)
+        address, fence = CheckpointAddress.from_config(config), get_fence(config)
         log = number_writes(writes, task_id, task_path)
         for cached in (self.cache.get(address), NOTHING_CACHED):
             packer = self._make_packer(address, cached)
@@ -108,7 +108,14 @@ class Writer:
             self.cache.add_written(address, packed)
             refs = _join_roots(packed)
             frame = pack_writes(refs, self._make_frame_body(address, refs, log, packed))
-            arguments: list[Argument] = [address.namespace, address.checkpoint_id, refs, frame, fence, *packer.fields()]
+            arguments: list[Argument] = [
+                address.namespace,
+                address.checkpoint_id,
+                refs,
+                frame,
+                fence,
+                *packer.make_fields(),
+            ]
             del packer, packed  # see put
             [stored] = await self.store.run_script("writes", address.thread_id, *arguments, fence=fence)
             if stored == _SUPERSEDED:

@@ -61,14 +61,14 @@ def find_dates(text: str) -> list[Date]:
     low = fold(text)
     if len(low) != len(text):
         low = text.casefold() if len(text.casefold()) == len(text) else text
-    found: list[Date] = []
+    dates: list[Date] = []
     if _has_digit(low):
         for date in (*_find_spelled(low, text), *_find_numeric(low, text)):
-            at = bisect_left(found, date.start, key=_start)
-            overlaps = (at > 0 and found[at - 1].end > date.start) or (at < len(found) and found[at].start < date.end)
+            at = bisect_left(dates, date.start, key=_start)
+            overlaps = (at > 0 and dates[at - 1].end > date.start) or (at < len(dates) and dates[at].start < date.end)
             if not overlaps:
-                found.insert(at, date)
-    return sorted([*found, *_find_weekdays(low, text)], key=_start)
+                dates.insert(at, date)
+    return sorted([*dates, *_find_weekdays(low, text)], key=_start)
 
 
 def _start(date: Date) -> int:
@@ -80,37 +80,37 @@ def _has_digit(text: str) -> bool:
 
 
 def _find_spelled(low: str, text: str) -> Iterator[Date]:
-    for found in _DAY_MONTH.finditer(low):
-        yield from _make_dates(found, text, found[3], found[2], found[1])
-    for found in _MONTH_DAY.finditer(low):
-        yield from _make_dates(found, text, found[3], found[1], found[2])
-    for found in _MONTH_YEAR.finditer(low):
-        yield from _make_dates(found, text, found[2], found[1], None)
+    for match in _DAY_MONTH.finditer(low):
+        yield from _make_dates(match, text, match[3], match[2], match[1])
+    for match in _MONTH_DAY.finditer(low):
+        yield from _make_dates(match, text, match[3], match[1], match[2])
+    for match in _MONTH_YEAR.finditer(low):
+        yield from _make_dates(match, text, match[2], match[1], None)
 
 
-def _make_dates(found: re.Match[str], text: str, year: str | None, month: str, day: str | None) -> Iterator[Date]:
+def _make_dates(match: re.Match[str], text: str, year: str | None, month: str, day: str | None) -> Iterator[Date]:
     if day is None or 1 <= int(day) <= 31:
         reading = (int(year) if year else None, MONTHS[month.rstrip(".")], int(day) if day else None)
-        yield Date((reading,), found.start(), found.end(), text[found.start() : found.end()])
+        yield Date((reading,), match.start(), match.end(), text[match.start() : match.end()])
 
 
 def _find_numeric(low: str, text: str) -> Iterator[Date]:
-    for found in _NUMERIC.finditer(low):
-        if found[1]:
-            candidates = [(int(found[1]), int(found[2]), int(found[3]))]
+    for match in _NUMERIC.finditer(low):
+        if match[1]:
+            candidates = [(int(match[1]), int(match[2]), int(match[3]))]
         else:
-            first, second, year = int(found[4]), int(found[6]), int(found[7])
+            first, second, year = int(match[4]), int(match[6]), int(match[7])
             candidates = [(year, second, first), (year, first, second)]
         readings = tuple(each for each in candidates if 1 <= each[1] <= 12 and 1 <= each[2] <= 31)
         if readings:
-            yield Date(readings, found.start(), found.end(), text[found.start() : found.end()])
+            yield Date(readings, match.start(), match.end(), text[match.start() : match.end()])
 
 
 def _find_weekdays(low: str, text: str) -> Iterator[Date]:
-    found = list(_WEEKDAY.finditer(low))
-    for at, day in enumerate(found):
+    matches = list(_WEEKDAY.finditer(low))
+    for at, day in enumerate(matches):
         days = {WEEKDAYS[day[1]]}
-        following = found[at + 1] if at + 1 < len(found) else None
+        following = matches[at + 1] if at + 1 < len(matches) else None
         if following and _RANGE.fullmatch(low[day.end() : following.start()].strip()):
             first, last = WEEKDAYS[day[1]], WEEKDAYS[following[1]]
             days = {(first + step) % 7 for step in range((last - first) % 7 + 1)}

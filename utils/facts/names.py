@@ -73,14 +73,14 @@ def _sort_words(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]
 
 def find_initials(text: str) -> frozenset[str]:
     """What runs of words with capitals would be short for: "UN" for "United Nations"."""
-    found, run = set(), ""
+    initials, run = set(), ""
     for token in _TOKEN.findall(text):
         if token[0].isupper():
             run = (run + token[0].casefold())[-_MOST_INITIALS:]
-            found |= {run[at:] for at in range(len(run) - 1)}
+            initials |= {run[at:] for at in range(len(run) - 1)}
         elif token.casefold() not in NEVER_NAMES:
             run = ""
-    return frozenset(found)
+    return frozenset(initials)
 
 
 def _read_names(text: str) -> Iterator[Name]:

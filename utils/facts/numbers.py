@@ -55,14 +55,14 @@ class KnownNumbers:
 
     def agree(self, number: Number) -> bool:
         """Whether one of them may mean the same as *number*; units count where both have one."""
-        found = (self._units[key] for key in number.keys if key in self._units)
-        return any(not number.unit or "" in units or number.unit in units for units in found)
+        result = (self._units[key] for key in number.keys if key in self._units)
+        return any(not number.unit or "" in units or number.unit in units for units in result)
 
 
 def find_numbers(text: str) -> list[Number]:
     """The numbers in *text*, in digits first, then in words."""
-    found = list(_find_in_digits(text)) if any(map(str.isdigit, text)) else []
-    return [*found, *_find_in_words(text)]
+    numbers = list(_find_in_digits(text)) if any(map(str.isdigit, text)) else []
+    return [*numbers, *_find_in_words(text)]
 
 
 def _find_in_digits(text: str) -> Iterator[Number]:
@@ -81,15 +81,15 @@ def _read_unit(text: str, at: int) -> tuple[float, str, int]:
     """The magnitude and the unit of a number that ends at *at*, and where they end."""
     magnitude, end = 1.0, at
     for _ in range(3):  # "2 mil millones de euros", "5 per cent"
-        found = _AFTER.match(text, end)
-        word = fold(found[1]).rstrip(".") if found else ""
-        if found and word in MAGNITUDES:
+        match = _AFTER.match(text, end)
+        word = fold(match[1]).rstrip(".") if match else ""
+        if match and word in MAGNITUDES:
             magnitude *= MAGNITUDES[word]
-        elif found and word in ("per", "por") and fold(text[found.end() : found.end() + 7]).strip()[:4] in _PERCENT:
-            return magnitude, "%", found.end()
-        elif not (found and word in ("de", "of", "square") and magnitude > 1):
-            return (magnitude, UNITS[word], found.end()) if found and word in UNITS else (magnitude, "", end)
-        end = found.end()
+        elif match and word in ("per", "por") and fold(text[match.end() : match.end() + 7]).strip()[:4] in _PERCENT:
+            return magnitude, "%", match.end()
+        elif not (match and word in ("de", "of", "square") and magnitude > 1):
+            return (magnitude, UNITS[word], match.end()) if match and word in UNITS else (magnitude, "", end)
+        end = match.end()
     return magnitude, "", end
 
 

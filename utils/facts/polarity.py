@@ -13,13 +13,13 @@ _AFTER, _BEFORE = 4, 2  # words that a negation may bear on
 
 def _load_sides() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """For each word, those that say the same in its pair, and those that say the opposite."""
-    found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    sides: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     for one, other in OPPOSITES:
         for words, against in ((one, other), (other, one)):
             for word in words:
-                same, opposite = found.get(word, (frozenset(), frozenset()))
-                found[word] = (same | words, opposite | against)
-    return found
+                same, opposite = sides.get(word, (frozenset(), frozenset()))
+                sides[word] = (same | words, opposite | against)
+    return sides
 
 
 _SIDES = _load_sides()
@@ -37,20 +37,20 @@ class Negation:
 
 def tokenize(text: str) -> list[tuple[str, int]]:
     """The words of *text*, folded, with their places."""
-    return [(fold(found[0]), found.start()) for found in _TOKEN.finditer(text)]
+    return [(fold(match[0]), match.start()) for match in _TOKEN.finditer(text)]
 
 
 def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Negation]:
     """What is denied in *words* (`tokenize`) in *language*; "not only" denies nothing."""
     denying, only = NEGATIONS.get(language, NEGATIONS["en"]), NOT_ONLY.get(language, NOT_ONLY["en"])
-    found = []
+    negations = []
     for at, (word, start) in enumerate(words):
         if word in denying or word.endswith("n't"):
             after = tuple(each for each, _ in words[at + 1 : at + 1 + _AFTER])
             if not after or after[0] not in only:
                 before = tuple(each for each, _ in words[max(0, at - _BEFORE) : at])
-                found.append(Negation(word, start, after, before))
-    return found
+                negations.append(Negation(word, start, after, before))
+    return negations
 
 
 def find_denying(words: Sequence[str], language: str) -> list[str]:
@@ -63,6 +63,6 @@ def find_opposed(claim: set[str], source: set[str]) -> tuple[str, str] | None:
     """A word of *claim* and its opposite that stands in *source* instead; both are words folded."""
     for word in sorted((claim - source) & _SIDES.keys()):
         same, opposite = _SIDES[word]
-        if not same & source and (there := opposite & source) and not opposite & claim:
-            return word, min(there)
+        if not same & source and (shared := opposite & source) and not opposite & claim:
+            return word, min(shared)
     return None

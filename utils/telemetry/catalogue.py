@@ -42,7 +42,9 @@ def _add_seconds(name: str, description: str, *labels: str, buckets: tuple[float
     return Series(f"pustaka_{name}_seconds", "histogram", description, labels, buckets)
 
 
-BUILD = _add_gauge("build_info", "1, with the version of the service and of Python.", "version", "python", mode="livemax")
+BUILD = _add_gauge(
+    "build_info", "1, with the version of the service and of Python.", "version", "python", mode="livemax"
+)
 WORKERS = _add_gauge("workers", "Processes that serve.")
 CPU = _add_counter("cpu_seconds", "CPU time of the processes that serve, user and system, in seconds.")
 MEMORY = _add_gauge("resident_memory_bytes", "Resident memory of the processes that serve; shared pages count in each.")
@@ -101,10 +103,14 @@ MODEL_TOKENS = _add_counter(
 MODEL_FALLBACKS = _add_counter("model_fallbacks", "Calls for which LLM_FALLBACK_MODEL was asked.")
 MODEL_UP = _add_gauge("model_up", "1 if the model answered all processes when they asked last.", "kind", mode="livemin")
 
-CACHE_LOOKUPS = _add_counter("cache_lookups", "Questions looked up in a cache; `outcome`: hit, miss.", "cache", "outcome")
+CACHE_LOOKUPS = _add_counter(
+    "cache_lookups", "Questions looked up in a cache; `outcome`: hit, miss.", "cache", "outcome"
+)
 CACHE_ENTRIES = _add_gauge("cache_entries", "What the caches of all processes hold.", "cache")
 
-STORE_UP = _add_gauge("store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin")
+STORE_UP = _add_gauge(
+    "store_up", "1 if all processes reach the store: redis, database, index.", "store", mode="livemin"
+)
 STORE_CALLS = _add_seconds(
     "store_call_duration",
     "Calls to stores: redis (check, limit, runs), database (check, statement), index (check, search), where check is "

@@ -49,8 +49,8 @@ class Counts(Collector):
             for slot in self._list_slots():
                 if not _is_held(slot):
                     self._forget_gauges(_number(slot))
-            found: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()  # type: ignore[no-untyped-call] # as above
-        return found
+            metrics: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()  # type: ignore[no-untyped-call] # as above
+        return metrics
 
     def close(self) -> None:
         """Leave the place to the next process."""

@@ -30,12 +30,12 @@ def bind_figures(sentence: ReadSentence) -> list[Binding]:
     spans = [(each.start, each.end) for each in sentence.figures]
     paired = _pair_in_order(spans, sentence.mentions)
     named = tuple(dict.fromkeys(mention.rows for mention in sentence.mentions))
-    found = []
+    result = []
     for at, figure in enumerate(sentence.figures):
         rows, is_close = (paired[at], True) if paired else find_rows(figure.start, sentence)
         cue, cues = _find_cue(at, sentence)
-        found.append(Binding(rows, is_close, named, cue, cues, _is_about(figure, sentence)))
-    return found
+        result.append(Binding(rows, is_close, named, cue, cues, _is_about(figure, sentence)))
+    return result
 
 
 def find_rows(place: int, sentence: ReadSentence) -> tuple[frozenset[int] | None, bool]:

@@ -40,13 +40,13 @@ class CheckedFigure:
 
 def check_figures(text: str, language: str, tables: Mapping[int, QueryTable]) -> list[CheckedFigure]:
     """Each figure and date of *text*, in its order, held to *tables*, by their marks."""
-    found: dict[tuple[int, str], CheckedFigure] = {}
+    result: dict[tuple[int, str], CheckedFigure] = {}
     for number, table in tables.items():
         for checked in _check(text, language, number, know_table(table)):
             key = checked.start, checked.text
-            if key not in found or (found[key].status == "absent" and checked.status != "absent"):
-                found[key] = checked
-    return [found[key] for key in sorted(found)]
+            if key not in result or (result[key].status == "absent" and checked.status != "absent"):
+                result[key] = checked
+    return [result[key] for key in sorted(result)]
 
 
 def _check(text: str, language: str, number: int, table: KnownTable) -> list[CheckedFigure]:

@@ -94,8 +94,8 @@ def _find_figures(text: str, language: str, mask: bytearray) -> Iterator[Figure]
             continue
         unit = "" if number.unit in _MEANINGLESS_UNITS else number.unit
         if readings := tuple(_list_readings(number, language)):
-            found = _DIGITS.search(number.text)
-            digits = found[0] if found else ""
+            match = _DIGITS.search(number.text)
+            digits = match[0] if match else ""
             yield Figure(number.text.rstrip("."), digits, number.start, number.end, unit, readings)
 
 
@@ -129,8 +129,8 @@ def _list_preceding(at: int, start: int, tokens: Sequence[Token], text: str) -> 
 
 
 def _find_first_digits(text: str) -> str:
-    found = _DIGITS.search(text)
-    return text[: found.end()] if found else ""
+    match = _DIGITS.search(text)
+    return text[: match.end()] if match else ""
 
 
 def _list_readings(number: Number, language: str) -> Iterator[Reading]:
@@ -160,8 +160,8 @@ def _is_read_so(digits: str, language: str, *, has_decimals: bool) -> bool:
 
 
 def _find_mentions(tokens: Sequence[Token], dates: Sequence[Date], table: KnownTable) -> list[Mention]:
-    found = [*_find_labels(tokens, table), *_find_months(tokens, dates, table)]
-    return sorted(found, key=lambda each: each.start)
+    mentions = [*_find_labels(tokens, table), *_find_months(tokens, dates, table)]
+    return sorted(mentions, key=lambda each: each.start)
 
 
 def _find_labels(tokens: Sequence[Token], table: KnownTable) -> Iterator[Mention]:

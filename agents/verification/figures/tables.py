@@ -60,14 +60,14 @@ class KnownTable:
     @cached_property
     def labels(self) -> dict[Words, frozenset[int]]:
         """The rows that have a text, by the words of it."""
-        found: dict[Words, set[int]] = {}
+        result: dict[Words, set[int]] = {}
         for row, at, cell in self._iter_cells():
             is_text = isinstance(cell, str) and any(map(str.isalpha, cell))
             if is_text or (at in self._key_places and cell is not None):
                 words = tuple(word for word, _, _ in split_tokens(str(cell)))[:_MOST_LABEL_WORDS]
                 if words:
-                    found.setdefault(words, set()).add(row)
-        return {words: frozenset(rows) for words, rows in found.items()}
+                    result.setdefault(words, set()).add(row)
+        return {words: frozenset(rows) for words, rows in result.items()}
 
     @cached_property
     def stems(self) -> dict[str, frozenset[int]]:
@@ -82,20 +82,20 @@ class KnownTable:
     @cached_property
     def words(self) -> dict[str, frozenset[int]]:
         """The rows that one word of a longer label tells from all others."""
-        found: dict[str, set[int]] = {}
+        result: dict[str, set[int]] = {}
         for words, rows in self.labels.items():
             for word in words if len(words) > 1 else ():
-                found.setdefault(word, set()).update(rows)
-        return {word: frozenset(rows) for word, rows in found.items() if len(rows) == 1 and len(word) > 1}
+                result.setdefault(word, set()).update(rows)
+        return {word: frozenset(rows) for word, rows in result.items() if len(rows) == 1 and len(word) > 1}
 
     @cached_property
     def column_words(self) -> dict[str, frozenset[str]]:
         """The columns of figures that a word names, in its basic form; empty where there is one column alone."""
-        found: dict[str, set[str]] = {}
+        result: dict[str, set[str]] = {}
         for column in self.numbers if len(self.numbers) > 1 else ():
             for word in read_name(f"{column.about.name} {column.about.words}"):
-                found.setdefault(reduce_word(word), set()).add(column.about.name)
-        return {word: frozenset(names) for word, names in found.items()}
+                result.setdefault(reduce_word(word), set()).add(column.about.name)
+        return {word: frozenset(names) for word, names in result.items()}
 
     @cached_property
     def key_words(self) -> frozenset[str]:
@@ -155,12 +155,12 @@ class KnownTable:
 
     @cached_property
     def _number_columns(self) -> Sequence[tuple[int, NumberColumn]]:
-        found = []
+        result = []
         for at, column in enumerate(self.table.columns):
             values = tuple(_read_number(row[at]) for row in self.table.rows)
             if any(value is not None for value in values):
-                found.append((at, NumberColumn(column, values, read_units(f"{column.name} {column.words}"))))
-        return found
+                result.append((at, NumberColumn(column, values, read_units(f"{column.name} {column.words}"))))
+        return result
 
     @cached_property
     def _key_places(self) -> frozenset[int]:
@@ -214,5 +214,5 @@ def _find_cell_dates(cell: Cell) -> list[Date]:
 
 
 def _read_day(cell: Cell) -> tuple[int, int, int | None] | None:
-    found = _DAY.match(cell) if isinstance(cell, str) else None
-    return (int(found[1]), int(found[2]), int(found[3]) if found[3] else None) if found else None
+    day = _DAY.match(cell) if isinstance(cell, str) else None
+    return (int(day[1]), int(day[2]), int(day[3]) if day[3] else None) if day else None

@@ -128,22 +128,22 @@ _SCALES: Sequence[dict[str, float]] = (
 
 def split_tokens(text: str) -> list[Token]:
     """The words and runs of digits of *text*, folded."""
-    return [(fold(found[0]), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+    return [(fold(match[0]), match.start(), match.end()) for match in _TOKEN.finditer(text)]
 
 
 def find_cues(tokens: Sequence[Token]) -> list[tuple[Cue, int, int]]:
     """The words that say what a figure is, and where they stand."""
-    found: list[tuple[Cue, int, int]] = []
+    cues: list[tuple[Cue, int, int]] = []
     words = [word for word, _, _ in tokens]
     for at, word in enumerate(words):
         for length in (3, 2, 1):
             cue = _CUE_WORDS.get(tuple(words[at : at + length]))
             if cue is not None:
-                found.append((cue, tokens[at][1], tokens[min(at + length, len(words)) - 1][2]))
+                cues.append((cue, tokens[at][1], tokens[min(at + length, len(words)) - 1][2]))
                 break
         if word in _MORE and _is_compared(words[at + 1 : at + 5]):
-            found.append(("difference", tokens[at][1], tokens[at][2]))
-    return found
+            cues.append(("difference", tokens[at][1], tokens[at][2]))
+    return cues
 
 
 def _is_compared(following: Sequence[str]) -> bool:

@@ -45,15 +45,15 @@ def text_of(key: bytes) -> str:
 @given(value=VALUES, about=st.binary(max_size=40))
 @pytest.mark.parametrize("codec", [PLAIN, KEYED], ids=["plain", "keyed"])
 def test_what_was_sealed_is_opened(codec: Codec, value: Value, about: bytes) -> None:
-    assert codec.open(codec.seal(value, about), about, codec.ref(value)) == value
+    assert codec.open(codec.seal(value, about), about, codec.make_ref(value)) == value
 
 
 @pytest.mark.parametrize("value", [SHORT, LONG])
 def test_with_a_key_neither_the_text_nor_its_digest_is_in_the_bytes(value: Value) -> None:
     sealed = KEYED.seal(value, ABOUT)
     assert b"said" not in sealed
-    assert KEYED.ref(value) not in (PLAIN.ref(value), EARLIER.ref(value))
-    assert KEYED.ref(value) == KEYED.ref(value)
+    assert KEYED.make_ref(value) not in (PLAIN.make_ref(value), EARLIER.make_ref(value))
+    assert KEYED.make_ref(value) == KEYED.make_ref(value)
     assert KEYED.seal(value, ABOUT) != sealed  # a nonce of its own each time
     assert len(sealed) - len(PLAIN.seal(value, ABOUT)) == 33
 
@@ -71,19 +71,19 @@ def test_a_change_anywhere_in_encrypted_bytes_is_noticed(value: Value, data: st.
 
 @pytest.mark.parametrize("thread_id", TENANTS)
 def test_a_value_is_opened_only_as_what_it_is_about(thread_id: str) -> None:
-    ref = KEYED.ref(LONG)
+    ref = KEYED.make_ref(LONG)
     sealed = KEYED.seal(LONG, make_blob_context(thread_id, ref))
     others = [make_blob_context(other, ref) for other in TENANTS if other != thread_id]
-    for about in (*others, make_blob_context(thread_id, KEYED.ref(SHORT)), b""):
+    for about in (*others, make_blob_context(thread_id, KEYED.make_ref(SHORT)), b""):
         with pytest.raises(UnreadableValue, match="moved"):
             KEYED.open(sealed, about, ref)
 
 
 def test_after_a_rotation_the_old_is_read_and_the_new_is_written() -> None:
     before = EARLIER.seal(LONG, ABOUT)
-    assert ROTATED.open(before, ABOUT, EARLIER.ref(LONG)) == LONG
+    assert ROTATED.open(before, ABOUT, EARLIER.make_ref(LONG)) == LONG
     after = ROTATED.seal(LONG, ABOUT)
-    assert KEYED.open(after, ABOUT, ROTATED.ref(LONG)) == LONG
+    assert KEYED.open(after, ABOUT, ROTATED.make_ref(LONG)) == LONG
     with pytest.raises(UnreadableValue, match="the key 'new', which is not configured"):
         EARLIER.open(after, ABOUT)
     with pytest.raises(UnreadableValue, match="the key 'new', which is not configured"):
@@ -106,11 +106,11 @@ def test_a_key_of_the_same_name_but_other_bytes_opens_nothing() -> None:
 def test_what_is_not_encrypted_is_refused_once_there_are_keys(value: Value) -> None:
     plain = PLAIN.seal(value, ABOUT)
     with pytest.raises(UnreadableValue, match="not encrypted"):
-        KEYED.open(plain, ABOUT, PLAIN.ref(value))
+        KEYED.open(plain, ABOUT, PLAIN.make_ref(value))
     operator = Codec(Keyring({"new": NEW}), plain_too=True)
-    assert operator.open(plain, ABOUT, PLAIN.ref(value)) == value
+    assert operator.open(plain, ABOUT, PLAIN.make_ref(value)) == value
     with pytest.raises(UnreadableValue, match="does not match its digest"):
-        operator.open(plain, ABOUT, PLAIN.ref(Value("bytes", b"another")))
+        operator.open(plain, ABOUT, PLAIN.make_ref(Value("bytes", b"another")))
 
 
 def test_threads_share_a_codec() -> None:
@@ -180,10 +180,11 @@ def without_zstandard(statements: str, *arguments: bytes) -> str:
 
 def test_without_zstandard_values_are_stored_as_they_are() -> None:
     printed = without_zstandard(
-        "sealed = codec.seal(long, b''); assert codec.open(sealed, b'', codec.ref(long)) == long; print(sealed.hex())"
+        "sealed = codec.seal(long, b''); assert codec.open(sealed, b'', codec.make_ref(long)) == long; "
+        "print(sealed.hex())"
     )
     sealed = bytes.fromhex(printed)
-    assert PLAIN.open(sealed, b"", PLAIN.ref(LONG)) == LONG
+    assert PLAIN.open(sealed, b"", PLAIN.make_ref(LONG)) == LONG
     assert sealed[:1] == b"0"
 
 

@@ -396,16 +396,16 @@ def test_a_page_that_was_changed_is_not_taken_over(server: Any) -> None:
 
 def test_a_list_may_be_of_any_length() -> None:
     plain, said = Codec(), Value("bytes", b"zanahoria")
-    ref = plain.ref(said)
-    pages = fold([ref] * 20_000, plain.page_ref)
+    ref = plain.make_ref(said)
+    pages = fold([ref] * 20_000, plain.make_page_ref)
     record = CheckpointRecord("", "", (), list(pages)[-1], b"")
     place = CheckpointAddress("acme.x", "", "1")
     record = replace(record, body=plain.seal(said, place.record_context(b"c", record.head())))
     fields = pages | {ref: plain.seal(said, make_blob_context("acme.x", ref)), b"c\x001": record.pack()}
     made = dict(zip(*[iter(rewrite_fields(fields, plain, ENCRYPTED, "acme.x", "acme.x"))] * 2, strict=True))
     rekeyed_record = CheckpointRecord.unpack(made[b"c\x001"])
-    chain = Pages(ENCRYPTED.page_ref, made, {}).unfold(rekeyed_record.refs)
-    assert [ref for _, items in chain for ref in items] == [ENCRYPTED.ref(said)] * 20_000
+    chain = Pages(ENCRYPTED.make_page_ref, made, {}).unfold(rekeyed_record.refs)
+    assert [ref for _, items in chain for ref in items] == [ENCRYPTED.make_ref(said)] * 20_000
     assert len(chain) == len(pages) == len(made) - 2
     assert ENCRYPTED.open(rekeyed_record.body, place.record_context(b"c", rekeyed_record.head())) == said
 
