@@ -38,10 +38,10 @@ from api.models import models_blueprint
 from api.openai.routes import openai_blueprint
 from api.opening import open_api
 from api.past_answers import past_answers_blueprint
+from api.problem_schemas import Problem
 from api.problems import register_problems
 from api.ratings import ratings_blueprint
 from api.runs import runs_blueprint
-from api.schemas import Problem
 from api.search import search_blueprint
 from api.services import find_running_services
 from api.sessions import sessions_blueprint
@@ -63,11 +63,12 @@ from bootstrap.services import open_services, wait_until_it_may_start
 from cli.commands import register_commands
 from cli.operator import configure, make_command_app
 from config import VERSION, Settings, SettingsError, load_settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from server.admission import Admission, AdmissionLimits
 from server.asgi import FlaskAsgi, Lifespan, make_uvicorn_options
+from server.body_limits import BodyLimits
 from server.graceful import GracefulServer
-from server.request_body import BodyLimits
 from utils.logging_config import configure_logging
 from utils.private_files import ensure_private_folder, keep_files_private
 from utils.processes import (

@@ -7,12 +7,11 @@ missed.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from langchain_core.messages import AnyMessage
-from redis.exceptions import RedisError
 
 from agents.messages import find_answer_run
+from agents.redis_commands import RedisCommands
 from agents.runs.keys import make_places_key
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
@@ -29,12 +28,13 @@ class AnswerPlaces:
     """
 
     def __init__(self, redis: AsyncClient, *, ttl_s: int) -> None:
-        self._redis, self._ttl_s = redis, ttl_s
-        self._circuit = Circuit(
+        self._ttl_s = ttl_s
+        circuit = Circuit(
             retry_s=_RETRY_S,
             away="Redis does not answer: the index of answers is not updated",
             back="Redis answers again: places of answers are noted",
         )
+        self._commands = RedisCommands(redis, circuit)
 
     async def note(self, thread_id: str, messages: Sequence[AnyMessage]) -> None:
         """After a turn, which has left these messages: note the answers among the last ones, where it is time to."""
@@ -44,24 +44,13 @@ class AnswerPlaces:
         runs = [(find_answer_run(message.id), place) for place, message in enumerate(messages[first:], first)]
         flat = [part for run_id, place in runs if run_id for part in (run_id, place)]
         if flat:
-            await self._try("HSET", make_places_key(thread_id), *flat)
-            await self._try("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
+            await self._commands.try_command("HSET", make_places_key(thread_id), *flat)
+            await self._commands.try_command("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
 
     async def find(self, thread_id: str, run_id: str) -> int | None:
         """Where the answer of a run was when it was noted; None where it was not."""
-        result = await self._try("HGET", make_places_key(thread_id), run_id)
+        result = await self._commands.try_command("HGET", make_places_key(thread_id), run_id)
         if result is None:
             return None
-        await self._try("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
+        await self._commands.try_command("PEXPIRE", make_places_key(thread_id), self._ttl_s * 1000)
         return int(result) if result.isdigit() else None
-
-    async def _try(self, *command: Any) -> Any:
-        if not self._circuit.may_try():
-            return None
-        try:
-            reply = await self._redis.execute_command(*command)
-        except RedisError as exc:
-            self._circuit.note_failure(exc)
-            return None
-        self._circuit.note_success()
-        return reply

@@ -13,7 +13,8 @@ from datasources.errors import QueryFailed, SourceUnavailable
 from datasources.schema import Schema, SchemaLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
-from domain.data_sources import decrypt_schema, get_source, store_schema
+from domain.data_source_secrets import decrypt_schema, store_schema
+from domain.data_sources import get_source
 from domain.db import Database
 from domain.models import DataSourceRow
 from utils.checkpointer.cipher import Keyring

@@ -10,8 +10,9 @@ from api.access import requires
 from api.bots import select_bot
 from api.dataset_schemas import Strict
 from api.description_parts import describe_file_response
+from api.problem_schemas import Problem
 from api.ratings import AnswerPath, check_answer_path
-from api.schemas import BotQuery, Problem
+from api.schemas import BotQuery
 from api.services import services
 from api.speech_notes import NO_TEXT_TO_SPEECH
 from api.turns import count_question

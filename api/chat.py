@@ -12,9 +12,10 @@ from agents.runs.record import extract_result
 from api.access import requires
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
+from api.problem_schemas import Problem
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, Problem, RunId, SourceId
+from api.schemas import NON_BLANK, BotId, ChatOut, ConversationId, RunId, SourceId
 from api.services import services
 from api.sse import QUIET_S, Write, encode_event, encode_events, respond_with_events, wants_events
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, TRACE_HEADER, Question, Turn, begin_turn

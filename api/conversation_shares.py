@@ -16,8 +16,9 @@ from api.datasets import make_responses
 from api.description_parts import describe_file_response
 from api.links import link_citations
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import WHOLE, BotQuery, Problem, RunId
+from api.schemas import WHOLE, BotQuery, RunId
 from api.services import services
 from api.shared_page import LANGUAGES, render_shared
 from api.view import answer_browsers, respond_page

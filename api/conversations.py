@@ -22,9 +22,10 @@ from api.conversation_schemas import (
 )
 from api.links import link_conversation
 from api.paging import MOST_A_PAGE, make_own_address, make_page_members, read_part_query
+from api.problem_schemas import Problem
 from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
-from api.schemas import BotQuery, ConversationOut, Problem, RunId
+from api.schemas import BotQuery, ConversationOut, RunId
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

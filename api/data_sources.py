@@ -41,7 +41,7 @@ from domain import data_sources
 from domain.data_sources import SourceType
 from domain.in_thread import read
 from domain.models import DataSourceRow
-from ingestion.uploaded_tables import delete_source
+from ingestion.uploaded_files import delete_source
 from utils.errors import Conflict
 
 _ABOUT = "Databases of a tenant that questions are put to. They are only read."

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.conditional import merge_patch
 from api.metadata import DocumentMetadata, Metadata, check_metadata
 from api.paging import PageOut, PageQuery
-from api.schemas import NON_BLANK, Day, ErrorOut
+from api.problem_schemas import ErrorOut
+from api.schemas import NON_BLANK, Day
 from domain.datasets import DatasetChange
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text, refuse_field

@@ -14,8 +14,8 @@ from api.conditional import check_unchanged, make_etag
 from api.dataset_schemas import DatasetIn, DatasetOut, DatasetPatch, DatasetPath, DatasetsOut
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageQuery, make_page_members, read_part_query
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

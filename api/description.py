@@ -31,9 +31,9 @@ from api.description_parts import (
 from api.event_schemas import RunEvent
 from api.examples import make_example
 from api.idempotency import IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY
+from api.problem_schemas import OpenAiErrorOut
 from api.repeats import REPLAYED_HEADER
 from api.request_parts import MERGE_PATCH
-from api.schemas import OpenAiErrorOut
 from api.voice_events import VoiceEvent
 
 Json = dict[str, Any]

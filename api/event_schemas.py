@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from api.schemas import ChatOut, CitationOut, Problem, SupportOut, WaitingCallOut
+from api.problem_schemas import Problem
+from api.schemas import ChatOut, CitationOut, SupportOut, WaitingCallOut
 from utils.ports import FallbackReason
 
 

@@ -11,8 +11,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field, field_validator
 
 from api.access import open_to_all
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import Problem
 from api.services import services
 from auth.scopes import Scope
 from bootstrap.monitor import Status

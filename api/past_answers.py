@@ -13,9 +13,10 @@ from api.bots import select_bot
 from api.conversation_schemas import ListedConversationOut, describe_listed
 from api.dataset_schemas import Strict
 from api.datasets import make_responses
+from api.problem_schemas import Problem
 from api.ratings import AnswerPath, check_answer_path
 from api.responses import respond
-from api.schemas import BotQuery, ConversationId, Problem, ToolCallOut
+from api.schemas import BotQuery, ConversationId, ToolCallOut
 from api.services import services
 from api.turns import check_turns_on_disk, count_question
 from auth.principal import Principal

@@ -16,8 +16,9 @@ from api.access import requires
 from api.bots import select_bot
 from api.dataset_schemas import Strict
 from api.paging import PageOut, PageQuery, make_page_members, read_part_query
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import BotQuery, ConversationId, Problem, RunId
+from api.schemas import BotQuery, ConversationId, RunId
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

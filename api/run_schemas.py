@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.schemas import ChatOut, Problem, WaitingCallOut
+from api.problem_schemas import Problem
+from api.schemas import ChatOut, WaitingCallOut
 
 
 class RunOut(BaseModel):

@@ -14,10 +14,11 @@ from api.access import requires
 from api.chat import stream_run
 from api.dataset_schemas import Strict
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
+from api.problem_schemas import Problem
 from api.responses import respond
 from api.run_schemas import AcceptedRunOut, RunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import Problem, RunId
+from api.schemas import RunId
 from api.services import services
 from api.sse import LAST_EVENT, number_after
 from api.turns import CONVERSATION_HEADER, RUN_HEADER, make_end

@@ -10,8 +10,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.access import requires
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import NON_BLANK, WHOLE, Problem
+from api.schemas import NON_BLANK, WHOLE
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

@@ -5,8 +5,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from api.access import requires
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import Problem
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

@@ -11,8 +11,9 @@ from agents.tools.chart import DRAW_CHART
 from agents.tools.data import QUERY_DATA
 from api.access import requires
 from api.bots import load_bot
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import BotQuery, Problem
+from api.schemas import BotQuery
 from api.services import services
 from auth.principal import Principal
 from auth.scopes import Scope

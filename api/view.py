@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 from api.access import get_valid_link, requires_or_link
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, describe_file_response, request_header
 from api.links import Grant, make_sibling_prefix
+from api.problem_schemas import Problem
 from api.problems import note_failure
 from api.responses import stream_file
-from api.schemas import Problem
 from api.services import services
 from api.view_page import PAGE_POLICY, OpenedDocument, lay_out, render_pdf, render_problem, render_text
 from auth.principal import Principal, PrincipalKind

@@ -19,10 +19,11 @@ from api.datasets import make_responses
 from api.description_parts import REQUEST_HEADERS, RESPONSE_HEADERS, STREAMS, describe_event_stream, request_header
 from api.links import link_citations
 from api.multipart import UploadedFile
+from api.problem_schemas import Problem
 from api.recordings import LANGUAGE_FIELD, LARGEST_FORM, RECORDING_FIELD, check_recording, read_language, take_recording
 from api.run_schemas import AcceptedRunOut
 from api.run_views import accept_run, describe_run
-from api.schemas import BotId, Problem
+from api.schemas import BotId
 from api.services import services
 from api.speech_notes import NO_SPEECH_TO_TEXT, NO_TEXT_TO_SPEECH, ONLY_BEGINNING
 from api.sse import respond_with_events, wants_events

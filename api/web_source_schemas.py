@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.paging import PageOut
-from api.schemas import WHOLE, ErrorOut
+from api.problem_schemas import ErrorOut
+from api.schemas import WHOLE
 
 HOUR_S, YEAR_S = 3_600, 31_536_000
 DEEPEST = 20

@@ -15,8 +15,8 @@ from api.access import checks_if_match, requires
 from api.conditional import check_unchanged, make_etag
 from api.description_parts import RESPONSE_HEADERS
 from api.paging import PageQuery, make_page_members, read_part_query
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import Problem
 from api.services import services
 from api.web_source_schemas import (
     AcceptedSourceOut,

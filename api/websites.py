@@ -11,8 +11,9 @@ from agents.bots import BotConfig
 from api.access import open_with_body
 from api.cors import AllowedOrigins
 from api.dataset_schemas import Strict
+from api.problem_schemas import Problem
 from api.responses import respond
-from api.schemas import Problem, PublicId
+from api.schemas import PublicId
 from api.services import services
 from api.terms import find_keep_seconds
 from api.visitor_tokens import ORIGIN_REFUSED, WebsiteVisitor

@@ -21,7 +21,7 @@ import httpx
 
 from auth.credentials import make_key_principal
 from benchmarks.machine import describe_machine
-from domain.db import open_database
+from domain.db_opening import open_database
 from tests.api.test_long_conversations import fill as fill_conversation
 from tests.domain.test_lists import fill as fill_records
 from tests.service import Service, await_vectors, one_document

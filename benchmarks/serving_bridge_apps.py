@@ -31,7 +31,7 @@ from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES, Scope
 from bootstrap.bots import StoredBots
-from domain.db import open_database
+from domain.db_opening import open_database
 from server.admission import Admission, AdmissionLimits
 from server.asgi import FlaskAsgi, make_uvicorn_options
 from server.streaming import AsyncStream

@@ -14,11 +14,12 @@ from auth.principal import Principal
 from bootstrap.ingesting import make_quotas
 from bootstrap.permissions import make_permission_check
 from config import Settings
-from domain import crawls
+from domain import crawl_leases, crawls
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.jobs import is_any_open
-from ingestion.crawl.crawler import Crawler, CrawlRules
+from ingestion.crawl.crawl import CrawlRules
+from ingestion.crawl.crawler import Crawler
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.jobs import tidy_crawls
 from ingestion.parsers.sandbox import ParserProcess
@@ -96,10 +97,10 @@ class CrawlScheduler:
 
     def _take_over_crawls(self) -> None:
         with self._database.open_read_session() as session:
-            tenants = crawls.list_tenants_crawled_by(session, WORKER)
+            tenants = crawl_leases.list_tenants_crawled_by(session, WORKER)
         for ctx in tenants:
             with self._database.open_write_session() as session:
-                crawls.take_over(session, ctx, WORKER)
+                crawl_leases.take_over(session, ctx, WORKER)
 
     async def _begin_what_is_due(
         self, threads: ThreadPoolExecutor, under_way: dict[str, tuple[Crawler, Future[None]]]

@@ -8,7 +8,8 @@ from bootstrap.permissions import make_permission_check
 from bootstrap.savers import make_keyring
 from bootstrap.stores import make_disk_space, open_originals
 from config import Settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.document_files import DocumentFiles
 from domain.jobs import is_any_open
 from domain.permissions import PermissionCheck

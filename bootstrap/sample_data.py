@@ -16,7 +16,8 @@ from datasources.schema import SchemaLimits
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from domain.bots import BotAnswers, change_bot, create_bot, get_bot, remove_bot
-from domain.data_sources import change_source, create_source, find_located, remove_source, store_schema
+from domain.data_source_secrets import store_schema
+from domain.data_sources import change_source, create_source, find_located, remove_source
 from domain.db import Database
 from ingestion.pipeline import has_own_documents
 from utils.errors import Conflict, NotFound

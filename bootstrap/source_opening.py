@@ -10,10 +10,11 @@ from config import Settings
 from datasources.addresses import AddressInvalid, SourcePlaces, parse_address
 from datasources.source import DataSource
 from datasources.sqlite import SqliteSource
-from domain.data_sources import UPLOAD, SourceSpec, SourceType, decrypt_uri
+from domain.data_source_secrets import decrypt_uri
+from domain.data_sources import UPLOAD, SourceSpec, SourceType
 from domain.db import Database
 from domain.models import DataSourceRow
-from ingestion.uploaded_tables import find_uploaded_file
+from ingestion.uploaded_files import find_uploaded_file
 from utils.checkpointer.cipher import Keyring
 from utils.errors import SourceFailed
 from utils.observers import StoreObservers

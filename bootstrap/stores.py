@@ -12,7 +12,8 @@ from agents.runs.deletions import Deletions
 from auth.principal import DEFAULT_TENANT
 from bootstrap.valkey import ValkeyChild
 from config import Settings
-from domain.db import Database, open_database, wait_for_database
+from domain.db import Database
+from domain.db_opening import open_database, wait_for_database
 from domain.document_files import DocumentFiles
 from domain.file_store import FileStore
 from domain.keys import ensure_tenant

@@ -21,7 +21,8 @@ from domain.document_files import DocumentFiles
 from domain.models import CrawlState, Job, JobStatus, WebSource
 from domain.web_sources import CrawlPlan
 from ingestion.crawl.addresses import UnusableAddress, canonicalize
-from ingestion.crawl.crawler import ClaimedCrawl, Crawler
+from ingestion.crawl.crawl import ClaimedCrawl
+from ingestion.crawl.crawler import Crawler
 from ingestion.crawl.site import Politeness
 from utils.errors import BadInput
 from utils.printable import make_printable

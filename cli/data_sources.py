@@ -33,7 +33,8 @@ from domain.data_sources import MOST_SOURCES
 from domain.models import DataSourceRow
 from domain.paging import Part
 from domain.quotas import UNLIMITED
-from ingestion.uploaded_tables import SentFile, delete_source
+from ingestion.uploaded_files import delete_source
+from ingestion.uploaded_tables import SentFile
 from utils.printable import make_printable
 from utils.sandbox.sandbox import Sandbox
 

@@ -19,8 +19,8 @@ from bootstrap.stores import make_disk_space
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
 from domain.db import Database
-from domain.db import open_database as open_database_at
 from domain.db_errors import DISK_FAILS
+from domain.db_opening import open_database as open_database_at
 from domain.keys import ensure_tenant, get_tenant
 from utils.errors import NotEnoughSpace, NotFound, ProblemError
 from utils.printable import make_printable

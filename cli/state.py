@@ -31,7 +31,8 @@ from cli.state_ratings import delete_ratings_of, reencrypt_ratings
 from cli.state_secrets import reencrypt_secrets
 from cli.state_tables import as_json, format_list, format_overview, format_sizes
 from cli.state_transcript import erase_transcript_of, reencrypt_transcript
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from utils.checkpointer import StateUnreadable
 from utils.checkpointer.export import export_checkpoint
 from utils.checkpointer.inspection import CheckpointEntry, Inspector, StoredConversation, escape_glob

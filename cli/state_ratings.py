@@ -12,7 +12,7 @@ from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
 from cli.state_records import can_have_records, parse_owner, select_tenants
 from config import Settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.rating_texts import RatingUnreadable
 from domain.ratings import delete_ratings, list_rated_runs, rekey
 

@@ -11,8 +11,9 @@ from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
 from cli.state_records import can_have_records, select_tenants
 from config import Settings
-from domain import data_sources, model_keys, webhooks
-from domain.db import Database, open_database
+from domain import data_source_secrets, data_sources, model_keys, webhooks
+from domain.db import Database
+from domain.db_opening import open_database
 from utils.checkpointer.errors import UnreadableValue
 from utils.checkpointer.reencryption import Outcome
 
@@ -28,7 +29,7 @@ class _Kind(NamedTuple):
 
 _KINDS = (
     _Kind("keys of models", "key of the model {}/{}, version {}", model_keys.list_keys, model_keys.rekey),
-    _Kind("data sources", "data source {}/{}", data_sources.list_source_ids, data_sources.rekey),
+    _Kind("data sources", "data source {}/{}", data_sources.list_source_ids, data_source_secrets.rekey),
     _Kind("secrets of webhooks", "webhook {}/{}", webhooks.list_webhook_ids, webhooks.rekey),
 )
 

@@ -14,7 +14,7 @@ from bootstrap.savers import Rekeying
 from cli.state_encryption import Outcomes
 from cli.state_records import can_have_records, parse_owner, select_tenants
 from config import Settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.transcript import delete_conversation
 from domain.transcript_rekeying import list_conversation_keys, rekey_conversation
 from domain.transcript_retention import empty_write_log

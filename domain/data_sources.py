@@ -4,9 +4,6 @@ How a server is reached is stored encrypted alone. The address of an SQLite file
 stands in that file: without keys, these are stored as they are.
 """
 
-import json
-import logging
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,25 +15,17 @@ from sqlalchemy.orm import Session, defer
 
 from auth.principal import Principal
 from auth.scopes import Scope
+from domain.data_source_secrets import encrypt_value
 from domain.models import DataSourceRow, now
 from domain.paging import Part, Rows, read_part
 from domain.quotas import lock_usage
 from domain.scoping import scoped, scoped_count
-from utils.checkpointer.cipher import ENCRYPTED, Keyring, make_missing_key_error, read_key_name
-from utils.checkpointer.errors import UnreadableValue
-from utils.checkpointer.reencryption import Outcome
-from utils.errors import Conflict, Forbidden, NotFound, NotReady
-
-logger = logging.getLogger(__name__)
+from utils.checkpointer.cipher import Keyring
+from utils.errors import Conflict, Forbidden, NotFound
 
 SourceType = Literal["postgresql", "mysql", "sqlite", "upload"]
 UPLOAD: SourceType = "upload"  # files whose tables the service itself keeps in an SQLite file
-_KEPT_HERE = ("sqlite", "upload")  # whose address is no secret
 MOST_SOURCES = 100  # of a tenant
-_NO_KEYS = (
-    "The address of a server is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
-    "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,7 @@ def create_source(
         raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
     row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)
     row.type, row.location, row.allowed_tables = spec.type, spec.location, dict(allowed_tables or {})
-    row.uri = _encrypt(row, "uri", spec.uri.encode(), keys)
+    row.uri = encrypt_value(row, "uri", spec.uri.encode(), keys)
     _save(session, row)
     return row
 
@@ -178,7 +167,7 @@ def change_source(
         row.open_to_visitors = open_to_visitors
     if spec is not None:
         row.type, row.location = spec.type, spec.location
-        row.uri = _encrypt(row, "uri", spec.uri.encode(), keys)
+        row.uri = encrypt_value(row, "uri", spec.uri.encode(), keys)
         row.schema_read = row.schema_read_at = None
     if session.is_modified(row):
         row.version, row.updated_at = row.version + 1, now()
@@ -192,37 +181,6 @@ def remove_source(session: Session, row: DataSourceRow) -> None:
     session.flush()
 
 
-def store_schema(row: DataSourceRow, schema: Mapping[str, Any], keys: Keyring | None) -> None:
-    """Keep what was read of it.
-
-    Raises:
-        Conflict: there is nothing to encrypt it with.
-    """
-    packed = zlib.compress(json.dumps(schema, ensure_ascii=False).encode("utf-8", "replace"))
-    row.schema_read, row.schema_read_at = _encrypt(row, "schema", packed, keys), now()
-
-
-def decrypt_schema(row: DataSourceRow, keys: Keyring | None) -> dict[str, Any] | None:
-    """What was read of it, None if nothing was.
-
-    Raises:
-        NotReady: it cannot be decrypted; the log says why.
-    """
-    if row.schema_read is None:
-        return None
-    result: dict[str, Any] = json.loads(zlib.decompress(_decrypt(row, "schema", row.schema_read, keys)))
-    return result
-
-
-def decrypt_uri(row: DataSourceRow, keys: Keyring | None) -> str:
-    """Its address, with the login.
-
-    Raises:
-        NotReady: it cannot be decrypted; the log says why.
-    """
-    return _decrypt(row, "uri", row.uri, keys).decode()
-
-
 def list_uploaded(session: Session, ctx: Principal) -> list[DataSourceRow]:
     """The tenant's data sources that were uploaded."""
     return list(session.scalars(scoped(ctx, DataSourceRow).where(DataSourceRow.type == UPLOAD)))
@@ -231,25 +189,6 @@ def list_uploaded(session: Session, ctx: Principal) -> list[DataSourceRow]:
 def list_source_ids(session: Session, ctx: Principal) -> list[str]:
     """The ids of the tenant's data sources."""
     return list(session.scalars(scoped(ctx, DataSourceRow).with_only_columns(DataSourceRow.source_id)))
-
-
-def rekey(session: Session, ctx: Principal, source_id: str, *, old: Keyring | None, new: Keyring) -> Outcome:
-    """Write what is encrypted of a data source, which *old* reads, anew under *new*.
-
-    Raises:
-        UnreadableValue: it cannot be read; it is as it was.
-    """
-    statement = scoped(ctx, DataSourceRow).where(DataSourceRow.source_id == source_id)
-    row = session.scalar(statement.with_for_update())
-    if row is None:
-        return "absent"
-    if new.is_current(row.uri) and (row.schema_read is None or new.is_current(row.schema_read)):
-        return "current"
-    uri = _open(row, "uri", row.uri, old)
-    schema = None if row.schema_read is None else _open(row, "schema", row.schema_read, old)
-    row.uri = _encrypt(row, "uri", uri, new)
-    row.schema_read = None if schema is None else _encrypt(row, "schema", schema, new)
-    return "done"
 
 
 def _open_to(ctx: Principal) -> Select[DataSourceRow]:
@@ -270,34 +209,3 @@ def _save(session: Session, row: DataSourceRow) -> None:
         raise Conflict(
             f"There is a data source {row.name!r} already: choose another name, or change that one."
         ) from exc
-
-
-def _encrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
-    if keys is None and row.type in _KEPT_HERE:
-        return value
-    if keys is None:
-        raise Conflict(_NO_KEYS)
-    return keys.encrypt(value, _name(row, what))
-
-
-def _decrypt(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
-    try:
-        return _open(row, what, value, keys)
-    except UnreadableValue as exc:
-        logger.error("The %s of the data source %s/%s cannot be read: %s.", what, row.tenant_id, row.source_id, exc)
-        message = f"The data source {row.name!r} cannot be decrypted; the operator's log says why."
-        raise NotReady(f"{message} Storing its address again solves this, too.") from exc
-
-
-def _open(row: DataSourceRow, what: str, value: bytes, keys: Keyring | None) -> bytes:
-    """Raises UnreadableValue: its key is not among *keys*, or it was changed or moved."""
-    if row.type in _KEPT_HERE and not value.startswith(ENCRYPTED):
-        return value
-    if keys is None:
-        raise make_missing_key_error(read_key_name(value))
-    return keys.decrypt(value, _name(row, what))
-
-
-def _name(row: DataSourceRow, what: str) -> bytes:
-    """What a value is bound to: moved to another data source it does not open."""
-    return f"{what} of the data source {row.tenant_id}/{row.source_id}".encode()

@@ -1,9 +1,7 @@
 """The database: reached, brought to the newest tables, and used in short transactions."""
 
 import logging
-import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,12 +12,12 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Row, Select, create_engine, text
+from sqlalchemy import Connection, Engine, Row, Select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from auth.principal import Principal
-from domain.db_errors import describe_damage, translate_errors
-from domain.engines import CONNECT_TIMEOUT_S, open_engine
+from domain.db_errors import translate_errors
+from domain.engines import CONNECT_TIMEOUT_S
 from domain.tenant_filters import BOUND_TENANT, EVERY_TENANT, SCOPE, TenantFilterMissing, require_tenant_filters
 from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
@@ -31,7 +29,7 @@ ASK_AGAIN_S = 0.5
 
 
 class Database:
-    """An engine with its sessions. `reading` and `writing` are the two kinds of transaction.
+    """An engine with its sessions. `open_read_session` and `open_write_session` begin the two kinds of transaction.
 
     On SQLite a transaction that begins by reading and writes later fails at once, whatever the busy timeout, if another
     process wrote in between. So those that write take the write lock when they begin, and are alone. On PostgreSQL
@@ -95,7 +93,7 @@ class Database:
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """As `translate_errors`. A damage, wherever it was met, is what `check` says from then on."""
+        """Translate errors as `translate_errors` does; `check` reports a damage from then on, wherever it was met."""
         try:
             with translate_errors(self._file):
                 yield
@@ -197,13 +195,13 @@ class Database:
         return set(self._scripts.get_heads())
 
     @cached_property
-    def _list_revisions(self) -> set[str]:
+    def _revisions(self) -> set[str]:
         return {revision.revision for revision in self._scripts.walk_revisions()}
 
     def _refuse_newer_tables(self, connection: Connection) -> set[str]:
         """At which migrations the tables are; none while there are no tables."""
         result = set(MigrationContext.configure(connection).get_current_heads())
-        if unknown := result - self._list_revisions:
+        if unknown := result - self._revisions:
             raise StoreRefused(
                 f"DATABASE_URI: the database is at migration {', '.join(sorted(unknown))}, which this version does not "
                 "know. It was used by a newer version: start that one, or restore a backup from before it."
@@ -211,90 +209,10 @@ class Database:
         return result
 
 
-def open_database(uri: str, *, pool_size: int = 20) -> Database:
-    """The database at *uri*, `sqlite:///<path>` or `postgresql://…`; nothing is connected yet.
-
-    *pool_size*: connections to a server at most.
-
-    Raises:
-        StoreRefused: it is no address of a database that is supported.
-    """
-    return Database(open_engine(uri, pool_size=pool_size))
-
-
-def open_read_only(file: Path) -> Database:
-    """The SQLite database in *file*, of which nothing is changed."""
-    # A database that nobody uses has no log of changes beside it. Then it is read as it stands: otherwise SQLite would
-    # make that log, and a lock, only to look.
-    untouched = "" if Path(f"{file}-wal").exists() else "&immutable=1"
-    address = f"{file.absolute().as_uri()}?mode=ro{untouched}"
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
-    return Database(engine, file=str(file.absolute()))
-
-
-def look_for_damage(database: Database, limit_s: float) -> bool:
-    """Whether all of an SQLite database was looked through within *limit_s*, and is whole. Blocking.
-
-    Raises:
-        StoreDamaged: it is damaged.
-    """
-    deadline = time.monotonic() + limit_s
-    with database.translate_errors(), database.engine.connect() as connection:
-        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
-        driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
-        try:
-            result = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorname == "SQLITE_INTERRUPT":
-                return False
-            raise
-    if result != "ok":
-        raise StoreDamaged(describe_damage(database.file))
-    return True
-
-
-def wait_for_database(database: Database, patience_s: float) -> None:
-    """Return once the database can be used; for starts at which it comes up later than we do. Blocking.
-
-    Raises:
-        StoreUnavailable: it did not answer within *patience_s*.
-        StoreRefused: it cannot be used, and waiting would not help.
-    """
-    deadline, logged = time.monotonic() + patience_s, ""
-    while True:
-        try:
-            database.check()
-        except StoreRefused:
-            raise
-        except StoreUnavailable as exc:
-            if time.monotonic() >= deadline:
-                raise
-            if exc.detail != logged:
-                logger.warning("%s Waiting for it, %.0f s at most.", exc.detail, deadline - time.monotonic())
-                logged = exc.detail
-        else:
-            return
-        time.sleep(ASK_AGAIN_S)
-
-
-def wait_for_tables(database: Database) -> None:
-    """Return once the service has made the tables; says once what is waited for. Blocking.
-
-    Waits also for what is refused: a folder that the service makes, or rights that an operator gives.
-    """
-    logged = ""
-    while True:
-        try:
-            database.check_tables()
-        except StoreUnavailable as exc:
-            if exc.detail != logged:
-                logger.warning("%s Waiting until it can be used.", exc.detail)
-                logged = exc.detail
-        else:
-            if logged:
-                logger.info("The database can be used now.")
-            return
-        time.sleep(2 * ASK_AGAIN_S)
+def _make_alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
 
 
 def _open_for_reading(engine: Engine) -> Engine:
@@ -323,9 +241,3 @@ def _wait_for_other_migrations(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{MIGRATION_PATIENCE_S}s'"))
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-
-
-def _make_alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config

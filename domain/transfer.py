@@ -9,8 +9,8 @@ from auth.principal import Principal
 from domain.dataset_roles import ensure_dataset_of
 from domain.document_files import find_version
 from domain.documents import DocumentContent, get_chunks, make_chunk_id, replace_document
+from domain.index_marks import mark_searchable, mark_vectors, mark_words
 from domain.indexes import find_serving_index
-from domain.indexing import mark_searchable, mark_vectors, mark_words
 from domain.models import Chunk, DatasetRole, Document, DocumentState, DocumentVersion
 from domain.passages import make_passage
 from domain.scoping import scoped

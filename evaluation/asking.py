@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.bots import BotConfig
 from agents.citations import bind_citations, remove_marks
-from agents.nodes.answer import is_heading_named, is_sure
+from agents.nodes.answer_output import is_heading_named, is_sure
 from agents.state import AnswerModel
 from auth.principal import Principal
 from prompts.rag import IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, make_system_prompt

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain import indexing
+from domain import index_marks, indexing
 from domain.db import Database
 from domain.in_thread import read, write
 from domain.models import Chunk, Document, DocumentState
@@ -105,7 +105,7 @@ class Indexer:
                 logger.warning(
                     "Passages are missing in the index; indexing them again.", extra={"tenant_id": ctx.tenant_id}
                 )
-                await self._write(partial(indexing.mark_undone, ctx=ctx, slot=self._slot))
+                await self._write(partial(index_marks.mark_undone, ctx=ctx, slot=self._slot))
         while await self._put_words():
             pass
         self._pending = await self._count_pending()
@@ -177,7 +177,7 @@ class Indexer:
             return
         async with self._writing:
             await self._index.delete_documents(ctx, [document.document_id for document in documents])
-            await self._write(partial(indexing.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
+            await self._write(partial(index_marks.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _take_out_former(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
         """Take out what documents said before; until the new version is in, they are unfindable for milliseconds."""
@@ -196,7 +196,7 @@ class Indexer:
         if passages:
             async with self._writing:
                 await self._index.put(ctx, passages)
-                await self._write(partial(indexing.mark_words, ctx=ctx, passages=passages, slot=self._slot))
+                await self._write(partial(index_marks.mark_words, ctx=ctx, passages=passages, slot=self._slot))
                 self._paces[ctx.tenant_id].note_words(passages)
         documents = []
         for (document, chunks), (_, written) in zip(waiting, lacking, strict=True):
@@ -208,7 +208,7 @@ class Indexer:
                 async with self._writing:
                     await self._index.update_document(ctx, make_passage(document, present))
             documents.append(document)
-        await self._write(partial(indexing.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
+        await self._write(partial(index_marks.mark_searchable, ctx=ctx, documents=documents, slot=self._slot))
 
     async def _embed_vectors_of(self, ctx: Principal) -> bool:
         paces = self._paces[ctx.tenant_id]
@@ -252,7 +252,7 @@ class Indexer:
         by_id = {passage.passage_id: vector for passage, vector in zip(passages, vectors, strict=True)}
         async with self._writing:
             await self._index.put_vectors(ctx, by_id)
-            await self._write(partial(indexing.mark_vectors, ctx=ctx, passages=passages, slot=self._slot))
+            await self._write(partial(index_marks.mark_vectors, ctx=ctx, passages=passages, slot=self._slot))
 
     def _holds_words(self, chunk: Chunk) -> bool:
         return bool(chunk.lexical_slots & self._slot)

@@ -185,7 +185,7 @@ class IndexReconciler:
 
     async def _complete(self, row: IndexRow) -> None:
         """Let an index serve that holds all the serving one does, if its check passes."""
-        if not await read(self.database, partial(_is_whole, row=row)):
+        if not await read(self.database, partial(indexing.holds_as_much, row=row)):
             return
         new, old = await self.opener.open(row), self.serving.opened
         verdict = await self.check(old, new)
@@ -281,14 +281,6 @@ def _find_serving_row(session: Session) -> IndexRow:
     row = indexes.find_serving_index(session)
     assert row is not None  # noqa: S101 - `ActiveIndex.begin` noted it
     return row
-
-
-def _is_whole(session: Session, row: IndexRow) -> bool:
-    """Whether an index holds all documents, and no fewer vectors than the one that serves."""
-    if indexing.count_without_words(session, row.slot):
-        return False
-    lacking = indexing.count_without_vectors(session, row.slot)
-    return lacking == 0 or lacking <= indexing.count_without_vectors(session)
 
 
 def _take_up_order(session: Session) -> tuple[str, str, dict[str, object]] | None:

@@ -14,8 +14,9 @@ from domain.db import Database
 from domain.document_files import NO_TEXT, DocumentFiles
 from domain.file_store import FileStore
 from domain.in_thread import read, write
+from domain.index_marks import mark_undone
 from domain.indexed_documents import IndexedDocument, list_indexed_documents, list_known_documents, list_named_files
-from domain.indexing import list_tenants_with_documents, mark_undone
+from domain.indexing import list_tenants_with_documents
 from domain.scoping import list_tenants
 from retrieval.index import Entry, PassageIndex
 from utils.slices import cut_into_slices

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from auth.principal import Principal
 from auth.scopes import Scope
-from domain import crawls, jobs
+from domain import crawl_leases, jobs
 from domain.db import Database
 from domain.document_files import DocumentFiles
 from domain.documents import DocumentContent, replace_document
@@ -26,37 +26,21 @@ from domain.job_leases import LEASE_S, Failure, LeaseLost
 from domain.jobs import ClaimedJob
 from domain.models import Document, JobStage
 from domain.permissions import PermissionCheck
-from domain.quotas import Quotas, add_pages, count_pages, find_next_day, require_pages
+from domain.quotas import Quotas, count_pages, find_next_day, require_pages
+from ingestion.job_failures import record_error
 from ingestion.job_lease import JobLease, make_log_facts
 from ingestion.parsers.recognition import Recognition
 from ingestion.parsers.sandbox import PageProgress
 from ingestion.policy import ReadingPolicy
 from utils.errors import (
-    Forbidden,
     InfectedFile,
-    NotEnoughSpace,
-    NotFound,
     QuotaExceeded,
-    ScannerUnavailable,
-    StoreUnavailable,
-    UnreadableDocument,
 )
 
 logger = logging.getLogger(__name__)
 
 OLDEST_EVERY = 4  # each such job of a tenant is the one that has waited longest, however small the others are
 SLICE_S = 10.0  # half a second of it goes by before the first page is read
-_UPLOAD_AGAIN = "Correct the file and upload it again, with the same external id if it has one."
-_UPLOAD_CLEAN = "Look for malware on the computer that it came from, and upload a clean file."
-_ANOTHER_KEY = "Process it again, or upload it again, with a key that may write documents."
-_WAITS_FOR_SCANNER = "It is read as soon as the malware scanner answers."
-_WAITS_FOR_ROOM = "It is read as soon as there is room on the disk."
-_SCANNER_PAUSE_S = _SPACE_PAUSE_S = 15.0
-_FILE_MISSING = Failure("Its file is not in the store of files any more.", "Upload it again.")
-_TRY_LATER = "It is retried automatically. If it still fails, check that the stores can be reached, then try again."
-_INTERNAL_ERROR = Failure(
-    "Something went wrong on our side while it was read.", "Try again; if it stays so, the log of the worker says why."
-)
 
 
 class JobWorker:
@@ -229,7 +213,7 @@ class JobWorker:
                 if self._stopping.is_set():
                     jobs.hand_back(session, ctx, claimed)
                     return False
-                _record_error(session, ctx, claimed, exc)
+                record_error(session, ctx, claimed, exc)
             except LeaseLost:
                 logger.info(
                     "Lost job lease: another worker has the job, or it was deleted", extra=make_log_facts(ctx, claimed)
@@ -260,7 +244,7 @@ def tidy_crawls(database: Database) -> None:
     Raises:
         StoreUnavailable: the database is away.
     """
-    _tidy_each(database, crawls.list_tenants_to_tidy, crawls.tidy)
+    _tidy_each(database, crawl_leases.list_tenants_to_tidy, crawl_leases.tidy)
 
 
 def _tidy_each(
@@ -273,28 +257,6 @@ def _tidy_each(
     for ctx in tenants:
         with database.open_write_session() as session:
             tidy_one(session, ctx)
-
-
-def _record_error(session: Session, ctx: Principal, claimed: ClaimedJob, exc: Exception) -> None:
-    """Let the job fail, wait or be tried again, by the kind of error."""
-    if isinstance(exc, ScannerUnavailable):
-        jobs.wait(session, ctx, claimed, Failure(exc.detail, _WAITS_FOR_SCANNER), pause_s=_SCANNER_PAUSE_S)
-    elif isinstance(exc, NotEnoughSpace):
-        jobs.wait(session, ctx, claimed, Failure(exc.detail, _WAITS_FOR_ROOM), pause_s=_SPACE_PAUSE_S)
-    elif isinstance(exc, InfectedFile):
-        jobs.fail(session, ctx, claimed, Failure(f"{exc.detail} The file is in quarantine.", _UPLOAD_CLEAN))
-    elif isinstance(exc, UnreadableDocument):
-        add_pages(session, ctx, 1)  # it took as much work as one that could be read
-        jobs.fail(session, ctx, claimed, Failure(exc.detail, _UPLOAD_AGAIN))
-    elif isinstance(exc, Forbidden):
-        jobs.fail(session, ctx, claimed, Failure(exc.detail, _ANOTHER_KEY))
-    elif isinstance(exc, NotFound):
-        jobs.fail(session, ctx, claimed, _FILE_MISSING)
-    elif isinstance(exc, StoreUnavailable):
-        jobs.retry_later(session, ctx, claimed, Failure(exc.detail, _TRY_LATER))
-    else:
-        logger.error("A job failed unexpectedly.", exc_info=exc, extra=make_log_facts(ctx, claimed))
-        jobs.retry_later(session, ctx, claimed, _INTERNAL_ERROR)
 
 
 def _keep_given_names(document: Document, content: DocumentContent) -> DocumentContent:

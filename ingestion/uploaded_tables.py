@@ -1,14 +1,12 @@
 """Files that become data sources: their tables are read in the sandbox and written into an SQLite file of ours."""
 
 import logging
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -18,17 +16,14 @@ from datasources.schema import Schema, SchemaLimits
 from datasources.sqlite import SqliteSource
 from datasources.stopping import Stop
 from datasources.table_file import TableFile, TableFileFull, TableFileInvalid, write_table_file
+from domain.data_source_secrets import decrypt_schema, store_schema
 from domain.data_sources import (
     UPLOAD,
     SourceSpec,
     change_source,
     create_source,
-    decrypt_schema,
-    decrypt_uri,
     get_source,
     list_uploaded,
-    remove_source,
-    store_schema,
 )
 from domain.db import Database
 from domain.models import DataSourceRow
@@ -36,7 +31,15 @@ from domain.quotas import Quotas, find_room_bytes, get_usage, lock_usage
 from ingestion.policy import ReadingPolicy
 from ingestion.tables.names import make_unique
 from ingestion.tables.reading import Batches, TableReader
-from ingestion.tables.shapes import ColumnRead, TableLimits, TableRead
+from ingestion.tables.shapes import TableLimits
+from ingestion.uploaded_files import (
+    WrittenTable,
+    choose_final_path,
+    delete_on_failure,
+    find_uploaded_file,
+    iter_files,
+    make_allowed_tables,
+)
 from utils.checkpointer.cipher import Keyring
 from utils.concurrency import ConcurrencyLimit
 from utils.disk import DiskSpace
@@ -48,8 +51,8 @@ logger = logging.getLogger(__name__)
 MOST_FILES, MOST_TABLES = 20, 100
 _MOST_BYTES = 500_000_000  # of the SQLite file
 _AT_ONCE, _MOST_WAITING = 2, 18
+_LONGEST_LOCATION = 200
 _ORPHAN_S = 3_600.0  # longer than any upload takes
-_LONGEST_LOCATION, _LONGEST_SYNONYM = 200, 80
 _BUSY = "Many files with tables are being read already. Try again in a moment."
 _OTHER_KIND = "It is a database, not files that were uploaded: change its address, or add another data source."
 
@@ -60,15 +63,6 @@ class SentFile:
 
     name: str
     read: Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenTable:
-    """A table as it is kept, and of which file it was read."""
-
-    file: str
-    table: TableRead
-    row_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +113,11 @@ class UploadedTables:
         self._remove_orphans(ctx)
         with (
             self._write(ctx, files) as written,
-            _delete_on_failure(_choose_name(written.path)) as final,
+            delete_on_failure(choose_final_path(written.path)) as final,
             self._database.open_write_session() as session,
         ):
             spec = SourceSpec(UPLOAD, f"upload:///{final.name}", written.location)
-            row = create_source(session, ctx, name, description, spec, self._keys, _open_tables(written.tables))
+            row = create_source(session, ctx, name, description, spec, self._keys, make_allowed_tables(written.tables))
             self._place(session, ctx, written.path, final)
             store_schema(row, dump_schema(written.schema), self._keys)
             source_id = row.source_id
@@ -141,7 +135,7 @@ class UploadedTables:
             only_name = self._find_only_name(get_source(session, ctx, source_id))
         with (
             self._write(ctx, files, only_name) as written,
-            _delete_on_failure(_choose_name(written.path)) as final,
+            delete_on_failure(choose_final_path(written.path)) as final,
             self._database.open_write_session() as session,
         ):
             lock_usage(session, ctx)
@@ -231,7 +225,7 @@ class UploadedTables:
 
     def _count_bytes(self, session: Session, ctx: Principal) -> int:
         """Of documents and of tables of files."""
-        tables = _look_at_files(self._folder / ctx.tenant_id, "*.db")
+        tables = iter_files(self._folder / ctx.tenant_id, "*.db")
         return get_usage(session, ctx).size_bytes + sum(found.st_size for _, found in tables)
 
     def _remove_orphans(self, ctx: Principal) -> None:
@@ -242,83 +236,6 @@ class UploadedTables:
                 used = {find_uploaded_file(self._folder, row, self._keys) for row in list_uploaded(session, ctx)}
         except NotReady:  # nobody can tell what is used
             return
-        for path, found in _look_at_files(folder, "*"):
+        for path, found in iter_files(folder, "*"):
             if path not in used and found.st_mtime < time.time() - _ORPHAN_S:
                 path.unlink(missing_ok=True)
-
-
-def _look_at_files(folder: Path, pattern: str) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files in *folder* but for those that another upload places or deletes meanwhile."""
-    for path in folder.glob(pattern):
-        with suppress(FileNotFoundError):
-            yield path, path.stat()
-
-
-def find_uploaded_file(folder: Path, row: DataSourceRow, keys: Keyring | None) -> Path:
-    """The SQLite file with the tables of an uploaded data source, *folder* being that of all tenants.
-
-    Raises:
-        NotReady: its address cannot be decrypted.
-    """
-    return folder / row.tenant_id / PurePath(decrypt_uri(row, keys)).name
-
-
-def delete_source(
-    database: Database, folder: Path, keys: Keyring | None, find_row: Callable[[Session], DataSourceRow]
-) -> None:
-    """Forget the data source that *find_row* finds, and delete the file with its tables; a database stays as it is.
-
-    Where its address cannot be decrypted any more, the file is left for the next upload of the tenant to remove.
-    """
-    file: Path | None = None
-    with database.open_write_session() as session:
-        row = find_row(session)
-        if row.type == UPLOAD:
-            with suppress(NotReady):
-                file = find_uploaded_file(folder, row, keys)
-        remove_source(session, row)
-    if file is not None:
-        file.unlink(missing_ok=True)
-
-
-def _choose_name(unfinished: Path) -> Path:
-    """The name by which the whole file is found."""
-    return unfinished.with_name(f"{secrets.token_hex(16)}.db")
-
-
-@contextmanager
-def _delete_on_failure(path: Path) -> Iterator[Path]:
-    """*path*, for rows that name it, which are written in the block; without them it goes again."""
-    try:
-        yield path
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _open_tables(tables: Sequence[WrittenTable]) -> dict[str, Mapping[str, Any]]:
-    """What may be read of them, as `allowed_tables` has it: all but what is hidden in the file.
-
-    What people call them there are synonyms of the names that they have here.
-    """
-    opened: dict[str, Mapping[str, Any]] = {}
-    for written in tables:
-        columns = {each.name: _describe_column(each) for each in written.table.columns if not each.is_hidden}
-        if columns and not written.table.is_hidden:
-            called = written.table.sheet or PurePath(written.file).stem
-            opened[written.table.name] = {
-                "description": "",
-                "synonyms": _list_synonyms(called, written.table.name),
-                "row_filter": "",
-                "allowed_columns": columns,
-            }
-    return opened
-
-
-def _describe_column(column: ColumnRead) -> dict[str, Any]:
-    return {"description": column.description, "synonyms": _list_synonyms(column.header, column.name)}
-
-
-def _list_synonyms(called: str, name: str) -> list[str]:
-    text = " ".join(called.split())[:_LONGEST_SYNONYM].strip()
-    return [text] if text and text.casefold().replace(" ", "_") != name else []

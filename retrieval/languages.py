@@ -20,7 +20,7 @@ class Languages:
         self._ask, self._cache = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
         self._changes = 0
 
-    async def list(self, ctx: Principal) -> list[str]:
+    async def find(self, ctx: Principal) -> list[str]:
         """The languages, most spoken first; that there are none is not remembered."""
         cached = self._cache.get(ctx.tenant_id)
         if cached:

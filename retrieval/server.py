@@ -1,7 +1,5 @@
 """`PassageIndex` on a Qdrant server, shared by any number of processes."""
 
-import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -9,12 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
-from auth.principal import DEFAULT_TENANT, Principal
+from auth.principal import Principal
 from retrieval.index import ALL, Entry, Filters, IndexCounts, PassageIndex, Stored, fetch_pages, make_entry
-from retrieval.langchain import ScoredDocument, join
 from retrieval.languages import Languages
 from retrieval.layout import Layout, move_alias, prepare_layout
-from retrieval.lexical import Lexicon, RememberingLexicon
+from retrieval.lexical import Lexicon
 from retrieval.qdrant import (
     CollectionGone,
     PointGone,
@@ -25,7 +22,6 @@ from retrieval.qdrant import (
 )
 from retrieval.queries import (
     IndexQuery,
-    QueryPlan,
     make_pending_filter,
     make_point,
     make_tenant_filter,
@@ -39,15 +35,13 @@ from retrieval.ranking import (
     MOST_TENANTS,
     PASSAGE,
     TENANT,
-    Candidates,
     make_description,
-    make_hits,
     make_point_id,
     parse_passage,
-    rank,
     require_fitting,
 )
-from retrieval.wire import HttpWire, Wire, write_vector
+from retrieval.server_search import ServerSearch
+from retrieval.wire import HttpWire, Wire
 from utils.passages import Hit, Passage
 from utils.ports import FloatArray
 from utils.slices import cut_into_slices
@@ -58,7 +52,6 @@ T = TypeVar("T")
 BATCH = 100
 LISTED = 1000  # points of a reconciliation in one answer
 _TRIES = 3
-_WORD = re.compile(r"\w+")
 
 
 class ServerIndex(PassageIndex):
@@ -89,11 +82,12 @@ class ServerIndex(PassageIndex):
         self._client = client or connect(url, api_key=api_key, timeout_s=timeout_s)
         self._owns_client, self._with_key = client is None, bool(api_key)
         self._collection, self._dimension, self._model = collection, dimension, model
-        self._lexicon, self._joining_lexicon = Lexicon(), RememberingLexicon()
+        self._lexicon = Lexicon()
         self._layout: Layout | None = None
         self._languages = Languages(self._ask_languages)
         self._wire = wire or HttpWire(make_rest_address(self._client), api_key=api_key, timeout_s=timeout_s)
         self._owns_wire = wire is None
+        self._search = ServerSearch(self._client, self._wire, self._lexicon, self._languages)
 
     async def prepare(self) -> None:
         """Make the collection if it is missing, otherwise see that it fits. Nothing in it is changed.
@@ -142,7 +136,7 @@ class ServerIndex(PassageIndex):
     ) -> Sequence[Hit]:
         """The best passages by words and, with a vector, by meaning."""
         query = IndexQuery(ctx, question, vector, limit, filters)
-        return await self._run(lambda at: self._search(at, query))
+        return await self._run(lambda at: self._search.search(at, query))
 
     async def find_neighbours(self, ctx: Principal, passage: Passage, *, limit: int) -> Sequence[Passage]:
         """The nearest passages of other documents."""
@@ -260,60 +254,11 @@ class ServerIndex(PassageIndex):
     ) -> tuple[list[models.Record], Any]:
         return await self._run(lambda at: self._client.scroll(at.own, scroll_filter=condition, offset=offset, **fields))
 
-    async def _search(self, at: Layout, query: IndexQuery) -> list[Hit]:
-        if at.foreign is not None and query.ctx.tenant_id == DEFAULT_TENANT:
-            return await self._search_both(at, query)
-        ranked = rank(await self._find_candidates(at, query), query.question, limit=query.limit)
-        return make_hits(ranked, await self._fetch_passages(at, [item.point for item in ranked]))
-
-    async def _search_both(self, at: Layout, query: IndexQuery) -> list[Hit]:
-        own = await self._find_candidates(at, query)
-        foreign = await self._search_foreign(at, query)
-        passages = await self._fetch_passages(at, [*(own.lexical.keys() | own.dense.keys())])
-        # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
-        joined = await asyncio.to_thread(join, own, passages, foreign, query.question, self._joining_lexicon)
-        passages |= {point: hits.passage for point, hits in foreign.items()}
-        return make_hits(rank(joined, query.question, limit=query.limit), passages)
-
-    async def _find_candidates(self, at: Layout, query: IndexQuery) -> Candidates[str]:
-        languages = [] if query.vector is None else await self._languages.list(query.ctx)
-        plan = QueryPlan(
-            query,
-            self._lexicon.make_question_terms(query.question),
-            None if query.vector is None else write_vector(query.vector),
-            languages,
-            idf_by_tenant=at.idf_by_tenant,
-        )
-        if not (requests := plan.make_requests()):
-            return Candidates()
-        answers = await self._wire.ask(at.own, "points/query/batch", {"searches": requests})
-        with translate_errors():
-            return plan.merge_candidates(requests, answers)
-
     async def _ask_languages(self, ctx: Principal) -> list[str]:
         body = {"key": LANGUAGE, "limit": LANGUAGES_APART, "filter": make_tenant_filter_json(ctx)}
         answer = await self._wire.ask((await self._ensure_ready()).own, "facet", body)
         with translate_errors():
             return [str(hit["value"]) for hit in answer["hits"]]
-
-    async def _fetch_passages(self, at: Layout, points: Sequence[str]) -> dict[str, Passage]:
-        """The passages of *points*, without those that were removed meanwhile."""
-        if not points:
-            return {}
-        records = await self._wire.ask(at.own, "points", {"ids": points, "with_payload": True})
-        with translate_errors():
-            return {record["id"]: parse_passage(record["payload"]) for record in records}
-
-    async def _search_foreign(self, at: Layout, query: IndexQuery) -> dict[str, ScoredDocument]:
-        """What the foreign collection proposes; it has no fields of ours to be filtered by."""
-        if at.foreign is None:
-            return {}
-        if query.vector is not None:
-            documents = await at.foreign.find_near(self._wire, query.vector, limit=query.depth)
-        else:
-            words = [word for word in _WORD.findall(query.question) if self._lexicon.make_question_terms(word).indices]
-            documents = await at.foreign.find_by_words(self._client, words)
-        return {point: each for point, each in documents.items() if query.filters.allow(each.passage)}
 
 
 def _make_stored(record: models.Record) -> Stored:

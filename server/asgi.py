@@ -20,10 +20,11 @@ from asgiref.wsgi import WsgiToAsgi
 from flask import Flask
 
 from server.admission import Admission
+from server.body_limits import BodyLimits, ClientLeft
 from server.dispatch import Dispatch, await_coroutines, has_coroutine_hooks
 from server.graceful import Drain
 from server.http_protocol import DISCONNECT, PAUSES, SURPLUS, BoundedHttp, ConnectionLimits, drop_upgrade_warnings
-from server.request_body import BodyLimits, ClientLeft, RequestBodyReader, open_request
+from server.request_body import RequestBodyReader, open_request
 from server.streaming import AsyncStream, ClientWatch, ResponseSender
 from server.sync_pool import SyncPool, give_pool
 from server.url_adapters import remember_hosts

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from tests.examples import register_profiles
 from tests.fakes.model_server import FakeModelServer
 from tests.programs import installed

@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 
 import httpx
 
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import NEW_KEY_SCOPES, create_key, ensure_tenant
 from tests import preloaded
 from tests.preloaded import Process

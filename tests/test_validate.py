@@ -12,7 +12,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import create_key, ensure_tenant
 from retrieval.server import ServerIndex
 from tests.entailment_model import write_model

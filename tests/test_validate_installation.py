@@ -19,7 +19,7 @@ import pytest
 from bootstrap.checks.settings import Installation
 from bootstrap.checks.sources import check_old_formats, check_recognition
 from config import Settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from providers.ocr.chosen import find_available
 from retrieval.server import ServerIndex
 from tests.fakes.model_server import FakeModelServer

@@ -25,7 +25,7 @@ from celery.signals import celeryd_after_setup, worker_init
 
 from bootstrap.ingesting import SMALL_WORKERS, Ingesting, open_ingesting
 from config import Settings
-from domain.db import open_database, wait_for_tables
+from domain.db_opening import open_database, wait_for_tables
 from ingestion.jobs import JobWorker
 from utils.errors import StoreUnavailable
 from utils.processes import StartError

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
+from agents.redis_commands import RedisCommands
 from agents.runs.codec import Batch, RunCodec, make_record
 from agents.runs.keys import (
     CONTROL,
@@ -30,7 +31,6 @@ from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import StateUnreadable
-from utils.errors import StoreUnavailable
 from utils.json_bytes import dump_json
 from utils.observers import StoreObservers
 from utils.ports import StoreObserver
@@ -77,6 +77,7 @@ class RunStore:
             away="Redis does not answer: runs are known to this process only",
             back="Redis answers again: runs are known to all workers",
         )
+        self._commands = RedisCommands(redis, self._circuit, self._note_duration)
 
     # ---- what the owner does
 
@@ -149,7 +150,7 @@ class RunStore:
             StoreUnavailable: Redis is away.
         """
         keys, arguments = (run_key(run_id), make_active_key(run_id)), (self._hold_ms, run_id, self._worker, approval)
-        return bool(await self._ask("EVAL", self._scripts["resume"], len(keys), *keys, *arguments))
+        return bool(await self._commands.run_command("EVAL", self._scripts["resume"], len(keys), *keys, *arguments))
 
     # ---- what any worker does
 
@@ -159,7 +160,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        fields = await self._ask("HGETALL", run_key(run_id))
+        fields = await self._commands.run_command("HGETALL", run_key(run_id))
         return self._codec.read_record(run_id, fields) if fields and b"deleted" not in fields else None
 
     async def is_deleted(self, run_id: str) -> bool:
@@ -168,7 +169,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return bool(await self._ask("HEXISTS", run_key(run_id), "deleted"))
+        return bool(await self._commands.run_command("HEXISTS", run_key(run_id), "deleted"))
 
     async def is_unwanted(self, run_id: str) -> bool:
         """Whether the run was cancelled, or its conversation deleted.
@@ -176,7 +177,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        return any(await self._ask("HMGET", run_key(run_id), "cancelled", "deleted"))
+        return any(await self._commands.run_command("HMGET", run_key(run_id), "cancelled", "deleted"))
 
     async def read_events(self, run_id: str, number: int) -> Batch:
         """The events of a run from the one after *number* on, as many as there are now.
@@ -184,7 +185,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._ask("XRANGE", make_events_key(run_id), f"{number + 1}-0", "+")
+        entries = await self._commands.run_command("XRANGE", make_events_key(run_id), f"{number + 1}-0", "+")
         return self._codec.read_after(run_id, entries, number)
 
     async def read_last_event(self, run_id: str) -> tuple[int, Event] | None:
@@ -193,7 +194,7 @@ class RunStore:
         Raises:
             StoreUnavailable: it cannot be known now.
         """
-        entries = await self._ask("XREVRANGE", make_events_key(run_id), "+", "-", "COUNT", 1)
+        entries = await self._commands.run_command("XREVRANGE", make_events_key(run_id), "+", "-", "COUNT", 1)
         return self._codec.read_batch(run_id, entries[0])[-1] if entries else None
 
     async def read_new_events(self, places: Sequence[tuple[str, int]]) -> list[Batch] | None:
@@ -218,10 +219,10 @@ class RunStore:
         Raises:
             StoreUnavailable: nobody can be told now.
         """
-        status: bytes = await self._ask("EVAL", self._scripts["cancel"], 1, run_key(run_id))
+        status: bytes = await self._commands.run_command("EVAL", self._scripts["cancel"], 1, run_key(run_id))
         if status == b"running":
-            await self._ask("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
-            await self._ask("EXPIRE", CONTROL, CONTROL_KEPT_S)
+            await self._commands.run_command("XADD", CONTROL, "MAXLEN", "~", CONTROL_LENGTH, "*", "cancel", run_id)
+            await self._commands.run_command("EXPIRE", CONTROL, CONTROL_KEPT_S)
         return status.decode()
 
     async def read_control(self, after: str, *, wait_ms: int) -> list[ControlMessage] | None:
@@ -244,7 +245,7 @@ class RunStore:
 
     async def find_control_position(self) -> str | None:
         """Where the control stream is now."""
-        reply = await self._try("XREVRANGE", CONTROL, "+", "-", "COUNT", 1)
+        reply = await self._commands.try_command("XREVRANGE", CONTROL, "+", "-", "COUNT", 1)
         return None if reply is None else (reply[0][0].decode() if reply else "0")
 
     async def claim_abandoned(self) -> list[Claimed]:
@@ -284,30 +285,8 @@ class RunStore:
         if persistence == "redis":
             self._claims_from_s = time.monotonic() + self._hold_ms / 1000 + _RETRY_S
 
+    def _note_duration(self, duration_s: float, succeeded: bool) -> None:
+        self._stores.note_duration("redis", "runs", duration_s, succeeded=succeeded)
+
     async def _run_script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        return await self._try("EVAL", self._scripts[name], len(keys), *keys, *args)
-
-    async def _try(self, *command: Any) -> Any:
-        """The reply; None where there is none."""
-        if not self._circuit.may_try():
-            return None
-        began_s, reply = time.perf_counter(), None
-        try:
-            reply = await self._redis.execute_command(*command)
-        except RedisError as exc:
-            self._circuit.note_failure(exc)
-        else:
-            self._circuit.note_success()
-        self._stores.note_duration("redis", "runs", time.perf_counter() - began_s, succeeded=reply is not None)
-        return reply
-
-    async def _ask(self, *command: Any) -> Any:
-        """The reply.
-
-        Raises:
-            StoreUnavailable: there is none.
-        """
-        reply = await self._try(*command)
-        if reply is None:
-            raise StoreUnavailable("Redis is away, and runs of other workers cannot be known. Try again later.")
-        return reply
+        return await self._commands.try_command("EVAL", self._scripts[name], len(keys), *keys, *args)

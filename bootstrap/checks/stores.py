@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bootstrap.checks.settings import Installation
 from bootstrap.valkey import find_valkey
-from domain.db import Database, look_for_damage, open_database, open_read_only
+from domain.db import Database
+from domain.db_opening import look_for_damage, open_database, open_read_only
 from domain.engines import parse_address
 from providers.scanner.clamd import Clamd
 from utils.checkpointer import Connections

@@ -14,9 +14,11 @@ from auth.principal import Principal
 from bootstrap.relocation.report import RECORDS, SAMPLES, Progress, StoreComparison, StoreCounts
 from bootstrap.relocation.stores import Open, Store, check_path, count_both, return_true
 from config import RECORDS_FILE, Settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
+from domain.index_marks import mark_undone
 from domain.indexes import list_indexes
-from domain.indexing import list_tenants_with_documents, mark_undone
+from domain.indexing import list_tenants_with_documents
 from domain.models import Base, Document, IndexRow
 from domain.slots import ALL_SLOTS
 from utils.errors import Conflict, StoreRefused

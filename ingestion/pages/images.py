@@ -13,7 +13,8 @@ from utils.concurrency import ConcurrencyLimit
 from utils.errors import UnreadableDocument
 from utils.expiring import Expiring
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, Sandbox
+from utils.sandbox.process import ProcessEnded
+from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from ingestion.parsers.parsed import Limits, Target
 from providers.ocr.recogniser import Start
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import FILE_BYTES, SandboxJob
-from utils.sandbox.sandbox import SandboxedProcess
+from utils.sandbox.process import SandboxedProcess
 
 LIBRARIES = ("libmergedlo.so", "libsofficeapp.so")  # one of them has the interface, by how LibreOffice was built
 # By target: a folder that only the program for such files has, and Debian's package with it. LibreOffice lays out

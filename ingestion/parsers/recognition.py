@@ -18,7 +18,7 @@ from utils.closing import ClosedAtExit
 from utils.errors import ProviderError, ProviderUnavailable, UnreadableDocument
 from utils.ports import Picture
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
+from utils.sandbox.process import ProcessEnded, SandboxedProcess
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from providers.ocr.chosen import find_available
 from utils.closing import ClosedAtExit
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
+from utils.sandbox.process import ProcessEnded, SandboxedProcess
+from utils.sandbox.sandbox import Sandbox
 from utils.sandbox.walls import Wall
 
 logger = logging.getLogger(__name__)

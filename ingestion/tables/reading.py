@@ -13,7 +13,8 @@ from ingestion.parsers.parsed import UNWANTED
 from ingestion.tables.shapes import ColumnRead, Kind, TableLimits, TableRead, Value
 from utils.errors import TooLarge, UnreadableDocument
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, Sandbox, SandboxedProcess
+from utils.sandbox.process import ProcessEnded, SandboxedProcess
+from utils.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 from utils.errors import NotReady
 from utils.expiring import Expiring
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
+from utils.sandbox.process import ProcessEnded, SandboxedProcess
 
 logger = logging.getLogger(__name__)
 

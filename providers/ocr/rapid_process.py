@@ -6,7 +6,7 @@ import time
 from providers.ocr.recogniser import RecognitionLimits, Start
 from utils.ports import Picture
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, SandboxedProcess
+from utils.sandbox.process import ProcessEnded, SandboxedProcess
 
 _LONGEST_TEXT_BYTES = 1_000_000
 # Not onnxruntime, which starts a thread when it is imported.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from utils.ports import TextRecogniser
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import SandboxedProcess
+from utils.sandbox.process import SandboxedProcess
 
 Start = Callable[[SandboxJob], SandboxedProcess]
 """Starts a process: `Sandbox.start`, or one that remembers what it started."""

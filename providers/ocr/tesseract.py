@@ -15,7 +15,8 @@ from providers.ocr.recogniser import RecognitionLimits, Start
 from utils.errors import ProviderUnavailable
 from utils.ports import Picture
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import NO_SUCH_PROGRAM, ProcessEnded
+from utils.sandbox.process import ProcessEnded
+from utils.sandbox.sandbox import NO_SUCH_PROGRAM
 
 AUTOMATIC = "1"  # tesseract --help-psm; looks for the side that is up, for which it wants some lines of text
 WORDS = "tessedit_create_tsv=1"

@@ -17,7 +17,7 @@ from api.limits import RateLimits, RemainingRequests, make_refusal
 from api.visitor_limits import QuestionLimits, Visit, VisitorLimits
 from auth.operators import make_operator
 from bootstrap.valkey import find_valkey
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import rotate_key
 from tests.conftest import PAGE_KEY
 from tests.servers.fixtures import redis_cluster

@@ -11,7 +11,8 @@ import pytest
 from redis import Redis
 
 from bootstrap.valkey import read_publication
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.models import AnswerRating, now
 from domain.scoping import select_everywhere, update_everywhere
 from evaluation.cases import Case, load_set

@@ -17,7 +17,7 @@ from redis import Redis
 from agents.runs.keys import CONTROL
 from auth.operators import make_operator
 from bootstrap.valkey import read_publication
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import revoke_key
 from domain.models import ApiKey
 from domain.scoping import scoped_update

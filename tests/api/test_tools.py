@@ -15,7 +15,7 @@ from redis import Redis
 
 from auth.operators import make_operator
 from bootstrap.valkey import read_publication
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.models import ApiKey
 from domain.scoping import scoped_update
 from tests.api.conftest import connect

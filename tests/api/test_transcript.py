@@ -12,7 +12,8 @@ from redis import Redis
 from sqlalchemy import func
 
 from bootstrap.valkey import read_publication
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.models import Conversation, Turn, now
 from domain.scoping import select_everywhere, update_everywhere
 from tests.service import Service, ask, await_knowledge, one_document

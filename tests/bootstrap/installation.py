@@ -18,8 +18,9 @@ from auth.principal import Principal
 from bootstrap.stores import index_folder, make_server_index
 from bootstrap.valkey import ValkeyChild
 from config import Settings, load_settings
-from domain import indexing
-from domain.db import Database, open_database
+from domain import index_marks, indexing
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.documents import list_documents, record_failure, replace_document
 from domain.keys import create_key, ensure_tenant
 from domain.models import Base, now
@@ -179,10 +180,10 @@ async def _index(database: Database, data_dir: Path) -> None:
             waiting = indexing.list_documents_without_words(session, ctx, 10_000)[:-1]
             passages = [make_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
             await index.put(ctx, passages)
-            indexing.mark_words(session, ctx, passages)
-            indexing.mark_searchable(session, ctx, [document for document, _ in waiting])
+            index_marks.mark_words(session, ctx, passages)
+            index_marks.mark_searchable(session, ctx, [document for document, _ in waiting])
             await index.put_vectors(ctx, {passage.passage_id: vector_of(passage.text) for passage in passages[4:]})
-            indexing.mark_vectors(session, ctx, passages[4:])
+            index_marks.mark_vectors(session, ctx, passages[4:])
     await index.close()
 
 

@@ -21,7 +21,8 @@ from auth.scopes import Scope
 from bootstrap.source_opening import make_spec, open_data_sources
 from config import Settings, load_settings
 from domain import data_sources
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.keys import ensure_tenant
 from providers.chat.openai import open_chat_model
 from providers.retries import CallLimits

@@ -15,7 +15,8 @@ from bootstrap.calibrations import SharedEstimates
 from bootstrap.models import open_calibrations
 from config import RECORDS_FILE
 from domain.calibrations import MeasuredBy
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.models import CalibrationRow, now
 from domain.scoping import EVERYWHERE, select_everywhere
 from providers.embeddings.openai import OpenAIEmbedder

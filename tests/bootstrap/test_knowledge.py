@@ -9,7 +9,7 @@ import pytest
 
 from auth.principal import Principal
 from bootstrap import knowledge
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.document_files import DocumentFiles
 from domain.documents import list_documents, replace_document
 from ingestion.malware import MalwareCheck

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bootstrap.background import Background
 from bootstrap.monitor import Monitor
-from domain.db import open_database
+from domain.db_opening import open_database
 from indexing.indexer import Indexer
 from providers.scanner.clamd import Clamd
 from retrieval.index import PassageIndex

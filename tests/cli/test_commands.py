@@ -15,7 +15,7 @@ from flask import Flask
 from cli import commands
 from cli.commands import register_commands
 from config import Settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.models import Tenant
 from tests.domain.records import two_tenants
 from tests.small_disk import small_disk

@@ -10,7 +10,7 @@ from flask import Flask
 
 from cli.commands import register_commands
 from config import Settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from tests.domain.records import two_tenants
 from tests.fakes.website import Page, Website, html
 

@@ -7,7 +7,7 @@ import pytest
 
 from cli.announcement import describe_stores
 from config import Settings, SettingsError, load_settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from tests import preloaded
 from utils.addresses import hide_login
 from utils.errors import StoreRefused

@@ -12,7 +12,8 @@ from flask import Flask
 from auth.scopes import BOT_KEY_SCOPES, Scope
 from cli.commands import register_commands
 from config import Settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.keys import FoundKey, ensure_tenant, find_key, read_scopes
 
 pytestmark = pytest.mark.long

@@ -19,7 +19,7 @@ from click.testing import Result
 from psycopg import sql
 
 from bootstrap.data_folder import open_data_folder
-from domain.db import open_database
+from domain.db_opening import open_database
 from tests.bootstrap.installation import (
     DIMENSION,
     LIVES_S,

@@ -15,7 +15,7 @@ from flask import Flask
 from cli.commands import register_commands
 from cli.operator import configure
 from config import load_settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from tests.cli.stored import NEW, OLD, ROTATING, redis_server
 from tests.domain.records import two_tenants
 from tests.fakes.model_server import FakeModelServer

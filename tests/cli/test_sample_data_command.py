@@ -11,7 +11,7 @@ from cli.commands import register_commands
 from cli.operator import configure
 from config import Settings, load_settings
 from domain import bots
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import ensure_tenant
 
 

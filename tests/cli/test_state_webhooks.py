@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.webhooks import WebhookEvent, create_webhook, decrypt_secret, get_webhook
 from tests.cli.stored import NEW, OLD, ROTATING, redis_server
 from tests.cli.test_model_commands import flask_on

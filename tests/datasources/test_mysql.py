@@ -21,7 +21,7 @@ from datasources.schema import ForeignKey, SchemaLimits
 from datasources.server_address import ServerAddress
 from datasources.stopping import Stop
 from domain.data_sources import create_source, get_source
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import ensure_tenant
 from tests.datasources.attacks import BOTH, read_queries
 from tests.datasources.mysql_attacks import MYSQL, MYSQL_BOMBS

@@ -10,7 +10,8 @@ from sqlalchemy import make_url, text
 
 from auth.operators import make_operator_for
 from auth.principal import Principal
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.documents import ChunkText, DocumentContent
 from domain.keys import ensure_tenant
 from ingestion.chunking import ChunkSizes

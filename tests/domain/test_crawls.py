@@ -7,8 +7,8 @@ import pytest
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import Scope
-from domain import crawls, jobs
-from domain.crawls import LeasedCrawl
+from domain import crawl_leases, crawls, jobs
+from domain.crawl_leases import LeasedCrawl
 from domain.db import Database
 from domain.job_leases import MOST_ATTEMPTS, is_open
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebSource, now
@@ -32,19 +32,19 @@ def add(database: Database, ctx: Principal = ACME, url: str = URL, every_s: int 
 
 def claim(database: Database, source_id: str, worker: str = "one", ctx: Principal = ACME) -> LeasedCrawl:
     with database.open_write_session() as session:
-        return crawls.claim(session, ctx, source_id, worker=worker)[1]
+        return crawl_leases.claim(session, ctx, source_id, worker=worker)[1]
 
 
 def renew(database: Database, held: LeasedCrawl, progress: float = 0.5) -> bool:
     with database.open_write_session() as session:
-        return crawls.renew_crawl(session, ACME, held, progress=progress, lease_s=15) is not None
+        return crawl_leases.renew_crawl(session, ACME, held, progress=progress, lease_s=15) is not None
 
 
 def finish(database: Database, held: LeasedCrawl, error: str | None = None) -> None:
     with database.open_write_session() as session:
-        source = crawls.renew_crawl(session, ACME, held, progress=0.9, lease_s=15)
+        source = crawl_leases.renew_crawl(session, ACME, held, progress=0.9, lease_s=15)
         assert source is not None
-        crawls.finish(session, ACME, source, held, error)
+        crawl_leases.finish(session, ACME, source, held, error)
 
 
 def crawl_of(database: Database, source_id: str, ctx: Principal = ACME) -> Job:
@@ -135,8 +135,8 @@ def test_the_next_leader_takes_over_what_the_former_one_left_at_once(database: D
     claim(database, of_service, f"{SERVICE}1")
     held = claim(database, of_command, "command:host:1")
     with database.open_write_session() as session:
-        assert [ctx.tenant_id for ctx in crawls.list_tenants_crawled_by(session, SERVICE)] == ["acme"]
-        crawls.take_over(session, ACME, SERVICE)
+        assert [ctx.tenant_id for ctx in crawl_leases.list_tenants_crawled_by(session, SERVICE)] == ["acme"]
+        crawl_leases.take_over(session, ACME, SERVICE)
     assert due(database) == {"acme": [of_service]}
     assert renew(database, held)
 
@@ -145,11 +145,11 @@ def test_a_crawl_that_is_stopped_waits_for_the_next_worker(database: Database) -
     source_id = add(database)
     held = claim(database, source_id)
     with database.open_write_session() as session:
-        crawls.release_crawl(session, ACME, held)
+        crawl_leases.release_crawl(session, ACME, held)
     assert due(database) == {"acme": [source_id]}
     assert crawl_of(database, source_id).attempts == 0
     with database.open_write_session() as session:
-        crawls.release_crawl(session, ACME, held)  # which is not ours any more
+        crawl_leases.release_crawl(session, ACME, held)  # which is not ours any more
 
 
 @pytest.mark.parametrize("is_held", [False, True])

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from domain import data_sources
+from domain import data_source_secrets, data_sources
 from domain.data_sources import MOST_SOURCES, SourceSpec
 from domain.db import Database
 from tests.domain.records import ACME, GLOBEX
@@ -24,7 +24,7 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
         ids = {}
         for ctx in (ACME, GLOBEX):
             row = data_sources.create_source(session, ctx, "Staff", "", SPEC, OLD)
-            data_sources.store_schema(row, {"tables": ["cañón"]}, OLD)
+            data_source_secrets.store_schema(row, {"tables": ["cañón"]}, OLD)
             ids[ctx.tenant_id] = row.source_id
         with pytest.raises(Conflict):
             data_sources.create_source(session, ACME, "Staff", "", SPEC, OLD)
@@ -34,18 +34,18 @@ def test_what_is_encrypted_is_rotated_and_bound_to_its_data_source(database: Dat
             data_sources.get_source(session, GLOBEX, ids["acme"])
     with database.open_write_session() as session:
         assert data_sources.list_source_ids(session, ACME) == [ids["acme"]]
-        outcomes = [data_sources.rekey(session, ACME, ids["acme"], old=BOTH, new=BOTH) for _ in range(2)]
+        outcomes = [data_source_secrets.rekey(session, ACME, ids["acme"], old=BOTH, new=BOTH) for _ in range(2)]
         assert outcomes == ["done", "current"]
-        assert data_sources.rekey(session, GLOBEX, ids["acme"], old=BOTH, new=BOTH) == "absent"
+        assert data_source_secrets.rekey(session, GLOBEX, ids["acme"], old=BOTH, new=BOTH) == "absent"
     with database.open_write_session() as session:
         row = data_sources.get_source(session, ACME, ids["acme"])
-        assert data_sources.decrypt_uri(row, NEW) == SPEC.uri
-        assert data_sources.decrypt_schema(row, NEW) == {"tables": ["cañón"]}
+        assert data_source_secrets.decrypt_uri(row, NEW) == SPEC.uri
+        assert data_source_secrets.decrypt_schema(row, NEW) == {"tables": ["cañón"]}
         other = data_sources.get_source(session, GLOBEX, ids["globex"])
         with pytest.raises(NotReady):
-            data_sources.decrypt_uri(other, NEW)
+            data_source_secrets.decrypt_uri(other, NEW)
         other.uri, other.schema_read = row.uri, row.schema_read
-        for open_it in (data_sources.decrypt_uri, data_sources.decrypt_schema):
+        for open_it in (data_source_secrets.decrypt_uri, data_source_secrets.decrypt_schema):
             with pytest.raises(NotReady):
                 open_it(other, BOTH)
     with database.open_write_session() as session:
@@ -60,16 +60,18 @@ def test_a_file_is_stored_without_keys_and_encrypted_once_there_are_some(
         row = data_sources.create_source(
             session, ACME, "Plant", "", SourceSpec("sqlite", "sqlite:///plant.db", "plant.db"), None
         )
-        data_sources.store_schema(row, {"tables": []}, None)
-        assert (data_sources.decrypt_uri(row, None), data_sources.decrypt_uri(row, OLD)) == ("sqlite:///plant.db",) * 2
-        assert data_sources.rekey(session, ACME, row.source_id, old=None, new=OLD) == "done"
-        assert data_sources.decrypt_uri(row, OLD) == "sqlite:///plant.db"
-        assert data_sources.decrypt_schema(row, OLD) == {"tables": []}
+        data_source_secrets.store_schema(row, {"tables": []}, None)
+        assert (data_source_secrets.decrypt_uri(row, None), data_source_secrets.decrypt_uri(row, OLD)) == (
+            "sqlite:///plant.db",
+        ) * 2
+        assert data_source_secrets.rekey(session, ACME, row.source_id, old=None, new=OLD) == "done"
+        assert data_source_secrets.decrypt_uri(row, OLD) == "sqlite:///plant.db"
+        assert data_source_secrets.decrypt_schema(row, OLD) == {"tables": []}
         with pytest.raises(NotReady):
-            data_sources.decrypt_uri(row, None)
+            data_source_secrets.decrypt_uri(row, None)
         row.type, row.uri = "postgresql", b"postgresql://u:p4ss@h/d"  # a login is never taken as it is
         with pytest.raises(NotReady):
-            data_sources.decrypt_uri(row, OLD)
+            data_source_secrets.decrypt_uri(row, OLD)
 
 
 def test_data_sources_that_are_added_at_once_see_each_other(database: Database) -> None:

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from domain import db, engines
-from domain.db import Database, open_database, wait_for_database
+from domain.db import Database
+from domain.db_opening import open_database, wait_for_database
 from domain.documents import list_documents, replace_document
 from tests.domain.records import ACME, GLOBEX, content, two_tenants
 from tests.servers.postgres import PASSWORD, PostgresServer

@@ -9,16 +9,9 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, remove_documents, replace_document
+from domain.index_marks import drop_removed, mark_searchable, mark_undone, mark_vectors, mark_words
 from domain.indexes import IndexSpec, begin_index, make_first_row, switch_to
-from domain.indexing import (
-    drop_removed,
-    list_passages_without_vectors,
-    make_passage,
-    mark_searchable,
-    mark_undone,
-    mark_vectors,
-    mark_words,
-)
+from domain.indexing import list_passages_without_vectors, make_passage
 from domain.knowledge import compute_knowledge_version
 from domain.models import Document
 from domain.scoping import EVERYWHERE, update_everywhere

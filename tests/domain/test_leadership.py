@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from domain import leadership as module
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.leader_locks import ServerLock
 from domain.leadership import Leadership
 from tests.servers.postgres import PostgresServer

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from auth.credentials import make_key_principal
 from auth.principal import Principal
 from auth.scopes import ALL_SCOPES
-from domain import conflicts, datasets, indexing, job_leases, jobs, progress, ratings, web_sources
+from domain import conflicts, datasets, index_marks, indexing, job_leases, jobs, progress, ratings, web_sources
 from domain.db import Database
 from domain.documents import record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
@@ -276,15 +276,15 @@ def test_the_status_of_a_document_is_that_of_its_job_or_else_of_its_state_whatev
             gone = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
             there = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
             passages = [make_passage(document, chunk) for document, chunks in there for chunk in chunks]
-            indexing.drop_removed(session, ACME, gone)
-            indexing.mark_words(session, ACME, passages)
-            indexing.mark_searchable(session, ACME, [document for document, _ in there])
+            index_marks.drop_removed(session, ACME, gone)
+            index_marks.mark_words(session, ACME, passages)
+            index_marks.mark_searchable(session, ACME, [document for document, _ in there])
             if dice.random() < 0.7:
-                indexing.mark_vectors(session, ACME, passages)
+                index_marks.mark_vectors(session, ACME, passages)
 
     def lose() -> None:
         with database.open_write_session() as session:
-            indexing.mark_undone(session, ACME)
+            index_marks.mark_undone(session, ACME)
 
     def remove() -> None:
         change(lambda session, document_id: remove_with_jobs(session, ACME, [document_id]))

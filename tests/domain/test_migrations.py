@@ -11,7 +11,8 @@ from alembic.config import Config
 from sqlalchemy import Boolean, Date, DateTime, Float, MetaData, Numeric, Table, inspect, select, text
 from sqlalchemy.types import JSON
 
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 
 MIGRATIONS = Path(__file__).parents[2] / "domain" / "migrations"
 BASELINE = "0015"

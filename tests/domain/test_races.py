@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auth.principal import Principal
-from domain import indexes, indexing, jobs
+from domain import index_marks, indexes, indexing, jobs
 from domain.db import Database
 from domain.documents import get_chunks, list_documents, record_failure, remove_documents, replace_document
 from domain.job_requests import begin_again, cancel, remove_with_jobs
@@ -162,7 +162,7 @@ def assert_chunks_are_those_of_their_documents(database: Database) -> None:
 def index_all(database: Database, ctx: Principal, slot: int) -> None:
     """Cut and mark as an indexer does that fills the index of *slot* anew."""
     with database.open_write_session() as session:
-        indexing.mark_undone(session, ctx, slot)
+        index_marks.mark_undone(session, ctx, slot)
         uncut = [
             document for document, chunks in indexing.list_documents_without_words(session, ctx, 20, slot) if not chunks
         ]
@@ -173,10 +173,10 @@ def index_all(database: Database, ctx: Principal, slot: int) -> None:
         removed = [document for document, _ in waiting if document.state == DocumentState.REMOVED]
         present = [(document, chunks) for document, chunks in waiting if document.state != DocumentState.REMOVED]
         passages = [make_passage(document, chunk) for document, chunks in present for chunk in chunks]
-        indexing.drop_removed(session, ctx, removed, slot)
-        indexing.mark_words(session, ctx, passages, slot)
-        indexing.mark_searchable(session, ctx, [document for document, _ in present], slot)
-        indexing.mark_vectors(session, ctx, indexing.list_passages_without_vectors(session, ctx, 200, 0, slot), slot)
+        index_marks.drop_removed(session, ctx, removed, slot)
+        index_marks.mark_words(session, ctx, passages, slot)
+        index_marks.mark_searchable(session, ctx, [document for document, _ in present], slot)
+        index_marks.mark_vectors(session, ctx, indexing.list_passages_without_vectors(session, ctx, 200, 0, slot), slot)
 
 
 def replace(session: Session, ctx: Principal, dice: random.Random) -> None:
@@ -210,32 +210,32 @@ def mark_words(session: Session, ctx: Principal, dice: random.Random) -> None:
     waiting = indexing.list_documents_without_words(session, ctx, 20, slot)
     passages = [make_passage(document, chunk) for document, chunks in waiting for chunk in chunks]
     dice.shuffle(passages)
-    indexing.mark_words(session, ctx, passages, slot)
+    index_marks.mark_words(session, ctx, passages, slot)
 
 
 def mark_searchable(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     documents = [document for document, _ in indexing.list_documents_without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
-    indexing.mark_searchable(session, ctx, documents, slot)
+    index_marks.mark_searchable(session, ctx, documents, slot)
 
 
 def drop_removed(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     documents = [document for document, _ in indexing.list_documents_without_words(session, ctx, 20, slot)]
     dice.shuffle(documents)
-    indexing.drop_removed(session, ctx, documents, slot)
+    index_marks.drop_removed(session, ctx, documents, slot)
 
 
 def mark_vectors(session: Session, ctx: Principal, dice: random.Random) -> None:
     slot = any_slot(session, dice)
     passages = indexing.list_passages_without_vectors(session, ctx, 20, 0, slot)
     dice.shuffle(passages)
-    indexing.mark_vectors(session, ctx, passages, slot)
+    index_marks.mark_vectors(session, ctx, passages, slot)
 
 
 def lose_index(session: Session, ctx: Principal, dice: random.Random) -> None:
-    indexing.mark_undone(session, ctx, any_slot(session, dice))
+    index_marks.mark_undone(session, ctx, any_slot(session, dice))
 
 
 def begin_index(session: Session, _ctx: Principal, dice: random.Random) -> None:
@@ -278,12 +278,12 @@ def test_a_document_is_ready_though_its_words_and_its_vectors_are_noted_at_the_s
     with database.open_write_session() as session:
         document = replace_document(session, ACME, "/leave.md", content("one"))
         passages = [make_passage(document, chunk) for chunk in get_chunks(session, ACME, document.document_id)]
-        indexing.mark_words(session, ACME, passages)
+        index_marks.mark_words(session, ACME, passages)
 
     meanwhile(
         database,
-        lambda session: indexing.mark_searchable(session, ACME, [document]),
-        lambda session: indexing.mark_vectors(session, ACME, passages),
+        lambda session: index_marks.mark_searchable(session, ACME, [document]),
+        lambda session: index_marks.mark_vectors(session, ACME, passages),
     )
     with database.open_read_session() as session:
         assert [found.state for found in list_documents(session, ACME)] == ["ready"]

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.leadership import Leadership
 
 

@@ -17,7 +17,8 @@ from sqlalchemy import func
 
 from app import create_app
 from config import load_settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.indexes import list_indexes, measure_progress
 from domain.models import Document
 from domain.scoping import select_everywhere

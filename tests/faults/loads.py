@@ -19,7 +19,8 @@ from sqlalchemy import ColumnElement
 from auth.credentials import make_key_principal
 from bootstrap.stores import index_folder
 from config import load_settings
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.indexing import make_vector_condition
 from domain.models import Base, Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import EVERYWHERE, count_everywhere

@@ -23,7 +23,8 @@ from queue import Empty, SimpleQueue
 import httpx
 from redis import Redis
 
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.models import Base, Turn
 from domain.scoping import EVERYWHERE, select_everywhere
 from tests.faults.caller import Caller, Heard

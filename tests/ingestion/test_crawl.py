@@ -33,7 +33,8 @@ from domain.web_sources import (
     list_web_sources,
     remove_web_source,
 )
-from ingestion.crawl.crawler import Crawler, CrawlRules
+from ingestion.crawl.crawl import CrawlRules
+from ingestion.crawl.crawler import Crawler
 from ingestion.crawl.site import CrawlPolicy, Politeness, Stopped
 from ingestion.malware import MalwareCheck
 from ingestion.parsers.sandbox import ParserProcess

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from auth.principal import Principal
-from domain import indexes, indexing
+from domain import index_marks, indexes, indexing
 from domain.document_files import Extracted, TextPart
 from domain.documents import get_chunks, get_document, list_documents, remove_documents, replace_document
 from domain.indexes import IndexSpec, find_serving_index, list_indexes
@@ -140,7 +140,7 @@ class EveryIndexHasItsCut(RuleBasedStateMachine):
     def lose_passages(self, ctx: Principal) -> None:
         """An index lets go of what it was given."""
         with self.database.open_write_session() as session:
-            indexing.mark_undone(session, ctx, ALL_SLOTS)
+            index_marks.mark_undone(session, ctx, ALL_SLOTS)
         for index in self.open.values():
             ids = [each.document_id for each in self.passages(index, ctx)]
             self.loop.run(index.delete_documents(ctx, ids))

@@ -11,7 +11,8 @@ import pytest
 
 from auth.principal import Principal
 from domain.data_sources import list_uploaded
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.quotas import UNLIMITED
 from ingestion.uploaded_tables import SentFile, UploadedTables
 from tests.domain.records import ACME, GLOBEX

@@ -14,7 +14,7 @@ from providers.charts.renderer import ChartRenderer
 from tests.reading import SANDBOX
 from utils.errors import NotReady
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import SandboxedProcess
+from utils.sandbox.process import SandboxedProcess
 
 RESULT = Result("", ("status", "n"), (("Active ñ", 42), ("Stopped", 6)), False)
 SPEC = make_spec(choose_chart(RESULT, title="Machines"), RESULT).spec

@@ -22,20 +22,20 @@ class Server:
 async def test_each_tenant_is_asked_about_once_until_it_is_too_long_ago() -> None:
     server = Server()
     for _ in range(3):
-        assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en"], ["id", "es"])
+        assert (await server.languages.find(ACME), await server.languages.find(GLOBEX)) == (["en"], ["id", "es"])
     assert server.asked == ["acme", "globex"]
     server.spoken["acme"] = ["en", "id"]
     server.now_s = KEPT_S
-    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en", "id"], ["id", "es"])
+    assert (await server.languages.find(ACME), await server.languages.find(GLOBEX)) == (["en", "id"], ["id", "es"])
 
 
 async def test_what_this_process_writes_is_known_at_once_and_of_that_tenant_alone() -> None:
     server = Server()
-    await server.languages.list(ACME)
-    await server.languages.list(GLOBEX)
+    await server.languages.find(ACME)
+    await server.languages.find(GLOBEX)
     server.spoken = {"acme": ["es"], "globex": ["es"]}
     server.languages.refresh(ACME)
-    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["es"], ["id", "es"])
+    assert (await server.languages.find(ACME), await server.languages.find(GLOBEX)) == (["es"], ["id", "es"])
 
 
 async def test_what_was_counted_while_passages_were_written_is_not_remembered() -> None:
@@ -49,15 +49,15 @@ async def test_what_was_counted_while_passages_were_written_is_not_remembered() 
         return found
 
     languages = Languages(overtaken)
-    assert await languages.list(ACME) == ["en"]
-    assert await languages.list(ACME) == ["en", "id"]
-    assert await languages.list(GLOBEX) == ["id", "es"]
+    assert await languages.find(ACME) == ["en"]
+    assert await languages.find(ACME) == ["en", "id"]
+    assert await languages.find(GLOBEX) == ["id", "es"]
 
 
 async def test_that_a_tenant_has_none_is_asked_anew_each_time() -> None:
     server = Server()
     server.spoken = {}
     for tenant in (ACME, GLOBEX):
-        assert await server.languages.list(tenant) == []
+        assert await server.languages.find(tenant) == []
     server.spoken = {"acme": ["en"]}
-    assert (await server.languages.list(ACME), await server.languages.list(GLOBEX)) == (["en"], [])
+    assert (await server.languages.find(ACME), await server.languages.find(GLOBEX)) == (["en"], [])

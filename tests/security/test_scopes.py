@@ -12,7 +12,7 @@ from app import create_app
 from auth.operators import make_operator
 from auth.scopes import VISITOR_SCOPES, Scope
 from config import load_settings
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import ALL, create_key, revoke_key
 from tests.service import Service, ask
 

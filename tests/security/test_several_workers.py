@@ -13,7 +13,8 @@ import pytest
 
 from api.visitors import ADDRESS_HEADER, VISITOR_HEADER, sign_visitor
 from auth.credentials import make_key_principal
-from domain.db import Database, open_database
+from domain.db import Database
+from domain.db_opening import open_database
 from domain.keys import list_keys, revoke_key, rotate_key
 from domain.models import ApiKey, now
 from domain.scoping import EVERYWHERE

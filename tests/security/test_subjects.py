@@ -13,7 +13,7 @@ import redis
 
 from api.visitors import VISITOR_HEADER, sign_visitor
 from auth.credentials import make_key_principal
-from domain.db import open_database
+from domain.db_opening import open_database
 from domain.keys import rotate_key
 from tests.conftest import PAGE_KEY
 from tests.service import Service, ask

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
 
 from server.asgi import FlaskAsgi
-from server.request_body import BodyLimits, load_body, read_pieces, reads_body_itself
+from server.body_limits import BodyLimits
+from server.request_body import load_body, read_pieces, reads_body_itself
 from tests.server.live_server import WAIT_S, Address, Connection, Journal, get, serving
 
 LIMIT_BYTES = 100_000

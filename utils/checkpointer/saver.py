@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -31,6 +30,7 @@ from .reencryption import Outcome, reencrypt, rewrite_fields
 from .retention import is_due, keep_last, sweep
 from .scripts import StateStore, pair_fields, translate_errors
 from .serializer import StrictSerializer, TypeName, list_known_types
+from .sync_saver import SyncCheckpointer
 from .writing import Writer
 
 _SCANNED = 1000  # keys looked at by one call
@@ -38,7 +38,7 @@ _SCANNED = 1000  # keys looked at by one call
 logger = logging.getLogger(__name__)
 
 
-class RedisCheckpointer(BaseCheckpointSaver[int]):
+class RedisCheckpointer(SyncCheckpointer):
     """Conversations in Redis ≥ 5 or Valkey: no modules, two keys each, both with the same remaining life.
 
     `checkpoint:<thread id>` is a readable JSON string, `state:{checkpoint:<thread id>}` a hash with everything. Every
@@ -283,50 +283,6 @@ class RedisCheckpointer(BaseCheckpointSaver[int]):
     async def exists(self, thread_id: str) -> bool:
         """Whether anything is stored of a conversation. Asking does not prolong it."""
         return await self.ttl_s(thread_id) is not None
-
-    # ---- for callers without an event loop, as LangGraph's `invoke` is
-
-    def put(self, *args: Any, **kwargs: Any) -> RunnableConfig:
-        """See `aput`."""
-        return self.connections.run(self.aput(*args, **kwargs))
-
-    def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        """See `aput_writes`."""
-        self.connections.run(self.aput_writes(*args, **kwargs))
-
-    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """See `aget_tuple`."""
-        return self.connections.run(self.aget_tuple(config))
-
-    def list(self, *args: Any, **kwargs: Any) -> Iterator[CheckpointTuple]:
-        """See `alist`."""
-        result = self.alist(*args, **kwargs)
-
-        async def read_next() -> CheckpointTuple | None:
-            return await anext(result, None)
-
-        while (one := self.connections.run(read_next())) is not None:
-            yield one
-
-    def get_delta_channel_history(self, **kwargs: Any) -> Mapping[str, DeltaChannelHistory]:
-        """See `aget_delta_channel_history`."""
-        return self.connections.run(self.aget_delta_channel_history(**kwargs))
-
-    def delete_thread(self, thread_id: str) -> None:
-        """See `adelete_thread`."""
-        self.connections.run(self.adelete_thread(thread_id))
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """See `adelete_for_runs`."""
-        self.connections.run(self.adelete_for_runs(run_ids))
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """See `acopy_thread`."""
-        self.connections.run(self.acopy_thread(source_thread_id, target_thread_id))
-
-    def prune(self, thread_ids: Sequence[str], **kwargs: Any) -> None:
-        """See `aprune`."""
-        self.connections.run(self.aprune(thread_ids, **kwargs))
 
     # ---- variants
 

@@ -15,7 +15,8 @@ from tests.ingestion.workers import fork_servers_of, wait_until, workers_of
 from tests.security.sandbox.hostile import LIES
 from utils.errors import UnreadableDocument
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, Sandbox
+from utils.sandbox.process import ProcessEnded
+from utils.sandbox.sandbox import Sandbox
 
 HOSTILE = "tests.security.sandbox.hostile"
 DAMAGED = "Damaged or unsupported file"

@@ -16,7 +16,8 @@ from typing import Any
 
 from tests.security.sandbox.attacks import ATTACKS, attempt, remember_something
 from utils.sandbox.jobs import SandboxJob
-from utils.sandbox.sandbox import ProcessEnded, Sandbox
+from utils.sandbox.process import ProcessEnded
+from utils.sandbox.sandbox import Sandbox
 
 JOB = SandboxJob(
     serve="tests.security.sandbox.attacks:attempt",
