@@ -3,13 +3,14 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import SessionArtifacts, find_folder
+from agents.conversation_store import ConversationStore
 from agents.leases import Leases
 from agents.messages import make_question_message
-from agents.reading import ConversationReader, MessageStore, PageRequest, QuestionAndAnswer
+from agents.reading import ConversationReader, PageRequest, QuestionAndAnswer
 from agents.runs.deletions import Deletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
@@ -28,13 +29,6 @@ from utils.checkpointer.errors import StateUnreadable
 from utils.errors import Conflict, NotFound, StoreUnavailable
 
 
-class StateStore(MessageStore, Protocol):
-    """Where the state of conversations is kept."""
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Delete the state of a conversation."""
-
-
 class Conversations:
     """The state of conversations in Redis, their runs, and what SQL keeps of them.
 
@@ -48,7 +42,7 @@ class Conversations:
 
     def __init__(
         self,
-        store: StateStore,
+        store: ConversationStore,
         *,
         leases: Leases,
         places: AnswerPlaces,

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from agents.answer_places import AnswerPlaces
 from agents.artifacts import Artifacts, SessionArtifacts, find_chart, find_folder, name_all, name_artifact
 from agents.branches import PARENT, ConversationTurn, read_branches, show_messages, show_turns, split_turns
+from agents.conversation_store import ConversationStore
 from agents.messages import answer_id, drop_tool_messages, find_question_run, is_same_question, to_json
 from domain.branches import START, Branches
 from domain.transcript import make_missing_error
@@ -18,25 +19,6 @@ from utils.errors import NotFound, ProblemError, StoreUnavailable
 _AT_ONCE = 16  # messages that are looked through in one step for an answer whose place is not known
 _ALL = 10_000_000  # messages
 _BETWEEN = 8  # messages, calls of tools among them, that may stand from a question to its answer
-
-
-class MessageStore(Protocol):
-    """What conversations are read from."""
-
-    @property
-    def persistence(self) -> str:
-        """Where conversations are kept now: "redis", or "memory" while it is away."""
-
-    def persistence_of(self, thread_id: str) -> str:
-        """Where this one is; in memory also after Redis is back, until its next turn."""
-
-    async def ttl_s(self, thread_id: str) -> int | None:
-        """Seconds the conversation has left, None where there is none."""
-
-    async def aget_part(
-        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
-    ) -> ListPart | None:
-        """At most *limit* items before the one at *before*; None where there is no conversation, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +53,7 @@ class QuestionAndAnswer:
 class ConversationReader:
     """Reads no more of a conversation than is asked for, however long it is."""
 
-    def __init__(self, store: MessageStore, places: AnswerPlaces) -> None:
+    def __init__(self, store: ConversationStore, places: AnswerPlaces) -> None:
         self._store, self._places = store, places
 
     async def require(self, thread_id: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -16,6 +16,7 @@ from agents.artifacts import find_folder
 from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
 from agents.branches import PARENT, find_parent
+from agents.conversation_store import ConversationStore
 from agents.leases import Lease, Leases
 from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
@@ -25,7 +26,7 @@ from agents.tools.turn import Approval, ToolService
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
 from agents.transcripts import Transcripts
-from agents.turn_history import CheckpointStore, TurnAnswer, TurnHistory, make_config, make_question
+from agents.turn_history import TurnAnswer, TurnHistory, make_config, make_question
 from agents.turn_limiter import Permit, TurnLimiter
 from agents.turn_result import make_result
 from agents.verification.models import Entailment
@@ -47,16 +48,6 @@ logger = logging.getLogger(__name__)
 
 class RunDeleted(Exception):
     """The conversation was deleted after the run was registered, and before it held the conversation."""
-
-
-class ConversationStore(CheckpointStore, Protocol):
-    """What a runner asks of it."""
-
-    def persistence_of(self, thread_id: str) -> str:
-        """Where this one is; in memory also after Redis is back, until its next turn."""
-
-    def forget_conversation(self, thread_id: str) -> None:
-        """Drop what is held of it in memory."""
 
 
 class Runner:

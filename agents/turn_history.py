@@ -1,13 +1,14 @@
 """What was said before a turn, and whether it was answered already: in the state of its conversation, or in SQL."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.branches import choose_branch, find_parent
+from agents.conversation_store import ConversationStore
 from agents.leases import Lease
 from agents.messages import answer_id, is_same_question, make_past, make_question_message
 from agents.runs.record import Event, RunRecord
@@ -24,17 +25,10 @@ class TurnAnswer(NamedTuple):
     parent_run_id: str
 
 
-class CheckpointStore(Protocol):
-    """What is asked beyond LangGraph's interface of where conversations are kept."""
-
-    async def look(self, thread_id: str) -> CheckpointTuple | None:
-        """The newest checkpoint, for one who goes on from nothing."""
-
-
 class TurnHistory:
     """Reads what stands before turns."""
 
-    def __init__(self, store: CheckpointStore, saver: BaseCheckpointSaver[Any], transcripts: Transcripts) -> None:
+    def __init__(self, store: ConversationStore, saver: BaseCheckpointSaver[Any], transcripts: Transcripts) -> None:
         self._store, self._saver, self._transcripts = store, saver, transcripts
 
     async def read_before(self, record: RunRecord, lease: Lease) -> ChatState:

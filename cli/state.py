@@ -169,9 +169,8 @@ async def prune(
         except StateUnreadable as error:
             broken += 1
             click.echo(f"Skipped: {error}", err=True)
-    click.echo(
-        f"{format_count(removed, 'checkpoint')} removed from {format_count(len(thread_ids) - broken, 'conversation')}."
-    )
+    conversations = format_count(len(thread_ids) - broken, "conversation")
+    click.echo(f"{format_count(removed, 'checkpoint')} removed from {conversations}.")
     if broken:
         sys.exit(1)
 

@@ -79,9 +79,8 @@ def follows_index() -> ColumnElement[bool]:
 
 def list_tenants_with_due(session: Session, *, small_only: bool = False) -> list[Principal]:
     """The tenants with jobs that a worker may take, that with the smallest job first."""
-    return list_tenants_with(
-        session, Job, _is_claimable(read_moment(session), small_only=small_only), first=_estimate_effort()
-    )
+    condition = _is_claimable(read_moment(session), small_only=small_only)
+    return list_tenants_with(session, Job, condition, first=_estimate_effort())
 
 
 def count_large_of(session: Session, pool: str) -> int:

@@ -105,12 +105,6 @@ class RedisCheckpointer(SyncCheckpointer):
         """`from_url` under the name that LangGraph's own savers have, for `with` and `async with`."""
         return cls.from_url(conn_string, ttl_s=ttl_s)
 
-    def __enter__(self) -> RedisCheckpointer:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.close()
-
     async def __aenter__(self) -> RedisCheckpointer:
         return self
 
@@ -120,12 +114,6 @@ class RedisCheckpointer(SyncCheckpointer):
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of the sync interface."""
         await self.connections.aclose()
-
-    def close(self) -> None:
-        """Close the connections of the sync interface."""
-        self.connections.close()
-
-    # ---- asyncio
 
     async def aprobe(self) -> None:
         """Do nothing but what needs a Redis that answers and can be written to. In a cluster each asks another node."""
@@ -283,8 +271,6 @@ class RedisCheckpointer(SyncCheckpointer):
     async def exists(self, thread_id: str) -> bool:
         """Whether anything is stored of a conversation. Asking does not prolong it."""
         return await self.ttl_s(thread_id) is not None
-
-    # ---- variants
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName | type]) -> RedisCheckpointer:
         """A saver that takes further types; LangGraph calls it where LANGGRAPH_STRICT_MSGPACK is set."""

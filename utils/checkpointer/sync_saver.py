@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, DeltaChannelHistory
@@ -15,6 +15,16 @@ class SyncCheckpointer(BaseCheckpointSaver[int]):
     """Runs each method of asyncio in the event loop that `connections` have for that."""
 
     connections: Connections
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of the sync interface."""
+        self.connections.close()
 
     def put(self, *args: Any, **kwargs: Any) -> RunnableConfig:
         """See `aput`."""
