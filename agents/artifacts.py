@@ -36,7 +36,7 @@ Artifacts = Mapping[Kind, Artifact]
 
 @dataclass(frozen=True, slots=True)
 class SessionArtifacts:
-    """Those of a conversation: their names, the newest result of a query, and the newest chart. None: there is none.
+    """A conversation's artifacts: their names, the newest result of a query, and the newest chart. None: there is none.
 
     `chart_data_name` is the table that the chart is of, `file` what all rows of the result are in, "" where they are in
     the result itself.

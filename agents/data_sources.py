@@ -195,7 +195,7 @@ class DataSources(OpenedSources):
         return hide_filtered_samples(source.tables, source.access)
 
     async def match_sources(self, ctx: Principal, question: str) -> list[dict[str, str]]:
-        """Those of the principal's data sources of which rules understand all of a question, see `is_understood`.
+        """The principal's data sources whose rules understand all of a question, see `is_understood`.
 
         As arguments of a call; without a name where it has one alone. Eight are looked at, five seconds at most.
         """

@@ -73,7 +73,7 @@ def _choose(tables: Sequence[OpenTable], names: Collection[str] | None) -> list[
 
 
 def _cut(tables: Sequence[OpenTable]) -> tuple[Sequence[OpenTable], Sequence[OpenTable]]:
-    """Those for one part, at least one, and the others."""
+    """The tables for one request, at least one, and the rest."""
     count = next(
         (at for at in range(1, len(tables)) if len(cut_portions(tables[: at + 1])) > _MOST_PORTIONS), len(tables)
     )

@@ -85,7 +85,7 @@ class ConversationReader:
         return {**page, **times, "persistence": self._store.persistence_of(thread_id)}
 
     async def _show_line(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
-        """The same of a conversation without branches, of which no more is read than is shown."""
+        """A page of a conversation without branches; reads no more messages than it shows."""
         limit, question = request.limit, request.question
         part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=request.before)
         if part is None and question is None:
@@ -191,7 +191,7 @@ class ConversationReader:
 
 
 def show_branch(messages: Sequence[AnyMessage], others: Sequence[AnyMessage], request: PageRequest) -> dict[str, Any]:
-    """As `ConversationReader.page`, of a conversation that is there as a whole."""
+    """A page of a conversation that is loaded as a whole; see `ConversationReader.read_page`."""
     line, question = list(messages), request.question
     if question is not None and any(is_same_question(message, question) for message in (*messages, *others)):
         question = None

@@ -22,7 +22,7 @@ from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock
 from agents.state import AgentContext, AnswerModel, AnswerModels, ChatState
-from agents.tools.turn import Approval, ToolService
+from agents.tools.turn import Approval, ToolService, TurnTools
 from agents.topics import TopicFinder
 from agents.traces import Trace, make_trace
 from agents.transcripts import Transcripts
@@ -211,17 +211,22 @@ class Runner:
             verifier=Verifier(retriever.embedder, judge, entailment=self._entailment),
             count_unread=self._count_unread,
             topics=self._topics,
-            tools=self._tools.open_turn(
-                record.ctx,
-                bot,
-                Approval.read(record.approval),
-                partial(self._is_durable, record.thread_id),
-                partial(self._is_run_unwanted, record.id),
-                model.find_language_model,
-                data_source_id=record.data_source_id,
-                thread_id=record.thread_id,
-                attached=attached or NOTHING_ATTACHED,
-            ),
+            tools=self._open_tools(record, bot, model, attached or NOTHING_ATTACHED),
+        )
+
+    def _open_tools(
+        self, record: RunRecord, bot: BotConfig, model: AnswerModel, attached: AttachedPassages
+    ) -> TurnTools | None:
+        return self._tools.open_turn(
+            record.ctx,
+            bot,
+            Approval.read(record.approval),
+            partial(self._is_durable, record.thread_id),
+            partial(self._is_run_unwanted, record.id),
+            model.find_language_model,
+            data_source_id=record.data_source_id,
+            thread_id=record.thread_id,
+            attached=attached,
         )
 
     def _is_durable(self, thread_id: str) -> bool:

@@ -16,7 +16,7 @@ _SCORES = "score", "dense", "lexical", "dense_rank", "lexical_rank"
 
 
 def make_trace(state: Mapping[str, Any]) -> Trace:
-    """Of a turn that has ended in *state*, a `ChatState`: plain values, at most 1 KB a passage."""
+    """The trace of a turn that has ended in *state*, a `ChatState`: plain values, at most 1 KB a passage."""
     verdict = state.get("verdict")
     return {
         "question": state.get("query"),

@@ -100,7 +100,7 @@ async def attach(ctx: Principal, path: ConversationPath, query: BotQuery) -> Res
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def index(ctx: Principal, path: ConversationPath, query: ConversationFilesQuery) -> Response:
-    """Those that are attached to it now, oldest first; none where the caller has no conversation of this id."""
+    """The files that are attached now, oldest first; none where the caller has no conversation of this id."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     part = read_part_query(query, datetime, str)
     files = await services().attached_files.list_own(select_bot(ctx, query.bot_id), conversation_id)

@@ -128,7 +128,7 @@ async def create(ctx: Principal, path: ConversationPath, query: BotQuery, body: 
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def index(ctx: Principal, path: ConversationPath, query: ShareListQuery) -> Response:
-    """Those that show it, oldest first, without their addresses. 404 if the caller has no conversation of this id."""
+    """Its links, oldest first, without their addresses. 404 if the caller has no conversation of this id."""
     conversation_id = check_conversation_id(path.conversation_id, field="conversation_id")
     part = read_part_query(query, datetime, str)
     result = await services().sharing.list_own(select_bot(ctx, query.bot_id), conversation_id, part)

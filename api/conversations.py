@@ -76,7 +76,7 @@ async def index(ctx: Principal, query: ConversationsQuery) -> Response:
 )
 @requires(Scope.CONVERSATIONS_WRITE)
 async def clear(ctx: Principal, query: BotQuery, body: ClearingIn) -> Response:
-    """Those of the caller's list with one bot, as each can be deleted by itself: 100 of them, the last used first.
+    """Deletes the caller's conversations with one bot, 100 at a time, the last used first.
 
     Ask again while `remaining_count` is more than `busy_count`. Those that are being answered stay.
     """

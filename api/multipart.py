@@ -70,8 +70,23 @@ class UploadParser:
         self._disposition = ""
         self._part_name, self._file_name = "", ""
         self._start = self._size_bytes = 0
+        self._parser = self._make_parser(boundary)
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece."""
         try:
-            self._parser = MultipartParser(
+            self._parser.write(data)
+        except (FormParserError, UnicodeDecodeError) as exc:
+            raise BadInput(_DAMAGED) from exc
+
+    def finish(self) -> None:
+        """Look that nothing is missing."""
+        if not self._is_whole:
+            raise BadInput(_DAMAGED)
+
+    def _make_parser(self, boundary: str) -> MultipartParser:
+        try:
+            return MultipartParser(
                 boundary.encode("latin-1"),
                 {
                     "on_part_begin": self._begin_part,
@@ -87,18 +102,6 @@ class UploadParser:
             )
         except (UnicodeEncodeError, FormParserError) as exc:
             raise BadInput("The boundary of the multipart body is not valid.") from exc
-
-    def write(self, data: bytes) -> None:
-        """Take the next piece."""
-        try:
-            self._parser.write(data)
-        except (FormParserError, UnicodeDecodeError) as exc:
-            raise BadInput(_DAMAGED) from exc
-
-    def finish(self) -> None:
-        """Look that nothing is missing."""
-        if not self._is_whole:
-            raise BadInput(_DAMAGED)
 
     def _begin_part(self) -> None:
         self._disposition = ""

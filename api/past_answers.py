@@ -140,7 +140,7 @@ async def fork(ctx: Principal, path: AnswerPath, query: BotQuery, body: ForkIn) 
 async def _link_passages(
     ctx: Principal, passages: Sequence[dict[str, Any]], citations: Sequence[dict[str, Any]]
 ) -> list[TracedPassageOut]:
-    """Those that the answer quotes with the link of their first quote; others must not open more than answers do."""
+    """Link the passages that the answer quotes as their first quotes are; others must not open more than answers do."""
     links, base = services().links, services().links.get_base_url()
     quotes = [_find_quote(passage, citations) for passage in passages]
     quoted = [{**passage, **quote} for passage, quote in zip(passages, quotes, strict=True) if quote]

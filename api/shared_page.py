@@ -55,7 +55,7 @@ def _describe(texts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_source(citation: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a data source the name alone: its query and its rows are of no document that was given out."""
+    """What the page says of a source; of a data source its name alone, as its query and rows are not shared."""
     is_document = not citation.get("query")
     fields = {name: citation.get(name) for name in ("title", "page", "language")}
     return {**fields, "quote": citation["quote"] if is_document else "", "link": citation.get("link")}
@@ -68,7 +68,7 @@ def _render_answer(text: str, numbers: Mapping[int, int]) -> Markup:
 
 
 def _make_address(token: str, page: int) -> str:
-    """Of another part of the conversation, seen from this one."""
+    """The address of another part of the conversation, relative to this one."""
     return f"?{urlencode({'token': token, 'page': page})}"
 
 

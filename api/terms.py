@@ -39,7 +39,7 @@ class TermsOut(BaseModel):
 )
 @requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: Principal) -> Response:
-    """The same for all conversations of the key's tenant."""
+    """The terms of the key's tenant, for all of its conversations."""
     settings = services().settings
     return respond(
         TermsOut(

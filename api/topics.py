@@ -28,7 +28,7 @@ topics_blueprint = APIBlueprint(
 
 
 class TopicsQuery(BotQuery):
-    """Of what, and for whom."""
+    """Of which documents topics are asked, and in which language."""
 
     language: Literal["en", "es", "id"] = Field("en", description="Of the reader: the questions are in it.")
     document_id: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text)] | None = (

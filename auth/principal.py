@@ -52,7 +52,7 @@ class Principal:
         return owner if self.bot_id in (None, DEFAULT_BOT) else f"{owner}@{self.bot_id}"
 
     def with_bot(self, bot_id: str) -> "Principal":
-        """The same principal, talking to this bot of its tenant."""
+        """A copy of the principal that talks to this bot of its tenant."""
         return replace(self, bot_id=bot_id)
 
     def make_log_facts(self) -> dict[str, str]:

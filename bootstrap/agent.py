@@ -25,7 +25,7 @@ from agents.runs.transcript_writer import TranscriptWriter
 from agents.runs.worker import RunWorker
 from agents.sharing import ConversationSharing
 from agents.tools.registry import ToolRegistry
-from agents.tools.turn import ToolService
+from agents.tools.turn import CheckPermission, ToolService
 from agents.transcripts import Transcripts
 from auth.principal import Principal
 from bootstrap.bots import StoredBots, make_default_bot
@@ -88,10 +88,54 @@ class _Memory:
     transcripts: Transcripts
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What turns are answered with."""
+
+    answers: AnswerCache | None
+    bots: StoredBots
+    tenant_models: TenantModels
+    models: ModelRegistry
+    data_sources: DataSources
+    tools: ToolRegistry
+    files: ResultFiles
+    attached_files: AttachedFiles
+    check_permission: CheckPermission
+
+
 async def open_agent(stores: Stores, search: Search) -> Agent:
     """The agent; what it does not end with the stack another worker goes on with."""
-    stack, settings = stores.stack, stores.settings
-    memory = _open_memory(stores)
+    settings, memory = stores.settings, _open_memory(stores)
+    parts = _open_parts(stores, search, memory)
+    runner = await _open_runner(stores, search, memory, parts)
+    worker = RunWorker(
+        runner,
+        memory.run_store,
+        check_permission=parts.check_permission,
+        outbox=memory.outbox,
+        observer=stores.telemetry.runs,
+    )
+    runs = Runs(worker, memory.run_store, RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease))
+    return Agent(
+        memory.checkpointer,
+        parts.answers,
+        runs,
+        _make_conversations(memory, parts, runs, worker),
+        parts.bots,
+        memory.transcripts,
+        _start_work(stores, memory, worker, runs),
+        parts.tenant_models,
+        parts.tools,
+        parts.data_sources,
+        GlossaryProposer(parts.bots, parts.models, parts.data_sources),
+        parts.files,
+        _open_sharing(stores, memory),
+        parts.attached_files,
+    )
+
+
+def _open_parts(stores: Stores, search: Search, memory: _Memory) -> _Parts:
+    stack, settings, make_retriever = stores.stack, stores.settings, search.serving.make_retriever
     answers = open_answers(stack, settings, stores.database, memory.deletions)
     bots = StoredBots(stores.database, make_default_bot(settings))
     stack.callback(bots.close)
@@ -102,44 +146,42 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         settings,
         stores.database,
         make_keyring(settings),
-        lambda: search.serving.make_retriever().embedder,
+        lambda: make_retriever().embedder,
         stores=stores.telemetry.stores,
     )
     stack.callback(data_sources.close)
-    tools = open_tools(settings, search.serving.make_retriever, data_sources)
-    check_permission = check_in_thread(stores.database, make_permission_check(settings))
+    tools = open_tools(settings, make_retriever, data_sources)
     files = open_result_files(settings)
-    attached_files = AttachedFiles(
-        files, search.serving.make_retriever, memory.deletions.find_last, most=settings.conversation_files
-    )
-    stack.push_async_callback(attached_files.aclose)
-    runner = Runner(
+    attached = AttachedFiles(files, make_retriever, memory.deletions.find_last, most=settings.conversation_files)
+    stack.push_async_callback(attached.aclose)
+    check_permission = check_in_thread(stores.database, make_permission_check(settings))
+    return _Parts(answers, bots, tenant_models, models, data_sources, tools, files, attached, check_permission)
+
+
+async def _open_runner(stores: Stores, search: Search, memory: _Memory, parts: _Parts) -> Runner:
+    settings = stores.settings
+    return Runner(
         memory.checkpointer,
         store=memory.checkpointer,
         leases=memory.leases,
         retriever=search.serving.make_retriever,
-        models=models,
-        bots=bots,
+        models=parts.models,
+        bots=parts.bots,
         places=memory.places,
         transcripts=memory.transcripts,
-        answers=answers,
+        answers=parts.answers,
         is_judged=settings.verify_judge,
-        entailment=await open_entailment(stack, settings),
-        tools=ToolService(tools, check_permission, make_tool_limits(settings), files=files),
-        attached_files=attached_files,
+        entailment=await open_entailment(stores.stack, settings),
+        tools=ToolService(parts.tools, parts.check_permission, make_tool_limits(settings), files=parts.files),
+        attached_files=parts.attached_files,
         count_unread=partial(_count_unread, stores.database),
         is_run_deleted=memory.run_store.is_deleted,
         is_run_unwanted=memory.run_store.is_unwanted,
     )
-    worker = RunWorker(
-        runner,
-        memory.run_store,
-        check_permission=check_permission,
-        outbox=memory.outbox,
-        observer=stores.telemetry.runs,
-    )
-    runs = Runs(worker, memory.run_store, RunPolicy(keep_s=settings.run_ttl, hold_s=settings.run_lease))
-    conversations = Conversations(
+
+
+def _make_conversations(memory: _Memory, parts: _Parts, runs: Runs, worker: RunWorker) -> Conversations:
+    return Conversations(
         memory.checkpointer,
         leases=memory.leases,
         places=memory.places,
@@ -148,24 +190,7 @@ async def open_agent(stores: Stores, search: Search) -> Agent:
         worker=worker,
         deletions=memory.deletions,
         outbox=memory.outbox,
-        files=files,
-    )
-    writer = _start_work(stores, memory, worker, runs)
-    return Agent(
-        memory.checkpointer,
-        answers,
-        runs,
-        conversations,
-        bots,
-        memory.transcripts,
-        writer,
-        tenant_models,
-        tools,
-        data_sources,
-        GlossaryProposer(bots, models, data_sources),
-        files,
-        _open_sharing(stores, memory),
-        attached_files,
+        files=parts.files,
     )
 
 

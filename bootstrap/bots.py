@@ -37,7 +37,7 @@ def make_default_bot(settings: Settings) -> BotConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Of turns that wait for the same."""
+    """A question to SQL that several turns wait for."""
 
     read: Callable[[Database], Any]
     answer: asyncio.Future[Any]

@@ -114,7 +114,7 @@ class CrawlScheduler:
                 under_way[due.web_source_id] = self._begin(threads, due)
 
     def _list_due(self) -> list[_Due]:
-        """Those of every tenant, one of each in turn: nobody's hundred web sources keep the others waiting."""
+        """The due crawls of all tenants, one of each in turn: a tenant with hundreds does not delay the others."""
         if is_any_open(self._database):
             tidy_crawls(self._database)  # also where nobody works on documents
         with self._database.open_read_session() as session:

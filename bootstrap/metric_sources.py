@@ -37,7 +37,7 @@ class Models:
 
 
 def list_models(model: AnswerModel, embedder: Embedder, cached: Embedder, answers: AnswerCache | None) -> Models:
-    """Those of a service; *cached* is *embedder*, maybe with a cache of questions."""
+    """The models of a service; *cached* is *embedder*, maybe with a cache of questions."""
     gates = {}
     if model.is_language_model:
         from providers.chat.remote import RemoteModel  # here: it takes long to import

@@ -38,7 +38,7 @@ def open_tools(settings: Settings, retriever: Callable[[], Retriever], asker: Da
 
 
 def list_tools(settings: Settings) -> ToolRegistry:
-    """The same, to be named and not to be called.
+    """The tools by their names and descriptions alone; they cannot be called.
 
     Raises:
         StartError: as `open_tools`.

@@ -41,7 +41,7 @@ def ratings(tenant: str, good: bool, forget: bool) -> None:
 
 
 def _read(rows: Iterable[AnswerRating]) -> tuple[list[AnswerRating], Outcomes]:
-    """Those that can be read, and what is told of the others."""
+    """The ratings that can be read, and a message about each of the others."""
     keys = make_keyring(get_settings())
     result, unread = [], Outcomes()
     for row in rows:

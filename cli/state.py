@@ -275,7 +275,7 @@ class _Search:
 
 
 def _make_searches(tenant: str | None, pattern: str) -> list[_Search]:
-    """Those that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
+    """The searches that find the conversations of *tenant* whose id in the API is of the form *pattern*, each once."""
     if tenant is None:
         return [_Search(pattern)]
     shared = make_thread_id(make_operator(escape_glob(tenant)), pattern)

@@ -91,7 +91,7 @@ def format_failures(outcomes: Outcomes) -> str:
 
 
 def _count_secrets(counts: Counter[Outcome], named: str, keys: Rekeying) -> str:
-    """Of what is stored in no other way than encrypted."""
+    """How many values are stored that have to be encrypted."""
     if keys.target:
         return f"{counts['done']} {named} {_name_done(keys)}; {counts['current']} were already."
     return (

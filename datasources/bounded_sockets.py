@@ -36,7 +36,7 @@ class BoundedSocket(socket.socket):
     """A connection without TLS."""
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
-        """As `socket.recv_into`."""
+        """Receive as `socket.recv_into` does, within the time."""
         return _count(super().recv_into(buffer, nbytes, flags))
 
 
@@ -44,7 +44,7 @@ class BoundedTlsSocket(ssl.SSLSocket):
     """One with TLS, as an `SSLContext` makes it that has this as its `sslsocket_class`."""
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0) -> int:
-        """As `SSLSocket.recv_into`."""
+        """Receive as `SSLSocket.recv_into` does, within the time."""
         return _count(super().recv_into(buffer, nbytes, flags))
 
 

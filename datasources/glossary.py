@@ -148,7 +148,7 @@ def _read_words(entry: Mapping[str, Any], where: str, note: Callable[[str], None
 
 
 def _read_texts(values: Iterable[object], longest: int, where: str, note: Callable[[str], None]) -> Iterator[str]:
-    """Those of *values* that are texts of one line, in characters that are all to be seen."""
+    """The *values* that are texts of one line without invisible characters."""
     for value in values:
         text = " ".join(value.split()) if isinstance(value, str) else ""
         if 0 < len(text) <= longest and make_printable(text) == text:

@@ -19,7 +19,7 @@ _LONGEST_TEXT = 500  # characters
 
 
 def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence[float] = ()) -> list[OpenTable]:
-    """Those that matter for *question*, best first, then those by which they are linked.
+    """The tables that matter for *question*, best first, then the tables that link them.
 
     *likeness*: how near each of *tables* comes to it by meaning, where that is known.
     """

@@ -58,14 +58,14 @@ class MysqlSource:
         self._address, self._find_address = address, find_address
 
     def check(self, stop: Stop) -> list[str]:
-        """As `DataSource.check`."""
+        """See `DataSource.check`."""
         with self._open(QueryLimits().seconds, stop) as connection, _translate_all_errors():
             grants = _read_grants(connection)
         advice = "The login may write: nothing does, but one that may only read is safer."
         return [advice] if any(_OF_WRITERS.search(privileges) for privileges, _ in grants) else []
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
-        """As `DataSource.read_schema`."""
+        """See `DataSource.read_schema`."""
         with self._open(limits.seconds, stop) as connection:
             with _translate_all_errors():
                 tables = read_tables(connection, limits)
@@ -79,7 +79,7 @@ class MysqlSource:
         return Schema(tuple(schema), complete and all(each.sampled_rows is not None for each in schema))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """As `DataSource.run`."""
+        """See `DataSource.run`."""
         stored_as = name_tables(access, self._address.database)
         checked = check_query(sql, "mysql", access, user, most_rows=limits.rows + 1, stored_as=stored_as)
         return self.execute(checked, limits, stop)

@@ -70,7 +70,7 @@ class PostgresSource:
         self._address, self._find_address = address, find_address
 
     def check(self, stop: Stop) -> list[str]:
-        """As `DataSource.check`."""
+        """See `DataSource.check`."""
         with self._open(QueryLimits().seconds, stop, {}) as (connection, _), _translate_all_errors():
             row = connection.execute(_MAY_WRITE).fetchone()
         writable = int(row[0]) if row else 0
@@ -78,7 +78,7 @@ class PostgresSource:
         return [advice] if writable else []
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
-        """As `DataSource.read_schema`."""
+        """See `DataSource.read_schema`."""
         with self._open(limits.seconds, stop, {}) as (connection, relay):
             with _translate_all_errors():
                 tables = _read_tables(connection, limits)
@@ -93,7 +93,7 @@ class PostgresSource:
         return Schema(tuple(schema), complete and all(each.sampled_rows is not None for each in schema))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """As `DataSource.run`."""
+        """See `DataSource.run`."""
         checked = check_query(sql, "postgres", access, user, most_rows=limits.rows + 1)
         return self.execute(checked, user, limits, stop)
 

@@ -17,7 +17,7 @@ _ROUNDED = Decimal("0.0001")  # means of PostgreSQL's have 16 digits and more, o
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """Of one query: rows and bytes of its result, and seconds until it is cancelled."""
+    """The limits of one query: rows and bytes of its result, and seconds until it is cancelled."""
 
     rows: int = 1_000
     size_bytes: int = 2_000_000

@@ -13,7 +13,7 @@ _LONGEST_SAMPLE, _MOST_SAMPLES = 80, 5
 
 @dataclass(frozen=True, slots=True)
 class SchemaLimits:
-    """Of reading a schema. What is beyond them is left out, and `Schema.complete` is false."""
+    """The limits of reading a schema. What is beyond them is left out, and `Schema.complete` is false."""
 
     tables: int = 500
     columns: int = 200  # of a table

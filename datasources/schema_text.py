@@ -97,7 +97,7 @@ def _write_name(name: TableName, dialect: Dialect) -> str:
 
 
 def _write_names(names: Sequence[str]) -> str:
-    """As SQL has them: with quotation marks where a name is not plain."""
+    """Names as in SQL: with quotation marks where a name is not plain."""
     return ".".join(
         each if _PLAIN.fullmatch(each) and each not in KEYWORDS else quote_name(" ".join(each.splitlines()))
         for each in names

@@ -55,13 +55,13 @@ class SqliteSource:
         self._file, self._missing = file, missing
 
     def check(self, stop: Stop) -> list[str]:
-        """As `DataSource.check`."""
+        """See `DataSource.check`."""
         with self._open(QueryLimits().seconds, stop) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return []
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
-        """As `DataSource.read_schema`."""
+        """See `DataSource.read_schema`."""
         tables: list[Table] = []
         complete = False
         with self._open(limits.seconds, stop) as connection:
@@ -76,7 +76,7 @@ class SqliteSource:
         return Schema(tuple(tables), complete and all(each.sampled_rows is not None for each in tables))
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """As `DataSource.run`."""
+        """See `DataSource.run`."""
         views = name_views(access)
         checked = check_query(sql, "sqlite", access, user, most_rows=limits.rows + 1, stored_as=views)
         return self.execute(checked, access, user, limits, stop, views=views)

@@ -14,7 +14,7 @@ LONGEST_TEXT = 150_000  # bytes; the longest cell of a workbook has 131,068
 
 
 class TextFunctions:
-    """Of one connection. `refusal` is why a call was refused, "" where none was."""
+    """The functions of one connection. `refusal` is why a call was refused, "" where none was."""
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s

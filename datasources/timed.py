@@ -19,15 +19,15 @@ class TimedSource:
         self.dialect = source.dialect
 
     def check(self, stop: Stop) -> list[str]:
-        """As `DataSource.check`."""
+        """See `DataSource.check`."""
         return self._source.check(stop)
 
     def read_schema(self, limits: SchemaLimits, stop: Stop) -> Schema:
-        """As `DataSource.read_schema`."""
+        """See `DataSource.read_schema`."""
         return self._source.read_schema(limits, stop)
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
-        """As `DataSource.run`."""
+        """See `DataSource.run`."""
         began_s = time.perf_counter()
         try:
             result = self._source.run(sql, access, user, limits, stop)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class TurnPosition(NamedTuple):
-    """Of a turn: its run, that of the turn it follows, or `START`; None: the one before it in the list of all."""
+    """Its run, and that of the turn it follows, or `START`; None: the one before it in the list of all."""
 
     run_id: str
     parent_run_id: str | None

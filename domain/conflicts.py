@@ -46,7 +46,7 @@ class FoundConflict:
 
     @property
     def conflict_id(self) -> str:
-        """The same for the same sentences of the same documents, whichever was compared with the other."""
+        """An id that does not depend on which of the two documents was compared with the other."""
         sides = sorted((side.document_id, side.sentence) for side in (self.one, self.other))
         return str(uuid.uuid5(uuid.UUID(sides[0][0]), repr(sides)))
 
@@ -107,7 +107,7 @@ def end_conflicts(session: Session, ctx: Principal, document_ids: Sequence[str])
 
 
 def end_expired(session: Session) -> None:
-    """Of all tenants: what documents say that do not hold any more is gone; what has long been gone is forgotten.
+    """End the conflicts of all tenants whose documents are not valid any more, and forget those that ended long ago.
 
     So is what was noted while its document was removed.
     """
@@ -179,7 +179,7 @@ def _may_hold(document: Document | None) -> bool:
 
 
 def _find_current_versions(session: Session, ctx: Principal, conflicts: Sequence[FoundConflict]) -> dict[str, int]:
-    """Those of the documents that are found, which may have changed or gone meanwhile."""
+    """The current versions of the documents of *conflicts*, which may have changed or gone meanwhile."""
     ids = sorted({side.document_id for each in conflicts for side in (each.one, each.other)})
     present = scoped(ctx, Document).where(Document.document_id.in_(ids), Document.state != DocumentState.REMOVED)
     columns = present.with_only_columns(Document.document_id, Document.version)

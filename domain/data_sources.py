@@ -192,7 +192,7 @@ def list_source_ids(session: Session, ctx: Principal) -> list[str]:
 
 
 def _open_to(ctx: Principal) -> Select[DataSourceRow]:
-    """Those of the tenant that *ctx* may ask. What is large of them is not read with the others."""
+    """The tenant's data sources that *ctx* may ask, without their large columns."""
     own = scoped(ctx, DataSourceRow).options(defer(DataSourceRow.schema_read), defer(DataSourceRow.allowed_tables))
     return own if Scope.DATA_SOURCES_READ in ctx.scopes else own.where(DataSourceRow.open_to_visitors)
 

@@ -143,7 +143,7 @@ class Database:
         return is_due
 
     def _upgrade_by_one(self, connection: Connection) -> None:
-        """As Alembic's command `upgrade +1`, which would read the scripts of all migrations again each time."""
+        """Migrate by one; Alembic's command `upgrade +1` would read the scripts of all migrations again each time."""
         config = _make_alembic_config()
         config.attributes["connection"] = connection
 

@@ -268,7 +268,7 @@ def _limit_to_version(change: Change, document_id: str, version: int) -> Change:
 
 
 def _find_unused(session: Session, ctx: Principal, names: set[str]) -> set[str]:
-    """Those that no version names which readers still have, and no job."""
+    """The files that no version in use names, and no job."""
     present = scoped(ctx, DocumentVersion).where(DocumentVersion.deleted_at.is_(None))
     used = set(session.scalars(scoped(ctx, Job).with_only_columns(Job.content_hash).where(Job.content_hash.in_(names))))
     for column in (DocumentVersion.content_hash, DocumentVersion.text_hash):

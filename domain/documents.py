@@ -166,7 +166,7 @@ def remove_documents(session: Session, ctx: Principal, document_ids: Iterable[st
 
 
 def lock_documents(session: Session, ctx: Principal, document_ids: Iterable[str] | None = None) -> list[str]:
-    """As `lock_in_order`, of these documents or all of the tenant's."""
+    """Lock these documents, or all of the tenant's, in the order of `lock_in_order`."""
     if document_ids is None:
         return lock_in_order(session, scoped(ctx, Document))
     locked: list[str] = []

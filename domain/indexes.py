@@ -159,7 +159,7 @@ def drop_index(session: Session, number: int) -> IndexRow:
 
 
 def find_expired(rows: Sequence[IndexRow], keep_days: float, target: IndexSpec) -> list[IndexRow]:
-    """Those that ceased to serve more than *keep_days* ago.
+    """The indexes that stopped serving more than *keep_days* ago.
 
     Not *target*, which was gone back from: gone, it would be built again and serve.
     """

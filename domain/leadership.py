@@ -25,7 +25,7 @@ RELEASE_LIMIT_S = 1.0
 
 
 class Leadership:
-    """Of all processes with the same database, the one that gets the lock runs the work it is given.
+    """Lets one of all processes with the same database, the one with the lock, run the work it is given.
 
     On PostgreSQL the lock is held by a connection to the database, beside those of the pool; on SQLite by the kernel,
     on a file in *folder*. It is free again when its process ends, however that happens.

@@ -30,7 +30,7 @@ class Rows(Generic[T]):
 
 
 def cut_part(rows: Sequence[T], get_key: Callable[[T], tuple[Any, ...]], part: Part) -> Rows[T]:
-    """The same of *rows* that are in memory, in the order of their keys."""
+    """A part of *rows* that are in memory, in the order of their keys."""
     after = part.after
     rest = rows[part.offset :] if after is None else [row for row in rows if get_key(row) > after]
     result = list(rest[: part.limit])

@@ -76,7 +76,7 @@ def count_under_way(session: Session, ctx: Principal) -> int:
 
 
 def find_progress(session: Session, ctx: Principal, document_ids: Sequence[str]) -> dict[str, DocumentProgress]:
-    """Those of these documents that are not removed, by their ids."""
+    """The progress of these documents, by their ids, without those that were removed."""
     if not document_ids:
         return {}
     found = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(document_ids)))

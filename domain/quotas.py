@@ -157,7 +157,7 @@ def _sum_kept_bytes(session: Session, ctx: Principal) -> int:
 
 
 def _sum_coming_bytes(session: Session, ctx: Principal) -> int:
-    """Of the files of jobs that have become no version, or not yet."""
+    """The bytes of files whose jobs have made no version, or not yet."""
     unfinished = Job.status.in_([JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED])
     coming = scoped(ctx, Job).join(Document, Document.document_id == Job.document_id)
     coming = coming.where(unfinished, Job.content_hash != Document.content_hash)

@@ -26,7 +26,7 @@ class Slots:
         return sum(self.chunking_versions)
 
     def find_alike(self, slot: int) -> int:
-        """Those of indexes that hold the same passages as that of *slot*, itself among them, as one mask."""
+        """The slots of indexes with the same passages as that of *slot*, itself among them, as one mask."""
         own = self.chunking_versions.get(slot)
         return sum(each for each, version in self.chunking_versions.items() if version == own)
 

@@ -41,7 +41,7 @@ def find_conversation(
 
 
 def get_conversation(session: Session, ctx: Principal, conversation_id: str, retention: Retention) -> Conversation:
-    """As `find_conversation`.
+    """The conversation; see `find_conversation`.
 
     Raises:
         NotFound: there is none.

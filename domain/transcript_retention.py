@@ -57,7 +57,7 @@ def list_own_retention_s(session: Session) -> dict[str, float]:
 
 
 def count_used_conversations(session: Session, *, within_s: float) -> int:
-    """Those of all tenants that were used in the last seconds."""
+    """How many conversations of all tenants were used in the last seconds."""
     since = now() - timedelta(seconds=within_s)
     return count_everywhere(session, Conversation, (Conversation.used_at > since) & Conversation.deleted_at.is_(None))
 

@@ -68,7 +68,7 @@ def _find_missing(
 
 
 def _leave_out(words: frozenset[str], text: str) -> frozenset[str]:
-    """Those of *words* that *text* does not say."""
+    """The *words* that *text* does not have."""
     folded = _fold(text)
     return frozenset(word for word in words if word not in folded)
 

@@ -130,7 +130,7 @@ def make_title(question: str) -> str:
 
 
 def _group(session: Session, turns: Iterable[FinishedTurn], retention: Retention) -> dict[Key, list[FinishedTurn]]:
-    """Those that are kept, by conversation, each once and in order."""
+    """The turns to be kept, by conversation, each once and in order."""
     once = {turn.identity: turn for turn in turns}  # it may wait in two places
     tenants = {turn.tenant_id for turn in once.values()}
     keep_s = {tenant_id: retention.find_keep_s(session.get(Tenant, tenant_id)) for tenant_id in tenants}
@@ -145,7 +145,7 @@ def _group(session: Session, turns: Iterable[FinishedTurn], retention: Retention
 def _lock_conversations(
     session: Session, talks: Mapping[Key, Sequence[FinishedTurn]], keys: Keyring | None
 ) -> dict[Key, Conversation]:
-    """Those conversations, locked; what is not there yet begins with the first of its turns."""
+    """Lock these conversations; one that is new begins with the first of its turns."""
     if not talks:
         return {}
     rows = [
@@ -195,7 +195,7 @@ def _choose(
 
 
 def _insert_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring | None) -> list[FinishedTurn]:
-    """Those that were not there yet."""
+    """Insert turns; gives those that were new."""
     if not turns:
         return []
     statement = _make_statements(session.get_bind().dialect.name).insert

@@ -95,7 +95,7 @@ class LocalAsker:
 
     @property
     def _options(self) -> SearchOptions:
-        """As the service searches for the model."""
+        """The options by which the service searches for the model."""
         is_language_model = self.model is not None and self.model.is_language_model
         return SearchOptions(further=self.bot.count_further(is_language_model=is_language_model))
 

@@ -46,7 +46,7 @@ IndexCheck = Callable[[OpenIndex, OpenIndex], Awaitable[IndexVerdict]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Of how many questions the passage was among the first, as questions are asked and by meaning alone."""
+    """For how many questions the passage was among the first, as questions are asked and by meaning alone."""
 
     full: float
     meaning: float

@@ -94,7 +94,7 @@ class Pace:
         self.batch = min(self.batch * 2, VECTORS_BATCH)
 
     def choose_documents(self) -> tuple[list[str], int]:
-        """Those that hold the next batch, and how many passages of the first of them are to be passed over."""
+        """The documents that hold the next batch, and how many passages of the first of them are to be passed over."""
         chosen: list[str] = []
         skip, room = self.skip, self.batch
         for document_id, count in self.waiting.items():

@@ -55,13 +55,13 @@ class Findings:
 
 @dataclass(slots=True)
 class _Differences:
-    """Of one tenant: by document, of those SQL does not know and of those it knows otherwise."""
+    """The differences of one tenant, by document: passages that SQL does not know, and those it has otherwise."""
 
     unknown: dict[str, int] = field(default_factory=dict)
     uneven: dict[str, Findings] = field(default_factory=dict)
 
     def intersect(self, other: "_Differences") -> "_Differences":
-        """Those that were seen both times: what was being written while one looked is no difference."""
+        """The differences that were seen both times; what was being written meanwhile is none."""
         return _Differences(
             {key: count for key, count in self.unknown.items() if key in other.unknown},
             {key: result for key, result in self.uneven.items() if other.uneven.get(key) == result},

@@ -43,7 +43,7 @@ class ChunkSizes:
 
     @classmethod
     def scale(cls, target: int, most: int) -> Self:
-        """Those that go with *target*, in the proportions of the defaults."""
+        """The sizes for *target*, in the proportions of the defaults."""
         return cls(target, most, small=target * 4 // 11, tiny=target * 4 // 55)
 
     @classmethod

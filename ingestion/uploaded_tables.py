@@ -224,7 +224,7 @@ class UploadedTables:
         unfinished.rename(final)
 
     def _count_bytes(self, session: Session, ctx: Principal) -> int:
-        """Of documents and of tables of files."""
+        """The bytes of documents and of tables of files."""
         tables = iter_files(self._folder / ctx.tenant_id, "*.db")
         return get_usage(session, ctx).size_bytes + sum(found.st_size for _, found in tables)
 

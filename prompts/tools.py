@@ -45,7 +45,7 @@ _TEXTS = {"failed": _FAILED, "unknown": _UNKNOWN, "rejected": _REJECTED}
 
 
 class Outcome(NamedTuple):
-    """Of a call of the tool *name*; *reason*: what the tool itself said, "" for nothing, and whether that says all.
+    """What came of a call of *name*; *reason*: what the tool itself said, "" for nothing, and whether that says all.
 
     *arguments* say which call it was, where others of the same tool came to something else.
     """

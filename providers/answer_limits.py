@@ -23,7 +23,7 @@ MOST_TOKENS = 10**9  # that a call may have cost: what is more is no usage
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """Of a whole answer: bytes, and values in its JSON, commas in its texts among them."""
+    """The limits of a whole answer: bytes, and values in its JSON, commas in its texts among them."""
 
     size_bytes: int
     values: int

@@ -60,7 +60,7 @@ class Estimates(Protocol):
     """
 
     async def list_made_since(self, moment: datetime | None) -> Mapping[str, Estimate]:
-        """Those that were kept after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
+        """The estimates made after *moment*, by tenant id, maybe with older ones among them; all of them for None."""
 
     async def claim(self, ctx: Principal, last: Estimate | None, *, hold_s: float) -> bool:
         """Whether this process is to make the one that comes after *last*, as no other is then for *hold_s* seconds.

@@ -58,7 +58,7 @@ class ShardFolder:
         return lock
 
     def open_checked(self) -> engine.EdgeShard:
-        """As `open`, after its checksums were compared; without any, after another process has read all of it."""
+        """Open after its checksums were compared; without any, after another process has read all of it."""
         if reason := self._find_damage():
             self._move_damaged(reason)
         return self.open()

@@ -56,7 +56,7 @@ class ChatWorker(UvicornWorker):  # type: ignore[misc]
             logging.getLogger(name).propagate = True
 
     def init_signals(self) -> None:
-        """Also tell what a worker that hangs was doing, for which uvicorn's worker has no handler."""
+        """Set signal handlers; one of them logs what a worker that hangs is doing, which uvicorn's worker does not."""
         super().init_signals()
         signal.signal(signal.SIGABRT, self.handle_abort)
 

@@ -11,7 +11,7 @@ _MOST_WAITING = 8
 
 
 class Busy(Exception):
-    """As many recordings wait as may."""
+    """Too many recordings are waiting."""
 
 
 class UnknownLanguage(Exception):

@@ -52,7 +52,7 @@ class LinkRefused(ProblemError):
 
 
 class NotFound(ProblemError):
-    """Also for what belongs to another tenant: its existence is not admitted."""
+    """Nothing of this id; also raised for what belongs to another tenant, whose existence is not admitted."""
 
     slug, title, status = "not-found", "Not found", 404
 

@@ -49,7 +49,7 @@ class Expiring(Generic[K, V]):
 
 
 class SharedExpiring(Generic[K, V]):
-    """The same for all threads. Two of them may make a value at the same time."""
+    """An `Expiring` for all threads. Two of them may make a value at the same time."""
 
     def __init__(self, size: int, ttl_s: float) -> None:
         self._entries: Expiring[K, V] = Expiring(size, ttl_s)

@@ -25,7 +25,7 @@ def detect_language(text: str, *, default: str = "en") -> str:
 
 
 def detect_any_language(text: str, *, default: str = "en") -> str:
-    """As `detect_language`, but the code of another language where *text* clearly is in that."""
+    """The language of `detect_language`, or the code of another one where *text* clearly is in that."""
     language, probability = choose_most_likely(text, PLAUSIBLE)
     if language not in LANGUAGES and probability >= _CLEARLY:
         return language

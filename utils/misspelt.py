@@ -8,7 +8,7 @@ _OF_OTHERS = ("STREAMLIT_SERVER_", "STREAMLIT_BROWSER_")  # Streamlit's own
 
 
 def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str]:
-    """Those of *names* that are not among *valid* and like one of them, each with that one.
+    """The *names* that are not among *valid* but like one of them, each with that one.
 
     A name that is like none may belong to another program, or be a value that lost its name.
     """
@@ -18,6 +18,6 @@ def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str
 
 
 def select_by_prefix(names: Iterable[str], valid: Iterable[str]) -> list[str]:
-    """Those of *names* that begin as one of *valid* does, up to its first underscore: REDIS_ of REDIS_URL."""
+    """The *names* that begin as one of *valid* does, up to its first underscore: REDIS_ of REDIS_URL."""
     prefixes = {name.partition("_")[0] for name in valid if "_" in name}
     return [name for name in names if "_" in name and name.partition("_")[0].upper() in prefixes]

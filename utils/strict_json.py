@@ -47,7 +47,7 @@ def read_json(data: bytes) -> Any:
 
 
 def read_storable(data: bytes) -> Any:
-    """As `read_json`, and everything in it can be stored and sent: no half of a surrogate pair, no whole number over 64
+    """JSON of which all can be stored and sent: no half of a surrogate pair, no whole number over 64
     bits.
 
     Raises:

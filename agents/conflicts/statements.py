@@ -39,7 +39,7 @@ _OWNER_WORDS = 3  # words of the name of a campus, and of what stands between it
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Of what and whom a text holds: its alternatives and opposites by group, and campuses, faculties and the like."""
+    """What and whom a text is about: its alternatives and opposites by group, and campuses, faculties and the like."""
 
     alternatives: frozenset[tuple[int, int]]
     opposites: frozenset[tuple[int, int]]

@@ -49,21 +49,12 @@ async def refuse_answer(
     """A refusal; *support* tells of sentences that were left out because nothing supports them, *fallback_reason* why
     the language model was not heard."""
     language = detect_any_language(state["messages"][-1].text)
-    of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
-    hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
-    contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
-    async with run.place.release():
-        unread_count = await run.count_unread(run.principal)
-    if unread_count or not state.get("is_index_whole", True):
-        message = get_still_reading_notice(language, unread_count)
-    else:
-        message = get_no_quote_notice(language) if fallback_reason else get_refusal(language)
     unsuccessful = list_unsuccessful(state.get("tool_state"))
     done = note_done_calls(state, run, lambda: language)
     parts = [format_outcomes(language, unsuccessful), done.text]
     # Else that is all there is to say.
     if not done.text and not any(each.status == "rejected" or each.reason for each in unsuccessful):
-        parts.append(message + make_search_hint(language, list_headings(hits, _HEADINGS), contact))
+        parts.append(await _write_refusal(state, run, language, has_failed=bool(fallback_reason)))
         parts.append(await explain_by_tools(state["messages"][-1].text, run))
     text = "\n\n".join(filter(None, parts))
     run.emit({"type": "token", "content": text})
@@ -80,6 +71,20 @@ async def refuse_answer(
         is_done=bool(done.text),
     )
     return end_turn(state, answer)
+
+
+async def _write_refusal(state: ChatState, run: AgentContext, language: str, *, has_failed: bool) -> str:
+    """That nothing answers, or that documents are still read, and where to look; *has_failed*: the language model."""
+    of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
+    hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
+    contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
+    async with run.place.release():
+        unread_count = await run.count_unread(run.principal)
+    if unread_count or not state.get("is_index_whole", True):
+        message = get_still_reading_notice(language, unread_count)
+    else:
+        message = get_no_quote_notice(language) if has_failed else get_refusal(language)
+    return message + make_search_hint(language, list_headings(hits, _HEADINGS), contact)
 
 
 def list_headings(hits: Sequence[Hit], most: int) -> list[str]:

@@ -129,7 +129,7 @@ class Outbox:
         return turns, waiting
 
     async def find(self, run_ids: Sequence[str]) -> list[FinishedTurn]:
-        """Those of these runs that wait.
+        """The waiting turns of these runs.
 
         Raises:
             StoreUnavailable: Redis does not answer.

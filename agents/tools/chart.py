@@ -50,7 +50,7 @@ _PARAMETERS = {
 
 
 def make_chart_tool(asker: DataAsker) -> Tool:
-    """It. Whom a data source answers is for the data source to say."""
+    """The tool `draw_chart`. The data source decides whom it answers."""
 
     async def run(call: ToolCall) -> ToolResult:
         arguments = call.arguments

@@ -57,7 +57,7 @@ _NOT_ALL = f"What these rows do not tell takes a query: ask the whole question, 
 
 
 def make_data_tool(asker: DataAsker) -> Tool:
-    """It. Whom a data source answers is for the data source to say."""
+    """The tool `query_data`. The data source decides whom it answers."""
 
     async def run(call: ToolCall) -> ToolResult:
         question = call.arguments["question"]
@@ -209,7 +209,7 @@ def show_answer(answer: DataAnswer, question: str) -> dict[str, Any]:
 
 
 def show_last(last: LastResult) -> dict[str, Any]:
-    """The same of the last result, for which no query was tried."""
+    """What a `ToolResult` has of the last result, for which no query was tried."""
     data = show_data(DataAnswer(last.table, last.result, last.understood, last.source_id))
     return {"table": last.table, "data": data, "last": last, "attempts": 0}
 

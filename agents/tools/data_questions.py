@@ -158,7 +158,7 @@ def is_understood(source: ReadySource, question: str, vocabularies: Vocabularies
 
 
 def list_understood(source: ReadySource, questions: Sequence[str], vocabularies: Vocabularies, stop: Stop) -> list[str]:
-    """Those of *questions* that rules understand, see `is_understood`.
+    """The *questions* that rules understand, see `is_understood`.
 
     Raises:
         QueryRefused, QueryFailed, SourceUnavailable: as `DataSource.run`.

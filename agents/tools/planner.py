@@ -136,7 +136,7 @@ async def _decide_in_json(
 
 
 def _list_results(state: ToolState, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
-    """Of each call that has ended, and of each that was wrong: an id, the tool, the arguments, what came of it."""
+    """An id, the tool, the arguments and the outcome of each call that has ended or was wrong."""
     results = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in state["hits"])
     ended = [
         (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or results or "Nothing found.")

@@ -25,7 +25,7 @@ class ToolRegistry:
 
     @property
     def names(self) -> Sequence[str]:
-        """Of all tools, in the order of the alphabet."""
+        """The names of all tools, sorted."""
         return sorted(self._tools)
 
     def list_tools(self) -> Sequence[Tool]:

@@ -19,7 +19,7 @@ _LIMIT_S = 3.0
 
 @dataclass(slots=True)
 class TableVectors:
-    """Those of a process: the same tables are asked again and again."""
+    """The vectors of tables, kept for the process: questions go to few tables again and again."""
 
     _vectors: Expiring[tuple[str, str], FloatArray] = field(default_factory=lambda: Expiring(_MOST_KEPT, _KEPT_S))
 

@@ -52,7 +52,7 @@ class Approval:
     approved: bool
 
     def store(self) -> str:
-        """As a text."""
+        """The decision as text, for `read`."""
         return f"{'approve' if self.approved else 'reject'}:{self.call_id}"
 
     @classmethod
@@ -87,7 +87,7 @@ class ToolService:
         thread_id: str = "",
         attached: AttachedPassages = NOTHING_ATTACHED,
     ) -> "TurnTools | None":
-        """Those of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
+        """The tools of *bot*; None where it names none. *is_durable*: whether what is kept now outlives this process.
         *is_unwanted*: whether the turn was cancelled, on whichever worker.
 
         *get_chat*: the bot's language model, None while there is none. *data_source_id*: only tools that ask a data

@@ -103,7 +103,7 @@ class Verifier:
 async def _check_by_entailment(
     entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
 ) -> None:
-    """Also about what the share of words decided: what is made up often has its words from the source."""
+    """Judge by entailment, also what the share of words decided: invented text often has its words from the source."""
     read = [at for at, each in enumerate(looks) if each.places]
     found = await entail([(claims[at], looks[at].places) for at in read], entailment)
     for at, finding in zip(read, found, strict=True):

@@ -49,7 +49,7 @@ class ModelNamePath(BaseModel):
 )
 @requires(Scope.CHAT_WRITE)
 def list_models(ctx: Principal) -> Response:
-    """Those that are switched on, all at once; of a key for one bot, that one."""
+    """The bots that are switched on, all at once; for a key of one bot, that bot."""
     return respond(OpenAiModelsOut(object="list", data=_list(ctx)))
 
 

@@ -16,7 +16,7 @@ _OURS = {"status", "version", "redis", "timestamp"}  # what our /health tells ev
 
 
 def check_ports(installation: Installation) -> Iterator[Finding]:
-    """Those of the API, the chat page and the metrics."""
+    """Check the ports of the API, the chat page and the metrics."""
     settings = installation.settings
     with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as http:
         findings, is_ours = _check_api(http, settings)

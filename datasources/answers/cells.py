@@ -35,7 +35,7 @@ def write_label(cell: Cell, term: Term, language: str) -> str:
 
 
 def write_amount(cell: Cell, term: Term, language: str, units: Units) -> str:
-    """The same with its unit: of *units*, or what the name of the column ends with."""
+    """A figure with its unit: that of *units*, or what the name of the column ends with."""
     written = write_cell(cell, term, language)
     if term.column is None or term.function.startswith("COUNT") or isinstance(cell, str | bool | None):
         return written

@@ -76,7 +76,7 @@ def describe_term(term: Term, draft: Draft, language: str) -> str:
 
 
 def _name_column(column: ColumnName, draft: Draft, language: str) -> str:
-    """Of another table with that: the name of a plant."""
+    """The name of a column; of another table with the table's name."""
     named = humanize(column.column)
     if column.table == draft.table:
         return named

@@ -51,7 +51,7 @@ _PATTERNS = {
 
 @cache
 def get_phrases(kind: Kind, language: str) -> Sequence[Phrase]:
-    """Those of *language* in the order in which they are tried, else the English ones."""
+    """The phrases of *language* in the order in which they are tried, else the English ones."""
     code = language if language in _PATTERNS else "en"
     return [
         Phrase(pattern, each["said"], each.get("none", ""), each.get("one", ""))

@@ -10,6 +10,6 @@ _SENTENCES: dict[str, Any] = load_json("datasources.answers", "sentences.json")
 
 
 def get_sentences(kind: Kind, language: str) -> Mapping[str, str]:
-    """Those of *language* by their names, else the English ones."""
+    """The sentences of *language* by their names, else the English ones."""
     sentences: Mapping[str, str] = _SENTENCES.get(language, _SENTENCES["en"])[kind]
     return sentences

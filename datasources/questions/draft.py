@@ -83,7 +83,7 @@ class Draft:
         return [self.group, *self.select] if self.group else self.select
 
     def show_reasons(self) -> "Draft":
-        """The same in an order, and with the figures and days that decide which rows are in it, to be seen."""
+        """The query in an order, and with the figures and days that decide which rows are in it."""
         if self.group and self.order is None:
             is_by_time = self.group.function in _CUT_TO
             return replace(self, order=(self.group, "ASC") if is_by_time else (self.select[0], "DESC"))
@@ -123,7 +123,7 @@ class Draft:
         return f"{_write_column(near)} IN ({inner.write_sql()})"
 
     def _write_not_null(self) -> list[str]:
-        """Of the first rows by a column, that it is known: some databases put rows without a value first."""
+        """The condition that a sorting column has a value: some databases put rows without one first."""
         if self.order is None or self.limit is None or self.group:
             return []
         return [f"{_write_term(self.order[0])} IS NOT NULL"]

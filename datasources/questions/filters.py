@@ -62,7 +62,7 @@ class Filtering(Parts):
         return is_meant and is_named and self._vocabulary.find_join(draft.table, table) is not None
 
     def _narrow(self, item: Item, columns: list[ColumnName]) -> list[ColumnName]:
-        """Those of *columns* that the words beside the value name, or that rows are known by."""
+        """The *columns* that the words beside the value name, or that rows are known by."""
         for near in [each for each in self._select("column") if abs(each.place - item.place) <= len(item.words) + 1]:
             named = [each for each in columns if each in near.meaning]
             if len(named) == 1:

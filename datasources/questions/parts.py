@@ -10,7 +10,7 @@ from datasources.questions.vocabulary import ColumnName, Vocabulary
 
 
 class Parts:
-    """Those of one question; `_unused` are the ones that are not used yet.
+    """The parts of one question; `_unused` are not used yet.
 
     *before*: what the question goes on about; None: it stands alone.
     """

@@ -33,7 +33,7 @@ def plan_question(question: str, vocabulary: Vocabulary, today: date) -> Draft:
 
 
 def read_followup_words(question: str, vocabulary: Vocabulary, language: str) -> tuple[list[str], list[Item]]:
-    """As `read_question`, of one that goes on: words that only point at what was given say nothing."""
+    """Read a follow-up as `read_question` reads a question; words that only point at the last result are left out."""
     return read_question(question, vocabulary, language, SAYS_NOTHING | POINTING)
 
 

@@ -23,7 +23,7 @@ class Suggestion:
     is_grouped: bool = False
 
     def ask_for_chart(self, language: str) -> str:
-        """The same with a chart."""
+        """A question that also asks for a chart."""
         text, end = self.question.rstrip("?"), "?" * self.question.endswith("?")
         return f"{text} {_get_texts(language)['chart']}{end}"
 

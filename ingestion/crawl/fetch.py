@@ -205,7 +205,7 @@ def _read_body(pieces: Iterable[bytes], headers: _Headers, limit: int) -> bytes:
 
 
 def _parse_seconds(value: str | None) -> float | None:
-    """Of `Retry-After`; the form with a date is taken for a minute."""
+    """The seconds of a `Retry-After`; the form with a date is taken for a minute."""
     if value is None:
         return None
     return float(value) if value.isascii() and value.isdecimal() and len(value) < 7 else 60.0

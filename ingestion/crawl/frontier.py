@@ -113,7 +113,7 @@ class Frontier:
         return self._pages.get(address)
 
     def list_unfetched(self) -> Iterator[WebPage]:
-        """Those that were not fetched."""
+        """The pages that were not fetched."""
         return (page for page in self._pages.values() if page.waiting)
 
     @property

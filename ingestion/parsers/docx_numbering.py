@@ -214,5 +214,5 @@ def _format_roman(count: int) -> str:
 
 
 def _get_ordinal_ending(count: int) -> str:
-    """As in English: the document's language is not known here."""
+    """The ending of an English ordinal: the document's language is not known here."""
     return "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")

@@ -123,6 +123,6 @@ class DateFacts:
 
 
 def write_moment(moment: datetime, *, has_time: bool) -> str:
-    """As SQLite compares and computes with it."""
+    """A moment as SQLite compares and computes with it."""
     at = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     return at.isoformat(" ", "seconds") if has_time else at.date().isoformat()

@@ -101,7 +101,7 @@ def _round_to_microseconds(column: Any) -> Any:
 
 
 def _list_values(column: Any) -> list[Any]:
-    """Those of *column*, None for times that Python does not have."""
+    """The values of *column*, None for times that Python does not have."""
     try:
         return list(column.to_pylist())
     except (OverflowError, ValueError):

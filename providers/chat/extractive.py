@@ -233,7 +233,7 @@ class ExtractiveChatModel(BaseChatModel):
 def _keep_to_one_language(
     question: str, sentences: Sequence[Candidate], scores: Sequence[float]
 ) -> tuple[list[Candidate], list[float]]:
-    """Those of *sentences*, with their *scores*, that are in the language of *question*, if one of them is about as
+    """The *sentences*, with their *scores*, that are in the language of *question*, if one of them is about as
     good as the best of all; else those in the language of that one. What introduces quotes so goes for all of them."""
     foreign, best = find_foreign(question, sentences), max(scores)
     own = [score for each, score in zip(sentences, scores, strict=True) if each.language not in foreign]

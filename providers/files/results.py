@@ -199,7 +199,7 @@ class ResultFiles:
 
 
 def _list_folders(tenant: Path) -> Iterator[tuple[float, Path]]:
-    """Those of conversations, with the time when they were last used."""
+    """The folders of conversations, with the time when they were last used."""
     for folder in list(tenant.glob("*/")):
         with suppress(OSError):  # it is gone meanwhile
             yield folder.stat().st_mtime, folder

@@ -141,7 +141,7 @@ def _parse_words(table: str) -> list[_Word]:
 
 
 def _average_confidence(words: list[_Word]) -> float:
-    """Of a letter, on average."""
+    """The confidence of a letter, on average."""
     return sum(len(word.text) * word.confidence for word in words) / sum(len(word.text) for word in words)
 
 

@@ -54,7 +54,7 @@ def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Nega
 
 
 def find_denying(words: Sequence[str], language: str) -> list[str]:
-    """Those of *words*, which are folded, that deny."""
+    """The *words*, which are folded, that deny."""
     negations = NEGATIONS.get(language, NEGATIONS["en"])
     return [word for word in words if word in negations or word.endswith("n't")]
 

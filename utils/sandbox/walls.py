@@ -98,7 +98,7 @@ def lay_grounds(job: SandboxJob) -> SandboxResources:
 
 
 class Walls:
-    """Those of one process. First `enclose`, then `seal`: between them the process may still make threads."""
+    """The walls of one process. First `enclose`, then `seal`: between them the process may still make threads."""
 
     def __init__(self, grounds: SandboxResources) -> None:
         self._job, self._ruleset = grounds.job, grounds.ruleset

@@ -26,7 +26,7 @@ class Binding:
 
 
 def bind_figures(sentence: ReadSentence) -> list[Binding]:
-    """Of each figure of *sentence*, in its order."""
+    """The binding of each figure of *sentence*, in their order."""
     spans = [(each.start, each.end) for each in sentence.figures]
     paired = _pair_in_order(spans, sentence.mentions)
     named = tuple(dict.fromkeys(mention.rows for mention in sentence.mentions))

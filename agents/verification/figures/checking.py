@@ -32,7 +32,7 @@ class CheckedFigure:
     start: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As the API gives it."""
+        """The figure as the API gives it."""
         cells = [{"row": row, "column": column} for row, column in self.cells]
         number = self.number or None
         return {"text": self.text, "status": self.status, "how": self.how, "number": number, "cells": cells}

@@ -98,7 +98,7 @@ def _is_of_one_row_each(table: KnownTable) -> bool:
 
 
 def _list_totals(figure: Figure, binding: Binding, table: KnownTable) -> Iterator[_Candidate]:
-    """Of all rows, and of those that are named together."""
+    """Totals of all rows, and of the rows that are named together."""
     if table.table.row_count < 2:
         return  # what is called a mean there was computed by the query
     is_alone = binding.is_close and len(binding.named) == 1

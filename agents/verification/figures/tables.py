@@ -206,7 +206,7 @@ def _read_number(cell: Cell) -> float | None:
 
 
 def _find_cell_dates(cell: Cell) -> list[Date]:
-    """Also a month such as 2026-01, which in other texts may be anything."""
+    """The dates of a cell; a month such as 2026-01, too, which in other texts may be anything."""
     if not isinstance(cell, str):
         return []
     day = _read_day(cell)
