@@ -25,7 +25,7 @@ from utils.validity import today
 
 _VERSION_KEPT_S = 1.0
 _READING_LIMIT_S = 0.5  # of a turn's time; without the version there is no cache
-_MOST_TENANTS = 10_000
+_MAX_TENANTS = 10_000
 _AROUND = " ?!.¿¡…"
 
 
@@ -66,7 +66,7 @@ class AnswerCache:
     ) -> None:
         self._database, self._reading, self.is_deleted = database, asyncio.Lock(), is_deleted
         self.answers: Expiring[Key, CachedAnswer] = Expiring(size, ttl_s)
-        self._versions: Expiring[str, str] = Expiring(_MOST_TENANTS, _VERSION_KEPT_S)
+        self._versions: Expiring[str, str] = Expiring(_MAX_TENANTS, _VERSION_KEPT_S)
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "knowledge-version")
 

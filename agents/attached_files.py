@@ -31,7 +31,7 @@ from utils.passages import Passage
 from utils.ports import FloatArray
 from utils.slices import cut_into_slices
 
-MOST_PASSAGES = 300  # of a file: some 60 pages of text
+MAX_PASSAGES = 300  # of a file: some 60 pages of text
 _EMBEDDED_AT_ONCE = 8  # between two of them others get their turn
 _EMBEDDED_FOR_S = 10.0  # is waited for: most questions that come with a file are about it
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class AttachedFiles:
         deletion = await self._find_deletion(thread_id)
         attachment = await read()
         file, passages = _describe(attachment), _cut(attachment.content)
-        if len(passages) > MOST_PASSAGES:
+        if len(passages) > MAX_PASSAGES:
             raise TooLarge("There is too much text in it to be attached to a conversation: send a part of it.")
         passages = [replace(passage, document_id=file.file_id, source=file.name) for passage in passages]
         folder = find_folder(thread_id)

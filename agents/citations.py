@@ -17,11 +17,11 @@ _MARKS = re.compile(SPACED_MARK)
 # Longer than any year, code or mark: a model has made it up.
 _NO_MARKS = re.compile(r"(?<!\s)\s*+\[\d{10,}+\]")
 _NUMBER = re.compile(r"\d+")
-_MOST_NESTED = 4
+_MAX_NESTED = 4
 _LONGEST_QUOTE = 600  # characters
 _SEAM = 2  # characters
 # Of an answer, whatever it holds: what is looked for in its passages, and what of a passage is compared with it.
-_MOST_LOOKS, _MOST_SENTENCES, _MOST_PLACES = 500, 500, 200
+_MAX_LOOKS, _MAX_SENTENCES, _MAX_PLACES = 500, 500, 200
 _LONGEST_CLOSING = 200  # characters of marks and quotes behind a sentence
 _KEPT = 512  # passages that are kept as they are compared, some 20 kB each: the same ones are cited again and again
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
@@ -72,7 +72,7 @@ def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation
     """
     text = _remove_invalid_marks(answer, len(hits))
     spans: dict[int, list[Span]] = {}
-    budget = _MOST_LOOKS
+    budget = _MAX_LOOKS
     for words, numbers in _iter_claims(text, len(hits)):
         if budget <= 0 and spans.keys() >= set(numbers):
             continue
@@ -90,7 +90,7 @@ def remove_marks(text: str) -> str:
 
 def _remove_invalid_marks(answer: str, count: int) -> str:
     """*answer* without marks of more passages than *count*, also without those that come about thereby: `[[9]8]`."""
-    for _ in range(_MOST_NESTED):
+    for _ in range(_MAX_NESTED):
         text = _NO_MARKS.sub("", _MARKS.sub(lambda found: _select_valid_marks(found[0], count), answer))
         if text == answer:
             break
@@ -125,7 +125,7 @@ def _iter_claims(text: str, count: int) -> Iterator[tuple[str, Iterable[int]]]:
 
 def _join_spans(spans: Sequence[Span]) -> Span:
     """From the first to the last of them, or of as many as do not make it too long."""
-    places = sorted(set(spans))[:_MOST_PLACES]
+    places = sorted(set(spans))[:_MAX_PLACES]
     windows = []
     for start, end in places:
         together = [to for at, to in places if at >= start and to - start <= _LONGEST_QUOTE]
@@ -201,7 +201,7 @@ class _Source:
 
     @cached_property
     def _sentences(self) -> list[Span]:
-        return list(islice(sentence_spans(self._text), _MOST_SENTENCES)) or [(0, len(self._text))]
+        return list(islice(sentence_spans(self._text), _MAX_SENTENCES)) or [(0, len(self._text))]
 
     @cached_property
     def _ends(self) -> list[int]:

@@ -28,7 +28,7 @@ from agents.tools.last_result import LastResult
 from agents.tools.table_vectors import TableVectors
 from auth.principal import Principal
 from datasources.access import Access
-from datasources.answers.cells import MOST_ROWS
+from datasources.answers.cells import MAX_ROWS
 from datasources.catalog import OpenTable, list_open_tables, make_access
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.functions import Dialect
@@ -54,11 +54,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _OpenTables = tuple[Access, list[OpenTable]]  # what queries are held to, and what is known of these tables
-_MOST_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
-_MOST_EXAMPLES = 3
-_MOST_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
+_MAX_COMPARED, _COMPARED_S = 8, 5.0  # data sources that a question may be for, and how long they are looked at
+_MAX_EXAMPLES = 3
+_MAX_SUGGESTED, _SUGGESTED_S = 4, 1.0  # questions, and how long a data source is asked for them
 _WITH_FILE = QueryLimits(rows=20_000, size_bytes=8_000_000)  # of which an answer rests on the first 1,000
-_MOST_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
+_MAX_KEPT, _KEPT_S = 32, 600.0  # data sources of which it is known what may be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class DataSources(OpenedSources):
         self._stores, self._limits = stores, limits
         self._embedder, self._vectors = embedder, TableVectors()
         self._vocabularies = Vocabularies()
-        self._open_tables: SharedExpiring[Hashable, _OpenTables] = SharedExpiring(_MOST_KEPT, _KEPT_S)
+        self._open_tables: SharedExpiring[Hashable, _OpenTables] = SharedExpiring(_MAX_KEPT, _KEPT_S)
 
     async def ask(
         self, ctx: Principal, question: str, source_name: str | None, chat: BaseChatModel | None = None
@@ -121,8 +121,8 @@ class DataSources(OpenedSources):
             asker = ModelAsker(self._run, self._vectors, embedder, self._limits.retries)
             try:
                 written = await asker.ask(source, question, chat)
-                most_rows = self._limits.head_rows
-                table = _make_table(source, question, written.sql, written.result, most_rows)
+                max_rows = self._limits.head_rows
+                table = _make_table(source, question, written.sql, written.result, max_rows)
                 return DataAnswer(
                     table,
                     written.result,
@@ -145,9 +145,9 @@ class DataSources(OpenedSources):
         return replace(answer, earlier=(*last.earlier, last.question))
 
     async def _ask_by_rules(self, source: ReadySource, question: str, last: LastResult | None = None) -> DataAnswer:
-        result = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MOST_ROWS, last=last))
+        result = await self._run(partial(ask_by_rules, source, question, self._vocabularies, MAX_ROWS, last=last))
         return DataAnswer(
-            _make_table(source, question, result.sql, result.result, MOST_ROWS),
+            _make_table(source, question, result.sql, result.result, MAX_ROWS),
             result.result,
             result.understood,
             source.source_id,
@@ -171,7 +171,7 @@ class DataSources(OpenedSources):
 
         if source_name is not None:
             return await self._look_at(ctx, source_name, read, _COMPARED_S) or []
-        return [each.suggestion.question for each in await self.suggest(ctx, language)][:_MOST_EXAMPLES]
+        return [each.suggestion.question for each in await self.suggest(ctx, language)][:_MAX_EXAMPLES]
 
     async def read_stamp(self, ctx: Principal, source_id: str) -> str:
         """What changes whenever something else may be read of the data source.
@@ -226,7 +226,7 @@ class DataSources(OpenedSources):
 
         read_ones = [each for each in await self._look_through(ctx, read, _SUGGESTED_S) if each]
         in_turn = chain.from_iterable(zip_longest(*reversed(read_ones)))
-        result = [each for each in in_turn if each is not None][:_MOST_SUGGESTED]
+        result = [each for each in in_turn if each is not None][:_MAX_SUGGESTED]
         if len(read_ones) < 2:
             return result
         questions = list(dict.fromkeys(each.suggestion.question for each in result))
@@ -245,7 +245,7 @@ class DataSources(OpenedSources):
 
         def list_ids(stop: Stop) -> list[str]:
             with self._database.open_read_session() as session:
-                return list_open_ids(session, ctx, _MOST_COMPARED)
+                return list_open_ids(session, ctx, _MAX_COMPARED)
 
         ids = await self._run(list_ids)
         return await asyncio.gather(*(self._look_at(ctx, each, read, longest_s) for each in ids))
@@ -284,7 +284,7 @@ class DataSources(OpenedSources):
         return access, list_open_tables(schema, row.allowed_tables, access, dialect)
 
 
-def _make_table(source: ReadySource, question: str, sql: str, result: Result, most_rows: int) -> QueryTable:
+def _make_table(source: ReadySource, question: str, sql: str, result: Result, max_rows: int) -> QueryTable:
     return make_table(
         result,
         source_name=source.name,
@@ -292,5 +292,5 @@ def _make_table(source: ReadySource, question: str, sql: str, result: Result, mo
         question=question,
         tables=source.tables,
         dialect=source.database.dialect,
-        most_rows=most_rows,
+        max_rows=max_rows,
     )

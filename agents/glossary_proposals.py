@@ -19,7 +19,7 @@ from utils.errors import Conflict
 from utils.model_json import find_json_object
 from utils.validation import refuse_field
 
-_MOST_PORTIONS = 6  # of one part
+_MAX_PORTIONS = 6  # of one part
 _AT_ONCE = 3  # calls of the model
 _LONGEST_REPLY = 60_000  # characters
 _NO_MODEL = (
@@ -75,7 +75,7 @@ def _choose(tables: Sequence[OpenTable], names: Collection[str] | None) -> list[
 def _cut(tables: Sequence[OpenTable]) -> tuple[Sequence[OpenTable], Sequence[OpenTable]]:
     """The tables for one request, at least one, and the rest."""
     count = next(
-        (at for at in range(1, len(tables)) if len(cut_portions(tables[: at + 1])) > _MOST_PORTIONS), len(tables)
+        (at for at in range(1, len(tables)) if len(cut_portions(tables[: at + 1])) > _MAX_PORTIONS), len(tables)
     )
     return tables[:count], tables[count:]
 

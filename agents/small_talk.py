@@ -21,12 +21,12 @@ from utils.facts.folding import fold
 Intent = Literal["greeting", "thanks", "identity", "abilities", "help", "goodbye", "distress"]
 
 _LONGEST = 120  # characters; small talk is short
-_MOST_WORDS = 10
+_MAX_WORDS = 10
 _ALIKE, _ALIKE_WITH_A_NEW_WORD = 0.45, 0.65  # cosines
 _LEAD = 0.1  # by which a phrase must be nearer than any question, where a word is new
 _WORD = re.compile(r"[^\W_]+")
 _PART_END = re.compile(r"[.,;!?…]+(?:\s+(?:and|y|e|dan)\b)?|\s(?:and|y|e|dan)\s", re.IGNORECASE)
-_MOST_PARTS = 4
+_MAX_PARTS = 4
 # Of several things that are said at once, the one that is answered: who the assistant is says what it can do, too.
 _ANSWERED_FIRST: tuple[Intent, ...] = ("identity", "abilities", "help", "thanks", "goodbye", "greeting")
 _FLOOD = re.compile(r"(.)\1{2,}")  # "hellooo"
@@ -60,7 +60,7 @@ def recognise(message: str) -> SmallTalk | None:
     if whole := _recognise_part(message):
         return whole
     parts = [part for part in _PART_END.split(message) if part.strip()]
-    if not 1 < len(parts) <= _MOST_PARTS:
+    if not 1 < len(parts) <= _MAX_PARTS:
         return None
     result = [talk for part in parts if (talk := _recognise_part(part))]
     return min(result, key=lambda talk: _ANSWERED_FIRST.index(talk.intent)) if len(result) == len(parts) else None
@@ -68,7 +68,7 @@ def recognise(message: str) -> SmallTalk | None:
 
 def _recognise_part(message: str) -> SmallTalk | None:
     words = _split_words(message)
-    if not words or len(words) > _MOST_WORDS or any(map(str.isdigit, message)):
+    if not words or len(words) > _MAX_WORDS or any(map(str.isdigit, message)):
         return None
     phrases = _load_phrases()
     new = sum(word not in phrases.vocabulary for word in words)

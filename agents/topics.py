@@ -66,12 +66,12 @@ class TopicFinder:
         ask = partial(_find_questions, retriever, ctx, language=language, options=everything, limit=bot.top_k)
         if document_id:
             in_order = sorted(_iter_headings(hits), key=lambda passage: passage.start)
-            questions = await ask(in_order, most_of_each=_QUESTIONS)
+            questions = await ask(in_order, max_of_each=_QUESTIONS)
         else:
             # A heading of another language makes half a question of it: only where there is nothing else.
             in_language = SearchOptions(filters=replace(bot.filters, languages=(language,)))
             own = await _look_around(retriever, ctx, language, in_language)
-            questions = await ask(_alternate(own), most_of_each=1) or await ask(_alternate(hits), most_of_each=1)
+            questions = await ask(_alternate(own), max_of_each=1) or await ask(_alternate(hits), max_of_each=1)
         topics = Topics(
             tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES],
             tuple(code for code, _ in Counter(hit.passage.language for hit in hits).most_common()),
@@ -99,12 +99,12 @@ async def _find_questions(
     language: str,
     options: SearchOptions,
     limit: int,
-    most_of_each: int,
+    max_of_each: int,
 ) -> tuple[TopicQuestion, ...]:
-    """Questions about *passages* that are answered from these, at most *most_of_each* of a document."""
+    """Questions about *passages* that are answered from these, at most *max_of_each* of a document."""
     questions = list[TopicQuestion]()
     for passage in sorted(passages, key=_makes_poor_question)[:_TRIED]:
-        if sum(each.document_id == passage.document_id for each in questions) == most_of_each:
+        if sum(each.document_id == passage.document_id for each in questions) == max_of_each:
             continue
         heading = passage.last_heading
         question = make_example_question(passage.title, heading, language)

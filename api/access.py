@@ -34,8 +34,8 @@ Decorator = Callable[[View], AsyncView]
 Repeating = Literal["kept", "own", "none"]
 _CONDITIONAL = "conditional"
 PRINCIPAL = "pustaka.principal"  # where in a request's environ stands what logs tell of its principal
-_MOST_OPEN_BODY_BYTES = 8192  # of whoever has no key
-MOST_BODY_BYTES = 1_048_576  # more than the fields of any request take, but those that hold a document
+_MAX_OPEN_BODY_BYTES = 8192  # of whoever has no key
+MAX_BODY_BYTES = 1_048_576  # more than the fields of any request take, but those that hold a document
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,23 @@ class Policy:
 
     `repeats`: what becomes of a POST with an `Idempotency-Key`; its result is `kept`, unless the view sees to it.
     `conditional`: whether it reads `If-Match`; other routes that change something refuse a request that has one.
-    `most_body_bytes`: of a body that is read before the view runs; None: as many as MAX_CONTENT_LENGTH.
+    `max_body_bytes`: of a body that is read before the view runs; None: as many as MAX_CONTENT_LENGTH.
     """
 
     kind: Literal["open", "key", "link"]
     scope: Scope | None = None
     repeats: Repeating = "none"
     conditional: bool = False
-    most_body_bytes: int | None = MOST_BODY_BYTES
+    max_body_bytes: int | None = MAX_BODY_BYTES
 
 
-def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int | None = MOST_BODY_BYTES) -> Decorator:
+def requires(scope: Scope, *, repeats: Repeating = "kept", max_body_bytes: int | None = MAX_BODY_BYTES) -> Decorator:
     """Give the view its principal as the first argument, after three steps: the key is verified (who is it), found to
     have *scope* (may they), and counted (how much). What one step refuses does not reach the next.
 
     Its arguments `path`, `query` and `body` are read from the request after that: whoever has no key learns nothing
     about what would be valid. A view that is no coroutine function runs in a thread. *repeats*,
-    *most_body_bytes*: see `Policy`.
+    *max_body_bytes*: see `Policy`.
 
     Raises:
         Unauthorized: there is no valid key.
@@ -70,13 +70,13 @@ def requires(scope: Scope, *, repeats: Repeating = "kept", most_body_bytes: int 
         TooManyAtOnce: it has as many under way as it may.
         BadInput, UnsupportedMediaType: what was sent is not valid; see `api/request_parts.py`.
     """
-    return partial(_guard, scope=scope, take_body=load_body, repeats=repeats, most_body_bytes=most_body_bytes)
+    return partial(_guard, scope=scope, take_body=load_body, repeats=repeats, max_body_bytes=max_body_bytes)
 
 
-def requires_key(*, most_body_bytes: int | None = MOST_BODY_BYTES) -> Decorator:
+def requires_key(*, max_body_bytes: int | None = MAX_BODY_BYTES) -> Decorator:
     """`requires` for a view at whose one address many things can be asked for: any key may, and the view calls
     `authorise` for each thing. It answers repeats itself."""
-    return partial(_guard, scope=None, take_body=load_body, repeats="own", most_body_bytes=most_body_bytes)
+    return partial(_guard, scope=None, take_body=load_body, repeats="own", max_body_bytes=max_body_bytes)
 
 
 def checks_if_match(view: DecoratedView) -> DecoratedView:
@@ -100,7 +100,7 @@ def _guard(
     scope: Scope | None,
     take_body: Callable[[Request, str, int | None], Awaitable[None]],
     repeats: Repeating,
-    most_body_bytes: int | None = MOST_BODY_BYTES,
+    max_body_bytes: int | None = MAX_BODY_BYTES,
 ) -> AsyncView:
     answered = validated = _read_arguments(view)
     is_conditional: bool = getattr(view, _CONDITIONAL, False)
@@ -116,7 +116,7 @@ def _guard(
         try:
             if not is_conditional:
                 refuse_unread_condition()
-            await take_body(request, ctx.tenant_id, most_body_bytes)
+            await take_body(request, ctx.tenant_id, max_body_bytes)
             response = await answered(ctx, **kwargs)
         except ProblemError as error:
             error.headers = {**headers, **error.headers}
@@ -125,7 +125,7 @@ def _guard(
             response.headers.setdefault(name, value)  # a view may know more of it
         return response
 
-    answer.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, most_body_bytes)
+    answer.__dict__["policy"] = Policy("key", scope, repeats, is_conditional, max_body_bytes)
     return reads_body_itself(answer)  # a body takes memory only for those who may send it
 
 
@@ -233,7 +233,7 @@ def open_with_body(view: View) -> AsyncView:
     @wraps(validated)
     async def answer(**kwargs: Any) -> Response:
         refuse_unread_condition()
-        await load_body(request, max_bytes=_MOST_OPEN_BODY_BYTES)
+        await load_body(request, max_bytes=_MAX_OPEN_BODY_BYTES)
         return await validated(**kwargs)
 
     answer.__dict__["policy"] = Policy("open")

@@ -88,8 +88,8 @@ async def attach(ctx: Principal, path: ConversationPath, query: BotQuery) -> Res
         location = url_for("conversation_files.show", conversation_id=conversation_id, file_id=added.file_id)
         return respond(_describe(added), 201, location=location)
 
-    most_bytes = services().settings.conversation_file_size + _ENVELOPE_BYTES
-    return await uploads.receive(ctx, take, most_bytes=most_bytes)
+    max_bytes = services().settings.conversation_file_size + _ENVELOPE_BYTES
+    return await uploads.receive(ctx, take, max_bytes=max_bytes)
 
 
 @conversation_files_blueprint.get(

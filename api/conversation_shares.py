@@ -223,10 +223,10 @@ def _check_time(body: ShareIn) -> float:
     settings = services().settings
     if settings.conversation_sharing == "off":
         raise Conflict(_OFF)
-    most_s = settings.share_days * DAY_S
-    if body.expires_in_s is not None and body.expires_in_s > most_s:
-        raise refuse_field(f"At most {most_s:.0f} seconds: SHARE_DAYS is {settings.share_days:g}.", "expires_in_s")
-    return body.expires_in_s or most_s
+    max_s = settings.share_days * DAY_S
+    if body.expires_in_s is not None and body.expires_in_s > max_s:
+        raise refuse_field(f"At most {max_s:.0f} seconds: SHARE_DAYS is {settings.share_days:g}.", "expires_in_s")
+    return body.expires_in_s or max_s
 
 
 def _describe(row: ConversationShare) -> ShareOut:

@@ -21,7 +21,7 @@ from api.conversation_schemas import (
     describe_listed,
 )
 from api.links import link_conversation
-from api.paging import MOST_A_PAGE, make_own_address, make_page_members, read_part_query
+from api.paging import MAX_A_PAGE, make_own_address, make_page_members, read_part_query
 from api.problem_schemas import Problem
 from api.ratings import add_ratings, delete_ratings
 from api.responses import respond
@@ -44,7 +44,7 @@ _ALL, _ONE = "/v1/conversations", "/v1/conversations/<conversation_id>"
 class ConversationQuery(BotQuery):
     """Which of its messages."""
 
-    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    limit: int = Field(50, ge=1, le=MAX_A_PAGE)
     before: int | None = Field(
         None, ge=1, le=10_000_000, description="Those before the message at this place, as `next` has it."
     )

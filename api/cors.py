@@ -28,7 +28,7 @@ _RESPONSE_HEADERS = (
     "WWW-Authenticate, X-Conversation-Id, X-Request-Id, X-Run-Id"
 )
 _MAX_AGE_S = "600"
-_LOGGED_S, _MOST_LOGGED, _LONGEST_ORIGIN = 600, 20, 200
+_LOGGED_S, _MAX_LOGGED, _LONGEST_ORIGIN = 600, 20, 200
 _SUBDOMAIN = re.compile(r"[a-z0-9.-]+")
 
 
@@ -64,7 +64,7 @@ class _RefusedOrigins:
         """Say that *origin* is not in *setting*, which says who may call."""
         if time.monotonic() >= self._until_s:
             self._logged, self._until_s = set(), time.monotonic() + _LOGGED_S
-        if origin and (origin, bot) not in self._logged and len(self._logged) < _MOST_LOGGED:
+        if origin and (origin, bot) not in self._logged and len(self._logged) < _MAX_LOGGED:
             self._logged.add((origin, bot))
             facts = {"origin": origin[:_LONGEST_ORIGIN], "setting": setting, **({"bot": bot} if bot else {})}
             logger.warning("A page's origin was refused", extra=facts)

@@ -8,12 +8,12 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, StringConstrai
 from api.dataset_schemas import Strict
 from api.paging import PageOut
 from datasources.addresses import LONGEST_URI
-from datasources.allowed_tables import MOST_TABLES
-from datasources.text_fields import MOST_SYNONYMS, SourceName, Synonym, Text
+from datasources.allowed_tables import MAX_TABLES
+from datasources.text_fields import MAX_SYNONYMS, SourceName, Synonym, Text
 from domain.data_sources import SourceType
 from utils.validation import check_text
 
-_MOST_COLUMNS = 200
+_MAX_COLUMNS = 200
 
 
 def _check_uri(uri: SecretStr) -> SecretStr:
@@ -33,7 +33,7 @@ _Uri = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_URI, "writeOnly": True}),
 ]
 _Synonyms = Annotated[
-    list[Synonym], Field(max_length=MOST_SYNONYMS, description="What people call it, in any language.")
+    list[Synonym], Field(max_length=MAX_SYNONYMS, description="What people call it, in any language.")
 ]
 _DbName = Annotated[str, StringConstraints(min_length=1, max_length=400), AfterValidator(check_text)]
 
@@ -50,7 +50,7 @@ class TableIn(Strict):
 
     description: Text | None = None
     synonyms: _Synonyms | None = None
-    allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MOST_COLUMNS)] | None = Field(
+    allowed_columns: Annotated[dict[_DbName, ColumnIn], Field(min_length=1, max_length=_MAX_COLUMNS)] | None = Field(
         None,
         description="Those that may be read, and no others. Left out: as before; null, or left out of a table that was "
         "closed: those that it has now.",
@@ -86,7 +86,7 @@ class SourcePatch(Strict):
         description="Whether bots answer from it to whoever may talk to them; else only to keys with the scope "
         "`data-sources:read`.",
     )
-    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MOST_TABLES)] = Field(
+    allowed_tables: Annotated[dict[_DbName, TableIn | None], Field(max_length=MAX_TABLES)] = Field(
         default_factory=dict,
         description="Tables that may be read, by name, with the schema before it where that is not the usual one. "
         "Tables that are left out stay as they are; null: it may not be read any more.",
@@ -190,7 +190,7 @@ class SchemaOut(BaseModel):
 class GlossaryIn(Strict):
     """What a glossary is to be proposed for."""
 
-    table_names: Annotated[list[_DbName], Field(min_length=1, max_length=MOST_TABLES)] | None = Field(
+    table_names: Annotated[list[_DbName], Field(min_length=1, max_length=MAX_TABLES)] | None = Field(
         None, description="Tables that may be read; left out or null: all of them."
     )
 

@@ -21,7 +21,7 @@ from auth.scopes import Scope
 from datasources.text_fields import NAME, TEXT, read_text_field
 from domain import data_sources
 from ingestion.tables.shapes import Kind
-from ingestion.uploaded_tables import MOST_FILES, SentFile, UploadedSource
+from ingestion.uploaded_tables import MAX_FILES, SentFile, UploadedSource
 from server.sync_pool import get_sync_pool
 from utils.errors import UnreadableDocument
 
@@ -31,7 +31,7 @@ _ABOUT = (
     "multipart/form-data: a part `files` for each CSV, TSV, XLSX or Parquet file. Each sheet becomes a table, with the "
     "types of its columns by all of their values. At most 1,000,000 rows and 200 columns of a table, 120 seconds."
 )
-_FILES = uploads.describe_files("The files, each in a part of its own with its name.", most=MOST_FILES)
+_FILES = uploads.describe_files("The files, each in a part of its own with its name.", most=MAX_FILES)
 _TEXTS = {"name": NAME.json_schema(), "description": TEXT.json_schema()}
 
 
@@ -126,9 +126,9 @@ def _list_files(form: uploads.Form) -> list[SentFile]:
     return sent
 
 
-def _read_file(name: str, read: Callable[[], bytes], most_bytes: int) -> bytes:
+def _read_file(name: str, read: Callable[[], bytes], max_bytes: int) -> bytes:
     try:
-        return uploads.check_size(read(), most_bytes)
+        return uploads.check_size(read(), max_bytes)
     except UnreadableDocument as exc:
         raise UnreadableDocument(f"{name}: {exc.detail}") from exc
 

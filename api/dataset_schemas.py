@@ -16,10 +16,10 @@ from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.validation import check_text, refuse_field
 from utils.validity import Validity
 
-MOST_TAGS = 50
+MAX_TAGS = 50
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=80), AfterValidator(check_text), NON_BLANK]
-Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),

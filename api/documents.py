@@ -77,7 +77,7 @@ async def upload(ctx: Principal, path: DatasetPath) -> Response:
 @documents_blueprint.post(
     _IN, operation_id="createTextDocument", summary="Add a text", responses=make_responses(202, AddedOut, 404, 413, 422)
 )
-@requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
+@requires(Scope.DOCUMENTS_WRITE, max_body_bytes=None)
 def add_text(ctx: Principal, path: DatasetPath, body: TextDocumentIn) -> Response:
     """A document of the text that is sent. Others may have its title; `external_id` says which one it replaces."""
     data = uploads.check_size(body.content.encode(), services().settings.max_file_size)
@@ -192,7 +192,7 @@ def cancel(ctx: Principal, path: DocumentPath) -> Response:
     description="A file in Base64, into the dataset `documents`, which is made if it is not there.",
     responses=make_responses(200, LoadedOut, 404, 413, 422),
 )
-@requires(Scope.DOCUMENTS_WRITE, most_body_bytes=None)
+@requires(Scope.DOCUMENTS_WRITE, max_body_bytes=None)
 def load_document(ctx: Principal, body: LoadDocumentIn) -> Response:
     """Its id, once the file is kept; it is found as soon as it is read. `document_id` is the id as a number."""
     if body.company != ctx.tenant_id:

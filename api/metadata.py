@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from utils.validity import check_period
 
-MOST_METADATA_BYTES = 16_384
+MAX_METADATA_BYTES = 16_384
 
 
 def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
         size_bytes = len(text.encode())
     except UnicodeEncodeError:
         raise ValueError("Holds a lone surrogate, which is not a character") from None
-    if size_bytes > MOST_METADATA_BYTES:
-        raise ValueError(f"Has more than {MOST_METADATA_BYTES:,} bytes as JSON")
+    if size_bytes > MAX_METADATA_BYTES:
+        raise ValueError(f"Has more than {MAX_METADATA_BYTES:,} bytes as JSON")
     if "\\u0000" in text:
         raise ValueError("Holds a NUL character, which databases do not take")
     return value

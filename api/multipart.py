@@ -12,14 +12,14 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from werkzeug.http import parse_options_header
 
-from api.metadata import MOST_METADATA_BYTES
+from api.metadata import MAX_METADATA_BYTES
 from domain.uploads import LONGEST_EXTERNAL_ID
 from utils.errors import BadInput, TooLarge
 from utils.validation import refuse_field
 
-MOST_FILES = 200  # in one request
-_MOST_OTHERS = 20  # parts that are no files of ours
-_METADATA_BYTES = 4 * MOST_METADATA_BYTES  # before it is parsed: white space and escapes may take more room
+MAX_FILES = 200  # in one request
+_MAX_OTHERS = 20  # parts that are no files of ours
+_METADATA_BYTES = 4 * MAX_METADATA_BYTES  # before it is parsed: white space and escapes may take more room
 _TEXT_BYTES = 4 * 2_000
 _EXTERNAL_ID_BYTES = 4 * LONGEST_EXTERNAL_ID
 _DAMAGED = "The multipart body is damaged."
@@ -34,10 +34,10 @@ class UploadedFile:
     start: int
     size_bytes: int
 
-    def read(self, most_bytes: int | None = None) -> bytes:
-        """All that was kept of it, or the first *most_bytes*."""
+    def read(self, max_bytes: int | None = None) -> bytes:
+        """All that was kept of it, or the first *max_bytes*."""
         self.disk.seek(self.start)
-        return self.disk.read(self.size_bytes if most_bytes is None else min(most_bytes, self.size_bytes))
+        return self.disk.read(self.size_bytes if max_bytes is None else min(max_bytes, self.size_bytes))
 
 
 class UploadParser:
@@ -63,7 +63,7 @@ class UploadParser:
         self.texts = {name: bytearray() for name in text_fields}
         self.metadata = bytearray()
         self.external_ids: list[bytearray] = []
-        self._disk, self._most_bytes = disk, max_file_bytes + 1
+        self._disk, self._max_bytes = disk, max_file_bytes + 1
         self._others, self._is_whole = 0, False
         self._sent = set[str]()  # the fields that have one value
         self._field, self._value = bytearray(), bytearray()
@@ -131,10 +131,10 @@ class UploadParser:
             self.external_ids.append(bytearray())
         elif not self._is_file:
             self._others += 1
-        if len(self.files) + self._is_file > MOST_FILES or len(self.external_ids) > MOST_FILES:
-            raise TooLarge(f"An upload has at most {MOST_FILES} files.")
-        if self._others > _MOST_OTHERS:
-            raise TooLarge(f"An upload has at most {_MOST_OTHERS} parts beside its files.")
+        if len(self.files) + self._is_file > MAX_FILES or len(self.external_ids) > MAX_FILES:
+            raise TooLarge(f"An upload has at most {MAX_FILES} files.")
+        if self._others > _MAX_OTHERS:
+            raise TooLarge(f"An upload has at most {_MAX_OTHERS} parts beside its files.")
 
     def _refuse_twice(self) -> None:
         if self._part_name in (*self.texts, "metadata"):  # their data would be joined
@@ -144,12 +144,12 @@ class UploadParser:
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
-            end = min(end, start + self._most_bytes - self._size_bytes)
+            end = min(end, start + self._max_bytes - self._size_bytes)
             self._size_bytes += self._disk.write(memoryview(data)[start:end])
         elif self._part_name == "metadata":
             self.metadata += data[start:end]
             if len(self.metadata) > _METADATA_BYTES:
-                raise refuse_field(f"metadata has at most {MOST_METADATA_BYTES:,} bytes as JSON.", "metadata")
+                raise refuse_field(f"metadata has at most {MAX_METADATA_BYTES:,} bytes as JSON.", "metadata")
         elif self._part_name in self.texts:
             self.texts[self._part_name] += data[start:end]
             if len(self.texts[self._part_name]) > _TEXT_BYTES:

@@ -15,7 +15,7 @@ from utils.errors import BadInput
 from utils.strict_json import read_json
 from utils.validation import refuse_field
 
-MOST_A_PAGE = 200
+MAX_A_PAGE = 200
 DEEPEST_OFFSET = 10_000  # rows before it are stepped over one by one
 _LONGEST_CURSOR = 4_096
 
@@ -23,7 +23,7 @@ _LONGEST_CURSOR = 4_096
 class PageQuery(BaseModel):
     """Which part of a list."""
 
-    limit: int = Field(50, ge=1, le=MOST_A_PAGE)
+    limit: int = Field(50, ge=1, le=MAX_A_PAGE)
     offset: int = Field(
         0, ge=0, le=DEEPEST_OFFSET, description="How many to pass over. Deeper parts are found by following `next`."
     )

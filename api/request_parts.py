@@ -19,7 +19,7 @@ from utils.strict_json import read_json
 from utils.validation import describe_error, is_field_name
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
-_MOST_ERRORS = 20
+_MAX_ERRORS = 20
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -60,7 +60,7 @@ class RequestParts:
         query: dict[str, Any] = {}
         errors: list[dict[str, str]] = []
         for name, values in request.args.lists():
-            if len(errors) == _MOST_ERRORS:
+            if len(errors) == _MAX_ERRORS:
                 break
             if name not in self.query_names:
                 place = _show_name(name, request.args, "A parameter")
@@ -98,7 +98,7 @@ def read_signature(view: Callable[..., Any]) -> RequestParts:
 
 def refuse_invalid(error: ValidationError, sent: object) -> BadInput:
     """The refusal for what pydantic found in *sent*, with every wrong field, up to 20 of them."""
-    result = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+    result = error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
     return _refuse([_describe_error(_find_place(one, sent) or "body", describe_error(one)) for one in result])
 
 
@@ -196,5 +196,5 @@ def _describe_error(name: str, message: str) -> dict[str, str]:
 
 
 def _refuse(errors: list[dict[str, str]]) -> BadInput:
-    named = "; ".join(f"{error['field']}: {error['message']}" for error in errors[:_MOST_ERRORS])
-    return BadInput(f"{named}.", members={"errors": errors[:_MOST_ERRORS]})
+    named = "; ".join(f"{error['field']}: {error['message']}" for error in errors[:_MAX_ERRORS])
+    return BadInput(f"{named}.", members={"errors": errors[:_MAX_ERRORS]})

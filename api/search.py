@@ -25,9 +25,9 @@ from utils.validation import LONGEST_MESSAGE, check_text
 
 search_blueprint = APIBlueprint("search", __name__, abp_tags=[Tag(name="Search", description="Find passages.")])
 
-MOST_HITS, MOST_VALUES = 50, 100
+MAX_HITS, MAX_VALUES = 50, 100
 Value = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_text), NON_BLANK]
-Values = Annotated[list[Value], Field(max_length=MOST_VALUES)]
+Values = Annotated[list[Value], Field(max_length=MAX_VALUES)]
 
 
 class FiltersIn(BaseModel):
@@ -55,7 +55,7 @@ class SearchIn(BaseModel):
     query: Annotated[str, AfterValidator(check_text), NON_BLANK] = Field(
         min_length=1, max_length=LONGEST_MESSAGE, examples=["How do I apply?"]
     )
-    limit: Annotated[int, Field(ge=1, le=MOST_HITS), WHOLE] = 10
+    limit: Annotated[int, Field(ge=1, le=MAX_HITS), WHOLE] = 10
     filters: FiltersIn = FiltersIn()
     explain: bool = Field(False, description="With every stage's scores, ranks and times.")
 

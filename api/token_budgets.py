@@ -14,7 +14,7 @@ from utils.expiring import Expiring
 DAY_S = 86_400
 _PATIENCE_S = 0.25
 _RETRY_S = 5.0
-_MOST_COUNTED = 50_000  # by a process alone
+_MAX_COUNTED = 50_000  # by a process alone
 # KEYS: what was spent. ARGV: how many tokens more, seconds in a day. Returns how many there are, and seconds until they
 # are forgotten: a day after the first of them.
 _ADD = """
@@ -30,7 +30,7 @@ class TokenBudgets:
 
     def __init__(self, redis_url: str) -> None:
         self._connections = Connections(redis_url, connect_timeout_s=_PATIENCE_S, timeout_s=_PATIENCE_S)
-        self._own: Expiring[str, tuple[int, float]] = Expiring(_MOST_COUNTED, DAY_S)
+        self._own: Expiring[str, tuple[int, float]] = Expiring(_MAX_COUNTED, DAY_S)
         self._circuit = Circuit(
             retry_s=_RETRY_S,
             away="Redis does not answer: tokens are counted within this process only",

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from werkzeug.http import parse_options_header
 
 from api.dataset_schemas import ExternalId
-from api.metadata import MOST_METADATA_BYTES, DocumentMetadata
-from api.multipart import MOST_FILES, UploadedFile, UploadParser
+from api.metadata import MAX_METADATA_BYTES, DocumentMetadata
+from api.multipart import MAX_FILES, UploadedFile, UploadParser
 from api.repeats import answer_once
 from api.services import services
 from auth.principal import Principal
@@ -56,10 +56,10 @@ def describe_files(description: str, *, most: int) -> dict[str, Any]:
 
 BODY = describe_form(
     {
-        "files": describe_files("The files, each in a part of its own with its name.", most=MOST_FILES),
+        "files": describe_files("The files, each in a part of its own with its name.", most=MAX_FILES),
         "metadata": {
             "type": "object",
-            "description": f"Holds for all files; at most {MOST_METADATA_BYTES:,} bytes as JSON. Searches "
+            "description": f"Holds for all files; at most {MAX_METADATA_BYTES:,} bytes as JSON. Searches "
             "can be limited by its values. `valid_from`, `valid_until` and `precedence` say when the "
             "documents hold, and which of two wins.",
             "additionalProperties": True,
@@ -69,7 +69,7 @@ BODY = describe_form(
             "type": "array",
             "description": "What you call each of the documents, in the order of the files: one for each, "
             "or none at all. Empty: this file has none.",
-            "maxItems": MOST_FILES,
+            "maxItems": MAX_FILES,
             "items": {"type": "string", "maxLength": LONGEST_EXTERNAL_ID},
         },
     },
@@ -93,21 +93,21 @@ async def receive(
     work: Callable[[Form], Awaitable[Response]],
     *,
     text_fields: Collection[str] = (),
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
     file_field: str = "files",
 ) -> Response:
     """What *work* answers to the multipart body of this request, see `open_form`; once, see `answer_once`."""
-    async with open_form(ctx, text_fields=text_fields, most_bytes=most_bytes, file_field=file_field) as form:
+    async with open_form(ctx, text_fields=text_fields, max_bytes=max_bytes, file_field=file_field) as form:
         return await answer_once(ctx, partial(work, form), partial(_compute_fingerprint, form))
 
 
 @asynccontextmanager
 async def open_form(
-    ctx: Principal, *, text_fields: Collection[str] = (), most_bytes: int | None = None, file_field: str = "files"
+    ctx: Principal, *, text_fields: Collection[str] = (), max_bytes: int | None = None, file_field: str = "files"
 ) -> AsyncIterator[Form]:
     """The multipart body of this request, whose files wait in one file on disk to the end of the block.
 
-    Parts that *text_fields* name are its `texts`, those called *file_field* its files. *most_bytes*: of the whole body,
+    Parts that *text_fields* name are its `texts`, those called *file_field* its files. *max_bytes*: of the whole body,
     where less than MAX_UPLOAD_SIZE.
 
     Raises:
@@ -118,19 +118,19 @@ async def open_form(
         HTTPException: it is larger than MAX_UPLOAD_SIZE (413), comes too slowly (408), or all threads are busy (503).
     """
     boundary, pool, space = _read_boundary(request, file_field), get_sync_pool(), services().upload_space
-    max_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
-    max_bytes = max_bytes if most_bytes is None else min(max_bytes, most_bytes)
+    limit_bytes, max_file_bytes = services().settings.max_upload_size, services().settings.max_file_size
+    limit_bytes = limit_bytes if max_bytes is None else min(limit_bytes, max_bytes)
     pool.check_room()
     announced_bytes = request.content_length
     # One file for all: an upload of many small ones that comes slowly must not hold a descriptor for each.
     with (
-        space.book(ctx.tenant_id, announced_bytes and min(announced_bytes, max_bytes)) as booking,
+        space.book(ctx.tenant_id, announced_bytes and min(announced_bytes, limit_bytes)) as booking,
         await pool.run(lambda: tempfile.TemporaryFile(dir=space.disk.folder, prefix=".upload-")) as spool,
     ):
         parser = UploadParser(
             boundary, spool, max_file_bytes=max_file_bytes, text_fields=text_fields, file_field=file_field
         )
-        async for pieces in _gather_pieces(request, max_bytes):
+        async for pieces in _gather_pieces(request, limit_bytes):
             space.check_next(booking, len(pieces))
             await pool.run(partial(parser.write, pieces))
         yield await pool.run(lambda: _make_form(parser))

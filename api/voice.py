@@ -110,7 +110,7 @@ async def _answer(ctx: Principal, *, streams: bool) -> Response:
     conversation_id = _read_conversation_id()
     watch = Stopwatch()
     async with uploads.open_form(
-        ctx, text_fields=("bot_id", "language"), most_bytes=LARGEST_FORM, file_field="audio"
+        ctx, text_fields=("bot_id", "language"), max_bytes=LARGEST_FORM, file_field="audio"
     ) as form:
         bot_id = _read_bot_id(form.texts["bot_id"])
         await load_bot(ctx, bot_id)

@@ -18,7 +18,7 @@ from auth.scopes import Scope
 from bootstrap.webhook_sender import make_webhook_reach
 from domain import webhooks
 from domain.models import Webhook
-from domain.webhook_deliveries import MOST_WAITING, queue_test
+from domain.webhook_deliveries import MAX_WAITING, queue_test
 from domain.webhooks import LONGEST_URL, WebhookEvent
 from utils.errors import Conflict
 
@@ -140,7 +140,7 @@ def test(ctx: Principal, path: WebhookPath) -> Response:
         row = webhooks.get_webhook(session, ctx, path.webhook_id)
         delivery_id = queue_test(session, ctx, row.webhook_id)
     if delivery_id is None:
-        raise Conflict(f"{MOST_WAITING:,} events wait for this webhook: delete it, or let it take them.")
+        raise Conflict(f"{MAX_WAITING:,} events wait for this webhook: delete it, or let it take them.")
     status_url = url_for("webhooks.show", webhook_id=path.webhook_id)
     return respond(WebhookTestOut(webhook_id=path.webhook_id, delivery_id=delivery_id, status_url=status_url), 202)
 

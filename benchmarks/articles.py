@@ -12,7 +12,7 @@ from benchmarks.retrieval import Row
 
 # A name in more passages than this is a country's or a common word rather than a subject: among those in 5 or 6 are
 # Majapahit, Soeharto and the Beatles, among those in 7 to 12 Australia, France and Persia.
-MOST_PASSAGES = 6
+MAX_PASSAGES = 6
 _NAME = re.compile(r"[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
 _SHORTEST = 3
 
@@ -28,7 +28,7 @@ def articles(corpus: Sequence[Row], golden: Mapping[str, Iterable[str]]) -> dict
         return titled
     found = {passage: passage for passage in titled}
     for about in _about(corpus, golden):
-        if len(about) <= MOST_PASSAGES:
+        if len(about) <= MAX_PASSAGES:
             together = {found[passage] for passage in about}
             first = min(together)
             found = {passage: first if one in together else one for passage, one in found.items()}

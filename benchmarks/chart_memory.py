@@ -12,17 +12,17 @@ from typing import Any
 from benchmarks.machine import children_of, process_tree, resident_mb
 from datasources.charts.choosing import choose_chart
 from datasources.charts.spec import make_spec
-from datasources.charts.values import MOST_POINTS
+from datasources.charts.values import MAX_POINTS
 from datasources.results import Result
 from providers.charts.renderer import ChartRenderer
 from utils.errors import NotReady
 from utils.sandbox.sandbox import Sandbox
 
 LIMIT_MB = 1_000  # of what a process may fill, see `providers/charts/drawing.py`; what it shares comes on top
-_CHARTS, _LOOK_S, _MOST_STAYING_MB, _SHARED_MB = 100, 0.005, 25.0, 150
+_CHARTS, _LOOK_S, _MAX_STAYING_MB, _SHARED_MB = 100, 0.005, 25.0, 150
 _PEAK = re.compile(r"^VmHWM:\s*(\d+)", re.MULTILINE)
 _RESULT = Result("", ("status", "n"), (("Active", 42), ("Stopped", 6), ("Maintenance", 12)), False)
-_MANY = Result("", ("x", "y"), tuple((at, at * 37 % 501) for at in range(MOST_POINTS)), False)
+_MANY = Result("", ("x", "y"), tuple((at, at * 37 % 501) for at in range(MAX_POINTS)), False)
 _WORDS = "w" * 700
 _LARGE: dict[
     str, dict[str, Any]
@@ -129,7 +129,7 @@ def _judge(found: Mapping[str, Any]) -> list[str]:
     broken = []
     for name in ("asks_mb", "fork_server_mb"):
         stays = found[f"after {_CHARTS}"][name] - found["after 1"][name]
-        if stays > _MOST_STAYING_MB:
+        if stays > _MAX_STAYING_MB:
             broken.append(f"{name}: {stays:.1f} MB more after {_CHARTS} charts than after one")
     for name, row in found["hostile"].items():
         if row["drawing_mb"] > LIMIT_MB + _SHARED_MB:

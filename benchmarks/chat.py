@@ -31,7 +31,7 @@ from benchmarks.visitors import NOT_ASKED, Turn, Visitor, client, hold_conversat
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SLOW_MODEL_MS, _LONGEST_S, _HEALTH_P95_MS = 2000, 5.0, 10.0
-_FEWEST_QUESTIONS = 10
+_MIN_QUESTIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ async def _answerable(service: Target, questions: list[str]) -> list[str]:
         for question in questions:
             if not (await Visitor(http, service.url).ask(question)).problem:
                 kept.append(question)
-    if len(kept) < _FEWEST_QUESTIONS:
+    if len(kept) < _MIN_QUESTIONS:
         raise RuntimeError(f"Only {len(kept)} of {len(questions)} questions reached the model.")
     return kept
 

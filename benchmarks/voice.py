@@ -39,7 +39,7 @@ from utils.processes import Child
 HERE = Path(__file__).parent
 VOICES = {"en": "en-us", "id": "id", "es": "es"}
 STAGES = ("speech_to_text", "process_rag", "text_to_speech")
-MOST_UNACCOUNTED_MS = 250
+MAX_UNACCOUNTED_MS = 250
 # Without figures and names, which have more than one right spelling.
 SENTENCES = {
     "en": """How much does a dormitory room cost?
@@ -109,7 +109,7 @@ def main() -> int:
             report = {**_describe(turns, with_words=False), "failed": failed}
     print(name, json.dumps(report, indent=1))
     options.out.write_text(json.dumps({**kept, name: {"machine": machine, **report}}, indent=1) + "\n")
-    return int(failed > 0 or report["all"]["unaccounted_ms"] > MOST_UNACCOUNTED_MS)
+    return int(failed > 0 or report["all"]["unaccounted_ms"] > MAX_UNACCOUNTED_MS)
 
 
 def _measure(

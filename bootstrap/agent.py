@@ -270,7 +270,7 @@ def open_result_files(settings: Settings) -> ResultFiles:
         settings.chat_docs_folder,
         keys,
         disk,
-        most_bytes=settings.tenant_max_result_bytes,
+        max_bytes=settings.tenant_max_result_bytes,
         keep_s=settings.conversation_ttl,
     )
 

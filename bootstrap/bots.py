@@ -18,7 +18,7 @@ from utils.checkpointer.circuit import Circuit
 from utils.errors import Conflict, NotReady, StoreUnavailable
 from utils.expiring import Expiring
 
-_MOST_KEPT, _KEPT_S = 10_000, 86_400.0
+_MAX_KEPT, _KEPT_S = 10_000, 86_400.0
 _RETRY_S = 2.0
 _Outcome = BotConfig | Literal["off", "missing"]
 T = TypeVar("T")
@@ -52,8 +52,8 @@ class StoredBots:
 
     def __init__(self, database: Database, default: BotConfig) -> None:
         self._database, self._default = database, default
-        self._versions: Expiring[tuple[str, str, int], BotConfig] = Expiring(_MOST_KEPT, _KEPT_S)
-        self._last: Expiring[tuple[str, str], _Outcome] = Expiring(_MOST_KEPT, _KEPT_S)
+        self._versions: Expiring[tuple[str, str, int], BotConfig] = Expiring(_MAX_KEPT, _KEPT_S)
+        self._last: Expiring[tuple[str, str], _Outcome] = Expiring(_MAX_KEPT, _KEPT_S)
         self._circuit = Circuit(
             retry_s=_RETRY_S,
             away="The database does not answer: bots use their last known configuration",

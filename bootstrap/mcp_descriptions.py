@@ -11,7 +11,7 @@ from typing import Any
 from utils.validation import remove_hidden
 
 _LONGEST_DESCRIPTION, _LONGEST_SCHEMA = 2_000, 10_000  # characters, which models read with each question
-_MOST_PARTS = 400  # of a schema, with those that are referred to as often as they are
+_MAX_PARTS = 400  # of a schema, with those that are referred to as often as they are
 _LEFT_OUT = {
     "pattern",
     "patternProperties",
@@ -38,7 +38,7 @@ def clean_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = {str(name): value for name, value in _clean_members(schema).items()}
     if len(json.dumps(cleaned, ensure_ascii=False)) > _LONGEST_SCHEMA:
         raise ValueError("The schema is too long.")
-    _count(cleaned, cleaned, _MOST_PARTS)
+    _count(cleaned, cleaned, _MAX_PARTS)
     return cleaned
 
 

@@ -23,7 +23,7 @@ from utils.processes import StartError
 from utils.reach import Reach
 
 SERVER_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
-MOST_TOOLS = 64
+MAX_TOOLS = 64
 _FILE = "mcp-servers.json"
 
 
@@ -85,7 +85,7 @@ async def look_at_server(name: str, server: McpServer) -> StoredServer:
         McpServerError: it does not answer, or has no such tools.
     """
     version, described = await server.find_tools()
-    result = [tool for one in described[:MOST_TOOLS] if (tool := _read_tool(name, one, server))]
+    result = [tool for one in described[:MAX_TOOLS] if (tool := _read_tool(name, one, server))]
     counts = Counter(own_name for own_name, _ in result)
     # Of two that would have one name, bots and approvals would mean the wrong one.
     tools = {own_name: tool for own_name, tool in result if counts[own_name] == 1}

@@ -39,7 +39,7 @@ MODELS_EXTRA = "requirements-models.txt"
 _PACKAGES: dict[Provider, str] = {"anthropic": "langchain_anthropic", "google": "langchain_google_genai"}
 _FORMATS: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "google": "Google"}
 _MODULES: dict[Provider, str] = {name: f"providers.chat.{name}" for name in ("openai", "anthropic", "google")}
-_MOST_KNOWN, _KNOWN_S = 10_000, 86_400.0
+_MAX_KNOWN, _KNOWN_S = 10_000, 86_400.0
 _CHECK_LIMIT_S = 30.0
 _LONGEST_WORD = 80  # characters of an answer that are shown
 _FAILURES = 3  # in a row, and the endpoint counts as away
@@ -94,7 +94,7 @@ class TenantModels:
         self._quotes, self._observer = quotes, observer
         # Its own: a database that hangs must not take the threads of others.
         self._reader = ThreadPoolExecutor(1, "tenant-models")
-        self._cache: Expiring[ModelKey, StoredModel] = Expiring(_MOST_KNOWN, _KNOWN_S)
+        self._cache: Expiring[ModelKey, StoredModel] = Expiring(_MAX_KNOWN, _KNOWN_S)
         self._guard: asyncio.Task[Guard] | None = None
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from datasources.allowed_tables import merge_tables
 from datasources.catalog import make_key
 from datasources.functions import DIALECTS
 from datasources.schema import Schema
-from datasources.text_fields import MOST_SYNONYMS, SYNONYM, TEXT
+from datasources.text_fields import MAX_SYNONYMS, SYNONYM, TEXT
 from domain import data_sources
 from domain.models import DataSourceRow
 from utils.printable import make_printable
@@ -76,8 +76,8 @@ def allow(
     name_column: str | None,
 ) -> None:
     """Let a table be read. What is not said stays as it was."""
-    if len(synonyms) > MOST_SYNONYMS:
-        raise click.ClickException(f"At most {MOST_SYNONYMS} synonyms.")
+    if len(synonyms) > MAX_SYNONYMS:
+        raise click.ClickException(f"At most {MAX_SYNONYMS} synonyms.")
 
     options: dict[str, Any] = {
         "description": description,

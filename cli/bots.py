@@ -12,7 +12,7 @@ from bootstrap.tools import list_tools
 from cli.operator import get_settings, json_option, read_as_operator, tenant_option, write_as_operator
 from cli.tables import align_columns
 from domain import bots
-from domain.bots import MOST_BOTS, BotAnswers, StoredBot
+from domain.bots import MAX_BOTS, BotAnswers, StoredBot
 from domain.paging import Part
 from utils.errors import NotFound
 
@@ -53,7 +53,7 @@ def bot() -> None:
 def list_all(tenant: str, as_json: bool) -> None:
     """List the bots, oldest first. The default bot is among them once something is said of it."""
     with read_as_operator(tenant) as (session, ctx):
-        found = bots.list_bots(session, ctx, Part(MOST_BOTS)).rows
+        found = bots.list_bots(session, ctx, Part(MAX_BOTS)).rows
         answers = bots.list_answers(session, ctx, found)
         rows = [_describe(StoredBot(row, answers.get(row.bot_id, {}))) for row in found]
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))

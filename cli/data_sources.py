@@ -29,7 +29,7 @@ from cli.text_param import TextParam
 from datasources.addresses import LONGEST_URI
 from datasources.text_fields import NAME, TEXT
 from domain import data_sources
-from domain.data_sources import MOST_SOURCES
+from domain.data_sources import MAX_SOURCES
 from domain.models import DataSourceRow
 from domain.paging import Part
 from domain.quotas import UNLIMITED
@@ -106,7 +106,7 @@ def _add_files(name: str, files: tuple[Path, ...], tenant: str, description: str
 def list_all(tenant: str, as_json: bool) -> None:
     """List the data sources, oldest first."""
     with read_as_operator(tenant) as (session, ctx):
-        rows = [_describe(each) for each in data_sources.list_sources(session, ctx, Part(MOST_SOURCES)).rows]
+        rows = [_describe(each) for each in data_sources.list_sources(session, ctx, Part(MAX_SOURCES)).rows]
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))
 
 

@@ -25,7 +25,7 @@ from cli.operator import (
 )
 from cli.tables import align_columns
 from domain import chat_models
-from domain.chat_models import BASE_URLS, LONGEST_NAME, MOST_MODELS, ModelParameters, ModelSpec, Provider, StoredModel
+from domain.chat_models import BASE_URLS, LONGEST_NAME, MAX_MODELS, ModelParameters, ModelSpec, Provider, StoredModel
 from domain.paging import Part
 from utils.errors import BadInput
 from utils.printable import make_printable
@@ -61,7 +61,7 @@ def model() -> None:
 def list_all(tenant: str, as_json: bool) -> None:
     """List the models, oldest first."""
     with read_as_operator(tenant) as (session, ctx):
-        found = chat_models.list_models(session, ctx, Part(MOST_MODELS)).rows
+        found = chat_models.list_models(session, ctx, Part(MAX_MODELS)).rows
         rows = [_describe(each) for each in chat_models.list_newest(session, ctx, found)]
     click.echo(json.dumps(rows, ensure_ascii=False) if as_json else _format_table(rows))
 

@@ -10,7 +10,7 @@ from datasources.schema import Schema, Table
 from utils.errors import Conflict
 from utils.validation import refuse_field
 
-MOST_TABLES = 500
+MAX_TABLES = 500
 _NEW_COLUMN: Mapping[str, Any] = {"description": "", "synonyms": []}
 _NEW_TABLE: Mapping[str, Any] = {**_NEW_COLUMN, "row_filter": "", "name_column": None}
 _NOT_READ = (
@@ -30,8 +30,8 @@ def merge_tables(
     """
     tables = {name: entry for name, entry in former.items() if name not in sent}
     changes = {name: entry for name, entry in sent.items() if entry is not None}
-    if len(tables) + len(changes) > MOST_TABLES:
-        raise refuse_field(f"At most {MOST_TABLES} tables of a data source may be read.", "allowed_tables")
+    if len(tables) + len(changes) > MAX_TABLES:
+        raise refuse_field(f"At most {MAX_TABLES} tables of a data source may be read.", "allowed_tables")
     if not changes:
         return tables
     if schema is None:

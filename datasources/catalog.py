@@ -9,7 +9,7 @@ from datasources.functions import Dialect
 from datasources.row_filters import check_row_filter
 from datasources.schema import Column, ForeignKey, Schema, Table
 
-_MOST_STORED_SAMPLES = 20_000  # of all columns: beyond it none is kept, so that a schema has a few megabytes at most
+_MAX_STORED_SAMPLES = 20_000  # of all columns: beyond it none is kept, so that a schema has a few megabytes at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def make_key(name: TableName, dialect: Dialect) -> str:
 
 def dump_schema(schema: Schema) -> dict[str, Any]:
     """*schema* as JSON has it."""
-    has_samples = sum(len(each.samples) for table in schema.tables for each in table.columns) <= _MOST_STORED_SAMPLES
+    has_samples = sum(len(each.samples) for table in schema.tables for each in table.columns) <= _MAX_STORED_SAMPLES
     dumped = asdict(schema)
     if not has_samples:
         for table in dumped["tables"]:

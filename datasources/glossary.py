@@ -13,15 +13,15 @@ from typing import Any
 from datasources.catalog import OpenTable
 from datasources.questions.words import STOP, split_name
 from datasources.schema import Column
-from datasources.text_fields import LONGEST_SYNONYM, MOST_SYNONYMS
+from datasources.text_fields import LONGEST_SYNONYM, MAX_SYNONYMS
 from utils.printable import make_printable
 
-_MOST_COLUMNS, _LONGEST_PORTION = 40, 8_000  # of what is shown at once; characters
-_LONGEST_NAME, _LONGEST_TYPE, _MOST_SAMPLES, _LONGEST_SAMPLE = 200, 40, 3, 40
-_LONGEST_SAID, _MOST_SAID = 100, 4  # of what is known already
-_MOST_PROPOSED = 12  # synonyms of one thing
+_MAX_COLUMNS, _LONGEST_PORTION = 40, 8_000  # of what is shown at once; characters
+_LONGEST_NAME, _LONGEST_TYPE, _MAX_SAMPLES, _LONGEST_SAMPLE = 200, 40, 3, 40
+_LONGEST_SAID, _MAX_SAID = 100, 4  # of what is known already
+_MAX_PROPOSED = 12  # synonyms of one thing
 _LONGEST_DESCRIPTION = 300  # characters
-_MOST_NOTES = 50
+_MAX_NOTES = 50
 
 Portion = Sequence[OpenTable]
 """Tables that are shown to a model at once, each with some of its columns."""
@@ -53,7 +53,7 @@ class Proposal:
 
     def note(self, text: str) -> None:
         """Tell of something that was left out; of many the first."""
-        if len(self.notes) < _MOST_NOTES:
+        if len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
 
     def add(self, other: "Proposal") -> None:
@@ -74,7 +74,7 @@ def cut_portions(tables: Sequence[OpenTable]) -> list[Portion]:
         begun: OpenTable | None = None
         for column in opened.table.columns:
             size = len(json.dumps(_describe_column(column, opened), ensure_ascii=False))
-            if not portions or size > room or columns >= _MOST_COLUMNS:
+            if not portions or size > room or columns >= _MAX_COLUMNS:
                 portions.append([])
                 room, columns, begun = _LONGEST_PORTION, 0, None
             before = begun.table.columns if begun else ()
@@ -95,7 +95,7 @@ def _describe(opened: OpenTable) -> dict[str, Any]:
 
 
 def _describe_column(column: Column, opened: OpenTable) -> dict[str, Any]:
-    samples = [str(each)[:_LONGEST_SAMPLE] for each in column.samples[:_MOST_SAMPLES]]
+    samples = [str(each)[:_LONGEST_SAMPLE] for each in column.samples[:_MAX_SAMPLES]]
     about = _describe_entry(opened.entry["allowed_columns"].get(column.name, {}))
     facts = {"name": column.name[:_LONGEST_NAME], "type": column.type[:_LONGEST_TYPE]}
     return {**facts, **({"samples": samples} if samples else {}), **about}
@@ -104,7 +104,7 @@ def _describe_column(column: Column, opened: OpenTable) -> dict[str, Any]:
 def _describe_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     texts = {
         "description": str(entry.get("description") or "")[:_LONGEST_SAID],
-        "synonyms": list(entry.get("synonyms") or ())[:_MOST_SAID],
+        "synonyms": list(entry.get("synonyms") or ())[:_MAX_SAID],
     }
     return {name: value for name, value in texts.items() if value}
 
@@ -142,7 +142,7 @@ def _read_words(entry: Mapping[str, Any], where: str, note: Callable[[str], None
     raw = entry.get("description")
     plain = textwrap.shorten(raw, _LONGEST_DESCRIPTION, placeholder="…") if isinstance(raw, str) else ""
     listed = entry.get("synonyms")
-    synonyms = listed[:_MOST_PROPOSED] if isinstance(listed, list) else []
+    synonyms = listed[:_MAX_PROPOSED] if isinstance(listed, list) else []
     description, *_ = [*_read_texts([plain] if plain else [], _LONGEST_DESCRIPTION, where, note), ""]
     return Words(description, list(_read_texts(synonyms, LONGEST_SYNONYM, where, note)))
 
@@ -198,7 +198,7 @@ def _merge(
         seen.add(key)
         if counts[key] > 1:
             proposal.note(f"{_shorten(each)} would name {_shorten(name)} and something else: left out.")
-        elif len(synonyms) < MOST_SYNONYMS:
+        elif len(synonyms) < MAX_SYNONYMS:
             synonyms.append(each)
     return {"description": entry.get("description") or words.description, "synonyms": synonyms}
 

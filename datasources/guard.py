@@ -29,10 +29,10 @@ def check_query(
     access: Access,
     user: Attributes,
     *,
-    most_rows: int,
+    max_rows: int,
     stored_as: Mapping[TableName, TableName] | None = None,
 ) -> str:
-    """*sql* as it may be run: one SELECT over the allowed tables, columns and rows, with at most *most_rows* rows.
+    """*sql* as it may be run: one SELECT over the allowed tables, columns and rows, with at most *max_rows* rows.
 
     *stored_as*: what stands for a table in the database, if not the table itself.
 
@@ -43,20 +43,20 @@ def check_query(
     check_nodes(statement, dialect)
     fold_names(statement, dialect)
     check_expansion(statement)
-    _limit_rows(statement, most_rows)
+    _limit_rows(statement, max_rows)
     TableResolver(dialect, access, user, stored_as or {}).resolve(statement)
     return _write(statement, dialect)
 
 
-def _limit_rows(statement: exp.Expr, most_rows: int) -> None:
-    """Give the whole no more than *most_rows* rows."""
+def _limit_rows(statement: exp.Expr, max_rows: int) -> None:
+    """Give the whole no more than *max_rows* rows."""
     for limit in statement.find_all(exp.Limit, exp.Offset):
         amount = limit.expression
         if not (isinstance(amount, exp.Literal) and not amount.is_string and amount.name.isdigit()):
             raise QueryRefused("LIMIT and OFFSET take a number.")
     own = statement.args.get("limit")
-    if own is None or len(own.expression.name) > 9 or int(own.expression.name) > most_rows:
-        statement.set("limit", exp.Limit(expression=exp.Literal.number(most_rows)))
+    if own is None or len(own.expression.name) > 9 or int(own.expression.name) > max_rows:
+        statement.set("limit", exp.Limit(expression=exp.Literal.number(max_rows)))
 
 
 def _write(statement: exp.Expr, dialect: Dialect) -> str:

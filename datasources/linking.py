@@ -10,11 +10,11 @@ from datasources.questions.words import STOP, read_name, reduce_word, split_word
 
 FEW_TABLES = 6
 """So many are shown without choosing."""
-_MOST_TABLES = 10  # with those that link them
+_MAX_TABLES = 10  # with those that link them
 _LONGEST_PATH = 3  # foreign keys from one table to another
 _OF_NAMES, _OF_COLUMNS, _OF_TEXTS = 3.0, 2.0, 1.0  # how much a word counts, by where it stands
 _FUSION = 60  # of reciprocal ranks, as in the search of passages
-_MOST_BY_MEANING = 20
+_MAX_BY_MEANING = 20
 _LONGEST_TEXT = 500  # characters
 
 
@@ -25,7 +25,7 @@ def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence
     """
     if len(tables) <= FEW_TABLES:
         return list(tables)
-    by_meaning = sorted(range(len(likeness)), key=lambda at: -likeness[at])[:_MOST_BY_MEANING]
+    by_meaning = sorted(range(len(likeness)), key=lambda at: -likeness[at])[:_MAX_BY_MEANING]
     scores = Counter[int]()
     for ranking in (rank_by_words(question, tables), by_meaning):
         for place, at in enumerate(ranking):
@@ -92,7 +92,7 @@ def _add_links(chosen: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
     for start in chosen:
         for way in _find_ways(start, set(chosen), neighbours):
             new = [at for at in way if at not in result]
-            if len(result) + len(new) <= _MOST_TABLES:
+            if len(result) + len(new) <= _MAX_TABLES:
                 result += new
     return result
 

@@ -34,7 +34,7 @@ _SUPERUSER = (
 )
 # 1698: it takes none by password; 1251, 2054, 2059: its way of taking one is not known here.
 _WRONG_LOGIN = (ER.ACCESS_DENIED_ERROR, 1698, 1251, 2054, 2059)
-_MOST_BYTES = 32_000_000  # that a server sends for one result, before it is looked at
+_MAX_BYTES = 32_000_000  # that a server sends for one result, before it is looked at
 _LONGEST_MESSAGE = 300  # characters of what a server says
 # What PyMySQL raises on packets that are none of the protocol, and on one that asks for a file of ours.
 _NO_PROTOCOL = (RuntimeError, AssertionError, LookupError, struct.error)
@@ -72,7 +72,7 @@ class MysqlSource:
             schema, complete = limits.cut(tables)
             for place, table in enumerate(schema):
                 # A table that cannot be read, or for which there is no time, has no samples.
-                with suppress(pymysql.MySQLError), receive_at_most(_MOST_BYTES):
+                with suppress(pymysql.MySQLError), receive_at_most(_MAX_BYTES):
                     schema[place] = sample_table(connection, self._address.database, table, limits)
                 if not connection.open or stop.is_stopped:
                     break
@@ -81,7 +81,7 @@ class MysqlSource:
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """See `DataSource.run`."""
         stored_as = name_tables(access, self._address.database)
-        checked = check_query(sql, "mysql", access, user, most_rows=limits.rows + 1, stored_as=stored_as)
+        checked = check_query(sql, "mysql", access, user, max_rows=limits.rows + 1, stored_as=stored_as)
         return self.execute(checked, limits, stop)
 
     def execute(self, sql: str, limits: QueryLimits, stop: Stop) -> Result:
@@ -112,7 +112,7 @@ class MysqlSource:
         try:
             with (
                 closing(copy),
-                receive_at_most(_MOST_BYTES),
+                receive_at_most(_MAX_BYTES),
                 stop.ending(lambda: self._end(connection.thread_id(), copy), seconds + 1),
             ):
                 with _translate_all_errors():
@@ -265,7 +265,7 @@ def _translate_errors(seconds: float, stop: Stop) -> Iterator[None]:
             raise QueryFailed("The query was cancelled.") from exc
         code = exc.args[0] if exc.args else 0
         if code in _TOO_LONG or (isinstance(exc, pymysql.OperationalError) and 2000 <= int(code) < 3000):
-            reason = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            reason = f"took more than {seconds:g} seconds or gave more than {_MAX_BYTES / 1e6:g} MB"
             raise QueryFailed(f"The query {reason}, or its connection ended.") from exc
         raise QueryFailed(f"MySQL: {_describe_failure(exc)}.") from exc
 

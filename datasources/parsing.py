@@ -12,7 +12,7 @@ from datasources.errors import QueryRefused
 from datasources.functions import Dialect
 
 _LONGEST_QUERY = 10_000  # characters
-_MOST_TOKENS, _DEEPEST = 2_000, 16
+_MAX_TOKENS, _DEEPEST = 2_000, 16
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END})
@@ -85,8 +85,8 @@ def _check_tokens(sql: str, dialect: Dialect) -> None:
     for token in tokens:
         depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
         deepest = max(deepest, depth)
-    if len(tokens) > _MOST_TOKENS or deepest > _DEEPEST:
-        raise QueryRefused(f"A query has at most {_MOST_TOKENS:,} words, nested {_DEEPEST} deep.")
+    if len(tokens) > _MAX_TOKENS or deepest > _DEEPEST:
+        raise QueryRefused(f"A query has at most {_MAX_TOKENS:,} words, nested {_DEEPEST} deep.")
     # Whatever else begins a statement, sqlglot may log.
     is_alone = all(each.token_type is not TokenType.SEMICOLON for each in tokens[:-1])
     if not tokens or not is_alone or tokens[0].text.upper() not in ("SELECT", "WITH"):

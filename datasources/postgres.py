@@ -23,7 +23,7 @@ from datasources.stopping import Stop
 
 CONNECT_S = 5
 _CONNECT_BYTES = 100_000  # that a server may send until then: some certificates, and what it says of itself
-_MOST_BYTES = 32_000_000  # that it may send for one result, before that is looked at
+_MAX_BYTES = 32_000_000  # that it may send for one result, before that is looked at
 _GRACE_S = 3.0  # for the server to take a cancellation, before the connection is cut
 _LONGEST_MESSAGE = 300  # characters of what a server says
 # Classes of errors whose words are of the query and its types, not of values:
@@ -84,7 +84,7 @@ class PostgresSource:
                 tables = _read_tables(connection, limits)
             schema, complete = limits.cut(tables)
             for place, table in enumerate(schema):
-                relay.left_bytes = _MOST_BYTES
+                relay.left_bytes = _MAX_BYTES
                 # A table that cannot be read, or for which there is no time, has no samples.
                 with suppress(psycopg.Error), connection.transaction():
                     schema[place] = _sample_table(connection, table, limits)
@@ -94,7 +94,7 @@ class PostgresSource:
 
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """See `DataSource.run`."""
-        checked = check_query(sql, "postgres", access, user, most_rows=limits.rows + 1)
+        checked = check_query(sql, "postgres", access, user, max_rows=limits.rows + 1)
         return self.execute(checked, user, limits, stop)
 
     def execute(self, sql: str, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
@@ -123,7 +123,7 @@ class PostgresSource:
         address = self._find_address(self._address.host, self._address.port)
         relay = BoundedRelay((address, self._address.port), CONNECT_S, _CONNECT_BYTES)
         with relay.open(), closing(self._connect(relay.port)) as connection:
-            relay.left_bytes = _MOST_BYTES
+            relay.left_bytes = _MAX_BYTES
             connection.read_only = True
             with stop.ending(lambda: _end(connection), seconds + 1):
                 with _translate_all_errors():
@@ -205,7 +205,7 @@ def _translate_errors(seconds: float, stop: Stop) -> Iterator[None]:
         if stop.is_stopped:
             raise QueryFailed("The query was cancelled.") from exc
         if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.OperationalError):
-            reason = f"took more than {seconds:g} seconds or gave more than {_MOST_BYTES / 1e6:g} MB"
+            reason = f"took more than {seconds:g} seconds or gave more than {_MAX_BYTES / 1e6:g} MB"
             raise QueryFailed(f"The query {reason}, or its connection ended.") from exc
         raise QueryFailed(f"PostgreSQL: {_describe(exc)}.") from exc
 

@@ -16,8 +16,8 @@ _WRAPPING = (exp.Round, exp.Cast, exp.Coalesce, exp.Paren, exp.Alias, exp.Abs)
 _FUNCTIONS: dict[type[exp.Expr], str] = {
     exp.Sum: "SUM", exp.Avg: "AVG", exp.Count: "COUNT", exp.Min: "MIN", exp.Max: "MAX",
 }  # fmt: skip
-_DEEPEST, _MOST_GIVEN, _LONGEST_WORDS = 4, 60, 600
-_MOST_COLUMNS, _LONGEST_CELL = 40, 200
+_DEEPEST, _MAX_GIVEN, _LONGEST_WORDS = 4, 60, 600
+_MAX_COLUMNS, _LONGEST_CELL = 40, 200
 
 
 def make_table(
@@ -28,17 +28,17 @@ def make_table(
     question: str,
     tables: Sequence[OpenTable],
     dialect: Dialect,
-    most_rows: int,
+    max_rows: int,
 ) -> QueryTable:
-    """The first *most_rows* of *result*, which *sql* has given, with what is known of its columns."""
+    """The first *max_rows* of *result*, which *sql* has given, with what is known of its columns."""
     statement = _read(sql, dialect)
-    columns = _describe_columns(statement, result.columns, tables)[:_MOST_COLUMNS]
+    columns = _describe_columns(statement, result.columns, tables)[:_MAX_COLUMNS]
     rows = () if result.truncated else result.rows
     return QueryTable(
         source_name,
         sql,
         tuple(add_totals(each, [row[at] for row in rows]) for at, each in enumerate(columns)),
-        tuple(tuple(map(shorten_cell, row[:_MOST_COLUMNS])) for row in result.rows[:most_rows]),
+        tuple(tuple(map(shorten_cell, row[:_MAX_COLUMNS])) for row in result.rows[:max_rows]),
         len(result.rows),
         result.truncated,
         (question, *(_list_literals(statement) if statement else ())),
@@ -106,7 +106,7 @@ def _list_literals(statement: exp.Expr) -> list[str]:
         for each in statement.find_all(exp.Literal)
         if not isinstance(each.parent, exp.Limit | exp.Offset | exp.Round | exp.Substring)
     ]
-    return list(dict.fromkeys(texts))[:_MOST_GIVEN]
+    return list(dict.fromkeys(texts))[:_MAX_GIVEN]
 
 
 def add_totals(column: QueryColumn, cells: Sequence[Cell]) -> QueryColumn:

@@ -8,7 +8,7 @@ from typing import Any
 from datasources.access import TableName
 from utils.query_tables import Cell
 
-_LONGEST_SAMPLE, _MOST_SAMPLES = 80, 5
+_LONGEST_SAMPLE, _MAX_SAMPLES = 80, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,5 +79,5 @@ def add_samples(table: Table, rows: Sequence[Sequence[Any]], sampled: Iterable[s
 
 def _add_samples(column: Column, values: list[Any]) -> Column:
     counted = Counter(str(each)[:_LONGEST_SAMPLE] for each in values)
-    frequent = tuple(value for value, _ in counted.most_common(_MOST_SAMPLES))
+    frequent = tuple(value for value, _ in counted.most_common(_MAX_SAMPLES))
     return replace(column, samples=frequent, distinct_count=len(counted))

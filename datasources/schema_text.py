@@ -13,8 +13,8 @@ from datasources.questions.words import read_name, reduce_word, split_words
 from datasources.schema import Column, Table
 
 _LONGEST = 16_000  # characters of all tables
-_MOST_COLUMNS, _MOST_SAMPLES, _LONGEST_SAMPLE = 40, 3, 40
-_LONGEST_SAID, _MOST_SYNONYMS = 300, 8
+_MAX_COLUMNS, _MAX_SAMPLES, _LONGEST_SAMPLE = 40, 3, 40
+_LONGEST_SAID, _MAX_SYNONYMS = 300, 8
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -46,7 +46,7 @@ def _write_table(question: str, opened: OpenTable, names: set[TableName], dialec
 
 def _choose_columns(question: str, opened: OpenTable) -> list[Column]:
     columns = opened.table.columns
-    if len(columns) <= _MOST_COLUMNS:
+    if len(columns) <= _MAX_COLUMNS:
         return list(columns)
     question_words = {reduce_word(word) for word in split_words(question)}
     keys = {*opened.table.primary_key, *(name for key in opened.table.foreign_keys for name in key.columns)}
@@ -56,7 +56,7 @@ def _choose_columns(question: str, opened: OpenTable) -> list[Column]:
         words = {reduce_word(word) for name in (column.name, *synonyms) for word in read_name(name)}
         return len(words & question_words) + (column.name in keys)
 
-    best = sorted(range(len(columns)), key=lambda at: -count(columns[at]))[:_MOST_COLUMNS]
+    best = sorted(range(len(columns)), key=lambda at: -count(columns[at]))[:_MAX_COLUMNS]
     return [columns[at] for at in sorted(best)]
 
 
@@ -69,7 +69,7 @@ def _write_column(
         parts.append("primary key")
     parts += _write_references(column, table, names, dialect)
     about = _write_about(entry["allowed_columns"].get(column.name, {}))
-    values = [json.dumps(str(each)[:_LONGEST_SAMPLE], ensure_ascii=False) for each in column.samples[:_MOST_SAMPLES]]
+    values = [json.dumps(str(each)[:_LONGEST_SAMPLE], ensure_ascii=False) for each in column.samples[:_MAX_SAMPLES]]
     has_samples = bool(values) and not (is_key and "INT" in column.type.upper())  # nobody asks for a number of a row
     samples = f"; such as {', '.join(values)}" if has_samples else ""
     return ", ".join(parts) + about + samples
@@ -86,7 +86,7 @@ def _write_references(column: Column, table: Table, names: set[TableName], diale
 
 def _write_about(entry: Mapping[str, Any]) -> str:
     description = " ".join(str(entry.get("description") or "").split())[:_LONGEST_SAID]
-    synonyms = [" ".join(str(each).split()) for each in entry.get("synonyms") or ()][:_MOST_SYNONYMS]
+    synonyms = [" ".join(str(each).split()) for each in entry.get("synonyms") or ()][:_MAX_SYNONYMS]
     called = f"also called {', '.join(synonyms)}" if synonyms else ""
     text = "; ".join(filter(None, (description, called)))
     return f": {text}" if text else ""

@@ -31,10 +31,10 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 100,  # a call takes the product of both lengths
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
-_MOST_COLUMNS = 250
+_MAX_COLUMNS = 250
 _QUERY_LIMITS = {  # only once the schema is read: tables in it may be wider
     sqlite3.SQLITE_LIMIT_LENGTH: LONGEST_TEXT,
-    sqlite3.SQLITE_LIMIT_COLUMN: _MOST_COLUMNS,
+    sqlite3.SQLITE_LIMIT_COLUMN: _MAX_COLUMNS,
 }
 _LONGEST_DECODED = 40_004  # bytes: one character more than a result shows of a cell
 _TABLES = (
@@ -78,7 +78,7 @@ class SqliteSource:
     def run(self, sql: str, access: Access, user: Attributes, limits: QueryLimits, stop: Stop) -> Result:
         """See `DataSource.run`."""
         views = name_views(access)
-        checked = check_query(sql, "sqlite", access, user, most_rows=limits.rows + 1, stored_as=views)
+        checked = check_query(sql, "sqlite", access, user, max_rows=limits.rows + 1, stored_as=views)
         return self.execute(checked, access, user, limits, stop, views=views)
 
     def execute(

@@ -7,7 +7,7 @@ from sqlglot import exp
 from datasources.errors import QueryRefused
 from datasources.functions import FUNCTIONS, Dialect
 
-_MOST_NODES, _MOST_GROWING = 4_000, 8
+_MAX_NODES, _MAX_GROWING = 4_000, 8
 _LONGEST_NAME = 63  # bytes: PostgreSQL cuts longer ones
 _PLAIN_WORDS = re.compile(r"[A-Za-z_ ]{0,40}")
 # For functions, the name by which `functions.py` lists them.
@@ -73,7 +73,7 @@ def check_nodes(statement: exp.Expr, dialect: Dialect) -> None:
     count = growing = 0
     for node in statement.walk():
         count, growing = count + 1, growing + isinstance(node, _GROWING)
-        if count > _MOST_NODES or growing > _MOST_GROWING:
+        if count > _MAX_NODES or growing > _MAX_GROWING:
             raise QueryRefused("The query is too large, or joins too many texts.")
         _check_node(node, dialect)
 

@@ -52,13 +52,13 @@ class TableFile:
 
 
 @contextmanager
-def write_table_file(path: Path, most_bytes: int) -> Iterator[TableFile]:
-    """A new file at *path*, of at most *most_bytes*; complete once the block is left."""
+def write_table_file(path: Path, max_bytes: int) -> Iterator[TableFile]:
+    """A new file at *path*, of at most *max_bytes*; complete once the block is left."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Until it is whole nobody reads it, and one that is not whole is removed.
         connection.executescript(
             f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            f"PRAGMA max_page_count = {max(2, most_bytes // _PAGE_BYTES)}; BEGIN"
+            f"PRAGMA max_page_count = {max(2, max_bytes // _PAGE_BYTES)}; BEGIN"
         )
         yield TableFile(connection)
         connection.execute("COMMIT")

@@ -11,7 +11,7 @@ from datasources.functions import Dialect
 from datasources.row_filters import make_table_query
 from datasources.syntax import lower, quote
 
-_MOST_TABLES = 12
+_MAX_TABLES = 12
 
 
 class TableResolver:
@@ -37,8 +37,8 @@ class TableResolver:
             QueryRefused: it names a table or a column that may not be read.
         """
         self._visit(statement, {})
-        if len(self._tables) > _MOST_TABLES:
-            raise QueryRefused(f"A query reads at most {_MOST_TABLES} tables.")
+        if len(self._tables) > _MAX_TABLES:
+            raise QueryRefused(f"A query reads at most {_MAX_TABLES} tables.")
         self._check_columns(statement)
         for table, name in self._tables:
             table.replace(self._make_subquery(table, name))

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, Vali
 from utils.validation import LINE_PATTERN, LINES_PATTERN, check_line, check_lines, describe_error, refuse_field
 
 T = TypeVar("T")
-MOST_SYNONYMS, LONGEST_SYNONYM = 50, 80
+MAX_SYNONYMS, LONGEST_SYNONYM = 50, 80
 _LINE = Field(json_schema_extra={"pattern": LINE_PATTERN})
 SourceName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_line), _LINE

@@ -17,7 +17,7 @@ from domain.scoping import prepare, scoped, scoped_count
 from utils.errors import Conflict, NotFound
 from utils.validation import BOT_ID, ORIGIN, refuse_field
 
-MOST_BOTS = 1_000  # of a tenant
+MAX_BOTS = 1_000  # of a tenant
 _IS_PRESENT = Bot.removed_at.is_(None)
 _STATE = prepare(Bot, Bot.is_enabled, Bot.version).where(Bot.bot_id == bindparam("bot_id"), _IS_PRESENT)
 
@@ -63,8 +63,8 @@ def create_bot(session: Session, ctx: Principal, bot_id: str, name: str, answers
     """
     if not BOT_ID.fullmatch(bot_id):
         raise refuse_field("The id of a bot is 1 to 40 of a-z, 0-9, - and _, beginning with a letter or digit.", "id")
-    if (session.scalar(scoped_count(ctx, Bot).where(_IS_PRESENT)) or 0) >= MOST_BOTS:
-        raise Conflict(f"There are {MOST_BOTS:,} bots already: delete one first.")
+    if (session.scalar(scoped_count(ctx, Bot).where(_IS_PRESENT)) or 0) >= MAX_BOTS:
+        raise Conflict(f"There are {MAX_BOTS:,} bots already: delete one first.")
     bot = session.scalar(scoped(ctx, Bot).where(Bot.bot_id == bot_id).with_for_update())
     if bot is None:
         bot = Bot(tenant_id=ctx.tenant_id, bot_id=bot_id, name=name, version=0)
@@ -87,7 +87,7 @@ def list_bots(session: Session, ctx: Principal, part: Part) -> Rows[Bot]:
 
 
 def list_all_bots(session: Session, ctx: Principal) -> Sequence[Bot]:
-    """All bots of the tenant, of which it has at most `MOST_BOTS`, oldest first."""
+    """All bots of the tenant, of which it has at most `MAX_BOTS`, oldest first."""
     return session.scalars(scoped(ctx, Bot).where(_IS_PRESENT).order_by(Bot.created_at, Bot.bot_id)).all()
 
 

@@ -12,7 +12,7 @@ from utils.errors import Conflict, NotFound
 
 START = "start"
 """What a first question follows. No run is called so."""
-MOST_SIBLINGS = 20  # questions that follow the same turn
+MAX_SIBLINGS = 20  # questions that follow the same turn
 T = TypeVar("T")
 
 
@@ -87,11 +87,11 @@ class Branches(Generic[T]):
         Raises:
             Conflict: there are as many as there may be.
         """
-        if len(self._following[at]) >= MOST_SIBLINGS:
+        if len(self._following[at]) >= MAX_SIBLINGS:
             raise Conflict(
-                f"There are {MOST_SIBLINGS} versions of this turn, which is the limit: go on with one of them, or ask "
+                f"There are {MAX_SIBLINGS} versions of this turn, which is the limit: go on with one of them, or ask "
                 "in a new conversation.",
-                members={"limit": MOST_SIBLINGS},
+                members={"limit": MAX_SIBLINGS},
             )
 
     def _find_parent(self, at: int, named: dict[str, list[int]]) -> int:

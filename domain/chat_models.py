@@ -27,7 +27,7 @@ BASE_URLS: dict[Provider, str] = {
     "google": "https://generativelanguage.googleapis.com",
 }
 """The providers' own; `openai` is also for every other endpoint that speaks its format."""
-MOST_MODELS = 200  # of a tenant
+MAX_MODELS = 200  # of a tenant
 LONGEST_URL, LONGEST_NAME = 500, 200
 _IS_PRESENT = ChatModel.removed_at.is_(None)
 _VERSION = prepare(ChatModel, ChatModel.version).where(ChatModel.model_id == bindparam("model_id"), _IS_PRESENT)
@@ -78,8 +78,8 @@ def create_model(
     """
     if not BOT_ID.fullmatch(model_id):
         raise refuse_field("The id of a model is 1 to 40 of a-z, 0-9, - and _, beginning with a letter or digit.", "id")
-    if (session.scalar(scoped_count(ctx, ChatModel).where(_IS_PRESENT)) or 0) >= MOST_MODELS:
-        raise Conflict(f"There are {MOST_MODELS} models already: delete one first.")
+    if (session.scalar(scoped_count(ctx, ChatModel).where(_IS_PRESENT)) or 0) >= MAX_MODELS:
+        raise Conflict(f"There are {MAX_MODELS} models already: delete one first.")
     row = session.scalar(scoped(ctx, ChatModel).where(ChatModel.model_id == model_id).with_for_update())
     if row is None:
         row = ChatModel(tenant_id=ctx.tenant_id, model_id=model_id, version=0)

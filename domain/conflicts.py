@@ -19,7 +19,7 @@ from utils.errors import NotFound
 from utils.slices import cut_into_slices
 from utils.validity import today
 
-MOST_OPEN = 2_000  # of a tenant: nobody reads more
+MAX_OPEN = 2_000  # of a tenant: nobody reads more
 KEPT_DAYS = 90  # after it was gone
 COMPARE_AGAIN = -1  # in place of the version of a document that was compared
 _AT_ONCE = 500
@@ -87,7 +87,7 @@ def record_comparison(session: Session, ctx: Principal, document: Document, conf
     for conflict_id in present.keys() - by_id.keys():
         if not is_first or _get_version(present[conflict_id], row.document_id) != row.version:
             _mark_gone(present[conflict_id])
-    room = MOST_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
+    room = MAX_OPEN - count_conflicts(session, ctx, ConflictStatus.OPEN)
     for conflict_id, each in by_id.items():
         if conflict_id in present:
             _reopen(present[conflict_id], each)

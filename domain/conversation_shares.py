@@ -36,7 +36,7 @@ from domain.transcript_writing import make_title
 from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 
-MOST_SHARES = 20  # of a conversation, at once
+MAX_SHARES = 20  # of a conversation, at once
 TURNS_A_PAGE = 50
 _TOKEN_BYTES = 32
 
@@ -69,8 +69,8 @@ def create_share(
     branches = list_places(session, ctx, conversation_id)
     if row is None or not branches.turns or find_conversation(session, ctx, conversation_id, retention) is None:
         raise make_missing_error()
-    if _count(session, ctx, conversation_id) >= MOST_SHARES:
-        raise Conflict(f"There are {MOST_SHARES} links to this conversation already: revoke one first.")
+    if _count(session, ctx, conversation_id) >= MAX_SHARES:
+        raise Conflict(f"There are {MAX_SHARES} links to this conversation already: revoke one first.")
     place, last = branches.turns[branches.find_end(branches.find(branch) if branch else None)]
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     share = ConversationShare(

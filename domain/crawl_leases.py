@@ -12,7 +12,7 @@ from auth.principal import Principal
 from auth.scopes import Scope
 from domain.crawls import (
     CRAWL,
-    MOST_MISSED,
+    MAX_MISSED,
     add_crawl,
     end_crawl,
     find_locked,
@@ -162,7 +162,7 @@ def _begin(session: Session, ctx: Principal, source: WebSource) -> None:
     source.counts, source.problems = {}, []
     source.started_at, source.finished_at = now(), None
     its = WebPage.web_source_id == source.web_source_id
-    session.execute(scoped_delete(ctx, WebPage).where(its, ~WebPage.taken, WebPage.missed >= MOST_MISSED))
+    session.execute(scoped_delete(ctx, WebPage).where(its, ~WebPage.taken, WebPage.missed >= MAX_MISSED))
     again = {"crawl": source.crawl, "waiting": True, "tries": 0, "hops": 0, "alias": False}
     session.execute(scoped_update(ctx, WebPage).where(its).values(**again))
 

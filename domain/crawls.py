@@ -24,7 +24,7 @@ from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebSour
 from domain.scoping import list_tenants_with, scoped, scoped_delete
 from utils.errors import NotFound
 
-MOST_MISSED = 3  # crawls that an address without a document is tried again in
+MAX_MISSED = 3  # crawls that an address without a document is tried again in
 CRAWL = JobKind.CRAWL
 _STATUS_OF_STATE = {CrawlState.WAITING: JobStatus.PENDING, CrawlState.RUNNING: JobStatus.PROCESSING}
 

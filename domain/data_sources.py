@@ -25,7 +25,7 @@ from utils.errors import Conflict, Forbidden, NotFound
 
 SourceType = Literal["postgresql", "mysql", "sqlite", "upload"]
 UPLOAD: SourceType = "upload"  # files whose tables the service itself keeps in an SQLite file
-MOST_SOURCES = 100  # of a tenant
+MAX_SOURCES = 100  # of a tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def create_source(
         Conflict: there is one of this name, or as many as a tenant may have, or nothing to encrypt the address with.
     """
     lock_usage(session, ctx)  # of many at once each sees the others
-    if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MOST_SOURCES:
-        raise Conflict(f"There are {MOST_SOURCES} data sources already: delete one first.")
+    if (session.scalar(scoped_count(ctx, DataSourceRow)) or 0) >= MAX_SOURCES:
+        raise Conflict(f"There are {MAX_SOURCES} data sources already: delete one first.")
     row = DataSourceRow(tenant_id=ctx.tenant_id, source_id=str(uuid4()), name=name, description=description)
     row.type, row.location, row.allowed_tables = spec.type, spec.location, dict(allowed_tables or {})
     row.uri = encrypt_value(row, "uri", spec.uri.encode(), keys)

@@ -18,7 +18,7 @@ from utils.errors import NotFound
 from utils.slices import cut_into_slices
 from utils.validity import read_period
 
-MOST_AT_ONCE = 1_000  # ids in one statement: databases take some ten thousand
+MAX_AT_ONCE = 1_000  # ids in one statement: databases take some ten thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def lock_in_order(session: Session, documents: Select[Document]) -> list[str]:
 
 def split_into_batches(document_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """These ids in parts that a statement can name."""
-    return cut_into_slices(document_ids, MOST_AT_ONCE)
+    return cut_into_slices(document_ids, MAX_AT_ONCE)
 
 
 def _claim(session: Session, ctx: Principal, origin: str, source: str) -> Document:

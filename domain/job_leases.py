@@ -16,7 +16,7 @@ from domain.models import Job, JobKind, JobStage, JobStatus, now
 from domain.scoping import scoped
 
 LEASE_S = 15.0
-MOST_ATTEMPTS = 6  # at one stage
+MAX_ATTEMPTS = 6  # at one stage
 LONGEST_PAUSE_S = 60.0
 OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 WORKER_ENDED = "The worker stopped before it was done, {} times."
@@ -118,7 +118,7 @@ def release(job: Job, not_before: datetime, *, progress: float = 0.0) -> None:
 
 def retry(job: Job, failure: Failure, not_before: datetime, *, progress: float = 0.0) -> bool:
     """Let *job*, which is locked, be tried again from *not_before* on; False where it was the last time."""
-    if job.attempts >= MOST_ATTEMPTS:
+    if job.attempts >= MAX_ATTEMPTS:
         return False
     job.error = failure.reason
     release(job, not_before, progress=progress)

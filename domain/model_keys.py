@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps every letter's place
 _BEARER = re.compile(r"\bbearer\s+…", re.IGNORECASE)
-_SHOWN, _LEAST_KEY = 4, 16  # of a shorter key its end would tell too much
+_SHOWN, _MIN_KEY = 4, 16  # of a shorter key its end would tell too much
 _NO_KEYS = (
     "An API key is stored encrypted only, and there is nothing to encrypt it with: the operator sets "
     "STATE_ENCRYPTION_KEYS=name:key, the key from `openssl rand -base64 32`."
@@ -40,7 +40,7 @@ def encrypt_key(row: ChatModel, provider: str, base_url: str, api_key: str, keys
 
 def shorten_key(api_key: str) -> str:
     """What of a key people may see to tell it by."""
-    return api_key[-_SHOWN:] if len(api_key) >= _LEAST_KEY else ""
+    return api_key[-_SHOWN:] if len(api_key) >= _MIN_KEY else ""
 
 
 def hide_key(text: str, api_key: str) -> str:

@@ -22,7 +22,7 @@ from utils.checkpointer.reencryption import Outcome
 from utils.errors import Conflict, NotFound
 
 _CLOCKS_DIFFER = timedelta(hours=1)  # at most, of two hosts; a key is not used again for much longer
-MOST_RATINGS = 20_000  # of a tenant, as many as a set of questions may have
+MAX_RATINGS = 20_000  # of a tenant, as many as a set of questions may have
 Verdict = Literal["up", "down"]
 
 
@@ -147,7 +147,7 @@ def list_ratings(
         conditions.append(AnswerRating.owner_id == ctx.owner_id)
     total = session.scalar(scoped_count(ctx, AnswerRating).where(*conditions)) or 0
     ratings, keys = scoped(ctx, AnswerRating).where(*conditions), (AnswerRating.rated_at, AnswerRating.run_id)
-    return read_part(session, ratings, keys, part or Part(MOST_RATINGS), total=total, descending=True)
+    return read_part(session, ratings, keys, part or Part(MAX_RATINGS), total=total, descending=True)
 
 
 def _select_answer(ctx: Principal, conversation_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -179,8 +179,8 @@ def _lock_rating(session: Session, ctx: Principal, run_id: str) -> AnswerRating 
 
 
 def _add(session: Session, ctx: Principal, rating: Rating) -> AnswerRating:
-    if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MOST_RATINGS:
-        raise Conflict(f"There are {MOST_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
+    if (session.scalar(scoped_count(ctx, AnswerRating)) or 0) >= MAX_RATINGS:
+        raise Conflict(f"There are {MAX_RATINGS:,} ratings already: `flask ratings --forget` makes room.")
     # Without its words: what a database was once given it keeps for a while, also where it is replaced at once.
     row = AnswerRating(tenant_id=ctx.tenant_id, owner_id=ctx.owner_id, **_list_facts(rating), **NO_TEXTS)
     try:

@@ -23,7 +23,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.errors import NotFound
 from utils.moments import read_micros
 
-MOST_COUNTED = 10_000  # conversations: to count more would take longer the more there are
+MAX_COUNTED = 10_000  # conversations: to count more would take longer the more there are
 _TURNS_AT_ONCE = 20
 _ANY = prepare(Conversation, Conversation.deleted_at).where(
     Conversation.owner_id == bindparam("owner_id"), Conversation.conversation_id == bindparam("conversation_id")
@@ -67,7 +67,7 @@ def list_conversations(
     own = _select_own(session, ctx, retention)
     if within_s is not None:
         own = own.where(Conversation.used_at > now() - timedelta(seconds=within_s))
-    some = own.with_only_columns(Conversation.conversation_id).limit(MOST_COUNTED).subquery()
+    some = own.with_only_columns(Conversation.conversation_id).limit(MAX_COUNTED).subquery()
     total = session.scalar(select_over(ctx, func.count()).select_from(some)) or 0
     keys = Conversation.updated_at, Conversation.conversation_id
     return read_part(session, own, keys, part, total=total, descending=True)

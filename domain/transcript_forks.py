@@ -17,7 +17,7 @@ from utils.checkpointer.cipher import Keyring
 from utils.errors import Conflict, NotFound
 from utils.moments import format_moment, read_micros
 
-MOST_TURNS = 200
+MAX_TURNS = 200
 """The newest up to the answer: a model is shown far fewer, and they are copied at once."""
 _LONGEST_TITLE = 200
 _NUMBERED = re.compile(r" \(([2-9]|[1-9][0-9])\)\Z")  # what has more digits is a year, or a room
@@ -35,7 +35,7 @@ class Fork:
 def fork_conversation(
     session: Session, ctx: Principal, fork: Fork, *, retention: Retention, keys: Keyring | None
 ) -> Conversation:
-    """The new conversation, with copies of at most `MOST_TURNS` turns; flushed, not committed.
+    """The new conversation, with copies of at most `MAX_TURNS` turns; flushed, not committed.
 
     Copies have runs of their own, under which they are rated and told of. Nobody is told of refused ones again, and
     their tokens count once.
@@ -78,7 +78,7 @@ def _list_turns(session: Session, ctx: Principal, fork: Fork, keys: Keyring | No
     if last is None or read_texts(last, keys)["answer"] is None:
         raise NotFound("The conversation has no such answer.")
     branches = list_places(session, ctx, fork.conversation_id)
-    path = branches.list_path(branches.find(fork.run_id))[-MOST_TURNS:]
+    path = branches.list_path(branches.find(fork.run_id))[-MAX_TURNS:]
     return read_path(session, ctx, fork.conversation_id, [branches.turns[at] for at in path])
 
 

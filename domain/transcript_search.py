@@ -19,8 +19,8 @@ from utils.normal_forms import normalize
 
 logger = logging.getLogger(__name__)
 
-MOST_SEARCHED = 500  # conversations
-MOST_READ = 5_000_000  # characters in a search, which take seconds of a thread where they are the worst there are
+MAX_SEARCHED = 500  # conversations
+MAX_READ = 5_000_000  # characters in a search, which take seconds of a thread where they are the worst there are
 LONGEST_READ = 80_000  # characters of a text: more than an answer has
 _FOLDED_AT_ONCE = 8_000  # characters: folding holds the interpreter's lock, and U+FDFA becomes 18 letters
 _AT_ONCE = 50
@@ -35,8 +35,8 @@ def search_conversations(
     5 million characters. Blocking: to be called in a thread.
     """
     words = frozenset(_fold(query).split())
-    newest = list_conversations(session, ctx, Part(MOST_SEARCHED), retention).rows
-    conversations, budget = [], MOST_READ
+    newest = list_conversations(session, ctx, Part(MAX_SEARCHED), retention).rows
+    conversations, budget = [], MAX_READ
     for start in range(0, len(newest), _AT_ONCE):
         batch = newest[start : start + _AT_ONCE]
         missing, budget = _find_missing(session, ctx, batch, words, keys=keys, most=budget)

@@ -16,9 +16,9 @@ from utils.errors import Conflict
 from utils.slices import cut_into_slices
 
 ORIGIN = "web:"
-MOST_SOURCES = 100  # of a tenant
-MOST_PROBLEMS = 50  # told of one crawl
-MOST_AT_ONCE = 500  # addresses in one statement
+MAX_SOURCES = 100  # of a tenant
+MAX_PROBLEMS = 50  # told of one crawl
+MAX_AT_ONCE = 500  # addresses in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ def create_web_source(session: Session, ctx: Principal, url: str, plan: CrawlPla
     Raises:
         Conflict: the tenant has it already, or has as many as it may.
     """
-    if (session.scalar(scoped_count(ctx, WebSource)) or 0) >= MOST_SOURCES:
-        raise Conflict(f"There are {MOST_SOURCES} web sources already: remove one first.")
+    if (session.scalar(scoped_count(ctx, WebSource)) or 0) >= MAX_SOURCES:
+        raise Conflict(f"There are {MAX_SOURCES} web sources already: remove one first.")
     source = WebSource(
         tenant_id=ctx.tenant_id,
         url=url,
@@ -59,7 +59,7 @@ def create_web_source(session: Session, ctx: Principal, url: str, plan: CrawlPla
 def list_web_sources(session: Session, ctx: Principal, part: Part | None = None) -> Rows[WebSource]:
     """A part of the tenant's web sources, or all, by address."""
     total = session.scalar(scoped_count(ctx, WebSource)) or 0
-    return read_part(session, scoped(ctx, WebSource), (WebSource.url,), part or Part(MOST_SOURCES), total=total)
+    return read_part(session, scoped(ctx, WebSource), (WebSource.url,), part or Part(MAX_SOURCES), total=total)
 
 
 def get_web_source(session: Session, ctx: Principal, web_source_id: str) -> WebSource:
@@ -125,7 +125,7 @@ def count_waiting(session: Session, ctx: Principal, web_source_id: str) -> int:
 
 def put_pages(session: Session, ctx: Principal, web_source_id: str, pages: Sequence[WebPage]) -> None:
     """Write these of the web source as they are now, new or not."""
-    for some in cut_into_slices(pages, MOST_AT_ONCE):
+    for some in cut_into_slices(pages, MAX_AT_ONCE):
         statement = scoped(ctx, WebPage).where(WebPage.web_source_id == web_source_id)
         rows = session.scalars(statement.where(WebPage.url.in_([page.url for page in some]))).all()
         for page in some:
@@ -141,7 +141,7 @@ def find_document_at(session: Session, ctx: Principal, url: str) -> Document | N
 def remove_pages(session: Session, ctx: Principal, web_source_id: str, urls: Sequence[str]) -> int:
     """Take away the documents of these pages, but of those that another web source of the tenant has too."""
     removed = 0
-    for some in cut_into_slices(urls, MOST_AT_ONCE):
+    for some in cut_into_slices(urls, MAX_AT_ONCE):
         others = scoped(ctx, WebPage).where(WebPage.url.in_(some), WebPage.taken)
         shared = {page.url for page in session.scalars(others.where(WebPage.web_source_id != web_source_id))}
         origins = [ORIGIN + url for url in some if url not in shared]

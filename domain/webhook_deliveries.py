@@ -24,11 +24,11 @@ from domain.webhooks import WebhookEvent
 logger = logging.getLogger(__name__)
 
 TEST_EVENT = "webhook.test"
-MOST_WAITING = 1_000  # of a webhook; more are dropped
+MAX_WAITING = 1_000  # of a webhook; more are dropped
 SENDING_S = 60.0  # after which whoever sends it is taken for dead; more than a request may take
 PAUSES_S = (2, 30, 300, 1_800, 7_200, 21_600, 43_200)  # after each failure but the last; about 21 hours in all
 _OTHERS_WAIT_S = 10  # what else a webhook is to be told, after a failure
-_MOST_DUE = 500
+_MAX_DUE = 500
 _ANY = select_everywhere(WebhookDelivery).with_only_columns(WebhookDelivery.delivery_id).limit(1)
 
 Subject = dict[str, Any]
@@ -81,7 +81,7 @@ def list_due(session: Session) -> list[tuple[str, str]]:
     statement = select_everywhere(WebhookDelivery).where(WebhookDelivery.not_before <= read_moment(session))
     webhook = WebhookDelivery.tenant_id, WebhookDelivery.webhook_id
     grouped = statement.with_only_columns(*webhook).group_by(*webhook).order_by(func.min(WebhookDelivery.not_before))
-    return [(tenant_id, webhook_id) for tenant_id, webhook_id in session.execute(grouped.limit(_MOST_DUE))]
+    return [(tenant_id, webhook_id) for tenant_id, webhook_id in session.execute(grouped.limit(_MAX_DUE))]
 
 
 def claim(session: Session, tenant_id: str, webhook_id: str) -> ClaimedDelivery | None:
@@ -136,10 +136,10 @@ def _lock_claimed(session: Session, claimed: ClaimedDelivery) -> WebhookDelivery
 def _queue(session: Session, ctx: Principal, webhook_id: str, event: str, subjects: Sequence[Subject]) -> list[str]:
     """The ids of the deliveries; those for which there is room."""
     waiting = scoped_count(ctx, WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
-    room = max(0, MOST_WAITING - (session.scalar(waiting) or 0))
+    room = max(0, MAX_WAITING - (session.scalar(waiting) or 0))
     if len(subjects) > room:
         dropped = len(subjects) - room
-        logger.warning("%s events %s are dropped: %s wait for their webhook.", dropped, event, MOST_WAITING)
+        logger.warning("%s events %s are dropped: %s wait for their webhook.", dropped, event, MAX_WAITING)
     rows = [
         WebhookDelivery(
             tenant_id=ctx.tenant_id,

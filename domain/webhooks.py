@@ -25,7 +25,7 @@ from utils.validation import refuse_field
 
 logger = logging.getLogger(__name__)
 
-MOST_WEBHOOKS = 20  # of a tenant
+MAX_WEBHOOKS = 20  # of a tenant
 LONGEST_URL = 500
 PREFIX = "whsec_"
 _SECRET_BYTES = 32
@@ -55,8 +55,8 @@ def create_webhook(
     if keys is None:
         raise Conflict(_NO_KEYS)
     lock_usage(session, ctx)  # of many at once each sees the others
-    if (session.scalar(scoped_count(ctx, Webhook)) or 0) >= MOST_WEBHOOKS:
-        raise Conflict(f"There are {MOST_WEBHOOKS} webhooks already: delete one first.")
+    if (session.scalar(scoped_count(ctx, Webhook)) or 0) >= MAX_WEBHOOKS:
+        raise Conflict(f"There are {MAX_WEBHOOKS} webhooks already: delete one first.")
     secret = secrets.token_bytes(_SECRET_BYTES)
     row = Webhook(tenant_id=ctx.tenant_id, webhook_id=str(uuid4()), url=url, events=sorted(set(events)))
     row.secret = keys.encrypt(secret, _name(row))

@@ -33,7 +33,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from utils.errors import BadInput
 from utils.validation import LONGEST_MESSAGE, describe_error
 
-MOST_CASES = 20_000
+MAX_CASES = 20_000
 _LARGEST_FILE = 64 * 2**20
 _QUERIES, _CORPUS = ".queries.jsonl", ".corpus.jsonl"
 Json = dict[str, Any]
@@ -87,7 +87,7 @@ class _File(BaseModel):
 
     name: str = Field("", max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
     floors: dict[str, float] = {}
-    questions: list[Case] = Field(min_length=1, max_length=MOST_CASES)
+    questions: list[Case] = Field(min_length=1, max_length=MAX_CASES)
 
 
 def load_set(path: Path) -> QuestionSet:

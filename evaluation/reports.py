@@ -6,7 +6,7 @@ from evaluation.measures import Figure
 from evaluation.runs import Run, RunComparison
 
 _QUESTIONS_SHOWN = 10
-_MOST_COLUMNS = 5
+_MAX_COLUMNS = 5
 
 
 def make_table(run: Run) -> str:
@@ -17,7 +17,7 @@ def make_table(run: Run) -> str:
     rows = [["", *groups]]
     for measure in measures:
         rows.append([measure, *(_format_cell(run.figures[group].get(measure)) for group in groups)])
-    if len(groups) > _MOST_COLUMNS:
+    if len(groups) > _MAX_COLUMNS:
         rows = [["", *measures]] + [
             [group, *(_format_mean(run.figures[group].get(measure)) for measure in measures)] for group in groups
         ]

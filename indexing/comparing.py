@@ -26,7 +26,7 @@ from utils.passages import Passage
 from utils.validity import today
 
 NEIGHBOURS = 8  # passages that a passage is compared with
-MOST_OF_ONE = 100  # conflicts of one document: more are those of a text that should not be there
+MAX_OF_ONE = 100  # conflicts of one document: more are those of a text that should not be there
 DOCUMENTS_AT_ONCE = 20
 POLL_S = 2.0
 EXPIRY_S = 60.0  # between two looks whether documents have ceased to hold
@@ -101,7 +101,7 @@ class DocumentComparer:
             near = await self.index()[0].find_neighbours(ctx, passage, limit=NEIGHBOURS)
             others = [each for each in near if _may_hold_together(passage, each)]
             for each in await asyncio.to_thread(partial(_find_conflicts, passage, others)):
-                if len(found) < MOST_OF_ONE:
+                if len(found) < MAX_OF_ONE:
                     found[each.conflict_id] = each
             await asyncio.sleep(time.monotonic() - began)  # the rest of the process goes first
         recording = partial(conflicts.record_comparison, ctx=ctx, document=document, conflicts=list(found.values()))

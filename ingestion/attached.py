@@ -6,7 +6,7 @@ from domain.documents import DocumentContent
 from ingestion.policy import ReadingPolicy
 from utils.concurrency import ConcurrencyLimit
 
-_AT_ONCE, _MOST_WAITING = 2, 18
+_AT_ONCE, _MAX_WAITING = 2, 18
 _BUSY = "Many files are being read already. Try again in a moment."
 _PAGES, _CHARACTERS = 200, 600_000
 _SECONDS = 20.0
@@ -29,7 +29,7 @@ class AttachedFileReader:
             page_timeout_s=_SECONDS_A_PAGE,
         )
         self._policy = replace(policy, limits=limits)
-        self.turns = ConcurrencyLimit(_AT_ONCE, may_wait=_MOST_WAITING, refusal=_BUSY)
+        self.turns = ConcurrencyLimit(_AT_ONCE, may_wait=_MAX_WAITING, refusal=_BUSY)
 
     def read(self, data: bytes, name: str) -> tuple[DocumentContent, str | None]:
         """What is in it, and what was not read of it and why.

@@ -48,9 +48,9 @@ from utils.private_files import UNFINISHED
 
 logger = logging.getLogger(__name__)
 
-MOST_FILES, MOST_TABLES = 20, 100
-_MOST_BYTES = 500_000_000  # of the SQLite file
-_AT_ONCE, _MOST_WAITING = 2, 18
+MAX_FILES, MAX_TABLES = 20, 100
+_MAX_BYTES = 500_000_000  # of the SQLite file
+_AT_ONCE, _MAX_WAITING = 2, 18
 _LONGEST_LOCATION = 200
 _ORPHAN_S = 3_600.0  # longer than any upload takes
 _BUSY = "Many files with tables are being read already. Try again in a moment."
@@ -99,7 +99,7 @@ class UploadedTables:
     ) -> None:
         self._folder, self._database, self._keys, self._policy = folder, database, keys, policy
         self._quotas, self._disk = quotas, disk
-        self.turns = ConcurrencyLimit(_AT_ONCE, may_wait=_MOST_WAITING, refusal=_BUSY)
+        self.turns = ConcurrencyLimit(_AT_ONCE, may_wait=_MAX_WAITING, refusal=_BUSY)
 
     def create(self, ctx: Principal, name: str, description: str, files: Sequence[SentFile]) -> UploadedSource:
         """A data source with the tables of *files*, which are opened to questions, but for what is hidden in a file.
@@ -161,15 +161,15 @@ class UploadedTables:
         """An SQLite file with the tables of *files*, which is removed at the end unless it was placed elsewhere."""
         if not files:
             raise UnreadableDocument("There is no file in it: send each in a part called files.")
-        if len(files) > MOST_FILES:
-            raise TooLarge(f"A data source is made of at most {MOST_FILES} files.")
+        if len(files) > MAX_FILES:
+            raise TooLarge(f"A data source is made of at most {MAX_FILES} files.")
         folder = self._folder / ctx.tenant_id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._database.open_read_session() as session:
-            most_bytes = min(_MOST_BYTES, find_room_bytes(self._quotas, self._count_bytes(session, ctx)))
+            max_bytes = min(_MAX_BYTES, find_room_bytes(self._quotas, self._count_bytes(session, ctx)))
         path = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
         try:
-            with write_table_file(path, most_bytes) as file:
+            with write_table_file(path, max_bytes) as file:
                 tables = self._write_files(file, files)
                 if only_name and len(tables) == 1 and tables[0].table.name != only_name:
                     file.rename(tables[0].table.name, only_name)
@@ -179,7 +179,7 @@ class UploadedTables:
             names = ", ".join(each.name for each in files)
             yield _Written(path, tuple(tables), schema, names[:_LONGEST_LOCATION])
         except TableFileFull as exc:
-            text = f"Its tables would take more than {most_bytes / 1e6:,.0f} MB: leave columns out, or send fewer rows."
+            text = f"Its tables would take more than {max_bytes / 1e6:,.0f} MB: leave columns out, or send fewer rows."
             raise TooLarge(text) from exc
         except TableFileInvalid as exc:
             logger.warning("Tables of an upload could not be written: %s", exc)
@@ -199,8 +199,8 @@ class UploadedTables:
                     columns = [(each.name, each.kind) for each in own.columns]
                     count = file.add(own.name, columns, self._limit_to_free_space(rows))
                     written_tables.append(WrittenTable(sent.name, own, count))
-                    if len(written_tables) > MOST_TABLES:
-                        raise TooLarge(f"A data source has at most {MOST_TABLES} tables of files: send fewer.")
+                    if len(written_tables) > MAX_TABLES:
+                        raise TooLarge(f"A data source has at most {MAX_TABLES} tables of files: send fewer.")
         return written_tables
 
     def _limit_to_free_space(self, batches: Batches) -> Batches:

@@ -15,10 +15,10 @@ from utils.outbound import AnswerTooLarge
 LONGEST_ANSWER = 64_000  # characters of an answer that are shown
 LARGEST_EVENT = 2**19  # bytes: all of an answer in one, each character written as \uXXXX
 LARGEST_STREAM = LONGEST_ANSWER * 512  # bytes: an event a character, and the same again of thoughts
-MOST_EVENTS = 4 * LONGEST_ANSWER
-MOST_CALLS, LONGEST_ARGUMENTS = 64, 100_000  # calls of tools in an answer; characters of JSON, all together
-_MOST_CONTAINERS = 25_000  # lists and objects in an answer, brackets in its texts among them
-MOST_TOKENS = 10**9  # that a call may have cost: what is more is no usage
+MAX_EVENTS = 4 * LONGEST_ANSWER
+MAX_CALLS, LONGEST_ARGUMENTS = 64, 100_000  # calls of tools in an answer; characters of JSON, all together
+_MAX_CONTAINERS = 25_000  # lists and objects in an answer, brackets in its texts among them
+MAX_TOKENS = 10**9  # that a call may have cost: what is more is no usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ def parse_answer(data: bytes, limits: AnswerLimits) -> Any:
         AnswerTooLarge: it has too many values.
         ValueError: it is no JSON, or nested more than a thousand times.
     """
-    if data.count(b",") > limits.values or data.count(b"[") + data.count(b"{") > _MOST_CONTAINERS:
-        raise AnswerTooLarge(f"more than {limits.values:,} values or {_MOST_CONTAINERS:,} lists and objects")
+    if data.count(b",") > limits.values or data.count(b"[") + data.count(b"{") > _MAX_CONTAINERS:
+        raise AnswerTooLarge(f"more than {limits.values:,} values or {_MAX_CONTAINERS:,} lists and objects")
     return orjson.loads(data)
 
 
 def is_count(value: object) -> bool:
     """Whether *value* is a number of tokens."""
-    return type(value) is int and 0 <= value <= MOST_TOKENS
+    return type(value) is int and 0 <= value <= MAX_TOKENS

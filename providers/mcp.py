@@ -27,7 +27,7 @@ _VERSION = re.compile(r"[0-9-]{1,20}", re.ASCII)
 _META = "io.modelcontextprotocol/"
 _CLIENT = {"name": "pustaka", "version": "1"}
 _LARGEST_ANSWER = 2**20
-_MOST_PAGES = 20
+_MAX_PAGES = 20
 _LONGEST_REASON = 300  # characters
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _EVENTS, _SESSION = "text/event-stream", "Mcp-Session-Id"
@@ -67,7 +67,7 @@ class McpServer:
         tools: list[Json] = []
         async with self._open() as connection:
             cursor: Json = {}
-            for _ in range(_MOST_PAGES):
+            for _ in range(_MAX_PAGES):
                 page = await connection.request("tools/list", cursor)
                 tools += [tool for tool in page.get("tools", ()) if isinstance(tool, dict)]
                 if not isinstance(page.get("nextCursor"), str):

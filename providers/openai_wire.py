@@ -17,13 +17,13 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
-from providers.answer_limits import CHAT, LARGEST_EVENT, LARGEST_STREAM, MOST_EVENTS, AnswerLimits, parse_answer
+from providers.answer_limits import CHAT, LARGEST_EVENT, LARGEST_STREAM, MAX_EVENTS, AnswerLimits, parse_answer
 from providers.openai_errors import EndpointError, StatusError, find_named, find_unwanted, is_of_file, is_of_question
 from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session, read_at_most
 from utils.ticks import sleep_to_a_tick
 
 Json = dict[str, Any]
-MOST_CONNECTIONS = 4096
+MAX_CONNECTIONS = 4096
 # Servers such as vLLM close idle connections after 5 seconds: letting go of them before avoids writing into a
 # connection that is just being closed.
 KEPT_IDLE_S = 4.0
@@ -51,7 +51,7 @@ class OpenAIWire:
             base_url,
             headers={"Authorization": f"Bearer {api_key.get_secret_value()}"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
-            connections=MOST_CONNECTIONS,
+            connections=MAX_CONNECTIONS,
             idle_s=KEPT_IDLE_S,
             guard=guard,
         )
@@ -72,14 +72,14 @@ class OpenAIWire:
         async with self._answer("POST", path, form, form.content_type) as response:
             return await read_answer(response, limits)
 
-    async def download(self, path: str, body: Json, most_bytes: int) -> bytes:
+    async def download(self, path: str, body: Json, max_bytes: int) -> bytes:
         """The file that the endpoint answers to *body* with.
 
         Raises:
             AnswerTooLarge: it is larger.
         """
         async with self._answer("POST", path, json.dumps(body).encode()) as response:
-            return await read_at_most(response, most_bytes)
+            return await read_at_most(response, max_bytes)
 
     @asynccontextmanager
     async def open_events(self, path: str, body: Json) -> AsyncIterator["EventStream"]:
@@ -190,8 +190,8 @@ class EventParser:
                     self.is_done = True
                     return
                 self._count += 1
-                if self._count > MOST_EVENTS:
-                    raise AnswerTooLarge(f"more than {MOST_EVENTS:,} events")
+                if self._count > MAX_EVENTS:
+                    raise AnswerTooLarge(f"more than {MAX_EVENTS:,} events")
                 yield text
 
     def _check_size(self, begun: int = 0) -> None:

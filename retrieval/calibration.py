@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 SENTENCES = 60  # asked for one estimate, some 2 s of CPU with the embedding model that comes with the service
 FEWEST = 20  # in a language, below which the language has no level
-FEWEST_DOCUMENTS = 8
+MIN_DOCUMENTS = 8
 _NEAR = 50  # passages that are looked at for one of another document
 _LEVEL = 0.1  # of the sentences are farther from every other document
 _STEPS = 2.5  # from the level to a sentence's own passage
@@ -171,7 +171,7 @@ class Calibrations:
 async def estimate(ctx: Principal, index: PassageIndex, embedder: Embedder) -> Calibration | None:
     """The calibration that the tenant's documents give with *embedder*; None where they are too few."""
     samples = await _draw_sentences(ctx, index)
-    if len(samples) < FEWEST or len({passage.document_id for passage, _ in samples}) < FEWEST_DOCUMENTS:
+    if len(samples) < FEWEST or len({passage.document_id for passage, _ in samples}) < MIN_DOCUMENTS:
         return None
     same: dict[str, list[float]] = {}
     foreign: dict[str, list[float]] = {}

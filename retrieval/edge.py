@@ -25,8 +25,8 @@ from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
     LANGUAGES_APART,
+    MAX_TENANTS,
     MEANING,
-    MOST_TENANTS,
     PASSAGE,
     TENANT,
     WORDS,
@@ -148,7 +148,7 @@ class EdgeIndex(PassageIndex):
 
     async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in the index."""
-        request = engine.FacetRequest(TENANT, limit=MOST_TENANTS, exact=True)
+        request = engine.FacetRequest(TENANT, limit=MAX_TENANTS, exact=True)
         # Also those of whom all is deleted, with a count of none.
         return {str(hit.value) for hit in (await self._run(lambda: self._shard.facet(request))).hits if hit.count}
 

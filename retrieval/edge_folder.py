@@ -25,7 +25,7 @@ from utils.errors import StoreUnavailable
 logger = logging.getLogger(__name__)
 
 _SOURCES = Path(__file__).resolve().parent.parent
-_LEAST_S, _BYTES_A_SECOND = 120.0, 1_000_000
+_MIN_S, _BYTES_A_SECOND = 120.0, 1_000_000
 # Signals that damaged files cause. Others have another sender: an operator, or the kernel for want of memory.
 _BY_DAMAGE = (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 
@@ -98,7 +98,7 @@ class ShardFolder:
 
     def _read_through(self) -> str:
         """Let another process read all of it, since damaged files may crash the one that does."""
-        limit_s = _LEAST_S + find_size_bytes(self.path) / _BYTES_A_SECOND
+        limit_s = _MIN_S + find_size_bytes(self.path) / _BYTES_A_SECOND
         command = [sys.executable, "-m", edge_probe.__name__, str(self.path.absolute()), str(self.dimension)]
         try:
             done = subprocess.run(  # noqa: S603 - our own program

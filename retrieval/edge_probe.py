@@ -13,7 +13,7 @@ import numpy as np
 import qdrant_edge as engine
 
 from retrieval.edge_shard import is_damage, load_shard, make_stored
-from retrieval.ranking import DOCUMENT, FILTERED, MEANING, MOST_TENANTS, WORDS
+from retrieval.ranking import DOCUMENT, FILTERED, MAX_TENANTS, MEANING, WORDS
 
 DAMAGED = 3
 _AT_ONCE = 500
@@ -28,7 +28,7 @@ def find_unreadable(folder: Path, dimension: int) -> str:
     try:
         count = sum(_check(record) for record in _iter_records(shard))
         for name in FILTERED:
-            limit = count + 1 if name == DOCUMENT else MOST_TENANTS
+            limit = count + 1 if name == DOCUMENT else MAX_TENANTS
             shard.facet(engine.FacetRequest(name, limit=limit, exact=True))
         if count != shard.count(engine.CountRequest()):
             return "it counts more passages than it holds"

@@ -8,7 +8,7 @@ from utils.expiring import Expiring
 
 # So long passages of a language that is new to the tenant, written by another process, are found by words alone.
 KEPT_S = 5.0
-_MOST_TENANTS = 10_000
+_MAX_TENANTS = 10_000
 
 
 class Languages:
@@ -17,7 +17,7 @@ class Languages:
     def __init__(
         self, ask: Callable[[Principal], Awaitable[list[str]]], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._ask, self._cache = ask, Expiring[str, list[str]](_MOST_TENANTS, KEPT_S, clock=clock)
+        self._ask, self._cache = ask, Expiring[str, list[str]](_MAX_TENANTS, KEPT_S, clock=clock)
         self._changes = 0
 
     async def find(self, ctx: Principal) -> list[str]:

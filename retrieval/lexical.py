@@ -21,7 +21,7 @@ UNSPACED = frozenset({"ja", "th", "zh"})
 # fusion on xquad_en, xquad_es, squad_en, idk_id:
 #  50 .963/.963/.855/.932     150 .977/.965/.865/.936     256 .979/.960/.868/.936,
 USUAL_TERMS = 150.0
-_MOST_TRANSLATED = 200  # words of a question
+_MAX_TRANSLATED = 200  # words of a question
 _WORD = re.compile(r"[^\W\d_]+")
 _PASSAGES_REMEMBERED = 2000  # some 6 KB each
 
@@ -93,7 +93,7 @@ def _translate(question: str) -> dict[int, float]:
     """
     source = detect_language(question, default="")
     weights: dict[int, float] = {}
-    for word in islice(dict.fromkeys(_WORD.findall(question)), _MOST_TRANSLATED):
+    for word in islice(dict.fromkeys(_WORD.findall(question)), _MAX_TRANSLATED):
         for language in LANGUAGES:
             others = find_translations(word, source, language) if language != source else frozenset[int]()
             weights |= {stem: max(weights.get(stem, 0.0), 1 / len(others)) for stem in others}

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W_]+(?:[-'’.,][^\W_]+)*")
 # Coarse, but a search splits dozens of passages: an abbreviation in the middle of a sentence costs little here.
 # The mark goes with the end, for it is in no stem: a pattern that begins with a space is tried at each of a passage's.
 _SENTENCE_END = re.compile(r"[.!?…\n](?:(?<=\n)|(?=\s))\s*")
-_MOST_WORDS = 200  # different ones, that are compared: more than a page has
+_MAX_WORDS = 200  # different ones, that are compared: more than a page has
 _KEPT = 1024  # passages whose stems are kept, some 10 kB each: the same ones are found again and again
 Stems = list[tuple[frozenset[int], int, int]]
 """The stems of each word, its weight, and how often it is there."""
@@ -77,7 +77,7 @@ class Question:
         # The first word of a question has a capital whatever it is.
         named = [any(map(str.isdigit, word)) or (i > 0 and word[0].isupper()) for i, word in enumerate(words)]
         weighted = [(word, _NAME_WEIGHT if name else 1) for word, name in zip(words, named, strict=True)]
-        return list(islice(Counter(weighted).items(), _MOST_WORDS))
+        return list(islice(Counter(weighted).items(), _MAX_WORDS))
 
 
 def _count_met(words: Stems, places: Mapping[int, Sequence[int]], stems: frozenset[int]) -> int:

@@ -30,7 +30,7 @@ DAYS = (VALID_FROM, VALID_UNTIL)  # are filtered by, too, as days
 # What may change of a document that says the same as before.
 DESCRIBING = (LABELS, "dated", *DAYS, PRECEDENCE)
 PASSAGE = "passage_id"
-MOST_TENANTS = 100_000  # whose passages can be told apart
+MAX_TENANTS = 100_000  # whose passages can be told apart
 LANGUAGES_APART = 8  # passages in rarer languages are found by their words
 # How many each ranking proposes; every proposal is then scored by both. R@1 on squad_en: 20 .855, 50 .860, 100 .865.
 CANDIDATES = 100

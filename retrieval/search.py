@@ -41,7 +41,7 @@ class SearchOptions:
     conversation before: the question is searched for with and without them, and both scores count. `continued` are ids
     of documents that the conversation is about: others are shown where these do not answer. `attached` is searched
     too, or alone where the question is `about_attached`; filters do not apply to it. `further`: so many passages more
-    than the limit are given, within `MOST_CHARACTERS` for all; they have no say in the verdict.
+    than the limit are given, within `MAX_CHARACTERS` for all; they have no say in the verdict.
     """
 
     filters: Filters = ALL

@@ -21,7 +21,7 @@ _KEPT = 1024  # texts whose words are kept, some 20 kB each: the same ones are f
 # space or the end of a line, and a quote over it would not be word for word what the document says.
 _BETWEEN = {0: "", 2: "\n\n"}
 LONGEST_JOINED = 4000  # characters, so that one document does not take the whole prompt
-MOST_CHARACTERS = 5000  # of the passages that a language model is shown, where they are more than the least
+MAX_CHARACTERS = 5000  # of the passages that a language model is shown, where they are more than the least
 
 
 def order_by_best_sentence(question: Question, hits: Sequence[Hit]) -> list[Hit]:
@@ -125,9 +125,9 @@ def join_neighbours(hits: Iterable[Hit], *, limit: int) -> list[Hit]:
 
 
 def count_within_budget(lengths: Sequence[int], *, least: int) -> int:
-    """How many passages of these *lengths* are shown: the *least*, and more within `MOST_CHARACTERS` for all."""
+    """How many passages of these *lengths* are shown: the *least*, and more within `MAX_CHARACTERS` for all."""
     together = accumulate(lengths)
-    return sum(number <= least or size <= MOST_CHARACTERS for number, size in enumerate(together, 1))
+    return sum(number <= least or size <= MAX_CHARACTERS for number, size in enumerate(together, 1))
 
 
 def _find_neighbour(hits: Sequence[Hit], at: int) -> tuple[int, Passage] | None:

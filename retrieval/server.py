@@ -31,8 +31,8 @@ from retrieval.ranking import (
     DOCUMENT,
     LANGUAGE,
     LANGUAGES_APART,
+    MAX_TENANTS,
     MEANING,
-    MOST_TENANTS,
     PASSAGE,
     TENANT,
     make_description,
@@ -178,7 +178,7 @@ class ServerIndex(PassageIndex):
 
     async def list_tenant_ids(self) -> set[str]:
         """Whose passages are in our collection."""
-        answer = await self._run(lambda at: self._client.facet(at.own, TENANT, limit=MOST_TENANTS, exact=True))
+        answer = await self._run(lambda at: self._client.facet(at.own, TENANT, limit=MAX_TENANTS, exact=True))
         return {str(hit.value) for hit in answer.hits if hit.count}
 
     async def reads_along(self) -> str | None:

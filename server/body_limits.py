@@ -44,8 +44,8 @@ class BodyLimits:
             ServiceUnavailable: there is none.
         """
         share_bytes = max(self.total_bytes // 2, self.body_bytes or 0) if owner else self.total_bytes
-        for used_bytes, most_bytes in ((self.used_bytes, self.total_bytes), (self.used_by[owner], share_bytes)):
-            if used_bytes + size_bytes > most_bytes:
+        for used_bytes, max_bytes in ((self.used_bytes, self.total_bytes), (self.used_by[owner], share_bytes)):
+            if used_bytes + size_bytes > max_bytes:
                 raise ServiceUnavailable("Too many large requests are under way. Try again in a moment.", retry_after=2)
         self.used_bytes += size_bytes
         self.used_by[owner] += size_bytes

@@ -6,7 +6,7 @@ from wsgiref.types import WSGIEnvironment
 
 from asgiref.typing import HTTPScope
 
-_MOST_OF_ONE_NAME = 100
+_MAX_OF_ONE_NAME = 100
 
 
 def make_environ(scope: HTTPScope) -> WSGIEnvironment:
@@ -59,7 +59,7 @@ def _add_headers(environ: WSGIEnvironment, scope: HTTPScope) -> None:
             environ[variable] = text
             continue
         repeated[variable] = repeated.get(variable, 0) + 1
-        if repeated[variable] >= _MOST_OF_ONE_NAME:
+        if repeated[variable] >= _MAX_OF_ONE_NAME:
             raise ValueError(variable)
         environ[variable] += ("; " if variable == "HTTP_COOKIE" else ",") + text
 

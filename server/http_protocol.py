@@ -22,7 +22,7 @@ from utils.errors import make_problem_document, make_refusal
 
 logger = logging.getLogger("app")
 _LINGER_S = 1.0  # a refused client is let finish its sentence: closing at once would reset the answer away
-_LEAST_PROGRESS_BYTES = 32_768
+_MIN_PROGRESS_BYTES = 32_768
 _KEEP_ALIVE_PROBES = 3
 _OWN_FILES = 1000
 _LONGEST_INSTANCE = 200
@@ -242,7 +242,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _check_reading(self, waited_bytes: int) -> None:
         self._unread_timer = None
         waiting_bytes = self.transport.get_write_buffer_size()
-        if waiting_bytes and waited_bytes - waiting_bytes < min(_LEAST_PROGRESS_BYTES, waited_bytes):
+        if waiting_bytes and waited_bytes - waiting_bytes < min(_MIN_PROGRESS_BYTES, waited_bytes):
             self.logger.info("A client does not read its response; closing the connection.")
             self.transport.abort()
         elif waiting_bytes:

@@ -7,7 +7,7 @@ from faster_whisper import WhisperModel
 
 from speech.recordings import read_samples
 
-_MOST_WAITING = 8
+_MAX_WAITING = 8
 
 
 class Busy(Exception):
@@ -27,7 +27,7 @@ class Transcriber:
 
     def __init__(self, weights: Path) -> None:
         self._model = WhisperModel(str(weights), device="cpu", compute_type="int8", local_files_only=True)
-        self._room, self._turn = BoundedSemaphore(_MOST_WAITING), Lock()
+        self._room, self._turn = BoundedSemaphore(_MAX_WAITING), Lock()
 
     def transcribe(self, data: bytes, language: str | None) -> str:
         """The words of a recording, "" where nobody speaks in it; *language*: as ISO 639-1, None to find out.

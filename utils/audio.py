@@ -18,7 +18,7 @@ NO_TRANSCRIPTION = "no_transcription_model"
 """The error code by which `python -m speech` says that it only speaks."""
 NO_SPEECH = "No speech was recognised in the recording. Speak nearer to the microphone, and record again."
 DAMAGED = "The recording cannot be read: it is damaged, too short, or of a kind that is not supported. Record again."
-_MOST_CHUNKS = 100  # before the samples: a file of 16 MB has room for two millions, each a step of Python
+_MAX_CHUNKS = 100  # before the samples: a file of 16 MB has room for two millions, each a step of Python
 _SILENT = 64  # of 32768: -54 dB of full scale, under the noise of a room
 _WEBM = re.compile(rb"\x1a\x45\xdf\xa3.{0,40}?\x42\x82.webm", re.DOTALL)
 # Major brands of files with sound, those of telephones' recorders and cameras among them, and not of pictures, which
@@ -79,7 +79,7 @@ def is_cut_wav(data: bytes) -> bool:
 def has_samples(wav: bytes) -> bool:
     """Whether the WAV file has a chunk of samples, which may be empty, among its first 100."""
     start = 12
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         name, size = wav[start : start + 4], wav[start + 4 : start + 8]
         if len(size) < 4 or name == b"data":
             return len(size) == 4

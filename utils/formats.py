@@ -13,7 +13,7 @@ _MONTH = {"en": "{} {}", "es": "{} de {}", "id": "{} {}"}
 _YES, _NO = {"en": "yes", "es": "sí", "id": "ya"}, {"en": "no", "es": "no", "id": "tidak"}
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?(?:[+-]\d\d:?\d\d|Z)?)?")
 _YEAR_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-_FEWEST_GROUPED = {"es": 10_000}  # in Spanish four digits stay together
+_MIN_GROUPED = {"es": 10_000}  # in Spanish four digits stay together
 _MIDNIGHT, _DECIMALS = "00:00", 2
 
 
@@ -29,7 +29,7 @@ def format_number(value: float, language: str, *, decimals: int = 0) -> str:
     rounded = round(value, _DECIMALS) if abs(value) >= 1 else float(f"{value:.4g}")
     whole, _, rest = f"{rounded:,.6f}".rstrip("0").partition(".")
     rest = rest.ljust(decimals, "0")
-    if abs(rounded) < _FEWEST_GROUPED.get(language, 1_000):
+    if abs(rounded) < _MIN_GROUPED.get(language, 1_000):
         whole = whole.replace(",", "")
     if language not in ("es", "id"):
         return f"{whole}.{rest}" if rest else whole

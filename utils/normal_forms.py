@@ -9,7 +9,7 @@ import unicodedata
 from typing import Literal
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
-MOST_MARKS = 30  # in a row
+MAX_MARKS = 30  # in a row
 _FIRST, _LAST = 0x300, 0x1E94A  # combining marks there are
 
 
@@ -20,14 +20,14 @@ def _is_mark(character: str) -> bool:
 
 
 _MARKS = "".join(filter(_is_mark, map(chr, range(_FIRST, _LAST + 1))))
-_FLOOD = re.compile(f"([{_MARKS}]{{{MOST_MARKS}}})[{_MARKS}]++")
+_FLOOD = re.compile(f"([{_MARKS}]{{{MAX_MARKS}}})[{_MARKS}]++")
 
 
 def limit_marks(text: str) -> str:
-    """*text* with at most `MOST_MARKS` accents in a row."""
+    """*text* with at most `MAX_MARKS` accents in a row."""
     return text if text.isascii() else _FLOOD.sub(r"\1", text)
 
 
 def normalize(form: Form, text: str) -> str:
-    """*text* in a normal form, with at most `MOST_MARKS` accents in a row."""
+    """*text* in a normal form, with at most `MAX_MARKS` accents in a row."""
     return text if text.isascii() else unicodedata.normalize(form, limit_marks(text))

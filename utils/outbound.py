@@ -86,7 +86,7 @@ class AnswerTooLarge(ValueError):
     """An answer is larger than it is read."""
 
 
-async def read_at_most(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def read_at_most(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """The body of *response*.
 
     Raises:
@@ -95,6 +95,6 @@ async def read_at_most(response: aiohttp.ClientResponse, most_bytes: int) -> byt
     body = bytearray()  # not a list of parts: each may be one byte
     async for part in response.content.iter_any():
         body += part
-        if len(body) > most_bytes:
-            raise AnswerTooLarge(f"more than {most_bytes:,} bytes")
+        if len(body) > max_bytes:
+            raise AnswerTooLarge(f"more than {max_bytes:,} bytes")
     return bytes(body)

@@ -12,8 +12,8 @@ from utils.errors import BadInput
 from utils.validation import is_field_name
 
 DEEPEST_JSON = 64  # objects and lists within each other: Python reads and writes about 970, then fails in either
-MOST_VALUES = 10_000  # names and elements; whoever reads them makes an object of each, and maybe an error of each
-_MOST_DIGITS = 308  # of a whole number: as far as double precision goes
+MAX_VALUES = 10_000  # names and elements; whoever reads them makes an object of each, and maybe an error of each
+_MAX_DIGITS = 308  # of a whole number: as far as double precision goes
 # To the next comma or opening bracket, or to the end; a string that nobody ends goes on to the end, too.
 _TO_NEXT_VALUE = re.compile(rb'(?:[^",\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))*+[,\[{]?+', re.DOTALL)
 
@@ -64,7 +64,7 @@ def read_storable(data: bytes) -> Any:
 def _check_number_of_values(data: bytes) -> None:
     """Before anything is made of them."""
     place = 0
-    for _ in range(MOST_VALUES):
+    for _ in range(MAX_VALUES):
         match = _TO_NEXT_VALUE.match(data, place)
         place = match.end() if match else len(data)
         if place == len(data):
@@ -90,7 +90,7 @@ def _list_children(value: object) -> Iterable[object]:
 def _refuse_size() -> BadInput:
     return BadInput(
         f"The JSON is nested too deeply or has too many values: send at most {DEEPEST_JSON} objects and lists within "
-        f"each other, and at most {MOST_VALUES:,} values."
+        f"each other, and at most {MAX_VALUES:,} values."
     )
 
 
@@ -106,7 +106,7 @@ def _read_float(digits: str) -> float:
 
 
 def _read_int(digits: str) -> int:
-    if len(digits.removeprefix("-")) > _MOST_DIGITS:
+    if len(digits.removeprefix("-")) > _MAX_DIGITS:
         raise ValueError(f"the number {digits[:20]}… of {len(digits):,} digits is too large")
     return int(digits)
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeVar
 VALID_FROM, VALID_UNTIL, PRECEDENCE = "valid_from", "valid_until", "precedence"
 T = TypeVar("T")
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
-MOST_PRECEDENCE = 1_000_000
+MAX_PRECEDENCE = 1_000_000
 Validity = Literal["valid", "expired", "not_yet_valid"]
 
 
@@ -50,7 +50,7 @@ def check_period(metadata: Mapping[str, object]) -> None:
         if metadata.get(name) is not None and read_day(metadata[name]) is None:
             raise ValueError(f"{name} has to be a day such as 2026-12-31, or null")
     if metadata.get(PRECEDENCE) is not None and _read_precedence(metadata[PRECEDENCE]) is None:
-        raise ValueError(f"precedence has to be a number from -{MOST_PRECEDENCE:,} to {MOST_PRECEDENCE:,}, or null")
+        raise ValueError(f"precedence has to be a number from -{MAX_PRECEDENCE:,} to {MAX_PRECEDENCE:,}, or null")
     period = read_period(metadata)
     if period.valid_from and period.valid_until and period.valid_until < period.valid_from:
         raise ValueError("valid_until is before valid_from")
@@ -67,7 +67,7 @@ def read_day(value: object) -> date | None:
 def _read_precedence(value: object) -> float | None:
     if isinstance(value, str):  # of front matter
         value = float(value) if _PLAIN_NUMBER.fullmatch(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_PRECEDENCE:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_PRECEDENCE:
         return None
     return int(value) if value == int(value) else value
 

@@ -7,7 +7,7 @@ from agents.conflicts.statements import Scope, Statement, find_statements
 from agents.conflicts.values import COUNT, NUMBER, Value
 from utils.passages import Passage
 
-_LEAST_SHARED = 2  # words of what both are about; fewer only under headings that have words in common
+_MIN_SHARED = 2  # words of what both are about; fewer only under headings that have words in common
 _DAYS_OF_MOST = 5  # of the week: so many hold for whoever names no day
 _VENUES = ("room", "building", "floor", "counter", "code")
 _MOMENTS = ("clock", "date")
@@ -65,7 +65,7 @@ def _is_same_subject(one: Statement, other: Statement) -> bool:
     is_condition = one.is_condition or other.is_condition
     if (is_condition or not met & one.named & other.named) and not (one.around & other.around & one.named):
         return False
-    return shared >= _LEAST_SHARED or (shared > 0 and not one.around.isdisjoint(other.around))
+    return shared >= _MIN_SHARED or (shared > 0 and not one.around.isdisjoint(other.around))
 
 
 def _is_same_scope(one: Statement, other: Statement) -> bool:

@@ -13,7 +13,7 @@ from utils.passages import Hit, Passage
 from utils.validity import Standing, choose
 from utils.words import hash_content_words
 
-MOST_NOTED = 3  # conflicts of one answer
+MAX_NOTED = 3  # conflicts of one answer
 _LONGEST = 300  # characters of a sentence that is quoted
 _PART_OF_MOST = 0.6  # of the words that the nearest sentence of a quote shares with the question
 # What a question asks for whose answer is of a kind of `agents.conflicts.values`; of the others any kind may be asked.
@@ -46,9 +46,9 @@ def note_conflicts(
     """Where another of *hits* says something else than what an answer cites; passage n is `hits[n - 1]`.
 
     *find_language* gives the language to say it in; it is asked only where there is something to say.
-    Each pair of passages once; at most `MOST_NOTED`. Of what is cited beside the answer to *question* nothing is said.
+    Each pair of passages once; at most `MAX_NOTED`. Of what is cited beside the answer to *question* nothing is said.
     """
-    differences = list(_iter_differences(citations, hits, question))[:MOST_NOTED]
+    differences = list(_iter_differences(citations, hits, question))[:MAX_NOTED]
     if not differences:
         return NOTHING
     language = find_language()

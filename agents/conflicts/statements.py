@@ -26,7 +26,7 @@ from utils.passages import Passage
 from utils.validity import split_edition
 
 _KEPT = 512  # passages whose statements are kept
-MOST_STATEMENTS = 60  # of a passage
+MAX_STATEMENTS = 60  # of a passage
 _LONGEST = 600  # characters of a sentence that is compared
 _ADDS = re.compile(
     r"[,;(–]|\b(?:and|but|with|without|before|after|when|if|y|e|pero|con|sin|antes|cuando|si|dan|tetapi|dengan|tanpa|sebelum"
@@ -82,7 +82,7 @@ def find_statements(passage: Passage) -> Sequence[Statement]:
 def _find_statements(text: str, title: str, heading: str, language: str) -> Sequence[Statement]:
     statements: list[Statement] = []
     for sentence in split_sentences(text):
-        if len(sentence.text) <= _LONGEST and len(statements) < MOST_STATEMENTS and may_state_values(sentence.text):
+        if len(sentence.text) <= _LONGEST and len(statements) < MAX_STATEMENTS and may_state_values(sentence.text):
             statement = _read(sentence, title, heading, language)
             if statement.stated.values or statement.stated.weekdays:
                 statements.append(statement)

@@ -13,7 +13,7 @@ from utils.facts.folding import fold
 from utils.language import detect_any_language
 from utils.shorthand import spell_out
 
-MOST_CHOICES = 4
+MAX_CHOICES = 4
 _LONGEST_REPLY = 100  # characters of what answers a question of ours; what is longer is a question of its own
 
 
@@ -55,7 +55,7 @@ async def clarify(state: ChatState, runtime: Runtime[AgentContext]) -> dict[str,
     hits = sorted(state["passages"], key=lambda hit: hit.passage.language != language)
     sources = state.get("choices")
     question = get_data_source_question(language) if sources else get_topic_question(language)
-    choices = sources or list_headings(hits, MOST_CHOICES)
+    choices = sources or list_headings(hits, MAX_CHOICES)
     text = "\n".join([f"{question}\n", *(f"- {choice}" for choice in choices)])
     run.emit({"type": "token", "content": text})
     return end_turn(state, answer_message(text, run.run_id, clarification={"question": question, "choices": choices}))

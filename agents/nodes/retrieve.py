@@ -12,7 +12,7 @@ from langgraph.types import Command
 from agents.citations import remove_marks
 from agents.messages import drop_tool_messages
 from agents.nodes.attached_questions import is_about_attached
-from agents.nodes.clarify import MOST_CHOICES, is_underspecified
+from agents.nodes.clarify import MAX_CHOICES, is_underspecified
 from agents.nodes.refuse import list_headings
 from agents.state import AgentContext, ChatState
 from providers.chat.followups import standalone_question
@@ -50,7 +50,7 @@ async def retrieve(state: ChatState, runtime: Runtime[AgentContext]) -> Command[
     is_task = options.about_attached and run.model.is_language_model and bool(result.hits)
     verdict = replace(result.verdict, answerable=True) if is_task else result.verdict
     update = {"passages": result.hits, "verdict": verdict, "is_index_whole": result.is_index_whole}
-    if is_underspecified(state["messages"]) and len(list_headings(result.hits, MOST_CHOICES)) > 1:
+    if is_underspecified(state["messages"]) and len(list_headings(result.hits, MAX_CHOICES)) > 1:
         return Command(update=update, goto="clarify")
     return Command(update=update, goto="answer" if result.verdict.is_near or is_task else "refuse")
 

@@ -14,7 +14,7 @@ from agents.citations import bind_citations
 from agents.state import AgentContext
 from agents.verification.claims import Claim, split_claims
 from agents.verification.verdict import SentenceSupport, report
-from agents.verification.verifier import MOST_CLAIMS
+from agents.verification.verifier import MAX_CLAIMS
 from prompts.rag import list_own_texts
 from utils.long_texts import process_text
 from utils.passages import Hit
@@ -37,8 +37,8 @@ def _find_claims(text: str) -> Sequence[Claim]:
 
 def _merge_rest(claims: Sequence[Claim]) -> Sequence[Claim]:
     """*claims*, those that are too many to be checked as one."""
-    rest = claims[MOST_CLAIMS:]
-    return [*claims[:MOST_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else claims
+    rest = claims[MAX_CLAIMS:]
+    return [*claims[:MAX_CLAIMS], Claim(rest[0].start, rest[-1].end, "", ())] if rest else claims
 
 
 _PARAGRAPH_END = "\n\n"

@@ -31,8 +31,8 @@ from utils.moments import read_micros
 
 logger = logging.getLogger(__name__)
 
-_MOST_WAITING = 80_000
-_MOST_OWN = 500
+_MAX_WAITING = 80_000
+_MAX_OWN = 500
 _HOLD_MS = 5_000  # after which another worker may try a turn
 _CHANNELS = {PrincipalKind.VISITOR: "web_chat", PrincipalKind.USER: "web_chat"}
 # Of the last event what is not of the answer itself, or stands in columns of its own.
@@ -54,7 +54,7 @@ class WaitingTurn:
 
     sealed: bytes
     keep_ms: int
-    most_in_shard: int
+    max_in_shard: int
     note_dropped: Callable[[], None]
     asked_at: str
     hold_ms: int
@@ -99,7 +99,7 @@ class Outbox:
         return WaitingTurn(
             sealed,
             keep_ms=round(keep_s * 1000),
-            most_in_shard=-(-_MOST_WAITING // SHARDS),
+            max_in_shard=-(-_MAX_WAITING // SHARDS),
             note_dropped=self._note_dropped,
             asked_at=turn.asked_at,
             hold_ms=self._hold_ms,
@@ -107,7 +107,7 @@ class Outbox:
 
     def note_own(self, turn: FinishedTurn) -> None:
         """*turn* waits in Redis since now; it is this worker's to write, if it does so soon."""
-        if len(self.own) < _MOST_OWN:
+        if len(self.own) < _MAX_OWN:
             self.own.append(turn)
 
     async def take(self, most: int) -> tuple[list[FinishedTurn], int]:
@@ -176,7 +176,7 @@ class Outbox:
         if self.dropped == 1 or self.dropped % 1000 == 0:
             logger.error(
                 "%s turns wait for the database, which is the limit: %s turns so far are missing from the transcript.",
-                _MOST_WAITING,
+                _MAX_WAITING,
                 self.dropped,
             )
 

@@ -108,7 +108,7 @@ class RunStore:
         status = ENDS.get(event.get("type", ""), "")
         run, shard = record.id, find_shard(record.id)
         keys = (run_key(run), make_events_key(run), make_active_key(run), make_turns_key(run), make_waiting_key(shard))
-        waiting = (turn.sealed, turn.keep_ms, turn.most_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
+        waiting = (turn.sealed, turn.keep_ms, turn.max_in_shard, turn.hold_ms, turn.asked_at) if turn else ("",)
         state: int | None = await self._run_script(
             "append", keys, (record.keep_s * 1000, run, self._worker, last, sealed, status, after, *waiting)
         )

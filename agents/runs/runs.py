@@ -29,7 +29,7 @@ from utils.moments import format_now
 
 logger = logging.getLogger("agents.runs")
 
-_MOST_ATTEMPTS = 3  # a run that kills its worker must not kill them all
+_MAX_ATTEMPTS = 3  # a run that kills its worker must not kill them all
 _LAST_WORDS_S = 2.0
 
 
@@ -224,7 +224,7 @@ class Runs:
         logger.warning("The worker of a run died; resuming the run.", extra=facts)
         if claimed.cancelled:
             await _end(live, make_cancelled_event(record.id))
-        elif record.attempts > _MOST_ATTEMPTS or not claimed.is_readable:
+        elif record.attempts > _MAX_ATTEMPTS or not claimed.is_readable:
             error = NotReady("The answer was interrupted several times and was given up. Ask again.")
             await _end(live, make_error_event(record.id, error, request_id=record.request_id))
         else:

@@ -21,8 +21,8 @@ from utils.turns import current_tenant
 
 logger = logging.getLogger("agents.runs")
 
-_MOST_TURNS = 3  # of one attempt whose conversation is taken from it
-_MOST_UNWRITTEN = 10_000
+_MAX_TURNS = 3  # of one attempt whose conversation is taken from it
+_MAX_UNWRITTEN = 10_000
 
 
 class RunWorker:
@@ -112,7 +112,7 @@ class RunWorker:
             live.refuse(*last)
         elif last:
             await live.end(*last)
-            if live.is_unwritten and len(self._unwritten) < _MOST_UNWRITTEN:
+            if live.is_unwritten and len(self._unwritten) < _MAX_UNWRITTEN:
                 self._unwritten[record.id] = live
         live.close()
 
@@ -138,7 +138,7 @@ class RunWorker:
             return [make_error_event(live.record.id, error, request_id=live.record.request_id)]
 
     async def _run(self, live: LiveRun, *, is_resumed: bool) -> list[Event]:
-        for turns_left in reversed(range(_MOST_TURNS)):
+        for turns_left in reversed(range(_MAX_TURNS)):
             try:
                 record = live.record
                 if is_resumed:

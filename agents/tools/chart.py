@@ -81,7 +81,7 @@ def make_chart_tool(asker: DataAsker) -> Tool:
         run,
         scopes=frozenset({Scope.CHAT_WRITE}),
         timeout_s=TIMEOUT_S,
-        most_characters=60_000,
+        max_characters=60_000,
         read_question=read_question,
     )
 

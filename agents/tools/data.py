@@ -12,7 +12,7 @@ from agents.tools.table_text import describe_head, describe_table
 from agents.tools.tool import AsksBack, Tool, ToolCall, ToolFailed, ToolResult
 from auth.principal import Principal
 from auth.scopes import Scope
-from datasources.answers.cells import MOST_ROWS
+from datasources.answers.cells import MAX_ROWS
 from datasources.answers.following import format_followup
 from datasources.errors import QueryFailed, QueryRefused, SourceUnavailable
 from datasources.questions.continuing import continues_result
@@ -93,7 +93,7 @@ def make_data_tool(asker: DataAsker) -> Tool:
         run,
         scopes=frozenset({Scope.CHAT_WRITE}),
         timeout_s=TIMEOUT_S,
-        most_characters=60_000,
+        max_characters=60_000,
         read_question=read_question,
         read_followup=read_followup,
         explain_refusal=explain_refusal,
@@ -143,7 +143,7 @@ def _answer_from_last(last: LastResult, call: ToolCall) -> Sequence[str]:
     followup = read_followup(question, last.table, last.question)
     if followup is not None:
         language = detect_question_language(question, last.question)
-        return format_followup(followup, last.table, language, most_rows=call.head_rows if call.chat else MOST_ROWS)
+        return format_followup(followup, last.table, language, max_rows=call.head_rows if call.chat else MAX_ROWS)
     if call.chat is not None:
         return describe_last(last, call.head_rows)
     return ()

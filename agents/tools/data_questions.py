@@ -39,8 +39,8 @@ from utils.ports import Embedder
 from utils.validity import today
 
 T = TypeVar("T")
-_MOST_KEPT, _KEPT_S = 100, 60.0
-_MOST_CONTINUED = 5  # questions of which each goes on about the one before
+_MAX_KEPT, _KEPT_S = 100, 60.0
+_MAX_CONTINUED = 5  # questions of which each goes on about the one before
 _NAMING = ("value", "number", "period")
 _ASKING = {"count", "aggregate", "superlative", "most", "each", "top", "than"}
 _NAMED = {"column", "value"}
@@ -91,7 +91,7 @@ class ModelAsker:
     run: RunInThread
     vectors: TableVectors
     embedder: Embedder | None
-    most_retries: int
+    max_retries: int
 
     async def ask(self, source: ReadySource, question: str, chat: BaseChatModel) -> WrittenQuery:
         """The query that *chat* has written, and what it gives.
@@ -107,7 +107,7 @@ class ModelAsker:
         schema = write_schema(question, samples, dialect)
         prompt = make_sql_prompt(schema, dialect=dialect, functions=FUNCTIONS[dialect], today=today())
         return await write_query(
-            chat, prompt, question, lambda sql: self.run(partial(source.run, sql)), most_retries=self.most_retries
+            chat, prompt, question, lambda sql: self.run(partial(source.run, sql)), max_retries=self.max_retries
         )
 
     async def choose(self, source: ReadySource, question: str) -> list[OpenTable]:
@@ -125,7 +125,7 @@ class Vocabularies:
     """The words of data sources, kept for a minute: to read the values takes 20 ms and more. For all threads."""
 
     def __init__(self) -> None:
-        self._cache: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MOST_KEPT, _KEPT_S)
+        self._cache: SharedExpiring[Hashable, Vocabulary] = SharedExpiring(_MAX_KEPT, _KEPT_S)
 
     def load(self, source: ReadySource, stop: Stop) -> Vocabulary:
         """That of *source*, with the values that its user may see.
@@ -194,12 +194,12 @@ def ask_by_rules(
     source: ReadySource,
     question: str,
     vocabularies: Vocabularies,
-    most_rows: int,
+    max_rows: int,
     stop: Stop,
     *,
     last: LastResult | None = None,
 ) -> RuleAnswer:
-    """Make a query of *question* by rules, run it, and tell what it gives; of rows the first *most_rows*.
+    """Make a query of *question* by rules, run it, and tell what it gives; of rows the first *max_rows*.
 
     *last*: the result that it goes on about; None: it stands alone.
 
@@ -218,7 +218,7 @@ def ask_by_rules(
     result = source.run(sql, stop)
     repeated = question if last is None or begins_anew(question) else ""
     lines = format_answer(
-        AnswerFacts(repeated, language, understood, draft, full, result, source.name, vocabulary.units), most_rows
+        AnswerFacts(repeated, language, understood, draft, full, result, source.name, vocabulary.units), max_rows
     )
     return RuleAnswer(sql, understood, result, lines)
 
@@ -274,7 +274,7 @@ def is_continued(source: ReadySource, question: str, last: LastResult, vocabular
 def _plan_followup(last: LastResult, question: str, vocabulary: Vocabulary) -> Draft:
     """The query for *question*, which goes on about the rows of *last*."""
     first, *more = *last.earlier, last.question
-    if len(more) >= _MOST_CONTINUED:
+    if len(more) >= _MAX_CONTINUED:
         raise QuestionRefused("asked")
     draft, before = plan_question(first, vocabulary, today()), first
     for each in (*more, question):

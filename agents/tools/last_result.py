@@ -9,7 +9,7 @@ from datasources.result_columns import shorten_cell
 from datasources.results import Result
 from utils.query_tables import Cell, QueryTable, dump_table, load_table
 
-_MOST_ROWS, _MOST_BYTES = 200, 64_000
+_MAX_ROWS, _MAX_BYTES = 200, 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def load_last(dumped: Mapping[str, Any] | None) -> LastResult | None:
 def keep_rows(last: LastResult, rows: Sequence[Sequence[Cell]]) -> LastResult | None:
     """*last* with the first of *rows*, 200 at most; None where even these are too large, or there are none."""
     width = len(last.table.columns)
-    cells = tuple(tuple(map(shorten_cell, row[:width])) for row in rows[:_MOST_ROWS])
+    cells = tuple(tuple(map(shorten_cell, row[:width])) for row in rows[:_MAX_ROWS])
     last = replace(last, table=replace(last.table, rows=cells))
     size = len(json.dumps(last.dump(), default=str).encode())
-    return last if rows and size <= _MOST_BYTES else None
+    return last if rows and size <= _MAX_BYTES else None

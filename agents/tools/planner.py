@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["calls", "documents", "talk", "answer", "clarify", "refuse"]
 _KINDS: Mapping[str, Kind] = {DOCUMENTS: "documents", TALK: "talk", ANSWER: "answer"}
-_MOST_SHOWN = 4_000  # characters of a passage's text that was found, for a decision
+_MAX_SHOWN = 4_000  # characters of a passage's text that was found, for a decision
 _NO_NATIVE = "The chat model %s refuses calls of tools: it is asked for decisions in JSON from now on"
 
 
@@ -137,7 +137,7 @@ async def _decide_in_json(
 
 def _list_results(state: ToolState, faults: Sequence[Fault]) -> list[tuple[str, str, dict[str, Any], str]]:
     """An id, the tool, the arguments and the outcome of each call that has ended or was wrong."""
-    results = "\n\n".join(hit["passage"]["text"][:_MOST_SHOWN] for hit in state["hits"])
+    results = "\n\n".join(hit["passage"]["text"][:_MAX_SHOWN] for hit in state["hits"])
     ended = [
         (call["call_id"], call["name"], call["arguments"], call["text"] or call["error"] or results or "Nothing found.")
         for call in state["calls"]

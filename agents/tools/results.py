@@ -12,7 +12,7 @@ from utils.query_tables import QueryTable
 from utils.validation import remove_hidden
 
 _LONGEST_FAILURE = 600  # characters
-_MOST_BYTES = 2_000_000  # of what is no text; it is kept in the conversation
+_MAX_BYTES = 2_000_000  # of what is no text; it is kept in the conversation
 _TYPES = {
     "text": str,
     "found": SearchResult | None,
@@ -32,7 +32,7 @@ def clean_failure(failure: ToolFailed) -> ToolFailed:
     return ToolFailed(remove_hidden(str(failure)[:_LONGEST_FAILURE]), says_all=failure.says_all)
 
 
-def check_result(result: ToolResult, most_characters: int) -> ToolResult:
+def check_result(result: ToolResult, max_characters: int) -> ToolResult:
     """*result* with a text that can be stored and shown.
 
     Raises:
@@ -44,8 +44,8 @@ def check_result(result: ToolResult, most_characters: int) -> ToolResult:
     for name, kind in _TYPES.items():
         if not isinstance(getattr(result, name), kind):
             raise ToolBroke(f"Its result has a {name} that is {type(getattr(result, name)).__name__}.")
-    if len(result.text) > most_characters:
-        raise ToolFailed(f"Its result has {len(result.text):,} characters, more than the limit of {most_characters:,}.")
+    if len(result.text) > max_characters:
+        raise ToolFailed(f"Its result has {len(result.text):,} characters, more than the limit of {max_characters:,}.")
     if result.rest and not {"columns", "rows"} <= set(result.data or {}):
         raise ToolBroke("Its result has more rows, and no data that they belong to.")
     _check_size(result)
@@ -59,5 +59,5 @@ def _check_size(result: ToolResult) -> None:
             size = len(json.dumps(value, allow_nan=False, ensure_ascii=False, default=default).encode())
         except (TypeError, ValueError, RecursionError) as exc:
             raise ToolBroke(f"Its result has a {name} that is no JSON.") from exc
-        if size > _MOST_BYTES:
-            raise ToolFailed(f"Its {name} has {size:,} bytes, more than the limit of {_MOST_BYTES:,}.")
+        if size > _MAX_BYTES:
+            raise ToolFailed(f"Its {name} has {size:,} bytes, more than the limit of {_MAX_BYTES:,}.")

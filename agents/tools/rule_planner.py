@@ -25,7 +25,7 @@ from utils.language import detect_language
 from utils.passages import Hit, Passage
 from utils.ports import Embedder, FloatArray
 
-_MOST_KEPT = 1_000  # descriptions with their vectors
+_MAX_KEPT = 1_000  # descriptions with their vectors
 _LONGEST = 500  # characters of a question that is looked through
 _QUOTED = re.compile(r"[“\"«]([^“”\"«»]{1,200})[”\"»]")
 _LETTERS = re.compile(r"[^\W_]+")
@@ -64,7 +64,7 @@ class RulePlanner:
         text = f"{tool.name.replace('_', ' ')}. {tool.description}"
         key = (embedder.model, text)
         if key not in self._vectors:
-            if len(self._vectors) >= _MOST_KEPT:
+            if len(self._vectors) >= _MAX_KEPT:
                 self._vectors.clear()
             [self._vectors[key]] = await embedder.embed_passages([text], urgent=True)
         passage = Passage(tool.name, tool.name, "", "", None, None, "", 0, len(text), detect_language(text), text)

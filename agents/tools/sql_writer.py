@@ -31,9 +31,9 @@ class WrittenQuery:
 
 
 async def write_query(
-    chat: BaseChatModel, prompt: str, question: str, run: RunQuery, *, most_retries: int
+    chat: BaseChatModel, prompt: str, question: str, run: RunQuery, *, max_retries: int
 ) -> WrittenQuery:
-    """Ask *chat*, told *prompt*, for a query and *run* it; one that fails it is asked to repair, *most_retries* times.
+    """Ask *chat*, told *prompt*, for a query and *run* it; one that fails it is asked to repair, *max_retries* times.
 
     A result without rows is a result.
 
@@ -44,7 +44,7 @@ async def write_query(
         SourceUnavailable: the database cannot be used.
     """
     messages: list[BaseMessage] = [SystemMessage(prompt), HumanMessage(question)]
-    for attempt in range(1, most_retries + 2):
+    for attempt in range(1, max_retries + 2):
         reply = (await chat.ainvoke(messages)).text[:_LONGEST_REPLY]
         if (reason := read_refusal(reply)) is not None:
             raise NoQuery(reason or "The data source does not answer this.")
@@ -54,7 +54,7 @@ async def write_query(
                 raise QueryRefused(_NO_QUERY_IN_IT)
             return WrittenQuery(sql, await run(sql), attempt)
         except (QueryRefused, QueryFailed) as exc:
-            if attempt > most_retries:
+            if attempt > max_retries:
                 raise
             # An empty message would be refused by many endpoints.
             messages += [AIMessage(reply.strip() or "(nothing)"), HumanMessage(ask_for_repair(str(exc)))]

@@ -6,9 +6,9 @@ from dataclasses import replace
 from utils.query_tables import Cell, QueryColumn, QueryTable
 
 
-def describe_head(table: QueryTable, most_rows: int) -> list[str]:
-    """The first *most_rows* rows of *table*, and what holds for all of them."""
-    return list(describe_table(replace(table, rows=table.rows[:most_rows])))
+def describe_head(table: QueryTable, max_rows: int) -> list[str]:
+    """The first *max_rows* rows of *table*, and what holds for all of them."""
+    return list(describe_table(replace(table, rows=table.rows[:max_rows])))
 
 
 def describe_table(table: QueryTable) -> Iterator[str]:

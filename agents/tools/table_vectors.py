@@ -12,7 +12,7 @@ from utils.ports import Embedder, FloatArray
 
 logger = logging.getLogger(__name__)
 
-_MOST_KEPT, _KEPT_S = 5_000, 86_400.0
+_MAX_KEPT, _KEPT_S = 5_000, 86_400.0
 _AT_ONCE = 4  # texts: what is embedded when the time is over is kept for the next question
 _LIMIT_S = 3.0
 
@@ -21,7 +21,7 @@ _LIMIT_S = 3.0
 class TableVectors:
     """The vectors of tables, kept for the process: questions go to few tables again and again."""
 
-    _vectors: Expiring[tuple[str, str], FloatArray] = field(default_factory=lambda: Expiring(_MOST_KEPT, _KEPT_S))
+    _vectors: Expiring[tuple[str, str], FloatArray] = field(default_factory=lambda: Expiring(_MAX_KEPT, _KEPT_S))
 
     async def compare(self, question: str, texts: Sequence[str], embedder: Embedder) -> list[float]:
         """The cosine of *question* and each of *texts*, -1 for one that has no vector yet; empty without the model."""

@@ -117,7 +117,7 @@ class Tool:
     scopes: frozenset[Scope] = frozenset()
     has_side_effects: bool = False
     timeout_s: float = 20.0
-    most_characters: int = 20_000
+    max_characters: int = 20_000
     read_question: Callable[[Principal, str, str], Awaitable[Mapping[str, Any] | None]] | None = field(
         default=None, repr=False
     )

@@ -215,7 +215,7 @@ class TurnTools:
             result = await _limit(tool.run(tool_call), seconds)
         except ToolFailed as exc:
             raise clean_failure(exc) from exc
-        return check_result(result, tool.most_characters)
+        return check_result(result, tool.max_characters)
 
     async def _check_cancelled(self) -> None:
         try:

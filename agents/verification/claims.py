@@ -27,7 +27,7 @@ _DECORATION = re.compile(r"\*\*|__|`|^\*|\*$|(?<=\s)\*(?=\S)|(?<=\S)\*(?=\s)")
 _WORD = re.compile(r"[^\W_]{2,}|\d")
 _SPACE = re.compile(r"\s+")
 _LONGEST = 2000  # characters of a sentence that are looked at
-_LEAST_WORDS = 5  # a sentence of fewer, without a mark, is a courtesy
+_MIN_WORDS = 5  # a sentence of fewer, without a mark, is a courtesy
 # Before the sentence that says why; any single word is one, too.
 _NODS = frozenset({"of course", "no problem", "por supuesto", "tentu saja", "tentu tidak"})
 
@@ -51,7 +51,7 @@ class Claim:
         """Whether there is anything to check: no heading, question, line above a list, or courtesy without a mark."""
         if not _WORD.search(self.text) or (self.text.endswith((":", "?")) and not self.cited) or is_meta(self.whole):
             return False
-        return bool(self.cited) or len(_WORD.findall(self.text)) >= _LEAST_WORDS or any(map(str.isdigit, self.text))
+        return bool(self.cited) or len(_WORD.findall(self.text)) >= _MIN_WORDS or any(map(str.isdigit, self.text))
 
     @property
     def leads_up(self) -> bool:

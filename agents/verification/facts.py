@@ -16,11 +16,11 @@ from utils.language import detect_language
 
 _SHORTEST_ABBREVIATION = 3  # letters: fewer are found in any text
 _ROUNDED_DEGREES = 5  # Fahrenheit
-_MOST_CONVERTED = 4  # temperatures of a sentence that may be the same as another
+_MAX_CONVERTED = 4  # temperatures of a sentence that may be the same as another
 _ALIGNED = 0.6  # of the words of two sentences in the same order: then one was made of the other
 _LONGEST_REPLACED = 6  # words
-_MOST_COMPARED = 40_000  # pairs of words
-_MOST_ALIKE = 2_000  # of them that are the same word twice: comparing looks at each again and again
+_MAX_COMPARED = 40_000  # pairs of words
+_MAX_ALIKE = 2_000  # of them that are the same word twice: comparing looks at each again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def find_missing_fact(facts: Facts, text: str, sources: Sequence[Source]) -> str
         if number.is_weak or _has_number(number, sources):
             continue
         converted = (each for each in facts.numbers if number.unit and _is_same_temperature(number, each))
-        if not any(_has_number(each, sources) for each in islice(converted, _MOST_CONVERTED)):
+        if not any(_has_number(each, sources) for each in islice(converted, _MAX_CONVERTED)):
             return f"the number {number.text}"
     for date in facts.dates:
         if not _has_date(date, sources):
@@ -97,7 +97,7 @@ def _find_replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple
 def shares_order(ours: Sequence[str], theirs: Sequence[str], *, least: float = _ALIGNED) -> bool:
     """Whether *least* of the words of one also stand in the other, in the same order."""
     counted = Counter(theirs)
-    if len(ours) * len(theirs) > _MOST_COMPARED or sum(counted[word] for word in ours) > _MOST_ALIKE:
+    if len(ours) * len(theirs) > _MAX_COMPARED or sum(counted[word] for word in ours) > _MAX_ALIKE:
         return False
     matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
     return matcher.quick_ratio() >= least and matcher.ratio() >= least

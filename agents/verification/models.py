@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 _SENTENCES = 8  # of sources in another language that are compared with a claim: words do not tell which of them
 _PLACES = 2  # else: the best sentence of so many sources
 _LONGEST = 600  # characters of a text that is embedded
-_MOST_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
+_MAX_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
 
-_MOST_ENTAILED = 40  # sentences of an answer that the entailment model reads, each with so many passages:
+_MAX_ENTAILED = 40  # sentences of an answer that the entailment model reads, each with so many passages:
 _PREMISES = 2
 
-_MOST_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
+_MAX_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
 
 _JUDGED = {
     True: SentenceVerdict("supported", 1.0, "the judging model finds it in its source", "judge"),
@@ -82,7 +82,7 @@ async def entail(
     findings: list[SentenceVerdict | None] = [None] * len(claims)
     try:
         async with asyncio.timeout(entailment.timeout_s):
-            for at, (claim, places) in enumerate(claims[:_MOST_ENTAILED]):
+            for at, (claim, places) in enumerate(claims[:_MAX_ENTAILED]):
                 if entailment.reads(places):
                     findings[at] = await _entail(claim, places[:_PREMISES], entailment)
     except TimeoutError:
@@ -113,7 +113,7 @@ async def compare(
     levels = _LEVELS.get(embedder.model)
     pairs = [(claim.text[:_LONGEST], list(_iter_sentences(places)), places[0]) for claim, places in undecided]
     texts = list(dict.fromkeys(text for claim, there, _ in pairs for text in (claim, *(each for each, _ in there))))
-    texts = texts[:_MOST_TEXTS]
+    texts = texts[:_MAX_TEXTS]
     if levels is None or not texts:
         return [None] * len(undecided)
     try:
@@ -151,7 +151,7 @@ async def ask_judge(
     model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage], *, timeout_s: float
 ) -> list[SentenceVerdict | None]:
     """A finding for each of *sentences*, which rest on *passages*; None where the model does not say, or fails."""
-    batch = sentences[:_MOST_JUDGED]
+    batch = sentences[:_MAX_JUDGED]
     try:
         async with asyncio.timeout(timeout_s):
             reply = await model.ainvoke([HumanMessage(make_judging_prompt(batch, passages))])

@@ -22,7 +22,7 @@ from utils.query_tables import QueryTable
 
 Waiting = AbstractAsyncContextManager[None]
 
-_FEW_CLAIMS, MOST_CLAIMS = 8, 200
+_FEW_CLAIMS, MAX_CLAIMS = 8, 200
 _TOO_MANY = SentenceVerdict("unverified", 0.0, "the answer is too long to be checked to its end", "none")
 _TOO_SLOW = SentenceVerdict("unverified", 0.0, "there was no time to check it", "none")
 _JUDGING_S = 20.0
@@ -71,7 +71,7 @@ class Verifier:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
 
         def work() -> list[FirstLook]:
-            return [self.check_words(claim, hits) for claim in claims[:MOST_CLAIMS]]
+            return [self.check_words(claim, hits) for claim in claims[:MAX_CLAIMS]]
 
         cited = {number for claim in claims for number in claim.cited if 1 <= number <= len(hits)}
         size = sum(len(hits[number - 1].passage.text) for number in cited) + sum(len(each.text) for each in claims)

@@ -57,7 +57,7 @@ def _check_origin() -> None:
 
 
 @mcp_blueprint.post("/v1/mcp", doc_ui=False)
-@requires_key(most_body_bytes=SMALL_BYTES)
+@requires_key(max_body_bytes=SMALL_BYTES)
 async def handle_message(ctx: Principal) -> Response:
     """The result of one request; 202 for a notification, of which none means anything here."""
     try:

@@ -22,7 +22,7 @@ from retrieval.search import SearchOptions
 from utils.validation import LONGEST_MESSAGE, check_conversation_id, check_run_id, check_text
 
 _READING_S = 5
-MOST_RESULTS, _PASSAGES = 20, 50  # several passages may be of one document
+MAX_RESULTS, _PASSAGES = 20, 50  # several passages may be of one document
 _Text = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE), AfterValidator(check_text), NON_BLANK]
 _Wait = Annotated[
     int,
@@ -41,7 +41,7 @@ class SearchArguments(_Arguments):
     """What to look for."""
 
     query: _Text = Field(description="A question or words, in any language.")
-    limit: Annotated[int, Field(ge=1, le=MOST_RESULTS, description="Documents at most."), WHOLE] = 10
+    limit: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="Documents at most."), WHOLE] = 10
 
 
 class FetchArguments(_Arguments):

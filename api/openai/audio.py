@@ -97,7 +97,7 @@ async def create_transcription(ctx: Principal) -> Response:
     model = _require_speech_to_text()
     await _check_bot(ctx)
     return await uploads.receive(
-        ctx, partial(_transcribe, ctx, model), text_fields=_FIELDS, most_bytes=LARGEST_FORM, file_field="file"
+        ctx, partial(_transcribe, ctx, model), text_fields=_FIELDS, max_bytes=LARGEST_FORM, file_field="file"
     )
 
 

@@ -27,11 +27,11 @@ from utils.ports import Embedder, FloatArray
 from utils.token_usage import estimate_tokens
 from utils.validation import refuse_field
 
-_MOST_TEXTS, _LONGEST_TEXT, _MOST_CHARACTERS = 32, 2_000, 20_000  # some 10 seconds of a processor, behind documents
+_MAX_TEXTS, _LONGEST_TEXT, _MAX_CHARACTERS = 32, 2_000, 20_000  # some 10 seconds of a processor, behind documents
 _ANY_MODEL = "default"
 
 _Text = Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT), NON_BLANK]
-_Texts = Annotated[list[_Text], Field(min_length=1, max_length=_MOST_TEXTS)]
+_Texts = Annotated[list[_Text], Field(min_length=1, max_length=_MAX_TEXTS)]
 
 
 class OpenAiEmbeddingIn(BaseModel):
@@ -110,8 +110,8 @@ def _check(body: OpenAiEmbeddingIn, texts: Sequence[str], embedder: Embedder) ->
     if body.dimensions not in (None, embedder.dimension):
         raise refuse_field(f"The vectors of this model have {embedder.dimension} dimensions.", "dimensions")
     length = sum(len(normalize("NFKC", text)) for text in texts)
-    if length > _MOST_CHARACTERS:
-        raise refuse_field(f"The texts may have {_MOST_CHARACTERS:,} characters together. Send fewer at once.", "input")
+    if length > _MAX_CHARACTERS:
+        raise refuse_field(f"The texts may have {_MAX_CHARACTERS:,} characters together. Send fewer at once.", "input")
     return length
 
 

@@ -11,7 +11,7 @@ from utils.validation import LONGEST_MESSAGE, refuse_field
 
 _LONGEST_TEXT = 100_000  # characters; a question has a limit of its own
 _LONGEST_PAST = 40_000  # characters of all messages before the question; it is kept in Redis with the run
-_MOST_PARTS, _MOST_MESSAGES = 100, 1_000
+_MAX_PARTS, _MAX_MESSAGES = 100, 1_000
 
 
 class OpenAiTextPart(BaseModel):
@@ -31,7 +31,7 @@ def name_form(content: Any) -> str:
 QuestionText = Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE), NON_BLANK]
 Content = Annotated[
     Annotated[str, Field(max_length=_LONGEST_TEXT), Tag("text")]
-    | Annotated[list[OpenAiTextPart], Field(max_length=_MOST_PARTS), Tag("parts")],
+    | Annotated[list[OpenAiTextPart], Field(max_length=_MAX_PARTS), Tag("parts")],
     Discriminator(name_form),
 ]
 
@@ -70,8 +70,8 @@ Item = Annotated[
     Annotated[OpenAiMessageIn, Tag("message")] | Annotated[OpenAiItemReference, Tag("reference")],
     Discriminator(_name_item),
 ]
-Items = Annotated[list[Item], Field(min_length=1, max_length=_MOST_MESSAGES)]
-Messages = Annotated[list[OpenAiMessageIn], Field(min_length=1, max_length=_MOST_MESSAGES)]
+Items = Annotated[list[Item], Field(min_length=1, max_length=_MAX_MESSAGES)]
+Messages = Annotated[list[OpenAiMessageIn], Field(min_length=1, max_length=_MAX_MESSAGES)]
 
 
 def read_question(messages: Sequence[OpenAiMessageIn], *, field: str) -> tuple[str, Past]:

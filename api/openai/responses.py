@@ -35,7 +35,7 @@ from utils.validation import refuse_field
 
 _ONE = "/v1/responses/<response_id>"
 _CANCEL_WAIT_S = 2.0
-_MOST_ITEMS = 2 * MESSAGES_REMEMBERED  # messages of the system among them
+_MAX_ITEMS = 2 * MESSAGES_REMEMBERED  # messages of the system among them
 _LOOKED_THROUGH = 8  # messages from the end: questions that failed may stand behind the last answer
 _EXAMPLE = {"model": "default", "input": "How do I apply?"}
 _STREAM = {
@@ -161,7 +161,7 @@ async def _list_messages(
     if isinstance(sent, str):
         return [OpenAiMessageIn(role="user", content=sent)]
     return [
-        item if isinstance(item, OpenAiMessageIn) else await _read_reference(ctx, item) for item in sent[-_MOST_ITEMS:]
+        item if isinstance(item, OpenAiMessageIn) else await _read_reference(ctx, item) for item in sent[-_MAX_ITEMS:]
     ]
 
 

@@ -12,7 +12,7 @@ from datasources.questions.draft import Draft
 from datasources.results import Result
 from utils.formats import format_number
 
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 _BE_ONE = {"are": "is", "were": "was", "have": "has"}
 
 
@@ -31,12 +31,12 @@ class AnswerFacts:
     units: Units = field(default_factory=dict)
 
 
-def format_answer(facts: AnswerFacts, most_rows: int) -> list[str]:
-    """The lines of the answer: a sentence, then of several rows a table of the first *most_rows*, then a note."""
+def format_answer(facts: AnswerFacts, max_rows: int) -> list[str]:
+    """The lines of the answer: a sentence, then of several rows a table of the first *max_rows*, then a note."""
     words, count = get_sentences("answer", facts.language), len(facts.result.rows)
     lines = [_write_sentence(facts)]
     if count > 1:
-        table, in_table = write_table(facts.run, facts.result.rows[:most_rows], facts.language)
+        table, in_table = write_table(facts.run, facts.result.rows[:max_rows], facts.language)
         lines += table
         if facts.result.truncated or facts.draft.limit == count != in_table:
             lines.append(words["first of more"].format(in_table))
@@ -75,7 +75,7 @@ def _count(facts: AnswerFacts) -> str:
 def _name(facts: AnswerFacts) -> str:
     """The rows that have most of something, each with how much; of many the table tells."""
     rows = facts.result.rows
-    if len(rows) > _MOST_NAMED:
+    if len(rows) > _MAX_NAMED:
         return _say(facts, "rows", {"n": format_number(len(rows), facts.language)})
     named = [write_row(row, facts.run.columns, facts.language, facts.units) for row in rows]
     return _say(facts, "named", {"names": ", ".join(named)})

@@ -14,7 +14,7 @@ from utils.query_tables import Cell
 
 Units = Mapping[ColumnName, str]
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
-MOST_ROWS = 30  # of a table in an answer
+MAX_ROWS = 30  # of a table in an answer
 _LONGEST_CELL, _LONGEST_TABLE = 80, 2_400  # characters
 _MARKS = re.compile(r"[\[\]<>`*|\\]")  # a cell is data: it makes no mark, link or cell of its own
 _NUMBERING = frozenset(("id", "year", "ano", "tahun", "code", "codigo", "kode", "zip", "phone", "telefono", "telepon"))

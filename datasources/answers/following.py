@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from datasources.answers.cells import MOST_ROWS, write_amount, write_row, write_table
+from datasources.answers.cells import MAX_ROWS, write_amount, write_row, write_table
 from datasources.answers.describing import capitalize, describe_term
 from datasources.answers.sentences import get_sentences
 from datasources.questions.draft import Draft, Term, read_term
@@ -12,7 +12,7 @@ from datasources.questions.vocabulary import ColumnName
 from utils.formats import format_number
 from utils.query_tables import QueryTable
 
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 def format_chart_note(language: str) -> str:
@@ -20,14 +20,14 @@ def format_chart_note(language: str) -> str:
     return get_sentences("followup", language)["chart"]
 
 
-def format_followup(followup: Followup, table: QueryTable, language: str, *, most_rows: int = MOST_ROWS) -> list[str]:
-    """The lines of the answer: a sentence, of several rows a table of the first *most_rows*, and where it comes
+def format_followup(followup: Followup, table: QueryTable, language: str, *, max_rows: int = MAX_ROWS) -> list[str]:
+    """The lines of the answer: a sentence, of several rows a table of the first *max_rows*, and where it comes
     from."""
     words = get_sentences("followup", language)
-    return [*_write(followup, table, language, words, most_rows), words["note"].format(table.source_name)]
+    return [*_write(followup, table, language, words, max_rows), words["note"].format(table.source_name)]
 
 
-def _write(followup: Followup, table: QueryTable, language: str, words: Mapping[str, str], most_rows: int) -> list[str]:
+def _write(followup: Followup, table: QueryTable, language: str, words: Mapping[str, str], max_rows: int) -> list[str]:
     shape = _read_shape(table)
     terms, units = shape.select, _read_units(table, shape)
     if followup.function == "COUNT":
@@ -39,12 +39,12 @@ def _write(followup: Followup, table: QueryTable, language: str, words: Mapping[
             return [f"{capitalize(name)}: {value}."]
         return [words[followup.function].format(name, format_number(followup.over, language), value)]
     rows = [table.rows[at] for at in followup.rows]
-    if len(rows) <= _MOST_NAMED and (len(rows) == 1 or followup.end):
+    if len(rows) <= _MAX_NAMED and (len(rows) == 1 or followup.end):
         named = ", ".join(write_row(row, terms, language, units) for row in rows)
         if followup.end is None or followup.column is None:
             return [f"{named}."]
         return [capitalize(words[followup.end].format(describe_term(terms[followup.column], shape, language), named))]
-    lines, count = write_table(shape, rows[:most_rows], language)
+    lines, count = write_table(shape, rows[:max_rows], language)
     return [words["all" if count == table.row_count else "rows"].format(format_number(count, language)), *lines]
 
 

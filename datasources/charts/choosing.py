@@ -7,7 +7,7 @@ from datasources.charts.grammar import Chart, ChartRefused, Mark
 from datasources.questions.refusals import format_refusal
 from datasources.results import Result
 
-_FEWEST_ROWS, _MOST_COLOURS = 2, 12
+_MIN_ROWS, _MAX_COLOURS = 2, 12
 
 
 def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -> Chart:
@@ -24,12 +24,12 @@ def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -
     categories = [each for each in columns if each.kind == "category"]
     if not numbers:
         raise _refuse("no figure")
-    if len(result.rows) < _FEWEST_ROWS:
+    if len(result.rows) < _MIN_ROWS:
         raise _refuse("one figure")
     if (not times and not categories) or (mark == "point" and len(numbers) > 1):
         return _choose_points(numbers, categories, title)
     x = (times or categories)[0]
-    others = [each for each in categories if each is not x and 1 < each.distinct <= _MOST_COLOURS]
+    others = [each for each in categories if each is not x and 1 < each.distinct <= _MAX_COLOURS]
     colour = others[0].name if others else None
     if mark == "rect" and colour:
         return Chart(mark="rect", x=x.name, y=colour, colour=numbers[0].name, title=title)
@@ -42,7 +42,7 @@ def choose_chart(result: Result, *, mark: Mark | None = None, title: str = "") -
 def _choose_points(numbers: Sequence[ChartColumn], categories: Sequence[ChartColumn], title: str) -> Chart:
     if len(numbers) == 1:
         raise _refuse("one figure")
-    colour = next((each.name for each in categories if each.distinct <= _MOST_COLOURS), None)
+    colour = next((each.name for each in categories if each.distinct <= _MAX_COLOURS), None)
     return Chart(mark="point", x=numbers[0].name, y=numbers[1].name, colour=colour, title=title)
 
 

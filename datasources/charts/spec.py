@@ -17,7 +17,7 @@ from utils.formats import format_number
 from utils.query_tables import Cell
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-_MOST_TOLD, _FEW_BARS, _SHORT_LABEL = 10, 8, 12
+_MAX_TOLD, _FEW_BARS, _SHORT_LABEL = 10, 8, 12
 _WIDTH, _HEIGHT, _BAR = 560, 320, 24  # pixels
 _LARGEST = 1e300  # so that sums and axes stay below the largest number of JavaScript, 1.8e308
 _INCOMPLETE = (
@@ -151,7 +151,7 @@ def _describe(chart: Chart, titles: Mapping[str, str], values: ChartValues, lang
     figure = chart.figure_channel
     places = [channel for channel in titles if channel != figure]
     parts = []
-    for row in values.rows[:_MOST_TOLD]:
+    for row in values.rows[:_MAX_TOLD]:
         place = ", ".join(str(row[channel]) for channel in places)
         parts.append(f"{place}: {_format_cell(row[figure])}")
     if values.count > len(parts):

@@ -12,7 +12,7 @@ from datasources.charts.grammar import Aggregate, Chart
 from utils.printable import drop_controls
 from utils.query_tables import Cell
 
-MOST_BARS, MOST_POINTS, LONGEST_LABEL = 50, 500, 60
+MAX_BARS, MAX_POINTS, LONGEST_LABEL = 50, 500, 60
 # What every object of JavaScript has. Vega looks groups up by their names in plain objects, so that a group called
 # `__proto__` or `constructor` is no list there, and its error ends the whole page. Such names are put in quotes.
 _OBJECT_MEMBERS = {
@@ -37,7 +37,7 @@ def list_values(chart: Chart, columns: Mapping[str, ChartColumn]) -> ChartValues
     rows = [row for row in rows if all(row[channel] is not None for channel in ("x", "y", figure))]
     if chart.aggregate != "none":
         rows = list(_compute(rows, figure, chart.aggregate))
-    most = MOST_BARS if chart.mark == "bar" else MOST_POINTS
+    most = MAX_BARS if chart.mark == "bar" else MAX_POINTS
     return ChartValues(rows[:most], len(rows))
 
 

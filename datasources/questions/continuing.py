@@ -22,7 +22,7 @@ _OF_ROWS, _ASKING = frozenset(_TABLES["of_rows"].split()), frozenset(_TABLES["as
 _COUNTING = frozenset(word for words in COUNTS for word in words[:1]) - {"how"} | {"many"}
 _COMMANDS = frozenset(_TABLES["commands"].split())
 _PARTS = [f" {each} " for each in _TABLES["parts"]]
-_MOST_WORDS, _FEW_WORDS, _MOST_UNKNOWN = 12, 6, 2
+_MAX_WORDS, _FEW_WORDS, _MAX_UNKNOWN = 12, 6, 2
 
 
 def continues_result(question: str, table: QueryTable, previous: str) -> bool:
@@ -32,7 +32,7 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     ("and the ones above 5?", "y en marzo?"), or says nothing but what is done with figures ("the fourth one").
     """
     words = split_question(question, detect_question_language(question, previous))
-    if not 0 < len(words) <= _MOST_WORDS:
+    if not 0 < len(words) <= _MAX_WORDS:
         return False
     parts = read_parts(words, table, previous)
     unknown = [each for each in parts.unknown if each not in SUPERLATIVES]
@@ -40,12 +40,12 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     periods = sum(span[1] for at in range(len(words)) if (span := read_span(words, at)))
     if points_back(question) or not _COMMANDS.isdisjoint(words):
         is_of_them = any(each in f" {' '.join(words)} " for each in _PARTS)
-        return (asks or is_of_them) and len(unknown) <= _MOST_UNKNOWN
+        return (asks or is_of_them) and len(unknown) <= _MAX_UNKNOWN
     if begun := _count_first(words):
         is_fragment = _ASKING.isdisjoint(words[begun:])
         is_of_rows = begun < len(words) and words[begun] in _OF_ROWS
         asks = asks or not RELATIVE.isdisjoint(words)  # "and the next?"
-        is_short = periods > 0 or len(unknown) < _MOST_UNKNOWN
+        is_short = periods > 0 or len(unknown) < _MAX_UNKNOWN
         return is_fragment and is_short and (asks or bool(parts.columns) or is_of_rows or periods > 0)
     return asks and not unknown and not parts.names_things and len(words) <= _FEW_WORDS
 

@@ -15,7 +15,7 @@ from datasources.questions.followup_parts import DAY, End, FollowupParts, Functi
 from datasources.questions.words import detect_question_language, split_question
 from utils.query_tables import Cell, QueryTable
 
-_MOST_WORDS, _FEW_WORDS = 30, 8
+_MAX_WORDS, _FEW_WORDS = 30, 8
 _OF_DAYS = frozenset(("earliest", "latest"))
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {">": gt, "<": lt, ">=": ge, "<=": le}
 _WORK: Mapping[Function, Callable[[Sequence[float]], float]] = {"SUM": fsum, "AVG": fmean, "MAX": max, "MIN": min}
@@ -37,7 +37,7 @@ class Followup:
 def read_followup(question: str, table: QueryTable, previous: str) -> Followup | None:
     """What *question* asks of *table*, which answered *previous*; None where it is about something else."""
     words = split_question(question, detect_question_language(question, previous))
-    if not 0 < len(words) <= _MOST_WORDS or not table.rows:
+    if not 0 < len(words) <= _MAX_WORDS or not table.rows:
         return None
     parts = read_parts(words, table, previous)
     if parts.unknown or not parts.asks or (not parts.points and (parts.names_things or len(words) > _FEW_WORDS)):

@@ -15,7 +15,7 @@ from datasources.questions.refusals import QuestionRefused
 from datasources.questions.vocabulary import ColumnName, Vocabulary
 from datasources.questions.words import LISTING
 
-_MOST_LISTED = 200
+_MAX_LISTED = 200
 _GROUPING = frozenset(("table", "column", "unit"))
 
 
@@ -231,4 +231,4 @@ class _Planner(Ranking):
             raise QuestionRefused("asked")
         named = [each.column for each in draft.filters if each.operator == "IN" and each.column.table == draft.table]
         columns = list(dict.fromkeys([*filter(self._is_display, named), *columns]))  # whose is which
-        draft.select, draft.limit = [Term(each) for each in columns], _MOST_LISTED
+        draft.select, draft.limit = [Term(each) for each in columns], _MAX_LISTED

@@ -33,7 +33,7 @@ Kind = Literal[
     "unit",
 ]  # fmt: skip
 _LONGEST_NAME = 4  # words
-MOST_WORDS = 60
+MAX_WORDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def read_question(
         QuestionRefused: there is a word that is not explained, or that rules do not know how to ask.
     """
     words, items, place = split_question(question, language or detect_question_language(question)), list[Item](), 0
-    if not 0 < len(words) <= MOST_WORDS:
-        raise QuestionRefused("length", str(MOST_WORDS))
+    if not 0 < len(words) <= MAX_WORDS:
+        raise QuestionRefused("length", str(MAX_WORDS))
     while place < len(words):
         item = (
             _read_comparison(words, place)

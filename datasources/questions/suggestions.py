@@ -11,7 +11,7 @@ from datasources.questions.words import read_name
 from datasources.schema import Table
 from utils.data_files import load_json
 
-_MOST, _MOST_KINDS, _OF_A_TABLE = 3, 30, 2
+_MOST, _MAX_KINDS, _OF_A_TABLE = 3, 30, 2
 _TEXTS: Mapping[str, Mapping[str, str]] = load_json("datasources.questions", "suggestions.json")
 
 
@@ -60,7 +60,7 @@ def _list_kinds(vocabulary: Vocabulary, table: Table) -> Iterator[str]:
     display = vocabulary.find_display(table.name)
     for column in table.columns:
         is_kind = vocabulary.is_text(ColumnName(table.name, column.name)) and column.name != display
-        if is_kind and 1 < (column.distinct_count or 0) < _MOST_KINDS:
+        if is_kind and 1 < (column.distinct_count or 0) < _MAX_KINDS:
             yield column.name
 
 

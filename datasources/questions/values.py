@@ -9,8 +9,8 @@ from datasources.results import QueryLimits
 from datasources.source import DataSource
 from datasources.stopping import Stop
 
-_MOST_VALUES, _MOST_COLUMNS, _AT_ONCE = 1_000, 60, 10
-_LIMITS = QueryLimits(rows=_MOST_VALUES * _AT_ONCE, size_bytes=4_000_000, seconds=5)
+_MAX_VALUES, _MAX_COLUMNS, _AT_ONCE = 1_000, 60, 10
+_LIMITS = QueryLimits(rows=_MAX_VALUES * _AT_ONCE, size_bytes=4_000_000, seconds=5)
 
 
 def add_stored_values(vocabulary: Vocabulary, source: DataSource, access: Access, user: Attributes, stop: Stop) -> None:
@@ -31,7 +31,7 @@ def add_stored_values(vocabulary: Vocabulary, source: DataSource, access: Access
 def _list_columns(vocabulary: Vocabulary) -> Iterator[Sequence[ColumnName]]:
     """The columns of text, a few at a time."""
     names = [ColumnName(table.name, each.name) for table in vocabulary.tables.values() for each in table.columns]
-    texts = [each for each in names if vocabulary.is_text(each)][:_MOST_COLUMNS]
+    texts = [each for each in names if vocabulary.is_text(each)][:_MAX_COLUMNS]
     for first in range(0, len(texts), _AT_ONCE):
         yield texts[first : first + _AT_ONCE]
 
@@ -40,5 +40,5 @@ def _write_query(vocabulary: Vocabulary, number: int, column: ColumnName) -> str
     cell = quote_name(column.table[1], column.column)
     if vocabulary.find_column(column.table, column.column).type.startswith("enum("):
         cell = f"CAST({cell} AS TEXT)"  # else no union takes it beside texts
-    values = f"SELECT DISTINCT {cell} AS value FROM {quote_name(*column.table)} LIMIT {_MOST_VALUES}"  # noqa: S608
+    values = f"SELECT DISTINCT {cell} AS value FROM {quote_name(*column.table)} LIMIT {_MAX_VALUES}"  # noqa: S608
     return f"SELECT {number} AS place, values_{number}.value FROM ({values}) AS values_{number}"  # noqa: S608 # quoted

@@ -122,7 +122,7 @@ class Crawl:
             named = [at for at in (link(one, self._source.url) for one in robots.sitemaps) if at]
             places = named or [make_root_address(self._source.url, "/sitemap.xml")]
             listed = sitemap.iter_addresses(
-                places, self._site.fetch_sitemap, admits=self._site.scope.holds, limit=self._site.scope.most_addresses
+                places, self._site.fetch_sitemap, admits=self._site.scope.holds, limit=self._site.scope.max_addresses
             )
             new += [page for page in (self._frontier.add(at, depth=1, listed=True) for at in listed) if page]
         self._write(None, None, new)
@@ -130,7 +130,7 @@ class Crawl:
     def _has_enough(self) -> bool:
         counts = self._source.counts
         pages = sum(counts.get(name, 0) for name in ("added", "changed", "unchanged"))
-        return pages >= self._site.scope.max_pages or self._site.requests >= self._site.scope.most_requests
+        return pages >= self._site.scope.max_pages or self._site.requests >= self._site.scope.max_requests
 
     def _find_current(self, page: WebPage) -> Document | None:
         """The page's document, if it need not be read again when the page did not change."""
@@ -224,6 +224,6 @@ def _count(source: WebSource, page: WebPage, outcome: VisitOutcome) -> None:
     if outcome.became == "later":
         return
     source.counts = {**source.counts, outcome.became: source.counts.get(outcome.became, 0) + 1}
-    if outcome.reason and len(source.problems) < web_sources.MOST_PROBLEMS:
+    if outcome.reason and len(source.problems) < web_sources.MAX_PROBLEMS:
         problem = {"url": page.url, "became": outcome.became, "reason": outcome.reason}
         source.problems = [*source.problems, problem]

@@ -82,11 +82,11 @@ class Fetcher:
         self._clock.abort()
 
     def get(
-        self, address: str, most_bytes: MostBytes, *, etag: str | None = None, last_modified: str | None = None
+        self, address: str, max_bytes: MostBytes, *, etag: str | None = None, last_modified: str | None = None
     ) -> Reply:
         """What is at *address*; 304 where *etag* or *last_modified* still hold.
 
-        *most_bytes*: the limit for a body of a media type, 0 for one that is not to be read.
+        *max_bytes*: the limit for a body of a media type, 0 for one that is not to be read.
 
         Raises:
             FetchFailed: it cannot be reached, is no place to go, is too large or takes too long.
@@ -103,12 +103,12 @@ class Fetcher:
             _translate_errors(self._clock, self._request_s),
             self._pool.stream("GET", address, headers=headers, extensions={"timeout": _TIMEOUTS}) as response,
         ):
-            return self._reply(response, most_bytes)
+            return self._reply(response, max_bytes)
 
-    def _reply(self, response: httpcore.Response, most_bytes: MostBytes) -> Reply:
+    def _reply(self, response: httpcore.Response, max_bytes: MostBytes) -> Reply:
         headers = _Headers(response.headers)
         head = _read_head(response.status, headers)
-        limit = most_bytes(head.media_type) if response.status == 200 else 0
+        limit = max_bytes(head.media_type) if response.status == 200 else 0
         return replace(head, body=_read_body(response.iter_stream(), headers, limit)) if limit else head
 
 

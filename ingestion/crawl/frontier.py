@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 from domain.models import WebPage
 from ingestion.crawl.addresses import get_site, make_likeness_key
 
-MOST_OF_A_PATTERN = 100  # addresses that differ in numbers alone: `/calendar/2026/11`, `/calendar/2026/12` …
-MOST_OF_A_QUERY = 50  # addresses that differ in parameters alone
-MOST_PARAMETERS = 4
+MAX_OF_A_PATTERN = 100  # addresses that differ in numbers alone: `/calendar/2026/11`, `/calendar/2026/12` …
+MAX_OF_A_QUERY = 50  # addresses that differ in parameters alone
+MAX_PARAMETERS = 4
 DEEPEST_PATH = 12
-MOST_REPEATS = 3  # of a part of the path: `/a/b/a/b/a/b` is a link that is relative to itself
-MOST_HOPS = 5
-MOST_TRIES = 2
+MAX_REPEATS = 3  # of a part of the path: `/a/b/a/b/a/b` is a link that is relative to itself
+MAX_HOPS = 5
+MAX_TRIES = 2
 _NUMBERS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}|\d+", re.IGNORECASE)
 _NO_DOCUMENTS = frozenset(
     [
@@ -39,12 +39,12 @@ class CrawlScope:
     max_pages: int
 
     @property
-    def most_addresses(self) -> int:
+    def max_addresses(self) -> int:
         """How many are kept in mind; more than pages, since not every address is one."""
         return 5 * self.max_pages + 200 if self.whole_site else 10
 
     @property
-    def most_requests(self) -> int:
+    def max_requests(self) -> int:
         """How many pages are asked for, whatever they turn out to be."""
         return 3 * self.max_pages + 50 if self.whole_site else 10
 
@@ -77,7 +77,7 @@ class Frontier:
             return None
         if depth > scope.max_depth or not scope.holds(address) or make_likeness_key(address) in self._alike:
             return None
-        if len(self._pages) >= scope.most_addresses or not _may_be_document(address):
+        if len(self._pages) >= scope.max_addresses or not _may_be_document(address):
             return None
         if not listed and self._is_trap(address):
             self.trapped += 1
@@ -87,15 +87,15 @@ class Frontier:
     def follow(self, page: WebPage, address: str) -> WebPage | None:
         """Take in the address that *page* says it is now at; None if that is known or not wanted."""
         present = self._pages.get(address)
-        if present is not None or page.hops >= MOST_HOPS or not self._scope.holds(address):
+        if present is not None or page.hops >= MAX_HOPS or not self._scope.holds(address):
             return None
-        if len(self._pages) >= self._scope.most_addresses + MOST_HOPS:
+        if len(self._pages) >= self._scope.max_addresses + MAX_HOPS:
             return None
         return self._put(self._make_page(address, page.depth, hops=page.hops + 1, listed=page.listed))
 
     def requeue(self, page: WebPage) -> bool:
         """Put *page* at the end of those of its depth for one more try; whether it has any left."""
-        page.waiting = page.tries < MOST_TRIES
+        page.waiting = page.tries < MAX_TRIES
         if page.waiting:
             heapq.heappush(self._heap, (True, self._scope.max_depth + 1, page.position, page.url))
         return page.waiting
@@ -156,9 +156,9 @@ class Frontier:
         parts = urlsplit(address)
         names = [part for part in parts.path.split("/") if part]
         repeats = max(Counter(names).values(), default=0)
-        if len(names) > DEEPEST_PATH or repeats > MOST_REPEATS or len(parse_qsl(parts.query)) > MOST_PARAMETERS:
+        if len(names) > DEEPEST_PATH or repeats > MAX_REPEATS or len(parse_qsl(parts.query)) > MAX_PARAMETERS:
             return True
-        limits = {"n": MOST_OF_A_PATTERN, "q": MOST_OF_A_QUERY}
+        limits = {"n": MAX_OF_A_PATTERN, "q": MAX_OF_A_QUERY}
         return any(self._patterns[pattern] >= limits[pattern[0]] for pattern in _list_patterns(address))
 
 

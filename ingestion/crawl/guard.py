@@ -50,8 +50,8 @@ class Clock:
         """A request begins that may take so long, from its connection to the end of its body."""
         self.deadline = time.monotonic() + within_s
 
-    def limit(self, most_s: float | None) -> float:
-        """Seconds the next step may take: *most_s*, or what is left if that is less.
+    def limit(self, max_s: float | None) -> float:
+        """Seconds the next step may take: *max_s*, or what is left if that is less.
 
         Raises:
             TookTooLong: nothing is left.
@@ -59,7 +59,7 @@ class Clock:
         remaining = self.deadline - time.monotonic()
         if remaining <= 0 or self.aborted:
             raise TookTooLong
-        return remaining if most_s is None else min(remaining, most_s)
+        return remaining if max_s is None else min(remaining, max_s)
 
     @property
     def is_over(self) -> bool:

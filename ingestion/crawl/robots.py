@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
-MOST_BYTES = 512_000  # RFC 9309, 2.5: at least 500 KiB are read
+MAX_BYTES = 512_000  # RFC 9309, 2.5: at least 500 KiB are read
 LONGEST_DELAY_S = 30.0
-MOST_RULES = 5_000
-MOST_SITEMAPS = 50
+MAX_RULES = 5_000
+MAX_SITEMAPS = 50
 _NAME = re.compile(r"[a-z-]+")
 
 
@@ -55,7 +55,7 @@ def read_robots(data: bytes, product: str) -> Robots:
                 read_by.add(agent)
             continue
         if name == "sitemap":  # belongs to no group, and ends none
-            if len(sitemaps) < MOST_SITEMAPS:
+            if len(sitemaps) < MAX_SITEMAPS:
                 sitemaps.append(value)
             continue
         naming = False
@@ -67,7 +67,7 @@ def read_robots(data: bytes, product: str) -> Robots:
 
 def _parse_lines(data: bytes) -> Iterator[tuple[str, str]]:
     """The names and values of the lines that have both."""
-    text = data[:MOST_BYTES].decode("utf-8-sig", errors="replace")
+    text = data[:MAX_BYTES].decode("utf-8-sig", errors="replace")
     for line in re.split(r"\r\n|\r|\n", text):
         field, colon, rest = line.partition(":")
         name = field.strip().lower()
@@ -81,7 +81,7 @@ def _parse_agent(value: str) -> str:
 
 
 def _note(group: _Group, name: str, value: str) -> None:
-    if name in ("allow", "disallow") and value and len(group.rules) < MOST_RULES:
+    if name in ("allow", "disallow") and value and len(group.rules) < MAX_RULES:
         group.rules.append((_normalize(value), name == "allow"))
     elif name == "crawl-delay" and re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value):
         group.delay_s = min(float(value), LONGEST_DELAY_S)

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from ingestion.crawl.addresses import get_path_and_query, get_site, link, make_root_address
 from ingestion.crawl.fetch import Fetcher, FetchFailed, MostBytes, PageTooLarge, Reply, unpack
 from ingestion.crawl.frontier import CrawlScope
-from ingestion.crawl.robots import MOST_BYTES, Robots, read_robots
-from ingestion.crawl.sitemap import MOST_BYTES as SITEMAP_BYTES
+from ingestion.crawl.robots import MAX_BYTES, Robots, read_robots
+from ingestion.crawl.sitemap import MAX_BYTES as SITEMAP_BYTES
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 LONGEST_PAUSE_S = 60.0
 _ASK_AGAIN_S = 0.2
-_MOST_HOSTS = 1_000
+_MAX_HOSTS = 1_000
 
 
 class Stopped(Exception):
@@ -62,7 +62,7 @@ class Politeness:
 
     def _get_host(self, host: str) -> _Host:
         with self._lock:
-            if len(self._hosts) >= _MOST_HOSTS:
+            if len(self._hosts) >= _MAX_HOSTS:
                 rested = [name for name, entry in self._hosts.items() if entry.next_at < time.monotonic()]
                 for name in rested:
                     if not self._hosts[name].lock.locked() and name != host:
@@ -98,7 +98,7 @@ class Site:
     _robots: dict[str, Robots | FetchFailed] = field(default_factory=dict)
 
     def get(
-        self, address: str, most_bytes: MostBytes, *, etag: str | None = None, last_modified: str | None = None
+        self, address: str, max_bytes: MostBytes, *, etag: str | None = None, last_modified: str | None = None
     ) -> Reply:
         """What is at *address*, when it is its turn.
 
@@ -112,7 +112,7 @@ class Site:
         with self.politeness.wait_for_host(get_site(address), pause_s, self.stopping):
             self.requests += 1
             try:
-                reply = self.fetcher.get(address, most_bytes, etag=etag, last_modified=last_modified)
+                reply = self.fetcher.get(address, max_bytes, etag=etag, last_modified=last_modified)
             except FetchFailed:
                 if self.stopping.is_set():  # it was broken off
                     raise Stopped from None
@@ -165,9 +165,9 @@ class Site:
     def _fetch_text(self, at: str) -> bytes | None:
         """robots.txt, wherever its redirects lead; None if there is none."""
         address = at
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             try:
-                reply = self.get(address, lambda _: MOST_BYTES)
+                reply = self.get(address, lambda _: MAX_BYTES)
             except PageTooLarge as exc:
                 return exc.begun
             if reply.status in REDIRECTS:

@@ -7,8 +7,8 @@ from html import unescape
 
 from ingestion.crawl.addresses import link, make_likeness_key
 
-MOST_BYTES = 10_000_000  # unpacked; the protocol allows 50
-MOST_FILES = 50
+MAX_BYTES = 10_000_000  # unpacked; the protocol allows 50
+MAX_FILES = 50
 # No XML parser: what entities and nesting could do to one is not wanted, and what counts is between two tags.
 _LOCATION = re.compile(rb"<loc\b[^>]{0,200}>\s*(?:<!\[CDATA\[)?([^<\]]{1,4000})", re.IGNORECASE)
 _INDEX = re.compile(rb"<(?:\w{1,20}:)?sitemapindex\b", re.IGNORECASE)
@@ -39,12 +39,12 @@ def iter_addresses(
     """At most *limit* page addresses out of *sitemaps* and those they name, each once, as *admits* allows them.
 
     *fetch* gives the content of a sitemap, None for one that is not there. Sitemaps that name each other end at
-    `MOST_FILES`.
+    `MAX_FILES`.
     """
-    waiting = list(sitemaps)[:MOST_FILES]
+    waiting = list(sitemaps)[:MAX_FILES]
     read: set[str] = set()
     seen: set[str] = set()
-    while waiting and len(read) < MOST_FILES:
+    while waiting and len(read) < MAX_FILES:
         at = waiting.pop(0)
         if at in read or not admits(at):
             continue
@@ -55,7 +55,7 @@ def iter_addresses(
         sitemap = read_sitemap(content)
         for address in filter(None, (link(one, at) for one in sitemap.addresses)):
             if sitemap.is_index:
-                waiting += [address] * (len(waiting) < MOST_FILES)
+                waiting += [address] * (len(waiting) < MAX_FILES)
             elif make_likeness_key(address) not in seen and admits(address):
                 if len(seen) >= limit:
                     return

@@ -14,7 +14,7 @@ from ingestion.reader import DocumentReader
 from utils.errors import UnreadableDocument
 
 MISSED_BEFORE_GONE = 2
-MOST_FAILURES_IN_A_ROW = 10
+MAX_FAILURES_IN_A_ROW = 10
 PERMANENT = frozenset({301, 308})
 GONE = 410
 
@@ -159,7 +159,7 @@ class PageVisitor:
 
     def _handle_failure(self, page: WebPage, reason: str, *, temporary: bool) -> VisitOutcome:
         self._in_a_row += temporary
-        if self._in_a_row >= MOST_FAILURES_IN_A_ROW:
+        if self._in_a_row >= MAX_FAILURES_IN_A_ROW:
             raise SiteAway(f"{self._in_a_row} pages in a row failed. {reason}")
         if temporary and self._frontier.requeue(page):
             return VisitOutcome("later")

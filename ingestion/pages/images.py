@@ -80,11 +80,11 @@ class PageImages:
         question = {"page": page, "quote": quote, "near": near}
         return await self._ask(pdf, question, _LONGEST_PLACES_BYTES, _PLACES.validate_json)
 
-    async def _ask(self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, read: Callable[[bytes], T]) -> T:
+    async def _ask(self, pdf: PdfFile, question: dict[str, Any], max_bytes: int, read: Callable[[bytes], T]) -> T:
         """What *read* makes of the answer. A caller that is cancelled leaves the queue, but not a process that runs:
         that keeps its place to its end."""
         began = asyncio.Event()
-        asking = asyncio.create_task(self._ask_in_turn(pdf, question, most_bytes, began))
+        asking = asyncio.create_task(self._ask_in_turn(pdf, question, max_bytes, began))
         try:
             answer = await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -97,15 +97,13 @@ class PageImages:
         except ValueError as exc:
             raise self._make_error(pdf, question) from exc
 
-    async def _ask_in_turn(
-        self, pdf: PdfFile, question: dict[str, Any], most_bytes: int, began: asyncio.Event
-    ) -> bytes:
+    async def _ask_in_turn(self, pdf: PdfFile, question: dict[str, Any], max_bytes: int, began: asyncio.Event) -> bytes:
         async with self._room.place(pdf.tenant_id):
             if self._failed.get((pdf.tenant_id, pdf.content_hash, question["page"])):
                 raise UnreadableDocument(_REFUSAL)
             began.set()
             try:
-                return await asyncio.to_thread(self._answer, pdf.open, question, most_bytes)
+                return await asyncio.to_thread(self._answer, pdf.open, question, max_bytes)
             except UnreadableDocument as exc:
                 raise self._make_error(pdf, question) from exc
 
@@ -113,7 +111,7 @@ class PageImages:
         self._failed.put((pdf.tenant_id, pdf.content_hash, question["page"]), True)
         return UnreadableDocument(_REFUSAL)
 
-    def _answer(self, open_file: OpenFile, question: dict[str, Any], most_bytes: int) -> bytes:
+    def _answer(self, open_file: OpenFile, question: dict[str, Any], max_bytes: int) -> bytes:
         job = SandboxJob(
             serve="ingestion.pages.worker:answer",
             preload=("PIL.PngImagePlugin",),
@@ -126,7 +124,7 @@ class PageImages:
             with open_file() as file, self._sandbox.start(job, file) as process:
                 deadline = time.monotonic() + self._timeout_s
                 process.write_request(question, b"", deadline)
-                answer = process.read_to_end(most_bytes, deadline)
+                answer = process.read_to_end(max_bytes, deadline)
                 if process.exit_code() != 0:
                     raise UnreadableDocument(_REFUSAL)
                 return answer

@@ -10,7 +10,7 @@ from ingestion.parsers.parsed import (
     LONGEST_DATE,
     LONGEST_NOTE,
     LONGEST_TITLE,
-    MOST_NOTES,
+    MAX_NOTES,
     UNWANTED,
     Limits,
     ParsedDocument,
@@ -65,7 +65,7 @@ def _check(document: ParsedDocument, limits: Limits) -> None:
         and all(one <= other for one, other in pairwise([*ends, len(document.text)]))
         and all(0 < page <= limits.pages for page in pages)
         and not UNWANTED.search(document.text)
-        and len(document.notes) <= MOST_NOTES
+        and len(document.notes) <= MAX_NOTES
         and all(len(note) <= LONGEST_NOTE and not UNWANTED.search(note) for note in document.notes)
         and document.front_matter.keys() <= set(DATES)
         and all(len(value) <= LONGEST_DATE for value in document.front_matter.values())

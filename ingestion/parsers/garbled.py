@@ -9,21 +9,21 @@ from collections import Counter
 from functools import lru_cache
 
 SAMPLE_CHARACTERS = 20_000
-LEAST_WORDS = 8  # fewer prove nothing
-MOST_ODD, FEW_ODD = 0.12, 4  # odd words: a share of all, and a number besides; formulas, code and tables have fewer
-LEAST_ODD = 3  # in a line
+MIN_WORDS = 8  # fewer prove nothing
+MAX_ODD, FEW_ODD = 0.12, 4  # odd words: a share of all, and a number besides; formulas, code and tables have fewer
+MIN_ODD = 3  # in a line
 SHORTEST_PART = 3.5  # letters between capital letters inside a word, on average: names in programs have more
-MOST_UNKNOWN = 0.25  # of the characters; ticks and bullets of symbol fonts are fewer
+MAX_UNKNOWN = 0.25  # of the characters; ticks and bullets of symbol fonts are fewer
 UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]")  # private-use and replacement characters
-LEAST_SYLLABLES = 60
+MIN_SYLLABLES = 60
 COMMON_SYLLABLES = frozenset(
     "이다는을의에가고은하로한지를사기도서자대어인과리시정아해그나일제수부주스보적니습라있었것들"
 )
-LEAST_COMMON = 0.05  # of all syllables of a Korean text: usual ones have a third, tables of names a fifth
+MIN_COMMON = 0.05  # of all syllables of a Korean text: usual ones have a third, tables of names a fifth
 WITH_VOWELS = frozenset({"LATIN", "CYRILLIC", "GREEK"})
 VOWELS = frozenset("aeiouyæœøıаеёиоуыэюяіїєѣѵαεηιουω")
-LEAST_LATIN_WORDS = 30
-LEAST_VOWELS = 0.24  # of the letters of Latin words: texts of any language have .33 or more, lists of commands .27
+MIN_LATIN_WORDS = 30
+MIN_VOWELS = 0.24  # of the letters of Latin words: texts of any language have .33 or more, lists of commands .27
 LONGEST_ABBREVIATION = 5  # in capital letters
 EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC"})
 SCRIPTS = frozenset(
@@ -46,7 +46,7 @@ _LATIN_VOWEL = re.compile("[aeiouy]")
 _HUMP = re.compile(r"(?=[a-zà-ÿ][A-ZÀ-Þ])")
 _SIGNS = frozenset("!\"#$%&'*+;<=>?@\\^`~")
 MORE_SIGNS = 1.2  # than letters in words
-_SHORTEST, _LEAST_SIGNS = 4, 4
+_SHORTEST, _MIN_SIGNS = 4, 4
 SHORT_RUN = 2.5  # letters between signs, on average
 
 
@@ -56,21 +56,21 @@ def is_garbled(text: str) -> bool:
     if not sample or sample.isascii():
         return _has_odd_words(sample)
     unknown, count = len(UNKNOWN.findall(sample)), len(sample) - sample.count(" ") - sample.count("\n")
-    return unknown > max(LEAST_WORDS, MOST_UNKNOWN * count) or _lacks_common_syllables(sample) or _has_odd_words(sample)
+    return unknown > max(MIN_WORDS, MAX_UNKNOWN * count) or _lacks_common_syllables(sample) or _has_odd_words(sample)
 
 
 def is_garbled_line(line: str) -> bool:
     """Whether a line of a page has hardly a word: signs between its letters, or letters that make no words."""
     signs = [character for character in line if character in _SIGNS]
-    if len(signs) >= _LEAST_SIGNS and len(set(signs)) >= _LEAST_SIGNS:
+    if len(signs) >= _MIN_SIGNS and len(set(signs)) >= _MIN_SIGNS:
         in_words = sum(len(run) for run in _LETTERS.findall(line) if len(run) > 1)
         if len(signs) > MORE_SIGNS * in_words:
             return True
     words = _WORD.findall(line)
-    if len(words) < LEAST_ODD:
+    if len(words) < MIN_ODD:
         return False
     odd = sum(_find_oddity(word) is not None for word in words)
-    return odd >= LEAST_ODD and 2 * odd > len(words)
+    return odd >= MIN_ODD and 2 * odd > len(words)
 
 
 def _has_odd_words(text: str) -> bool:
@@ -78,21 +78,21 @@ def _has_odd_words(text: str) -> bool:
     if _lacks_vowels(text):
         return True
     odd = {_find_oddity(word) for word in words} - {None}
-    return len(words) >= LEAST_WORDS and len(odd) >= FEW_ODD + MOST_ODD * len(words)
+    return len(words) >= MIN_WORDS and len(odd) >= FEW_ODD + MAX_ODD * len(words)
 
 
 def _lacks_vowels(text: str) -> bool:
     """Whether its Latin words have too few vowels, as when each letter stands for another one."""
     words = {word.casefold() for word in _LATIN_WORD.findall(text)}
     letters, vowels = sum(map(len, words)), sum(len(_LATIN_VOWEL.findall(word)) for word in words)
-    return len(words) >= LEAST_LATIN_WORDS and vowels < LEAST_VOWELS * letters
+    return len(words) >= MIN_LATIN_WORDS and vowels < MIN_VOWELS * letters
 
 
 def _lacks_common_syllables(text: str) -> bool:
     """Whether its Hangul has rare syllables alone, as Cyrillic in a wrong encoding has."""
     counts = Counter(character for character in text if "가" <= character <= "힣")
     common = sum(count for syllable, count in counts.items() if syllable in COMMON_SYLLABLES)
-    return counts.total() >= LEAST_SYLLABLES and common < LEAST_COMMON * counts.total()
+    return counts.total() >= MIN_SYLLABLES and common < MIN_COMMON * counts.total()
 
 
 @lru_cache(16_384)

@@ -27,7 +27,7 @@ ENCRYPTED = (
 SMIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 SIGNATURES = ("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature")
 PGP = "-----BEGIN PGP MESSAGE-----"
-MOST_BINARY = 0.02  # of the characters of a body
+MAX_BINARY = 0.02  # of the characters of a body
 _BINARY = re.compile("[\x01-\x08\x0e-\x1f]")  # NULs alone are padding
 MEDIA_TYPE = "message/rfc822"
 
@@ -107,7 +107,7 @@ def _add_body(builder: TextBuilder, message: EmailMessage) -> None:
         text = decode(data, declared=body.get_content_charset())
         if text.lstrip().startswith(PGP):
             raise UnreadableDocument(ENCRYPTED)
-        is_binary = len(_BINARY.findall(text)) > MOST_BINARY * len(text)
+        is_binary = len(_BINARY.findall(text)) > MAX_BINARY * len(text)
         if not is_declared_by_itself(data) and (is_binary or is_garbled(text)):
             raise UnreadableDocument(UNKNOWN_ENCODING)
         add_text(builder, text)

@@ -13,13 +13,13 @@ Target = Literal["docx", "pptx"]
 DATES = ("date", "valid_from", "valid_until", "precedence")  # of what front matter says
 LONGEST_DATE = 20  # characters
 LONGEST_TITLE = 500  # characters
-LONGEST_NOTE, MOST_NOTES = 500, 10
+LONGEST_NOTE, MAX_NOTES = 500, 10
 LONGEST_SIDE = 2_600  # pixels of a page that is recognised; A4 at 200 dots an inch has 2,339
 LOCKED = "It is protected with a password: save a copy without one."
 HEADING_SEPARATOR = " › "
 MAX_HEADING_CHARACTERS = 200
-MOST_BLANKS = 200  # in a row, with the ends of lines: more than any table or indentation has
-_GAP = re.compile(rf"(?<!\s)\s{{{MOST_BLANKS + 1},}}+")
+MAX_BLANKS = 200  # in a row, with the ends of lines: more than any table or indentation has
+_GAP = re.compile(rf"(?<!\s)\s{{{MAX_BLANKS + 1},}}+")
 # Control characters, lone surrogates, marks that reorder what is shown, and the invisible "tags" in which instructions
 # to a model can be hidden. Soft hyphens and zero-width spaces would break words for search.
 UNWANTED = re.compile(
@@ -113,7 +113,7 @@ class OldFormat(UnreadableDocument):
 def clean(text: str) -> str:
     """*text* in composed Unicode, with `\\n` line ends, without characters that do not belong into text.
 
-    Of more than `MOST_BLANKS` characters of white space in a row an empty line and an indentation are left.
+    Of more than `MAX_BLANKS` characters of white space in a row an empty line and an indentation are left.
     """
     plain = UNWANTED.sub("", normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
     return _GAP.sub(_shorten_gap, plain)
@@ -121,7 +121,7 @@ def clean(text: str) -> str:
 
 def _shorten_gap(gap: re.Match[str]) -> str:
     lines = gap[0].split("\n")
-    return "\n" * min(2, len(lines) - 1) + lines[-1][:MOST_BLANKS] if len(lines) > 1 else " "
+    return "\n" * min(2, len(lines) - 1) + lines[-1][:MAX_BLANKS] if len(lines) > 1 else " "
 
 
 def join_lines(text: str) -> str:
@@ -187,7 +187,7 @@ class TextBuilder:
 
     def note(self, text: str) -> None:
         """Something was left out; *text* says what and why, in a sentence. Of more than a few, the first are kept."""
-        if len(self._notes) < MOST_NOTES:
+        if len(self._notes) < MAX_NOTES:
             self._notes.append(clean(text)[:LONGEST_NOTE])
 
     def leave(self, level: int) -> None:

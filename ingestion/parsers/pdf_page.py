@@ -15,7 +15,7 @@ SCANNED_SHARE = 0.3  # of the page, that pictures cover
 SMALL_SHARE = 0.1  # where there are no letters at all
 SCANNED_CHARACTERS = 25  # a stamp or page number on a scan
 OUTLINED_PATHS = 200  # of a page without text: its letters are drawings
-MOST_GARBLED = 0.04  # of the letters, in lines that are garbled, two of them at least
+MAX_GARBLED = 0.04  # of the letters, in lines that are garbled, two of them at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _find_legible(lines: list[Line]) -> list[Line]:
         return []
     garbled = [line for line in lines if is_garbled_line(line.text)]
     letters = sum(len(line.text) for line in lines)
-    if len(garbled) < 2 or sum(len(line.text) for line in garbled) < MOST_GARBLED * letters:
+    if len(garbled) < 2 or sum(len(line.text) for line in garbled) < MAX_GARBLED * letters:
         return lines
     return [line for line in lines if line not in garbled]
 

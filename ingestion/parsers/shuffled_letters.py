@@ -13,11 +13,11 @@ from itertools import pairwise
 from string import ascii_lowercase
 
 SAMPLE_CHARACTERS = 20_000
-LEAST_LETTERS = 300
-LEAST_WORDS = 40  # different ones
-LEAST_SHARE = 0.7  # of all letters, in words of plain Latin letters
-LEAST_DISTANCE = 0.62  # the sum of all differences; English pages are within .4 of English
-MOST_CHANGES = 0.48  # pairs of a vowel and a consonant, as a share of all
+MIN_LETTERS = 300
+MIN_WORDS = 40  # different ones
+MIN_SHARE = 0.7  # of all letters, in words of plain Latin letters
+MIN_DISTANCE = 0.62  # the sum of all differences; English pages are within .4 of English
+MAX_CHANGES = 0.48  # pairs of a vowel and a consonant, as a share of all
 # Of a thousand letters, a to z.
 _ENGLISH = (85, 13, 33, 41, 126, 24, 18, 47, 71, 1, 7, 40, 23, 76, 77, 19, 2, 66, 69, 94, 23, 11, 13, 3, 17, 0)
 _SPANISH = (120, 13, 51, 60, 140, 7, 10, 9, 75, 3, 0, 56, 23, 73, 77, 25, 4, 67, 78, 51, 35, 8, 0, 3, 10, 3)
@@ -32,9 +32,9 @@ def has_shuffled_letters(text: str) -> bool:
     words = [word.lower() for word in _WORD.findall(sample)]
     counts = Counter("".join(words))
     letters = counts.total()
-    if letters < max(LEAST_LETTERS, LEAST_SHARE * sum(map(str.isalpha, sample))) or len(set(words)) < LEAST_WORDS:
+    if letters < max(MIN_LETTERS, MIN_SHARE * sum(map(str.isalpha, sample))) or len(set(words)) < MIN_WORDS:
         return False
-    return _measure_distance(counts, letters) > LEAST_DISTANCE and _count_changes(words) < MOST_CHANGES
+    return _measure_distance(counts, letters) > MIN_DISTANCE and _count_changes(words) < MAX_CHANGES
 
 
 def _measure_distance(counts: Counter[str], letters: int) -> float:

@@ -13,7 +13,7 @@ _UNDERLINE = re.compile(r"([=\-~*_#])\1{2,}")
 _CELLS = re.compile(r"(?<![ \t.])(?:[ \t]++\.{2,}+[ \t]++|[ \t]*+\.{3,}+[ \t]*+| {3,}+|[ ]*+\t[ \t]*+)")
 _BULLET = re.compile(r"(?:[-*•‣–+>]|\d{1,3}[.)]|[a-z][.)])\s")
 _LONGEST_HEADING = 100  # characters
-_LEAST_ROWS = 3  # with as many cells: fewer may be chance
+_MIN_ROWS = 3  # with as many cells: fewer may be chance
 _WRAPPED_AT = range(50, 121)  # characters that editors and mail programs break lines at
 
 
@@ -60,12 +60,12 @@ def _add(builder: TextBuilder, lines: Sequence[str], longest: int) -> None:
     at = 0
     while at < len(lines):
         rows = _find_rows(lines, at)
-        if len(rows) >= _LEAST_ROWS:
+        if len(rows) >= _MIN_ROWS:
             add_table(builder, rows)
             at += len(rows)
             continue
         end = at + 1
-        while end < len(lines) and len(_find_rows(lines[end : end + _LEAST_ROWS])) < _LEAST_ROWS:
+        while end < len(lines) and len(_find_rows(lines[end : end + _MIN_ROWS])) < _MIN_ROWS:
             end += 1
         builder.block(_join_wrapped(lines[at:end], longest))
         at = end

@@ -11,7 +11,7 @@ from ingestion.parsers import html
 from ingestion.parsers.parsed import Limits, PageFacts, ParsedDocument, TextBuilder, clean, join_lines
 from utils.errors import UnreadableDocument
 
-MOST_LINKS = 2_000  # of a page
+MAX_LINKS = 2_000  # of a page
 LONGEST_LINK = 2_000
 SHORT_CHARACTERS = 250
 TABLES_SHARE = 0.8  # of the rows; trafilatura takes some tables for decoration
@@ -103,7 +103,7 @@ def _iter_links(root: etree._Element) -> Iterator[str]:
         if len(address) <= LONGEST_LINK and address not in seen:
             seen.add(address)
             yield address
-        if len(seen) >= MOST_LINKS:
+        if len(seen) >= MAX_LINKS:
             return
 
 

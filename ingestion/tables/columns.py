@@ -95,7 +95,7 @@ class Converter:
     kind: Kind
     mark: str = "."
     order: str = DAY_FIRST
-    most_characters: int = 10_000
+    max_characters: int = 10_000
 
     def convert(self, values: Sequence[RawCell]) -> list[Value]:
         """The values in the same order."""
@@ -113,7 +113,7 @@ class Converter:
         if value is None:
             return None
         if self.kind == "TEXT":
-            return write_text(value)[: self.most_characters] or None
+            return write_text(value)[: self.max_characters] or None
         if isinstance(value, str) and self.kind in ("INTEGER", "REAL") and is_plain(value):
             return int(value) if self.kind == "INTEGER" else float(value)
         text = value.strip() if isinstance(value, str) else ""
@@ -150,10 +150,10 @@ def is_plain(text: str) -> bool:
     return text.isdecimal() and text.isascii() and len(text) < 18 and (text[0] != "0" or text == "0")
 
 
-def choose_converter(facts: ColumnFacts, usual_mark: str, usual_order: str, most_characters: int) -> Converter:
+def choose_converter(facts: ColumnFacts, usual_mark: str, usual_order: str, max_characters: int) -> Converter:
     """How a column with these facts is read, where its values leave open what the file's others say."""
     if facts.count == 0:
-        return Converter("TEXT", most_characters=most_characters)
+        return Converter("TEXT", max_characters=max_characters)
     if facts.are_truths:
         return Converter("BOOLEAN")
     if facts.dates is not None:
@@ -163,7 +163,7 @@ def choose_converter(facts: ColumnFacts, usual_mark: str, usual_order: str, most
         mark = facts.numbers.choose_mark(usual_mark)
         is_whole = facts.is_whole and mark not in facts.numbers.fractions
         return Converter("INTEGER" if is_whole else "REAL", mark=mark)
-    return Converter("TEXT", most_characters=most_characters)
+    return Converter("TEXT", max_characters=max_characters)
 
 
 def write_text(value: RawCell) -> str:

@@ -12,7 +12,7 @@ from ingestion.tables.shapes import Row, Sheet
 from utils.errors import TooLarge, UnreadableDocument
 
 _SAID = re.compile(r"sep=(.)\n", re.IGNORECASE)  # for Excel, which heeds it
-_LONGEST_CELL, _MOST_LINES = 100_000, 1_000
+_LONGEST_CELL, _MAX_LINES = 100_000, 1_000
 _LONG_CELL = f"A cell in it has more than {_LONGEST_CELL:,} characters: shorten it, or leave the column out."
 _UNCLOSED = "Its rows cannot be told apart: a quotation mark in it may not be closed. Save it as CSV again."
 
@@ -36,7 +36,7 @@ def read_sheets(data: bytes) -> list[Sheet]:
         rows, line = csv.reader(_cut_into_lines(text, start), delimiter=delimiter), 0
         try:
             for row in rows:
-                if max(map(len, row), default=0) > _MOST_LINES and any(cell.count("\n") > _MOST_LINES for cell in row):
+                if max(map(len, row), default=0) > _MAX_LINES and any(cell.count("\n") > _MAX_LINES for cell in row):
                     raise UnreadableDocument(_UNCLOSED)
                 line = rows.line_num
                 yield [cell if cell.isascii() and cell.isprintable() else UNWANTED.sub("", cell) for cell in row]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 _GAPS = " '’\u00a0\u202f\u2009"
 _WITHOUT = {mark: str.maketrans("", "", _GAPS + other) for mark, other in ((".", ","), (",", "."))}
-_MOST_DIGITS = 18  # of a whole number: more are those of a code, and do not fit into one
+_MAX_DIGITS = 18  # of a whole number: more are those of a code, and do not fit into one
 _CODES = """
 AED ARS AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KRW MAD MXN MYR NGN NOK NZD PEN PHP
 PLN RON RUB SAR SEK SGD THB TRY TWD UAH USD UYU VND ZAR
@@ -59,7 +59,7 @@ def read_number(text: str) -> Written | None:
     if (number["before"] and number["after"]) or (unit and number["percent"]):
         return None
     digits = sum(each.isdigit() for each in body)
-    is_code = (len(body) > 1 and body[0] == "0" and body[1].isdigit()) or (digits > _MOST_DIGITS and body.isdigit())
+    is_code = (len(body) > 1 and body[0] == "0" and body[1].isdigit()) or (digits > _MAX_DIGITS and body.isdigit())
     if is_code or (number["sign"] == "+" and digits > 6):  # as telephone numbers have it
         return None
     marks = frozenset(mark for mark, form in ((".", _POINT), (",", _COMMA)) if form.fullmatch(body))

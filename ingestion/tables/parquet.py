@@ -115,11 +115,11 @@ def _read_value(cell: Any) -> Any:
         return None
 
 
-def _convert(value: Any, most_characters: int) -> Value:
+def _convert(value: Any, max_characters: int) -> Value:
     if value is None:
         return None
     if isinstance(value, str):
-        return UNWANTED.sub("", value[:most_characters]) or None
+        return UNWANTED.sub("", value[:max_characters]) or None
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
@@ -135,4 +135,4 @@ def _convert(value: Any, most_characters: int) -> Value:
         return value.isoformat()
     if isinstance(value, bytes):
         return f"({len(value)} bytes)"
-    return json.dumps(value, ensure_ascii=False, default=str)[:most_characters]
+    return json.dumps(value, ensure_ascii=False, default=str)[:max_characters]

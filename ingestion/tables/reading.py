@@ -19,7 +19,7 @@ from utils.sandbox.sandbox import Sandbox
 logger = logging.getLogger(__name__)
 
 _LINE_BYTES = 100_000_000
-_LONGEST_NAME, _LONGEST_TEXT, _MOST_NOTES = 80, 300, 10
+_LONGEST_NAME, _LONGEST_TEXT, _MAX_NOTES = 80, 300, 10
 _DAMAGED = "Damaged or unsupported file: save or export it again."
 _SERVE = "ingestion.tables.worker:serve"
 _TABLES = ("ingestion.tables.tables",)
@@ -137,7 +137,7 @@ def _check_table(sent: dict[str, Any], name: str) -> TableRead:
             )
             for each in sent["columns"]
         )
-        notes = tuple(_take(note, 2 * _LONGEST_TEXT) for note in sent["notes"][:_MOST_NOTES])
+        notes = tuple(_take(note, 2 * _LONGEST_TEXT) for note in sent["notes"][:_MAX_NOTES])
         table = TableRead(
             _take(sent["name"], _LONGEST_NAME),
             _take(sent["sheet"], _LONGEST_TEXT),

@@ -32,7 +32,7 @@ from utils.errors import TooLarge
 _PLACE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 _RANGE = re.compile(r"([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_MOST_MERGED, _MOST_STRINGS, _MOST_ROWS = 50_000, 5_000_000, 1_048_576
+_MAX_MERGED, _MAX_STRINGS, _MAX_ROWS = 50_000, 5_000_000, 1_048_576
 _WIDEST = 1_000  # columns that are looked at
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, etree.LxmlError, NotImplementedError)
 _NO_RESULTS = (
@@ -109,8 +109,8 @@ def _read_strings(archive: Archive, main: str) -> list[str]:
     with closing(archive.open(part)) as file:
         for entry in _iterate(file, "si"):
             strings.append(_join_text(entry))
-            if len(strings) > _MOST_STRINGS:
-                raise TooLarge(f"It has more than {_MOST_STRINGS:,} different texts: split it.")
+            if len(strings) > _MAX_STRINGS:
+                raise TooLarge(f"It has more than {_MAX_STRINGS:,} different texts: split it.")
     return strings
 
 
@@ -164,7 +164,7 @@ def _read_sheet(workbook: _Workbook, part: str, name: str, is_hidden: bool) -> S
             kind = etree.QName(element).localname
             if kind == "row":
                 _read_row(workbook, parts, element)
-            elif kind == "mergeCell" and len(merged) < _MOST_MERGED:
+            elif kind == "mergeCell" and len(merged) < _MAX_MERGED:
                 if match := _RANGE.fullmatch(element.get("ref", "")):
                     merged.append(
                         (_parse_column(match[1]), int(match[2]) - 1, _parse_column(match[3]), int(match[4]) - 1)
@@ -204,7 +204,7 @@ def _read_row(workbook: _Workbook, parts: _SheetParts, element: etree._Element) 
     if workbook.left_cells < 0:
         raise TooLarge("It has too many cells: leave columns or sheets out, or send fewer rows.")
     missing = int(element.get("r") or len(parts.rows) + 1) - 1 - len(parts.rows)
-    if not cells or not 0 <= missing <= _MOST_ROWS - len(parts.rows):  # rows with nothing but a format are no rows
+    if not cells or not 0 <= missing <= _MAX_ROWS - len(parts.rows):  # rows with nothing but a format are no rows
         return
     parts.rows += [[] for _ in range(missing)]
     parts.rows.append(cells)

@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 _ADDRESS_BYTES = 80_000_000_000  # V8 reserves 64 GB of its address space; `drawing` limits what it fills
 _CPU_S, _AT_ONCE = 10, 2
-_MOST_KEPT, _MOST_KEPT_BYTES, _KEPT_S = 16, 500_000, 300.0
+_MAX_KEPT, _MAX_KEPT_BYTES, _KEPT_S = 16, 500_000, 300.0
 _SCALE, _LONGEST_SIDE = 2.0, 2_000
-_MOST_SPEC_BYTES, _MOST_PICTURE_BYTES, _ANSWER_BYTES = 500_000, 10_000_000, 4_000
+_MAX_SPEC_BYTES, _MAX_PICTURE_BYTES, _ANSWER_BYTES = 500_000, 10_000_000, 4_000
 _FAILED = "The picture of this chart cannot be drawn at present. Its spec and its figures are in the answer."
 _JOB = SandboxJob(
     serve="providers.charts.drawing:serve",
@@ -40,7 +40,7 @@ class ChartRenderer:
         self._start, self._deadline_s = start, deadline_s
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.drawn_count, self.failed_count, self.drawing_s = 0, 0, 0.0
-        self._drawn: Expiring[bytes, bytes] = Expiring(_MOST_KEPT, _KEPT_S)
+        self._drawn: Expiring[bytes, bytes] = Expiring(_MAX_KEPT, _KEPT_S)
 
     async def draw(self, spec: Mapping[str, Any]) -> bytes:
         """The picture as PNG, with two pixels for each of the spec's; the last ones are kept for a while.
@@ -64,7 +64,7 @@ class ChartRenderer:
             finally:
                 self.drawing_s += time.monotonic() - began_s
         self.drawn_count += 1
-        if len(picture) <= _MOST_KEPT_BYTES:
+        if len(picture) <= _MAX_KEPT_BYTES:
             self._drawn.put(key, picture)
         return picture
 
@@ -74,7 +74,7 @@ class ChartRenderer:
             with self._start(_JOB) as process:
                 process.write(request, deadline)
                 head = json.loads(process.read_line(_ANSWER_BYTES, deadline))
-                if 0 < head["size_bytes"] <= _MOST_PICTURE_BYTES:
+                if 0 < head["size_bytes"] <= _MAX_PICTURE_BYTES:
                     return process.read(head["size_bytes"], deadline)
                 logger.error("A chart cannot be drawn: %s", head.get("broken", f"{head['size_bytes']} bytes"))
         except ProcessEnded as exc:
@@ -87,4 +87,4 @@ def _is_small(spec: Mapping[str, Any], size_bytes: int) -> bool:
     # A step in place of a number would let the data say how large it becomes.
     sides = [spec.get(name) for name in ("width", "height")]
     is_fixed = all(isinstance(side, int) and 0 < side <= _LONGEST_SIDE for side in sides)
-    return is_fixed and size_bytes <= _MOST_SPEC_BYTES and set(spec.get("data", ())) == {"values"}
+    return is_fixed and size_bytes <= _MAX_SPEC_BYTES and set(spec.get("data", ())) == {"values"}

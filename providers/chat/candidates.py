@@ -14,10 +14,10 @@ from utils.language import detect_any_language
 from utils.words import hash_content_words
 
 REFERENCE_MARK = re.compile(r"\s?\[\d{1,3}\]")
-_FEWEST_ITEMS = 3  # of a list that is one
+_MIN_ITEMS = 3  # of a list that is one
 _LONGEST_IN_CONTEXT = 1200  # characters
 _LONGEST_ABOVE = 300  # characters of a title, heading or question: each is read again with what stands under it
-MOST_CANDIDATES = 1_000  # of an answer: six passages have some 100, twenty of the longest 2,000
+MAX_CANDIDATES = 1_000  # of an answer: six passages have some 100, twenty of the longest 2,000
 _OPENING_WORDS, _LONGEST_OPENING = 12, 300  # the second in characters
 WORD = re.compile(r"[^\W_]+(?:[-'’&][^\W_]+)*")
 _PASSAGES_KEPT, _LONGEST_KEPT = 256, 8000  # characters of a passage
@@ -78,18 +78,18 @@ class Candidate:
 def list_candidates(passages: Sequence[NumberedPassage]) -> list[Candidate]:
     """Every sentence of *passages* that says anything, in order; one in several passages counts for the first alone.
 
-    The first `MOST_CANDIDATES`: those of the best passages, which come first.
+    The first `MAX_CANDIDATES`: those of the best passages, which come first.
     """
     found: dict[str, Candidate] = {}
     for rank, passage in enumerate(passages):
-        if len(found) >= MOST_CANDIDATES:
+        if len(found) >= MAX_CANDIDATES:
             break
         read = _read if len(passage.text) <= _LONGEST_KEPT else _read.__wrapped__
         for candidate in read(passage._replace(number=0)):
             placed = replace(candidate, number=passage.number, rank=rank, passage=passage)
             found.setdefault(" ".join(candidate.text.split()), placed)
     said = (candidate for text, candidate in found.items() if any(map(str.isalnum, text)))
-    return list(islice(said, MOST_CANDIDATES))
+    return list(islice(said, MAX_CANDIDATES))
 
 
 @lru_cache(_PASSAGES_KEPT)
@@ -131,7 +131,7 @@ def _read_lines(language: str, *lines: str) -> frozenset[int]:
 
 
 def _find_block_kinds(block: Block) -> frozenset[str]:
-    return frozenset({LIST} if block.kind == "list" and len(block.sentences) >= _FEWEST_ITEMS else ())
+    return frozenset({LIST} if block.kind == "list" and len(block.sentences) >= _MIN_ITEMS else ())
 
 
 def _cut_heading(passage: NumberedPassage) -> str:

@@ -56,7 +56,7 @@ _WHERE = re.compile(
     re.IGNORECASE,
 )
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d\d)\b")
-_MOST_PAIRS = 100  # of neighbours in a question
+_MAX_PAIRS = 100  # of neighbours in a question
 _NEIGHBOURS = 4  # words between which two are neighbours
 _STEM = 5  # letters that forms of a word share
 _COUNTED = 2  # missing names or numbers, at most
@@ -153,7 +153,7 @@ def _plain_numbers(text: str) -> list[Number]:
 def _neighbours(words: Sequence[str], passage: Sequence[Candidate], language: str) -> float:
     """How many of the neighbouring content words of a question are neighbours in one sentence too, at best."""
     content = [word[:_STEM] for word in words if hash_content_words(word, language)]
-    pairs = list(pairwise(content))[:_MOST_PAIRS]
+    pairs = list(pairwise(content))[:_MAX_PAIRS]
     if not pairs:
         return 1.0
     return max(_adjacent(pairs, [word[:_STEM] for word, _ in tokenize(each.text)]) for each in passage) / len(pairs)

@@ -16,7 +16,7 @@ from providers.chat.completions import Completions
 from providers.chat.remote import AskedModel, RemoteModel, Stream
 from providers.gate import Gate
 from providers.openai_errors import EndpointInfo
-from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
+from providers.openai_wire import MAX_CONNECTIONS, OpenAIWire
 from providers.retries import CallLimits
 from utils.checkpointer.circuit import Circuit
 from utils.outbound import Guard
@@ -93,7 +93,7 @@ async def open_chat_model(
             async_client=Completions(wire),
             limits=limits,
             close_connections=wire.aclose,
-            gate=gate or Gate(MOST_CONNECTIONS, wait_s=limits.timeout_s, name=side.name),
+            gate=gate or Gate(MAX_CONNECTIONS, wait_s=limits.timeout_s, name=side.name),
             circuit=circuit or Circuit(retry_s=retry_after_s, threshold=FAILURES, away=_AWAY, back=_BACK),
             fallback=_make_fallback(fallback_model, side, wire, common) if fallback_model else None,
             **common,

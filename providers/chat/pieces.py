@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from providers.answer_limits import LONGEST_ARGUMENTS, MOST_CALLS, is_count
+from providers.answer_limits import LONGEST_ARGUMENTS, MAX_CALLS, is_count
 from providers.openai_wire import EventStream, Json
 from utils.errors import BadInput
 from utils.strict_json import read_storable
@@ -106,7 +106,7 @@ def read_calls(calls: Iterable[tuple[object, object]]) -> tuple[Call, ...]:
     """
     found: list[Call] = []
     size = 0
-    for name, arguments in islice(calls, MOST_CALLS):
+    for name, arguments in islice(calls, MAX_CALLS):
         text = _write_arguments(arguments)
         size += len(text)
         read = _read_arguments(text) if size <= LONGEST_ARGUMENTS else BROKEN

@@ -14,13 +14,13 @@ from providers.chat.question_kinds import DURATION, LIST, MONEY, find_kinds
 from providers.chat.word_scores import QuestionWords
 from utils.words import hash_content_words
 
-_MOST_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
+_MAX_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
 # Blocks, rows of a table and sentences of a paragraph that are worse than the best one by more are left out: they fill
 # the answer without adding to it. Beside a sentence that gives the kind of thing asked for, others give another value.
 _WORSE, _WORSE_BESIDE_VALUE, _WORSE_ROW = 0.5, 0.25, 0.1
 WORSE_BY_WORDS, WORSE_BY_MEANING = (0.6, 0.5), (0.1, 0.2)  # sentences; the second where two things are asked
 _WORSE_IN_EXPLANATION = 8  # times: where the best sentence has not the kind of thing asked for, the next one may
-_MOST_ROWS = 2
+_MAX_ROWS = 2
 _SHORT_TABLE = 3  # rows
 _SHORT_PARAGRAPH, _SHORT_EXPLANATION = 100, 300  # characters, which are quoted whole
 SEPARATOR = "\n\n"  # between quotes: each is a block of its own
@@ -134,7 +134,7 @@ def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float]
     head = sentences[0].head
     lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
     rest = room - sum(len(line) + 1 for line in lines)
-    floor, most = max(scores) - _WORSE_ROW, _MOST_ROWS
+    floor, most = max(scores) - _WORSE_ROW, _MAX_ROWS
     words = QuestionWords.read(question, sentences[0].language).translated
     if len(sentences) <= _SHORT_TABLE and all(words.isdisjoint(each.words) for each in sentences):
         floor, most = min(scores), len(sentences)
@@ -178,7 +178,7 @@ def _shorten(question: str, sentence: Candidate, room: int) -> str:
     """The sentence, or if it is too long its run of clauses with most of the question's words, cut ends marked "…"."""
     if len(sentence.text) <= room:
         return sentence.text
-    starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(sentence.text), _MOST_CLAUSES))]
+    starts = [0, *(end.end() for end in islice(_CLAUSE_END.finditer(sentence.text), _MAX_CLAUSES))]
     words = hash_content_words(question, sentence.language)
     runs = [_run(sentence.text, start, room) for start in starts]
     return max(runs, key=lambda run: len(words & hash_content_words(run, sentence.language)))

@@ -20,7 +20,7 @@ _HEADING = re.compile(r"\A#{1,6}[ \t]+")
 _ITEM = re.compile(r"(?:[-*•‣–+>][ \t]+|\d{1,3}[.)][ \t]+)+")
 _RULE = re.compile(r"[\s|:=_*-]*")
 _LONGEST_HEADING = 80
-MOST_SENTENCES = 500  # of a text, which is a passage
+MAX_SENTENCES = 500  # of a text, which is a passage
 _LONGEST_LEAD = 1000  # characters: it is said again with each of the sentences under it
 _CONTEXT_CHARS = 40  # that are looked at on both sides of a full stop
 
@@ -59,7 +59,7 @@ def split_sentences(text: str) -> list[Sentence]:
     """The sentences of *text* in order, headings left out: full stops end them, semicolons do not.
 
     List items and table rows count as sentences of their own, without their bullets and outer bars. A text of headings
-    alone gives the headings. What comes after the first `MOST_SENTENCES` is left out.
+    alone gives the headings. What comes after the first `MAX_SENTENCES` is left out.
     """
     return [sentence for block in split_blocks(text) for sentence in block.sentences]
 
@@ -67,7 +67,7 @@ def split_sentences(text: str) -> list[Sentence]:
 def split_blocks(text: str) -> list[Block]:
     """The blocks of *text* in order with their sentences, as `split_sentences` gives them."""
     pieces = [piece for piece in _blocks(text) if not _RULE.fullmatch(piece)]
-    found, budget = list[Block](), MOST_SENTENCES
+    found, budget = list[Block](), MAX_SENTENCES
     for block in _join_lists(_structure(text, pieces)):
         found.append(_first_sentences(block, budget))
         budget -= len(found[-1].sentences)

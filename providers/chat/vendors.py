@@ -21,7 +21,7 @@ from providers.answer_limits import CHAT
 from providers.chat.pieces import Piece, read_pieces
 from providers.chat.remote import AskedModel, Stream
 from providers.openai_errors import CALL_ERRORS, EndpointError, StatusError
-from providers.openai_wire import KEPT_IDLE_S, MOST_CONNECTIONS, EventStream, Json, read_answer, read_refusal
+from providers.openai_wire import KEPT_IDLE_S, MAX_CONNECTIONS, EventStream, Json, read_answer, read_refusal
 from utils.outbound import AnswerTooLarge, Guard, find_proxy, open_session
 
 _SET_BY_AIOHTTP = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
@@ -115,7 +115,7 @@ class SessionTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
             base_url,
             headers={},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
-            connections=MOST_CONNECTIONS,
+            connections=MAX_CONNECTIONS,
             idle_s=KEPT_IDLE_S,
             guard=guard,
         )

@@ -15,9 +15,9 @@ from utils.words import hash_content_words
 _LEAD_WEIGHT = 0.5  # of words that stand in the heading or the line above a list, not in the sentence
 _LEAD_WEIGHT_OF_ROW = 0.8  # a row seldom says what it is of
 _ALIKE = 0.8  # of a word of the question's own language, that another one says nearly the same
-FEWEST_WORDS = 3  # of a question, that tell sentences apart
+MIN_WORDS = 3  # of a question, that tell sentences apart
 _NAME_WEIGHT = 0.25  # of words that are only names: they tell the document, and its sentences less
-_MOST_WORDS = 60  # of a question, that are translated
+_MAX_WORDS = 60  # of a question, that are translated
 _QUESTIONS_KEPT = 64
 # They say what is asked for, not what about.
 _ASKING = re.compile(
@@ -65,10 +65,10 @@ def score_translated_words(question: str, sentences: Sequence[Candidate]) -> lis
     question = _ASKING.sub(" ", question)
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     languages = {sentence.language for sentence in sentences}
-    queries = {language: [_Word.read(word, source, language) for word in words[:_MOST_WORDS]] for language in languages}
+    queries = {language: [_Word.read(word, source, language) for word in words[:_MAX_WORDS]] for language in languages}
     names = find_names_alone(sentences)
     weights = []
-    for place in range(len(words[:_MOST_WORDS])):
+    for place in range(len(words[:_MAX_WORDS])):
         count = sum(not queries[each.language][place].every.isdisjoint(each.words) for each in sentences)
         is_name = any(not each[place].itself.isdisjoint(names) for each in queries.values())
         weights.append(_weigh(count, len(sentences), is_name=is_name))
@@ -101,7 +101,7 @@ def leave_out_names(question: str, sentences: Sequence[Candidate]) -> str:
 
 def is_short(question: str) -> bool:
     """Whether *question* has so few content words that many sentences have them all."""
-    return len(hash_content_words(question, detect_any_language(question))) < FEWEST_WORDS
+    return len(hash_content_words(question, detect_any_language(question))) < MIN_WORDS
 
 
 def score_openings(question: str, sentences: Sequence[Candidate]) -> list[float]:
@@ -113,7 +113,7 @@ def score_openings(question: str, sentences: Sequence[Candidate]) -> list[float]
     source = detect_any_language(question)
     words = [word for word in dict.fromkeys(WORD.findall(question)) if hash_content_words(word, source)]
     queries = {
-        language: [_Word.read(word, source, language).every for word in words[:_MOST_WORDS]]
+        language: [_Word.read(word, source, language).every for word in words[:_MAX_WORDS]]
         for language in {sentence.language for sentence in sentences}
     }
 
@@ -156,7 +156,7 @@ class QuestionWords(NamedTuple):
     def read(cls, question: str, language: str) -> "QuestionWords":
         """Those of *question* in *language*."""
         source = detect_any_language(question)
-        words = [_Word.read(word, source, language) for word in WORD.findall(question)[:_MOST_WORDS]]
+        words = [_Word.read(word, source, language) for word in WORD.findall(question)[:_MAX_WORDS]]
         own = hash_content_words(question, language)
         return cls(own, own.union(*(word.every for word in words)))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from providers.chat.candidates import Candidate
 from providers.chat.question_kinds import DAY, LIST, NUMBER, PERSON, PLACE, find_kinds, find_text_kinds
-from providers.chat.word_scores import FEWEST_WORDS, find_names_alone, is_short, score_words
+from providers.chat.word_scores import MIN_WORDS, find_names_alone, is_short, score_words
 from utils.words import hash_content_words
 
 # Less than this share, and another sentence may say it better in other words.
@@ -24,7 +24,7 @@ def needs_meaning(question: str, sentences: Sequence[Candidate]) -> bool:
     scores = score_words(question, sentences)
     best = sentences[scores.index(max(scores))]
     words = hash_content_words(question, best.language) - best.title - find_names_alone(sentences)
-    return len(words) < FEWEST_WORDS or max(scores) < _SURE_BY_WORDS
+    return len(words) < MIN_WORDS or max(scores) < _SURE_BY_WORDS
 
 
 def lacks_asked_kind(question: str, texts: Iterable[str]) -> bool:

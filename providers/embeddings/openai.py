@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from providers.answer_limits import VECTORS
 from providers.gate import Gate
 from providers.openai_errors import CALL_ERRORS, EndpointInfo, describe_failure
-from providers.openai_wire import MOST_CONNECTIONS, OpenAIWire
+from providers.openai_wire import MAX_CONNECTIONS, OpenAIWire
 from providers.retries import CallFailed, CallLimits, retry
 from utils.errors import ProviderUnavailable
 from utils.ports import FloatArray
@@ -54,7 +54,7 @@ class OpenAIEmbedder:
         """
         wire = OpenAIWire(base_url, api_key, connect_timeout_s=min(_CONNECT_TIMEOUT_S, timeout_s))
         limits = CallLimits(timeout_s=timeout_s, max_retries=max_retries)
-        gate = gate or Gate(MOST_CONNECTIONS, wait_s=timeout_s, name="embedding model")
+        gate = gate or Gate(MAX_CONNECTIONS, wait_s=timeout_s, name="embedding model")
         embedder = cls(wire, model, dimension=dimension or 0, limits=limits, gate=gate)
         if dimension is None:
             await embedder._measure()

@@ -28,7 +28,7 @@ from utils.ports import FloatArray
 
 _SUPPORTED = frozenset({"entailment", "supported", "consistent", "faithful", "yes"})
 _INVENTED = frozenset({"hallucinated", "hallucination", "unsupported", "inconsistent", "not_supported"})
-MOST_TOKENS = 1024  # of a passage and a sentence together; the longer of them loses its end
+MAX_TOKENS = 1024  # of a passage and a sentence together; the longer of them loses its end
 _THREADS = 2
 _AT_ONCE = 8  # pairs in a call: more of them need more memory and are no faster
 # RoBERTa and its kin count places from the number behind that of padding: so many fewer there are for tokens.
@@ -60,12 +60,12 @@ class OnnxEntailment:
                 folder / "model.onnx", _make_options(), ["CPUExecutionProvider"]
             )
             self._label, self._is_support = _find_label(config)
-            most_tokens = _count_places(config)
+            max_tokens = _count_places(config)
         except UnusableModel:
             raise
         except Exception as exc:  # the tokenizer's library and the runtime raise plain ones
             raise UnusableModel(f"The model in {folder} cannot be read: {exc}") from exc
-        self._tokenizer.enable_truncation(most_tokens, strategy="longest_first")
+        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         self._tokenizer.enable_padding(pad_id=int(config.get("pad_token_id") or 0))
         self._inputs = {each.name for each in self._session.get_inputs()}
         self._thread = ThreadPoolExecutor(1, "entailment")
@@ -120,11 +120,11 @@ def _remove_surrogates(text: str) -> str:
 
 
 def _count_places(config: dict[str, Any]) -> int:
-    """How many tokens of a pair the model can read, at most `MOST_TOKENS`."""
-    places = int(config.get("max_position_embeddings") or MOST_TOKENS)
+    """How many tokens of a pair the model can read, at most `MAX_TOKENS`."""
+    places = int(config.get("max_position_embeddings") or MAX_TOKENS)
     if config.get("model_type") in _OFFSET_TYPES:
         places -= int(config.get("pad_token_id") or 0) + 1
-    return min(MOST_TOKENS, places)
+    return min(MAX_TOKENS, places)
 
 
 def _make_options() -> onnxruntime.SessionOptions:

@@ -16,7 +16,7 @@ from utils.private_files import UNFINISHED, replace_file, sync_folder
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(rb"[^a-z0-9_-]")  # no capitals: some file systems do not tell them from small letters
-_QUARANTINE, _MOST_IN_QUARANTINE = "quarantine", 20
+_QUARANTINE, _MAX_IN_QUARANTINE = "quarantine", 20
 _LONGEST_WRITE_S = 3600.0
 
 
@@ -67,7 +67,7 @@ class FolderFileStore:
             self._make_path(ctx, content_hash).replace(folder / content_hash)
             os.utime(folder / content_hash)
             by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-            for path in by_age[_MOST_IN_QUARANTINE:]:
+            for path in by_age[_MAX_IN_QUARANTINE:]:
                 path.unlink(missing_ok=True)
 
     def list_hashes(self, ctx: Principal) -> Iterator[str]:

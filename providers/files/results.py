@@ -21,7 +21,7 @@ from utils.private_files import replace_file
 
 _GONE = "The file no longer exists. Newer ones may have taken its room: ask the question again."
 ATTACHED = ".file"
-_MOST_FILES = 10_000  # of a tenant, so that to look at all of them takes no time
+_MAX_FILES = 10_000  # of a tenant, so that to look at all of them takes no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class ResultFiles:
     """`<root>/<tenant>/<folder>/<name>`: the newest result of each conversation, `<id>.csv`, and files that were
     attached to it, `<id>.file`. Blocking: for threads.
 
-    *disk* is asked for room beside its reserve. Several processes may use it at once. A tenant keeps *most_bytes*: what
+    *disk* is asked for room beside its reserve. Several processes may use it at once. A tenant keeps *max_bytes*: what
     is beyond them is deleted, of the conversations that were not used for the longest time. Folders that were not used
     for *keep_s* are expired.
     """
 
     def __init__(
-        self, root: Path, keys: Keyring | None, disk: DiskSpace, *, most_bytes: int, keep_s: float = 86_400
+        self, root: Path, keys: Keyring | None, disk: DiskSpace, *, max_bytes: int, keep_s: float = 86_400
     ) -> None:
         self._root, self._keys, self._disk = root, keys, disk
-        self._most_bytes, self._keep_s = most_bytes, keep_s
+        self._max_bytes, self._keep_s = max_bytes, keep_s
 
     def put(self, conversation: ConversationFolder, name: str, data: bytes) -> None:
         """Keep the rows of a result, in place of those that the folder has.
@@ -121,8 +121,8 @@ class ResultFiles:
         *replaces*: only where there is a file of this name.
         """
         stored = data if self._keys is None else self._keys.encrypt(data, _make_context(conversation, name))
-        if len(stored) > self._most_bytes:
-            raise NotEnoughSpace(f"The file has {len(stored):,} bytes, of {self._most_bytes:,} for all of the tenant.")
+        if len(stored) > self._max_bytes:
+            raise NotEnoughSpace(f"The file has {len(stored):,} bytes, of {self._max_bytes:,} for all of the tenant.")
         self._disk.check_documents(len(stored))
         folder = self._find(conversation)
         with _translate_errors():
@@ -189,12 +189,12 @@ class ResultFiles:
 
     def _make_room(self, folder: Path, size_bytes: int) -> None:
         """For so many bytes in *folder*, beside what others of its tenant have."""
-        left_bytes = self._most_bytes - size_bytes
+        left_bytes = self._max_bytes - size_bytes
         others = sorted((each for each in _list_folders(folder.parent) if each[1] != folder), reverse=True)
         for number, (_, other) in enumerate(others, start=1):
             with suppress(FileNotFoundError):  # the conversation is deleted meanwhile
                 left_bytes -= sum(each.stat().st_size for each in other.iterdir())
-            if left_bytes < 0 or number >= _MOST_FILES:
+            if left_bytes < 0 or number >= _MAX_FILES:
                 shutil.rmtree(other, ignore_errors=True)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-LEAST_LINES = 4  # of a column
-LEAST_WIDTH = 8.0  # of a column's lines, in their height: the cells of tables are shorter
+MIN_LINES = 4  # of a column
+MIN_WIDTH = 8.0  # of a column's lines, in their height: the cells of tables are shorter
 GAP = 0.3  # between columns, in the height of a line: the boxes of lines are wider than their letters
 FULL, MOSTLY_FULL = 0.8, 0.5  # so much of its column a full line takes, and so many lines of a column are full
-MOST_ACROSS = 0.4  # of the lines: titles and footnotes that run across the columns
+MAX_ACROSS = 0.4  # of the lines: titles and footnotes that run across the columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _split_band(band: Sequence[Line], at: float) -> Iterator[list[Line]]:
 
 def _find_gutter(lines: Sequence[Line], height: float) -> float | None:
     """Where a gap between two columns is, from the left; of several the one that fewest lines cross."""
-    best, fewest = None, MOST_ACROSS * len(lines)
+    best, fewest = None, MAX_ACROSS * len(lines)
     for edge in sorted({line.right for line in lines}):
         at = edge + GAP * height / 2
         left = [line for line in lines if line.right <= at]
@@ -74,12 +74,12 @@ def _find_gutter(lines: Sequence[Line], height: float) -> float | None:
 
 def _is_column(lines: Sequence[Line]) -> bool:
     """Whether most lines are as long as the longest, as those of text are, and not those of a table."""
-    if len(lines) < LEAST_LINES:
+    if len(lines) < MIN_LINES:
         return False
     widths = sorted(line.width for line in lines)
     usual = widths[len(widths) * 9 // 10]
     full = sum(width >= FULL * usual for width in widths)
-    return usual >= LEAST_WIDTH * median(line.height for line in lines) and full >= MOSTLY_FULL * len(lines)
+    return usual >= MIN_WIDTH * median(line.height for line in lines) and full >= MOSTLY_FULL * len(lines)
 
 
 def _stand_side_by_side(left: Sequence[Line], right: Sequence[Line]) -> bool:

@@ -26,8 +26,8 @@ TALL = 1.5  # times as high as wide: a line that runs up or down
 PARAGRAPH_GAP = 0.9  # of a line's height
 # Of letters that it does not know it leaves most out, or takes them for others and is unsure. Of good and bad scans in
 # English, French, Chinese and Japanese no line is such, of Russian, Greek, Arabic, Hebrew, Thai and Korean a third is.
-MOST_DOUBTFUL = 0.2  # of all lines, by their length
-LEAST_CHARACTERS = 0.8  # to a square: Latin has 2.5 or more, Chinese 1.2
+MAX_DOUBTFUL = 0.2  # of all lines, by their length
+MIN_CHARACTERS = 0.8  # to a square: Latin has 2.5 or more, Chinese 1.2
 
 
 class RapidOcr:
@@ -64,11 +64,11 @@ class RapidOcr:
 def _is_legible(lines: list[Line]) -> bool:
     """Whether the letters are such as it knows."""
     doubtful = sum(line.width for line in lines if _is_doubtful(line))
-    return doubtful <= MOST_DOUBTFUL * sum(line.width for line in lines)
+    return doubtful <= MAX_DOUBTFUL * sum(line.width for line in lines)
 
 
 def _is_doubtful(line: Line) -> bool:
-    return line.score < SURE or len(line.text) * line.height < LEAST_CHARACTERS * line.width
+    return line.score < SURE or len(line.text) * line.height < MIN_CHARACTERS * line.width
 
 
 def _measure_worth(lines: list[Line]) -> float:

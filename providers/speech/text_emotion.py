@@ -21,7 +21,7 @@ from utils.ports import NEUTRAL, Embedder, FloatArray
 
 logger = logging.getLogger(__name__)
 _WITHOUT_EMOTION = ("question", "statement", "polite")  # thanks are near to joy, but hardly tell of it
-_MOST_SENTENCES, _FEWEST_WORDS = 5, 3  # "Pardon me." is near to anger
+_MAX_SENTENCES, _MIN_WORDS = 5, 3  # "Pardon me." is near to anger
 _LIMIT_S = 3.0  # some 0.2 s on an idle machine
 _RETRY_S = 60.0
 _AWAY = "The emotion of spoken questions is not recognised: the embedding model does not answer"
@@ -112,7 +112,7 @@ class TextEmotion:
 
 def _choose_sentences(text: str) -> list[str]:
     sentences = (each.text for each in split_sentences(text))
-    return [each for each in sentences if len(each.split()) >= _FEWEST_WORDS][:_MOST_SENTENCES]
+    return [each for each in sentences if len(each.split()) >= _MIN_WORDS][:_MAX_SENTENCES]
 
 
 async def _embed_examples(embedder: Embedder) -> _Classes:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.branches import MOST_SIBLINGS, START
+from domain.branches import MAX_SIBLINGS, START
 from tests.api.conftest import settle
 from tests.api.test_conversations import let_expire
 from tests.examples import count_examples
@@ -159,11 +159,11 @@ def test_a_fork_is_named_by_the_questions_that_it_has(service_with_model: Servic
 def test_so_many_versions_of_a_turn_and_no_more(trees: list[Tree]) -> None:
     tree = trees[0]
     tree.id = uuid4().hex
-    for _ in range(MOST_SIBLINGS):
+    for _ in range(MAX_SIBLINGS):
         assert tree.ask(-1).status_code == 200
     refused = tree.ask(-1)
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:pustaka:problem:conflict")
-    assert (refused.json()["limit"], str(MOST_SIBLINGS) in refused.json()["detail"]) == (MOST_SIBLINGS, True)
+    assert (refused.json()["limit"], str(MAX_SIBLINGS) in refused.json()["detail"]) == (MAX_SIBLINGS, True)
     assert tree.ask(0).status_code == 200
     for wrong in ("no such", "a b", "", "x" * 129):
         assert tree.ask(None, parent_run_id=wrong).status_code == (404 if wrong == "no-such" else 400), wrong

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 ROOMS, QUESTION = "How much does a dormitory room cost?", "What is the deposit of the Marigold lease?"
 LEASE = "The deposit of the Marigold lease is 412 euros, to be paid before the keys are handed over."
 OTHER_LEASE = LEASE.replace("412", "977")
-MOST, MOST_BYTES = 2, 200_000
+MOST, MAX_BYTES = 2, 200_000
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "RATE_LIMIT_ENABLED": "true",
         "RATE_LIMIT_PER_HOUR": "100000",
         "CONVERSATION_FILES": str(MOST),
-        "CONVERSATION_FILE_SIZE": str(MOST_BYTES),
+        "CONVERSATION_FILE_SIZE": str(MAX_BYTES),
         "VISITOR_FILES_PER_DAY": "3",
         "CHAT_PAGE_KEY": PAGE_KEY,
         "STATE_ENCRYPTION_KEYS": make_keys(),
@@ -262,14 +262,14 @@ def test_hostile_and_unfit_files_are_refused_in_plain_words(client: httpx.Client
         ("damaged.pdf", b"%PDF-1.7\n" + os.urandom(2_000), 422, "damaged"),
         ("locked.pdf", locked_pdf("secret"), 422, "password"),
         ("bomb.docx", bomb(100_000_000), 422, ""),
-        ("large.txt", b"word " * (MOST_BYTES // 5 + 1), 413, "larger than 0.2 MB"),
+        ("large.txt", b"word " * (MAX_BYTES // 5 + 1), 413, "larger than 0.2 MB"),
         ("long.txt", text_of(200_000), 413, "too much text"),
     ):
         refused = attach(client, talk, name, data)
         assert refused.status_code == status, (name, refused.text)
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert reason in refused.json()["detail"], name
-    assert attach(client, talk, "huge.txt", bytes(MOST_BYTES + 100_000)).status_code == 413
+    assert attach(client, talk, "huge.txt", bytes(MAX_BYTES + 100_000)).status_code == 413
     assert client.post(f"/v1/conversations/{talk}/files", json={}).status_code == 415
     assert client.post(f"/v1/conversations/{talk}/files", files={"other": ("a.txt", b"a")}).status_code == 400
     two = [("files", ("a.txt", b"a")), ("files", ("b.txt", b"b"))]

@@ -489,7 +489,7 @@ def test_rows_beyond_a_thousand_are_in_a_file_that_lives_with_the_session(
     ask_rows("other", 5)
     [old] = [path for path in list_files() if path.parent != newer.parent]
     os.utime(old.parent, (0, 0))
-    ResultFiles(files, None, DiskSpace(files, 0), most_bytes=1, keep_s=3_600).delete_unused()
+    ResultFiles(files, None, DiskSpace(files, 0), max_bytes=1, keep_s=3_600).delete_unused()
     assert [path.parent for path in list_files()] == [newer.parent]
     gone = acme.get("/v1/download/data/other", params=session)
     assert (gone.status_code, "no longer exists" in gone.json()["detail"]) == (404, True)

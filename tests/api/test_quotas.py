@@ -14,7 +14,7 @@ from tests.api.problem import assert_refused
 from tests.service import Service, one_document
 
 Json = dict[str, Any]
-DOCUMENTS, MOST_BYTES = 8, 10_000
+DOCUMENTS, MAX_BYTES = 8, 10_000
 AT_ONCE = 24
 LARGEST_FILE = 12_000
 
@@ -22,7 +22,7 @@ LARGEST_FILE = 12_000
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("quotas")
-    limits = {"TENANT_MAX_DOCUMENTS": str(DOCUMENTS), "TENANT_MAX_BYTES": str(MOST_BYTES)}
+    limits = {"TENANT_MAX_DOCUMENTS": str(DOCUMENTS), "TENANT_MAX_BYTES": str(MAX_BYTES)}
     limits["MAX_FILE_SIZE"] = str(LARGEST_FILE)
     with Service(folder / "data", **one_document(folder), **limits, RATE_LIMIT_ENABLED="false") as running:
         yield running
@@ -102,7 +102,7 @@ def test_of_an_upload_as_many_files_are_taken_as_there_is_room_for(tenant: httpx
     [refused] = taken.json()["refused"]
     assert refused["name"] == "c.docx"
     assert "may keep 10,000 bytes of files, and keeps 8,000" in refused["reason"]
-    assert usage(tenant)["byte_quota"] == {"limit": MOST_BYTES, "used": 8_005}
+    assert usage(tenant)["byte_quota"] == {"limit": MAX_BYTES, "used": 8_005}
 
 
 @pytest.mark.parametrize("way", ["upload", "text", "base64"])
@@ -121,7 +121,7 @@ def test_every_way_in_keeps_to_the_quotas(service: Service, tenant: httpx.Client
 
     refused = send()
     assert_refused(refused, 429)
-    assert refused.json()["quota"] == {"name": "bytes", "limit": MOST_BYTES, "used": 9_000}
+    assert refused.json()["quota"] == {"name": "bytes", "limit": MAX_BYTES, "used": 9_000}
     [document] = tenant.get(f"{dataset}/documents").json()["documents"]
     assert tenant.delete(f"/v1/tenant/documents/{document['id']}").status_code == 204
     assert send().is_success

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 _ASKED = b"has_table_privilege"
-_MOST_BYTES = 300_000_000  # then it ends, where nobody has ended it
+_MAX_BYTES = 300_000_000  # then it ends, where nobody has ended it
 _NO_TLS, _CANCEL = 80877103, 80877102
 
 
@@ -66,7 +66,7 @@ class HostilePostgres:
     def _send_without_end(self, connection: socket.socket) -> None:
         first, others = self.flood
         connection.sendall(first)
-        while self.sent_bytes < _MOST_BYTES and not self.ended.is_set():
+        while self.sent_bytes < _MAX_BYTES and not self.ended.is_set():
             connection.sendall(others)
             self.sent_bytes += len(others)
 

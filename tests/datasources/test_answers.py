@@ -72,7 +72,7 @@ def ask(plant: OpenPlant, question: str) -> tuple[list[str], Hit]:
         question=question,
         tables=plant.tables,
         dialect="sqlite",
-        most_rows=30,
+        max_rows=30,
     )
     text = "\n".join(lines)
     passage = Passage(

@@ -64,7 +64,7 @@ def run_on_sqlite(request: pytest.FixtureRequest, sqlite_file: Path) -> Run:
     source = SqliteSource(sqlite_file)
 
     def guard_alone(sql: str) -> Result:
-        checked = check_query(sql, "sqlite", SQLITE_ACCESS, USER, most_rows=1000)
+        checked = check_query(sql, "sqlite", SQLITE_ACCESS, USER, max_rows=1000)
         connection = sqlite3.connect(sqlite_file, isolation_level=None)
         try:
             with Stop().ending(connection.interrupt, LIMITS.seconds):
@@ -87,7 +87,7 @@ def run_on_sqlite(request: pytest.FixtureRequest, sqlite_file: Path) -> Run:
 @pytest.fixture(params=["both checks", "the guard alone", pytest.param("the engine alone", marks=pytest.mark.long)])
 def run_on_postgres(request: pytest.FixtureRequest, postgres_source: PostgresSource, postgres_url: str) -> Run:
     def guard_alone(sql: str) -> Result:
-        checked = check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=1000)
+        checked = check_query(sql, "postgres", POSTGRES_ACCESS, USER, max_rows=1000)
         try:
             with (
                 psycopg.connect(postgres_url, autocommit=True) as connection,
@@ -222,7 +222,7 @@ def test_a_query_that_is_allowed_is_answered(
 
 def test_a_text_in_double_quotes_is_one_on_sqlite_where_it_is_compared(sqlite_file: Path) -> None:
     def check(sql: str) -> str:
-        return check_query(sql, "sqlite", SQLITE_ACCESS, USER, most_rows=10)
+        return check_query(sql, "sqlite", SQLITE_ACCESS, USER, max_rows=10)
 
     assert "`name` = 'Bandung'" in check('SELECT name FROM cities WHERE name = "Bandung"')
     assert "'vault''s'" in check('SELECT name FROM cities WHERE name IN ("vault\'s")')
@@ -234,7 +234,7 @@ def test_a_text_in_double_quotes_is_one_on_sqlite_where_it_is_compared(sqlite_fi
 def test_a_query_that_is_refused_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     for sql in ("SELECT 1; FETCH secret", "FETCH secret", "SELECT 1; VACUUM secret; SELECT 2"):
         with pytest.raises(QueryRefused, match="Only one SELECT"):
-            check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=10)
+            check_query(sql, "postgres", POSTGRES_ACCESS, USER, max_rows=10)
     assert not caplog.records
 
 
@@ -252,10 +252,10 @@ def test_subqueries_that_grow_in_each_other_are_refused(dialect: Dialect) -> Non
     ctes = ", ".join(f"q{o} AS (SELECT {' + '.join([i] * 40)} AS {o} FROM {f})" for f, i, o in chain)  # noqa: S608
     for sql in (derived, f"WITH {ctes} SELECT d FROM qd", f"SELECT d FROM (WITH {ctes} SELECT * FROM qd) AS q"):  # noqa: S608
         with pytest.raises(QueryRefused, match="too often"):
-            check_query(sql, dialect, access, USER, most_rows=10)
+            check_query(sql, dialect, access, USER, max_rows=10)
     alias = f"SELECT {' + '.join(['a'] * 120)} AS b FROM {{}} WHERE {' + '.join(['b'] * 120)} > 0"  # noqa: S608
     inner = f"(SELECT {' + '.join(['x'] * 120)} AS a FROM n) AS q"  # noqa: S608
     with pytest.raises(QueryRefused, match="too often"):
-        check_query(alias.format(inner), dialect, access, USER, most_rows=10)
+        check_query(alias.format(inner), dialect, access, USER, max_rows=10)
     few = "SELECT d FROM " + nest(5)  # noqa: S608
-    assert check_query(few, dialect, access, USER, most_rows=10)
+    assert check_query(few, dialect, access, USER, max_rows=10)

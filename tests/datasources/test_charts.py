@@ -16,7 +16,7 @@ from datasources.charts.choosing import choose_chart
 from datasources.charts.columns import read_columns
 from datasources.charts.grammar import AGGREGATES, MARKS, Chart, ChartRefused
 from datasources.charts.spec import make_spec
-from datasources.charts.values import MOST_BARS, MOST_POINTS
+from datasources.charts.values import MAX_BARS, MAX_POINTS
 from datasources.charts.words import read_chart_words
 from datasources.results import Result
 
@@ -107,12 +107,12 @@ def test_names_and_cells_stay_texts_and_large_results_small_charts() -> None:
     result = make_result(f"{hostile},a.b[0]", [(f"{hostile}{number}" + "x" * 500, number) for number in range(3_000)])
     spec = check(choose_chart(result, title="t" * 200), result)
     assert {name for row in spec["data"]["values"] for name in row} == {"x", "y"}
-    assert len(spec["data"]["values"]) == MOST_BARS
+    assert len(spec["data"]["values"]) == MAX_BARS
     assert spec["description"].endswith("and 2990 more.")
     counted = check(Chart(mark="bar", x=hostile, y="a.b[0]", aggregate="sum"), result)
-    assert len(counted["data"]["values"]) == MOST_BARS
+    assert len(counted["data"]["values"]) == MAX_BARS
     many = make_result("a,b", [(number, number / 7) for number in range(3_000)])
-    assert len(check(choose_chart(many), many)["data"]["values"]) == MOST_POINTS
+    assert len(check(choose_chart(many), many)["data"]["values"]) == MAX_POINTS
     assert len(json.dumps(spec)) < 20_000
 
 

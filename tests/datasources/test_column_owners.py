@@ -29,12 +29,12 @@ CALLS = [
 @pytest.mark.parametrize("sql", CALLS)
 def test_a_name_after_a_table_calls_nothing(sql: str) -> None:
     with pytest.raises(QueryRefused, match=r"no column 'e\."):
-        check_query(sql, "postgres", POSTGRES_ACCESS, USER, most_rows=10)
+        check_query(sql, "postgres", POSTGRES_ACCESS, USER, max_rows=10)
 
 
 def test_a_row_has_no_number_on_sqlite() -> None:
     with pytest.raises(QueryRefused, match=r"no column 'e\.rowid'"):
-        check_query("SELECT e.rowid, 1 AS rowid FROM employees e", "sqlite", SQLITE_ACCESS, USER, most_rows=10)
+        check_query("SELECT e.rowid, 1 AS rowid FROM employees e", "sqlite", SQLITE_ACCESS, USER, max_rows=10)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
@@ -55,6 +55,6 @@ def test_columns_are_found_where_their_tables_are_named(dialect: Dialect, postgr
         "SELECT t.id, max(t.id) OVER (PARTITION BY t.region) FROM employees t"
         " WHERE t.id IN (SELECT y.id FROM employees y WHERE y.region = t.region)",
     ):
-        check_query(sql, dialect, access, USER, most_rows=10)
+        check_query(sql, dialect, access, USER, max_rows=10)
         if source is not None:
             assert source.run(sql, access, USER, QueryLimits(), Stop()).rows

@@ -63,7 +63,7 @@ def everything(mariadb: MariadbServer) -> str:
 def run(request: pytest.FixtureRequest, source: MysqlSource, mariadb: MariadbServer, everything: str) -> Run:
     def guard_alone(sql: str) -> Result:
         stored_as = name_tables(MYSQL_ACCESS, everything)
-        checked = check_query(sql, "mysql", MYSQL_ACCESS, USER, most_rows=1000, stored_as=stored_as)
+        checked = check_query(sql, "mysql", MYSQL_ACCESS, USER, max_rows=1000, stored_as=stored_as)
         with mariadb.connect(everything) as connection, connection.cursor(SSCursor) as cursor:
             try:
                 cursor.execute(f"SET STATEMENT max_statement_time = {LIMITS.seconds} FOR {checked}")

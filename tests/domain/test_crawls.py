@@ -10,7 +10,7 @@ from auth.scopes import Scope
 from domain import crawl_leases, crawls, jobs
 from domain.crawl_leases import LeasedCrawl
 from domain.db import Database
-from domain.job_leases import MOST_ATTEMPTS, is_open
+from domain.job_leases import MAX_ATTEMPTS, is_open
 from domain.models import CrawlState, Job, JobKind, JobStage, JobStatus, WebSource, now
 from domain.quotas import get_usage
 from domain.scoping import count_everywhere, scoped, scoped_delete, scoped_update
@@ -110,19 +110,19 @@ def test_a_crawl_whose_worker_died_is_given_on_and_the_former_worker_can_write_n
 
 def test_a_crawl_that_ends_its_worker_again_and_again_fails_and_its_schedule_goes_on(database: Database) -> None:
     source_id = add(database, every_s=3600)
-    for number in range(MOST_ATTEMPTS):
+    for number in range(MAX_ATTEMPTS):
         claim(database, source_id, f"{number}")
         let_lease_run_out(database)
         tidy_all(database)
     failed = crawl_of(database, source_id)
-    assert (failed.status, failed.attempts) == (JobStatus.FAILED, MOST_ATTEMPTS)
+    assert (failed.status, failed.attempts) == (JobStatus.FAILED, MAX_ATTEMPTS)
     assert failed.advice
     assert source_of(database, source_id).next_at is not None
 
 
 def test_pages_that_are_read_are_no_failed_attempts(database: Database) -> None:
     source_id = add(database)
-    for number in range(MOST_ATTEMPTS + 1):
+    for number in range(MAX_ATTEMPTS + 1):
         held = claim(database, source_id, f"{number}")
         assert renew(database, held)
         let_lease_run_out(database)

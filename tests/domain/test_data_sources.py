@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from domain import data_source_secrets, data_sources
-from domain.data_sources import MOST_SOURCES, SourceSpec
+from domain.data_sources import MAX_SOURCES, SourceSpec
 from domain.db import Database
 from tests.domain.records import ACME, GLOBEX
 from utils.checkpointer.cipher import Keyring
@@ -90,10 +90,10 @@ def test_data_sources_that_are_added_at_once_see_each_other(database: Database) 
         same = Counter(pool.map(add, ["Same"] * 20))
         assert same == {"added": 1, "There is a data source 'Same' already": 19}
         with database.open_write_session() as session:
-            for number in range(MOST_SOURCES - 4):
+            for number in range(MAX_SOURCES - 4):
                 data_sources.create_source(session, ACME, f"Before {number}", "", file, None)
         others = Counter(pool.map(add, map(str, range(20))))
-        assert others == {"added": 3, f"There are {MOST_SOURCES} data sources already": 17}
+        assert others == {"added": 3, f"There are {MAX_SOURCES} data sources already": 17}
     with database.open_write_session() as session:
-        assert len(data_sources.list_source_ids(session, ACME)) == MOST_SOURCES
+        assert len(data_sources.list_source_ids(session, ACME)) == MAX_SOURCES
         data_sources.create_source(session, GLOBEX, "Same", "", file, None)

@@ -9,7 +9,7 @@ from domain import job_leases, jobs
 from domain.db import Database
 from domain.documents import get_document
 from domain.indexing import count_without_words, list_tenants_without_words
-from domain.job_leases import MOST_ATTEMPTS, Failure, LeaseLost
+from domain.job_leases import MAX_ATTEMPTS, Failure, LeaseLost
 from domain.job_requests import begin_again, cancel, remove_with_jobs
 from domain.models import Document, DocumentState, Job, JobStage, JobStatus, now
 from domain.quotas import UNLIMITED
@@ -97,14 +97,14 @@ def test_a_worker_that_says_it_lives_keeps_its_job(database: Database) -> None:
 
 def test_a_document_that_ends_its_worker_each_time_fails_in_the_end_and_says_so(database: Database) -> None:
     document_id = upload(database, ACME, new_dataset(database, ACME)).document.document_id
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         claimed(database, ACME)
         let_lease_run_out(database, ACME)
         tidy(database, ACME)
         let_pause_be_over(database, ACME)
     job = job_of(database, ACME, document_id)
     assert (job.status, job.worker, job.lease_until) == (JobStatus.FAILED, None, None)
-    assert f"{MOST_ATTEMPTS} times" in (job.error or "")
+    assert f"{MAX_ATTEMPTS} times" in (job.error or "")
     assert job.advice
     with database.open_read_session() as session:
         document = get_document(session, ACME, document_id)

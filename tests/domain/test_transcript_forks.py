@@ -9,7 +9,7 @@ from domain.db import Database
 from domain.models import Conversation
 from domain.scoping import scoped
 from domain.transcript import delete_conversation, read_turns
-from domain.transcript_forks import MOST_TURNS, Fork, fork_conversation, number_title
+from domain.transcript_forks import MAX_TURNS, Fork, fork_conversation, number_title
 from domain.transcript_texts import read_title
 from tests.cli.stored import NEW
 from tests.domain.records import ACME, GLOBEX
@@ -62,13 +62,13 @@ def test_a_fork_is_refused_where_there_is_no_answer_or_the_id_is_taken(database:
 
 
 def test_of_a_long_conversation_the_newest_turns_before_the_answer_are_copied(database: Database) -> None:
-    written(database, *(turn(ACME, number) for number in range(MOST_TURNS + 5)))
-    forked(database, ACME, Fork("talk", f"run-{MOST_TURNS + 2}", "new"))
+    written(database, *(turn(ACME, number) for number in range(MAX_TURNS + 5)))
+    forked(database, ACME, Fork("talk", f"run-{MAX_TURNS + 2}", "new"))
     copied = said(database, ACME, "new")
-    assert (len(copied), copied[0], copied[-1]) == (MOST_TURNS, "Question 3?", f"Question {MOST_TURNS + 2}?")
+    assert (len(copied), copied[0], copied[-1]) == (MAX_TURNS, "Question 3?", f"Question {MAX_TURNS + 2}?")
     with database.open_read_session() as session:
         row = session.scalars(scoped(ACME, Conversation).where(Conversation.conversation_id == "new")).one()
-        assert (row.turn_count, row.message_count) == (MOST_TURNS, 2 * MOST_TURNS)
+        assert (row.turn_count, row.message_count) == (MAX_TURNS, 2 * MAX_TURNS)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from domain.db import Database
 from domain.models import WebhookDelivery, now
 from domain.scoping import select_everywhere, update_everywhere
 from domain.transcript import delete_conversation
-from domain.webhook_deliveries import MOST_WAITING, PAUSES_S, claim, list_due, queue_event, queue_test, settle
+from domain.webhook_deliveries import MAX_WAITING, PAUSES_S, claim, list_due, queue_event, queue_test, settle
 from domain.webhook_messages import make_message
-from domain.webhooks import MOST_WEBHOOKS, WebhookEvent, create_webhook
+from domain.webhooks import MAX_WEBHOOKS, WebhookEvent, create_webhook
 from tests.domain.records import ACME, GLOBEX
 from tests.domain.test_transcript import turn, written
 from utils.checkpointer.cipher import Keyring
@@ -64,7 +64,7 @@ def test_a_secret_is_rotated_and_bound_to_its_webhook(database: Database, hooks:
 
 def test_a_tenant_has_a_limited_number_of_webhooks(database: Database, hooks: dict[str, str]) -> None:
     with database.open_write_session() as session:
-        for _ in range(MOST_WEBHOOKS - 1):
+        for _ in range(MAX_WEBHOOKS - 1):
             create_webhook(session, ACME, URL, ALL, OLD)
         with pytest.raises(Conflict):
             create_webhook(session, ACME, URL, ALL, OLD)
@@ -127,11 +127,11 @@ def test_a_webhook_that_fails_is_not_asked_for_each_message(database: Database, 
 
 def test_events_wait_up_to_a_limit_and_go_with_their_webhook(database: Database, hooks: dict[str, str]) -> None:
     with database.open_write_session() as session:
-        subjects = [{"document_id": str(number), "state": "ready"} for number in range(MOST_WAITING + 1)]
+        subjects = [{"document_id": str(number), "state": "ready"} for number in range(MAX_WAITING + 1)]
         queue_event(session, ACME, WebhookEvent.DOCUMENT_FINISHED, subjects)
         assert queue_test(session, ACME, hooks["acme"]) is None
         assert queue_test(session, GLOBEX, hooks["globex"]) is not None
-    assert count_waiting(database) == MOST_WAITING + 1
+    assert count_waiting(database) == MAX_WAITING + 1
     with database.open_write_session() as session:
         webhooks.remove_webhook(session, ACME, hooks["acme"])
     assert count_waiting(database) == 1

@@ -16,7 +16,7 @@ from utils.passages import Passage
 LEAST = 0.8
 VISITORS = Path(__file__).parents[2] / "evaluation" / "visitors" / "documents"
 SAMPLES = Path(__file__).parents[2] / "samples"
-MOST_FOUND = 6  # of more than 10,000 pairs of passages of institutions that have nothing to do with each other
+MAX_FOUND = 6  # of more than 10,000 pairs of passages of institutions that have nothing to do with each other
 
 
 @pytest.mark.parametrize("half", ["open", "sealed"])
@@ -33,7 +33,7 @@ def test_documents_that_have_nothing_to_do_with_each_other_hardly_ever_conflict(
     pairs = [pair for pair in combinations(passages, 2) if pair[0].document_id != pair[1].document_id]
     assert len(pairs) > 10_000
     found = [each for pair in pairs for each in find_differences(*pair)]
-    assert len(found) <= MOST_FOUND, [(each.one.text, each.other.text) for each in found]
+    assert len(found) <= MAX_FOUND, [(each.one.text, each.other.text) for each in found]
 
 
 def test_the_samples_do_not_conflict() -> None:

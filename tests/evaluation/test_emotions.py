@@ -7,7 +7,7 @@ import pytest
 from benchmarks.emotions import count, run
 
 pytestmark = pytest.mark.long
-MOST_VISITORS = 3  # of 228, of whom two are worried, and angry
+MAX_VISITORS = 3  # of 228, of whom two are worried, and angry
 
 
 @pytest.mark.parametrize("half", ["open", "sealed"])
@@ -20,4 +20,4 @@ def test_emotions_are_told_where_they_are_plain_and_neutral_questions_stay_neutr
         assert own["wrong"] <= 0.1 * own["emotional"], language
     followed, visitors = count(told["with_question"]), count(told["visitors"])
     assert followed["right"] >= 0.6 * followed["emotional"]
-    assert visitors["neutral"] - visitors["neutral_kept"] <= MOST_VISITORS
+    assert visitors["neutral"] - visitors["neutral_kept"] <= MAX_VISITORS

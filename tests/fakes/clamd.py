@@ -38,7 +38,7 @@ class _Handler(socketserver.StreamRequestHandler):
         data = b""
         while size := struct.unpack("!L", self.rfile.read(4))[0]:
             data += self.rfile.read(size)
-            if len(data) > clamd.most_bytes:
+            if len(data) > clamd.max_bytes:
                 return b"INSTREAM size limit exceeded. ERROR\0"
         clamd.scanned.append(data)
         return f"stream: {SIGNATURE} FOUND\0".encode() if EICAR in data else b"stream: OK\0"
@@ -47,14 +47,14 @@ class _Handler(socketserver.StreamRequestHandler):
 class FakeClamd:
     """Listens for the length of a block on the socket *path*, or on a port of 127.0.0.1, which stays the same.
 
-    `scanned` is what it has looked at, `reply` what it says to everything where it is set, `most_bytes` its
+    `scanned` is what it has looked at, `reply` what it says to everything where it is set, `max_bytes` its
     StreamMaxLength.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.scanned: list[bytes] = []
         self.reply: bytes | None = None
-        self.most_bytes = 100_000_000
+        self.max_bytes = 100_000_000
         self._path, self._port = path, 0
         self._server: socketserver.BaseServer | None = None
 

@@ -55,7 +55,7 @@ class Website:
     def __init__(self, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.pages: dict[str, Page] = {}
         self.requests: list[Request] = []
-        self.most_at_once = 0
+        self.max_at_once = 0
         self.validators = False  # whether replies have an ETag, and answer 304 to it
         self._at_once = 0
         self._lock = threading.Lock()
@@ -92,7 +92,7 @@ class Website:
             def do_GET(self) -> None:
                 with site._lock:
                     site._at_once += 1
-                    site.most_at_once = max(site.most_at_once, site._at_once)
+                    site.max_at_once = max(site.max_at_once, site._at_once)
                 try:
                     site._serve(self)
                 except (BrokenPipeError, ConnectionResetError):

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.fuzz.watcher import MOST_GROWTH, Bounds, Report, watch
+from tests.fuzz.watcher import MAX_GROWTH, Bounds, Report, watch
 
 LONGEST = 100_000
 _A_LIFE = 3000  # texts read by one process
@@ -33,7 +33,7 @@ def main() -> int:
 
     report = watch(argv, first=chosen.first, last=10**9, bounds=bounds)
     _print(report, time.monotonic() - began_s, chosen.out)
-    return 1 if report.falls or report.growth > MOST_GROWTH else 0
+    return 1 if report.falls or report.growth > MAX_GROWTH else 0
 
 
 def _print(report: Report, took_s: float, out: Path | None) -> None:

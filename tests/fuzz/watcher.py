@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _LOOK_S = 1.0
 _QUIET_S = 120.0  # without a hundredth of a second of CPU time, it waits for nothing
-MOST_GROWTH = 1.2
+MAX_GROWTH = 1.2
 
 
 @dataclass

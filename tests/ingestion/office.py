@@ -19,7 +19,7 @@ DRAW = "urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"
 SHOW = "urn:oasis:names:tc:opendocument:xmlns:presentation:1.0"
 MANIFEST = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
 SECTOR = 512
-LEAST_STREAM = 4096  # shorter ones would have to go into a stream of their own
+MIN_STREAM = 4096  # shorter ones would have to go into a stream of their own
 
 
 def zipped(parts: Mapping[str, str | bytes], method: int = zipfile.ZIP_STORED) -> bytes:
@@ -142,7 +142,7 @@ def compound(streams: Mapping[str, bytes]) -> bytes:
     above = [0] + [0] * len(folders)
     for path, data in streams.items():
         folder, _, name = path.rpartition("/")
-        entries.append((name, 2, data.ljust(LEAST_STREAM)))
+        entries.append((name, 2, data.ljust(MIN_STREAM)))
         above.append(folders.index(folder) + 1 if folder else 0)
     directory_sectors = -(-len(entries) * 128 // SECTOR)
     chains, start = [list(range(1, 1 + directory_sectors))], 1 + directory_sectors
@@ -158,7 +158,7 @@ def compound(streams: Mapping[str, bytes]) -> bytes:
         for one, following in zip(chain, [*chain[1:], 0xFFFFFFFE], strict=True):
             table[one] = following
     header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)
-    header += struct.pack("<9I", 0, 1, 1, 0, LEAST_STREAM, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
+    header += struct.pack("<9I", 0, 1, 1, 0, MIN_STREAM, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0)
     header += struct.pack("<109I", 0, *[0xFFFFFFFF] * 108)
     directory = b"".join(_entry(number, entries, above, starts) for number in range(len(entries)))
     body = b"".join(data + bytes(-len(data) % SECTOR) for _, _, data in entries)

@@ -538,7 +538,7 @@ def test_a_site_is_asked_one_thing_at_a_time_and_with_a_pause(
     with parsing() as another:
         webs = [Web(database, site, parser), Web(database, site, another, GLOBEX)]
         _crawl_together(webs)
-    assert site.most_at_once == 1
+    assert site.max_at_once == 1
     times = sorted(request.at for request in site.requests)
     assert all(later - earlier >= 0.09 for earlier, later in pairwise(times))
     assert all(request.headers["User-Agent"] == "Pustaka/1.0" for request in site.requests)

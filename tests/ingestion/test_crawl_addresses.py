@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.crawl.addresses import UnusableAddress, canonicalize, format_address, link, make_likeness_key
-from ingestion.crawl.robots import MOST_BYTES, MOST_RULES, Robots, read_robots
+from ingestion.crawl.robots import MAX_BYTES, MAX_RULES, Robots, read_robots
 from ingestion.crawl.sitemap import iter_addresses, read_sitemap
 from tests.security.cost import cpu_s
 
@@ -125,7 +125,7 @@ def test_odd_files_allow_what_they_do_not_forbid() -> None:
 
 def test_a_huge_file_is_read_to_its_limit() -> None:
     head = b"User-agent: *\nDisallow: /early\n"
-    late = head + b"#" * MOST_BYTES + b"\nDisallow: /late\n"
+    late = head + b"#" * MAX_BYTES + b"\nDisallow: /late\n"
     assert [read_robots(late, "pustaka").allows(path) for path in ("/early", "/late")] == [False, True]
 
 
@@ -153,7 +153,7 @@ def test_a_file_takes_no_more_than_its_lines(lines: bytes) -> None:
 def test_a_group_that_is_named_twice_has_its_rules_once() -> None:
     robots = read_robots(b"User-agent: Pustaka\nUser-agent: *\nUser-agent: pustaka\nDisallow: /a\n", "Pustaka")
     assert robots.rules == (("/a", False),)
-    assert len(read_robots(b"User-agent: *\n" + b"Disallow: /a\n" * (MOST_RULES + 1), "x").rules) == MOST_RULES
+    assert len(read_robots(b"User-agent: *\n" + b"Disallow: /a\n" * (MAX_RULES + 1), "x").rules) == MAX_RULES
 
 
 def test_no_pattern_takes_long() -> None:

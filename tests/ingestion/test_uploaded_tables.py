@@ -54,8 +54,8 @@ def test_files_that_are_gone_once_they_are_looked_at_stand_in_no_upload_s_way(
 def test_uploads_at_once_never_exceed_what_a_tenant_may_keep(database: Database, tmp_path: Path) -> None:
     policy, disk = policy_with(SANDBOX), DiskSpace(tmp_path, 0)
 
-    def open_tables(most_bytes: int) -> UploadedTables:
-        quotas = replace(UNLIMITED, size_bytes=most_bytes)
+    def open_tables(max_bytes: int) -> UploadedTables:
+        quotas = replace(UNLIMITED, size_bytes=max_bytes)
         return UploadedTables(tmp_path, database, None, policy, quotas=quotas, disk=disk)
 
     def list_sizes(ctx: Principal) -> list[int]:
@@ -64,11 +64,11 @@ def test_uploads_at_once_never_exceed_what_a_tenant_may_keep(database: Database,
     files = [SentFile("a.csv", lambda: b"a,b\n1,2\n")]
     first = open_tables(1_000_000).create(ACME, "First", "", files)
     [size_bytes] = list_sizes(ACME)
-    most_bytes = 6 * size_bytes
+    max_bytes = 6 * size_bytes
 
     def send(number: int) -> str:
         try:
-            open_tables(most_bytes).create(ACME, "One name" if number % 4 == 0 else f"Source {number}", "", files)
+            open_tables(max_bytes).create(ACME, "One name" if number % 4 == 0 else f"Source {number}", "", files)
         except (Conflict, QuotaExceeded) as exc:
             return exc.slug
         return "made"
@@ -78,10 +78,10 @@ def test_uploads_at_once_never_exceed_what_a_tenant_may_keep(database: Database,
     with database.open_read_session() as session:
         names = [each.name for each in list_uploaded(session, ACME)]
     assert list_sizes(ACME) == [size_bytes] * 6, counts
-    open_tables(most_bytes + 1).replace(ACME, first.source_id, files)  # in the place of what it has
+    open_tables(max_bytes + 1).replace(ACME, first.source_id, files)  # in the place of what it has
     with pytest.raises(QuotaExceeded):
-        open_tables(most_bytes - 1).replace(ACME, first.source_id, files)
+        open_tables(max_bytes - 1).replace(ACME, first.source_id, files)
     assert list_sizes(ACME) == [size_bytes] * 6
     assert (counts["made"], len(names), names.count("One name") < 2) == (5, 6, True)
-    open_tables(most_bytes).create(GLOBEX, "First", "", files)
+    open_tables(max_bytes).create(GLOBEX, "First", "", files)
     assert list_sizes(GLOBEX) == [size_bytes]

@@ -27,7 +27,7 @@ def test_a_file_is_sent_whole_and_what_is_in_it_is_named(fake: FakeClamd, size: 
 
 
 def test_a_file_that_is_larger_than_it_takes_is_refused_for_that(fake: FakeClamd) -> None:
-    fake.most_bytes = 100_000
+    fake.max_bytes = 100_000
     with pytest.raises(UnreadableDocument, match="StreamMaxLength") as refused:
         Clamd(fake.address).scan(b"x" * 5_000_000)
     assert not isinstance(refused.value, ScannerUnavailable)

@@ -14,7 +14,7 @@ KEPT, SIZE_BYTES = 5, 1_000
 
 def open_files(root: Path) -> ResultFiles:
     """As each process opens them."""
-    return ResultFiles(root, None, DiskSpace(root, 0), most_bytes=KEPT * SIZE_BYTES + 1)
+    return ResultFiles(root, None, DiskSpace(root, 0), max_bytes=KEPT * SIZE_BYTES + 1)
 
 
 def test_what_a_tenant_keeps_is_bounded_however_many_write_at_once(tmp_path: Path) -> None:

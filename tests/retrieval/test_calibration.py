@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bootstrap.calibrations import SharedEstimates
 from domain.calibrations import MeasuredBy
 from providers.embeddings.openai import OpenAIEmbedder
-from retrieval.calibration import FEWEST_DOCUMENTS, Calibrations
+from retrieval.calibration import MIN_DOCUMENTS, Calibrations
 from retrieval.edge import EdgeIndex
 from retrieval.search import Retriever
 from tests.domain.records import ACME, GLOBEX, two_tenants
@@ -53,7 +53,7 @@ async def test_levels_come_from_the_tenants_own_documents(
     index: EdgeIndex, embedder: OpenAIEmbedder, estimates: SharedEstimates
 ) -> None:
     await put(index, embedder, ACME, HANDBOOK)
-    await put(index, embedder, GLOBEX, HANDBOOK[: FEWEST_DOCUMENTS - 1])
+    await put(index, embedder, GLOBEX, HANDBOOK[: MIN_DOCUMENTS - 1])
     calibrations = Calibrations(index, embedder, estimates)
     assert calibrations.get(ACME) is None  # the first question does not wait for it
     found = await settled(calibrations, ACME)

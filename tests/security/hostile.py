@@ -42,7 +42,7 @@ _GENERAL = (
 )
 _SYNTAX = re.compile(r"\\[AbBdDsSwWZ]|\\[ux][0-9a-fA-F]+|\(\?(?:P<\w+>|<?[=!]|[a-zA-Z:>])|[\\()?+*{}|^$\[\]]")
 _WORD = re.compile(r"[^\W\d_]{2,}|\W")
-_MOST_UNITS, _MOST_BEGINS, _LONGER, _MATCHES = 26, 24, 150, 12
+_MAX_UNITS, _MAX_BEGINS, _LONGER, _MATCHES = 26, 24, 150, 12
 _FAILS_AT = "\0"
 
 
@@ -71,7 +71,7 @@ def shapes(pattern: Pattern) -> list[Shape]:
         part for match in matches for part in (match, match[:-1], match[: chance.randrange(len(match)) + 1]) if part
     ]
     pairs = [one + other for one in known for other in known]
-    begins = list(dict.fromkeys((*known, *parts)))[:_MOST_BEGINS]
+    begins = list(dict.fromkeys((*known, *parts)))[:_MAX_BEGINS]
     return [
         *(Shape(pump) for pump in dict.fromkeys((*known, *pairs, *longer, *parts))),
         *(Shape(pump, begin) for begin in begins for pump in known),
@@ -84,7 +84,7 @@ def _units(pattern: Pattern) -> list[str]:
     source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     marks = [each for each in source if not each.isalnum() and not each.isspace()]
     words = [each for each in _WORD.findall(_SYNTAX.sub("\n", source)) if each != "\n"]
-    return list(dict.fromkeys((*_GENERAL[:6], *marks, *words[:40], *_GENERAL)))[:_MOST_UNITS]
+    return list(dict.fromkeys((*_GENERAL[:6], *marks, *words[:40], *_GENERAL)))[:_MAX_UNITS]
 
 
 def _matches(pattern: Pattern) -> list[str]:

@@ -28,7 +28,7 @@ ROOM = b"# Rooms\n\nA dormitory room costs 850,000 rupiah a month.\n"
 SAID = "A dormitory room costs 850,000 rupiah a month [1]."
 FORMATS = ("openai", "anthropic", "google")
 MB = 2**20
-MOST_GROWTH = 200 * MB  # of the service, which works on eight of them at once
+MAX_GROWTH = 200 * MB  # of the service, which works on eight of them at once
 Writer = Callable[[bool, threading.Event], Iterable[bytes]]
 """What is written, streamed or not."""
 
@@ -389,4 +389,4 @@ def test_a_question_is_answered_whatever_the_endpoint_says(
     with ThreadPoolExecutor(8) as threads:
         wrong = list(filter(None, threads.map(try_case, range(len(CASES)))))
     assert not wrong, "\n".join(wrong)
-    assert resident_bytes(service) - before < MOST_GROWTH
+    assert resident_bytes(service) - before < MAX_GROWTH

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from flask import Flask
 
-from api.access import MOST_BODY_BYTES, Policy
+from api.access import MAX_BODY_BYTES, Policy
 from app import create_app
 from config import load_settings
 from tests.service import Service
@@ -42,16 +42,16 @@ def key_routes(app: Flask) -> list[tuple[str, str, Policy]]:
 
 
 def test_bodies_are_small_where_no_document_is_carried(app: Flask) -> None:
-    large = {path for _, path, policy in key_routes(app) if (policy.most_body_bytes or math.inf) > MOST_BODY_BYTES}
+    large = {path for _, path, policy in key_routes(app) if (policy.max_body_bytes or math.inf) > MAX_BODY_BYTES}
     assert large == CARRY_DOCUMENTS
-    assert app.config["MAX_CONTENT_LENGTH"] >= MOST_BODY_BYTES * 16
+    assert app.config["MAX_CONTENT_LENGTH"] >= MAX_BODY_BYTES * 16
 
 
 def test_a_large_body_is_refused_by_its_declared_size(app: Flask, service: Service, client: httpx.Client) -> None:
     for method, path, policy in key_routes(app):
         if path in TAKE_PIECES:
             continue
-        taken = (policy.most_body_bytes or app.config["MAX_CONTENT_LENGTH"]) + 1
+        taken = (policy.max_body_bytes or app.config["MAX_CONTENT_LENGTH"]) + 1
         target = re.sub("<(?:int:[^>]+|[^>]+)>", "1", path)
         assert _status(service, client, method, target, f"Content-Length: {taken}") == 413, (method, path)
 

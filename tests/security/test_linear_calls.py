@@ -20,7 +20,7 @@ from retrieval.selection import order_by_best_sentence
 from tests.security.calls import CALLS, hit
 from tests.security.cost import cpu_s, slowness
 from tests.security.hostile import PUMPS, Shape
-from utils.normal_forms import MOST_MARKS, normalize
+from utils.normal_forms import MAX_MARKS, normalize
 
 pytestmark = pytest.mark.usefixtures("collector_of_the_service")
 _PIECES = st.lists(st.sampled_from([*PUMPS, "a", "0", "A", " ", "\n", "\u0300", "\u0315"]), min_size=1, max_size=3)
@@ -40,10 +40,10 @@ def test_a_call_takes_linear_time(name: str) -> None:
 
 
 def test_accents_beyond_what_any_writing_has_are_left_out_and_all_others_stay() -> None:
-    written = "ệ e\u0323\u0302 " + "a" + "\u0301" * MOST_MARKS + " שָׁלוֹם"
+    written = "ệ e\u0323\u0302 " + "a" + "\u0301" * MAX_MARKS + " שָׁלוֹם"
     assert normalize("NFC", written) == unicodedata.normalize("NFC", written)
     assert normalize("NFC", "a" + "\u0315\u0300" * 1000 + "b") == unicodedata.normalize(
-        "NFC", "a" + "\u0315\u0300" * (MOST_MARKS // 2) + "b"
+        "NFC", "a" + "\u0315\u0300" * (MAX_MARKS // 2) + "b"
     )
 
 

@@ -19,7 +19,7 @@ from agents.nodes.answer import LONGEST_ANSWER, answer
 from agents.state import AgentContext, AnswerModel, ChatState
 from agents.turn_limiter import TurnLimiter
 from agents.verification.verdict import Policy
-from agents.verification.verifier import MOST_CLAIMS, Verifier
+from agents.verification.verifier import MAX_CLAIMS, Verifier
 from auth.principal import Principal
 from providers.chat.extractive import ExtractiveChatModel
 from retrieval.answerability import Verdict
@@ -77,10 +77,10 @@ async def test_passages_full_of_values_are_compared_without_holding_the_loop_for
 
 
 async def test_the_rest_of_an_answer_that_is_too_long_is_told_as_one_unchecked_sentence() -> None:
-    said = "The office opens at 8:00 [1].\n" * (2 * MOST_CLAIMS)
+    said = "The office opens at 8:00 [1].\n" * (2 * MAX_CLAIMS)
     told = await _answered(FakeListChatModel(responses=[said]), [hit("The office opens at 8:00.")], "When?", "mark")
     [support] = [event for event in told if event["type"] == "support"]
-    assert (support["supported"], support["unverified"]) == (MOST_CLAIMS, 1)
+    assert (support["supported"], support["unverified"]) == (MAX_CLAIMS, 1)
     assert support["sentences"][-1]["end"] == len(said.strip())
     assert "too long" in support["sentences"][-1]["reason"]
 

@@ -21,7 +21,7 @@ from tests.service import Service, one_document
 
 pytestmark = pytest.mark.long
 
-READERS, MOST_BYTES = 200, 100_000_000
+READERS, MAX_BYTES = 200, 100_000_000
 LARGE_BYTES = 45 * 1024 * 1024
 
 
@@ -86,7 +86,7 @@ def test_200_slow_readers_of_a_large_document_take_little_memory(large: Large) -
         whole = hashlib.sha256(anybody.get(large.target("original")).content).hexdigest()
         assert whole == hashlib.sha256(large.data).hexdigest()
         most = max(most, resident_bytes(large.service.process.pid))
-    assert most - before < MOST_BYTES, f"{(most - before) / 1e6:.0f} MB for {READERS} readers"
+    assert most - before < MAX_BYTES, f"{(most - before) / 1e6:.0f} MB for {READERS} readers"
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is looked up in /proc")
@@ -101,7 +101,7 @@ def test_many_who_look_at_pages_of_a_large_document_take_little_memory(large: La
         for reader in readers:
             assert reader.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
             most = max(most, resident_bytes(large.service.process.pid))
-    assert most - before < MOST_BYTES, f"{(most - before) / 1e6:.0f} MB for {len(readers)} readers"
+    assert most - before < MAX_BYTES, f"{(most - before) / 1e6:.0f} MB for {len(readers)} readers"
 
 
 def ask(large: Large, method: str = "GET", **headers: str) -> httpx.Response:

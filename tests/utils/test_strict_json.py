@@ -9,7 +9,7 @@ import pytest
 
 from tests.security.cost import cpu_s
 from utils.errors import BadInput
-from utils.strict_json import DEEPEST_JSON, MOST_VALUES, read_json
+from utils.strict_json import DEEPEST_JSON, MAX_VALUES, read_json
 
 TEXT = 'Fees, [in "Euro"], {per \\ term},\n' * 100_000
 LARGE = 5_000_000
@@ -20,7 +20,7 @@ def names(number: int) -> str:
 
 
 @pytest.mark.parametrize(
-    "value", [{}, 0, -0.5, 1e308, "", None, {"a": {"a": [1, {"b": 2}]}}, {"content": TEXT}, [0] * (MOST_VALUES - 1)]
+    "value", [{}, 0, -0.5, 1e308, "", None, {"a": {"a": [1, {"b": 2}]}}, {"content": TEXT}, [0] * (MAX_VALUES - 1)]
 )
 def test_what_json_can_say_is_read(value: object) -> None:
     assert read_json(json.dumps(value).encode()) == value
@@ -63,8 +63,8 @@ def test_a_whole_number_that_is_too_large_is_told_in_plain_words(digits: int, si
         "[" * DEEPEST_JSON + "{}" + "]" * DEEPEST_JSON,
         "[" * LARGE,
         '{"a":' * LARGE,
-        f"{{{names(MOST_VALUES)}}}",
-        f'{{"a": {{"b": [{",".join("0" * MOST_VALUES)}]}}}}',
+        f"{{{names(MAX_VALUES)}}}",
+        f'{{"a": {{"b": [{",".join("0" * MAX_VALUES)}]}}}}',
         f'{{{names(200_000)},"0":1}}',
         "[" + "[]," * LARGE + "[]]",
         '["",' * LARGE,
@@ -85,7 +85,7 @@ def test_too_much_is_refused_before_anything_is_made_of_it(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f'{{{names(MOST_VALUES - 100)},"{MOST_VALUES - 101:x}":1}}',
+        f'{{{names(MAX_VALUES - 100)},"{MAX_VALUES - 101:x}":1}}',
         '{"a":"' + '\\",' * (LARGE // 3),
         '"' * LARGE,
         '"\\' * LARGE,

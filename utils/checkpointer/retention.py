@@ -7,7 +7,7 @@ sweep that was broken off, the conversation can be read and written like any oth
 from .scripts import Argument, StateStore
 
 STEP_FIELDS = 200
-_LEAST_SLACK = 10  # checkpoints: however few are kept, a sweep must have something to do
+_MIN_SLACK = 10  # checkpoints: however few are kept, a sweep must have something to do
 
 
 def is_due(checkpoints: int, keep: int) -> bool:
@@ -16,7 +16,7 @@ def is_due(checkpoints: int, keep: int) -> bool:
     *checkpoints* is how many there are, without those that the last sweep had to leave beyond *keep* (`@checkpoints`
     less `@beyond` in the state hash).
     """
-    return checkpoints >= keep + max(_LEAST_SLACK, keep // 2)
+    return checkpoints >= keep + max(_MIN_SLACK, keep // 2)
 
 
 async def keep_last(store: StateStore, thread_id: str, keep: int) -> int:

@@ -15,8 +15,8 @@ _ORDINAL = re.compile(r"(?<!\d)\d++(?:st|nd|rd|th|s|er|[ºª]|[^\W\d_]{1,3}[²³
 _LOOKED_BACK = 12  # characters before a word
 _STARTS = re.compile(rf"(?:^|[.!?:;…\n•|]|[-*]\s)[\s\"'“‘«(\[*_¿¡-]{{0,{_LOOKED_BACK}}}$")
 _NO_NAMES = NEVER_NAMES.union(MONTHS, WEEKDAYS, UNITS)
-_LEAST_SHARED = 4
-_MOST_INITIALS = 10
+_MIN_SHARED = 4
+_MAX_INITIALS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +54,21 @@ def is_known(key: str, words: frozenset[str]) -> bool:
     """
     if key in words:
         return True
-    if len(key) <= _LEAST_SHARED:
+    if len(key) <= _MIN_SHARED:
         return False
     ordered, stems = _sort_words(words)
     beginning = key[:-1]
     at = bisect_left(ordered, beginning)
     if at < len(ordered) and ordered[at].startswith(beginning):
         return True
-    return any((size, key[: max(_LEAST_SHARED, size - 1)]) in stems for size in range(_LEAST_SHARED, len(key)))
+    return any((size, key[: max(_MIN_SHARED, size - 1)]) in stems for size in range(_MIN_SHARED, len(key)))
 
 
 @lru_cache(512)
 def _sort_words(words: frozenset[str]) -> tuple[list[str], Set[tuple[int, str]]]:
     """*words* in order, and how long each is with what longer ones have to begin with."""
-    ordered = sorted(word for word in words if len(word) >= _LEAST_SHARED)
-    return ordered, {(len(word), word[: max(_LEAST_SHARED, len(word) - 1)]) for word in ordered}
+    ordered = sorted(word for word in words if len(word) >= _MIN_SHARED)
+    return ordered, {(len(word), word[: max(_MIN_SHARED, len(word) - 1)]) for word in ordered}
 
 
 def find_initials(text: str) -> frozenset[str]:
@@ -76,7 +76,7 @@ def find_initials(text: str) -> frozenset[str]:
     initials, run = set(), ""
     for token in _TOKEN.findall(text):
         if token[0].isupper():
-            run = (run + token[0].casefold())[-_MOST_INITIALS:]
+            run = (run + token[0].casefold())[-_MAX_INITIALS:]
             initials |= {run[at:] for at in range(len(run) - 1)}
         elif token.casefold() not in NEVER_NAMES:
             run = ""

@@ -29,7 +29,7 @@ from utils.sandbox.walls import SandboxResources, Wall, Walls, lay_grounds
 
 _REQUEST_BYTES = 65_536
 _CONNECTION, _ERRORS = 3, 4  # descriptors in a job's process; the latter is `jobs.FILE` where it is no program's
-_MOST_DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
+_MAX_DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
 _NO_SUCH_PROGRAM = 127  # exit code; see `sandbox.NO_SUCH_PROGRAM`
 
 
@@ -185,7 +185,7 @@ def _keep(descriptors: Sequence[int], walls: Walls) -> None:
     walls.enclose()
     for number, copy in enumerate(copies, _CONNECTION):
         os.dup2(copy, number)
-    os.closerange(_CONNECTION + len(copies), _MOST_DESCRIPTORS)
+    os.closerange(_CONNECTION + len(copies), _MAX_DESCRIPTORS)
 
 
 def _prepare(job: SandboxJob, walls: Walls, server: int) -> dict[str, Any]:

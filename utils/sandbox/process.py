@@ -71,12 +71,12 @@ class SandboxedProcess(ClosedAtExit):
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
-    def read_line(self, most_bytes: int, deadline: float) -> bytes:
+    def read_line(self, max_bytes: int, deadline: float) -> bytes:
         """The next line, without its end."""
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
-            self._receive_more(most_bytes, deadline)
+            self._receive_more(max_bytes, deadline)
         return self._take(end + 1)[:-1]
 
     def read(self, count: int, deadline: float) -> bytes:
@@ -85,19 +85,19 @@ class SandboxedProcess(ClosedAtExit):
             self._receive_more(count, deadline)
         return self._take(count)
 
-    def read_to_end(self, most_bytes: int, deadline: float) -> bytes:
+    def read_to_end(self, max_bytes: int, deadline: float) -> bytes:
         """All that it writes until it ends."""
         while received := self._receive(self._connection, deadline):
             self._received += received
-            self._check_size(most_bytes)
+            self._check_size(max_bytes)
         return self._take(len(self._received))
 
-    def read_errors(self, most_bytes: int, deadline: float) -> bytes:
-        """The first *most_bytes* that a program has written to its standard error, once it has ended."""
+    def read_errors(self, max_bytes: int, deadline: float) -> bytes:
+        """The first *max_bytes* that a program has written to its standard error, once it has ended."""
         complaints = bytearray()
-        while self._errors and len(complaints) < most_bytes and (received := self._receive(self._errors, deadline)):
+        while self._errors and len(complaints) < max_bytes and (received := self._receive(self._errors, deadline)):
             complaints += received
-        return bytes(complaints[:most_bytes])
+        return bytes(complaints[:max_bytes])
 
     def kill(self) -> None:
         """End it, from any thread: whoever waits for it gets `ProcessEnded`. Once more is no error."""
@@ -120,12 +120,12 @@ class SandboxedProcess(ClosedAtExit):
         for end in filter(None, (self._connection, self._lifeline, self._errors)):
             end.close()
 
-    def _receive_more(self, most_bytes: int, deadline: float) -> None:
+    def _receive_more(self, max_bytes: int, deadline: float) -> None:
         received = self._receive(self._connection, deadline)
         if not received:
             raise self._make_process_ended()
         self._received += received
-        self._check_size(most_bytes + _CHUNK_BYTES)  # what follows an answer may have come along
+        self._check_size(max_bytes + _CHUNK_BYTES)  # what follows an answer may have come along
 
     def _receive(self, source: socket.socket, deadline: float) -> bytes:
         """What there is; nothing at its end."""
@@ -137,9 +137,9 @@ class SandboxedProcess(ClosedAtExit):
         except OSError:
             return b""
 
-    def _check_size(self, most_bytes: int) -> None:
-        if len(self._received) > most_bytes:
-            raise self._end("size", f"it answered more than {most_bytes:,} bytes")
+    def _check_size(self, max_bytes: int) -> None:
+        if len(self._received) > max_bytes:
+            raise self._end("size", f"it answered more than {max_bytes:,} bytes")
 
     def _take(self, count: int) -> bytes:
         data = bytes(self._received[:count])

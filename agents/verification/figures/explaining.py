@@ -15,7 +15,7 @@ How = Literal["cell", "sum", "mean", "largest", "smallest", "difference", "share
 Cells = tuple[tuple[int, str], ...]
 """Row, counted from 0, and name of the column."""
 
-_MOST_COMPARED = 8  # rows that are named, two of which a difference may be of
+_MAX_COMPARED = 8  # rows that are named, two of which a difference may be of
 _ROUNDED_TO = 0.1  # of the value: how far "about" reaches
 
 
@@ -154,7 +154,7 @@ def _list_differences(figure: Figure, binding: Binding, table: KnownTable) -> It
 
 
 def _list_pairs(binding: Binding) -> Iterator[tuple[int, int]]:
-    rows = sorted(frozenset().union(*binding.named))[:_MOST_COMPARED] if binding.named else []
+    rows = sorted(frozenset().union(*binding.named))[:_MAX_COMPARED] if binding.named else []
     yield from permutations(rows, 2)
 
 

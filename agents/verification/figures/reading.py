@@ -15,7 +15,7 @@ from utils.facts.numbers import Number, find_numbers
 from utils.facts.words import MONTHS
 
 _NEAR = 2  # words
-_MOST_FIGURES = 60  # of a sentence; further ones are not looked at
+_MAX_FIGURES = 60  # of a sentence; further ones are not looked at
 _DIGITS = re.compile(r"\d+(?:[.,\u00a0\u202f]\d+)*+")
 _RANK = re.compile(r"(?:st|nd|rd|th|º|ª)\b")
 _ROMAN = re.compile(r"[XVI]+")
@@ -73,7 +73,7 @@ def read_sentence(text: str, language: str, table: KnownTable) -> ReadSentence:
     dates = [date for date in find_dates(text) if date.readings]
     mentions = _find_mentions(tokens, dates, table)
     mask = _mark([*((each.start, each.end) for each in mentions), *((each.start, each.end) for each in dates)], text)
-    figures = sorted(_find_figures(text, language, mask), key=lambda each: each.start)[:_MOST_FIGURES]
+    figures = sorted(_find_figures(text, language, mask), key=lambda each: each.start)[:_MAX_FIGURES]
     figures = [replace(each, columns=_find_columns(each, tokens, text, table)) for each in figures]
     separators = [at for at in find_separators(text, tokens) if not mask[at]]
     return ReadSentence(text, figures, dates, mentions, find_cues(tokens), separators)

@@ -17,8 +17,8 @@ _YEARS = range(1800, 2201)
 _PLAIN_NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?")
 _DAY = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?")
 _KEPT = 64
-_MOST_LABEL_WORDS = 8
-_STEM, _LEAST_STEM = 0.75, 5  # of a label of one word, in letters: "Active" is in "activas"
+_MAX_LABEL_WORDS = 8
+_STEM, _MIN_STEM = 0.75, 5  # of a label of one word, in letters: "Active" is in "activas"
 _NUMBERING = frozenset(
     {"id", "no", "number", "nr", "month", "mes", "bulan", "week", "semana", "minggu", "day", "quarter"}
 )
@@ -64,7 +64,7 @@ class KnownTable:
         for row, at, cell in self._iter_cells():
             is_text = isinstance(cell, str) and any(map(str.isalpha, cell))
             if is_text or (at in self._key_places and cell is not None):
-                words = tuple(word for word, _, _ in split_tokens(str(cell)))[:_MOST_LABEL_WORDS]
+                words = tuple(word for word, _, _ in split_tokens(str(cell)))[:_MAX_LABEL_WORDS]
                 if words:
                     result.setdefault(words, set()).add(row)
         return {words: frozenset(rows) for words, rows in result.items()}
@@ -74,8 +74,8 @@ class KnownTable:
         """The rows with a label of one long word, by its beginning, which other languages and numbers share."""
         stems: dict[str, set[int]] = {}
         for words, rows in self.labels.items():
-            length = max(_LEAST_STEM, int(len(words[0]) * _STEM))
-            if len(words) == 1 and len(words[0]) > _LEAST_STEM and words[0].isalpha():
+            length = max(_MIN_STEM, int(len(words[0]) * _STEM))
+            if len(words) == 1 and len(words[0]) > _MIN_STEM and words[0].isalpha():
                 stems.setdefault(words[0][:length], set()).update(rows)
         return {stem: frozenset(rows) for stem, rows in stems.items()}
 
