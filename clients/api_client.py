@@ -1,7 +1,7 @@
 """The API as Python calls: ask, follow an answer, end it, rate it, read a conversation again, delete it."""
 
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -9,112 +9,21 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from clients.answer_stream import AnswerStream
+from clients.api_answers import (
+    Conversation,
+    DataQuestion,
+    Health,
+    ListedConversation,
+    TopicQuestion,
+    Topics,
+    read_message,
+)
 from clients.api_errors import check, ignore_missing, translate_failures
-from clients.run_events import Chart, Citation, Clarification, Doubt, ResultTable, make_from_members, parse_answer
+from clients.run_events import make_from_members
 from clients.visitors import Visitor
 
 MESSAGES_AT_ONCE = 40  # 20 turns
 _TOPICS_TIMEOUT_S = 3.0  # a page goes without them
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation; `role` is "user" or "assistant", `created_at` ISO 8601.
-
-    An answer is rated under its `run_id`; `rating` is "up", "down", or None where nothing was said of it. `small_talk`:
-    an answer to a greeting and the like, which is not rated. `answered` is False where the documents do not hold the
-    answer, `confidence` "low" where what is cited may not answer. `fallback_reason`: why the answer is quotes in place
-    of a language model's words, None where it is not. `clarification`: it is no answer but asks back. A question has
-    the `run_id` it was asked in, `parent_run_id`, the run of the turn that it follows ("start" for a first one), and
-    `siblings`, the runs of all that follow the same turn.
-    """
-
-    role: str
-    content: str
-    citations: tuple[Citation, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
-    created_at: str | None = None
-    run_id: str | None = None
-    rating: str | None = None
-    answered: bool | None = None
-    confidence: str | None = None
-    small_talk: bool = False
-    fallback_reason: str | None = None
-    clarification: Clarification | None = None
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[ResultTable, ...] = ()
-    parent_run_id: str | None = None
-    siblings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """The last messages of a conversation; `offset` more stand before them.
-
-    `persistence` is "redis", or "memory" while it would not survive a restart. `running`: it is being answered now,
-    by the run `run_id`; `waiting`: that run waits for the person.
-    """
-
-    messages: tuple[Message, ...]
-    offset: int = 0
-    expires_in_s: int | None = None
-    persistence: str = "redis"
-    running: bool = False
-    waiting: bool = False
-    run_id: str | None = None
-
-    @property
-    def length(self) -> int:
-        """How many messages it has, with those that were not read."""
-        return self.offset + len(self.messages)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedConversation:
-    """A conversation in a list; `updated_at` is ISO 8601."""
-
-    id: str
-    title: str
-    updated_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the service is: `language_model` is False when answers are made of quotes alone."""
-
-    status: str = "healthy"
-    language_model: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class TopicQuestion:
-    """A question that the documents answer, in this one under this heading."""
-
-    question: str
-    heading: str
-    document_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class DataQuestion:
-    """A question that the data source of this name answers."""
-
-    question: str
-    data_source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """Titles of documents, the languages they are in (ISO 639-1), and questions; `institution`: whose they are.
-
-    `data_questions`: such as data sources answer.
-    """
-
-    titles: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    questions: tuple[TopicQuestion, ...] = ()
-    data_questions: tuple[DataQuestion, ...] = ()
-    institution: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +131,7 @@ class ApiClient:
         wanted = urlencode({name: value for name, value in named.items() if value})
         body = self.call("GET", f"{make_conversation_path(conversation_id)}?{wanted}")
         with translate_failures():
-            messages = tuple(_read_message(item) for item in body["messages"])
+            messages = tuple(read_message(item) for item in body["messages"])
             return make_from_members(Conversation, {**body, "messages": messages})
 
     def conversations(self, words: str = "", *, limit: int = 50) -> tuple[ListedConversation, ...]:
@@ -315,11 +224,6 @@ class ApiClient:
         return self._http.build_request(
             "GET", f"{_run_path(run_id)}/events", headers=headers, timeout=self._stream_timeout
         )
-
-
-def _read_message(item: dict[str, Any]) -> Message:
-    message = make_from_members(Message, parse_answer(item))
-    return replace(message, siblings=tuple(message.siblings or ()))
 
 
 def _run_path(run_id: str) -> str:

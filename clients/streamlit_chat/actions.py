@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from clients.api_client import ApiClient, Message
+from clients.api_answers import Message
+from clients.api_client import ApiClient
+from clients.streamlit_chat.attempts import ask, choose_version, find_edited_parent
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.ratings import show_rating
 from clients.streamlit_chat.speaking import show_listen_button, show_sound
 from clients.streamlit_chat.tables import show_rows_button
-from clients.streamlit_chat.talk import Talk, ask, choose_version, current_talk, find_edited_parent
+from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.traces import show_trace_button
 from clients.streamlit_chat.written import write_answer, write_answer_html

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clients.api_client import ApiClient, Message
+from clients.api_answers import Message
+from clients.api_client import ApiClient
 from clients.api_errors import ApiError
 from clients.run_events import (
     Answer,
@@ -26,21 +27,13 @@ from clients.run_events import (
 )
 from clients.streamlit_chat.actions import show_answer_actions
 from clients.streamlit_chat.approvals import show_refused_decision, show_request
+from clients.streamlit_chat.attempts import decide, end_attempt, fail_attempt, stop_answer, tell_decision
 from clients.streamlit_chat.history import show_history
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.messages import open_bubble, show_answer
 from clients.streamlit_chat.numbers import number_marks, renumber
 from clients.streamlit_chat.polling import poll
-from clients.streamlit_chat.talk import (
-    Attempt,
-    Talk,
-    decide,
-    end_attempt,
-    fail_attempt,
-    put_in_address,
-    stop_answer,
-    tell_decision,
-)
+from clients.streamlit_chat.talk import Attempt, Talk, put_in_address
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups
 

@@ -10,6 +10,7 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused
 from clients.document_calls import read_quotas
+from clients.streamlit_chat.attempts import ask
 from clients.streamlit_chat.browser import get_documents, mount_document_chooser
 from clients.streamlit_chat.document_access import (
     DocumentAccess,
@@ -20,7 +21,7 @@ from clients.streamlit_chat.document_access import (
 )
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.markdown import escape_markdown
-from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.talk import current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import forget_topics
 from clients.streamlit_chat.uploads import (

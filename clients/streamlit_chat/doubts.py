@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Doubt
-from clients.streamlit_chat.markdown import DOUBT_BEGINS, DOUBT_ENDS, escape_markdown, make_bullet_list
+from clients.streamlit_chat.answer_reading import DOUBT_BEGINS, DOUBT_ENDS
+from clients.streamlit_chat.markdown import escape_markdown, make_bullet_list
 from clients.streamlit_chat.numbers import number_citations, renumber
 from clients.streamlit_chat.texts import say
 

@@ -5,7 +5,8 @@ from functools import partial
 
 import streamlit as st
 
-from clients.api_client import ApiClient, Message
+from clients.api_answers import Message
+from clients.api_client import ApiClient
 from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.kept import find_title
 from clients.streamlit_chat.settings import PageSettings

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from clients.api_client import ApiClient, Health
+from clients.api_answers import Health
+from clients.api_client import ApiClient
 from clients.streamlit_chat.export import show_export
 from clients.streamlit_chat.history import discard_current, show_undo_in_head
 from clients.streamlit_chat.markdown import escape_markdown

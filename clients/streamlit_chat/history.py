@@ -9,7 +9,8 @@ from functools import partial
 
 import streamlit as st
 
-from clients.api_client import ApiClient, Message
+from clients.api_answers import Message
+from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.browser import get_choice, mount_shelf
 from clients.streamlit_chat.clearing import find_clearing, show_clear_button

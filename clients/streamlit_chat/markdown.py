@@ -8,14 +8,12 @@ as the text it is. Whatever a later Streamlit may add, an answer cannot say it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NewType
 from urllib.parse import quote, urlsplit
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
+
+from clients.streamlit_chat.answer_reading import DOUBT, Mark, read_answer
 
 Markdown = NewType("Markdown", str)
 """A text that may be handed to Streamlit as Markdown; made in this module alone."""
@@ -29,8 +27,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ue000\
 _SHORTCODE = re.compile(r":(?=(material/\w++|[\w+-]++):)")
 _NUMBERS_DRAWN = ("100", "1234")
 _NO_BREAK = "\u2060"
-_MARK = re.compile(r"\[(\d{1,3})\]")
-_DOUBT = re.compile("([\ue000\ue001])")
 _DOUBT_ENCODED = re.compile("%EE%80%8[01]")
 _LINKS = ("http", "https", "mailto", "tel")
 _SAFE_IN_LINKS = "~!*',;/?:@&=+#%"
@@ -41,20 +37,6 @@ sql swift text toml typescript xml yaml
 """
 LANGUAGES = frozenset(_LANGUAGES.split())
 _LONGEST_FORMATTED = 12_000  # characters; what is longer takes the page too long to read, and shows as plain text
-_MOST_COLUMNS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where a mark `[number]` leads on this page, what it says there, and the number that is shown."""
-
-    anchor: str
-    title: str
-    shown: int  # in place of its number
-
-
-DOUBT_BEGINS, DOUBT_ENDS = "\ue000", "\ue001"
-"""Around what is underlined in an answer; characters that mean nothing in any text."""
 
 
 def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> Markdown:
@@ -67,10 +49,7 @@ def answer_markdown(text: str, marks: Mapping[int, Mark] | None = None) -> Markd
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(lines) > _LONGEST_FORMATTED:
         return Markdown("\\\n".join(_escape(line.strip()) for line in lines.split("\n")))
-    parser = _PARSER if all(line.count("|") <= _MOST_COLUMNS for line in lines.split("\n")) else _WITHOUT_TABLES
-    tokens = parser.parse(lines, {"marks": marks or {}})
-    _find_doubts(tokens)
-    return Markdown("\n".join(_render_blocks(SyntaxTreeNode(tokens).children)))
+    return Markdown("\n".join(_render_blocks(read_answer(lines, marks or {}).children)))
 
 
 def escape_markdown(text: str) -> Markdown:
@@ -92,46 +71,6 @@ def _escape(text: str) -> str:
 def _keep_apart(colon: re.Match[str]) -> str:
     is_time = colon[1].isdecimal() and colon[1] not in _NUMBERS_DRAWN
     return ":" if is_time else f":{_NO_BREAK}"
-
-
-def _find_doubts(tokens: Iterable[Token]) -> None:
-    """Make tokens of their own of what is in doubt in running text."""
-    in_doubt = False
-    for token in tokens:
-        children: list[Token] = []
-        for child in token.children or ():
-            if child.type != "text":
-                children.append(child)
-                continue
-            for part in _DOUBT.split(child.content):
-                if part in (DOUBT_BEGINS, DOUBT_ENDS):
-                    in_doubt = part == DOUBT_BEGINS
-                elif part:
-                    children.append(child.copy(type="doubt" if in_doubt else "text", content=part))
-        token.children = children or token.children
-
-
-def _read_mark(state: StateInline, silent: bool) -> bool:
-    """A rule of the parser: a mark of which there is a source, whatever the answer makes a link of."""
-    found = _MARK.match(state.src, state.pos)
-    mark = state.env["marks"].get(int(found[1])) if found else None
-    if found is None or mark is None:
-        return False
-    if not silent:
-        token = state.push("mark", "", 0)
-        token.content, token.meta = str(mark.shown), {"mark": mark}
-    state.pos = found.end()
-    return True
-
-
-def _make_parser(*more: str) -> MarkdownIt:
-    # Without definitions of references, the text of a mark cannot be made a link from elsewhere in the answer.
-    parser = MarkdownIt("commonmark").disable(["reference", "html_block", "html_inline"]).enable(more)
-    parser.inline.ruler.before("link", "mark", _read_mark)
-    return parser
-
-
-_PARSER, _WITHOUT_TABLES = _make_parser("strikethrough", "table"), _make_parser("strikethrough")
 
 
 def _render_blocks(nodes: Iterable[SyntaxTreeNode]) -> list[str]:
@@ -161,7 +100,7 @@ def _block(node: SyntaxTreeNode) -> list[str]:
         case "bullet_list" | "ordered_list":
             return list(_render_items(node))
         case "fence" | "code_block":
-            return _render_code_block(_DOUBT.sub("", node.content), node.info)
+            return _render_code_block(DOUBT.sub("", node.content), node.info)
         case "hr":
             return ["***"]
         case "table":
@@ -246,7 +185,7 @@ def _render_piece(node: SyntaxTreeNode, in_table: bool, within: frozenset[str]) 
 
 def _render_code(code: str, in_table: bool) -> str:
     """Code in a line. In a table a `|` would cut it in two, and what follows would be code no more."""
-    code = _BLANKS.sub(" ", _DOUBT.sub("", code))
+    code = _BLANKS.sub(" ", DOUBT.sub("", code))
     if in_table and ("|" in code or "\\" in code):
         return _escape(code)
     ticks, padding = "`" * (_find_longest_run(code) + 1), " " if code.strip("` ") != code else ""

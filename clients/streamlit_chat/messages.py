@@ -7,16 +7,17 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Clarification
 from clients.streamlit_chat.actions import show_question_actions
+from clients.streamlit_chat.attempts import ask
 from clients.streamlit_chat.charts import show_charts
 from clients.streamlit_chat.doubts import mark_doubts, show_doubts
 from clients.streamlit_chat.markdown import answer_markdown, escape_markdown
 from clients.streamlit_chat.numbers import number_marks, renumber
 from clients.streamlit_chat.sources import find_marks, show_sources
 from clients.streamlit_chat.tables import show_tables
-from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.talk import current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.unanswered import Unanswered, find_reason, list_not_taken
 

@@ -6,17 +6,20 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clients.api_client import ApiAddress, ApiClient, Conversation, Health, Message
+from clients.api_answers import Conversation, Health, Message
+from clients.api_client import ApiAddress, ApiClient
 from clients.api_errors import ApiAway, ApiError
 from clients.streamlit_chat.actions import show_answer_actions, show_editing
 from clients.streamlit_chat.answering import draw_answer
 from clients.streamlit_chat.attachments import send_chosen, show_attachments
+from clients.streamlit_chat.attempts import ask, begin_attempt, cut_before, find_edited_parent
 from clients.streamlit_chat.browser import mount_page_scripts
 from clients.streamlit_chat.clearing import confirm_clearing
 from clients.streamlit_chat.documents import show_documents, show_uploads_under_way
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
+from clients.streamlit_chat.loading import load, load_earlier
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages, show_waiting
 from clients.streamlit_chat.settings import PageSettings, read_settings
@@ -30,18 +33,7 @@ from clients.streamlit_chat.signing_in import (
     show_sign_in,
 )
 from clients.streamlit_chat.speaking import ask_spoken, show_microphone
-from clients.streamlit_chat.talk import (
-    Talk,
-    ask,
-    begin_anew,
-    begin_attempt,
-    current_talk,
-    cut_before,
-    find_edited_parent,
-    leave_other_visitor,
-    load,
-    load_earlier,
-)
+from clients.streamlit_chat.talk import Talk, begin_anew, current_talk, leave_other_visitor
 from clients.streamlit_chat.terms import find_terms, tell_terms
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import show_follow_ups, show_topics

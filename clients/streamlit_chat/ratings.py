@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from clients.api_client import ApiClient, Message
+from clients.api_answers import Message
+from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.texts import say

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Citation
+from clients.streamlit_chat.answer_reading import Mark
 from clients.streamlit_chat.links import clean_page_link, link_for_browser
-from clients.streamlit_chat.markdown import Mark, escape_markdown
+from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.numbers import list_citations, number_citations
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 

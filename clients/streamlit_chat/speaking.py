@@ -8,12 +8,13 @@ import streamlit as st
 from clients.api_client import ApiClient
 from clients.api_errors import ApiError, ApiRefused
 from clients.speech_calls import speak_answer, transcribe
+from clients.streamlit_chat.attempts import ask, find_edited_parent
 from clients.streamlit_chat.base64_data import decode_base64
 from clients.streamlit_chat.browser import get_spoken, mount_microphone
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.talk import LONGEST_QUESTION, Talk, ask, find_edited_parent
+from clients.streamlit_chat.talk import LONGEST_QUESTION, Talk
 from clients.streamlit_chat.terms import find_terms
 from clients.streamlit_chat.texts import find_spoken_language, say
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from clients.api_client import ApiAddress, ApiClient, Message, Topics
+from clients.api_answers import Message, Topics
+from clients.api_client import ApiAddress, ApiClient
 from clients.api_errors import ApiError
+from clients.streamlit_chat.attempts import ask
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import read_settings
-from clients.streamlit_chat.talk import ask, current_talk
+from clients.streamlit_chat.talk import current_talk
 from clients.streamlit_chat.texts import LANGUAGES, get_language, say
 
 _KEPT_S, _TITLES, _QUESTIONS, _FOLLOW_UPS = 60, 4, 4, 3

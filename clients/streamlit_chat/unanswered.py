@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clients.api_client import Message
+from clients.api_answers import Message
 
 
 @dataclass(frozen=True, slots=True)

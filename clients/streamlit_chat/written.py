@@ -9,7 +9,7 @@ from html import escape
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link
 from clients.streamlit_chat.numbers import list_citations, number_citations, renumber

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from clients.streamlit_chat.markdown import (
-    DOUBT_BEGINS,
-    DOUBT_ENDS,
-    LANGUAGES,
-    Mark,
-    answer_markdown,
-    escape_markdown,
-    make_bullet_list,
-)
+from clients.streamlit_chat.answer_reading import DOUBT_BEGINS, DOUBT_ENDS, Mark
+from clients.streamlit_chat.markdown import LANGUAGES, answer_markdown, escape_markdown, make_bullet_list
 
 
 def unescaped(text: str) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Expander, LinkButton
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.links import link_for_browser
 from clients.streamlit_chat.settings import read_settings

@@ -2,7 +2,7 @@
 
 from markdown_it import MarkdownIt
 
-from clients.api_client import Message
+from clients.api_answers import Message
 from clients.run_events import Citation
 from clients.streamlit_chat.written import write_answer, write_answer_html, write_conversation
 
