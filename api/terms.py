@@ -40,7 +40,7 @@ class TermsOut(BaseModel):
 @requires(Scope.CONVERSATIONS_READ)
 async def show(ctx: Principal) -> Response:
     """The terms of the key's tenant, for all of its conversations."""
-    settings = services().settings
+    settings, listener = services().settings, services().speech_to_text
     return respond(
         TermsOut(
             kept_s=await find_keep_seconds(ctx),
@@ -49,7 +49,7 @@ async def show(ctx: Principal) -> Response:
             are_sources_shared=settings.conversation_sharing == "sources",
             most_file_count=settings.conversation_files,
             most_file_bytes=settings.conversation_file_size,
-            are_recordings_taken=services().speech_to_text is not None,
+            are_recordings_taken=listener is not None and listener.has_model,
             are_answers_spoken=services().text_to_speech is not None,
         )
     )

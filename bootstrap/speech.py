@@ -37,6 +37,8 @@ def open_speech_to_text(stack: AsyncExitStack, settings: Settings, telemetry: Te
     else:
         return None
     stack.push_async_callback(model.aclose)
+    if isinstance(model, EndpointSpeechToText):
+        run_until_closed(stack, model.await_model())
     return model
 
 

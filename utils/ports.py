@@ -88,6 +88,10 @@ class SpeechToText(Protocol):
     def model(self) -> str:
         """The name of the model."""
 
+    @property
+    def has_model(self) -> bool:
+        """Whether recordings can be transcribed, as far as that is known."""
+
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
         """The words of *recording*, not empty; *language*: what is spoken, as `id`, where that is known.
 

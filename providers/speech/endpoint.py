@@ -9,8 +9,9 @@ from functools import partial
 import aiohttp
 
 from providers.answer_limits import CHAT
+from providers.endpoint_check import ask_transcription
 from providers.gate import Gate
-from providers.openai_errors import EndpointInfo
+from providers.openai_errors import CALL_ERRORS, EndpointInfo, StatusError
 from providers.openai_wire import Json, OpenAIWire
 from providers.retries import CallLimits, retry
 from providers.speech.calls import (
@@ -22,8 +23,11 @@ from providers.speech.calls import (
     make_text_refusal,
     require_words,
 )
-from utils.audio import LARGEST_AUDIO, Recording
+from utils.audio import LARGEST_AUDIO, NO_TRANSCRIPTION, Recording
 from utils.errors import TooLarge
+from utils.loops import lengthen
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
 class EndpointSpeechToText:
@@ -33,6 +37,28 @@ class EndpointSpeechToText:
         self._wire, self._limits, self.gate = wire, limits, gate
         self._side = EndpointInfo("speech-to-text model", "STT", model)
         self.model = model
+        self.has_model = True
+
+    async def await_model(self) -> None:
+        """Ask, without a recording, until the endpoint has a model for recordings; `has_model` is False meanwhile.
+
+        What cannot be reached is taken to have one.
+        """
+        pause_s = _FIRST_PAUSE_S
+        while not await self._is_ready():
+            await asyncio.sleep(pause_s)
+            pause_s = lengthen(pause_s, _LONGEST_PAUSE_S)
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                await ask_transcription(self._wire, self.model)
+        except StatusError as exc:
+            self.has_model = exc.code != NO_TRANSCRIPTION
+            return self.has_model
+        except CALL_ERRORS:
+            return False
+        return True
 
     async def transcribe(self, recording: Recording, *, language: str | None = None) -> str:
         """The words of *recording*, not empty.

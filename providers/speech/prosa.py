@@ -43,6 +43,8 @@ class ProsaInfo(EndpointInfo):
 class ProsaSpeechToText:
     """`SpeechToText` by Prosa. Nothing is asked of it yet."""
 
+    has_model = True
+
     def __init__(self, wire: ProsaWire, model: str, *, limits: CallLimits, gate: Gate) -> None:
         self._wire, self._limits, self.gate, self.model = wire, limits, gate, model
         self._side = ProsaInfo("speech-to-text model", "STT", model, "Prosa")

@@ -38,7 +38,15 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, metrics_port: int) -> Iterator[Service]:
+def offered() -> list[bool]:
+    """Whether recordings were taken before the endpoint had a model for them."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, metrics_port: int, offered: list[bool]
+) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("voice")
     variables = {
         "RATE_LIMIT_PER_HOUR": "100000",
@@ -52,11 +60,20 @@ def service(tmp_path_factory: pytest.TempPathFactory, speech: FakeSpeechServer, 
         "TTS_VOICE": "nova",
         "EMOTION_ANALYSIS_URL": speech.base_url,  # VOICE_EMOTION is off
     }
+    speech.has_model = False
     with Service(folder / "data", **one_document(folder), **variables).watched() as running:
         await_knowledge(running, ROOMS)
-        with running.client() as first:  # whose emotion is told once the examples are embedded
+        with running.client() as first:
+            offered.append(takes_recordings(first))
+            speech.has_model = True
+            running.wait_for(lambda: takes_recordings(first))
+            # The emotion is told once the examples are embedded.
             running.wait_for(lambda: say(first, SPOKEN).json()["emotion"])
         yield running
+
+
+def takes_recordings(client: httpx.Client) -> bool:
+    return bool(client.get("/v1/terms").json()["are_recordings_taken"])
 
 
 @pytest.fixture
@@ -141,6 +158,12 @@ def test_a_past_answer_can_be_heard_by_who_has_it(
     assert acme.post(path, json={}).status_code == 404
     assert client.post(path.replace(run_id, uuid4().hex), json={}).status_code == 404
     assert {client.get("/v1/terms").json()[name] for name in ("are_recordings_taken", "are_answers_spoken")} == {True}
+
+
+def test_recordings_are_not_taken_before_the_endpoint_has_a_model_for_them(
+    client: httpx.Client, offered: list[bool]
+) -> None:
+    assert (offered, takes_recordings(client)) == ([False], True)
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -15,6 +15,7 @@ from email.parser import BytesParser
 from typing import Any, Self
 
 from tests.fakes.http_server import HttpServer, QuietHandler
+from utils.audio import NO_TRANSCRIPTION
 
 
 def make_wav(seconds: float, *, level: int = 8_000, rate: int = 16_000) -> bytes:
@@ -34,7 +35,8 @@ class FakeSpeechServer:
     """What it hears and says. `statuses`: of the next calls, in place of an answer, with `refusal` as their words
     and `code`.
 
-    It answers once `may_answer` is set, as it is at first.
+    It answers once `may_answer` is set, as it is at first. With `has_model` unset it is as `python -m speech` without
+    weights: a question without a recording, which is counted in `look_count` alone, finds that out.
     """
 
     heard: str = "How much does a dormitory room cost?"
@@ -42,6 +44,8 @@ class FakeSpeechServer:
     refusal: str = "secret words"
     code: str = "fake"
     emotion: Any = "sad"
+    has_model: bool = True
+    look_count: int = 0
     may_answer: threading.Event = field(default_factory=threading.Event)
     statuses: list[int] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -57,20 +61,28 @@ class FakeSpeechServer:
 
         class Answer(QuietHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                fake.requests.append({"path": self.path, "headers": dict(self.headers), **_read(self.headers, body)})
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                sent = _read(self.headers, body)
+                if self.path.endswith("/transcriptions") and "file" not in sent:
+                    fake.look_count += 1
+                    self._send(*(400, {}) if fake.has_model else (404, {"error": {"code": NO_TRANSCRIPTION}}))
+                    return
+                fake.requests.append({"path": self.path, "headers": dict(self.headers), **sent})
                 fake.may_answer.wait(60)
                 status = fake.statuses.pop(0) if fake.statuses else 200
                 if status != 200:
-                    answer = json.dumps({"error": {"message": fake.refusal, "code": fake.code}}).encode()
+                    self._send(status, {"error": {"message": fake.refusal, "code": fake.code}})
                 elif self.path.endswith("/speech"):
-                    answer = fake.sound
+                    self._send(200, fake.sound)
                 else:
-                    answer = json.dumps({"text": fake.heard, "prediction": fake.emotion}).encode()
+                    self._send(200, {"text": fake.heard, "prediction": fake.emotion})
+
+            def _send(self, status: int, body: bytes | dict[str, Any]) -> None:
+                sent = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
+                self.send_header("Content-Length", str(len(sent)))
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(sent)
 
         self._server = HttpServer(Answer)
         self._server.__enter__()
@@ -83,7 +95,7 @@ class FakeSpeechServer:
         """As it was at first."""
         self.may_answer.set()
         self.heard, self.refusal = FakeSpeechServer.heard, FakeSpeechServer.refusal
-        self.code = FakeSpeechServer.code
+        self.code, self.has_model = FakeSpeechServer.code, True
         self.sound, self.statuses, self.requests, self.emotion = make_wav(0.1), [], [], FakeSpeechServer.emotion
 
 
