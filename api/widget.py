@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 from flask import Response, request
 from flask_openapi3 import OpenAPI
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from api.access import open_to_all
 from api.links import make_sibling_prefix
-from api.schemas import PublicId
+from api.view import answer_browsers
 from auth.principal import DEFAULT_BOT, DEFAULT_TENANT
+from utils.validation import PUBLIC_ID
 
 FOLDER = Path(__file__).parent.parent / "clients" / "widget"
 _SCRIPTS = (  # in one scope, in this order
@@ -33,10 +35,18 @@ _PAGE = """<!doctype html>
 <body><script src="{prefix}widget.js" data-bot="{bot}" data-page></script></body></html>"""
 
 
+def _check_public_id(value: str) -> str:
+    if PUBLIC_ID.fullmatch(value):
+        return value
+    raise ValueError(
+        "Name a bot by its tenant and its id, as in /chat?bot=acme/admissions, or open /chat for the default one"
+    )
+
+
 class ChatPageQuery(BaseModel):
     """With which bot."""
 
-    bot: PublicId = f"{DEFAULT_TENANT}/{DEFAULT_BOT}"
+    bot: Annotated[str, AfterValidator(_check_public_id)] = f"{DEFAULT_TENANT}/{DEFAULT_BOT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def register_widget(app: OpenAPI) -> None:
     """Add `/widget.js`, `/widget.css`, and the page `/chat`."""
     app.add_url_rule("/widget.js", "widget_script", open_to_all(lambda: _send(make_script())))
     app.add_url_rule("/widget.css", "widget_style", open_to_all(lambda: _send(_make_style())))
-    app.add_url_rule("/chat", "widget_page", open_to_all(_show_page))
+    app.add_url_rule("/chat", "widget_page", answer_browsers(open_to_all(_show_page)))
 
 
 @lru_cache(1)
@@ -91,6 +101,7 @@ def _send(asset: Asset) -> Response:
     response.vary.add("Accept-Encoding")
     response.headers["Cache-Control"] = _KEPT
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # pages of institutions load it
+    response.headers["Access-Control-Allow-Origin"] = "*"  # so that a refused page sees that the service is there
     response.make_conditional(request)
     response.headers.pop("Date", None)  # the server gives one to every answer
     return response

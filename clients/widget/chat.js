@@ -33,7 +33,15 @@ class Chat {
       await Promise.all([this.offerQuestions(lines), this.offerFiles(), this.restore()]);
     } catch (error) {
       this.hasBegun = false;
-      this.panel.tell(this.explain(error));
+  /** On the page of its own, which the operator opens first: how it is opened to others. */
+  showClosed(error) {
+    const [tenant, bot] = this.options.publicId.split("/");
+    const command = `flask bot set ${bot}${tenant === "default" ? "" : ` --tenant ${tenant}`} --origin ${location.origin}`;
+    this.panel.showWelcome([this.explain(error), fill(this.texts.closed_here, { command })], []);
+  }
+
+      if (this.options.page && error.kind === ORIGIN_REFUSED) this.showClosed(error);
+      else this.panel.tell(this.explain(error));
       const where = `exactly ${location.origin}, and in CORS_ORIGINS of the service`;
       console.warn(`pustaka: the chat cannot begin. If the service runs: is this origin in the bot's allowed_origins, ${where}?`, error);
     }
@@ -275,7 +283,7 @@ class Chat {
     const { texts } = this;
     if (!(error instanceof Refused)) return texts.away;
     if (error.status === 429) return fill(texts.too_many, { time: this.tellTime(error.waitS || 60) });
-    const byKind = { conflict: texts.busy, "request-under-way": texts.busy, "origin-refused": texts.closed, "not-found": texts.expired, gone: texts.expired };
+    const byKind = { conflict: texts.busy, "request-under-way": texts.busy, [ORIGIN_REFUSED]: fill(texts.closed, { origin: location.origin }), "not-found": texts.expired, gone: texts.expired };
     return byKind[error.kind] || (error.passes ? texts.away : texts.wrong);
   }
 

@@ -4,6 +4,9 @@ const LAST_EVENTS = new Set(["done", "error", "cancelled", "waiting"]);
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
 const LONGEST_AWAY_MS = 300_000;
 const EARLY_MS = 60_000; // a token is renewed so long before its end
+const LOOK_MS = 5000;
+const ORIGIN_REFUSED = "origin-refused";
+const PROBLEM = "urn:pustaka:problem:";
 
 /** The service refused: `problem` is its RFC 9457 document, `waitS` what it said of when to come back. */
 class Refused extends Error {
@@ -13,7 +16,7 @@ class Refused extends Error {
   }
 
   get kind() {
-    return String(this.problem.type || "").replace("urn:pustaka:problem:", "");
+    return String(this.problem.type || "").replace(PROBLEM, "");
   }
 
   /** Whether the same request may work in a moment. */
@@ -72,10 +75,25 @@ class Service {
 
   async becomeVisitor(visit) {
     const body = { public_id: this.publicId, ...(visit ? { token: visit.token } : {}) };
-    const answer = await this.send("v1/visitors", { method: "POST", body, open: true });
+    const ask = () => this.send("v1/visitors", { method: "POST", body, open: true });
+    const answer = await ask().catch(async (error) => {
+      if (error instanceof Refused || !(await this.isThere())) throw error;
+      return ask().catch((again) => {
+        throw again instanceof Refused ? again : new Refused(403, { type: PROBLEM + ORIGIN_REFUSED }, 0);
+      });
+    });
     const made = await answer.json();
     this.memory.write({ visit: made });
     return made;
+  }
+
+  /**
+   * Whether the service answers, by a file that pages of all websites may read. Of a request that is refused to this website a browser
+   * tells no more than that it failed.
+   */
+  async isThere() {
+    const options = { method: "HEAD", cache: "no-store", credentials: "omit", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(LOOK_MS) };
+    return fetch(`${this.base}widget.css`, options).then(({ ok }) => ok, () => false);
   }
 
   /** One request; the response, if it is a success. */

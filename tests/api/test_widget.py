@@ -23,6 +23,7 @@ def test_the_widget_is_one_small_file_that_any_page_may_load(client: httpx.Clien
     assert plain.headers["ETag"] != packed.headers["ETag"]
     for answer in (packed, plain, client.get("/widget.css")):
         assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.headers["Cache-Control"] == "public, max-age=3600"
         assert "Accept-Encoding" in answer.headers["Vary"]
         same = client.get(answer.url.path, headers={"If-None-Match": answer.headers["ETag"], **answer.request.headers})
@@ -58,11 +59,15 @@ def test_the_page_of_its_own_loads_the_same_and_nothing_else(client: httpx.Clien
     assert "unsafe" not in page.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("query", ['bot="><script>', "bot=faq", "bot=a/b/c", "other=1", "bot=a/b&bot=c/d"])
+@pytest.mark.parametrize("query", ['bot="><script>', "bot=faq", "bot=", "bot=a/b/c", "other=1", "bot=a/b&bot=c/d"])
 def test_the_page_of_its_own_takes_names_of_bots_alone(client: httpx.Client, query: str) -> None:
     refused = client.get(f"/chat?{query}")
     assert refused.status_code == 400
     assert "<script>" not in refused.text
+    page = client.get(f"/chat?{query}", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "<script>" not in page.text
+    assert ("/chat?bot=acme/admissions" in page.text) == (query not in ("other=1", "bot=a/b&bot=c/d"))
 
 
 def test_every_text_is_in_every_language_and_used() -> None:

@@ -523,7 +523,12 @@ def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is_and_tells_i
     assert f"exactly {site.url}," in said.value.text
     logged = [json.loads(line) for line in service.logged().splitlines() if "origin was refused" in line]
     assert {(line["origin"], line["bot"]) for line in logged} == {(site.url, "default/closed")}
-    expect(tab.get_by_text(EN["away"])).to_be_visible()
+    closed = EN["closed"].replace("{origin}", site.url)
+    expect(tab.get_by_text(closed)).to_be_visible()
+    ask(tab)
+    expect(note(tab)).to_have_text(closed)  # and is not tried again
+    expect(tab.get_by_role("button", name=EN["try_again"])).to_be_visible()
+    expect(tab.get_by_text(EN["lost"])).to_have_count(0)
     expect(tab.get_by_role("heading", name="Acme College")).to_be_visible()
     tab.get_by_role("link", name="Another page").click()
     expect(tab).to_have_url(f"{site.url}/other")
@@ -575,3 +580,14 @@ def test_the_class_of_the_guide_asks_with_a_key_and_as_a_visitor(tab: Page, site
         told = tab.evaluate(ask_twice, [bot, key, QUESTION, MORE])
         assert told[:4] == [bot, None, service.url, True]
         assert "1,000,000" in told[4]
+def test_the_page_of_a_bot_that_is_not_open_to_it_says_how_it_is_opened(tab: Page, service: Service) -> None:
+    tab.goto(f"{service.url}/chat")
+    expect(tab.get_by_text(EN["closed"].replace("{origin}", service.url))).to_be_visible()
+    expect(tab.get_by_text(f"flask bot set default --origin {service.url}")).to_be_visible()
+    command = ("bot", "set", "default", "--origin", service.url)
+    assert service.flask(*command).returncode == 0
+    tab.reload()
+    expect(tab.get_by_text(EN["machine"])).to_be_visible()
+    assert service.flask("bot", "remove", "default").returncode == 0
+
+
