@@ -154,7 +154,7 @@ function markDoubts(text, doubts) {
 }
 
 function underlineDoubts(body) {
-  const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);
+  const walker = callDocument("createTreeWalker", body, NodeFilter.SHOW_TEXT);
   const nodes = [];
   while (walker.nextNode()) nodes.push(walker.currentNode);
   let inDoubt = false;

@@ -1,16 +1,9 @@
 // A conversation: what is asked, what of it comes back, and what is said where something does not.
 
-const LANGUAGES = Object.keys(TEXTS);
 const FOLLOW_UPS = 3;
-
-function chooseLanguage(given) {
-  const wanted = [given, ...(navigator.languages || [])].filter(Boolean).map((each) => each.toLowerCase().split("-")[0]);
-  return wanted.find((each) => LANGUAGES.includes(each)) || "en";
-}
 
 class Chat {
   constructor(options) {
-    options.language = chooseLanguage(options.language);
     this.options = options;
     this.texts = TEXTS[options.language];
     this.topics = new Map();
@@ -19,7 +12,7 @@ class Chat {
     const on = { ask: (text) => this.ask(text), stop: () => this.stop(), anew: () => this.begin(), open: () => this.open(), close: () => this.memory.write({ isOpen: false }) };
     on.files = { attach: (...file) => this.attach(...file), detach: (id) => this.detach(id), explain: (error) => this.explain(error), sent: () => this.panel.release() };
     this.panel = new Panel(this.texts, options, on);
-    document.body.append(this.panel.host);
+    readDocument("body").append(this.panel.host);
     if (options.page) this.panel.open();
     else if (this.memory.read().isOpen) this.panel.open({ takesFocus: false });
   }

@@ -21,7 +21,7 @@ class Panel {
   /** `on`: what becomes of a question (`ask`), of the buttons (`stop`, `anew`, `open`), and of `files`. */
   constructor(texts, options, on) {
     Object.assign(this, { texts, options, on, isAnswering: false });
-    this.host = document.createElement("pustaka-chat");
+    this.host = callDocument("createElement", "pustaka-chat");
     const root = this.host.attachShadow({ mode: "open" });
     this.addStyles(root);
     this.makeDialog();
@@ -47,7 +47,7 @@ class Panel {
   }
 
   paint(colour) {
-    const pen = document.createElement("canvas").getContext("2d");
+    const pen = callDocument("createElement", "canvas").getContext("2d");
     pen.fillStyle = colour;
     const [red, green, blue] = (/^#(..)(..)(..)$/.exec(pen.fillStyle) || [0, "1a", "5f", "b4"]).slice(1).map((hex) => (parseInt(hex, 16) / 255) ** 2.2);
     this.frame.style.setProperty("--accent", pen.fillStyle);

@@ -120,7 +120,7 @@ const round = (number) => Math.round(number * 10) / 10;
 let pen;
 function measure(text) {
   if (!pen) {
-    pen = document.createElement("canvas").getContext("2d");
+    pen = callDocument("createElement", "canvas").getContext("2d");
     pen.font = "12px system-ui, sans-serif";
   }
   return pen.measureText(text).width;

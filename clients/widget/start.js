@@ -1,7 +1,6 @@
 // Begins when the page has been read. Whatever goes wrong here stays here: the page around it is another's.
 
-// Not `document.currentScript`: HTML of others, which the page shows, may hold an element of that name, and of its choosing.
-const SCRIPT = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript").get.call(document);
+const SCRIPT = readDocument("currentScript");
 const BASE = new URL(".", SCRIPT ? SCRIPT.src : location.href).href;
 
 /** The class of the production guide: asks a bot from a program of the page's own. With no key it asks as a visitor. */
@@ -33,9 +32,16 @@ class ProductionChatBot {
   }
 }
 
+const LANGUAGES = Object.keys(TEXTS);
+
+function chooseLanguage(given) {
+  const wanted = [given, ...(navigator.languages || [])].filter(Boolean).map((each) => each.toLowerCase().split("-")[0]);
+  return wanted.find((each) => LANGUAGES.includes(each)) || "en";
+}
+
 function readOptions({ bot, language, theme, color, position, title, page }) {
   return {
-    base: BASE, publicId: bot, language, title, page: page !== undefined,
+    base: BASE, publicId: bot, language: chooseLanguage(language), title, page: page !== undefined,
     colour: color && CSS.supports("color", color) ? color : "",
     theme: ["light", "dark"].includes(theme) ? theme : "auto",
     position: position === "left" ? "left" : "right",
@@ -50,8 +56,8 @@ function start() {
   }
 }
 
-window.ProductionChatBot ||= ProductionChatBot;
+if (typeof window.ProductionChatBot !== "function") window.ProductionChatBot = ProductionChatBot; // an element may have that id
 if (SCRIPT?.dataset.bot) {
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  if (readDocument("readyState") === "loading") callDocument("addEventListener", "DOMContentLoaded", start);
   else start();
 }

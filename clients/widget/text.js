@@ -4,9 +4,13 @@ const INLINE = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]|`([^`]+)`|\*\*(?=\S)([^*]+?)\*\
 const MOST_QUOTES = 8; // one in another; a text may have a thousand signs in a row
 const ITEM = /^(\s*)([-*+]|\d{1,4}[.)])\s+(.*)$/;
 
+// HTML of others on the page may hold an element named "body", say, which `document.body` would find in the place of its own.
+const readDocument = (name) => Object.getOwnPropertyDescriptor(Document.prototype, name).get.call(document);
+const callDocument = (name, ...values) => Document.prototype[name].apply(document, values);
+
 /** An element with properties (`class`, `on…`, attributes) and children, which are elements or texts. */
 function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
+  const element = callDocument("createElement", tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
@@ -17,7 +21,7 @@ function make(tag, properties = {}, ...children) {
 
 /** An element of a picture. */
 function makeShape(tag, attributes, ...children) {
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const shape = callDocument("createElementNS", "http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
   shape.append(...children);
   return shape;

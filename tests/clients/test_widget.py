@@ -30,6 +30,8 @@ REPLIES = {
     MORE: "Yes, residents pay a deposit of **IDR 1,000,000** [1].",
     QUESTION: "A dormitory room costs IDR 650,000 a month in a shared double and IDR 950,000 as a single [1].",
 }
+MEMBERS = ("body", "createElement", "createElementNS", "createTreeWalker", "readyState", "addEventListener")
+NAMED = [*(f'<img name="{name}">' for name in MEMBERS), '<a id="ProductionChatBot"></a>']  # found as document.body, say
 ABSENT = "Who won the chess championship of Iceland in 1987?"
 WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=780)
 PUBLIC_ID = "default/helper"
@@ -535,9 +537,13 @@ def test_a_bot_that_is_not_open_to_the_site_leaves_its_page_as_it_is_and_tells_i
 
 
 @pytest.mark.parametrize(
-    "comment", ['<img name="currentScript" src="{url}" data-bot="x/y">', '<form name="currentScript">']
+    "comment",
+    ['<img name="currentScript" src="{url}" data-bot="x/y">', '<form name="currentScript">', "".join(NAMED)],
+    ids=["script", "form", "members"],
 )
-def test_html_of_strangers_on_the_page_does_not_lead_it_elsewhere(tab: Page, site: Website, comment: str) -> None:
+def test_html_of_strangers_on_the_page_does_not_lead_it_elsewhere_or_hide_it(
+    tab: Page, site: Website, comment: str
+) -> None:
     site.comment = comment.format(url=site.url)
     tab.goto(site.url)
     ask(tab)
