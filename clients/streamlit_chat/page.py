@@ -152,7 +152,8 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError, visit
         settings = read_settings()
         with st.container(key="beginning"):  # one element, in whose place the first question comes at once
             st.markdown(say("welcome"))
-            show_topics(api, settings.api, settings.title)
+            with st.container(key="topics"):  # what follows keeps its place when there are others, or none
+                show_topics(api, settings.api, settings.title)
             show_documents(api, visitor)
             kept = tell_terms(find_terms(settings.api, _api=api))
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")

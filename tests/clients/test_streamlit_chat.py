@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Expander, LinkButton
+from streamlit.testing.v1.element_tree import Block, Expander, LinkButton
 
 from clients.api_answers import Message
 from clients.run_events import Citation
@@ -542,6 +542,27 @@ def test_the_page_begins_with_questions_about_figures_where_there_are_some(api: 
     assert (len(labels), labels[2:]) == (4, [r"How many \*machines\* are due?"] * 2)
     next(button for button in page.button if button.key == "topic-3").click().run()
     assert said(page)[0] == ("user", asked)
+
+
+def test_what_stands_below_the_topics_keeps_its_place_whether_there_are_some_or_none(api: ApiStub) -> None:
+    """Else a browser draws it anew when the first document has been read."""
+    places = []
+    for topics in (TOPICS, {"titles": [], "languages": [], "questions": []}):
+        api.behaviour.topics = topics
+        st.cache_data.clear()
+        places.append(find_place(open_page().main, "Your conversations are listed"))
+    assert places[0] == places[1] is not None
+
+
+def find_place(block: Block, text: str) -> tuple[int, ...] | None:
+    """Where the element with this text stands in the page."""
+    for number, child in block.children.items():
+        below = find_place(child, text) if isinstance(child, Block) else None
+        if below is not None:
+            return number, *below
+        if text in str(getattr(child, "value", "")):
+            return (number,)
+    return None
 
 
 def test_a_question_back_has_a_button_for_each_choice_that_asks_it(api: ApiStub) -> None:
