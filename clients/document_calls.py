@@ -19,12 +19,17 @@ _SENDING_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How many documents, and bytes of their files, there may be, and are."""
+    """How many documents, and bytes of their files, there may be, and are; those that could not be read are not among
+    `documents`.
+
+    `are_samples_replaced`: there are built-in samples, which the first document of one's own takes the place of.
+    """
 
     most_documents: int
     documents: int
     most_bytes: int
     size_bytes: int
+    are_samples_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ def read_quotas(api: ApiClient) -> Quotas:
     body = api.call("GET", "/v1/tenant/usage", timeout_s=_SOON_S)
     with translate_failures():
         documents, size = body["document_quota"], body["byte_quota"]
-        return Quotas(int(documents["limit"]), int(documents["used"]), int(size["limit"]), int(size["used"]))
+        kept = int(documents["used"]) - int(body.get("failed_document_count", 0))
+        are_samples_replaced = bool(body.get("are_samples_replaced"))
+        return Quotas(int(documents["limit"]), kept, int(size["limit"]), int(size["used"]), are_samples_replaced)
 
 
 def load_document(api: ApiClient, name: str, data: bytes) -> LoadedDocument:

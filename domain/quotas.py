@@ -70,6 +70,12 @@ def get_usage(session: Session, ctx: Principal) -> Usage:
     )
 
 
+def count_failed_documents(session: Session, ctx: Principal) -> int:
+    """How many of the tenant's documents could not be read: they count until they are deleted."""
+    failed = scoped(ctx, Document).where(Document.state == DocumentState.FAILED)
+    return session.scalar(failed.with_only_columns(func.count())) or 0
+
+
 def require_room(session: Session, ctx: Principal, quotas: Quotas, *, documents: int, size_bytes: int) -> None:
     """Return if so many more documents and bytes may be kept; `lock_usage` comes first.
 

@@ -233,7 +233,9 @@ def test_samples_go_when_somebody_uploads_a_document_and_do_not_come_back(tmp_pa
         with service.client(service.new_key("globex")) as globex:
             assert globex.get(address).status_code == 404
         acme = service.new_key("acme")
+        assert client.get("/v1/tenant/usage").json()["are_samples_replaced"] is True
         with service.client(acme) as other:
+            assert other.get("/v1/tenant/usage").json()["are_samples_replaced"] is False
             dataset = other.post("/v1/tenant/datasets", json={"name": "clubs"}).json()["id"]
             text = {"title": "Kites", "content": "The kite club meets on Sundays at 09:40 on the beach."}
             assert other.post(f"/v1/tenant/datasets/{dataset}/documents", json=text).status_code == 202

@@ -89,7 +89,8 @@ def _tell_limits(api: ApiClient) -> str:
     # Without marks in the numbers, which differ by language.
     kept = {"kept": str(quotas.documents), "most": str(quotas.most_documents)}
     sizes = {"size": f"{quotas.size_bytes / _MEGABYTE:.0f}", "most_size": f"{quotas.most_bytes / _MEGABYTE:.0f}"}
-    return f"{limits} {say('documents_quota', **kept, **sizes)}"
+    samples = say("documents_samples") if quotas.are_samples_replaced else ""
+    return f"{limits} {say('documents_quota', **kept, **sizes)} {samples}"
 
 
 def _show_uploads(access: DocumentAccess, api: ApiClient, visitor_id: str, *, was_busy: bool) -> None:

@@ -89,13 +89,25 @@ def test_whoever_has_a_key_adds_documents_and_asks_about_them(tab: Page, url: st
     begin(tab, url, service.new_key("default", SCOPES))
     expect(box(tab)).to_contain_text("at most 10 MB a file, 20 files at once")
     expect(box(tab)).to_contain_text("of 20000 documents")
-    choose(tab, guide_md=GUIDE.encode(), program_exe=b"MZ", large_txt=b"word " * 2_000_001, empty_txt=b"")
+    choose(
+        tab,
+        guide_md=GUIDE.encode(),
+        broken_docx=b"no document",
+        program_exe=b"MZ",
+        large_txt=b"word " * 2_000_001,
+        empty_txt=b"",
+    )
     expect(box(tab)).to_contain_text("Not added: Files of this kind are not read.")  # as the API says it
     expect(box(tab)).to_contain_text("Not added: It is larger than 10 MB.")
     expect(box(tab)).to_contain_text("Not added: It is empty.")
     tab.reload()
     expect(box(tab)).to_contain_text("guide.md")
     expect(box(tab)).to_contain_text("Passages read:")
+    expect(box(tab).get_by_text("Not added:")).to_have_count(4)
+    with service.client() as http:
+        kept = http.get("/v1/tenant/documents?status=completed&limit=1").json()["total"]
+    expect(box(tab)).to_contain_text(f"Kept so far: {kept} of 20000 documents")  # without the one that is broken
+    expect(box(tab)).not_to_contain_text("sample documents")  # there are none
     expect(box(tab).get_by_role("status")).to_contain_text("guide.md: Passages read:")
     assert_accessible(tab)
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
