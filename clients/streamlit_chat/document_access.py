@@ -16,6 +16,7 @@ from clients.api_errors import ApiError, ApiRefused
 from clients.document_calls import check_document_access
 from clients.streamlit_chat.key_attempts import get_key_attempts
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.sessions import is_session_open
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.uploads import Upload
 from clients.streamlit_chat.wording import explain_to_visitor, log_failure, tell_time
@@ -31,7 +32,8 @@ _BY_STATUS = {401: "documents_key_invalid", 403: "documents_key_scopes", 404: "d
 
 @dataclass(slots=True)
 class DocumentAccess:
-    """The key that a visitor has given, which ends at a moment of the monotonic clock, and the files added with it.
+    """The key that a visitor has given, which ends at a moment of the monotonic clock, and the files added with it;
+    `sessions` has the session of each tab that has shown them.
 
     It is kept in the memory of the page's server, by the visitor's id, so that it outlives a reload of the page; no
     browser keeps it.
@@ -40,6 +42,11 @@ class DocumentAccess:
     key: str = field(repr=False)
     ends_at_s: float
     uploads: list[Upload] = field(default_factory=list)
+    sessions: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def is_open(self, tab: str) -> bool:
+        """Whether the visitor still has that tab."""
+        return is_session_open(self.sessions.get(tab, ""))
 
 
 def find_document_access(visitor_id: str) -> DocumentAccess | None:

@@ -21,6 +21,7 @@ from clients.streamlit_chat.document_access import (
 )
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.markdown import escape_markdown
+from clients.streamlit_chat.sessions import find_session_id
 from clients.streamlit_chat.talk import current_talk
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.topics import forget_topics
@@ -142,6 +143,7 @@ def _continue(access: DocumentAccess, api: ApiClient, visitor_id: str) -> str:
     if find_document_access(visitor_id) is not access:  # it has ended
         st.rerun()
     tab: str = st.session_state.setdefault(_TAB, secrets.token_urlsafe(8))
+    access.sessions[tab] = find_session_id()
     now_s = time.monotonic()
     pause_s = now_s - st.session_state.get(_LOOKED_AT, now_s)
     if pause_s > _LONG_PAUSE_S:  # an answer was written
@@ -149,7 +151,7 @@ def _continue(access: DocumentAccess, api: ApiClient, visitor_id: str) -> str:
     st.session_state[_LOOKED_AT] = now_s
     ready_count = _count_ready(access.uploads)
     try:
-        continue_uploads(access.uploads, tab, api.with_key(access.key), api)
+        continue_uploads(access.uploads, tab, api.with_key(access.key), api, is_open=access.is_open)
     except ApiRefused as refusal:
         _forget(visitor_id, explain_refused_key(refusal))
         st.rerun()

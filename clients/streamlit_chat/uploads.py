@@ -5,7 +5,7 @@ passed over.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -24,7 +24,8 @@ MOST_FILES = 20  # on their way at once
 PIECE_BYTES = 4_000_000  # in Base64 it fits into a message to Streamlit, see .streamlit/config.toml
 _LISTED = 50
 _LONGEST_NAME, _LONGEST_ID = 255, 40
-_ASK_AGAIN_S, _LOST_AFTER_S = 20.0, 60.0
+_ASK_AGAIN_S = 20.0
+_LOST_AFTER_S, _OPEN_LOST_AFTER_S = 60.0, 1800.0  # an open tab may write an answer, or have a slow line
 _FOLLOWED = 5  # documents in one look
 _UNSENT, _UNREAD = ("waiting", "sending"), ("queued", "reading")
 _REFUSED_KEY, _LATER = (401, 403), (429, 503)
@@ -128,9 +129,16 @@ def take_piece(uploads: list[Upload], tab: str, sent: Any) -> None:
     upload.status, upload.heard_at_s = "sending", time.monotonic()
 
 
-def continue_uploads(uploads: Sequence[Upload], tab: str, api: ApiClient, visitor_api: ApiClient) -> None:
+def continue_uploads(
+    uploads: Sequence[Upload],
+    tab: str,
+    api: ApiClient,
+    visitor_api: ApiClient,
+    *,
+    is_open: Callable[[str], bool] = lambda tab: False,
+) -> None:
     """Hand over what has arrived from this *tab*, and see how far the documents are; *visitor_api* asks for questions
-    about them.
+    about them, and *is_open* tells whether a tab is still there.
 
     Raises:
         ApiRefused: the key may not, or not any more.
@@ -138,7 +146,7 @@ def continue_uploads(uploads: Sequence[Upload], tab: str, api: ApiClient, visito
     for upload in uploads:
         if upload.status == "sending" and upload.tab == tab and len(upload.data) == upload.size_bytes:
             _hand_over(upload, api)
-    _give_up_lost(uploads)
+    _give_up_lost(uploads, is_open)
     followed = [each for each in uploads if each.status in _UNREAD]
     for upload in followed[:_FOLLOWED]:
         _follow(upload, api, visitor_api)
@@ -151,13 +159,16 @@ def forgive_pause(uploads: Iterable[Upload], tab: str, pause_s: float) -> None:
             upload.heard_at_s += pause_s
 
 
-def _give_up_lost(uploads: Sequence[Upload]) -> None:
+def _give_up_lost(uploads: Sequence[Upload], is_open: Callable[[str], bool]) -> None:
     """Those of tabs that send nothing any more: they were closed, or loaded again."""
     heard: dict[str, float] = {}
     for upload in uploads:
         heard[upload.tab] = max(heard.get(upload.tab, 0.0), upload.heard_at_s)
     for upload in uploads:
-        if upload.status in _UNSENT and time.monotonic() - heard[upload.tab] > _LOST_AFTER_S:
+        if upload.status not in _UNSENT:
+            continue
+        limit_s = _OPEN_LOST_AFTER_S if is_open(upload.tab) else _LOST_AFTER_S
+        if time.monotonic() - heard[upload.tab] > limit_s:
             upload.fail(say("documents_interrupted"))
 
 
