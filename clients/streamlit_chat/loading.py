@@ -33,6 +33,7 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
         _settle(talk, api, talk.attempt)
     elif talk.conversation is None:
         talk.conversation = _fetch(talk, api)
+        _recall_stopped(talk)
     elif talk.outdated:
         known = talk.conversation
         with suppress(ApiError):  # then the question meets it too, and tells
@@ -42,7 +43,7 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
             talk.question = None
     talk.outdated = False
     if talk.conversation and (talk.conversation.running or talk.conversation.waiting):
-        _take_up(talk, talk.conversation)
+        _take_up(talk, talk.conversation, talk.conversation.run_id)
 
 
 def _join(known: Conversation, now: Conversation) -> Conversation:
@@ -61,12 +62,19 @@ def _is_answered(question: str, known: Conversation, now: Conversation) -> bool:
     return waited and bool(following) and following[0].role == "assistant"
 
 
-def _take_up(talk: Talk, conversation: Conversation) -> None:
-    """Follow the run that the conversation is being answered by."""
+def _take_up(talk: Talk, conversation: Conversation, run_id: str | None) -> None:
+    """Follow the run that the last question is, or was, answered by."""
     *before, asked = conversation.messages or (None,)
-    if conversation.run_id and asked and asked.role == "user":  # else it has just been answered
+    if run_id and asked and asked.role == "user":  # else it has just been answered
         earlier = replace(conversation, messages=tuple(before), running=False, waiting=False, run_id=None)
-        talk.attempt = Attempt(asked.content, earlier, conversation.run_id)
+        talk.attempt = Attempt(asked.content, earlier, run_id)
+
+
+def _recall_stopped(talk: Talk) -> None:
+    """Show again what had come of the last answer before it was stopped: the service keeps it for a while."""
+    conversation = talk.conversation
+    if conversation and not (conversation.running or conversation.waiting):
+        _take_up(talk, conversation, conversation.messages[-1].run_id if conversation.messages else None)
 
 
 def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:

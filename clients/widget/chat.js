@@ -26,18 +26,18 @@ class Chat {
       await Promise.all([this.offerQuestions(lines), this.offerFiles(), this.restore()]);
     } catch (error) {
       this.hasBegun = false;
-  /** On the page of its own, which the operator opens first: how it is opened to others. */
-  showClosed(error) {
-    const [tenant, bot] = this.options.publicId.split("/");
-    const command = `flask bot set ${bot}${tenant === "default" ? "" : ` --tenant ${tenant}`} --origin ${location.origin}`;
-    this.panel.showWelcome([this.explain(error), fill(this.texts.closed_here, { command })], []);
-  }
-
       if (this.options.page && error.kind === ORIGIN_REFUSED) this.showClosed(error);
       else this.panel.tell(this.explain(error));
       const where = `exactly ${location.origin}, and in CORS_ORIGINS of the service`;
       console.warn(`pustaka: the chat cannot begin. If the service runs: is this origin in the bot's allowed_origins, ${where}?`, error);
     }
+  }
+
+  /** On the page of its own, which the operator opens first: how it is opened to others. */
+  showClosed(error) {
+    const [tenant, bot] = this.options.publicId.split("/");
+    const command = `flask bot set ${bot}${tenant === "default" ? "" : ` --tenant ${tenant}`} --origin ${location.origin}`;
+    this.panel.showWelcome([this.explain(error), fill(this.texts.closed_here, { command })], []);
   }
 
   async welcome() {
@@ -97,8 +97,17 @@ class Chat {
     this.offerEarlier(kept);
     const [asked, last] = kept.messages.slice(-2);
     if (last?.role === "assistant") this.offerFollowUps(last, asked.content);
-    const isAnswered = kept.messages.at(-1)?.role !== "user"; // just now
-    if (kept.running && kept.run_id && !isAnswered) await this.answer({ runId: kept.run_id });
+    const unanswered = kept.messages.at(-1);
+    if (unanswered?.role !== "user") return; // else it was answered just now
+    const { last: shown } = this;
+    const runId = kept.running ? kept.run_id : await this.findStopped(unanswered.run_id);
+    if (runId && shown === this.last) await this.answer({ runId });
+  }
+
+  /** The run of that id, if it was stopped: the service keeps for a while what had come of its answer. */
+  async findStopped(id) {
+    const run = id ? await this.service.get(`v1/runs/${id}`).catch(() => null) : null;
+    return run?.status === "cancelled" ? id : null;
   }
 
   makeMessages(messages) {

@@ -117,7 +117,8 @@ class ApiStub:
         run = StubRun(f"run-{len(self.runs) + 1}", place)
         self.runs[run.run_id] = run
         said = self.conversations.setdefault(place, [])
-        said.append({"role": "user", "content": question, "created_at": "2026-11-21T10:00:00Z"})
+        created = {"created_at": "2026-11-21T10:00:00Z", "run_id": run.run_id}
+        said.append({"role": "user", "content": question, **created})
         run.work(lambda run: _answer(self.behaviour, run, said))
         return run
 
@@ -297,7 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         *_, conversation_id, _, run_id, _ = self.path.split("/")
         said = self.api.conversations.get(self._place(conversation_id), [])
-        answers = [message for message in said if message.get("run_id") == run_id]
+        answers = [each for each in said if (each["role"], each.get("run_id")) == ("assistant", run_id)]
         if not answers:
             self._problem(problem(404, "Not found", "This conversation has no answer of this run."))
             return

@@ -74,6 +74,10 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     stop(tab)
     expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
     service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)  # nobody pays for the rest
+    seen = tab.get_by_label("Chat message from assistant").locator("p").first.inner_text()
+    tab.reload()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
+    expect(tab.get_by_label("Chat message from assistant")).to_contain_text(seen)  # a word may have come since
     model.configure(gap_ms=0)
     ask(tab, SECOND)
     expect(marks(tab).first).to_be_visible()

@@ -711,6 +711,11 @@ def test_an_answer_cancelled_elsewhere_is_shown_as_stopped(api: ApiStub) -> None
     assert "Stopped before it was complete" in shown(page)
     assert "Answer again" in buttons(page)
     assert run.status == "cancelled"
+    reloaded = open_page(place[1])
+    assert said(reloaded) == said(page)
+    assert "Stopped before it was complete" in shown(reloaded)
+    del api.runs[run.run_id]  # which the service keeps for a while
+    assert said(open_page(place[1])) == [("user", QUESTION)]
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,10 @@ def test_an_answer_is_stopped_and_what_has_come_of_it_stays(
     expect(note(tab)).to_have_text(EN["stopped"])
     expect(answers(tab)).to_contain_text("A dormitory")
     service.wait_for(lambda: model.counters()["abandoned"] == 1, 10)
+    seen = answers(tab).locator(".text").inner_text()
+    tab.reload()
+    expect(note(tab)).to_have_text(EN["stopped"])
+    expect(answers(tab).locator(".text")).to_contain_text(seen)  # a word may have come since
     model.configure(gap_ms=0)
     ask(tab, MORE)
     expect_whole(tab, 2)
@@ -375,6 +379,7 @@ def test_files_are_chosen_dropped_pasted_removed_and_asked_about(tab: Page, site
     expect(files).to_have_text(["lease <b>x.txt", "program.exeNot attached. Files of this kind are not read."])
     hand_over(tab, "paste", "pasted.txt", "Guests are welcome.")
     expect(files).to_have_text(["lease <b>x.txt", "pasted.txt"])
+    expect(files.get_by_role("progressbar")).to_have_count(0)  # what is said of it comes before what is said next
     hand_over(tab, "drop", "third.txt", "One too many.")
     expect(files.last).to_have_text("third.txtNot attached. A conversation has at most 2 files.")
     with tab.expect_file_chooser() as chooser:
