@@ -8,7 +8,7 @@ from functools import partial
 
 from agents.bots import BotConfig
 from auth.principal import Principal
-from prompts.small_talk import TOPICS_QUERY, make_example_question
+from prompts.small_talk import TOPICS_QUERY, make_example_questions
 from retrieval.search import Retriever, SearchOptions
 from utils.expiring import Expiring
 from utils.passages import Hit, Passage
@@ -107,9 +107,10 @@ async def _find_questions(
         if sum(each.document_id == passage.document_id for each in questions) == max_of_each:
             continue
         heading = passage.last_heading
-        question = make_example_question(passage.title, heading, language)
-        if await _is_found(retriever, ctx, question, passage, options, limit):
-            questions.append(TopicQuestion(question, heading, passage.document_id, passage.title))
+        for question in make_example_questions(passage.title, heading, language, passage.text):
+            if await _is_found(retriever, ctx, question, passage, options, limit):
+                questions.append(TopicQuestion(question, heading, passage.document_id, passage.title))
+                break
         if len(questions) == _QUESTIONS:
             break
     return tuple(questions)

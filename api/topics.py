@@ -39,7 +39,7 @@ class TopicsQuery(BotQuery):
 class TopicQuestionOut(BaseModel):
     """A question that the documents answer."""
 
-    question: str = Field(examples=["What does “Dormitories” say about “Rent”?"])
+    question: str = Field(examples=["What should I know about rent (Dormitories)?"])
     heading: str = Field(description="Under which the answer stands.", examples=["Rent"])
     document_id: str
     title: str = Field(description="Of the document.")

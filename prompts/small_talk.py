@@ -1,5 +1,6 @@
 """What the assistant says of itself, in English, Spanish and Indonesian."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 TOPICS_QUERY = {
@@ -55,10 +56,22 @@ _EMPTY = {
 }
 _ABOUT = {"en": "Among them:", "es": "Entre ellos:", "id": "Di antaranya:"}
 _EXAMPLES = {"en": "For example, ask:", "es": "Por ejemplo, pregunte:", "id": "Contoh pertanyaan:"}
-_EXAMPLE = {
-    "en": "What does “{title}” say about “{heading}”?",
-    "es": "¿Qué dice «{title}» sobre «{heading}»?",
-    "id": "Apa isi “{title}” tentang “{heading}”?",
+_ABOUT_HEADING = {
+    "en": "What should I know about {heading}?",
+    "es": "¿Qué debo saber sobre {heading}?",
+    "id": "Apa yang perlu saya ketahui tentang {heading}?",
+}
+# Headings that say what is to be done, and how somebody asks for it who has to do it.
+_TO_DO = {
+    "en": (re.compile(r"(How|What|When|Where|Who) to (?=\w)"), r"\1 do I "),
+    "es": (re.compile(r"(Cómo|Cuándo|Dónde|Qué) (?=\w+[aei]r\b)"), r"¿\1 puedo "),
+    "id": (re.compile(r"Cara (?=\w)"), "Bagaimana cara "),
+}
+# Headings that are questions but for their sign.
+_ASKING = {
+    "en": re.compile(r"(What|When|Where|Which|Who|Why) (?=(are|can|has|have|is|may|must)\b)"),
+    "es": re.compile(r"(Cómo|Cuándo|Cuánto|Dónde|Qué|Quién) (?=\w)"),
+    "id": re.compile(r"(Apa|Bagaimana|Berapa|Di mana|Kapan|Mengapa|Siapa) (?=\w)"),
 }
 _BRIEF = ("thanks", "goodbye", "distress")
 
@@ -84,11 +97,34 @@ def reply(intent: str, language: str, *, institution: str, titles: Sequence[str]
 
 def names_heading(question: str, title: str, heading: str) -> bool:
     """Whether it is an example of a question about this heading."""
-    return any(question == make_example_question(title, heading, language) for language in _EXAMPLE)
+    asked = question.casefold()
+    return any(
+        asked == each.casefold()
+        for language in _ABOUT_HEADING
+        for each in make_example_questions(title, heading, language)
+    )
 
 
-def make_example_question(title: str, heading: str, language: str) -> str:
-    """A question that names a document and one of its headings, or the heading where that is a question."""
+def make_example_questions(title: str, heading: str, language: str, text: str = "") -> tuple[str, ...]:
+    """What somebody asks who wants to know what stands under *heading* of a document, the plainest first.
+
+    One word says too little without the document's *title*. *text*: what stands there, where a name is written large
+    within sentences, too.
+    """
     if heading.endswith("?"):
-        return heading
-    return _EXAMPLE[language].format(title=title, heading=heading)
+        return (heading,)
+    question = _ask_about(heading, language, text)
+    with_title = f"{question.removesuffix('?')} ({title})?"
+    return (question, with_title) if " " in heading else (with_title,)
+
+
+def _ask_about(heading: str, language: str, text: str) -> str:
+    to_do, asked = _TO_DO[language]
+    if to_do.match(heading):
+        return f"{to_do.sub(asked, heading, count=1)}?"
+    if _ASKING[language].match(heading):
+        return f"{'¿' if language == 'es' else ''}{heading}?"
+    first, _, rest = heading.partition(" ")
+    is_word = first.istitle() and not re.search(rf"[^\W\d_],? {re.escape(first)}\b", text)
+    words = f"{first.lower()} {rest}".strip() if is_word else heading
+    return _ABOUT_HEADING[language].format(heading=words)

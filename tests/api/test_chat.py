@@ -358,9 +358,9 @@ def test_a_language_models_answer_is_bound_to_its_passages(asking_model: httpx.C
 @pytest.mark.parametrize(
     ("greeting", "begins", "asks"),
     [
-        ("Hello!", "Hello! I answer", "What does “"),
-        ("hola", "¡Hola! Respondo", "¿Qué dice «"),
-        ("halo", "Halo! Saya", "Apa isi “"),
+        ("Hello!", "Hello! I answer", "What should I know about |(How|Where|When) do I "),
+        ("hola", "¡Hola! Respondo", "¿Qué debo saber sobre |¿(Cómo|Dónde) puedo "),
+        ("halo", "Halo! Saya", "Apa yang perlu saya ketahui tentang |Bagaimana cara "),
     ],
 )
 def test_a_greeting_is_answered_with_questions_that_the_documents_answer(
@@ -378,8 +378,8 @@ def test_a_greeting_is_answered_with_questions_that_the_documents_answer(
         assert (result["answered"], result["small_talk"]) == (True, False)
         cited = result["citations"][0]
         if example != cited["heading"].rpartition(" › ")[2]:  # else that is a question
-            assert example.startswith(asks)
-            assert cited["title"] in example
+            assert re.match(asks, example)
+            assert cited["heading"].split()[-1].casefold() in example.casefold()
     [_, shown] = client.get(f"/v1/conversations/{talk}").json()["messages"]
     assert (shown["small_talk"], shown["answered"]) == (True, True)
 

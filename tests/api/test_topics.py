@@ -1,5 +1,6 @@
 """What the documents are about, and questions to begin with: which, and whose."""
 
+import re
 from uuid import uuid4
 
 import httpx
@@ -8,7 +9,14 @@ import pytest
 from tests.service import Service, ask
 
 
-@pytest.mark.parametrize(("language", "begins"), [("en", "What does “"), ("es", "¿Qué dice «"), ("id", "Apa isi “")])
+@pytest.mark.parametrize(
+    ("language", "begins"),
+    [
+        ("en", "What should I know about|(How|When|Where) do I "),
+        ("es", "¿Qué debo saber sobre|¿(Cómo|Dónde) puedo "),
+        ("id", "Apa yang perlu saya ketahui|Bagaimana cara "),
+    ],
+)
 def test_four_questions_to_begin_with_are_each_answered_from_another_document_in_the_readers_language(
     client: httpx.Client, language: str, begins: str
 ) -> None:
@@ -18,7 +26,7 @@ def test_four_questions_to_begin_with_are_each_answered_from_another_document_in
     assert set(told["languages"]) == {"en", "es", "id"}
     assert len({each["document_id"] for each in told["questions"]}) == 4
     for each in told["questions"]:
-        assert each["question"] == each["heading"] or each["question"].startswith(begins)
+        assert each["question"] == each["heading"] or re.match(begins, each["question"])
         answered = ask(client, each["question"], uuid4().hex).json()
         assert answered["confidence"] == "high", each
         cited = answered["citations"][0]

@@ -117,7 +117,7 @@ def test_whoever_has_a_key_adds_documents_and_asks_about_them(tab: Page, url: st
         assert min(size["width"], size["height"]) >= 44
     tab.emulate_media(color_scheme="dark")
     assert_accessible(tab)
-    box(tab).get_by_role("button", name="What does “Guide to bees” say about “Hives”?").click()
+    box(tab).get_by_role("button", name="What should I know about Hives (Guide to bees)?").click()
     expect(marks(tab).first).to_be_visible()
     expect(tab.get_by_label("Chat message from assistant")).to_contain_text("90 euros")
     expect(tab.get_by_text("Sources", exact=True)).to_be_visible()
