@@ -8,7 +8,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from clients.streamlit_chat.talk import LONGEST_QUESTION
-from clients.streamlit_chat.texts import get_language, say
+from clients.streamlit_chat.texts import LANGUAGE_COOKIE, LANGUAGES, get_language, say
 
 _HERE = Path(__file__).parent
 _FILE_PARTS = ("encode", "control")  # of components that send files
@@ -48,6 +48,21 @@ def _name_parts() -> dict[str, str]:
         '.stFeedback [role="radio"]:last-child': say("thumbs_down"),
         '.stFeedback [role="radiogroup"]': say("rating"),
     }
+
+
+def mount_language_switch(*, is_kept: bool, on_chosen: Callable[[], None]) -> None:
+    """A list of the languages that the page speaks; *on_chosen* is called with one, which `get_chosen_language` gives.
+
+    The browser keeps the choice: until it is closed, or longer where it *is_kept*.
+    """
+    choice = {"languages": list(LANGUAGES.items()), "current": get_language(), "label": say("language")}
+    data = {**choice, "cookie": LANGUAGE_COOKIE, "isKept": is_kept}
+    _component("language", isolated=True)(key="language", data=data, width="content", on_chosen_change=on_chosen)
+
+
+def get_chosen_language() -> Any:
+    """What the browser sent as a language; anything, since a browser sends what it likes."""
+    return st.session_state["language"].get("chosen")
 
 
 def mount_actions(

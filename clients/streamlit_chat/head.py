@@ -11,6 +11,7 @@ from clients.api_answers import Health
 from clients.api_client import ApiClient
 from clients.streamlit_chat.export import show_export
 from clients.streamlit_chat.history import discard_current, show_undo_in_head
+from clients.streamlit_chat.language import show_language_switch
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.sharing import show_share_button
@@ -39,7 +40,9 @@ def show_head(settings: PageSettings, talk: Talk, health: Health | None, api: Ap
     with st.sidebar:
         _show_new_chat("new-chat-beside")
     show_undo_in_head(api)
-    st.caption(_how_it_answers(health))
+    with st.container(horizontal=True, vertical_alignment="center", key="head-line"):
+        st.caption(_how_it_answers(health), width="stretch")
+        show_language_switch(settings)
 
 
 def show_title(settings: PageSettings) -> None:

@@ -19,6 +19,7 @@ from clients.streamlit_chat.documents import show_documents, show_uploads_under_
 from clients.streamlit_chat.failures import show_failure
 from clients.streamlit_chat.head import show_head, show_title
 from clients.streamlit_chat.history import confirm_discarding, remove_from_history, show_history
+from clients.streamlit_chat.language import show_language_switch
 from clients.streamlit_chat.loading import load, load_earlier
 from clients.streamlit_chat.markdown import escape_markdown
 from clients.streamlit_chat.messages import ICON, show_draft, show_messages, show_waiting
@@ -59,6 +60,7 @@ def show_page() -> None:
     if settings.sign_in and settings.sign_in.is_required and signed_in is None:
         _mount_scripts(settings, "")
         show_title(settings)
+        show_language_switch(settings)
         show_sign_in()
         return
     visitor = get_current_visitor(settings.api.key, signed_in)
@@ -66,7 +68,7 @@ def show_page() -> None:
     talk, api = current_talk(), _api(settings.api).for_visitor(visitor)
     _mount_scripts(settings, talk.conversation_id)
     above_box = st.bottom.container()
-    question = st.chat_input(say("ask"))
+    question = st.chat_input(say("ask"), key="question")  # the same box in each language, and what is typed in it
     if question and question.strip():
         forget_failed_sign_in()
         ask(talk, question.strip(), find_edited_parent(talk))

@@ -12,13 +12,14 @@ from string import Template
 from urllib.parse import parse_qs
 
 import streamlit
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from clients.streamlit_chat.fetching import CONDITIONS, Fetched, fetch, pack, takes_gzip
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.talk import LONGEST_QUESTION, PARAMETER, is_ours
-from clients.streamlit_chat.texts import LANGUAGES, choose_language, read_texts
+from clients.streamlit_chat.texts import LANGUAGE_COOKIE, choose_language, read_texts
 
 PAGE = Path(streamlit.__file__).parent / "static" / "index.html"
 _HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ class PageShell:
     def __init__(self, app: ASGIApp, *, settings: PageSettings) -> None:
         self._app, self._settings = app, settings
         # Another version of Streamlit may have another page: the start fails then, and not each visit.
-        put_shell_into(PAGE.read_text("utf-8"), settings, LANGUAGES[0], has_talk=False)
+        put_shell_into(PAGE.read_text("utf-8"), settings, choose_language("", ""), has_talk=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Put the shell into the page; pass everything else on."""
@@ -56,7 +57,8 @@ class PageShell:
         await page.send(send)
 
     def _change(self, page: Fetched, scope: Scope) -> Fetched:
-        language = choose_language(Headers(scope=scope).get("accept-language", ""))
+        asked = HTTPConnection(scope)
+        language = choose_language(asked.cookies.get(LANGUAGE_COOKIE), asked.headers.get("accept-language"))
         has_talk = self._settings.local_history != "off" and _names_conversation(scope)
         body = put_shell_into(page.body.decode(), self._settings, language, has_talk=has_talk).encode()
         headers = MutableHeaders(

@@ -1,4 +1,4 @@
-"""What the page says, in the language of the visitor's browser."""
+"""What the page says, in the language that the visitor has chosen, else in that of the browser."""
 
 import json
 from collections.abc import Mapping
@@ -7,28 +7,37 @@ from pathlib import Path
 
 import streamlit as st
 
-LANGUAGES = ("en", "es", "id")
+LANGUAGES = {"en": "English", "es": "Español", "id": "Indonesia"}
+LANGUAGE_COOKIE = "pustaka_language"  # the page's server is told by it, before any script runs
+_DEFAULT, _CHOSEN = "en", "chosen-language"
 _FOLDER = Path(__file__).with_name("texts")
 
 
 def get_language() -> str:
-    """The language of the page: the browser's where there are texts in it, else English."""
-    return choose_language(st.context.locale or "")
+    """The language of the page: the one that was chosen, else the browser's where there are texts in it, else
+    English."""
+    chosen = st.session_state.get(_CHOSEN) or st.context.cookies.get(LANGUAGE_COOKIE)
+    return choose_language(chosen, st.context.locale)
+
+
+def set_language(code: str) -> None:
+    """Speak that of `LANGUAGES` from now on, in this tab."""
+    st.session_state[_CHOSEN] = code
 
 
 def find_spoken_language() -> str:
     """The language that the visitor likely speaks, "" where that is not known.
 
-    An English browser says little: many who read English speak another language.
+    An English page says little: many who read English speak another language.
     """
-    language = choose_language(st.context.locale or "")
-    return "" if language == LANGUAGES[0] else language
+    language = get_language()
+    return "" if language == _DEFAULT else language
 
 
-def choose_language(asked: str) -> str:
-    """Of `LANGUAGES` the one that a browser names first; English where that is none of them."""
-    first = asked.lstrip()[:2].lower()
-    return first if first in LANGUAGES else LANGUAGES[0]
+def choose_language(chosen: object, asked: object) -> str:
+    """The one of `LANGUAGES` that was *chosen*, else the one that a browser has *asked* for first, else English."""
+    first = asked.lstrip()[:2].lower() if isinstance(asked, str) else ""
+    return next((each for each in (chosen, first) if isinstance(each, str) and each in LANGUAGES), _DEFAULT)
 
 
 def say(name: str, /, **values: object) -> str:

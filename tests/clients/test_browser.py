@@ -16,6 +16,7 @@ from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import Chart
 from datasources.charts.spec import make_spec
 from datasources.results import Result
+from tests.clients.accessibility import assert_accessible
 from tests.clients.api_stub import ACME_KEY, QUOTE, ROOM, ApiStub, problem, serve_stub
 from tests.clients.browser_page import (
     QUESTION,
@@ -404,6 +405,32 @@ def test_past_conversations_are_listed_opened_and_kept(
     expect_answers(tab, 1)
     second.go_back()
     expect(second).to_have_url(url + "/")
+
+
+def test_the_visitor_chooses_the_language_which_stays_after_a_reload(tab: Page, url: str, api: ApiStub) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    tab.get_by_placeholder("Ask a question").fill("Half a question")
+    choice, texts = tab.get_by_role("combobox", name="Language"), read_texts("id")
+    expect(choice.get_by_role("option")).to_have_text(["English", "Español", "Indonesia"])
+    assert [each.get_attribute("lang") for each in choice.get_by_role("option").all()] == ["en", "es", "id"]
+    size = choice.bounding_box()
+    assert size is not None
+    assert min(size["width"], size["height"]) >= 44
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    choice.select_option("id")
+    for _ in ("at once", "after a reload"):
+        expect(tab.get_by_placeholder(texts["ask"])).to_have_value("Half a question")
+        expect(tab.locator("html")).to_have_attribute("lang", "id")
+        expect(tab.get_by_role("combobox", name=texts["language"])).to_have_value("id")
+        expect(tab.get_by_text(texts["sources"], exact=True)).to_be_visible()
+        assert_accessible(tab)
+        tab.reload()
+    with httpx.Client(headers={"Cookie": "pustaka_language=es", "Accept-Language": "id"}) as http:
+        assert f'<label for="pustaka-shell-box">{read_texts("es")["ask"]}</label>' in http.get(url).text
+        assert read_texts("id")["ask"] in http.get(url, headers={"Cookie": "pustaka_language=<b>"}).text
 
 
 @pytest.mark.parametrize(("locale", "language"), [("es-MX", "es"), ("id-ID", "id"), ("fr-FR", "en")])
