@@ -1,4 +1,4 @@
-"""Marks in an answer bound to the passages they point at, each with the quote it rests on."""
+"""A citation for each mark `[n]` of an answer: the passage it points at, and the quote that supports the text."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -21,7 +21,7 @@ _MAX_NESTED = 4
 _LONGEST_QUOTE = 600  # characters
 _SEAM = 2  # characters
 # Of an answer, whatever it holds: what is looked for in its passages, and what of a passage is compared with it.
-_MAX_LOOKS, _MAX_SENTENCES, _MAX_PLACES = 500, 500, 200
+_MAX_SEARCHES, _MAX_SENTENCES, _MAX_PLACES = 500, 500, 200
 _LONGEST_CLOSING = 200  # characters of marks and quotes behind a sentence
 _KEPT = 512  # passages that are kept as they are compared, some 20 kB each: the same ones are cited again and again
 _SHORT = 12  # characters; what is shorter is quoted with the sentence it stands in
@@ -62,24 +62,24 @@ class Citation:
 _FIELDS = tuple(field.name for field in fields(Citation))
 
 
-def bind_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation]]:
+def make_citations(answer: str, hits: Sequence[Hit]) -> tuple[str, list[Citation]]:
     """The answer without marks that point at nothing, and a citation for each passage it rests on, in order of use.
 
-    Passage n of the prompt is `hits[n - 1]`. What stands before a mark rests on where the passage says it word for
-    word, but for white space and the passage's own marks, as a whole or by sentences; else on the passage's sentence
-    that is most like it. The quote reaches from the first such place to the last, unless that is too long or goes over
-    a seam, and is always as it stands in the document.
+    Passage n of the prompt is `hits[n - 1]`. The text before a mark is looked for in the passage, as a whole and then
+    by sentences; white space and the passage's own marks do not count. Where none is found, the most similar sentence
+    is taken. The quote reaches from the first such place to the last, unless that is too long or crosses a place where
+    two neighbouring passages were joined (`Passage.seams`). It always stands in the document as it is quoted.
     """
     text = _remove_invalid_marks(answer, len(hits))
     spans: dict[int, list[Span]] = {}
-    budget = _MAX_LOOKS
+    budget = _MAX_SEARCHES
     for words, numbers in _iter_claims(text, len(hits)):
         if budget <= 0 and spans.keys() >= set(numbers):
             continue
         claim = _Claim(words, most=max(1, budget))
         for number in numbers:
             spans.setdefault(number, []).extend(_make_source(hits[number - 1].passage.text).find_spans(claim))
-            budget -= claim.looks
+            budget -= claim.search_count
     return text, [_cite(number, _join_spans(result), hits[number - 1]) for number, result in spans.items()]
 
 
@@ -159,7 +159,7 @@ def _cite(number: int, span: Span, hit: Hit) -> Citation:
 
 
 def _find_longest_unbroken(passage: Passage, span: Span) -> Span:
-    """The longest part of *span* that goes over no seam of the passage."""
+    """The longest part of *span* that crosses no seam of the passage."""
     start, end = span
     seams = [seam for seam in passage.seams if start < seam < end]
     starts, ends = [start, *(seam + _SEAM for seam in seams)], [*seams, end]
@@ -181,8 +181,8 @@ class _Claim:
         return [(words, _list_forms(words)) for words in (self.words[start:end] for start, end in spans)]
 
     @property
-    def looks(self) -> int:
-        """How much of it was looked for, and counts against the most of an answer."""
+    def search_count(self) -> int:
+        """Searches made for it; they count against the limit of an answer."""
         return 1 + len(self.__dict__.get("sentences", ()))
 
 

@@ -11,7 +11,7 @@ from agents.conversation_store import ConversationStore
 from agents.leases import Leases
 from agents.messages import make_question_message
 from agents.reading import ConversationReader, PageRequest, QuestionAndAnswer
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.runs.record import RunRecord
 from agents.runs.runs import Runs
@@ -49,7 +49,7 @@ class Conversations:
         transcripts: Transcripts,
         runs: Runs,
         worker: RunWorker,
-        deletions: Deletions,
+        deletions: RunDeletions,
         outbox: Outbox,
         files: ResultFiles,
     ) -> None:
@@ -133,12 +133,12 @@ class Conversations:
         async with self._leases.hold(thread_id, wait_s=wait_s):
             has_state = await self._has_state(thread_id)
             waiting = await self._find_waiting(ctx, conversation_id)
-            # First: what comes in late from now on is refused there.
+            # SQL first: from now on it refuses turns that arrive late.
             was_stored = await self._transcripts.delete(
                 ctx, conversation_id, waiting=waiting, erases=erases, is_known=has_state
             )
             count = await self._deletions.delete_runs(thread_id)
-            # After it is noted there as deleted: a file that is attached meanwhile looks for that once it is kept.
+            # Files after the note in SQL: an upload looks for the note once it has stored its file.
             had_files = await asyncio.to_thread(self._files.delete, find_folder(thread_id))
             self._worker.drop_conversation(thread_id)
             if has_state:

@@ -1,4 +1,4 @@
-"""One run at a time per conversation: of two that continue from the same point, one would be lost."""
+"""Leases on conversations: one run at a time, since of two answers at once one would be lost."""
 
 import asyncio
 import logging
@@ -23,9 +23,9 @@ logger = logging.getLogger("agents.leases")
 _PAUSE_S = 0.05  # between two looks at whether a lease has become free
 # KEYS: the lease, the conversation's state, what says that it was deleted. ARGV: token, run, ms to hold, fence that it
 # has already or 0, '1' if the run is to have it from a worker that had it for the same run.
-# Gives {1, fence, whether there is no state, whether it was deleted}, or {0, the run that holds it}. A fence is the
-# server's clock in µs, but always more than the one before: a run that was thought dead, and writes after another has
-# begun, is known by its lower one. The fence outlives the lease where the conversation was deleted meanwhile.
+# Gives {1, fence, whether there is no state, whether it was deleted}, or {0, the run that holds it}. A fence is a
+# number that grows with each new holder (the server's clock in µs, or more): a write with a lower one comes from a run
+# that was thought dead. The fence outlives the lease where the conversation was deleted meanwhile.
 _TAKE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -73,7 +73,7 @@ class Lease:
 
     thread_id: str
     run_id: str
-    holder: "asyncio.Task[object] | None"
+    task: "asyncio.Task[object] | None"
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     fence: int = 0
     takes_over: bool = False
@@ -85,8 +85,8 @@ class Lease:
     def lose(self) -> None:
         """Another has it: whoever works under it must stop."""
         self.is_lost = True
-        if self.holder is not None:
-            self.holder.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Leases:
@@ -197,7 +197,7 @@ class Leases:
         while self._circuit.may_try():
             try:
                 await self._release_former()
-                holder = await self._take(lease)
+                holder = await self._take_or_renew(lease)
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 return False
@@ -209,8 +209,8 @@ class Leases:
             await asyncio.sleep(_PAUSE_S)
         return False
 
-    async def _take(self, lease: Lease) -> str | None:
-        """Take or keep it in Redis: None, or the run that has it."""
+    async def _take_or_renew(self, lease: Lease) -> str | None:
+        """Take or renew it in Redis: None if it is ours, else the id of the run that holds it."""
         keys = [make_key(lease.thread_id) for make_key in (make_lease_key, make_state_key, make_deleted_key)]
         hold_ms = max(1, round(self.hold_s * 1000))
         arguments = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
@@ -233,7 +233,7 @@ class Leases:
             yield
         except asyncio.CancelledError:
             # As asyncio.timeout does: our own cancelling becomes an error, another's goes on.
-            if lease.is_lost and lease.holder is not None and lease.holder.uncancel() <= 0:
+            if lease.is_lost and lease.task is not None and lease.task.uncancel() <= 0:
                 raise RunSuperseded from None
             raise
         finally:
@@ -251,7 +251,7 @@ class Leases:
                 continue
             try:
                 await self._release_former()
-                holder = await self._take(lease)
+                holder = await self._take_or_renew(lease)
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 continue

@@ -3,7 +3,7 @@
     contextualize → retrieve → answer (and verify) | refuse | clarify → END
                   → talk → END, where it is small talk
                   → END, where the first question was answered before
-                  → plan → (tools → plan)* → answer | refuse | retrieve | talk, where the bot has tools
+                  → plan → (tools → plan)* → answer | refuse | clarify | retrieve | talk, where the bot has tools
 
 Where a step has a choice, its node says where the turn goes on: two edges with conditions took a twentieth of a turn's
 CPU. One compiled graph serves every conversation of a process; what differs between runs arrives in the `AgentContext`.

@@ -4,7 +4,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.runs.outbox import Outbox, find_waiting
 from agents.transcripts import Transcripts
 from auth.principal import Principal
@@ -40,7 +40,7 @@ class ConversationSharing:
         *,
         keys: Keyring | None,
         outbox: Outbox,
-        deletions: Deletions,
+        deletions: RunDeletions,
     ) -> None:
         self._database, self._retention, self._keys = database, transcripts.retention, keys
         self._outbox, self._deletions = outbox, deletions

@@ -62,7 +62,7 @@ class Authenticator:
     async def authenticate(self, request: Request) -> Principal:
         """Who sends this request, by `X-API-Key` or `Authorization: Bearer`; the first of them that is valid counts.
 
-        With the chat page's key it is the visitor that the page names, if it names one.
+        If the key is the chat page's and names a visitor, that visitor.
 
         Raises:
             Unauthorized: there is no key, or it is not valid.
@@ -121,7 +121,7 @@ class Authenticator:
         return cached.ctx
 
     def _look_up(self, presented: str) -> "_Cached":
-        # Counted from before the database is asked: what it answers may have been revoked by the time it comes.
+        # The time in the cache starts before the query: the key may be revoked while that runs.
         asked_at, moment = time.monotonic(), now()
         with self.database.open_read_session() as session:
             found = find_key(session, presented)

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from agents.citations import bind_citations
+from agents.citations import make_citations
 from agents.verification import sources
 from agents.verification.claims import split_claims
 from agents.verification.verdict import SentenceSupport
@@ -104,7 +104,7 @@ def quotes_verbatim(cases: Sequence[Case]) -> Row:
     """Whether the quote of every citation of every case stands at its offsets in its passage's text."""
     right = total = 0
     for case in cases:
-        _, citations = bind_citations(f"{case.sentence} [1]", [hit_of(case.passage)])
+        _, citations = make_citations(f"{case.sentence} [1]", [hit_of(case.passage)])
         for citation in citations:
             total += 1
             right += case.passage["text"][citation.start : citation.end] == citation.quote != ""

@@ -17,7 +17,7 @@ from agents.data_sources import DataSources
 from agents.glossary_proposals import GlossaryProposer
 from agents.leases import Leases
 from agents.runner import Runner
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.runs.outbox import Outbox
 from agents.runs.run_store import RunStore
 from agents.runs.runs import RunPolicy, Runs
@@ -82,7 +82,7 @@ class _Memory:
     leases: Leases
     checkpointer: FallbackCheckpointer
     places: AnswerPlaces
-    deletions: Deletions
+    deletions: RunDeletions
     run_store: RunStore
     outbox: Outbox
     transcripts: Transcripts

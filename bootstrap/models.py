@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from agents.answer_cache import AnswerCache
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.state import AnswerModel
 from agents.verification.models import Entailment
 from bootstrap.calibrations import SharedEstimates
@@ -195,7 +195,7 @@ def add_cache(settings: Settings, embedder: Embedder) -> Embedder:
 
 
 def open_answers(
-    stack: AsyncExitStack, settings: Settings, database: Database, deletions: Deletions
+    stack: AsyncExitStack, settings: Settings, database: Database, deletions: RunDeletions
 ) -> AnswerCache | None:
     """Answers to first questions, where CACHE_ENABLED says so."""
     if not settings.cache_enabled:

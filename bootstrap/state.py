@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from bootstrap.data_folder import open_data_folder
 from bootstrap.savers import open_saver
 from bootstrap.stores import open_deletions
@@ -22,7 +22,7 @@ class OpenState:
     """A look at the conversations, and what deletes their runs."""
 
     inspector: Inspector
-    deletions: Deletions
+    deletions: RunDeletions
 
 
 _TIMEOUT_S = 30.0  # an operator rather waits than is told to try again

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from auth.principal import DEFAULT_TENANT
 from bootstrap.valkey import ValkeyChild
 from config import Settings
@@ -187,6 +187,6 @@ async def _prepare_server(server: "ServerIndex") -> None:
         logger.error("%s The service is not ready until it does.", exc.detail)
 
 
-def open_deletions(settings: Settings, connections: Connections) -> Deletions:
+def open_deletions(settings: Settings, connections: Connections) -> RunDeletions:
     """What deletes the runs of conversations, and remembers it as long as an answer is kept or a run held."""
-    return Deletions(connections.asynchronous(), keep_s=max(settings.cache_ttl, settings.run_ttl))
+    return RunDeletions(connections.asynchronous(), keep_s=max(settings.cache_ttl, settings.run_ttl))

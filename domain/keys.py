@@ -189,7 +189,7 @@ def find_current_scopes(session: Session, ctx: Principal) -> frozenset[Scope] | 
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key that is valid, and until when it is in any case unless it is revoked; None: without end."""
+    """A valid key. It is valid until `valid_until` unless it is revoked; None: it never expires."""
 
     key: ApiKey
     valid_until: datetime | None
@@ -200,13 +200,13 @@ def find_key(session: Session, presented: str) -> FoundKey | None:
     form = FORM.fullmatch(presented)
     key = session.scalar(select_everywhere(ApiKey).where(ApiKey.key_id == form[1])) if form else None
     digest = _compute_digest(presented)
-    is_present = hmac.compare_digest(key.secret_hash if key else _compute_digest(""), digest)
-    is_former = hmac.compare_digest((key.former_hash if key else None) or _compute_digest(""), digest)
+    matches_current = hmac.compare_digest(key.secret_hash if key else _compute_digest(""), digest)
+    matches_previous = hmac.compare_digest((key.former_hash if key else None) or _compute_digest(""), digest)
     if key is None or not is_usable(key):
         return None
-    if is_present:
+    if matches_current:
         return FoundKey(key, key.expires_at)
-    if is_former and key.former_until and now() < key.former_until:
+    if matches_previous and key.former_until and now() < key.former_until:
         return FoundKey(key, min(key.former_until, key.expires_at or key.former_until))
     return None
 

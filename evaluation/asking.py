@@ -8,7 +8,7 @@ import httpx
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from agents.bots import BotConfig
-from agents.citations import bind_citations, remove_marks
+from agents.citations import make_citations, remove_marks
 from agents.nodes.answer_output import is_heading_named, is_sure
 from agents.state import AnswerModel
 from auth.principal import Principal
@@ -110,7 +110,7 @@ class LocalAsker:
         text, is_doubted = str(reply.text), bool(reply.response_metadata.get(IS_UNCERTAIN))
         if text.strip().startswith(NOT_IN_DOCUMENTS_MARK):
             return replace(outcome, answered=False, answer="")
-        text, citations = bind_citations(text.strip(), result.hits)
+        text, citations = make_citations(text.strip(), result.hits)
         quotes = [_make_shown(each.document_id, each.title, each.source, each.quote) for each in citations]
         is_uncertain = (is_doubted or not is_sure(result.verdict, model)) and not is_heading_named(
             question, result.hits

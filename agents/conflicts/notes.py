@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.citations import Citation, bind_citations, remove_marks
+from agents.citations import Citation, make_citations, remove_marks
 from agents.conflicts.comparison import Difference, find_differences
 from prompts.conflicts import describe_side, describe_undecided, describe_verdict, differ
 from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, find_kinds
@@ -59,7 +59,7 @@ def note_conflicts(
         pair = [(one, difference.one.text), (other, difference.other.text)]
         for number, sentence in pair:
             if number not in cited_numbers:
-                added |= {each.number: each for each in bind_citations(f"{remove_marks(sentence)} [{number}]", hits)[1]}
+                added |= {each.number: each for each in make_citations(f"{remove_marks(sentence)} [{number}]", hits)[1]}
         conflict = _describe(pair, difference, hits)
         conflicts.append(conflict)
         paragraphs.append(_write(conflict, language))

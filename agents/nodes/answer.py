@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage, SystemMessage
 from langgraph.runtime import Runtime
 
-from agents.citations import Citation, bind_citations
+from agents.citations import Citation, make_citations
 from agents.conflicts.notes import note_conflicts
 from agents.messages import answer_message, drop_tool_messages, make_model_messages
 from agents.nodes.answer_output import AnswerOutput, begin_output
@@ -98,7 +98,7 @@ async def _write(
         return await refuse_answer(state, run, support_filter.support, fallback_reason=fallback_reason)
     answer = (support_filter.text if support_filter else text).strip()
     text, citations = await run.process_text(
-        lambda: bind_citations(answer, state["passages"]), characters=len(answer) + size, at_once=_BOUND_AT_ONCE
+        lambda: make_citations(answer, state["passages"]), characters=len(answer) + size, at_once=_BOUND_AT_ONCE
     )
     support = support_filter.support if support_filter else await verify(text, state["passages"], run)
     support = shift(support, len(output.introduction))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from agents.citations import Citation, bind_citations, remove_marks
+from agents.citations import Citation, make_citations, remove_marks
 from agents.state import AgentContext, ChatState
 from agents.tools.state import CallRecord
 from agents.tools.turn import TurnTools
@@ -67,4 +67,4 @@ def _quote(text: str, number: int | None) -> str:
 
 
 def _cite(quotes: Sequence[str], hits: Sequence[Hit]) -> list[Citation]:
-    return bind_citations("\n\n".join(filter(None, quotes)), hits)[1]
+    return make_citations("\n\n".join(filter(None, quotes)), hits)[1]

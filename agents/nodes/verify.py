@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from agents.citations import bind_citations
+from agents.citations import make_citations
 from agents.state import AgentContext
 from agents.verification.claims import Claim, split_claims
 from agents.verification.verdict import SentenceSupport, report
@@ -92,7 +92,7 @@ class SupportFilter:
 
     async def _take_supported(self, ready: str) -> str:
         size = len(ready) + sum(len(hit.passage.text) for hit in self.hits)
-        text, _ = await process_text(lambda: bind_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
+        text, _ = await process_text(lambda: make_citations(ready, self.hits), characters=size, at_once=_BOUND_AT_ONCE)
         text = text if self.text else text.lstrip()
         sentences = await process_text(partial(_find_claims, text), characters=len(text))
         supported = self._inherit_marks(sentences, text)

@@ -28,7 +28,7 @@ from utils.slices import cut_into_slices
 _AT_ONCE = 500  # runs of one call
 
 
-class Deletions:
+class RunDeletions:
     """Deletes the runs of conversations, and remembers which conversations were deleted for *keep_s* seconds: as long
     as anything that a process holds of one may be used."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.runs.keys import SHARDS, find_shard, make_turns_key, make_waiting_key
 from agents.runs.record import ENDS, Event, RunRecord
 from agents.threads import make_thread_id
@@ -182,7 +182,7 @@ class Outbox:
 
 
 async def find_waiting(
-    outbox: Outbox, deletions: Deletions, ctx: Principal, conversation_id: str
+    outbox: Outbox, deletions: RunDeletions, ctx: Principal, conversation_id: str
 ) -> list[FinishedTurn]:
     """The turns of the caller's conversation that wait, of whichever run.
 

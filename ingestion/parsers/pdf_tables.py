@@ -15,9 +15,9 @@ from ingestion.parsers.pdf_page import Box, Page, read_text
 MAX_PAGES = 60  # looked at for tables: pdfplumber takes some tenths of a second for each
 MAX_LINES = 400  # of text on such a page
 MIN_FILLED = 0.3  # of a table's cells: forms and drawings have emptier ones
-MIN_SAID = 0.95  # of the letters
+MIN_TEXT_SHARE = 0.95  # of the letters in its place
 EDGE = 0.5  # points
-# What pdfminer raises on damaged files; the text is read all the same. Memory that runs out is no matter of a table.
+# What pdfminer raises on damaged files; the text is read all the same. MemoryError is left out on purpose.
 BROKEN = (
     *(ArithmeticError, AttributeError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError),
     *(PSException, PdfminerException, PdfiumError),
@@ -37,15 +37,15 @@ def add_tables(data: bytes, document: PdfDocument, pages: list[Page]) -> None:
         for number, plumber_page in zip(ruled, plumbed.pages, strict=False):
             with suppress(*BROKEN):
                 tables = _iter_tables(plumber_page, document, number)
-                pages[number].tables = [table for table in tables if _says_all(table, pages[number])]
+                pages[number].tables = [table for table in tables if _covers_text(table, pages[number])]
             plumber_page.close()
 
 
-def _says_all(table: tuple[Box, list[str]], page: Page) -> bool:
+def _covers_text(table: tuple[Box, list[str]], page: Page) -> bool:
     """Whether the cells hold all the text that stands in the table's place: lines may be missing from a drawing."""
     box, rows = table
     count = sum(_count_letters(line.text) for line in page.lines if box.holds(line.box))
-    return sum(map(_count_letters, rows)) >= MIN_SAID * count
+    return sum(map(_count_letters, rows)) >= MIN_TEXT_SHARE * count
 
 
 def _count_letters(text: str) -> int:

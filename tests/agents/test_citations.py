@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.citations import bind_citations, remove_marks
+from agents.citations import make_citations, remove_marks
 from ingestion.chunking import ChunkSizes
 from ingestion.parsers.markdown import parse as parse_markdown
 from ingestion.parsers.parsed import Limits
@@ -58,13 +58,13 @@ HITS = [hit(number, text) for number, text in enumerate(TEXTS, 1)]
     ],
 )
 def test_marks_are_bound_to_the_sentence_they_rest_on(answer: str, text: str, quotes: dict[int, str]) -> None:
-    bound, citations = bind_citations(answer, HITS)
+    bound, citations = make_citations(answer, HITS)
     assert bound.strip() == text
     assert {citation.number: citation.quote for citation in citations} == quotes
 
 
 def test_a_citation_says_where_its_quote_stands_in_the_document() -> None:
-    _, [citation] = bind_citations("It closes at 16:30 on weekdays. [1]", HITS)
+    _, [citation] = make_citations("It closes at 16:30 on weekdays. [1]", HITS)
     assert (citation.start - 100, citation.end - 100) == (26, 57)
     assert TEXTS[0][26:57] == citation.quote
     assert (citation.document_id, citation.page, citation.heading, citation.url) == (
@@ -77,7 +77,7 @@ def test_a_citation_says_where_its_quote_stands_in_the_document() -> None:
 
 @given(st.lists(st.sampled_from(["[1]", "[2]", "[7]", "[1, 2]", "[x]", " rent ", "due.", "\n", "noon"])).map("".join))
 def test_every_mark_that_stays_has_one_citation_and_its_quote_is_verbatim(answer: str) -> None:
-    text, citations = bind_citations(answer, HITS)
+    text, citations = make_citations(answer, HITS)
     assert {int(mark) for mark in re.findall(r"\[(\d+)\]", text)} == {citation.number for citation in citations}
     for citation in citations:
         passage = TEXTS[citation.number - 1]
@@ -111,7 +111,7 @@ RULES = (
     ],
 )
 def test_a_claim_is_found_however_the_document_writes_it(claim: str, quote: str) -> None:
-    _, [citation] = bind_citations(f"{claim} [1]", [hit(1, RULES)])
+    _, [citation] = make_citations(f"{claim} [1]", [hit(1, RULES)])
     assert citation.quote == quote
     assert RULES[citation.start - 100 : citation.end - 100] == quote
 
@@ -119,14 +119,14 @@ def test_a_claim_is_found_however_the_document_writes_it(claim: str, quote: str)
 def test_a_quote_that_would_be_too_long_is_as_much_of_it_as_fits() -> None:
     far = f"The first rule is silence. {'Nothing else. ' * 60}The second rule is patience. The third rule is rest."
     claim = "The first rule is silence. The second rule is patience. The third rule is rest. [1]"
-    _, [citation] = bind_citations(claim, [hit(1, far)])
+    _, [citation] = make_citations(claim, [hit(1, far)])
     assert citation.quote == "The second rule is patience. The third rule is rest."
 
 
 @pytest.mark.timeout(20)
 def test_a_passage_made_of_marks_is_no_trap() -> None:
     text = "word" + " [1]" * 2_000 + " end"
-    _, citations = bind_citations("word end. word word end [1]", [hit(1, text)] * 2)
+    _, citations = make_citations("word end. word word end [1]", [hit(1, text)] * 2)
     assert [citation.quote for citation in citations] == [text]
 
 
@@ -163,7 +163,7 @@ def test_every_quote_is_verbatim_at_its_place_in_the_text_that_is_kept(source: s
         start, length = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 80))
         claim = data.draw(st.sampled_from([text[start : start + length], "Nothing of the kind.", ""]))
         answer += f"{claim.replace(' ', '  ')} [{data.draw(st.integers(0, len(hits) + 1))}]. "
-    _, citations = bind_citations(answer, hits)
+    _, citations = make_citations(answer, hits)
     for citation in citations:
         assert text[citation.start : citation.end] == citation.quote == citation.quote.strip() != ""
 
@@ -178,7 +178,7 @@ def test_a_quote_stays_verbatim_where_neighbours_were_joined_over_unknown_white_
     parts.append(Passage("p2", "d1", "Title", "a.md", None, None, "", 32, 56, "en", document[32:]))
     together = join_neighbours([Hit(part, 1.0, 0.9, 4.0) for part in parts], limit=5)
     assert len(together) == 1
-    _, cited = bind_citations("A deposit of one month is due. Rent is paid in advance. [1]", together)
+    _, cited = make_citations("A deposit of one month is due. Rent is paid in advance. [1]", together)
     assert [document[one.start : one.end] for one in cited] == [one.quote for one in cited]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.citations import bind_citations
+from agents.citations import make_citations
 from agents.conflicts.notes import Note, note_conflicts
 from utils.passages import Hit, Passage
 
@@ -18,7 +18,7 @@ def passage(number: int, text: str, **told: Any) -> Hit:
 
 
 def note(*hits: Hit, question: str = "") -> Note:
-    _, citations = bind_citations(f"{hits[0].passage.text} [1]", hits)
+    _, citations = make_citations(f"{hits[0].passage.text} [1]", hits)
     return note_conflicts(citations[:1], hits, lambda: "en", question=question)
 
 

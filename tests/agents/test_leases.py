@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.leases import Leases
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from bootstrap.valkey import find_valkey
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
@@ -90,7 +90,7 @@ async def test_a_lease_tells_that_its_conversation_was_deleted_lately(anywhere: 
     for thread_id in ("}deleted", "acme.}deleted"):
         async with one.leases().hold(thread_id) as before:
             assert not before.was_deleted
-            await Deletions(one.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
+            await RunDeletions(one.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
         async with other.leases().hold(thread_id) as after:
             assert after.was_deleted
 
@@ -123,7 +123,7 @@ async def test_a_run_that_stalled_while_its_conversation_was_deleted_brings_noth
 
 async def delete_conversation(url: str, thread_id: str) -> None:
     async with two_workers(url) as (worker, _), worker.leases().hold(thread_id):
-        await Deletions(worker.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
+        await RunDeletions(worker.connections.asynchronous(), keep_s=60).delete_runs(thread_id)
         await RedisCheckpointer(worker.connections, ttl_s=60).adelete_thread(thread_id)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from agents.leases import Leases
 from agents.runs.codec import Batch
-from agents.runs.deletions import Deletions
+from agents.runs.deletions import RunDeletions
 from agents.runs.event_reader import RunEventReader
 from agents.runs.keys import make_active_key, make_events_key, make_places_key, run_key
 from agents.runs.live import TAKEN_OVER, LiveRun
@@ -343,7 +343,7 @@ async def test_runs_of_a_deleted_conversation_are_gone_and_their_workers_cannot_
         for run in (deleted, kept, elsewhere):
             valkey.client.hset(make_places_key(run.thread_id), run.id, 1)
         async with worker(valkey.url) as redis:
-            deletions = Deletions(redis, keep_s=60)
+            deletions = RunDeletions(redis, keep_s=60)
             assert not await deletions.is_deleted(deleted.thread_id)
             assert await deletions.delete_runs(deleted.thread_id) == 1
             assert await deletions.is_deleted(deleted.thread_id)
@@ -371,7 +371,7 @@ async def test_a_deletion_that_redis_does_not_hear_of_is_none_and_nothing_is_tru
     valkey.kill()
     try:
         async with worker(valkey.url) as redis:
-            deletions = Deletions(redis, keep_s=60)
+            deletions = RunDeletions(redis, keep_s=60)
             with pytest.raises(StoreUnavailable):
                 await deletions.delete_runs("acme.key.talk")
             assert await deletions.is_deleted("acme.key.talk")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.citations import bind_citations
+from agents.citations import make_citations
 from agents.verification.claims import split_claims
 from agents.verification.verifier import Verifier
 from datasources.answers.answer_text import AnswerFacts, format_answer
@@ -88,7 +88,7 @@ def test_an_answer_is_a_sentence_and_each_of_its_figures_stands_in_a_cell(plant:
         assert lines[0] == told, question
         assert re.search(r"Plants, (without|sin|tanpa)", lines[-1])
         assert not any("SELECT" in line for line in lines)
-        answer, citations = bind_citations(model.invoke(quote_request(question, [hit.passage])).text, [hit])
+        answer, citations = make_citations(model.invoke(quote_request(question, [hit.passage])).text, [hit])
         assert [each.number for each in citations] == [1], question
         first = next(each for each in split_claims(answer) if each.text.startswith(told[:20]))
         for claim in split_claims(answer):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from agents.answer_cache import normalise
-from agents.citations import bind_citations, remove_marks
+from agents.citations import make_citations, remove_marks
 from agents.verification.claims import split_claims
 from agents.verification.facts import find_facts
 from agents.verification.figures.checking import check_figures
@@ -71,9 +71,9 @@ CALLS: Mapping[str, Call] = {
     "normalised": normalise,
     "without_marks": remove_marks,
     "claims": split_claims,
-    "citations of an answer": lambda text: bind_citations(text, [hit("The office opens at 8:00.")] * 3),
-    "citations from a passage": lambda text: bind_citations("It opens at 8. It closes [1].", [hit(text)]),
-    "citations of itself": lambda text: bind_citations(f"{text} [1]", [hit(text)]),
+    "citations of an answer": lambda text: make_citations(text, [hit("The office opens at 8:00.")] * 3),
+    "citations from a passage": lambda text: make_citations("It opens at 8. It closes [1].", [hit(text)]),
+    "citations of itself": lambda text: make_citations(f"{text} [1]", [hit(text)]),
     "facts": find_facts,
     "figures": _check_figures,
     "support": _support,
