@@ -5,8 +5,9 @@ const LONGEST_MS = 300_000;
 const ICON = "M8 1.5a2 2 0 0 1 2 2v4a2 2 0 0 1-4 0v-4a2 2 0 0 1 2-2zM3.5 7.5a4.5 4.5 0 0 0 9 0M8 12v2.5";
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  if (parentElement.querySelector("button") || !navigator.mediaDevices || !window.MediaRecorder) return;
-  const button = Object.assign(document.createElement("button"), { type: "button", title: data.help });
+  const known = parentElement.querySelector("button");
+  if (known || !navigator.mediaDevices || !window.MediaRecorder) return known?.change(data);
+  const button = Object.assign(document.createElement("button"), { type: "button" });
   button.innerHTML = '<svg viewBox="0 0 16 16" aria-hidden="true"><path/></svg><span></span>';
   button.querySelector("path").setAttribute("d", ICON);
   const told = Object.assign(document.createElement("span"), { role: "status" });
@@ -17,6 +18,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const show = (isOn) => {
     button.ariaPressed = String(isOn);
+    button.title = data.help;
     label.textContent = isOn ? data.recording : data.label;
   };
   const begin = async () => {
@@ -51,6 +53,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 
   show(false);
+  button.change = (other) => {
+    data = other; // the language may be another one
+    show(button.ariaPressed === "true");
+  };
   button.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     button.setPointerCapture(event.pointerId);

@@ -136,14 +136,15 @@ function show(parent, entries, { current, history, isSearch, kept, texts }, send
   const currentId = current?.id;
   const isKept = Boolean(kept); // by the service
   let list = parent.querySelector("nav");
-  const wanted = JSON.stringify([entries, currentId, isSearch, isKept]);
+  const wanted = JSON.stringify([entries, currentId, isSearch, isKept, texts]);
   if (list) Object.assign(list, { send, end }); // those of an earlier call are out of date, even if the list is not
   if (list?.dataset.shown === wanted) return;
   const focused = list?.contains(list.getRootNode().activeElement) && list.getRootNode().activeElement.dataset.name;
   if (!list) {
-    list = make("nav", { ariaLabel: texts.conversations, send, end });
+    list = make("nav", { send, end });
     parent.append(list);
   }
+  list.ariaLabel = texts.conversations;
   list.dataset.shown = wanted;
   const title = make("h2", { textContent: texts.conversations });
   list.replaceChildren(title, entries?.length ? rows(list, entries, currentId, isKept, texts) : note(entries, isSearch, texts));

@@ -426,6 +426,7 @@ def test_the_visitor_chooses_the_language_which_stays_after_a_reload(tab: Page, 
         expect(tab.locator("html")).to_have_attribute("lang", "id")
         expect(tab.get_by_role("combobox", name=texts["language"])).to_have_value("id")
         expect(tab.get_by_text(texts["sources"], exact=True)).to_be_visible()
+        expect(tab.get_by_role("navigation", name=texts["conversations"], include_hidden=True)).to_have_count(1)
         assert_accessible(tab)
         tab.reload()
     with httpx.Client(headers={"Cookie": "pustaka_language=es", "Accept-Language": "id"}) as http:
