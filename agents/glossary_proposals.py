@@ -75,7 +75,8 @@ def _choose(tables: Sequence[OpenTable], names: Collection[str] | None) -> list[
 def _cut(tables: Sequence[OpenTable]) -> tuple[Sequence[OpenTable], Sequence[OpenTable]]:
     """The tables for one request, at least one, and the rest."""
     count = next(
-        (at for at in range(1, len(tables)) if len(cut_portions(tables[: at + 1])) > _MAX_PORTIONS), len(tables)
+        (index for index in range(1, len(tables)) if len(cut_portions(tables[: index + 1])) > _MAX_PORTIONS),
+        len(tables),
     )
     return tables[:count], tables[count:]
 

@@ -75,10 +75,10 @@ class ConversationReader:
         """
         others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
         if request.names_branch or (others and others.items):
-            found = await self._store.aget_part(thread_id, "messages", limit=_ALL)
-            if found is None and request.question is None:
+            part = await self._store.aget_part(thread_id, "messages", limit=_ALL)
+            if part is None and request.question is None:
                 raise self._make_missing_error()
-            page = show_branch(found.items if found else [], others.items if others else [], request)
+            page = show_branch(part.items if part else [], others.items if others else [], request)
         else:
             page = await self._show_line(thread_id, request)
         times = {"expires_in_s": await self._store.ttl_s(thread_id)}
@@ -115,7 +115,7 @@ class ConversationReader:
         place = await self._place_of(thread_id, run_id)
         *before, answer = (await self._read_part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
         start = place - len(before)
-        positions = [at for at, message in enumerate(before, start) if isinstance(message, HumanMessage)]
+        positions = [index for index, message in enumerate(before, start) if isinstance(message, HumanMessage)]
         if not positions:
             raise make_no_answer_error()
         question = before[positions[-1] - start]

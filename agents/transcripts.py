@@ -226,8 +226,8 @@ class Transcripts:
             NotFound: there is none.
         """
         find = partial(find_conversation, ctx=ctx, conversation_id=conversation_id, retention=self.retention)
-        found = await read(self._database, find)
-        if found is None or not found.turn_count:
+        conversation = await read(self._database, find)
+        if conversation is None or not conversation.turn_count:
             raise make_missing_error()
 
     async def recall(self, ctx: Principal, conversation_id: str) -> BranchMessages:

@@ -73,12 +73,12 @@ class TurnHistory:
 
     async def find_answer(self, record: RunRecord, emit: Callable[[Event], None]) -> TurnAnswer | None:
         """The answer, if the worker before came so far; it is told again, since what was streamed before is void."""
-        found = await self._store.look(record.thread_id)
-        messages = found.checkpoint["channel_values"].get("messages", []) if found else []
+        checkpoint = await self._store.look(record.thread_id)
+        messages = checkpoint.checkpoint["channel_values"].get("messages", []) if checkpoint else []
         question = make_question(record)
         after = next((i for i, message in enumerate(messages, 1) if is_same_question(message, question)), None)
         if after is None:  # nor its answer: one of that id is of another turn
-            others = found.checkpoint["channel_values"].get("aside", []) if found else []
+            others = checkpoint.checkpoint["channel_values"].get("aside", []) if checkpoint else []
             if any(is_same_question(message, question) for message in others):
                 raise _make_gone_on_error()
             return None

@@ -62,9 +62,9 @@ async def speak(ctx: Principal, path: AnswerPath, query: BotQuery, body: SpeechI
     if model is None:
         raise Conflict(NO_TEXT_TO_SPEECH)
     conversation_id, run_id = check_answer_path(path)
-    found = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
+    turn = await services().conversations.answer(select_bot(ctx, query.bot_id), conversation_id, run_id)
     headers = await count_question(ctx)
-    text = cut_spoken_text(make_spoken_text(str(found.answer["content"]))) or "-"
+    text = cut_spoken_text(make_spoken_text(str(turn.answer["content"]))) or "-"
     sound, response_format = await _speak(model, text, body.response_format)
     return Response(sound, mimetype=SPEECH_FORMATS[response_format].media_type, headers=headers)
 

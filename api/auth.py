@@ -124,14 +124,14 @@ class Authenticator:
         # The time in the cache starts before the query: the key may be revoked while that runs.
         asked_at, moment = time.monotonic(), now()
         with self.database.open_read_session() as session:
-            found = find_key(session, presented)
-        if found is None:
+            stored = find_key(session, presented)
+        if stored is None:
             return _Cached(None, asked_at + _REMEMBERED_S)
-        key = found.key
+        key = stored.key
         ctx = read_principal(key)
         if key.last_used_at is None or moment - key.last_used_at > USE_NOTED_EVERY:
             self._uses.note(ctx)
-        left_s = (found.valid_until - moment).total_seconds() if found.valid_until else _REMEMBERED_S
+        left_s = (stored.valid_until - moment).total_seconds() if stored.valid_until else _REMEMBERED_S
         return _Cached(ctx, asked_at + min(left_s, _REMEMBERED_S))
 
 

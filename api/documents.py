@@ -215,8 +215,8 @@ def _list_page(ctx: Principal, dataset_id: str | None, query: DocumentsQuery) ->
     with services().database.open_read_session() as session:
         if dataset_id is not None:
             datasets.get_dataset(session, ctx, dataset_id)
-        found = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
-    return respond(DocumentsOut(documents=list(map(describe, found.rows)), **make_page_members(found, part)))
+        rows = progress.list_progress(session, ctx, dataset_id, part, status=query.status)
+    return respond(DocumentsOut(documents=list(map(describe, rows.rows)), **make_page_members(rows, part)))
 
 
 def _accept(ctx: Principal, document_id: str) -> Response:

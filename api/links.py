@@ -235,12 +235,12 @@ class CitationLinks:
         unknown = [one for one, rules in by_id.items() if rules is None]
         if unknown:
             try:
-                found = await asyncio.to_thread(self._look_up, ctx, unknown)
+                loaded = await asyncio.to_thread(self._look_up, ctx, unknown)
             except StoreUnavailable:
                 return None
             for one in unknown:
-                by_id[one] = found.get(one, _GONE)
-                self._rules.put((ctx.tenant_id, one), found.get(one, _GONE))
+                by_id[one] = loaded.get(one, _GONE)
+                self._rules.put((ctx.tenant_id, one), loaded.get(one, _GONE))
         return {one: rules for one, rules in by_id.items() if rules is not None and rules is not _GONE}
 
     def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:

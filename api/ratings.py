@@ -102,8 +102,8 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
     """Say that it was good or bad, and what would have been right. 404 if the conversation has no such answer."""
     conversation_id, run_id = check_answer_path(path)
     ctx = select_bot(ctx, query.bot_id)
-    found = await services().conversations.answer(ctx, conversation_id, run_id)
-    rating = _make_rating(conversation_id, run_id, found, body)
+    turn = await services().conversations.answer(ctx, conversation_id, run_id)
+    rating = _make_rating(conversation_id, run_id, turn, body)
     keys = services().state_keys
     view = await write(services().database, lambda session: _describe(ratings.rate(session, ctx, rating, keys=keys)))
     try:

@@ -168,8 +168,8 @@ def _lay_out_text(opened: OpenedDocument, extracted: Extracted, position: ViewPo
     begin = _end_line(extracted.text, quote.start - AROUND) if position.at is None else min(position.at, size - 1)
     window = Span(begin, _end_line(extracted.text, begin + 2 * AROUND + quote.end - quote.start))
 
-    def link_to(at: int) -> str:
-        return opened.make_address("view", start=position.start, end=position.end, at=at)
+    def link_to(index: int) -> str:
+        return opened.make_address("view", start=position.start, end=position.end, at=index)
 
     return PageLayout(
         opened=opened,
@@ -260,12 +260,12 @@ def _end_word(text: str, at: int) -> int:
     return next((end for end in range(at, min(at + _LONGEST_WORD, len(text))) if text[end].isspace()), at)
 
 
-def _end_line(text: str, at: int) -> int:
-    """Where the line that *at* is in ends, or the word where that is far."""
-    if at <= 0 or at >= len(text) or text[at - 1] == "\n":
-        return min(max(0, at), len(text))
-    ends = (text.find(mark, at, at + _LINE_OR_WORD) + 1 for mark in "\n ")
-    return next((end for end in ends if end), at)
+def _end_line(text: str, index: int) -> int:
+    """Where the line that *index* is in ends, or the word where that is far."""
+    if index <= 0 or index >= len(text) or text[index - 1] == "\n":
+        return min(max(0, index), len(text))
+    ends = (text.find(mark, index, index + _LINE_OR_WORD) + 1 for mark in "\n ")
+    return next((end for end in ends if end), index)
 
 
 def _find_page(extracted: Extracted, quote: Span) -> int | None:

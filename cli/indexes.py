@@ -71,13 +71,13 @@ def drop(number: int) -> None:
 def scan(repair: bool, as_json: bool) -> None:
     """Compare the indexes with the records, passage by passage. Exit code 1 if they differ and were not mended."""
     outcome = _carry_out("scan", {"repair": repair})
-    found: dict[str, dict[str, int]] = outcome["indexes"]
+    result: dict[str, dict[str, int]] = outcome["indexes"]
     files: dict[str, int] = outcome["files"]
-    lines = [_format_differences(number, found[number]) for number in found]
+    lines = [_format_differences(number, result[number]) for number in result]
     if any(files.values()):
         lines.append(f"files: {files['unknown']} of no document, {files['missing']} missing")
     click.echo(json.dumps(outcome) if as_json else "\n".join(lines))
-    if not repair and any(any(counts.values()) for counts in (files, *found.values())):
+    if not repair and any(any(counts.values()) for counts in (files, *result.values())):
         sys.exit(1)
 
 

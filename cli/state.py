@@ -92,9 +92,11 @@ def _pass_open_state(command: Command) -> Callable[..., None]:
 @_pass_inspector
 async def list_(inspector: Inspector, tenant: str | None, pattern: str, limit: int, as_json_: bool) -> None:
     """List conversations, the last used first: step, checkpoints, bytes, age, time since it was used, time left."""
-    found = [one async for one in _find_matching(inspector, tenant, pattern)]
-    newest = nlargest(limit, found, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
-    click.echo(json.dumps([as_json(one) for one in newest]) if as_json_ else format_list(newest, total=len(found)))
+    conversations = [one async for one in _find_matching(inspector, tenant, pattern)]
+    newest = nlargest(limit, conversations, key=lambda one: one.summary.updated_at.timestamp() if one.summary else 0.0)
+    click.echo(
+        json.dumps([as_json(one) for one in newest]) if as_json_ else format_list(newest, total=len(conversations))
+    )
 
 
 @state.command("show")
@@ -218,18 +220,18 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     """Delete conversations with runs, files and ratings, also from SQL. A turn under way may write its own again."""
     if not ids:
         raise click.UsageError("Name conversations.")
-    found = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
+    conversations = {one: await _find(opened.inspector, _resolve_id(one, tenant)) for one in dict.fromkeys(ids)}
     if not yes:
-        click.confirm(f"Delete {format_count(len(found), 'conversation')} for good?", abort=True, err=True)
+        click.confirm(f"Delete {format_count(len(conversations), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    delete_ratings_of(get_settings(), [one.thread_id for one in found.values()])
-    erase_transcript_of(get_settings(), [one.thread_id for one in found.values()])
+    delete_ratings_of(get_settings(), [one.thread_id for one in conversations.values()])
+    erase_transcript_of(get_settings(), [one.thread_id for one in conversations.values()])
     files = open_result_files(get_settings())
-    for one in found.values():
+    for one in conversations.values():
         await opened.deletions.delete_runs(one.thread_id)
         await asyncio.to_thread(files.delete, find_folder(one.thread_id))
         await opened.inspector.saver.adelete_thread(one.thread_id)
-    click.echo(f"{format_count(len(found), 'conversation')} deleted.")
+    click.echo(f"{format_count(len(conversations), 'conversation')} deleted.")
 
 
 def _open_records() -> Database:

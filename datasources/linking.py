@@ -25,13 +25,13 @@ def choose_tables(question: str, tables: Sequence[OpenTable], likeness: Sequence
     """
     if len(tables) <= FEW_TABLES:
         return list(tables)
-    by_meaning = sorted(range(len(likeness)), key=lambda at: -likeness[at])[:_MAX_BY_MEANING]
+    by_meaning = sorted(range(len(likeness)), key=lambda index: -likeness[index])[:_MAX_BY_MEANING]
     scores = Counter[int]()
     for ranking in (rank_by_words(question, tables), by_meaning):
-        for place, at in enumerate(ranking):
-            scores[at] += 1 / (_FUSION + place)  # type: ignore[assignment] # a Counter of any number
-    found = _add_links([at for at, _ in scores.most_common(FEW_TABLES)], tables)
-    return [tables[at] for at in _fill_up(found, tables)]
+        for place, index in enumerate(ranking):
+            scores[index] += 1 / (_FUSION + place)  # type: ignore[assignment] # a Counter of any number
+    found = _add_links([index for index, _ in scores.most_common(FEW_TABLES)], tables)
+    return [tables[index] for index in _fill_up(found, tables)]
 
 
 def rank_by_words(question: str, tables: Sequence[OpenTable]) -> list[int]:
@@ -105,13 +105,13 @@ def _fill_up(result: Sequence[int], tables: Sequence[OpenTable]) -> list[int]:
 
 
 def _find_neighbours(tables: Sequence[OpenTable]) -> list[set[int]]:
-    places: dict[TableName, int] = {each.table.name: at for at, each in enumerate(tables)}
+    places: dict[TableName, int] = {each.table.name: index for index, each in enumerate(tables)}
     neighbours: list[set[int]] = [set() for _ in tables]
-    for at, each in enumerate(tables):
+    for index, each in enumerate(tables):
         for key in each.table.foreign_keys:
-            other = places.get(key.other_table, at)
-            neighbours[at].add(other)
-            neighbours[other].add(at)
+            other = places.get(key.other_table, index)
+            neighbours[index].add(other)
+            neighbours[other].add(index)
     return neighbours
 
 

@@ -37,7 +37,7 @@ def make_table(
     return QueryTable(
         source_name,
         sql,
-        tuple(add_totals(each, [row[at] for row in rows]) for at, each in enumerate(columns)),
+        tuple(add_totals(each, [row[index] for row in rows]) for index, each in enumerate(columns)),
         tuple(tuple(map(shorten_cell, row[:_MAX_COLUMNS])) for row in result.rows[:max_rows]),
         len(result.rows),
         result.truncated,

@@ -33,13 +33,13 @@ class Branches(Generic[T]):
     def __init__(self, turns: Sequence[T], locate: Callable[[T], TurnPosition]) -> None:
         self.turns, self._places = turns, [locate(turn) for turn in turns]
         named = defaultdict[str, list[int]](list)
-        for at, place in enumerate(self._places):
-            named[place.run_id].append(at)
+        for index, place in enumerate(self._places):
+            named[place.run_id].append(index)
         # Before it where the name of a run was used again: so nothing follows itself.
-        self._parents = [self._find_parent(at, named) for at in range(len(turns))]
+        self._parents = [self._find_parent(index, named) for index in range(len(turns))]
         self._following = defaultdict[int, list[int]](list)
-        for at, parent in enumerate(self._parents):
-            self._following[parent].append(at)
+        for index, parent in enumerate(self._parents):
+            self._following[parent].append(index)
         self._named = named
 
     def find(self, run_id: str) -> int:
@@ -54,48 +54,48 @@ class Branches(Generic[T]):
             raise NotFound("The conversation has no turn of this run.")
         return self._named[run_id][-1]
 
-    def find_end(self, at: int | None = None) -> int:
-        """The number of the last turn on the branch of turn *at* that was asked last; None: of all."""
-        if at is None:
+    def find_end(self, index: int | None = None) -> int:
+        """The number of the last turn on the branch of turn *index* that was asked last; None: of all."""
+        if index is None:
             return len(self.turns) - 1
-        below = {at}
-        for number in range(at + 1, len(self.turns)):  # what follows a turn was asked after it
+        below = {index}
+        for number in range(index + 1, len(self.turns)):  # what follows a turn was asked after it
             if self._parents[number] in below:
                 below.add(number)
         return max(below)
 
-    def list_path(self, at: int) -> list[int]:
-        """The numbers of the turns from the beginning to turn *at*."""
+    def list_path(self, index: int) -> list[int]:
+        """The numbers of the turns from the beginning to turn *index*."""
         path = list[int]()
-        while at >= 0:
-            path.append(at)
-            at = self._parents[at]
+        while index >= 0:
+            path.append(index)
+            index = self._parents[index]
         return path[::-1]
 
-    def list_siblings(self, at: int) -> list[str]:
-        """The runs of the turns that follow the same one as turn *at*, itself among them."""
-        return [self._places[each].run_id for each in self._following[self._parents[at]]]
+    def list_siblings(self, index: int) -> list[str]:
+        """The runs of the turns that follow the same one as turn *index*, itself among them."""
+        return [self._places[each].run_id for each in self._following[self._parents[index]]]
 
-    def name_parent(self, at: int) -> str:
-        """The run of the turn that turn *at* follows, or `START`."""
-        parent = self._parents[at]
+    def name_parent(self, index: int) -> str:
+        """The run of the turn that turn *index* follows, or `START`."""
+        parent = self._parents[index]
         return START if parent < 0 else self._places[parent].run_id
 
-    def check_room(self, at: int) -> None:
-        """Return if one more may follow turn *at*.
+    def check_room(self, index: int) -> None:
+        """Return if one more may follow turn *index*.
 
         Raises:
             Conflict: there are as many as there may be.
         """
-        if len(self._following[at]) >= MAX_SIBLINGS:
+        if len(self._following[index]) >= MAX_SIBLINGS:
             raise Conflict(
                 f"There are {MAX_SIBLINGS} versions of this turn, which is the limit: go on with one of them, or ask "
                 "in a new conversation.",
                 members={"limit": MAX_SIBLINGS},
             )
 
-    def _find_parent(self, at: int, named: dict[str, list[int]]) -> int:
-        parent = self._places[at].parent_run_id
+    def _find_parent(self, index: int, named: dict[str, list[int]]) -> int:
+        parent = self._places[index].parent_run_id
         if parent is None:
-            return at - 1
-        return max((each for each in named.get(parent, ()) if each < at), default=-1)
+            return index - 1
+        return max((each for each in named.get(parent, ()) if each < index), default=-1)

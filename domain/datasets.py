@@ -117,8 +117,8 @@ def lock_dataset(session: Session, ctx: Principal, dataset_id: str, *, shared: b
     Raises:
         NotFound: the tenant has no such dataset.
     """
-    found = scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id).with_for_update(read=shared)
-    dataset = session.scalar(found)
+    statement = scoped(ctx, Dataset).where(Dataset.dataset_id == dataset_id).with_for_update(read=shared)
+    dataset = session.scalar(statement)
     if dataset is None:
         raise _make_missing_error(dataset_id)
     return dataset

@@ -147,8 +147,8 @@ def lock_claimed_document(session: Session, ctx: Principal, claimed: ClaimedJob)
     Raises:
         LeaseLost: the job is not this worker's any more, or is to be cancelled.
     """
-    found = scoped(ctx, Document).where(Document.document_id == claimed.document_id).with_for_update()
-    document = session.scalar(found)
+    statement = scoped(ctx, Document).where(Document.document_id == claimed.document_id).with_for_update()
+    document = session.scalar(statement)
     if document is None or document.state == DocumentState.REMOVED:
         raise LeaseLost
     lock_claimed_job(session, ctx, claimed)
@@ -261,8 +261,8 @@ def tidy(session: Session, ctx: Principal) -> int:
         else:
             _retry_or_fail(session, ctx, job, Failure(WORKER_ENDED.format(job.attempts), ASK_AGAIN))
     ended = of_indexed.order_by(Job.job_id).with_for_update(skip_locked=True)
-    found = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
-    finished = {job_id: document_id for job_id, document_id in found if document_id in locked}
+    rows = session.execute(ended.with_only_columns(Job.job_id, Job.document_id))
+    finished = {job_id: document_id for job_id, document_id in rows if document_id in locked}
     done = list(finished)
     for ids in split_into_batches(done):
         these = scoped_update(ctx, Job).where(Job.job_id.in_(ids))

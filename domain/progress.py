@@ -65,8 +65,8 @@ def list_progress(
         statement = statement.where(Document.dataset_id == dataset_id)
     total = session.scalar(statement.with_only_columns(func.count())) or 0
     keys = Document.created_at, Document.document_id
-    found = read_part(session, statement, keys, part, total=total)
-    return Rows(_add_progress(session, ctx, found.rows), total, found.next_after)
+    rows = read_part(session, statement, keys, part, total=total)
+    return Rows(_add_progress(session, ctx, rows.rows), total, rows.next_after)
 
 
 def count_under_way(session: Session, ctx: Principal) -> int:
@@ -79,8 +79,8 @@ def find_progress(session: Session, ctx: Principal, document_ids: Sequence[str])
     """The progress of these documents, by their ids, without those that were removed."""
     if not document_ids:
         return {}
-    found = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(document_ids)))
-    return {progress.document.document_id: progress for progress in found}
+    rows = _read(session, ctx, _select_present(ctx).where(Document.document_id.in_(document_ids)))
+    return {progress.document.document_id: progress for progress in rows}
 
 
 def derive_status(document: Document, job: Job | None) -> JobStatus:

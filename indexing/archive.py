@@ -218,11 +218,11 @@ class DocumentArchive:
             raise BadInput(f"{VECTORS} does not hold {self.head.vectors} vectors of {self.head.dimension} numbers.")
         offsets: dict[bytes, int] = {}
         with self._archive.open(VECTORS) as entry:
-            for at in range(0, info.file_size, size):
+            for index in range(0, info.file_size, size):
                 record = entry.read(size)
                 if len(record) != size or not np.isfinite(np.frombuffer(record[_ID_BYTES:], "<f4")).all():
                     raise BadInput(f"{VECTORS}: a vector holds something else than {self.head.dimension} numbers.")
-                offsets[record[:_ID_BYTES]] = at + _ID_BYTES
+                offsets[record[:_ID_BYTES]] = index + _ID_BYTES
             entry.read(1)  # compares the checksum
         return offsets
 

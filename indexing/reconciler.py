@@ -104,8 +104,8 @@ class IndexReconciler:
                 await followed.indexer.catch_up_words()
 
     async def _advance(self) -> None:
-        found, is_ordered = await read(self.database, index_orders.list_indexes_and_orders)
-        rows = await self._apply_settings(found)
+        rows_before, is_ordered = await read(self.database, index_orders.list_indexes_and_orders)
+        rows = await self._apply_settings(rows_before)
         await self.serving.follow(rows)
         for row in rows:
             if row.state == IndexState.DROPPING:

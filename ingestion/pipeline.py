@@ -77,15 +77,15 @@ def load_paths(
     """
     began = time.monotonic()
     bounds = find_bounds(paths, data_dir)
-    found, origins = walk(paths, bounds), Origins(samples_root.resolve() if samples_root else None)
+    walk_result, origins = walk(paths, bounds), Origins(samples_root.resolve() if samples_root else None)
     with policy.open_parser() as parser:
         load = _Load(database, ctx, origins, policy.limits, policy.make_reader(parser), document_files)
-        load.take_all(found, progress)
+        load.take_all(walk_result, progress)
     # A folder that cannot be read looks as if its files were gone.
-    if prune and found.unread_folders:
-        load.summary.not_pruned = _explain_no_pruning(found.unread_folders)
+    if prune and walk_result.unread_folders:
+        load.summary.not_pruned = _explain_no_pruning(walk_result.unread_folders)
     elif prune:
-        load.summary.removed = _prune(database, ctx, origins, found.folders, bounds)
+        load.summary.removed = _prune(database, ctx, origins, walk_result.folders, bounds)
     if load.summary.changed + load.summary.removed:
         document_files.delete_expired(ctx)
     load.summary.seconds = time.monotonic() - began

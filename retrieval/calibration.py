@@ -163,8 +163,8 @@ class Calibrations:
             return True
         if not await self._estimates.claim(ctx, last, hold_s=_HOLD_S):
             return False
-        found = await estimate(ctx, self._index, self._embedder)
-        self._latest[ctx.tenant_id] = await self._estimates.keep(ctx, found, ready)
+        estimate_made = await estimate(ctx, self._index, self._embedder)
+        self._latest[ctx.tenant_id] = await self._estimates.keep(ctx, estimate_made, ready)
         return True
 
 

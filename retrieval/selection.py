@@ -99,7 +99,7 @@ class _Fingerprint:
     @cached_property
     def shingles(self) -> frozenset[int]:
         size = min(_SHINGLE, max(len(self.words), 1))
-        return frozenset(map(hash, zip(*(self.words[at:] for at in range(size)), strict=False)))
+        return frozenset(map(hash, zip(*(self.words[index:] for index in range(size)), strict=False)))
 
 
 _fingerprint = lru_cache(_KEPT)(_Fingerprint)
@@ -130,10 +130,10 @@ def count_within_budget(lengths: Sequence[int], *, least: int) -> int:
     return sum(number <= least or size <= MAX_CHARACTERS for number, size in enumerate(together, 1))
 
 
-def _find_neighbour(hits: Sequence[Hit], at: int) -> tuple[int, Passage] | None:
-    """Another of *hits* that the one *at* a place touches, and both as one passage."""
+def _find_neighbour(hits: Sequence[Hit], index: int) -> tuple[int, Passage] | None:
+    """Another of *hits* that the one *index* a place touches, and both as one passage."""
     for other in range(len(hits)):
-        first, second = sorted((at, other))
+        first, second = sorted((index, other))
         if first != second and (together := _join(hits[first].passage, hits[second].passage)):
             return other, together
     return None

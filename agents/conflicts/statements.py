@@ -170,11 +170,11 @@ def _find_owners_in(text: str) -> frozenset[tuple[str, str]]:
         return frozenset()
     named = {name.start: name.key for name in find_names(text)}
     result = set()
-    for at, (word, _) in enumerate(words):
+    for index, (word, _) in enumerate(words):
         if word not in OWNERS:
             continue
-        after = _name_after(words[at + 1 : at + 1 + _OWNER_WORDS], named)
-        before = _name_before(words[at - 1 : at], named) if at else None
+        after = _name_after(words[index + 1 : index + 1 + _OWNER_WORDS], named)
+        before = _name_before(words[index - 1 : index], named) if index else None
         name = after or before
         if name is not None and fold(name) not in OWNERS:
             result.add((OWNERS[word], name))

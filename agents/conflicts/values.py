@@ -145,11 +145,11 @@ class _Reader:
 
     def _read_places(self) -> None:
         """Numbers and letters that name a room or a building; those that a sentence begins with are its subject."""
-        for at, (word, start) in enumerate(self._tokens):
+        for index, (word, start) in enumerate(self._tokens):
             if word not in PLACES or not (match := _LETTER_OR_NUMBER.match(self._text, start + len(word))):
                 continue
             named = fold(match[1]).replace("-", "").replace(".", "")
-            if at < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(match.end()):
+            if index < _SUBJECT_TOKENS and len(self._tokens) > _SHORT_SENTENCE and self._has_more(match.end()):
                 self._owners.add((PLACES[word], named))
                 self._spans.append(match.span())
             else:
@@ -216,8 +216,8 @@ class _Reader:
             if (len(group) > 1 or is_titled) and not is_owner:
                 self._add("person", {name.key for name in group}, start, end)
 
-    def _take(self, kind: str, found: Iterable[tuple[str, tuple[int, int]]]) -> None:
-        for meaning, (start, end) in found:
+    def _take(self, kind: str, values: Iterable[tuple[str, tuple[int, int]]]) -> None:
+        for meaning, (start, end) in values:
             self._add(kind, {meaning}, start, end)
 
     def _add(self, kind: str, meanings: Iterable[object], start: int, end: int) -> None:

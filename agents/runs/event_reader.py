@@ -111,8 +111,8 @@ class RunEventReader:
             while self._readers:
                 await asyncio.sleep(_LOOK_S)
                 readers = list(self._readers)
-                found = await self._run_store.read_new_events([(reader.run_id, reader.after) for reader in readers])
-                for reader, batch in zip(readers, found or (), strict=False):
+                batches = await self._run_store.read_new_events([(reader.run_id, reader.after) for reader in readers])
+                for reader, batch in zip(readers, batches or (), strict=False):
                     if batch and not reader.news.done():
                         reader.news.set_result(batch)
         finally:

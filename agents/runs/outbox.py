@@ -122,9 +122,9 @@ class Outbox:
             count, ids = await self._redis.execute_command("EVAL", self._take_script, 1, key, most, self._hold_ms)
             waiting += count
             run_ids = list(map(bytes.decode, ids))
-            for run_id, found in zip(run_ids, await asyncio.gather(*map(self._read, run_ids)), strict=True):
-                turns += found or ()
-                if found is None:  # too old to be kept
+            for run_id, own_turns in zip(run_ids, await asyncio.gather(*map(self._read, run_ids)), strict=True):
+                turns += own_turns or ()
+                if own_turns is None:  # too old to be kept
                     await self._redis.execute_command("ZREM", key, run_id)
         return turns, waiting
 

@@ -109,10 +109,10 @@ def _ends_sentence(line: str, end: re.Match[str]) -> bool:
     return has_marks or stop != "." or not is_abbreviated(line[max(0, end.start() - 40) : end.start()])
 
 
-def _skip_space(line: str, at: int) -> int:
+def _skip_space(line: str, index: int) -> int:
     """Where the white space ends that begins at a place, maybe there."""
-    space = _SPACE.match(line, at)
-    return space.end() if space else at
+    space = _SPACE.match(line, index)
+    return space.end() if space else index
 
 
 def _claim(line: str, start: int, end: int, offset: int) -> Claim:

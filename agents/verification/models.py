@@ -82,9 +82,9 @@ async def entail(
     findings: list[SentenceVerdict | None] = [None] * len(claims)
     try:
         async with asyncio.timeout(entailment.timeout_s):
-            for at, (claim, places) in enumerate(claims[:_MAX_ENTAILED]):
+            for index, (claim, places) in enumerate(claims[:_MAX_ENTAILED]):
                 if entailment.reads(places):
-                    findings[at] = await _entail(claim, places[:_PREMISES], entailment)
+                    findings[index] = await _entail(claim, places[:_PREMISES], entailment)
     except TimeoutError:
         logger.warning("Some sentences not verified: the entailment model took more than %g s.", entailment.timeout_s)
     except ProviderError as exc:

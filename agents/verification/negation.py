@@ -41,9 +41,9 @@ def _find_added_denial(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[s
     if not shares_order(one, other, least=_SAME):
         return ""
     codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
-    for at, (kind, a, b, c, d) in enumerate(codes):
+    for index, (kind, a, b, c, d) in enumerate(codes):
         here, there = find_denying(one[a:b], language), find_denying(other[c:d], language)
-        inside = 0 < at < len(codes) - 1 and codes[at - 1][0] == codes[at + 1][0] == "equal"
+        inside = 0 < index < len(codes) - 1 and codes[index - 1][0] == codes[index + 1][0] == "equal"
         if kind != "equal" and (here or (there and inside)) and not (here and there):
             return (here or there)[0]
     return ""
@@ -52,11 +52,11 @@ def _find_added_denial(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[s
 def find_denial_before(spelled: str, clip: str, language: str) -> str:
     """The word just before *clip* in the sentence *spelled* (`spelled_out`) that denies it, "" where there is none."""
     before = [(word, 0) for word in spelled[: spelled.index(clip)].split()[-_WINDOW:]]
-    for at in range(len(before) - 1, -1, -1):
-        if before[at][0] in _CONNECTING.split():
+    for index in range(len(before) - 1, -1, -1):
+        if before[index][0] in _CONNECTING.split():
             return ""
-        if find_negations(before[at : at + 2], language):
-            return before[at][0]
+        if find_negations(before[index : index + 2], language):
+            return before[index][0]
     return ""
 
 

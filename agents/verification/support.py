@@ -152,10 +152,10 @@ def _find_best_place(text: str, facts: Facts, number: int, source: Source) -> Se
         for each, n in zip(source.sentences, agreeing, strict=True)
     ]
     near = [
-        (len(words & _find_near(source, at)) + max(agreeing[max(0, at - 1) : at + 2])) / count
-        for at in range(len(alone))
+        (len(words & _find_near(source, index)) + max(agreeing[max(0, index - 1) : index + 2])) / count
+        for index in range(len(alone))
     ]
-    best = max(range(len(alone)), key=lambda at: (alone[at] + near[at], -at))
+    best = max(range(len(alone)), key=lambda index: (alone[index] + near[index], -index))
     anywhere = (len(words & source.words) + max(agreeing)) / count
     return SentenceMatch(number, source, best, alone[best], near[best], anywhere)
 
@@ -174,9 +174,9 @@ def _count_agreeing(facts: Facts, sentence: SourceSentence) -> int:
     return sum(map(sentence.numbers.agree, facts.numbers)) + sum(map(sentence.dates.say, facts.dates))
 
 
-def _find_near(source: Source, at: int) -> frozenset[int]:
-    here = source.sentences[at]
-    around = source.sentences[max(0, at - 1) : at + 2]
+def _find_near(source: Source, index: int) -> frozenset[int]:
+    here = source.sentences[index]
+    around = source.sentences[max(0, index - 1) : index + 2]
     return frozenset().union(source.title_words, here.around, *(each.words for each in around))
 
 

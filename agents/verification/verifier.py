@@ -105,8 +105,8 @@ async def _check_by_entailment(
 ) -> None:
     """Judge by entailment, also what the share of words decided: invented text often has its words from the source."""
     read = [at for at, each in enumerate(looks) if each.places]
-    found = await entail([(claims[at], looks[at].places) for at in read], entailment)
-    for at, finding in zip(read, found, strict=True):
+    verdicts = await entail([(claims[at], looks[at].places) for at in read], entailment)
+    for at, finding in zip(read, verdicts, strict=True):
         findings[at] = finding or findings[at]
 
 
@@ -120,13 +120,13 @@ def _get_tables(claim: Claim, hits: Sequence[Hit]) -> dict[int, QueryTable]:
 
 
 def _open(findings: Sequence[SentenceVerdict | None]) -> list[int]:
-    return [at for at, finding in enumerate(findings) if finding is None]
+    return [index for index, finding in enumerate(findings) if finding is None]
 
 
 def _fill(
-    findings: list[SentenceVerdict | None], places: Sequence[int], found: Sequence[SentenceVerdict | None]
+    findings: list[SentenceVerdict | None], places: Sequence[int], verdicts: Sequence[SentenceVerdict | None]
 ) -> None:
-    for at, finding in zip(places, found, strict=True):
+    for at, finding in zip(places, verdicts, strict=True):
         findings[at] = finding
 
 

@@ -33,57 +33,57 @@ def _check_workers(settings: Settings) -> Iterator[Finding]:
             for name, server in (("REDIS_URL", settings.redis_address), ("QDRANT_URL", settings.qdrant_url))
             if server is None
         ]
-        found = f"{settings.workers} processes, but {' and '.join(embedded)} unset, so a store is embedded."
+        text = f"{settings.workers} processes, but {' and '.join(embedded)} unset, so a store is embedded."
         remedy = f"Unset WORKERS, since an embedded store has one process, or set {' and '.join(embedded)}."
-        yield failure("WORKERS", found, remedy)
+        yield failure("WORKERS", text, remedy)
 
 
 def _check_debug(settings: Settings) -> Iterator[Finding]:
     if settings.flask_debug and not is_this_machine(settings.host):
-        found = f"The debug mode is on, and HOST={settings.host} lets other machines in."
-        yield failure("FLASK_DEBUG", found, "Unset FLASK_DEBUG, or set HOST=127.0.0.1.")
+        text = f"The debug mode is on, and HOST={settings.host} lets other machines in."
+        yield failure("FLASK_DEBUG", text, "Unset FLASK_DEBUG, or set HOST=127.0.0.1.")
 
 
 def _check_api_key(settings: Settings) -> Iterator[Finding]:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     if key.strip("<>\"' ").lower() in _EXAMPLES.split():
-        found = "It is a placeholder from an example, which everybody can guess."
-        yield failure("API_KEY", found, f"Set a long random one: `{MAKE_KEY}`.")
+        text = "It is a placeholder from an example, which everybody can guess."
+        yield failure("API_KEY", text, f"Set a long random one: `{MAKE_KEY}`.")
 
 
 def _check_origins(settings: Settings) -> Iterator[Finding]:
     if "*" in settings.cors_origins and _is_reachable(settings):
-        found = "Pages of any website may call the API from a browser (they still need a key)."
-        yield warning("CORS_ORIGINS", found, "Name the websites: CORS_ORIGINS=https://www.example.org")
+        text = "Pages of any website may call the API from a browser (they still need a key)."
+        yield warning("CORS_ORIGINS", text, "Name the websites: CORS_ORIGINS=https://www.example.org")
 
 
 def _check_hosts(settings: Settings) -> Iterator[Finding]:
     if not settings.trusted_hosts and not settings.public_url and _is_reachable(settings):
-        found = "Links in answers use the Host header of the request, which its sender can forge."
-        yield warning("TRUSTED_HOSTS", found, "Name the service: TRUSTED_HOSTS=chat.example.org, or set PUBLIC_URL.")
+        text = "Links in answers use the Host header of the request, which its sender can forge."
+        yield warning("TRUSTED_HOSTS", text, "Name the service: TRUSTED_HOSTS=chat.example.org, or set PUBLIC_URL.")
 
 
 def _check_limits(settings: Settings) -> Iterator[Finding]:
     if not settings.rate_limit_enabled:
-        found = "No key is limited: one caller can use up what all share."
-        yield warning("RATE_LIMIT_ENABLED", found, "Unset it, and raise RATE_LIMIT_PER_HOUR where it is too low.")
+        text = "No key is limited: one caller can use up what all share."
+        yield warning("RATE_LIMIT_ENABLED", text, "Unset it, and raise RATE_LIMIT_PER_HOUR where it is too low.")
 
 
 def _check_proxies(settings: Settings) -> Iterator[Finding]:
     if any(ip_network(network, strict=False).prefixlen == 0 for network in settings.forwarded_allow_ips):
-        found = "Everybody's X-Forwarded-* headers are believed: callers can pose as any address."
-        yield warning("FORWARDED_ALLOW_IPS", found, "Name the address of your proxy alone.")
+        text = "Everybody's X-Forwarded-* headers are believed: callers can pose as any address."
+        yield warning("FORWARDED_ALLOW_IPS", text, "Name the address of your proxy alone.")
 
 
 def _check_redis(settings: Settings) -> Iterator[Finding]:
     fields = settings.model_fields_set
     if settings.redis_url and settings.redis_host:
-        found = "REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."
-        yield warning("REDIS_HOST", found, "Unset one of them.")
+        text = "REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."
+        yield warning("REDIS_HOST", text, "Unset one of them.")
     parts = [name.upper() for name in _OF_REDIS_HOST if name in fields]
     if parts and not settings.redis_host:
-        found = f"{', '.join(parts)}: without effect, because REDIS_HOST is not set."
-        yield warning("REDIS_HOST", found, f"Set REDIS_HOST, or unset {', '.join(parts)}.")
+        text = f"{', '.join(parts)}: without effect, because REDIS_HOST is not set."
+        yield warning("REDIS_HOST", text, f"Set REDIS_HOST, or unset {', '.join(parts)}.")
 
 
 def _find_unencrypted(settings: Settings) -> Iterator[Finding]:

@@ -22,8 +22,8 @@ def check_data_folder(installation: Installation) -> Iterator[Finding]:
     if reason := _explain_not_writable(nearest):
         yield failure("DATA_DIR", reason, _OTHER_FOLDER)
         return
-    found = str(folder) if nearest == folder else f"{folder}, which is made at the first start"
-    yield ok("DATA_DIR", f"{found}, can be written")
+    text = str(folder) if nearest == folder else f"{folder}, which is made at the first start"
+    yield ok("DATA_DIR", f"{text}, can be written")
     if nearest == folder:
         yield from _check_privacy(folder)
     yield _check_room(DiskSpace(folder, installation.settings.disk_reserve_bytes))
@@ -45,8 +45,8 @@ def _check_privacy(folder: Path) -> Iterator[Finding]:
     if reason := explain_not_ours(folder, variable="DATA_DIR"):
         yield failure("DATA_DIR", reason, "Then run this again.")
     elif is_open_to_others(folder):
-        found = f"{folder} is open to other users; it holds conversations and keys."
-        yield warning("DATA_DIR", found, f"chmod 700 {folder}, as the next start does by itself.")
+        text = f"{folder} is open to other users; it holds conversations and keys."
+        yield warning("DATA_DIR", text, f"chmod 700 {folder}, as the next start does by itself.")
 
 
 def _check_room(disk: DiskSpace) -> Finding:
@@ -117,5 +117,5 @@ def check_logo(installation: Installation) -> Iterator[Finding]:
     elif (file := Path(logo).expanduser().absolute()).is_file() and os.access(file, os.R_OK):
         yield ok("CHAT_LOGO", str(file))
     else:
-        found = f"There is no file {file} that can be read."
-        yield failure("CHAT_LOGO", found, "Name a picture's file or an https address, or unset it.")
+        text = f"There is no file {file} that can be read."
+        yield failure("CHAT_LOGO", text, "Name a picture's file or an https address, or unset it.")

@@ -145,9 +145,9 @@ async def check_entailment_model(installation: Installation) -> AsyncIterator[Fi
         if entailment is not None:
             passage = "The library opens at eight."
             true, other = await entailment.model.score([(passage, passage), (passage, "Dogs must wear a muzzle.")])
-            found = f"{settings.verify_model_path}: a sentence of the passage {true:.2f}, another one {other:.2f}"
+            text = f"{settings.verify_model_path}: a sentence of the passage {true:.2f}, another one {other:.2f}"
             remedy = "Look whether it is a model for entailment, and its labels are in config.json."
-            yield ok(_ENTAILMENT_MODEL, found) if true > other else warning(_ENTAILMENT_MODEL, found, remedy)
+            yield ok(_ENTAILMENT_MODEL, text) if true > other else warning(_ENTAILMENT_MODEL, text, remedy)
 
 
 async def check_embedding_model(settings: Settings) -> tuple[Finding, Space | None]:

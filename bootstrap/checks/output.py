@@ -48,9 +48,9 @@ def _format_row(finding: Finding, name_width: int, width: int, coloured: bool) -
     if finding.remedy:
         first, *rest = _wrap(finding.remedy, room - 2)
         texts += [f"→ {first}", *(f"  {line}" for line in rest)]
-    for at in range(max(len(names), len(texts))):
-        level = _paint(f"{finding.level:{_LEVEL_WIDTH}}", _COLOURS[finding.level], coloured) if at == 0 else ""
-        name, text = names[at] if at < len(names) else "", texts[at] if at < len(texts) else ""
+    for index in range(max(len(names), len(texts))):
+        level = _paint(f"{finding.level:{_LEVEL_WIDTH}}", _COLOURS[finding.level], coloured) if index == 0 else ""
+        name, text = names[index] if index < len(names) else "", texts[index] if index < len(texts) else ""
         yield f"{name:{name_width}}  {level or ' ' * _LEVEL_WIDTH}  {text}".rstrip()
 
 

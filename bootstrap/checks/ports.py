@@ -39,17 +39,17 @@ def _check_api(http: httpx.Client, settings: Settings) -> tuple[list[Finding], b
 
 
 def _check_health(http: httpx.Client, address: str, health: dict[str, Any]) -> Iterator[Finding]:
-    found = f"{health.get('status')}, Redis: {health.get('redis')}"
+    text = f"{health.get('status')}, Redis: {health.get('redis')}"
     if health.get("status") == "healthy":
-        yield ok("/health", found)
+        yield ok("/health", text)
     else:  # no key is sent for more: another program might listen there
-        yield warning("/health", found, "The service's log says why, and /health?verbose to those with a key.")
+        yield warning("/health", text, "The service's log says why, and /health?verbose to those with a key.")
     ready = _fetch_json(http, f"{address}/ready")
     if ready.get("status") == "ready":
         yield ok("/ready", "ready")
     else:
-        found = f"not ready: {ready.get('detail') or 'it does not answer'}"
-        yield failure("/ready", found, "If it has just been started wait a moment, else look at its log.")
+        text = f"not ready: {ready.get('detail') or 'it does not answer'}"
+        yield failure("/ready", text, "If it has just been started wait a moment, else look at its log.")
 
 
 def _check_page(http: httpx.Client, settings: Settings, *, beside_ours: bool) -> Finding:

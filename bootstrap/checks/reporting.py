@@ -19,11 +19,11 @@ async def check_langsmith(installation: Installation) -> AsyncIterator[Finding]:
     if not settings.langchain_tracing_v2:
         yield ok("LangSmith", "off: no turn leaves this installation for it")
     elif settings.langchain_api_key is None:
-        found = "LANGCHAIN_TRACING_V2 is on, but there is no LANGCHAIN_API_KEY."
-        yield failure("LangSmith", found, "Set LANGCHAIN_API_KEY, or LANGCHAIN_TRACING_V2=false.")
+        text = "LANGCHAIN_TRACING_V2 is on, but there is no LANGCHAIN_API_KEY."
+        yield failure("LangSmith", text, "Set LANGCHAIN_API_KEY, or LANGCHAIN_TRACING_V2=false.")
     else:
-        found = "On: every turn leaves this installation, questions and answers included."
-        yield warning("LangSmith", found, "If that is not meant, set LANGCHAIN_TRACING_V2=false.")
+        text = "On: every turn leaves this installation, questions and answers included."
+        yield warning("LangSmith", text, "If that is not meant, set LANGCHAIN_TRACING_V2=false.")
         yield await _reach(installation, "LangSmith", settings.langchain_endpoint or _LANGSMITH)
 
 
@@ -36,8 +36,8 @@ async def check_sentry(installation: Installation) -> AsyncIterator[Finding]:
     try:
         from sentry_sdk.utils import BadDsn, Dsn  # an extra
     except ImportError:
-        found = "SENTRY_DSN is set, but the package sentry-sdk is missing: the service does not start."
-        yield failure("Sentry", found, "Install requirements-sentry.txt too, or unset SENTRY_DSN.")
+        text = "SENTRY_DSN is set, but the package sentry-sdk is missing: the service does not start."
+        yield failure("Sentry", text, "Install requirements-sentry.txt too, or unset SENTRY_DSN.")
         return
     try:
         server = Dsn(dsn.get_secret_value())

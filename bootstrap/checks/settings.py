@@ -177,5 +177,5 @@ def _check_permissions(path: Path) -> Iterator[Finding]:
     # The file of an installation is root's, for the service's group to read.
     best = 0o600 if path.name == ".env" else 0o640
     if mode & (stat.S_IRWXG | stat.S_IRWXO) & ~best:
-        found = f"Other users of this machine may read {path} (mode {mode:o}), keys included."
-        yield warning(path.name, found, f"chmod {best:o} {path}")
+        text = f"Other users of this machine may read {path} (mode {mode:o}), keys included."
+        yield warning(path.name, text, f"chmod {best:o} {path}")

@@ -167,12 +167,12 @@ def _run(
     groups: Mapping[str, Mapping[str, Check]], installation: "Installation"
 ) -> Iterator[tuple[str, list[Finding]]]:
     checks = {name: check for rows in groups.values() for name, check in rows.items()}
-    found: dict[str, list[Finding]] = {}
+    findings: dict[str, list[Finding]] = {}
     # The application first and alone: it imports most packages, whose time would count against the others' limits.
     for names in ([_APPLICATION] if _APPLICATION in checks else [], [name for name in checks if name != _APPLICATION]):
-        found |= zip(names, run_all([_prepare(name, checks[name], installation) for name in names]), strict=True)
+        findings |= zip(names, run_all([_prepare(name, checks[name], installation) for name in names]), strict=True)
     for group, rows in groups.items():
-        yield group, [finding for name in rows for finding in found[name]]
+        yield group, [finding for name in rows for finding in findings[name]]
 
 
 def _prepare(name: str, check: Check, installation: "Installation") -> RunnableCheck:

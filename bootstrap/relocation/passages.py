@@ -129,7 +129,7 @@ class PassagesMove:
         if self.lacks_index:
             return []
         pairs = [await _compare(self._source, self._target, ctx) for ctx in await find_tenants(self._records)]
-        checks = [_sum_up(what, [pair[at] for pair in pairs]) for at, what in enumerate(("passages", "vectors"))]
+        checks = [_sum_up(what, [pair[index] for pair in pairs]) for index, what in enumerate(("passages", "vectors"))]
         expected = checks[0].target
         found = (await self._stores[1].count_all()).get("passages", expected)
         if found != expected:

@@ -147,7 +147,7 @@ def _say_one_thing(phrase: Phrase, own: Mapping[str, str], language: str) -> str
     if phrase.one or language == "id":
         return (phrase.one or phrase.sentence).format(**own, n=1)
     words = own["what"].split()
-    verb = next((at for at, word in enumerate(words) if word in _BE_ONE), 0)
+    verb = next((index for index, word in enumerate(words) if word in _BE_ONE), 0)
     if not verb or not words[0].endswith("s"):
         return f"{own['What']}: 1."
     words[0], words[verb] = words[0].removesuffix("s"), _BE_ONE[words[verb]]

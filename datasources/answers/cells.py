@@ -68,9 +68,9 @@ def write_table(draft: Draft, rows: Sequence[Sequence[Cell]], language: str) -> 
     """*rows* as the lines of a Markdown table, and how many of them are in it: not more than an answer bears."""
     terms = draft.columns
     names = [_MARKS.sub(" ", describe_term(each, draft, language)) for each in terms]
-    lines = [_write_line(names), _write_line([_align(at, rows) for at in range(len(names))])]
+    lines = [_write_line(names), _write_line([_align(index, rows) for index in range(len(names))])]
     room = _LONGEST_TABLE - sum(map(len, lines))
-    write = [write_label if _holds_labels(at, draft, rows) else write_cell for at in range(len(terms))]
+    write = [write_label if _holds_labels(index, draft, rows) else write_cell for index in range(len(terms))]
     for row in rows:
         cells = zip(write, row, terms, strict=True)
         line = _write_line([write_one(cell, term, language) for write_one, cell, term in cells])
@@ -81,11 +81,11 @@ def write_table(draft: Draft, rows: Sequence[Sequence[Cell]], language: str) -> 
     return lines, len(lines) - 2
 
 
-def _holds_labels(at: int, draft: Draft, rows: Sequence[Sequence[Cell]]) -> bool:
+def _holds_labels(index: int, draft: Draft, rows: Sequence[Sequence[Cell]]) -> bool:
     """Whether the column names groups, or years."""
-    if draft.columns[at].function:
+    if draft.columns[index].function:
         return False
-    return draft.columns[at] == draft.group or all(_is_year(row[at]) for row in rows)
+    return draft.columns[index] == draft.group or all(_is_year(row[index]) for row in rows)
 
 
 def _is_year(cell: Cell) -> bool:
@@ -96,6 +96,6 @@ def _write_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _align(at: int, rows: Sequence[Sequence[Cell]]) -> str:
-    is_figure = all(isinstance(row[at], int | float | None) for row in rows)
+def _align(index: int, rows: Sequence[Sequence[Cell]]) -> str:
+    is_figure = all(isinstance(row[index], int | float | None) for row in rows)
     return "---:" if is_figure else "---"

@@ -52,11 +52,11 @@ def read_columns(result: Result) -> list[ChartColumn]:
     uses = Counter(names)
     taken = {name for name in names if uses[name] == 1}
     columns = []
-    for at, name in enumerate(names):
-        numbered = (f"{name} ({number})" for number in count(at + 1))
+    for index, name in enumerate(names):
+        numbered = (f"{name} ({number})" for number in count(index + 1))
         unique = name if uses[name] == 1 else next(each for each in numbered if each not in taken)
         taken.add(unique)
-        columns.append(ChartColumn(unique, [row[at] for row in result.rows]))
+        columns.append(ChartColumn(unique, [row[index] for row in result.rows]))
     return columns
 
 

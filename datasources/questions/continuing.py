@@ -37,7 +37,7 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     parts = read_parts(words, table, previous)
     unknown = [each for each in parts.unknown if each not in SUPERLATIVES]
     asks = parts.asks or parts.number is not None or len(unknown) < len(parts.unknown)
-    periods = sum(span[1] for at in range(len(words)) if (span := read_span(words, at)))
+    periods = sum(span[1] for index in range(len(words)) if (span := read_span(words, index)))
     if points_back(question) or not _COMMANDS.isdisjoint(words):
         is_of_them = any(each in f" {' '.join(words)} " for each in _PARTS)
         return (asks or is_of_them) and len(unknown) <= _MAX_UNKNOWN

@@ -83,8 +83,13 @@ def points_back(question: str, previous: str = "") -> bool:
     of_them = [each for each in words if len(each) > 5 and each.endswith("nya") and each not in _NO_REFERENCE]
     if previous and of_them and (set(words) - STOP).isdisjoint(set(split_words(previous)) - STOP):
         return True
-    named = {place for at in range(len(words)) if (span := read_span(words, at)) for place in range(at, at + span[1])}
-    return any(word in _SURELY_POINTING and at not in named for at, word in enumerate(words))
+    named = {
+        place
+        for index in range(len(words))
+        if (span := read_span(words, index))
+        for place in range(index, index + span[1])
+    }
+    return any(word in _SURELY_POINTING and index not in named for index, word in enumerate(words))
 
 
 def read_parts(words: Sequence[str], table: QueryTable, previous: str) -> FollowupParts:

@@ -56,19 +56,19 @@ def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
     is_one_figure = len(table.rows) == 1 and all(each.function for each in table.columns)
     if is_one_figure and parts.function != "SUM":  # a figure is none of what it counts
         return None
-    rows = [at for at in range(len(table.rows)) if all(at in each for each in parts.values)]
+    rows = [index for index in range(len(table.rows)) if all(index in each for each in parts.values)]
     if parts.comparison is not None:
         column = _choose_column(parts, table, "figure")
         if column is None or not table.is_whole:
             return None
-        rows = [at for at in rows if _fits_comparison(table.rows[at][column], *parts.comparison)]
+        rows = [index for index in rows if _fits_comparison(table.rows[index][column], *parts.comparison)]
         if not rows:  # other rows may be meant, of the same condition with another number
             return None
         if not parts.asks_more:
             return Followup(tuple(rows))
     if parts.takes_first and parts.number and parts.end is None:
         return Followup(tuple(rows[: parts.number]))
-    if parts.place in (0, -1) and any(_find_kind(table, at) == "day" for at in parts.columns):
+    if parts.place in (0, -1) and any(_find_kind(table, index) == "day" for index in parts.columns):
         parts.end, parts.place = ("latest" if parts.place else "earliest"), None  # "due last"
     if parts.place is not None:
         is_there = -len(rows) <= parts.place < len(rows) and (parts.place >= 0 or table.is_whole)
@@ -135,7 +135,7 @@ def _choose_column(parts: FollowupParts, table: QueryTable, kind: Literal["day",
         return named[0]  # the highest date is the latest
     if named:
         return named[0] if kind == "any" or _find_kind(table, named[0]) == kind else None
-    fitting = [at for at in range(len(table.columns)) if _find_kind(table, at) == kind]
+    fitting = [index for index in range(len(table.columns)) if _find_kind(table, index) == kind]
     return fitting[0] if len(fitting) == 1 else None
 
 

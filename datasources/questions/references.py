@@ -22,12 +22,12 @@ def find_reference(words: Sequence[str], items: Sequence[Item]) -> str:
 
     "Machines and their hours" does name it, and so does "mesin yang jamnya 300".
     """
-    inside = _list_named(words) | {at for each in items for at in range(each.place, each.place + len(each.words))}
-    for at, word in enumerate(words):
-        if at in inside:
+    inside = _list_named(words) | {index for each in items for index in range(each.place, each.place + len(each.words))}
+    for index, word in enumerate(words):
+        if index in inside:
             continue
-        is_own = word in POSSESSIVES and not _has_owner(words, items, at)
-        if word in REFERENCES or is_own or _has_no_subject(words, items, at):
+        is_own = word in POSSESSIVES and not _has_owner(words, items, index)
+        if word in REFERENCES or is_own or _has_no_subject(words, items, index):
             return word
     return next((word for each in items for word in each.words if _is_of_unnamed(word, each, items)), "")
 
@@ -38,25 +38,34 @@ def may_point(question: str) -> bool:
     named = _list_named(words)
     pointing = POINTING | REFERENCES | POSSESSIVES
     is_elliptic = any(tuple(words[: len(each)]) == each for each in _ELLIPTIC)
-    return is_elliptic or any((word in pointing and at not in named) or _ends_so(word) for at, word in enumerate(words))
+    return is_elliptic or any(
+        (word in pointing and index not in named) or _ends_so(word) for index, word in enumerate(words)
+    )
 
 
 def _list_named(words: Sequence[str]) -> set[int]:
     """The places of words that name a time: "this month", "bulan ini"."""
-    return {place for at in range(len(words)) if (span := read_span(words, at)) for place in range(at, at + span[1])}
+    return {
+        place
+        for index in range(len(words))
+        if (span := read_span(words, index))
+        for place in range(index, index + span[1])
+    }
 
 
-def _has_owner(words: Sequence[str], items: Sequence[Item], at: int) -> bool:
+def _has_owner(words: Sequence[str], items: Sequence[Item], index: int) -> bool:
     """Whether the possessive there follows what it belongs to: "machines with their status"."""
-    return words[at - 1] in _FOLLOW and any(each.place < at and each.kind in (*_THINGS, "column") for each in items)
+    return words[index - 1] in _FOLLOW and any(
+        each.place < index and each.kind in (*_THINGS, "column") for each in items
+    )
 
 
-def _has_no_subject(words: Sequence[str], items: Sequence[Item], at: int) -> bool:
+def _has_no_subject(words: Sequence[str], items: Sequence[Item], index: int) -> bool:
     """Whether the Spanish verb there has none: "¿Cuántos ciclos tiene?"."""
-    if words[at] not in ("tiene", "tienen") or _HOW_MANY.isdisjoint(words[:at]):
+    if words[index] not in ("tiene", "tienen") or _HOW_MANY.isdisjoint(words[:index]):
         return False
-    kinds = _THINGS if words[at] == "tiene" else _OBJECTS  # of one thing, "cuántos ciclos" are no subject
-    return not any(each.place > at and each.kind in kinds for each in items)
+    kinds = _THINGS if words[index] == "tiene" else _OBJECTS  # of one thing, "cuántos ciclos" are no subject
+    return not any(each.place > index and each.kind in kinds for each in items)
 
 
 def _is_of_unnamed(word: str, item: Item, items: Sequence[Item]) -> bool:

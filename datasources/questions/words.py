@@ -74,9 +74,9 @@ def split_question(question: str, language: str) -> list[str]:
     grouping = _GROUPED["" if language in ("es", "id") else "en"]
     plain = grouping.sub(lambda found: re.sub(r"\D", "", found[0]), question)
     words = split_words(_WITH_COMMA.sub(r"\1.\2", plain) if language in ("es", "id") else plain)
-    for at in range(len(words) - 2, -1, -1):  # "paling tinggi" is "tertinggi"
-        if words[at] == "paling" and (joined := f"ter{words[at + 1]}") in SUPERLATIVES.keys() | MOST.keys():
-            words[at : at + 2] = [joined]
+    for index in range(len(words) - 2, -1, -1):  # "paling tinggi" is "tertinggi"
+        if words[index] == "paling" and (joined := f"ter{words[index + 1]}") in SUPERLATIVES.keys() | MOST.keys():
+            words[index : index + 2] = [joined]
     return words
 
 

@@ -93,7 +93,7 @@ def _merge_boxes(boxes: list[Box]) -> list[Box]:
     """The boxes of letters, in reading order, as one for each line."""
     if not boxes:
         return []
-    starts = [0, *(at for at, (one, other) in enumerate(pairwise(boxes), 1) if not _are_on_one_line(one, other))]
+    starts = [0, *(index for index, (one, other) in enumerate(pairwise(boxes), 1) if not _are_on_one_line(one, other))]
     groups = (boxes[start:end] for start, end in pairwise([*starts, len(boxes)]))
     return [
         (

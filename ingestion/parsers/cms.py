@@ -47,13 +47,13 @@ def _read_children(data: bytes) -> list[_Value]:
     return values
 
 
-def _read(data: bytes, at: int, depth: int) -> _Value:
-    """The value at *at*.
+def _read(data: bytes, index: int, depth: int) -> _Value:
+    """The value at *index*.
 
     Raises:
         IndexError, ValueError: there is none.
     """
-    tag, length, start = data[at], data[at + 1], at + 2
+    tag, length, start = data[index], data[index + 1], index + 2
     if length == 0x80:  # its end is marked
         end = start
         while data[end : end + 2] != _END:

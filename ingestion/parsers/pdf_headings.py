@@ -92,13 +92,13 @@ def _find_running(pages: Sequence[Page]) -> set[str]:
     return {text for text, count in counts.items() if count > MAX_REPEATED}
 
 
-def _run(found: dict[tuple[int, int], int], key: tuple[int, int]) -> int:
+def _run(levels: dict[tuple[int, int], int], key: tuple[int, int]) -> int:
     """How many lines in a row, this one among them, are in letters of the same size."""
     number, place = key
     above = below = 0
-    while found.get((number, place - above - 1)) == found[key]:
+    while levels.get((number, place - above - 1)) == levels[key]:
         above += 1
-    while found.get((number, place + below + 1)) == found[key]:
+    while levels.get((number, place + below + 1)) == levels[key]:
         below += 1
     return above + below + 1
 

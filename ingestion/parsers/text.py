@@ -71,10 +71,10 @@ def _add(builder: TextBuilder, lines: Sequence[str], longest: int) -> None:
         at = end
 
 
-def _find_rows(lines: Sequence[str], at: int = 0) -> list[list[str]]:
-    """The rows of a table that *lines* begin with from *at* on, in cells; none where they begin with none."""
+def _find_rows(lines: Sequence[str], index: int = 0) -> list[list[str]]:
+    """The rows of a table that *lines* begin with from *index* on, in cells; none where they begin with none."""
     rows = list[list[str]]()
-    for place in range(at, len(lines)):  # no copy: a file may have a table every few lines
+    for place in range(index, len(lines)):  # no copy: a file may have a table every few lines
         line = lines[place]
         cells = _CELLS.split(line.strip())
         if len(cells) < 2 or _BULLET.match(line) or (rows and len(cells) != len(rows[0])):

@@ -36,7 +36,7 @@ def find_head(rows: Sequence[Row], spans: dict[int, Spans]) -> Head | None:
     if not any(counts):
         return None
     usual = _find_usual_count(counts)
-    start = next(at for at, count in enumerate(counts) if count >= min(usual, max(1, round(usual * _FULL))))
+    start = next(index for index, count in enumerate(counts) if count >= min(usual, max(1, round(usual * _FULL))))
     groups: list[str] = []
     following = start + 1
     if spans.get(start) and following < len(rows) and counts[following] > 1 and is_head(rows[following]):

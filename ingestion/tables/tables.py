@@ -58,7 +58,7 @@ def read_tables(
     names = make_names((name if len(looked) == 1 else sheet.name for sheet, _ in looked), "table")
     for own_name, (sheet, seen) in zip(names, looked, strict=True):
         converters = [choose_converter(each, mark, order, limits.cell_characters) for each in seen.facts]
-        places = [at for at, each in enumerate(seen.facts) if each.count or _get_name(seen.head, at)]
+        places = [index for index, each in enumerate(seen.facts) if each.count or _get_name(seen.head, index)]
         table = TableRead(own_name, sheet.name, (), sheet.is_hidden, sheet.notes)
         yield (
             _describe(table, sheet, seen, converters, places, limits),
@@ -112,11 +112,11 @@ def _take_in(seen: _Seen, rows: Sequence[Row], limits: TableLimits) -> None:
         raise TooLarge(f"A table of it has more than {limits.columns} columns: leave some out.")
     if seen.cells > limits.cells:
         raise TooLarge(f"It has more than {limits.cells:,} cells: leave columns out, or send fewer rows.")
-    for at, values in enumerate(zip_longest(*rows)):
-        if at >= len(seen.facts):
+    for index, values in enumerate(zip_longest(*rows)):
+        if index >= len(seen.facts):
             seen.facts.append(ColumnFacts())
         different = {value if type(value) is str else (type(value), value): value for value in values}
-        seen.facts[at].look(different.values())
+        seen.facts[index].look(different.values())
         seen.longest = max(
             seen.longest, *(len(each) if isinstance(each, str) else 0 for each in (*different.values(), ""))
         )
@@ -198,8 +198,8 @@ def _name_columns(
     return make_names(texts, "column")
 
 
-def _get_name(head: Head, at: int) -> str:
-    return head.names[at] if at < len(head.names) else ""
+def _get_name(head: Head, index: int) -> str:
+    return head.names[index] if index < len(head.names) else ""
 
 
 def _convert(

@@ -124,7 +124,7 @@ async def _embed_examples(embedder: Embedder) -> _Classes:
     means = np.stack([_scale(of[name].mean(0)) for name in emotions])
     without = [of[name] for name in _WITHOUT_EMOTION]
     means_without = np.stack([_scale(each.mean(0)) for each in without])
-    leads = [_find_leads(each, means, np.delete(means_without, at, 0)) for at, each in enumerate(without)]
+    leads = [_find_leads(each, means, np.delete(means_without, index, 0)) for index, each in enumerate(without)]
     return _Classes(emotions, means, means_without, max(0.0, float(np.concatenate(leads).max())))
 
 

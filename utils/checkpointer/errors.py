@@ -74,9 +74,9 @@ class CheckpointConflict(Conflict):
 
     slug, title = "conversation-changed", "The conversation has changed"
 
-    def __init__(self, expected: str, found: str) -> None:
+    def __init__(self, expected: str, newest: str) -> None:
         super().__init__("The conversation has gone on since this turn began. Ask again.")
-        self.expected, self.found = expected, found
+        self.expected, self.found = expected, newest
 
     def __str__(self) -> str:
         return f"expected {self.expected or 'no checkpoint'}, found {self.found}"

@@ -176,12 +176,12 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         """
         in_memory = self._memory.all(self.serde, CheckpointAddress.from_config(config).thread_id) if config else []
         if not in_memory:
-            async for found in self.primary.alist(config, filter=filter, before=before, limit=limit):
-                yield found
+            async for checkpoint in self.primary.alist(config, filter=filter, before=before, limit=limit):
+                yield checkpoint
             return
         query = Query.from_config(config, before, filter)
-        for found in [one for one in in_memory if query.matches(one)][:limit]:
-            yield found
+        for checkpoint in [one for one in in_memory if query.matches(one)][:limit]:
+            yield checkpoint
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

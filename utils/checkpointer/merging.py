@@ -41,11 +41,11 @@ def merge_messages(before: Sequence[BaseMessage], after: Sequence[BaseMessage]) 
     shared, waiting = _list_ids(before) & _list_ids(after), list(after)
     line: list[BaseMessage] = []
     remaining = len(shared)
-    for at, message in enumerate(before):
+    for index, message in enumerate(before):
         if remaining == 0:
-            ends = [_find_end_of_turn(tail) if shared else 0 for tail in (before[at:], waiting)]
-            line += [*before[at : at + ends[0]], *waiting[: ends[1]]]
-            return line + _merge_by_time(_split_turns(before[at + ends[0] :]), _split_turns(waiting[ends[1] :]))
+            ends = [_find_end_of_turn(tail) if shared else 0 for tail in (before[index:], waiting)]
+            line += [*before[index : index + ends[0]], *waiting[: ends[1]]]
+            return line + _merge_by_time(_split_turns(before[index + ends[0] :]), _split_turns(waiting[ends[1] :]))
         if message.id not in shared:
             line.append(message)
             continue

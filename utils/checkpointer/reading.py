@@ -136,13 +136,13 @@ class Reader:
             size = BATCH if query.metadata or remaining is None else min(BATCH, remaining)
             rows, fields = await self.store.run_script("list", thread_id, *arguments, *last, size)
             unpacker = ValueUnpacker(self.codec, self.serde, thread_id, pair_fields(fields), CachedValues())
-            found = [one for row in rows if (one := self._read_row(unpacker, thread_id, query, row)) is not None]
-            for one in found[:remaining]:
+            checkpoints = [one for row in rows if (one := self._read_row(unpacker, thread_id, query, row)) is not None]
+            for one in checkpoints[:remaining]:
                 yield one
             if len(rows) < size:
                 return
             last = _decode(rows[-1][1]), _decode(rows[-1][0])
-            remaining = None if remaining is None else max(0, remaining - len(found))
+            remaining = None if remaining is None else max(0, remaining - len(checkpoints))
 
     async def read_part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
         """Items of the list in *channel* of the newest checkpoint, none of a channel that is empty; None where there is

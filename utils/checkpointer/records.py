@@ -128,9 +128,9 @@ def _pack_long(part: bytes) -> bytes:
     return struct.pack(">I", len(part)) + part
 
 
-def _take(form: str, data: bytes, at: int) -> tuple[bytes, int]:
-    (length,) = struct.unpack_from(form, data, at)
-    start = at + struct.calcsize(form)
+def _take(form: str, data: bytes, index: int) -> tuple[bytes, int]:
+    (length,) = struct.unpack_from(form, data, index)
+    start = index + struct.calcsize(form)
     if start + length > len(data):
         raise struct.error("shorter than it says")
     return data[start : start + length], start + length

@@ -179,16 +179,16 @@ class RedisCheckpointer(SyncCheckpointer):
         """Checkpoints, newest first within a conversation; of all conversations if *config* is None."""
         query = Query.from_config(config, before, filter)
         if config is not None:
-            async for found in self.reader.find_all(str(config["configurable"]["thread_id"]), query, limit):
-                yield found
+            async for checkpoint in self.reader.find_all(str(config["configurable"]["thread_id"]), query, limit):
+                yield checkpoint
             return
         remaining = limit
         async for thread_id in self.athread_ids():
             if remaining == 0:
                 return
             try:
-                async for found in self.reader.find_all(thread_id, query, remaining):
-                    yield found
+                async for checkpoint in self.reader.find_all(thread_id, query, remaining):
+                    yield checkpoint
                     remaining = None if remaining is None else remaining - 1
             except StateUnreadable as exc:  # one broken or foreign key must not end a scan of all
                 logger.error("Skipped an unreadable conversation: %s", exc)

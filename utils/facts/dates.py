@@ -108,9 +108,9 @@ def _find_numeric(low: str, text: str) -> Iterator[Date]:
 
 def _find_weekdays(low: str, text: str) -> Iterator[Date]:
     matches = list(_WEEKDAY.finditer(low))
-    for at, day in enumerate(matches):
+    for index, day in enumerate(matches):
         days = {WEEKDAYS[day[1]]}
-        following = matches[at + 1] if at + 1 < len(matches) else None
+        following = matches[index + 1] if index + 1 < len(matches) else None
         if following and _RANGE.fullmatch(low[day.end() : following.start()].strip()):
             first, last = WEEKDAYS[day[1]], WEEKDAYS[following[1]]
             days = {(first + step) % 7 for step in range((last - first) % 7 + 1)}

@@ -77,7 +77,7 @@ def find_initials(text: str) -> frozenset[str]:
     for token in _TOKEN.findall(text):
         if token[0].isupper():
             run = (run + token[0].casefold())[-_MAX_INITIALS:]
-            initials |= {run[at:] for at in range(len(run) - 1)}
+            initials |= {run[index:] for index in range(len(run) - 1)}
         elif token.casefold() not in NEVER_NAMES:
             run = ""
     return frozenset(initials)

@@ -77,9 +77,9 @@ def _find_in_digits(text: str) -> Iterator[Number]:
         )
 
 
-def _read_unit(text: str, at: int) -> tuple[float, str, int]:
-    """The magnitude and the unit of a number that ends at *at*, and where they end."""
-    magnitude, end = 1.0, at
+def _read_unit(text: str, index: int) -> tuple[float, str, int]:
+    """The magnitude and the unit of a number that ends at *index*, and where they end."""
+    magnitude, end = 1.0, index
     for _ in range(3):  # "2 mil millones de euros", "5 per cent"
         match = _AFTER.match(text, end)
         word = fold(match[1]).rstrip(".") if match else ""

@@ -44,11 +44,11 @@ def find_negations(words: Sequence[tuple[str, int]], language: str) -> list[Nega
     """What is denied in *words* (`tokenize`) in *language*; "not only" denies nothing."""
     denying, only = NEGATIONS.get(language, NEGATIONS["en"]), NOT_ONLY.get(language, NOT_ONLY["en"])
     negations = []
-    for at, (word, start) in enumerate(words):
+    for index, (word, start) in enumerate(words):
         if word in denying or word.endswith("n't"):
-            after = tuple(each for each, _ in words[at + 1 : at + 1 + _AFTER])
+            after = tuple(each for each, _ in words[index + 1 : index + 1 + _AFTER])
             if not after or after[0] not in only:
-                before = tuple(each for each, _ in words[max(0, at - _BEFORE) : at])
+                before = tuple(each for each, _ in words[max(0, index - _BEFORE) : index])
                 negations.append(Negation(word, start, after, before))
     return negations
 

@@ -31,9 +31,9 @@ def bind_figures(sentence: ReadSentence) -> list[Binding]:
     paired = _pair_in_order(spans, sentence.mentions)
     named = tuple(dict.fromkeys(mention.rows for mention in sentence.mentions))
     result = []
-    for at, figure in enumerate(sentence.figures):
-        rows, is_close = (paired[at], True) if paired else find_rows(figure.start, sentence)
-        cue, cues = _find_cue(at, sentence)
+    for index, figure in enumerate(sentence.figures):
+        rows, is_close = (paired[index], True) if paired else find_rows(figure.start, sentence)
+        cue, cues = _find_cue(index, sentence)
         result.append(Binding(rows, is_close, named, cue, cues, _is_about(figure, sentence)))
     return result
 
@@ -73,13 +73,13 @@ def _join(place: int, here: Sequence[Mention]) -> frozenset[int]:
     return rows
 
 
-def _find_cue(at: int, sentence: ReadSentence) -> tuple[Cue | None, frozenset[Cue]]:
+def _find_cue(index: int, sentence: ReadSentence) -> tuple[Cue | None, frozenset[Cue]]:
     """The cue that stands nearest in the part of the figure, else between it and its neighbours; and all of these."""
-    figure = sentence.figures[at]
+    figure = sentence.figures[index]
     cues = [each for each in sentence.cues if each[0] != "about"]
     start, end = _find_part(figure.start, sentence)
-    before = sentence.figures[at - 1].end if at else 0
-    after = sentence.figures[at + 1].start if at + 1 < len(sentence.figures) else len(sentence.text)
+    before = sentence.figures[index - 1].end if index else 0
+    after = sentence.figures[index + 1].start if index + 1 < len(sentence.figures) else len(sentence.text)
     # In a part with several figures each takes the words up to its neighbours.
     own = [each for each in cues if max(start, before) <= each[1] < min(end, after)]
     near = (

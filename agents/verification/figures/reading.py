@@ -112,10 +112,10 @@ def _find_columns(figure: Figure, tokens: Sequence[Token], text: str, table: Kno
     return frozenset()
 
 
-def _list_following(at: int, end: int, tokens: Sequence[Token], text: str) -> list[str]:
+def _list_following(index: int, end: int, tokens: Sequence[Token], text: str) -> list[str]:
     """The words behind a figure that ends at *end*, with nothing but blanks between; also those of its unit."""
     words: list[str] = []
-    for word, start, until in tokens[at:]:
+    for word, start, until in tokens[index:]:
         if start >= end:
             if len(words) == _NEAR or text[end:start].strip():
                 break
@@ -124,8 +124,8 @@ def _list_following(at: int, end: int, tokens: Sequence[Token], text: str) -> li
     return words
 
 
-def _list_preceding(at: int, start: int, tokens: Sequence[Token], text: str) -> list[str]:
-    return [word for word, _, until in tokens[max(0, at - 1) : at] if not text[until:start].strip(" :")]
+def _list_preceding(index: int, start: int, tokens: Sequence[Token], text: str) -> list[str]:
+    return [word for word, _, until in tokens[max(0, index - 1) : index] if not text[until:start].strip(" :")]
 
 
 def _find_first_digits(text: str) -> str:
@@ -176,25 +176,25 @@ def _find_labels(tokens: Sequence[Token], table: KnownTable) -> Iterator[Mention
 
 
 def _match_label(
-    tokens: Sequence[Token], at: int, longest: int, table: KnownTable
+    tokens: Sequence[Token], index: int, longest: int, table: KnownTable
 ) -> tuple[int, frozenset[int] | None]:
-    words = tuple(word for word, _, _ in tokens[at : at + longest])
+    words = tuple(word for word, _, _ in tokens[index : index + longest])
     for length in range(len(words), 0, -1):
         rows = table.labels.get(words[:length])
-        if rows and not (length == 1 and words[0].isdigit() and not _is_numbered(tokens, at, table)):
+        if rows and not (length == 1 and words[0].isdigit() and not _is_numbered(tokens, index, table)):
             return length, rows
-    word = tokens[at][0]
+    word = tokens[index][0]
     if rows := table.words.get(word):
         return 1, None if word.isdigit() else rows
     stems = (word[:length] for length in range(len(word), 4, -1))
     return 1, next((table.stems[stem] for stem in stems if stem in table.stems), None)
 
 
-def _is_numbered(tokens: Sequence[Token], at: int, table: KnownTable) -> bool:
+def _is_numbered(tokens: Sequence[Token], index: int, table: KnownTable) -> bool:
     """Whether a number names a row: a year, or what stands behind the name of the column, as in "machine 7"."""
-    if len(tokens[at][0]) == 4:
+    if len(tokens[index][0]) == 4:
         return True
-    before = tokens[at - 1][0] if at else ""
+    before = tokens[index - 1][0] if index else ""
     return before in table.key_words
 
 

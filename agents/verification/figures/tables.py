@@ -118,7 +118,7 @@ class KnownTable:
     def find_date_places(self, row: int, date: Date) -> list[int]:
         """The columns that say *date* in a row."""
         cells = self.table.rows[row]
-        return [at for at, cell in enumerate(cells) if KnownDates(_find_cell_dates(cell)).say(date)]
+        return [index for index, cell in enumerate(cells) if KnownDates(_find_cell_dates(cell)).say(date)]
 
     @cached_property
     def has_dates(self) -> bool:
@@ -156,10 +156,10 @@ class KnownTable:
     @cached_property
     def _number_columns(self) -> Sequence[tuple[int, NumberColumn]]:
         result = []
-        for at, column in enumerate(self.table.columns):
-            values = tuple(_read_number(row[at]) for row in self.table.rows)
+        for index, column in enumerate(self.table.columns):
+            values = tuple(_read_number(row[index]) for row in self.table.rows)
             if any(value is not None for value in values):
-                result.append((at, NumberColumn(column, values, read_units(f"{column.name} {column.words}"))))
+                result.append((index, NumberColumn(column, values, read_units(f"{column.name} {column.words}"))))
         return result
 
     @cached_property
@@ -179,8 +179,8 @@ class KnownTable:
 
     def _iter_cells(self) -> Iterator[tuple[int, int, Cell]]:
         for number, row in enumerate(self.table.rows):
-            for at, cell in enumerate(row):
-                yield number, at, cell
+            for index, cell in enumerate(row):
+                yield number, index, cell
 
 
 @lru_cache(_KEPT)

@@ -135,29 +135,29 @@ def find_cues(tokens: Sequence[Token]) -> list[tuple[Cue, int, int]]:
     """The words that say what a figure is, and where they stand."""
     cues: list[tuple[Cue, int, int]] = []
     words = [word for word, _, _ in tokens]
-    for at, word in enumerate(words):
+    for index, word in enumerate(words):
         for length in (3, 2, 1):
-            cue = _CUE_WORDS.get(tuple(words[at : at + length]))
+            cue = _CUE_WORDS.get(tuple(words[index : index + length]))
             if cue is not None:
-                cues.append((cue, tokens[at][1], tokens[min(at + length, len(words)) - 1][2]))
+                cues.append((cue, tokens[index][1], tokens[min(index + length, len(words)) - 1][2]))
                 break
-        if word in _MORE and _is_compared(words[at + 1 : at + 5]):
-            cues.append(("difference", tokens[at][1], tokens[at][2]))
+        if word in _MORE and _is_compared(words[index + 1 : index + 5]):
+            cues.append(("difference", tokens[index][1], tokens[index][2]))
     return cues
 
 
 def _is_compared(following: Sequence[str]) -> bool:
     """Whether "more" goes on as in "more machines than Medan", not as in "more than 3"."""
-    than = next((at for at, word in enumerate(following[:-1]) if word in _THAN), None)
+    than = next((index for index, word in enumerate(following[:-1]) if word in _THAN), None)
     return than is not None and not following[than + 1].isdigit()
 
 
 def find_separators(text: str, tokens: Sequence[Token]) -> list[int]:
     """Where one part of a sentence ends and another begins."""
     marks = [
-        at
-        for at, character in enumerate(text)
-        if character in _PUNCTUATION and not (character in ",:" and text[at + 1 : at + 2].isdigit())
+        index
+        for index, character in enumerate(text)
+        if character in _PUNCTUATION and not (character in ",:" and text[index + 1 : index + 2].isdigit())
     ]
     return sorted([*marks, *(start for word, start, _ in tokens if word in _SEPARATING)])
 
