@@ -34,14 +34,18 @@ def main() -> int:
         print("install it and run `make install`, then `.venv/bin/python validate.py`.")
         return 1
     arguments = _arguments()
-    from bootstrap.installation import NotAllowed, enter_installation, leave_shell  # an older Python could not read it
+    from bootstrap.installation import (  # an older Python could not read it
+        NotAllowed,
+        enter_installation,
+        remove_shell_settings,
+    )
 
     try:
         entered = enter_installation(ROOT)
     except NotAllowed as exc:
         print(exc, file=sys.stderr)
         return 1
-    if entered is None and (stray := leave_shell()):
+    if entered is None and (stray := remove_shell_settings()):
         print(stray, file=sys.stderr)
     # What libraries log or warn of is not for here, and may hold anything.
     logging.disable()

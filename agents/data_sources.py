@@ -12,7 +12,7 @@ from typing import TypeVar
 from langchain_core.language_models import BaseChatModel
 
 from agents.opened_sources import OpenedSources, load_source_schema
-from agents.tools.data_port import DataAnswer, NothingOpen
+from agents.tools.data_port import DataAnswer, NoReadableTables
 from agents.tools.data_questions import (
     ModelAsker,
     ReadySource,
@@ -161,7 +161,7 @@ class DataSources(OpenedSources):
         def read(source: ReadySource, stop: Stop) -> bool:
             return is_continued(source, question, last, self._vocabularies, stop)
 
-        return await self._look_at(ctx, last.source_id, read, _COMPARED_S) or False
+        return await self._read_one(ctx, last.source_id, read, _COMPARED_S) or False
 
     async def list_examples(self, ctx: Principal, source_name: str | None, language: str) -> list[str]:
         """At most three questions in *language* that rules understand, of this data source; None: of any."""
@@ -170,7 +170,7 @@ class DataSources(OpenedSources):
             return [each.question for each in suggest(source, language, self._vocabularies, stop)]
 
         if source_name is not None:
-            return await self._look_at(ctx, source_name, read, _COMPARED_S) or []
+            return await self._read_one(ctx, source_name, read, _COMPARED_S) or []
         return [each.suggestion.question for each in await self.suggest(ctx, language)][:_MAX_EXAMPLES]
 
     async def read_stamp(self, ctx: Principal, source_id: str) -> str:
@@ -203,7 +203,7 @@ class DataSources(OpenedSources):
         def find_name(source: ReadySource, stop: Stop) -> str:
             return source.name if is_understood(source, question, self._vocabularies, stop) else ""
 
-        names = await self._look_through(ctx, find_name, _COMPARED_S)
+        names = await self._read_each(ctx, find_name, _COMPARED_S)
         return [{"data_source": name} if len(names) > 1 else {} for name in names if name]
 
     async def explain_refusal(self, ctx: Principal, question: str) -> str:
@@ -212,7 +212,7 @@ class DataSources(OpenedSources):
         def read(source: ReadySource, stop: Stop) -> str:
             return explain_refusal(source, question, self._vocabularies, stop)
 
-        return next(filter(None, await self._look_through(ctx, read, _COMPARED_S)), "")
+        return next(filter(None, await self._read_each(ctx, read, _COMPARED_S)), "")
 
     async def suggest(self, ctx: Principal, language: str) -> list[SourceSuggestion]:
         """Questions in *language* that one of the principal's data sources alone understands, the newest source first.
@@ -224,7 +224,7 @@ class DataSources(OpenedSources):
             result = suggest(source, language, self._vocabularies, stop)
             return [SourceSuggestion(source.name, each) for each in result]
 
-        read_ones = [each for each in await self._look_through(ctx, read, _SUGGESTED_S) if each]
+        read_ones = [each for each in await self._read_each(ctx, read, _SUGGESTED_S) if each]
         in_turn = chain.from_iterable(zip_longest(*reversed(read_ones)))
         result = [each for each in in_turn if each is not None][:_MAX_SUGGESTED]
         if len(read_ones) < 2:
@@ -234,11 +234,11 @@ class DataSources(OpenedSources):
         def match(source: ReadySource, stop: Stop) -> list[str]:
             return list_understood(source, questions, self._vocabularies, stop)
 
-        matches = await self._look_through(ctx, match, _COMPARED_S)
+        matches = await self._read_each(ctx, match, _COMPARED_S)
         understood = Counter(chain.from_iterable(each for each in matches if each))
         return [each for each in result if understood[each.suggestion.question] == 1]
 
-    async def _look_through(
+    async def _read_each(
         self, ctx: Principal, read: Callable[[ReadySource, Stop], T], longest_s: float
     ) -> list[T | None]:
         """What *read* gives of the principal's data sources, the oldest first; None of one that cannot be asked."""
@@ -248,9 +248,9 @@ class DataSources(OpenedSources):
                 return list_open_ids(session, ctx, _MAX_COMPARED)
 
         ids = await self._run(list_ids)
-        return await asyncio.gather(*(self._look_at(ctx, each, read, longest_s) for each in ids))
+        return await asyncio.gather(*(self._read_one(ctx, each, read, longest_s) for each in ids))
 
-    async def _look_at(
+    async def _read_one(
         self, ctx: Principal, source_name: str, read: Callable[[ReadySource, Stop], T], longest_s: float
     ) -> T | None:
         """What *read* gives of the data source of this name or id; None where it cannot be asked."""
@@ -280,7 +280,7 @@ class DataSources(OpenedSources):
         schema = load_source_schema(row, self._keys)
         access = make_access(row.allowed_tables, schema, dialect) if schema else {}
         if schema is None or not access:
-            raise NothingOpen(row.name)
+            raise NoReadableTables(row.name)
         return access, list_open_tables(schema, row.allowed_tables, access, dialect)
 
 

@@ -137,7 +137,7 @@ class Leases:
         try:
             lease = Lease(thread_id, run_id, asyncio.current_task(), takes_over=takes_over)
             await self._ask_for(lease, until)
-            async with self._keep_renewed(lease):
+            async with self._renew_while_held(lease):
                 yield lease
         finally:
             self._runs.pop(thread_id, None)
@@ -158,12 +158,12 @@ class Leases:
         lease = Lease(thread_id, "", None)
         if not await self._ask_for(lease, 0):
             raise _make_busy_error("")
-        async with self._keep_renewed(lease):
+        async with self._renew_while_held(lease):
             yield
 
     async def is_held(self, thread_id: str) -> bool:
         """Whether a run is going on in the conversation now: on any worker while Redis answers, else on this one."""
-        _, holds = await self._look(thread_id)
+        _, holds = await self._read_holder(thread_id)
         return holds
 
     async def find_holder(self, thread_id: str) -> str | None:
@@ -171,10 +171,10 @@ class Leases:
 
         Also one whose worker died, while it waits for another to go on with it.
         """
-        run_id, holds = await self._look(thread_id)
+        run_id, holds = await self._read_holder(thread_id)
         return run_id if run_id or holds else None
 
-    async def _look(self, thread_id: str) -> tuple[str, bool]:
+    async def _read_holder(self, thread_id: str) -> tuple[str, bool]:
         if thread_id in self._holds:
             return self._runs.get(thread_id, ""), True
         if not self._circuit.may_try():
@@ -225,7 +225,7 @@ class Leases:
         return None
 
     @asynccontextmanager
-    async def _keep_renewed(self, lease: Lease) -> AsyncIterator[None]:
+    async def _renew_while_held(self, lease: Lease) -> AsyncIterator[None]:
         ended = asyncio.Event()
         keeping = asyncio.create_task(self._renew_periodically(lease, ended))
         self._holds[lease.thread_id] += 1

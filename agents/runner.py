@@ -130,11 +130,11 @@ class Runner:
             emit(_describe_start(record))
             clock = StageClock(emit)
             outcome: TurnAnswer | Interrupt | None = (
-                await self._history.find_answer(record, clock.see) if is_resumed else None
+                await self._history.find_answer(record, clock.note_event) if is_resumed else None
             )
             if outcome is None:
                 before = await self._history.read_before(record, lease) if before is None else before
-                outcome = await self._answer(record, lease, before, clock.see, keep_trace)
+                outcome = await self._answer(record, lease, before, clock.note_event, keep_trace)
             if isinstance(outcome, Interrupt):
                 return [{"type": "waiting", "run_id": record.id, "call": outcome.value}]
             persistence = self._store.persistence_of(record.thread_id)

@@ -21,7 +21,7 @@ class StageClock:
         """All that was said to be missing, None if nothing was."""
         return " ".join(self._degraded) or None
 
-    def see(self, event: Event) -> None:
+    def note_event(self, event: Event) -> None:
         """Note a stage's begin, and what it says is missing; pass the event on."""
         if event["type"] == "status":
             if degraded := event.get("degraded"):

@@ -62,7 +62,7 @@ class TopicFinder:
         looked_in = everything
         if document_id:
             looked_in = SearchOptions(filters=replace(bot.filters, document_ids=(document_id,)))
-        hits = await _look_around(retriever, ctx, language, looked_in)
+        hits = await _search_topics(retriever, ctx, language, looked_in)
         ask = partial(_find_questions, retriever, ctx, language=language, options=everything, limit=bot.top_k)
         if document_id:
             in_order = sorted(_iter_headings(hits), key=lambda passage: passage.start)
@@ -70,7 +70,7 @@ class TopicFinder:
         else:
             # A heading of another language makes half a question of it: only where there is nothing else.
             in_language = SearchOptions(filters=replace(bot.filters, languages=(language,)))
-            own = await _look_around(retriever, ctx, language, in_language)
+            own = await _search_topics(retriever, ctx, language, in_language)
             questions = await ask(_alternate(own), max_of_each=1) or await ask(_alternate(hits), max_of_each=1)
         topics = Topics(
             tuple(dict.fromkeys(" ".join(hit.passage.title.split()) for hit in hits))[:_TITLES],
@@ -82,7 +82,7 @@ class TopicFinder:
         return topics
 
 
-async def _look_around(retriever: Retriever, ctx: Principal, language: str, options: SearchOptions) -> list[Hit]:
+async def _search_topics(retriever: Retriever, ctx: Principal, language: str, options: SearchOptions) -> list[Hit]:
     """Passages of what visitors ask for most, each once, those in *language* first."""
     result = await asyncio.gather(
         *(retriever.search(ctx, query, limit=_LOOKED_AT, options=options) for query in TOPICS_QUERY.values())

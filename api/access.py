@@ -92,7 +92,7 @@ def requires_before_body(scope: Scope) -> Decorator:
 
     It answers repeats itself: until it has read the body, nothing tells one request from another.
     """
-    return partial(_guard, scope=scope, take_body=_leave_body, repeats="own")
+    return partial(_guard, scope=scope, take_body=_skip_body, repeats="own")
 
 
 def _guard(
@@ -212,7 +212,7 @@ def get_valid_link() -> Link | None:
     return link
 
 
-async def _leave_body(request: Request, owner: str, max_bytes: int | None) -> None:
+async def _skip_body(request: Request, owner: str, max_bytes: int | None) -> None:
     """The view reads it."""
 
 

@@ -27,7 +27,7 @@ def register_metering(app: Flask) -> None:
     app.teardown_request(_end)  # it runs also when the client left, and for streams at their end
 
 
-def look_at_requests(app: Flask, admission: Admission) -> "Look":
+def sample_requests(app: Flask, admission: Admission) -> "Look":
     """The sampler's look at what waits, or is at work, beside the event loop."""
 
     def look(sampler: "Sampler") -> None:

@@ -10,7 +10,7 @@ from api.auth import Authenticator
 from api.limits import RateLimits
 from api.link_limits import LinkLimits
 from api.links import CitationLinks, LinkSigner
-from api.metering import look_at_requests
+from api.metering import sample_requests
 from api.repeats import Repeats
 from api.services import ApiServices, attach_services
 from api.visitor_limits import QuestionLimits, VisitorLimits
@@ -34,7 +34,7 @@ async def open_api(app: OpenAPI, services: Services, admission: Admission) -> As
     async with AsyncExitStack() as stack:
         attach_services(app, _open_api_services(stack, services, admission))
         if services.telemetry.sampler:
-            services.telemetry.sampler.looks.append(look_at_requests(app, admission))
+            services.telemetry.sampler.looks.append(sample_requests(app, admission))
         tune_collector()
         switch_threads_often()
         allow_open_files(ConnectionLimits().open_files)

@@ -124,7 +124,7 @@ async def rate(ctx: Principal, path: AnswerPath, query: BotQuery, body: RatingIn
 async def take_back(ctx: Principal, path: AnswerPath, query: BotQuery) -> Response:
     """Removes the rating, also when the conversation has expired. 204; 404 if the answer is not rated."""
     where, ctx = check_answer_path(path), select_bot(ctx, query.bot_id)
-    await write(services().database, lambda session: ratings.take_back(session, ctx, *where))
+    await write(services().database, lambda session: ratings.delete_rating(session, ctx, *where))
     return Response(status=204)
 
 

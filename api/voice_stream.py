@@ -85,7 +85,7 @@ class SpokenAnswer:
     async def _work(self) -> None:
         speaking = asyncio.create_task(self._speak())
         try:
-            await self._tell()
+            await self._pass_events()
             if self._last is None:  # it failed, was cancelled, or waits for a person
                 return
             self._say(self._cutter.finish())
@@ -97,7 +97,7 @@ class SpokenAnswer:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
-    async def _tell(self) -> None:
+    async def _pass_events(self) -> None:
         """Pass on the events of the run, all but `done`."""
         turn = self._turn
         prepare = partial(link_citations, turn.ctx, base=services().links.get_base_url())
@@ -114,7 +114,7 @@ class SpokenAnswer:
                 self._written += event["content"]
                 self._say(self._cutter.feed(event["content"]))
             case "fallback" | "resumed" | "error" | "cancelled" | "waiting":
-                self._void()
+                self._discard()
             case "done":
                 self._say(self._cutter.feed(continue_text(self._written, event["answer"])))
                 self._times["process_rag"] = self._watch.lap()
@@ -134,7 +134,7 @@ class SpokenAnswer:
             self._sentences.put_nowait(sentence)
         self._waiting.clear()
 
-    def _void(self) -> None:
+    def _discard(self) -> None:
         """Speak nothing more of what was written so far."""
         self._cutter, self._written, self._spoken_size = SentenceCutter(), "", 0
         self._waiting.clear()

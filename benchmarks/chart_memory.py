@@ -99,7 +99,7 @@ async def measure_charts() -> dict[str, Any]:
     """Resident memory at the start, after one chart and after a hundred, and of specs that want much."""
     with Sandbox() as sandbox:
         renderer = ChartRenderer(sandbox.start)
-        sandbox.look()  # the fork server is there now
+        sandbox.find_walls()  # the fork server is there now
         found: dict[str, Any] = {"limit_mb": LIMIT_MB, "limit_cpu_s": 10, "start": _describe_now()}
         began = time.perf_counter()
         async with PeakWatch() as watch:

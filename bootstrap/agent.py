@@ -257,7 +257,7 @@ def _start_work(stores: Stores, memory: _Memory, worker: RunWorker, runs: Runs) 
     embedded = stores.settings.redis_address is None
     upkeep = TranscriptUpkeep(stores.database, memory.transcripts, memory.redis, embedded=embedded)
     stores.stack.push_async_callback(_write_last, writer)
-    for work in (runs.keep(), writer.run(), upkeep.run()):
+    for work in (runs.maintain(), writer.run(), upkeep.run()):
         run_until_closed(stores.stack, work)
     stores.stack.push_async_callback(runs.drain, 0)
     return writer

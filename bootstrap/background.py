@@ -92,7 +92,7 @@ class Background:
         An index that is away is no reason not to: it is filled when it is there.
         """
         if self._leadership is None:
-            await self._catch_up()
+            await self._fill_index()
             self._task = asyncio.create_task(self._work())
         else:
             self._task = asyncio.create_task(self._leadership.lead(self._work))
@@ -111,9 +111,9 @@ class Background:
             async with asyncio.TaskGroup() as all_of_it:
                 all_of_it.create_task(self._indexer.run())
                 all_of_it.create_task(self._load_knowledge())
-                all_of_it.create_task(self._keep_whole())
+                all_of_it.create_task(self._repair_index())
                 all_of_it.create_task(self._working.run())
-                all_of_it.create_task(self._keep_deleting())
+                all_of_it.create_task(self._delete_periodically())
                 for optional in (self._crawl, self._compare, self._send_webhooks):
                     if optional is not None:
                         all_of_it.create_task(optional())
@@ -122,13 +122,13 @@ class Background:
 
     async def _load_knowledge(self) -> None:
         summary = await self._load()
-        await self._catch_up()  # so that whoever is told "loaded" finds it
+        await self._fill_index()  # so that whoever is told "loaded" finds it
         if not self._loaded.done():
             self._loaded.set_result(summary)
         if self._retire_samples is not None:  # only now are all of them there that there will be
             await self._retire_samples()
 
-    async def _keep_whole(self) -> None:
+    async def _repair_index(self) -> None:
         await repeat(
             _COMPARING,
             self._indexer.catch_up_words,
@@ -137,14 +137,14 @@ class Background:
             wake=self._replaced,
         )
 
-    async def _keep_deleting(self) -> None:
+    async def _delete_periodically(self) -> None:
         async def delete() -> None:
             await self._delete_old()
 
         await repeat("Deleting expired data", delete, get_poll_s=lambda: DELETE_OLD_S)
 
-    async def _catch_up(self) -> None:
-        """Compare the index with SQL and fill what it lacks; where that fails, `_keep_whole` tries again."""
+    async def _fill_index(self) -> None:
+        """Compare the index with SQL and fill what it lacks; where that fails, `_repair_index` tries again."""
         try:
             await self._indexer.catch_up_words()
         except Exception as exc:  # whatever broke, indexing must go on

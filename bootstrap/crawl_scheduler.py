@@ -53,7 +53,7 @@ def crawl_reach(settings: Settings) -> Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _DueCrawl:
     ctx: Principal
     web_source_id: str
 
@@ -71,7 +71,7 @@ class CrawlScheduler:
         if self._at_once == 0:
             return
         async with self._run_threads() as (threads, under_way):
-            step = partial(self._begin_what_is_due, threads, under_way)
+            step = partial(self._begin_due_crawls, threads, under_way)
             await repeat("Crawling", step, get_poll_s=lambda: POLL_S)
 
     @asynccontextmanager
@@ -102,7 +102,7 @@ class CrawlScheduler:
             with self._database.open_write_session() as session:
                 crawl_leases.take_over(session, ctx, WORKER)
 
-    async def _begin_what_is_due(
+    async def _begin_due_crawls(
         self, threads: ThreadPoolExecutor, under_way: dict[str, tuple[Crawler, Future[None]]]
     ) -> None:
         for web_source_id in [one for one, (_, ending) in under_way.items() if ending.done()]:
@@ -113,7 +113,7 @@ class CrawlScheduler:
             if len(under_way) < self._at_once and due.web_source_id not in under_way:
                 under_way[due.web_source_id] = self._begin(threads, due)
 
-    def _list_due(self) -> list[_Due]:
+    def _list_due(self) -> list[_DueCrawl]:
         """The due crawls of all tenants, one of each in turn: a tenant with hundreds does not delay the others."""
         if is_any_open(self._database):
             tidy_crawls(self._database)  # also where nobody works on documents
@@ -127,9 +127,9 @@ class CrawlScheduler:
         with self._database.open_read_session() as session:
             waiting = [(ctx, crawls.list_due(session, ctx)) for ctx in crawls.list_tenants_with_due(session)]
         most = max((len(sources) for _, sources in waiting), default=0)
-        return [_Due(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
+        return [_DueCrawl(ctx, sources[n]) for n in range(most) for ctx, sources in waiting if n < len(sources)]
 
-    def _begin(self, threads: ThreadPoolExecutor, crawl: _Due) -> tuple[Crawler, Future[None]]:
+    def _begin(self, threads: ThreadPoolExecutor, crawl: _DueCrawl) -> tuple[Crawler, Future[None]]:
         parser = self._rules.policy.open_parser()
         worker = WORKER + uuid4().hex
         crawler = Crawler(
@@ -142,7 +142,7 @@ class CrawlScheduler:
         )
         return crawler, threads.submit(partial(self._crawl, crawler, parser, crawl))
 
-    def _crawl(self, crawler: Crawler, parser: ParserProcess, crawl: _Due) -> None:
+    def _crawl(self, crawler: Crawler, parser: ParserProcess, crawl: _DueCrawl) -> None:
         try:
             with parser:
                 crawler.crawl(crawler.claim(crawl.ctx, crawl.web_source_id))

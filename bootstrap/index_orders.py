@@ -58,7 +58,7 @@ async def _order(database: Database, kind: str, arguments: dict[str, object]) ->
             if time.monotonic() - began > _TAKEN_UP_S and not await read(database, index_orders.is_any_taken_up):
                 raise StoreUnavailable("DATA_DIR is in use, but no service there takes up what is asked of it.")
     finally:
-        await write(database, partial(index_orders.take_back, order_id=order_id))
+        await write(database, partial(index_orders.cancel_order, order_id=order_id))
     if "error" in outcome:
         raise ProblemError(str(outcome["error"]))
     return outcome

@@ -89,7 +89,7 @@ def enter_installation(root: Path) -> UnitSettings | None:
     return UnitSettings(unit, tuple(sorted(others)))
 
 
-def leave_shell() -> str:
+def remove_shell_settings() -> str:
     """Where PUSTAKA_ENV_FILE names the settings, take those of this shell out of the environment.
 
     For commands that act as no unit: what is left over in a shell must not send them to other stores. Gives the

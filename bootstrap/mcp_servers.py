@@ -78,7 +78,7 @@ def make_guard(settings: Settings) -> Guard:
     return Guard.load(Reach(tuple(map(ip_network, settings.mcp_networks)), ports=None))
 
 
-async def look_at_server(name: str, server: McpServer) -> StoredServer:
+async def read_server(name: str, server: McpServer) -> StoredServer:
     """The server with the tools that it has now, as far as they can be offered.
 
     Raises:

@@ -57,11 +57,11 @@ def list_models(model: AnswerModel, embedder: Embedder, cached: Embedder, answer
 def register_metric_sources(telemetry: Telemetry, monitor: Monitor, models: Models, charts: ChartRenderer) -> None:
     """Let the sampler look at everything that *monitor* knows of, at *models* and at *charts*."""
     assert telemetry.sampler is not None  # noqa: S101 - else there is nothing to call this for
-    looks = (look_at_monitor(monitor), look_at_checkpointer(monitor.checkpointer), look_at_database(monitor.database))
-    telemetry.sampler.looks += [*looks, look_at_models(models), look_at_charts(charts)]
+    looks = (sample_monitor(monitor), sample_checkpointer(monitor.checkpointer), sample_database(monitor.database))
+    telemetry.sampler.looks += [*looks, sample_models(models), sample_charts(charts)]
 
 
-def look_at_monitor(monitor: Monitor) -> "Look":
+def sample_monitor(monitor: Monitor) -> "Look":
     """Which stores can be reached, whether turns can be served, and how many vectors are to come."""
 
     def look(sampler: "Sampler") -> None:
@@ -84,7 +84,7 @@ def look_at_monitor(monitor: Monitor) -> "Look":
     return look
 
 
-def look_at_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
+def sample_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
     """What the conversations cost in Redis, and what memory stands in for."""
 
     def look(sampler: "Sampler") -> None:
@@ -108,7 +108,7 @@ def look_at_checkpointer(checkpointer: FallbackCheckpointer) -> "Look":
     return look
 
 
-def look_at_charts(renderer: ChartRenderer) -> "Look":
+def sample_charts(renderer: ChartRenderer) -> "Look":
     """How many pictures were drawn, and what that took."""
 
     def look(sampler: "Sampler") -> None:
@@ -119,7 +119,7 @@ def look_at_charts(renderer: ChartRenderer) -> "Look":
     return look
 
 
-def look_at_database(database: Database) -> "Look":
+def sample_database(database: Database) -> "Look":
     """How many connections are in use."""
     pool = database.engine.pool
 
@@ -141,7 +141,7 @@ def _put_gate(sampler: "Sampler", kind: str, gate: Gate) -> None:
     sampler.instruments.put(series.MODEL_WAITING, gate.waiting, kind)
 
 
-def look_at_models(models: Models) -> "Look":
+def sample_models(models: Models) -> "Look":
     """How many calls run and wait, and what is answered from memory."""
 
     def look(sampler: "Sampler") -> None:

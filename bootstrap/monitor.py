@@ -124,15 +124,15 @@ class Monitor:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await repeat("Looking at the stores", self.look, get_poll_s=lambda: _EVERY_S, longest_pause_s=_EVERY_S)
+        await repeat("Looking at the stores", self.check_once, get_poll_s=lambda: _EVERY_S, longest_pause_s=_EVERY_S)
 
-    async def look(self) -> None:
+    async def check_once(self) -> None:
         """Ask once."""
         redis, database, index, scanner = await asyncio.gather(
-            self._reach("Redis", self._time("redis", self._ask_redis)),
-            self._reach("The SQL database", self._time("database", self._ask_database)),
-            self._reach("The passage index", self._time("index", self.index.check)),
-            self._reach("The malware scanner", self._ask_scanner),
+            self._find_problem("Redis", self._time("redis", self._ask_redis)),
+            self._find_problem("The SQL database", self._time("database", self._ask_database)),
+            self._find_problem("The passage index", self._time("index", self.index.check)),
+            self._find_problem("The malware scanner", self._ask_scanner),
         )
         space, model = self.disk.measure_state(), self._explain_model()
         is_refusing = space == "full" and self.keeps_turns_on_disk
@@ -191,7 +191,7 @@ class Monitor:
             self._logged["space"] = space
         return reason
 
-    async def _reach(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
+    async def _find_problem(self, what: str, ask: Callable[[], Awaitable[object]]) -> str | None:
         """Why *what* cannot be used, None if it can; a change is logged."""
         reason, level = None, logging.WARNING
         try:
@@ -234,9 +234,9 @@ class Monitor:
             await asyncio.to_thread(self.check_scanner)
 
     async def _ask_database(self) -> None:
-        self.status = replace(self.status, pending=await asyncio.to_thread(self._look_into_database))
+        self.status = replace(self.status, pending=await asyncio.to_thread(self._read_database))
 
-    def _look_into_database(self) -> int:
+    def _read_database(self) -> int:
         self.database.check()
         with self.database.open_read_session() as session:
             if self.counts_sessions and time.monotonic() >= self._sessions_from_s:

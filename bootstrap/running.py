@@ -50,7 +50,7 @@ async def start_background(
     background = Background(
         search.reconciler,
         partial(_load, stores, progress or _ignore_progress, policy),
-        delete_old=partial(_keep_up, stores),
+        delete_old=partial(_run_hourly, stores),
         working=make_ingesting(settings, database, document_files, policy).make_pool(settings.ingestion_workers),
         leadership=None if settings.is_embedded else Leadership(database, folder=stores.folder),
         crawl=crawling.run,
@@ -87,7 +87,7 @@ async def start_monitor(
         keeps_turns_on_disk=settings.redis_address is None,
         counts_sessions=telemetry.sampler is not None,
     )
-    await monitor.look()
+    await monitor.check_once()
     run_until_closed(stores.stack, monitor.run())
     if telemetry.sampler:
         models = list_models(search.model, search.embedder, search.cached, agent.answers)
@@ -119,7 +119,7 @@ async def _load(stores: Stores, progress: Progress, policy: ReadingPolicy) -> Lo
     return summary
 
 
-async def _keep_up(stores: Stores) -> None:
+async def _run_hourly(stores: Stores) -> None:
     """What is done every hour."""
     await write(stores.database, partial(delete_older, keep_days=stores.settings.ratings_keep_days))
     await asyncio.to_thread(refresh_sample_data, stores.settings, stores.database, OPERATOR)

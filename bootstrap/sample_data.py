@@ -42,7 +42,7 @@ def populate_by_command(settings: Settings, database: Database, ctx: Principal, 
         raise Conflict(_NO_FOLDER)
     name = _populate(settings, database, ctx, file, _BY_COMMAND, bot_id)
     with database.open_write_session() as session:
-        _give_tool(session, ctx, bot_id)
+        _add_tool(session, ctx, bot_id)
     return name
 
 
@@ -79,7 +79,7 @@ def _retire(database: Database, ctx: Principal, file: Path) -> None:
     with database.open_write_session() as session:
         if (row := find_located(session, ctx, "sqlite", SAMPLE_FILE)) is not None:
             remove_source(session, row)
-        _take_tool(session, ctx)
+        _remove_tool(session, ctx)
     file.unlink(missing_ok=True)
 
 
@@ -104,12 +104,12 @@ def _populate(settings: Settings, database: Database, ctx: Principal, file: Path
             spec = make_spec(settings, ctx, f"sqlite:///{SAMPLE_FILE}", "sqlite")
             row = create_source(session, ctx, NAME, _DESCRIPTION, spec, keys)
             change_source(session, row, allowed_tables=load_tables(), open_to_visitors=True)
-            _give_tool(session, ctx, bot_id)
+            _add_tool(session, ctx, bot_id)
         store_schema(row, schema, keys)
         return row.name
 
 
-def _give_tool(session: Session, ctx: Principal, bot_id: str) -> None:
+def _add_tool(session: Session, ctx: Principal, bot_id: str) -> None:
     try:
         answers = get_bot(session, ctx, bot_id).answers
     except NotFound:
@@ -122,7 +122,7 @@ def _give_tool(session: Session, ctx: Principal, bot_id: str) -> None:
         change_bot(session, ctx, bot_id, answers={**answers, "tools": [*tools, *missing]})
 
 
-def _take_tool(session: Session, ctx: Principal) -> None:
+def _remove_tool(session: Session, ctx: Principal) -> None:
     try:
         answers = get_bot(session, ctx, DEFAULT_BOT).answers
     except NotFound:

@@ -16,7 +16,7 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
     Raises:
         StartError: one is missing, and all are *required*.
     """
-    report = look(sandbox)
+    report = find_walls(sandbox)
     if required and report.missing:
         raise StartError(f"SANDBOX_REQUIRED: {describe_missing(report)} Mend that, or unset SANDBOX_REQUIRED.")
     logger.info("Files are read in a sandbox.", extra={"walls": report.standing})
@@ -26,10 +26,10 @@ def check_walls(sandbox: Sandbox, *, required: bool) -> WallReport:
     return report
 
 
-def look(sandbox: Sandbox) -> WallReport:
+def find_walls(sandbox: Sandbox) -> WallReport:
     """Which walls stand, without a log line; none where no process can be started."""
     try:
-        return sandbox.look()
+        return sandbox.find_walls()
     except NotReady as exc:
         return WallReport({}, dict.fromkeys(Wall, exc.detail))
 

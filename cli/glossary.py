@@ -51,7 +51,7 @@ def propose_glossary(name: str, tenant: str, tables: Sequence[str], is_accepted:
         return
     for line in (line for key, entry in proposed.items() for line in _describe(key, entry)):
         click.echo(make_printable(line))
-    click.echo(_sum_up(len(proposed), is_accepted=is_accepted))
+    click.echo(_summarize(len(proposed), is_accepted=is_accepted))
 
 
 async def _propose(database: Database, ctx: Principal, source_id: str, tables: Sequence[str]) -> Proposal:
@@ -111,7 +111,7 @@ def _describe_one(name: str, entry: Mapping[str, Any]) -> str:
     return f"{name}: {entry['description'] or '–'}{synonyms}"
 
 
-def _sum_up(count: int, *, is_accepted: bool) -> str:
+def _summarize(count: int, *, is_accepted: bool) -> str:
     if not count:
         return "Nothing new is proposed."
     tables = f"{count} table{'' if count == 1 else 's'}"

@@ -44,7 +44,7 @@ class IndexStatus:
         return asdict(self) | {"recipe": self.lexical_version, "cut": self.chunking_version}  # as before
 
 
-def look_at_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
+def read_indexes(settings: Settings, database: Database) -> list[IndexStatus]:
     """All of them, oldest first."""
     with database.open_read_session() as session:
         return [_make_status(settings, row, measure_progress(session, row)) for row in list_indexes(session)]

@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from bootstrap.index_orders import carry_out
-from cli.index_status import IndexStatus, look_at_indexes
+from cli.index_status import IndexStatus, read_indexes
 from cli.operator import find_operator, get_settings, json_option, open_records, tenant_option
 from domain.indexes import drop_index, find_former_index, get_index, switch_to
 from domain.models import IndexState
@@ -30,7 +30,7 @@ _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def status(as_json: bool) -> None:
     """List the indexes: which serves, its model, what it holds, how far one that is being built has come."""
     with open_records(to_look=True) as database:
-        result = look_at_indexes(get_settings(), database)
+        result = read_indexes(get_settings(), database)
     click.echo(json.dumps([each.as_json() for each in result]) if as_json else "\n".join(_format(result)))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 from flask.cli import AppGroup, with_appcontext
 
-from bootstrap.mcp_servers import SERVER_NAME, StoredServer, look_at_server, make_guard, read_servers, write_servers
+from bootstrap.mcp_servers import SERVER_NAME, StoredServer, make_guard, read_server, read_servers, write_servers
 from bootstrap.tools import list_tools
 from cli.operator import get_settings, json_option
 from providers.mcp import McpServer, McpServerError
@@ -37,7 +37,7 @@ def add(name: str, url: str, with_key: bool) -> None:
     data_dir = ensure_private_folder(get_settings().data_dir, variable="DATA_DIR")
     servers = _read()
     try:
-        result = asyncio.run(look_at_server(name, McpServer(url, make_guard(get_settings()), headers)))
+        result = asyncio.run(read_server(name, McpServer(url, make_guard(get_settings()), headers)))
     except McpServerError as error:
         raise click.ClickException(f"{make_printable(url)}: {make_printable(str(error))}") from error
     _refuse_name_clashes(result, servers.get(name))

@@ -100,7 +100,7 @@ def _format(report: Report) -> Iterator[str]:
         return
     yield from _format_table(report.checks)
     yield ""
-    yield from _sum_up(report)
+    yield from _summarize(report)
 
 
 def _format_table(checks: tuple[StoreComparison, ...]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _format_table(checks: tuple[StoreComparison, ...]) -> Iterator[str]:
         yield f"{name:<28} {check.source:>9} {check.target:>9} {check.compared:>7}  {outcome}"
 
 
-def _sum_up(report: Report) -> Iterator[str]:
+def _summarize(report: Report) -> Iterator[str]:
     if report.ok:
         yield "Everything is there."
         yield from report.notes

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from auth.operators import make_operator
 from auth.principal import DEFAULT_TENANT, Principal
-from bootstrap.installation import NotAllowed, UnitSettings, enter_installation, leave_shell
+from bootstrap.installation import NotAllowed, UnitSettings, enter_installation, remove_shell_settings
 from bootstrap.stores import make_disk_space
 from cli.announcement import announce
 from config import SAMPLES, Settings, SettingsError, load_settings
@@ -56,7 +56,7 @@ def make_command_app(create_app: Callable[[Settings], _App]) -> _App:
 
 def warn_about_shell(entered: UnitSettings | None) -> None:
     """Let a command that acts as no unit read the file that PUSTAKA_ENV_FILE names alone; say what is ignored."""
-    if entered is None and (stray := leave_shell()):
+    if entered is None and (stray := remove_shell_settings()):
         click.echo(stray, err=True)
 
 

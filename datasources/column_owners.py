@@ -68,12 +68,12 @@ class ColumnOwners:
                     break
             if isinstance(node, exp.Select):
                 is_in_on = False
-            is_seen = _sees_beside(node, is_seen)
+            is_seen = _sees_outer_tables(node, is_seen)
             below, node = node, node.parent
         return owners
 
 
-def _sees_beside(node: exp.Expr, is_seen: bool) -> bool:
+def _sees_outer_tables(node: exp.Expr, is_seen: bool) -> bool:
     """Whether what is in *node* sees the tables of the query around it: not from a subquery among them, or a CTE."""
     if isinstance(node, exp.With):
         return False

@@ -19,16 +19,16 @@ def check_expansion(statement: exp.Expr) -> None:
     Raises:
         QueryRefused: it could not.
     """
-    _weigh(statement, {})
+    _count_parts(statement, {})
 
 
-def _weigh(query: exp.Expr, ctes: Mapping[str, int]) -> int:
+def _count_parts(query: exp.Expr, ctes: Mapping[str, int]) -> int:
     """The most parts that a column of *query* stands for."""
     weights = dict(ctes)
     named = query.args.get("with_") or query.args.get("with")
     for cte in named.expressions if named else ():
-        weights[cte.alias.lower()] = _weigh(cte.this, weights)
-    inner = [_weigh(each, weights) for each in _find_nested(query, named)]
+        weights[cte.alias.lower()] = _count_parts(cte.this, weights)
+    inner = [_count_parts(each, weights) for each in _find_nested(query, named)]
     inner += [weights.get(table.name.lower(), 1) for table in query.find_all(exp.Table)]
     heaviest = max(inner, default=1)
     columns = query.expressions if isinstance(query, exp.Select) else []

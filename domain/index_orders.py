@@ -35,7 +35,7 @@ def is_any_taken_up(session: Session) -> bool:
     return bool(session.scalar(select(IndexOrder.order_id).where(IndexOrder.taken_up).limit(1)))
 
 
-def settle_order(session: Session, order_id: str, outcome: dict[str, object]) -> None:
+def finish_order(session: Session, order_id: str, outcome: dict[str, object]) -> None:
     """Note the outcome of an order, unless it was taken back meanwhile."""
     order = session.get(IndexOrder, order_id)
     if order is not None:
@@ -52,7 +52,7 @@ def take_outcome(session: Session, order_id: str) -> dict[str, object] | None:
     return order.outcome
 
 
-def take_back(session: Session, order_id: str) -> None:
+def cancel_order(session: Session, order_id: str) -> None:
     """Delete an order that nobody waits for any more."""
     order = session.get(IndexOrder, order_id)
     if order is not None:

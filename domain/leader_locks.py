@@ -34,7 +34,7 @@ class Lock(Protocol):
     def get_descriptor(self) -> int | None:
         """What becomes readable when it is lost; None where nothing does."""
 
-    def break_off(self) -> None:
+    def interrupt(self) -> None:
         """Make a method that hangs in another thread fail, and lose the lock with it."""
 
 
@@ -76,7 +76,7 @@ class FileLock:
     def get_descriptor(self) -> None:
         """See `Lock`."""
 
-    def break_off(self) -> None:
+    def interrupt(self) -> None:
         """See `Lock`: nothing here hangs."""
 
 
@@ -126,7 +126,7 @@ class ServerLock:
         """See `Lock`."""
         return None if self._line is None else self._line.fileno()
 
-    def break_off(self) -> None:
+    def interrupt(self) -> None:
         """See `Lock`."""
         line = self._line
         if line is not None:

@@ -120,7 +120,7 @@ class _Candidate:
                 logger.warning(
                     "This process is not the leader any more. %s", str(exc) or "The database does not answer."
                 )
-                self.lock.break_off()
+                self.lock.interrupt()
                 return
 
     async def close(self) -> None:
@@ -130,7 +130,7 @@ class _Candidate:
             await asyncio.wait({releasing}, timeout=RELEASE_LIMIT_S)
         finally:
             if not releasing.done():
-                self.lock.break_off()
+                self.lock.interrupt()
             self._thread.shutdown(wait=False)
 
 

@@ -82,7 +82,7 @@ def rekey(session: Session, ctx: Principal, run_id: str, *, old: Keyring | None,
     return "done"
 
 
-def take_back(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> None:
+def delete_rating(session: Session, ctx: Principal, conversation_id: str, run_id: str) -> None:
     """Delete the rating of an answer.
 
     Raises:

@@ -56,18 +56,18 @@ def _find_missing(
     most: int,
 ) -> tuple[dict[str, frozenset[str]], int]:
     """The *words* that each does not say in its first *most* characters, and how many of these are left."""
-    missing = {row.conversation_id: _leave_out(words, show_title(row, keys)) for row in rows}
+    missing = {row.conversation_id: _select_missing(words, show_title(row, keys)) for row in rows}
     for conversation_id, text in iterate_texts_of(session, ctx, list(missing), keys):
         if most <= 0:
             break
         if missing[conversation_id]:
             read = text[: min(LONGEST_READ, most)]
             most -= len(read)
-            missing[conversation_id] = _leave_out(missing[conversation_id], read)
+            missing[conversation_id] = _select_missing(missing[conversation_id], read)
     return missing, most
 
 
-def _leave_out(words: frozenset[str], text: str) -> frozenset[str]:
+def _select_missing(words: frozenset[str], text: str) -> frozenset[str]:
     """The *words* that *text* does not have."""
     folded = _fold(text)
     return frozenset(word for word in words if word not in folded)

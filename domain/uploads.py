@@ -72,7 +72,7 @@ def accept(session: Session, ctx: Principal, dataset_id: str, incoming: Incoming
     if incoming.about.external_id is None:
         document = _find_content(session, ctx, dataset_id, incoming.content_hash)
         if document is not None:
-            return _leave(session, ctx, document, quotas)
+            return _retry_if_failed(session, ctx, document, quotas)
     else:
         document = session.scalar(_select_by_name(ctx, dataset_id, incoming.about.external_id))
     if document is None:
@@ -80,7 +80,7 @@ def accept(session: Session, ctx: Principal, dataset_id: str, incoming: Incoming
         if is_new:
             return Accepted(document, _make_job(session, ctx, document, incoming, quotas))
     if _is_unchanged(session, ctx, document, incoming):
-        return _leave(session, ctx, document, quotas)
+        return _retry_if_failed(session, ctx, document, quotas)
     require_room(session, ctx, quotas, documents=0, size_bytes=incoming.size_bytes)
     _describe(document, incoming)
     former = get_job(session, ctx, document.document_id)
@@ -107,7 +107,7 @@ def _find_content(session: Session, ctx: Principal, dataset_id: str, content_has
     return session.scalar(content.order_by(*in_order).limit(1))
 
 
-def _leave(session: Session, ctx: Principal, document: Document, quotas: Quotas) -> Accepted:
+def _retry_if_failed(session: Session, ctx: Principal, document: Document, quotas: Quotas) -> Accepted:
     """Read it once more only if that had failed or was cancelled."""
     job = get_job(session, ctx, document.document_id)
     if job and job.status in (JobStatus.FAILED, JobStatus.CANCELLED):

@@ -129,7 +129,7 @@ def _measure_answer(case: Case, outcome: AskedOutcome) -> Measured:
     return figures
 
 
-def sum_up(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[str, Figure]]:
+def summarize(cases: Sequence[Case], rows: Sequence[Measured]) -> dict[str, dict[str, Figure]]:
     """The figures of all questions, under `all`, of those in each language under its code, and of each kind."""
     groups = {"all": list(rows)}
     for case, row in zip(cases, rows, strict=True):

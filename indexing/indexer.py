@@ -65,7 +65,7 @@ class Indexer:
         self.poll_s = poll_s
         self._pending = 0
         self._errors: dict[str, Exception | None] = {}
-        self._word_turns = TenantRoundRobin(_WORDS, self._put_words_of)
+        self._word_turns = TenantRoundRobin(_WORDS, self._index_words_of)
         self._vector_turns = TenantRoundRobin(_VECTORS, self._embed_vectors_of)
         self._caught_up_loss = 0  # the last loss of the index after which all words were put back
         self._word_batches: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class Indexer:
     async def run(self) -> None:
         """Keep in step until cancelled. Errors are logged, kept in `last_error`, and retried ever more slowly."""
         async with asyncio.TaskGroup() as loops:
-            for name, step in ((_WORDS, self._put_words), (_VECTORS, self._embed_vectors)):
+            for name, step in ((_WORDS, self._index_words), (_VECTORS, self._embed_vectors)):
                 note = partial(self._note_failure, name)
                 loops.create_task(repeat(name, step, get_poll_s=lambda: self.poll_s, note_failure=note))
 
@@ -106,7 +106,7 @@ class Indexer:
                     "Passages are missing in the index; indexing them again.", extra={"tenant_id": ctx.tenant_id}
                 )
                 await self._write(partial(index_marks.mark_undone, ctx=ctx, slot=self._slot))
-        while await self._put_words():
+        while await self._index_words():
             pass
         self._pending = await self._count_pending()
         if self._word_turns.failure:
@@ -123,7 +123,7 @@ class Indexer:
         counts = await self._index.counts(ctx)
         return counts.passages < words or counts.passages - counts.pending < vectors
 
-    async def _put_words(self) -> bool:
+    async def _index_words(self) -> bool:
         """A batch of words of each tenant; whether any was waiting."""
         tenants = await asyncio.to_thread(indexing.list_tenants_without_words, self._database, self._slot)
         return await self._word_turns.take(tenants, pause_s=self.poll_s)
@@ -141,7 +141,7 @@ class Indexer:
         if self._caught_up_loss == self._index.loss_count and not self._pending:
             self._index.is_whole = True
 
-    async def _put_words_of(self, ctx: Principal) -> bool:
+    async def _index_words_of(self, ctx: Principal) -> bool:
         self._word_batches[ctx.tenant_id] += 1
         waiting = await self._read(
             partial(
@@ -153,12 +153,12 @@ class Indexer:
                 oldest_first=self._word_batches[ctx.tenant_id] % OLDEST_EVERY == 0,
             )
         )
-        await self._take_out(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
+        await self._remove(ctx, [document for document, _ in waiting if document.state == DocumentState.REMOVED])
         present = [each for each in waiting if each[0].state != DocumentState.REMOVED]
         uncut = [document for document, chunks in present if document.chunk_count and not chunks]
         ready = [each for each in present if each[0] not in uncut]
-        await self._take_out_former(ctx, ready)
-        await self._put_all(ctx, ready)
+        await self._remove_former(ctx, ready)
+        await self._index_all(ctx, ready)
         # Last, and one at a time: a text that cannot be had must not keep the others waiting.
         await self._cut_all(ctx, uncut[:1])
         self._pending = await self._count_pending()
@@ -170,16 +170,16 @@ class Indexer:
             if self._rechunker is None:
                 raise RuntimeError("A document is cut for another index, and nobody is there to cut it for this one.")
             if not await asyncio.to_thread(self._rechunker.cut, ctx, document):
-                await self._put_all(ctx, [(document, [])])
+                await self._index_all(ctx, [(document, [])])
 
-    async def _take_out(self, ctx: Principal, documents: Sequence[Document]) -> None:
+    async def _remove(self, ctx: Principal, documents: Sequence[Document]) -> None:
         if not documents:
             return
         async with self._writing:
             await self._index.delete_documents(ctx, [document.document_id for document in documents])
             await self._write(partial(index_marks.drop_removed, ctx=ctx, documents=documents, slot=self._slot))
 
-    async def _take_out_former(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
+    async def _remove_former(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
         """Take out what documents said before; until the new version is in, they are unfindable for milliseconds."""
         # Once a part of a version is in, what the former left is gone.
         begun = {document.document_id for document, chunks in waiting if any(map(self._holds_words, chunks))}
@@ -188,7 +188,7 @@ class Indexer:
             async with self._writing:
                 await self._index.delete_documents(ctx, former)
 
-    async def _put_all(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
+    async def _index_all(self, ctx: Principal, waiting: Sequence[indexing.Waiting]) -> None:
         if not waiting:
             return
         lacking = [(document, [one for one in chunks if not self._holds_words(one)]) for document, chunks in waiting]

@@ -201,7 +201,7 @@ class IndexReconciler:
         with suppress(Conflict):  # an operator switched to it meanwhile
             await write(self.database, partial(indexes.switch_to, number=row.number, note=verdict.note))
             logger.info("Index %s serves instead of index %s: %s", row.number, old.number, verdict.note)
-        await self.serving.look()
+        await self.serving.refresh()
 
     async def _follow(self, row: IndexRow, *, start: bool) -> _Followed:
         followed = self._followed.get(row.number)
@@ -253,7 +253,7 @@ class IndexReconciler:
         except Exception as exc:  # who ordered waits for an answer
             logger.exception("The order %s failed.", kind)
             outcome = {"error": f"It failed ({type(exc).__name__}): see the log of the service."}
-        await write(self.database, partial(index_orders.settle_order, order_id=order_id, outcome=outcome))
+        await write(self.database, partial(index_orders.finish_order, order_id=order_id, outcome=outcome))
 
     async def _reconcile(self, rows: Sequence[IndexRow]) -> None:
         """Once at the start and then daily: remove from every index what SQL does not know, and add what is missing."""

@@ -89,7 +89,7 @@ def make_entry(payload: Mapping[str, Any] | None, *, has_vector: bool) -> Entry:
     return Entry(str(fields[PASSAGE]), str(fields[DOCUMENT]), has_vector)
 
 
-class MadeForAnother(StoreRefused):
+class ModelMismatch(StoreRefused):
     """Our collection holds vectors of another *model* than the one named, of *dimension* numbers."""
 
     def __init__(self, detail: str, *, model: str | None, dimension: int) -> None:

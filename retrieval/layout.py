@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from retrieval.index import MadeForAnother
+from retrieval.index import ModelMismatch
 from retrieval.langchain import LangchainCollection, recognise
 from retrieval.qdrant import read_server_version
 from retrieval.ranking import DAYS, FILTERED, MEANING, TENANT, WORDS
@@ -107,14 +107,14 @@ def _require_fitting(name: str, info: models.CollectionInfo, *, dimension: int, 
     noted: str | None = (info.config.metadata or {}).get(_MODEL)
     stored_model = noted or model
     if dense.size != dimension:
-        raise MadeForAnother(
+        raise ModelMismatch(
             f"The Qdrant collection {name} holds vectors of {dense.size} numbers, those of the embedding model "
             f"{model} have {dimension}: {_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with.",
             model=noted,
             dimension=dense.size,
         )
     if stored_model != model:
-        raise MadeForAnother(
+        raise ModelMismatch(
             f"The Qdrant collection {name} was made with the embedding model {stored_model}, not with {model}: "
             f"{_OTHER_NAME}, or EMBEDDING_MODEL to the model it was made with.",
             model=noted,

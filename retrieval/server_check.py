@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from qdrant_client import AsyncQdrantClient
 
-from retrieval.index import MadeForAnother
+from retrieval.index import ModelMismatch
 from retrieval.layout import BESIDE, is_ours, prepare_layout
 from retrieval.qdrant import connect, read_server_version, translate_client_errors
 from utils.addresses import hide_login
@@ -57,7 +57,7 @@ async def _describe(client: AsyncQdrantClient, collection: str, space: tuple[str
         reading = cast(AsyncQdrantClient, _ReadOnlyClient(client))
         layout = await prepare_layout(reading, collection=collection, dimension=dimension, model=model)
         points = (await client.count(layout.own, exact=True)).count
-    except MadeForAnother as exc:
+    except ModelMismatch as exc:
         if exc.model is None:
             raise
         former = f"{collection} was made with {exc.model}, which goes on answering"

@@ -15,7 +15,7 @@ from agents.tools.data import OF_LAST_RESULT
 from agents.tools.last_questions import continue_last, is_self_contained, read_last_question
 from agents.tools.last_result import load_last
 from agents.tools.planner import AskedCall, Decision, Fault
-from agents.tools.same_question import leave_out_repeated, reuse_result
+from agents.tools.same_question import remove_repeated, reuse_result
 from agents.tools.source_call import make_source_call
 from agents.tools.state import ToolState, add_call, find_open_call, judge_results, list_hits, load_state
 from agents.tools.table_text import describe_head
@@ -85,7 +85,7 @@ async def _decide(state: ChatState, run: AgentContext, turn: TurnTools, tool_sta
         tool_state["tokens"] += read_usage().tokens - before
         if decision.kind != "calls":
             return decision
-        new = _take_calls(_ask_once(decision, state, turn, tool_state), turn, tool_state)
+        new = _accept_calls(_ask_once(decision, state, turn, tool_state), turn, tool_state)
         if find_open_call(tool_state) or not new:
             return decision
         faults += new
@@ -153,10 +153,10 @@ def _ask_once(decision: Decision, state: ChatState, turn: TurnTools, tool_state:
     own = tool_state.get("kept")
     last = load_last(own or state.get("kept_result"))
     calls = [reuse_result(turn.direct(call), last, is_of_turn=own is not None) for call in decision.calls]
-    return leave_out_repeated(calls, lambda call: not _find_fault(call, turn))
+    return remove_repeated(calls, lambda call: not _find_fault(call, turn))
 
 
-def _take_calls(calls: Sequence[AskedCall], turn: TurnTools, tool_state: ToolState) -> list[Fault]:
+def _accept_calls(calls: Sequence[AskedCall], turn: TurnTools, tool_state: ToolState) -> list[Fault]:
     """Put the calls that can be made into *tool_state*. Gives those that are wrong for the first time."""
     faults = []
     for call in calls:

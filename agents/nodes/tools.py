@@ -71,7 +71,7 @@ async def make_calls(
         began_s = time.perf_counter()
         result = await _make(call, turn, last)
         call["ms"] = round((time.perf_counter() - began_s) * 1000)
-        outcome = {"ok": result is not None, "duration_ms": call["ms"], "summary": _sum_up(result) or call["error"]}
+        outcome = {"ok": result is not None, "duration_ms": call["ms"], "summary": _summarize(result) or call["error"]}
         emit({"type": "tool_result", "call_id": call["call_id"], "name": call["name"], **outcome})
         return result
 
@@ -96,7 +96,7 @@ async def _make(call: CallRecord, turn: TurnTools, last: LastResult | None) -> T
     return None
 
 
-def _sum_up(result: ToolResult | None) -> str:
+def _summarize(result: ToolResult | None) -> str:
     if result is None:
         return ""
     if result.found is not None:

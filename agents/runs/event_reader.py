@@ -97,7 +97,7 @@ class RunEventReader:
         reader = _Reader(run_id, after, asyncio.get_running_loop().create_future())
         self._readers.append(reader)
         if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._read_new_events())
         try:
             async with asyncio.timeout(_LOOK_S * _LOOKS_UNTIL_DOUBT):
                 return await reader.news
@@ -106,7 +106,7 @@ class RunEventReader:
         finally:
             self._readers.remove(reader)
 
-    async def _look(self) -> None:
+    async def _read_new_events(self) -> None:
         try:
             while self._readers:
                 await asyncio.sleep(_LOOK_S)

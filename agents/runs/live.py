@@ -203,10 +203,10 @@ class LiveRun:
             if state is not None and state > LOST:
                 self._written = upto
                 if waiting is not None:
-                    self._hand_over_turn(state)
+                    self._queue_turn(state)
                 self.apply_state(state)
 
-    def _hand_over_turn(self, state: int) -> None:
+    def _queue_turn(self, state: int) -> None:
         if state == ADDED and self._outbox is not None and self.turn is not None:
             self._outbox.note_own(self.turn)
         self.turn = None

@@ -180,7 +180,7 @@ class Runs:
             self._following.close()
             await self._worker.write_ends()
 
-    async def keep(self) -> None:
+    async def maintain(self) -> None:
         """Beat, take over what other workers have abandoned, and do what all workers are told; until cancelled."""
         async with asyncio.TaskGroup() as group:
             beat_s = self._policy.hold_s / 4

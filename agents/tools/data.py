@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from agents.tools.data_port import DataAnswer, DataAsker, NothingOpen
+from agents.tools.data_port import DataAnswer, DataAsker, NoReadableTables
 from agents.tools.last_result import LastResult
 from agents.tools.sql_writer import NoQuery
 from agents.tools.table_text import describe_head, describe_table
@@ -180,7 +180,7 @@ def _translate_failures(language: str) -> Iterator[None]:
         # Its kind alone: what a database says may repeat what stands in it.
         logger.warning("A query to a data source failed: %s", type(exc.__cause__ or exc).__name__)
         raise ToolFailed(format_refusal("failed", language), says_all=True) from exc
-    except NothingOpen as exc:
+    except NoReadableTables as exc:
         raise ToolFailed(format_refusal("closed", language, exc.source_name), says_all=True) from exc
     except ProblemError as exc:
         raise ToolFailed(exc.detail) from exc

@@ -36,7 +36,7 @@ class DataAnswer:
         return keep_rows(last, self.result.rows)
 
 
-class NothingOpen(Conflict):
+class NoReadableTables(Conflict):
     """Nothing may be read of the data source yet."""
 
     def __init__(self, source_name: str) -> None:

@@ -20,7 +20,7 @@ from datasources.functions import FUNCTIONS
 from datasources.linking import FEW_TABLES, choose_tables, describe_table
 from datasources.questions.continuing import begins_anew, may_continue
 from datasources.questions.draft import Draft
-from datasources.questions.followup_parts import points_back
+from datasources.questions.followup_parts import refers_to_result
 from datasources.questions.planning import plan_followup, plan_question, read_followup_words
 from datasources.questions.reading import read_question
 from datasources.questions.refusals import NotUnderstood, QuestionRefused, add_examples, format_refusal
@@ -259,7 +259,7 @@ def is_continued(source: ReadySource, question: str, last: LastResult, vocabular
     """
     vocabulary = vocabularies.load(source, stop)
     with suppress(QuestionRefused):
-        is_whole = begins_anew(question) and not points_back(question, last.question)
+        is_whole = begins_anew(question) and not refers_to_result(question, last.question)
         if is_whole and is_understood(source, question, vocabularies, stop):
             return False
     try:

@@ -11,7 +11,7 @@ from agents.tools.tool import AsksBack, Tool
 from auth.principal import Principal
 from datasources.charts.words import read_chart_words
 from datasources.questions.continuing import begins_anew
-from datasources.questions.followup_parts import points_back
+from datasources.questions.followup_parts import refers_to_result
 from datasources.questions.followups import names_things, read_followup
 from datasources.questions.references import may_point
 
@@ -62,6 +62,6 @@ async def continue_last(
 
 def restrict_to_last(call: AskedCall, question: str, last: LastResult) -> AskedCall:
     """*call*, of *last* alone where *question* speaks of its rows: all others are not meant."""
-    if call.name not in (QUERY_DATA, DRAW_CHART) or not points_back(question, last.question):
+    if call.name not in (QUERY_DATA, DRAW_CHART) or not refers_to_result(question, last.question):
         return call
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})

@@ -23,7 +23,7 @@ _TYPES = {
 }
 
 
-class ToolBroke(Exception):
+class InvalidToolResult(Exception):
     """A tool did what no tool may."""
 
 
@@ -40,14 +40,14 @@ def check_result(result: ToolResult, max_characters: int) -> ToolResult:
         ToolBroke: it is none, or has what cannot be kept.
     """
     if not isinstance(result, ToolResult):
-        raise ToolBroke(f"Its result is {type(result).__name__}, and no ToolResult.")
+        raise InvalidToolResult(f"Its result is {type(result).__name__}, and no ToolResult.")
     for name, kind in _TYPES.items():
         if not isinstance(getattr(result, name), kind):
-            raise ToolBroke(f"Its result has a {name} that is {type(getattr(result, name)).__name__}.")
+            raise InvalidToolResult(f"Its result has a {name} that is {type(getattr(result, name)).__name__}.")
     if len(result.text) > max_characters:
         raise ToolFailed(f"Its result has {len(result.text):,} characters, more than the limit of {max_characters:,}.")
     if result.rest and not {"columns", "rows"} <= set(result.data or {}):
-        raise ToolBroke("Its result has more rows, and no data that they belong to.")
+        raise InvalidToolResult("Its result has more rows, and no data that they belong to.")
     _check_size(result)
     return replace(result, text=remove_hidden(result.text))
 
@@ -58,6 +58,6 @@ def _check_size(result: ToolResult) -> None:
         try:
             size = len(json.dumps(value, allow_nan=False, ensure_ascii=False, default=default).encode())
         except (TypeError, ValueError, RecursionError) as exc:
-            raise ToolBroke(f"Its result has a {name} that is no JSON.") from exc
+            raise InvalidToolResult(f"Its result has a {name} that is no JSON.") from exc
         if size > _MAX_BYTES:
             raise ToolFailed(f"Its {name} has {size:,} bytes, more than the limit of {_MAX_BYTES:,}.")

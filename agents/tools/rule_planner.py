@@ -48,7 +48,7 @@ class RulePlanner:
             return Decision("documents")
         try:
             verdicts = [
-                await self._judge(tool, _leave_out(arguments or {}, text), embedder) for tool, arguments in choices
+                await self._judge(tool, _remove_values(arguments or {}, text), embedder) for tool, arguments in choices
             ]
         except ProviderError:
             return Decision("documents")
@@ -87,7 +87,7 @@ def read_arguments(tool: Tool, question: str) -> dict[str, Any] | None:
     return arguments
 
 
-def _leave_out(arguments: Mapping[str, Any], question: str) -> str:
+def _remove_values(arguments: Mapping[str, Any], question: str) -> str:
     """*question* without what was read as an argument: no description has such values, and they hide what is meant."""
     for date in reversed(find_dates(question) if arguments else []):
         question = question if date.weekdays else question[: date.start] + question[date.end :]

@@ -28,7 +28,7 @@ def reuse_result(call: AskedCall, last: LastResult | None, *, is_of_turn: bool) 
     return replace(call, arguments={**call.arguments, OF_LAST_RESULT: True})
 
 
-def leave_out_repeated(calls: Sequence[AskedCall], is_sound: Callable[[AskedCall], bool]) -> list[AskedCall]:
+def remove_repeated(calls: Sequence[AskedCall], is_sound: Callable[[AskedCall], bool]) -> list[AskedCall]:
     """*calls* without questions that one beside them draws a chart of, if that is sound: it gives the figures, too."""
     drawn = {_read_key(call) for call in calls if call.name == DRAW_CHART and is_sound(call)} - {None}
     return [call for call in calls if call.name != QUERY_DATA or _read_key(call) not in drawn]

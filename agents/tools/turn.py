@@ -13,7 +13,7 @@ from agents.bots import BotConfig
 from agents.tools.last_result import LastResult
 from agents.tools.planner import AskedCall, Planner
 from agents.tools.registry import ToolRegistry
-from agents.tools.results import ToolBroke, check_result, clean_failure
+from agents.tools.results import InvalidToolResult, check_result, clean_failure
 from agents.tools.rule_planner import RulePlanner
 from agents.tools.state import CallRecord, ToolState
 from agents.tools.tool import Tool, ToolCall, ToolFailed, ToolResult
@@ -259,7 +259,7 @@ async def _limit(work: Awaitable[ToolResult], seconds: float) -> ToolResult:
     if not done:
         raise TimeoutError
     if task.cancelled():
-        raise ToolBroke("It cancelled itself.")
+        raise InvalidToolResult("It cancelled itself.")
     return task.result()
 
 
@@ -271,7 +271,7 @@ async def _contain(work: Awaitable[ToolResult]) -> ToolResult:
     except (Exception, asyncio.CancelledError):
         raise
     except BaseException as exc:
-        raise ToolBroke(f"It raised {type(exc).__name__}.") from exc
+        raise InvalidToolResult(f"It raised {type(exc).__name__}.") from exc
 
 
 def _retrieve(task: "asyncio.Future[ToolResult]") -> None:

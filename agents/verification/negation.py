@@ -25,7 +25,7 @@ def describe_contradiction(claim: str, sentence: SourceSentence, language: str) 
     if opposite is None and (word := _find_added_denial(ours, theirs, language)):
         return f'"{word}" stands in one of the two only: here or'
     for negation in ours_denied:
-        if not _is_also_denied(negation, theirs_denied) and _bears_on_any(negation, their_words) and opposite is None:
+        if not _is_also_denied(negation, theirs_denied) and _is_about_any(negation, their_words) and opposite is None:
             return f'"{negation.word}" has nothing that answers to it'
     for negation in theirs_denied:
         if not _is_also_denied(negation, ours_denied) and _is_repeated(negation, our_words) and opposite is None:
@@ -65,7 +65,7 @@ def _is_also_denied(negation: Negation, others: Iterable[Negation]) -> bool:
     return any(scope & _find_stems((*other.bears_on, *other.before)) for other in others)
 
 
-def _bears_on_any(negation: Negation, words: Iterable[str]) -> bool:
+def _is_about_any(negation: Negation, words: Iterable[str]) -> bool:
     """Whether what is denied is spoken of at all, so that the denial is not about something the source leaves out."""
     return bool(_find_stems((*negation.bears_on, *negation.before)) & _find_stems(words))
 

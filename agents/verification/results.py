@@ -7,7 +7,7 @@ from agents.verification.claims import Claim
 from agents.verification.facts import Facts, find_facts, find_missing_fact
 from agents.verification.figures.checking import CheckedFigure, check_figures
 from agents.verification.sources import Source
-from agents.verification.support import FirstLook, find_contradiction, find_places, find_verbatim, look
+from agents.verification.support import WordVerdict, find_contradiction, find_places, find_verbatim, judge_by_words
 from agents.verification.verdict import SentenceVerdict
 from utils.facts.dates import find_dates
 from utils.facts.numbers import find_numbers
@@ -17,26 +17,26 @@ from utils.query_tables import QueryTable
 _CERTAIN = 0.95
 
 
-def look_at_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping[int, QueryTable]) -> FirstLook:
+def judge_by_results(claim: Claim, sources: Mapping[int, Source], tables: Mapping[int, QueryTable]) -> WordVerdict:
     """Judge *claim* by *sources*, the passages it cites by their numbers, of which *tables* are results of queries.
 
     With a figure that is in no cell of the rows that it speaks of, and follows from none, it is not supported. Where
     all its figures and names are found, and nothing denies it, it is.
     """
     if not claim.is_checkable:
-        return look(claim, sources)
+        return judge_by_words(claim, sources)
     marks = "".join(f"[{number}]" for number in tables)
     figures = _check(claim, sources, tables)
     if finding := find_verbatim(claim, {number: sources[number] for number in tables}):  # quoted from the result
-        return FirstLook(finding, figures=tuple(each for each in figures if each.status != "absent"))
+        return WordVerdict(finding, figures=tuple(each for each in figures if each.status != "absent"))
     if absent := next((each for each in figures if each.status == "absent"), None):
         why = f"the figure {absent.text} is in no cell of result {marks} for what is said, and does not follow from it"
-        return FirstLook(SentenceVerdict("unsupported", 0.0, why, "figures"), figures=figures)
-    facts = _leave_out(figures, find_facts(claim.text))
+        return WordVerdict(SentenceVerdict("unsupported", 0.0, why, "figures"), figures=figures)
+    facts = _remove_checked(figures, find_facts(claim.text))
     if _are_bound(figures) and not _is_refuted(claim, facts, sources):
         why = f"its figures stand in result {marks}, or follow from it"
-        return FirstLook(SentenceVerdict("supported", 1.0, why, "figures"), figures=figures)
-    return replace(look(claim, sources, facts), figures=figures)
+        return WordVerdict(SentenceVerdict("supported", 1.0, why, "figures"), figures=figures)
+    return replace(judge_by_words(claim, sources, facts), figures=figures)
 
 
 def _is_refuted(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> bool:
@@ -64,7 +64,7 @@ def _occurs(text: str, sources: Sequence[Source]) -> bool:
     return any(any(map(source.numbers.agree, numbers)) or any(map(source.dates.say, dates)) for source in sources)
 
 
-def _leave_out(figures: Sequence[CheckedFigure], facts: Facts) -> Facts:
+def _remove_checked(figures: Sequence[CheckedFigure], facts: Facts) -> Facts:
     """*facts* without numbers, all of which were held to cells, and without the dates that were."""
     checked = {each.start for each in figures}
     return Facts([], [each for each in facts.dates if each.start not in checked], facts.names)

@@ -48,7 +48,7 @@ class SentenceMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLook:
+class WordVerdict:
     """What words alone say: a finding, or None where they do not decide.
 
     *places*: where a model may look, best first; none where a model could not change the finding.
@@ -60,28 +60,28 @@ class FirstLook:
     figures: tuple[CheckedFigure, ...] = ()
 
 
-def look(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None) -> FirstLook:
+def judge_by_words(claim: Claim, sources: Mapping[int, Source], facts: Facts | None = None) -> WordVerdict:
     """Judge *claim* by *sources*, the passages it cites by their numbers.
 
     *facts*: those of it that the sources have to have; None: all.
     """
     if not claim.is_checkable:
-        return FirstLook(SentenceVerdict("unverified", 0.0, "there is nothing in it to check", "none"))
+        return WordVerdict(SentenceVerdict("unverified", 0.0, "there is nothing in it to check", "none"))
     if not sources:
-        return FirstLook(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))
+        return WordVerdict(SentenceVerdict("unsupported", 0.0, "it names no source", "none"))
     if finding := find_verbatim(claim, sources):
-        return FirstLook(finding)
+        return WordVerdict(finding)
     facts = find_facts(claim.text) if facts is None else facts
     marks = _format_marks(sources)
     if missing := find_missing_fact(facts, claim.text, list(sources.values())):
-        return FirstLook(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
+        return WordVerdict(SentenceVerdict("unsupported", 0.0, f"{missing} is not in source {marks}"))
     places = find_places(claim, facts, sources)
     if finding := find_contradiction(claim, facts, places[0]):
-        return FirstLook(finding)
+        return WordVerdict(finding)
     finding = _judge_by_share(places, marks, claim.text)
     if finding and finding.status == "unsupported" and places[0].alone < _COMPARED and _is_foreign(claim.text, places):
-        return FirstLook(None, [replace(place, is_foreign=True) for place in places])
-    return FirstLook(finding, places)
+        return WordVerdict(None, [replace(place, is_foreign=True) for place in places])
+    return WordVerdict(finding, places)
 
 
 def find_places(claim: Claim, facts: Facts, sources: Mapping[int, Source]) -> list[SentenceMatch]:

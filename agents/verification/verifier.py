@@ -10,9 +10,9 @@ from langchain_core.language_models import BaseChatModel
 
 from agents.verification.claims import Claim
 from agents.verification.models import Entailment, ask_judge, compare, entail
-from agents.verification.results import look_at_results
+from agents.verification.results import judge_by_results
 from agents.verification.sources import Source, make_source
-from agents.verification.support import FirstLook, look
+from agents.verification.support import WordVerdict, judge_by_words
 from agents.verification.verdict import SentenceSupport, SentenceVerdict
 from utils.errors import Overloaded
 from utils.long_texts import AT_ONCE, process_text
@@ -60,17 +60,19 @@ class Verifier:
                     await self._check_by_judge(self.judge, claims, hits, findings)
         return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
 
-    def check_words(self, claim: Claim, hits: Sequence[Hit]) -> FirstLook:
+    def check_words(self, claim: Claim, hits: Sequence[Hit]) -> WordVerdict:
         """What words alone say of *claim*, and of its figures the results of queries: no model is asked."""
         tables = _get_tables(claim, hits)
         return (
-            look_at_results(claim, _get_cited(claim, hits), tables) if tables else look(claim, _get_cited(claim, hits))
+            judge_by_results(claim, _get_cited(claim, hits), tables)
+            if tables
+            else judge_by_words(claim, _get_cited(claim, hits))
         )
 
-    async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[FirstLook]:
+    async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[WordVerdict]:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
 
-        def work() -> list[FirstLook]:
+        def work() -> list[WordVerdict]:
             return [self.check_words(claim, hits) for claim in claims[:MAX_CLAIMS]]
 
         cited = {number for claim in claims for number in claim.cited if 1 <= number <= len(hits)}
@@ -79,11 +81,11 @@ class Verifier:
         try:
             looks = await process_text(work, characters=max(1, size), at_once=at_once)
         except Overloaded:
-            return [FirstLook(_TOO_SLOW)] * len(claims)
-        return looks + [FirstLook(_TOO_MANY)] * (len(claims) - len(looks))
+            return [WordVerdict(_TOO_SLOW)] * len(claims)
+        return looks + [WordVerdict(_TOO_MANY)] * (len(claims) - len(looks))
 
     async def _check_by_meaning(
-        self, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
+        self, claims: Sequence[Claim], looks: Sequence[WordVerdict], findings: list[SentenceVerdict | None]
     ) -> None:
         open_ = _open(findings)
         pairs = [(claims[at], looks[at].places) for at in open_]
@@ -101,7 +103,10 @@ class Verifier:
 
 
 async def _check_by_entailment(
-    entailment: Entailment, claims: Sequence[Claim], looks: Sequence[FirstLook], findings: list[SentenceVerdict | None]
+    entailment: Entailment,
+    claims: Sequence[Claim],
+    looks: Sequence[WordVerdict],
+    findings: list[SentenceVerdict | None],
 ) -> None:
     """Judge by entailment, also what the share of words decided: invented text often has its words from the source."""
     read = [at for at, each in enumerate(looks) if each.places]
@@ -130,7 +135,7 @@ def _fill(
         findings[at] = finding
 
 
-def _support(claim: Claim, finding: SentenceVerdict | None, first_look: FirstLook) -> SentenceSupport:
+def _support(claim: Claim, finding: SentenceVerdict | None, first_look: WordVerdict) -> SentenceSupport:
     final = finding or SentenceVerdict("unverified", 0.5, _UNDECIDED, "meaning")
     return SentenceSupport(
         claim.start, claim.end, final.status, final.score, final.reason, final.method, claim.cited, first_look.figures

@@ -38,7 +38,7 @@ def format_table(groups: Groups, *, passed: bool, seconds: float, width: int = W
         lines += ["", _paint(group, "1", coloured)]
         for finding in listed:
             lines += _format_row(finding, name_width, width, coloured)
-    return "\n".join([*lines, "", *_wrap(_sum_up(groups, passed=passed, seconds=seconds), width)])
+    return "\n".join([*lines, "", *_wrap(_summarize(groups, passed=passed, seconds=seconds), width)])
 
 
 def _format_row(finding: Finding, name_width: int, width: int, coloured: bool) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _paint(text: str, colour: str, coloured: bool) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if coloured else text
 
 
-def _sum_up(groups: Groups, *, passed: bool, seconds: float) -> str:
+def _summarize(groups: Groups, *, passed: bool, seconds: float) -> str:
     of = count_levels(groups)
     parts = [f"{sum(of.values())} checks in {seconds:.1f} s: {of[Level.OK]} ok"]
     others = [level for level in (Level.FAILURE, Level.WARNING, Level.SKIPPED) if of[level]]

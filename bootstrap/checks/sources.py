@@ -13,7 +13,7 @@ import utils
 from agents.rag import compile_graph
 from bootstrap.checks.settings import Installation
 from bootstrap.ingesting import make_reading_policy
-from bootstrap.sandbox import look
+from bootstrap.sandbox import find_walls
 from bootstrap.tools import list_tools
 from config import SAMPLES
 from ingestion.parsers.kinds import KINDS
@@ -123,7 +123,7 @@ def check_parsers(installation: Installation) -> Iterator[Finding]:
 def check_sandbox(installation: Installation) -> Iterator[Finding]:
     """Which walls of the sandbox stand, tried from inside."""
     with Sandbox() as sandbox:
-        report = look(sandbox)
+        report = find_walls(sandbox)
     if report.standing:
         walls = ", ".join(f"{wall}: {means}" for wall, means in report.standing.items())
         yield ok("Sandbox", f"files are read behind walls; {walls}")

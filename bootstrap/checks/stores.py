@@ -67,7 +67,7 @@ def check_database(installation: Installation) -> Iterator[Finding]:
         yield failure("Database", f"{file} cannot be read and written by this user.", "Let this user own it.")
     else:
         yield _check_tables(open_read_only(file), f"SQLite: {file}")
-        yield from _look_through(open_read_only(file))
+        yield from _check_file(open_read_only(file))
 
 
 def _check_tables(database: Database, where: str) -> Finding:
@@ -78,7 +78,7 @@ def _check_tables(database: Database, where: str) -> Finding:
         database.close()
 
 
-def _look_through(database: Database) -> Iterator[Finding]:
+def _check_file(database: Database) -> Iterator[Finding]:
     """Raises StoreRefused where the file is damaged."""
     try:
         if not look_for_damage(database, _LOOK_THROUGH_S):

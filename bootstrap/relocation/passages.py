@@ -129,7 +129,9 @@ class PassagesMove:
         if self.lacks_index:
             return []
         pairs = [await _compare(self._source, self._target, ctx) for ctx in await find_tenants(self._records)]
-        checks = [_sum_up(what, [pair[index] for pair in pairs]) for index, what in enumerate(("passages", "vectors"))]
+        checks = [
+            _summarize(what, [pair[index] for pair in pairs]) for index, what in enumerate(("passages", "vectors"))
+        ]
         expected = checks[0].target
         found = (await self._stores[1].count_all()).get("passages", expected)
         if found != expected:
@@ -230,7 +232,7 @@ def _is_same_vector(one: FloatArray | None, other: FloatArray | None) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other, atol=_TOLERANCE))
 
 
-def _sum_up(what: str, checks: Sequence[StoreComparison]) -> StoreComparison:
+def _summarize(what: str, checks: Sequence[StoreComparison]) -> StoreComparison:
     """What was found of all tenants together."""
     return StoreComparison(
         PASSAGES,

@@ -50,38 +50,38 @@ def _write_sentence(facts: AnswerFacts) -> str:
     nothing = get_sentences("answer", facts.language)["nothing"]
     is_empty = not rows or (not draft.group and any(each.function for each in draft.select) and rows[0][-1] is None)
     if draft.group and draft.select and draft.limit is None:
-        return _say(facts, "groups", {"summary": _sum_up(facts)}) if rows else nothing
+        return _write_phrase(facts, "groups", {"summary": _summarize(facts)}) if rows else nothing
     if (draft.order and draft.limit) or draft.extreme:
         return _name(facts) if rows else nothing
     if is_empty:
-        return _say_none(facts, "rows")
+        return _write_empty_result(facts, "rows")
     if any(each.function.startswith("COUNT") for each in draft.select):
         return _count(facts)
     if len(rows) == 1:
-        return _say_one(facts)
+        return _write_single_row(facts)
     if not draft.lists_things:
         return f"{capitalize(facts.understood)}:"
-    return _say(facts, "rows", {"n": format_number(len(rows), facts.language)})
+    return _write_phrase(facts, "rows", {"n": format_number(len(rows), facts.language)})
 
 
 def _count(facts: AnswerFacts) -> str:
     """How many rows: 15 machines are due this month."""
     count = int(str(facts.result.rows[0][0]))
     if not count:
-        return _say_none(facts, "count")
-    return _say(facts, "count", {"n": format_number(count, facts.language)}, count)
+        return _write_empty_result(facts, "count")
+    return _write_phrase(facts, "count", {"n": format_number(count, facts.language)}, count)
 
 
 def _name(facts: AnswerFacts) -> str:
     """The rows that have most of something, each with how much; of many the table tells."""
     rows = facts.result.rows
     if len(rows) > _MAX_NAMED:
-        return _say(facts, "rows", {"n": format_number(len(rows), facts.language)})
+        return _write_phrase(facts, "rows", {"n": format_number(len(rows), facts.language)})
     named = [write_row(row, facts.run.columns, facts.language, facts.units) for row in rows]
-    return _say(facts, "named", {"names": ", ".join(named)})
+    return _write_phrase(facts, "named", {"names": ", ".join(named)})
 
 
-def _say_one(facts: AnswerFacts) -> str:
+def _write_single_row(facts: AnswerFacts) -> str:
     """The only row: what was asked of it, or its name with what decided."""
     [row] = facts.result.rows
     found = _find_phrase(facts, "value") if len(row) == 1 else None
@@ -91,11 +91,11 @@ def _say_one(facts: AnswerFacts) -> str:
             value = write_cell(row[0], facts.run.select[0], facts.language)
         is_day = value != row[0] and isinstance(row[0], str) and value[:1].isdigit()
         has_article = is_day and facts.language == "es" and "{verb}" in found[0].sentence
-        return _say(facts, "value", {"value": f"el {value}" if has_article else value})
+        return _write_phrase(facts, "value", {"value": f"el {value}" if has_article else value})
     return f"{write_row(row, facts.run.columns, facts.language, facts.units)}."
 
 
-def _sum_up(facts: AnswerFacts) -> str:
+def _summarize(facts: AnswerFacts) -> str:
     """The largest and the smallest of the groups, and of numbers of rows all together."""
     words, draft, language = get_sentences("answer", facts.language), facts.draft, facts.language
     figures = [(row, float(row[-1])) for row in facts.result.rows if isinstance(row[-1], int | float)]
@@ -117,7 +117,7 @@ def _sum_up(facts: AnswerFacts) -> str:
     return words["range"].format(*ends)
 
 
-def _say(facts: AnswerFacts, kind: Kind, of_result: Mapping[str, str], count: int = 2) -> str:
+def _write_phrase(facts: AnswerFacts, kind: Kind, of_result: Mapping[str, str], count: int = 2) -> str:
     """The sentence in the question's own words, else what was understood with the value behind it."""
     found = _find_phrase(facts, kind)
     value = next(iter(of_result.values()))
@@ -132,17 +132,17 @@ def _say(facts: AnswerFacts, kind: Kind, of_result: Mapping[str, str], count: in
         own["rest"] = speak_of_several(own["rest"], facts.language)
     if count == 1:
         own["Understood"] = capitalize(facts.understood)
-        return _say_one_thing(phrase, own, facts.language)
+        return _write_singular(phrase, own, facts.language)
     return phrase.sentence.format(**own, **of_result)
 
 
-def _say_none(facts: AnswerFacts, kind: Kind) -> str:
+def _write_empty_result(facts: AnswerFacts, kind: Kind) -> str:
     phrase = _find_phrase(facts, kind)
     nothing = get_sentences("answer", facts.language)["nothing"]
     return phrase[0].none.format(**phrase[1]) if phrase and phrase[0].none else nothing
 
 
-def _say_one_thing(phrase: Phrase, own: Mapping[str, str], language: str) -> str:
+def _write_singular(phrase: Phrase, own: Mapping[str, str], language: str) -> str:
     """How one of them is told: "1 machine is due", else "Machines that need maintenance: 1"."""
     if phrase.one or language == "id":
         return (phrase.one or phrase.sentence).format(**own, n=1)

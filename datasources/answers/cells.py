@@ -70,7 +70,7 @@ def write_table(draft: Draft, rows: Sequence[Sequence[Cell]], language: str) -> 
     names = [_MARKS.sub(" ", describe_term(each, draft, language)) for each in terms]
     lines = [_write_line(names), _write_line([_align(index, rows) for index in range(len(names))])]
     room = _LONGEST_TABLE - sum(map(len, lines))
-    write = [write_label if _holds_labels(index, draft, rows) else write_cell for index in range(len(terms))]
+    write = [write_label if _has_labels(index, draft, rows) else write_cell for index in range(len(terms))]
     for row in rows:
         cells = zip(write, row, terms, strict=True)
         line = _write_line([write_one(cell, term, language) for write_one, cell, term in cells])
@@ -81,7 +81,7 @@ def write_table(draft: Draft, rows: Sequence[Sequence[Cell]], language: str) -> 
     return lines, len(lines) - 2
 
 
-def _holds_labels(index: int, draft: Draft, rows: Sequence[Sequence[Cell]]) -> bool:
+def _has_labels(index: int, draft: Draft, rows: Sequence[Sequence[Cell]]) -> bool:
     """Whether the column names groups, or years."""
     if draft.columns[index].function:
         return False

@@ -32,7 +32,7 @@ class ChartColumn:
         """What it holds; nothing at all counts as kinds of things."""
         values = [cell for cell in self.cells if cell is not None]
         if values and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in values):
-            return "time" if self._holds_years(values) else "number"
+            return "time" if self._has_years(values) else "number"
         is_time = bool(values) and all(isinstance(cell, str) and _MOMENT.fullmatch(cell) for cell in values)
         return "time" if is_time else "category"
 
@@ -41,7 +41,7 @@ class ChartColumn:
         """How many different cells it has."""
         return len(set(map(str, self.cells)))
 
-    def _holds_years(self, values: Sequence[Cell]) -> bool:
+    def _has_years(self, values: Sequence[Cell]) -> bool:
         is_named = _YEAR.search(self.name) is not None
         return is_named and all(isinstance(cell, int) and _FIRST_YEAR < cell < _LAST_YEAR for cell in values)
 

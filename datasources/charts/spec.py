@@ -61,7 +61,7 @@ def make_spec(chart: Chart, result: Result, language: str = "en") -> DrawnChart:
         **_make_title(chart, _describe_cut(values, result, language)),
         "data": {"values": values.rows},
         "mark": {"type": chart.mark, "tooltip": True, **({"point": True} if chart.mark == "line" else {})},
-        **_lay_out(chart, columns, titles, values.rows),
+        **_make_layout(chart, columns, titles, values.rows),
     }
     return DrawnChart(spec, alt)
 
@@ -104,7 +104,7 @@ def _describe_cut(values: ChartValues, result: Result, language: str) -> str:
     return words.format(*(format_number(each, language) for each in (len(values.rows), values.count)))
 
 
-def _lay_out(
+def _make_layout(
     chart: Chart, columns: Mapping[str, ChartColumn], titles: Mapping[str, str], rows: Sequence[Mapping[str, Cell]]
 ) -> dict[str, Any]:
     """Encoding and size. Bars with many or long names lie on their side, so that the names can be read."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, TABLES, points_back, read_parts
+from datasources.questions.followup_parts import POINTING, RELATIVE, SAYS_NOTHING, TABLES, read_parts, refers_to_result
 from datasources.questions.references import POSSESSIVES
 from datasources.questions.times import read_span
 from datasources.questions.words import (
@@ -38,7 +38,7 @@ def continues_result(question: str, table: QueryTable, previous: str) -> bool:
     unknown = [each for each in parts.unknown if each not in SUPERLATIVES]
     asks = parts.asks or parts.number is not None or len(unknown) < len(parts.unknown)
     periods = sum(span[1] for index in range(len(words)) if (span := read_span(words, index)))
-    if points_back(question) or not _COMMANDS.isdisjoint(words):
+    if refers_to_result(question) or not _COMMANDS.isdisjoint(words):
         is_of_them = any(each in f" {' '.join(words)} " for each in _PARTS)
         return (asks or is_of_them) and len(unknown) <= _MAX_UNKNOWN
     if begun := _count_first(words):

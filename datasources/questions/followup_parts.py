@@ -74,7 +74,7 @@ class FollowupParts:
         return self.counts or self.sorts or any(each is not None for each in (self.place, self.function, self.end))
 
 
-def points_back(question: str, previous: str = "") -> bool:
+def refers_to_result(question: str, previous: str = "") -> bool:
     """Whether it surely speaks of things that were just given: "these machines", not "this month".
 
     In Indonesian also "rata-rata jamnya", where it does not name anew what *previous* was about.

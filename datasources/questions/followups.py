@@ -42,7 +42,7 @@ def read_followup(question: str, table: QueryTable, previous: str) -> Followup |
     parts = read_parts(words, table, previous)
     if parts.unknown or not parts.asks or (not parts.points and (parts.names_things or len(words) > _FEW_WORDS)):
         return None
-    return _work_out(parts, table)
+    return _apply_parts(parts, table)
 
 
 def names_things(question: str, table: QueryTable, previous: str) -> bool:
@@ -51,7 +51,7 @@ def names_things(question: str, table: QueryTable, previous: str) -> bool:
     return bool(parts.columns) or parts.names_things
 
 
-def _work_out(parts: FollowupParts, table: QueryTable) -> Followup | None:
+def _apply_parts(parts: FollowupParts, table: QueryTable) -> Followup | None:
     """What the parts come to; None where they do not fit the result."""
     is_one_figure = len(table.rows) == 1 and all(each.function for each in table.columns)
     if is_one_figure and parts.function != "SUM":  # a figure is none of what it counts

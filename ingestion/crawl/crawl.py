@@ -56,7 +56,7 @@ class CrawlRules:
     resolver: Resolve = resolve
 
 
-class _NotOurs(Exception):
+class _ClaimLost(Exception):
     """The web source was removed, cancelled, or somebody else crawls it now."""
 
 
@@ -98,7 +98,7 @@ class Crawl:
             self._finish(str(exc))
         except (Forbidden, QuotaExceeded, ScannerUnavailable) as exc:
             self._finish(exc.detail)
-        except _NotOurs:
+        except _ClaimLost:
             return
         except (Stopped, ProblemError):
             raise
@@ -164,7 +164,7 @@ class Crawl:
                 self._source = source
         if source is None:  # committed all the same: a crawl that is cancelled is noted as over
             self._document_files.try_discard(self._ctx, *files)
-            raise _NotOurs
+            raise _ClaimLost
 
     def _renew(self, session: Session) -> WebSource | None:
         self._lease.progress = min(1.0, sum(self._source.counts.values()) / max(1, self._frontier.address_count))

@@ -11,7 +11,7 @@ from typing import Self
 
 import httpcore
 
-from ingestion.crawl.guard import Clock, GuardedBackend, NoAddress, Resolve, TookTooLong, resolve
+from ingestion.crawl.guard import Clock, DeadlineExceeded, GuardedBackend, NoAddress, Resolve, resolve
 from utils.reach import AddressRefused, Reach
 
 READ_S = 15.0  # between two pieces of a reply
@@ -219,7 +219,7 @@ def _translate_errors(clock: Clock, request_s: float) -> Iterator[None]:
         raise FetchFailed(str(exc), temporary=False) from exc
     except NoAddress as exc:
         raise FetchFailed("Its host has no address.", temporary=True) from exc
-    except (TookTooLong, httpcore.TimeoutException) as exc:
+    except (DeadlineExceeded, httpcore.TimeoutException) as exc:
         slow = f"It took longer than {request_s:g} s." if clock.is_over else "It did not answer in time."
         raise FetchFailed(slow, temporary=True) from exc
     except httpcore.ConnectError as exc:

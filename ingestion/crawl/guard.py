@@ -27,7 +27,7 @@ class NoAddress(Exception):
     """The name leads nowhere, or nobody could say where."""
 
 
-class TookTooLong(Exception):
+class DeadlineExceeded(Exception):
     """The time for a request was over before the other side was done."""
 
 
@@ -58,7 +58,7 @@ class Clock:
         """
         remaining = self.deadline - time.monotonic()
         if remaining <= 0 or self.aborted:
-            raise TookTooLong
+            raise DeadlineExceeded
         return remaining if max_s is None else min(remaining, max_s)
 
     @property

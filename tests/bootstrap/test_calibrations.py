@@ -114,8 +114,8 @@ async def test_they_give_one_verdict_by_one_estimate(
         await each.calibrations.look()
     one, other = processes
     for ctx in (ACME, GLOBEX):
-        assert one.calibrations.get(ctx) == other.calibrations.of(ctx) is not None
-    assert one.calibrations.get(ACME) != one.calibrations.of(GLOBEX)
+        assert one.calibrations.get(ctx) == other.calibrations.get(ctx) is not None
+    assert one.calibrations.get(ACME) != one.calibrations.get(GLOBEX)
     for question in ("Whoever wants to use the ferry registers where?", "Which striker scored against Portugal?"):
         found = [await each.retriever.search(ACME, question, limit=5) for each in processes]
         assert found[0].verdict == found[1].verdict

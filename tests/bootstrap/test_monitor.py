@@ -74,12 +74,12 @@ async def test_a_database_that_is_damaged_in_part_is_what_is_down_and_its_file_i
         disk=DiskSpace(tmp_path, 0),
         keeps_turns_on_disk=True,
     )
-    await monitor.look()
+    await monitor.check_once()
     assert monitor.status.database == "ok"
     with pytest.raises(StoreRefused, match="damaged"), database.open_read_session() as session:
         session.execute(text("SELECT * FROM api_keys"))
-    await monitor.look()
-    await monitor.look()
+    await monitor.check_once()
+    await monitor.check_once()
     assert (monitor.status.database, monitor.status.index) == ("down", "ok")
     told = f"{file} is no SQLite database, or is damaged. Stop the service, put it aside and restore a backup of it."
     assert monitor.status.blocking == [told]
@@ -109,14 +109,14 @@ async def test_what_breaks_unexpectedly_makes_the_service_unready_and_the_rest_i
         keeps_turns_on_disk=True,
         check_scanner=Clamd(clamd.address).ping,
     )
-    await monitor.look()
-    await monitor.look()
+    await monitor.check_once()
+    await monitor.check_once()
     assert monitor.status.problems[-1] == (
         "CLAMD_ADDRESS: the malware scanner does not answer: No such file or directory. "
         "New documents wait until it does. Start clamd, or correct CLAMD_ADDRESS."
     )
     with clamd:
-        await monitor.look()
+        await monitor.check_once()
     assert not any("CLAMD_ADDRESS" in problem for problem in monitor.status.problems)
     assert caplog.text.count("CLAMD_ADDRESS") == 1
     assert monitor.status.blocking == ["The passage index cannot be looked at; the log says why."]

@@ -7,7 +7,7 @@ import pytest
 from agents.tools.last_result import LastResult, keep_rows, load_last
 from datasources.answers.following import format_followup
 from datasources.questions.continuing import continues_result
-from datasources.questions.followup_parts import points_back
+from datasources.questions.followup_parts import refers_to_result
 from datasources.questions.followups import read_followup
 from datasources.questions.words import detect_question_language
 from utils.query_tables import QueryColumn, QueryTable
@@ -143,13 +143,13 @@ def test_what_was_computed_is_named_in_the_language_of_the_question() -> None:
 
 
 def test_this_month_points_at_no_result() -> None:
-    assert points_back("Which of these machines has the most hours?")
-    assert points_back("¿Cuántas de ellas vencen este mes?")
-    assert points_back("berapa mesin tersebut?")
-    assert points_back("berapa rata-rata jamnya?", PREVIOUS)
-    assert not points_back("mesin mana yang jamnya terbanyak?", "mesin jatuh tempo bulan ini")
+    assert refers_to_result("Which of these machines has the most hours?")
+    assert refers_to_result("¿Cuántas de ellas vencen este mes?")
+    assert refers_to_result("berapa mesin tersebut?")
+    assert refers_to_result("berapa rata-rata jamnya?", PREVIOUS)
+    assert not refers_to_result("mesin mana yang jamnya terbanyak?", "mesin jatuh tempo bulan ini")
     for question in ("mesin yang perlu perawatan bulan ini", "máquinas este mes", "How many machines that are due"):
-        assert not points_back(question)
+        assert not refers_to_result(question)
 
 
 def test_what_is_kept_is_bounded() -> None:

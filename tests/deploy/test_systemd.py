@@ -73,7 +73,7 @@ def test_all_walls_around_strangers_files_stand_under_what_the_units_allow(name:
     words = [word for line in Unit(name).all("SystemCallFilter") for word in line.split()]
     allowed = {call for word in words for call in calls(program, word)}
     only = "only:" + ",".join(numbers[call] for call in allowed if call in numbers)
-    look = "from utils.sandbox.sandbox import Sandbox\nwith Sandbox() as one: print(dict(one.look().missing))"
+    look = "from utils.sandbox.sandbox import Sandbox\nwith Sandbox() as one: print(dict(one.find_walls().missing))"
     command = [sys.executable, "-m", "tests.security.sandbox.lesser_kernel", only, sys.executable, "-c", look]
     looked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert looked.stdout == "{}\n", looked.stderr

@@ -18,12 +18,12 @@ from domain.rating_texts import RatingUnreadable, decrypt_texts
 from domain.ratings import (
     Rating,
     delete_older,
+    delete_rating,
     delete_ratings,
     delete_ratings_of_runs,
     find_verdicts,
     list_ratings,
     rate,
-    take_back,
 )
 from domain.scoping import select_everywhere, update_everywhere
 from tests.domain.records import ACME, GLOBEX
@@ -60,10 +60,10 @@ def test_two_tenants_rate_runs_of_the_same_id_and_see_only_their_own(database: D
     noted(database, GLOBEX, rating(rating="up", comment="Good."))
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {"r1": "up"})
     with database.open_write_session() as session:
-        take_back(session, GLOBEX, "c1", "r1")
+        delete_rating(session, GLOBEX, "c1", "r1")
     assert (seen(database, ACME), seen(database, GLOBEX)) == ({"r1": "down"}, {})
     with pytest.raises(NotFound), database.open_write_session() as session:
-        take_back(session, GLOBEX, "c1", "r1")
+        delete_rating(session, GLOBEX, "c1", "r1")
     with database.open_write_session() as session:
         assert delete_ratings(session, GLOBEX, "c1") == 0
         assert delete_ratings(session, ACME, "c1") == 1
@@ -148,7 +148,7 @@ def test_subjects_of_one_tenant_keep_their_ratings_apart(database: Database) -> 
     with database.open_write_session() as session:
         assert find_verdicts(session, second, "c1", dict.fromkeys(["r1", "r2", "r3", "r4"], now())).keys() == {"r2"}
         with pytest.raises(NotFound):
-            take_back(session, second, "c1", "r1")
+            delete_rating(session, second, "c1", "r1")
         assert delete_ratings(session, second, "c1") == 1
         assert delete_ratings(session, everybody, "c1") == 1
     assert listed(everybody) == {"r1"}
@@ -203,7 +203,7 @@ def test_without_the_key_verdicts_are_seen_and_ratings_go(database: Database) ->
         noted(database, ACME, rating(run_id, conversation_id=f"of-{run_id}"), KEYS)
     assert seen(database, ACME, "of-r1") == {"r1": "down"}
     with database.open_write_session() as session:
-        take_back(session, ACME, "of-r1", "r1")
+        delete_rating(session, ACME, "of-r1", "r1")
         assert delete_ratings(session, ACME, "of-r2") == 1
         delete_ratings_of_runs(session, ACME, ["r3"])
         assert delete_older(session, 0) == 1

@@ -13,7 +13,7 @@ from app import create_app
 from config import load_settings
 from evaluation.asking import AskedOutcome, Shown
 from evaluation.cases import Case, load_set
-from evaluation.measures import compute_figure, find_missed_floors, grade, measure_question, sum_up
+from evaluation.measures import compute_figure, find_missed_floors, grade, measure_question, summarize
 from evaluation.runs import Run, compare, find_last_run, keep
 from tests.service import Library, Service, free_port
 from utils.errors import BadInput
@@ -226,7 +226,7 @@ def test_floors_are_of_all_questions_or_of_one_language() -> None:
         measure_question(FEES, AskedOutcome([shown("IDR 5")], answered=True)),
         measure_question(ABSENT, AskedOutcome([], answered=True)),
     ]
-    figures = sum_up([FEES, ABSENT], rows)
+    figures = summarize([FEES, ABSENT], rows)
     assert find_missed_floors(figures, {"recall@5": 1.0, "en.recall@5": 1.0}) == []
     missed = find_missed_floors(figures, {"refused_far": 0.5, "es.recall@5": 0.5, "fr.recall@5": 0.1})
     assert [line.split(":")[0] for line in missed] == ["refused_far", "es.recall@5", "fr.recall@5"]

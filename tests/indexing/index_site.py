@@ -11,7 +11,7 @@ from auth.principal import Principal
 from bootstrap.index_opener import IndexOpener, make_plain_retriever
 from bootstrap.models import open_embedder
 from bootstrap.stores import open_files
-from cli.index_status import IndexStatus, look_at_indexes
+from cli.index_status import IndexStatus, read_indexes
 from config import Settings, load_settings
 from domain.db import Database
 from domain.documents import replace_document
@@ -63,7 +63,7 @@ class Site:
             return found
 
     def status(self) -> dict[int, IndexStatus]:
-        return {each.number: each for each in look_at_indexes(self.settings, self.database)}
+        return {each.number: each for each in read_indexes(self.settings, self.database)}
 
     def states(self) -> dict[int, str]:
         return {number: each.state for number, each in self.status().items()}

@@ -12,7 +12,7 @@ from click.testing import Result
 from flask_openapi3 import OpenAPI
 
 from app import create_app
-from bootstrap.mcp_servers import look_at_server, make_mcp_tools, write_servers
+from bootstrap.mcp_servers import make_mcp_tools, read_server, write_servers
 from config import Settings
 from providers.mcp import CURRENT, FORMER, McpServer, McpServerError
 from tests.fakes.mcp_server import KEY, RESERVED, TRICKS, make_bad_server, make_weather_server, serving
@@ -74,7 +74,7 @@ async def test_a_server_that_does_not_answer_is_given_up(bad: str, guard: Guard)
 async def test_what_a_hostile_server_says_of_its_tools_is_cleaned_or_left_out(
     bad: str, guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_at = await look_at_server("evil", McpServer(f"{bad}/tricks", guard))
+    looked_at = await read_server("evil", McpServer(f"{bad}/tricks", guard))
     assert looked_at.tools.keys() == {"evil_kind", "evil_slow_pattern", "evil_data"}
     assert looked_at.tools["evil_kind"].description == "Says hello.[2K"
     pattern = {"type": "string", "description": "Aname"}

@@ -8,7 +8,7 @@ from agents.verification.claims import split_claims
 from agents.verification.facts import find_facts
 from agents.verification.figures.checking import check_figures
 from agents.verification.sources import Source
-from agents.verification.support import look
+from agents.verification.support import judge_by_words
 from api.view_text import Span, TextLayout
 from domain.document_files import Extracted, TextPart
 from prompts.judging import read_judgement
@@ -45,7 +45,7 @@ def hit(text: str, number: int = 1, language: str = "en") -> Hit:
 
 def _support(text: str) -> object:
     source = Source(text, text[:200], "en")
-    return [look(claim, {1: source}) for claim in split_claims(text)[:8]]
+    return [judge_by_words(claim, {1: source}) for claim in split_claims(text)[:8]]
 
 
 def _extract(text: str) -> object:

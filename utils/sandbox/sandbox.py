@@ -55,7 +55,7 @@ class Sandbox(ClosedAtExit):
             if self._prepares and self._server is not None and not self._server.is_others():
                 self._server.prepare(job)
 
-    def look(self) -> WallReport:
+    def find_walls(self) -> WallReport:
         """Which walls stand on this system: tried from inside.
 
         Raises:

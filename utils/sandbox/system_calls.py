@@ -95,7 +95,7 @@ _ARCHITECTURES: Mapping[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _CheckedCall:
     """A call that is allowed with one of *flags* set in an argument, else with none of *bits*, else with *values*."""
 
     numbers: _Numbers
@@ -109,25 +109,25 @@ class _Checked:
 _ITSELF = (0xDEADBEEF,)  # to be replaced; no number of a call or a flag is this one
 _OWN_PID = struct.pack("=I", *_ITSELF)
 _CHECKED = (
-    _Checked((2, None), 1, bits=_WRITES),  # open
-    _Checked((257, 56), 2, bits=_WRITES),  # openat
-    _Checked((72, 25), 1, _FCNTL),
-    _Checked((16, 29), 1, _IOCTL),
-    _Checked((157, 167), 0, _PRCTL),
-    _Checked((302, 261), 2, (0,), is_pointer=True),  # prlimit64: reading limits, not setting them
-    _Checked((62, 129), 0, _ITSELF),  # kill
-    _Checked((200, 130), 0, _ITSELF),  # tkill
-    _Checked((234, 131), 0, _ITSELF),  # tgkill
+    _CheckedCall((2, None), 1, bits=_WRITES),  # open
+    _CheckedCall((257, 56), 2, bits=_WRITES),  # openat
+    _CheckedCall((72, 25), 1, _FCNTL),
+    _CheckedCall((16, 29), 1, _IOCTL),
+    _CheckedCall((157, 167), 0, _PRCTL),
+    _CheckedCall((302, 261), 2, (0,), is_pointer=True),  # prlimit64: reading limits, not setting them
+    _CheckedCall((62, 129), 0, _ITSELF),  # kill
+    _CheckedCall((200, 130), 0, _ITSELF),  # tkill
+    _CheckedCall((234, 131), 0, _ITSELF),  # tgkill
 )
 
 
 # In place of those, or beside them, for what may make files, and threads. Before its version 3 Landlock lets files be
 # cut off that may not be written: so that is for those that are opened to be written. It knows of no rights of files.
 _CHECKED_OF_WRITERS = (
-    _Checked((2, None), 1, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # open
-    _Checked((257, 56), 2, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # openat
-    _Checked((72, 25), 1, (*_FCNTL, *_LOCKS)),
-    _Checked((56, 220), 0, flags=_NEW_THREAD),  # clone
+    _CheckedCall((2, None), 1, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # open
+    _CheckedCall((257, 56), 2, flags=os.O_WRONLY | os.O_RDWR, bits=os.O_TRUNC),  # openat
+    _CheckedCall((72, 25), 1, (*_FCNTL, *_LOCKS)),
+    _CheckedCall((56, 220), 0, flags=_NEW_THREAD),  # clone
 )
 
 
@@ -198,7 +198,7 @@ def _list_numbers(calls: Mapping[str, _Numbers], column: int) -> Collection[int]
     return [numbers[column] for numbers in calls.values() if numbers[column] is not None]  # type: ignore[misc]
 
 
-def _block(checked: _Checked) -> Iterator[bytes]:
+def _block(checked: _CheckedCall) -> Iterator[bytes]:
     """Instructions that end in a result for a call whose number has been recognised."""
     at = _ARGUMENTS + 8 * checked.argument
     if checked.is_pointer:

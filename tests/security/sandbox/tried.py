@@ -35,7 +35,7 @@ def main() -> None:
         outcomes = {name: try_without_walls(name, targets) for name in ATTACKS}
     else:
         with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-            told = asdict(sandbox.look())
+            told = asdict(sandbox.find_walls())
             job = replace(JOB, writes=folder) if "may-write" in sys.argv else JOB
             outcomes = {name: try_attack(sandbox, name, targets, job) for name in ATTACKS}
     print(json.dumps({**told, "outcomes": outcomes}))
