@@ -195,10 +195,10 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first. The default bot is among them once something is said of it."""
     part = read_part_query(query, datetime, str)
     with services().database.open_read_session() as session:
-        found = bots.list_bots(session, ctx, part)
-        stored = bots.list_answers(session, ctx, found.rows)
-        rows = [_describe(bot, stored.get(bot.bot_id, {})) for bot in found.rows]
-    return respond(BotsOut(bots=rows, **make_page_members(found, part)))
+        own_bots = bots.list_bots(session, ctx, part)
+        stored = bots.list_answers(session, ctx, own_bots.rows)
+        rows = [_describe(bot, stored.get(bot.bot_id, {})) for bot in own_bots.rows]
+    return respond(BotsOut(bots=rows, **make_page_members(own_bots, part)))
 
 
 @bots_blueprint.get(

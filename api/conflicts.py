@@ -99,9 +99,9 @@ async def list_all(ctx: Principal, query: ConflictsQuery) -> Response:
     part = read_part_query(query, datetime, str)
 
     def work(session: Session) -> ConflictsOut:
-        found = conflicts.list_conflicts(session, ctx, part, status=query.status)
-        rows = describe_conflicts(session, ctx, found.rows)
-        return ConflictsOut.model_validate({"conflicts": rows, **make_page_members(found, part)})
+        part_rows = conflicts.list_conflicts(session, ctx, part, status=query.status)
+        rows = describe_conflicts(session, ctx, part_rows.rows)
+        return ConflictsOut.model_validate({"conflicts": rows, **make_page_members(part_rows, part)})
 
     return respond(await read(services().database, work))
 

@@ -60,10 +60,10 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first, with how many documents each holds."""
     part = read_part_query(query, datetime, str)
     with services().database.open_read_session() as session:
-        found = datasets.list_datasets(session, ctx, part)
-        counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in found.rows])
-    rows = [_describe(one, counts.get(one.dataset_id, 0)) for one in found.rows]
-    return respond(DatasetsOut(datasets=rows, **make_page_members(found, part)))
+        own_datasets = datasets.list_datasets(session, ctx, part)
+        counts = datasets.count_documents(session, ctx, [dataset.dataset_id for dataset in own_datasets.rows])
+    rows = [_describe(one, counts.get(one.dataset_id, 0)) for one in own_datasets.rows]
+    return respond(DatasetsOut(datasets=rows, **make_page_members(own_datasets, part)))
 
 
 @datasets_blueprint.get(

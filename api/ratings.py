@@ -137,9 +137,9 @@ async def list_all(ctx: Principal, query: RatingsQuery) -> Response:
     part = read_part_query(query, datetime, str)
 
     def work(session: Session) -> RatingsOut:
-        found = ratings.list_ratings(session, ctx, part, rating=query.rating)
-        rows = [_describe(decrypt_texts(row, services().state_keys)) for row in found.rows]
-        return RatingsOut(ratings=rows, **make_page_members(found, part))
+        part_rows = ratings.list_ratings(session, ctx, part, rating=query.rating)
+        rows = [_describe(decrypt_texts(row, services().state_keys)) for row in part_rows.rows]
+        return RatingsOut(ratings=rows, **make_page_members(part_rows, part))
 
     return respond(await read(services().database, work))
 

@@ -204,8 +204,8 @@ def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPo
     pages = opened.version.pages or 1
     number = min(position.page or _find_page(extracted, quote) or 1, pages)
     window = _find_page_window(extracted, number)
-    there = quote.clip(window)
-    near = (there.start - window.start) / max(1, window.end - window.start)
+    clipped = quote.clip(window)
+    near = (clipped.start - window.start) / max(1, window.end - window.start)
 
     def link_to(page: int) -> str:
         return opened.make_address("view", start=position.start, end=position.end, page=page)
@@ -215,10 +215,10 @@ def _lay_out_page(opened: OpenedDocument, extracted: Extracted, position: ViewPo
         quote=quote,
         size=window.end - window.start,
         blocks=TextLayout(extracted, quote).lay_out_blocks(window, shows_pages=False),
-        has_mark=bool(there),
+        has_mark=bool(clipped),
         earlier=link_to(number - 1) if number > 1 else None,
         later=link_to(number + 1) if number < pages else None,
-        page=PdfPage(number, extracted.text[there.start : there.end], near),
+        page=PdfPage(number, extracted.text[clipped.start : clipped.end], near),
     )
 
 

@@ -119,8 +119,8 @@ class VisitorLimits:
         Raises:
             RateLimited: the visitor, or the address, has attached as many as are allowed in a day.
         """
-        for limits, who in zip(self._files, (visit.visitor, visit.network), strict=True):
-            await limits.spend(visit.tenant_id, f"{limits.name}:{who}")
+        for limits, group in zip(self._files, (visit.visitor, visit.network), strict=True):
+            await limits.spend(visit.tenant_id, f"{limits.name}:{group}")
 
     def charge(self, visit: Visit, tokens: int) -> None:
         """Count the tokens of a turn that has ended; does not wait for it."""

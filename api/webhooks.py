@@ -100,9 +100,9 @@ def index(ctx: Principal, query: PageQuery) -> Response:
     """A part of them, oldest first."""
     part = read_part_query(query, datetime, str)
     with services().database.open_read_session() as session:
-        found = webhooks.list_webhooks(session, ctx, part)
-    rows = [_describe(row) for row in found.rows]
-    return respond(WebhooksOut(webhooks=rows, **make_page_members(found, part)))
+        own_webhooks = webhooks.list_webhooks(session, ctx, part)
+    rows = [_describe(row) for row in own_webhooks.rows]
+    return respond(WebhooksOut(webhooks=rows, **make_page_members(own_webhooks, part)))
 
 
 @webhooks_blueprint.get(

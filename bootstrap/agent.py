@@ -288,8 +288,8 @@ async def _return_last(checkpointer: FallbackCheckpointer) -> None:
             while checkpointer.held_conversations:
                 if not await checkpointer.return_held():
                     await asyncio.sleep(_LAST_RETURN_S / 20)
-    if lost := checkpointer.held_conversations:
-        logger.error("Redis is unavailable: %s conversations held in memory are lost as this process ends.", lost)
+    if lost_count := checkpointer.held_conversations:
+        logger.error("Redis is unavailable: %s conversations held in memory are lost as this process ends.", lost_count)
 
 
 async def _write_last(writer: TranscriptWriter) -> None:

@@ -35,8 +35,8 @@ class SharedEstimates:
 
     async def keep(self, ctx: Principal, calibration: Calibration | None, passages: int) -> Estimate:
         """See `Estimates`."""
-        found = asdict(calibration) if calibration else None
-        keeping = partial(calibrations.keep, ctx=ctx, by=self.by, calibration=found, passages=passages)
+        stored = asdict(calibration) if calibration else None
+        keeping = partial(calibrations.keep, ctx=ctx, by=self.by, calibration=stored, passages=passages)
         return Estimate(calibration, passages, await write(self.database, keeping))
 
 

@@ -109,9 +109,9 @@ class CrawlScheduler:
             del under_way[web_source_id]
         if len(under_way) >= self._at_once:
             return
-        for due in await asyncio.to_thread(self._list_due):
-            if len(under_way) < self._at_once and due.web_source_id not in under_way:
-                under_way[due.web_source_id] = self._begin(threads, due)
+        for crawl in await asyncio.to_thread(self._list_due):
+            if len(under_way) < self._at_once and crawl.web_source_id not in under_way:
+                under_way[crawl.web_source_id] = self._begin(threads, crawl)
 
     def _list_due(self) -> list[_DueCrawl]:
         """The due crawls of all tenants, one of each in turn: a tenant with hundreds does not delay the others."""

@@ -43,12 +43,10 @@ state = AppGroup("state", help="Stored conversations: list, show, size, export, 
 
 _ids = click.argument("ids", metavar="ID...", nargs=-1)
 _id = click.argument("conversation", metavar="ID")
-_tenant = click.option(
-    "--tenant", help="Tenant; ID is then the id in the API, or SUBJECT.ID. Without: the id that `list` shows."
-)
+_TENANT = "Tenant; ID is then the id in the API, or SUBJECT.ID. Without: the id that `list` shows."
+_tenant = click.option("--tenant", help=_TENANT)
 _match = click.option("--match", "pattern", default="*", show_default=True, help="Ids of this form, * for anything.")
 _json = click.option("--json", "as_json_", is_flag=True, help="Machine-readable output.")
-
 
 Command = Callable[..., Coroutine[Any, Any, None]]
 
@@ -224,9 +222,10 @@ async def delete(opened: OpenState, ids: Sequence[str], tenant: str | None, yes:
     if not yes:
         click.confirm(f"Delete {format_count(len(conversations), 'conversation')} for good?", abort=True, err=True)
     # First: what is said of a conversation must not outlive it.
-    delete_ratings_of(get_settings(), [one.thread_id for one in conversations.values()])
-    erase_transcript_of(get_settings(), [one.thread_id for one in conversations.values()])
-    files = open_result_files(get_settings())
+    settings, thread_ids = get_settings(), [one.thread_id for one in conversations.values()]
+    delete_ratings_of(settings, thread_ids)
+    erase_transcript_of(settings, thread_ids)
+    files = open_result_files(settings)
     for one in conversations.values():
         await opened.deletions.delete_runs(one.thread_id)
         await asyncio.to_thread(files.delete, find_folder(one.thread_id))
@@ -249,8 +248,7 @@ def _resolve_id(conversation: str, tenant: str | None) -> str:
 
 
 async def _find(inspector: Inspector, thread_id: str) -> StoredConversation:
-    result = await inspector.find(thread_id)
-    if result is None:
+    if (result := await inspector.find(thread_id)) is None:
         raise NotFound(f"There is no conversation {thread_id!r}; it may have expired. See `flask state list`.")
     return result
 

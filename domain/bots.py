@@ -216,7 +216,7 @@ def _add_version(session: Session, ctx: Principal, bot: Bot, answers: BotAnswers
 
 
 def _check_datasets(session: Session, ctx: Principal, dataset_ids: Sequence[str]) -> None:
-    found = scoped(ctx, Dataset).where(Dataset.dataset_id.in_(dataset_ids)).with_only_columns(Dataset.dataset_id)
-    locked = found.with_for_update(read=True)  # or one could be removed before this is committed
+    known_ids = scoped(ctx, Dataset).where(Dataset.dataset_id.in_(dataset_ids)).with_only_columns(Dataset.dataset_id)
+    locked = known_ids.with_for_update(read=True)  # or one could be removed before this is committed
     if missing := set(dataset_ids) - set(session.scalars(locked)):
         raise NotFound(f"Dataset {min(missing)!r} not found.")

@@ -199,8 +199,8 @@ def _insert_turns(session: Session, turns: Sequence[FinishedTurn], keys: Keyring
     if not turns:
         return []
     statement = _make_statements(session.get_bind().dialect.name).insert
-    found = session.execute(statement, [_make_row(turn, keys) for turn in turns])
-    written = {(tenant_id, run_id, asked_at) for tenant_id, run_id, asked_at in found}
+    new_turns = session.execute(statement, [_make_row(turn, keys) for turn in turns])
+    written = {(tenant_id, run_id, asked_at) for tenant_id, run_id, asked_at in new_turns}
     return [turn for turn in turns if turn.identity in written]
 
 

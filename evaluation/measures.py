@@ -171,14 +171,14 @@ def find_missed_floors(figures: Mapping[str, Mapping[str, Figure]], floors: Mapp
     return missed
 
 
-def _is_right(case: Case, shown: Shown) -> bool:
-    return _is_of_document(case, shown) and _holds(case, shown.text)
+def _is_right(case: Case, passage: Shown) -> bool:
+    return _is_of_document(case, passage) and _holds(case, passage.text)
 
 
-def _is_of_document(case: Case, shown: Shown) -> bool:
+def _is_of_document(case: Case, passage: Shown) -> bool:
     if not case.document:
         return True
-    return any(name in shown.document or f"/{shown.source}".endswith(f"/{name}") for name in case.document)
+    return any(name in passage.document or f"/{passage.source}".endswith(f"/{name}") for name in case.document)
 
 
 def _holds(case: Case, text: str) -> bool:

@@ -246,8 +246,8 @@ def open_archive(path: Path) -> Iterator[DocumentArchive]:
         BadInput: it cannot be read, is no such file, is cut off, or says something that cannot be.
     """
     try:
-        with zipfile.ZipFile(path) as archive, closing(DocumentArchive(archive)) as found:
-            yield found
+        with zipfile.ZipFile(path) as archive, closing(DocumentArchive(archive)) as opened:
+            yield opened
     except OSError as exc:
         raise BadInput(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as exc:

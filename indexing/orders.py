@@ -38,8 +38,8 @@ async def scan(order: ClaimedOrder, arguments: dict[str, object]) -> Outcome:
     findings: Outcome = {}
     repair = bool(arguments["repair"])
     for each in order.opened:
-        found = await reconcile(order.database, each.index, slot=each.slot, repair=repair)
-        findings[str(each.number)] = asdict(found)
+        results = await reconcile(order.database, each.index, slot=each.slot, repair=repair)
+        findings[str(each.number)] = asdict(results)
     look = partial(reconcile_files, order.database, order.files, repair=repair)
     return {"indexes": findings, "files": asdict(await asyncio.to_thread(look))}
 

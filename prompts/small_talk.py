@@ -97,9 +97,9 @@ def reply(intent: str, language: str, *, institution: str, titles: Sequence[str]
 
 def names_heading(question: str, title: str, heading: str) -> bool:
     """Whether it is an example of a question about this heading."""
-    asked = question.casefold()
+    folded = question.casefold()
     return any(
-        asked == each.casefold()
+        folded == each.casefold()
         for language in _ABOUT_HEADING
         for each in make_example_questions(title, heading, language)
     )

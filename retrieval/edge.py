@@ -235,8 +235,8 @@ class EdgeIndex(PassageIndex):
     ) -> list[Hit]:
         search = Search(self._shard, ctx, max(limit, CANDIDATES), filters)
         languages = [] if vector is None else self._read_languages(ctx)
-        found = search.merge_candidates(self._lexicon.make_question_terms(question), vector, languages)
-        ranked = rank(found, question, limit=limit)
+        candidates = search.merge_candidates(self._lexicon.make_question_terms(question), vector, languages)
+        ranked = rank(candidates, question, limit=limit)
         points = self._shard.retrieve([search.ids[item.point] for item in ranked], True, False)
         return make_hits(ranked, {parse_point_id(point).int: parse_passage(point.payload) for point in points})
 

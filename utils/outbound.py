@@ -65,8 +65,8 @@ def _load_certificates(guard: Guard | None) -> SSLContext:
 def _check_first(reach: Reach) -> Callable[[tuple[Any, ...]], socket.socket]:
     """Makes sockets for addresses as `socket.getaddrinfo` gives them, if *reach* allows connections there."""
 
-    def make_socket(found: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, (address, port, *_) = found
+    def make_socket(address_info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, (address, port, *_) = address_info
         try:
             reach.check(str(address), int(port))
         except AddressRefused as exc:

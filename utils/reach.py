@@ -61,12 +61,12 @@ class Reach:
         """
         self.check_port(port)
         try:
-            found = _unwrap_ipv4(ip_address(address.partition("%")[0]))
+            ip = _unwrap_ipv4(ip_address(address.partition("%")[0]))
         except ValueError:
             raise AddressRefused("Its name does not lead to an address.") from None
-        if any(found in network for network in self.networks):
+        if any(ip in network for network in self.networks):
             return
-        if not _is_public(found):
+        if not _is_public(ip):
             raise AddressRefused("It leads to an address that is not on the public internet.")
 
 

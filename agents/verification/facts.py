@@ -73,20 +73,20 @@ def find_replaced_fact(facts: Facts, text: str, source: Source, sentence: Source
 
     Only where the two are made of nearly the same words in the same order.
     """
-    ours, theirs = [word for word, _ in tokenize(text)], [word for word, _ in sentence.tokens]
+    words, sentence_words = [word for word, _ in tokenize(text)], [word for word, _ in sentence.tokens]
     values = _find_fact_words(facts, text)
-    for a, b, c, d in _find_replacements(ours, theirs):
-        replaced = [word for word in ours[a:b] if word in values and word not in theirs]
-        instead = [word for word in theirs[c:d] if any(map(str.isdigit, word)) or word in source.names]
+    for a, b, c, d in _find_replacements(words, sentence_words):
+        replaced = [word for word in words[a:b] if word in values and word not in sentence_words]
+        instead = [word for word in sentence_words[c:d] if any(map(str.isdigit, word)) or word in source.names]
         if replaced and instead and _is_absent(facts, sentence):
             return f'"{" ".join(instead)}" where this has "{" ".join(replaced)}"'
     return ""
 
 
-def _find_replacements(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int, int, int]]:
-    if not shares_order(ours, theirs):
+def _find_replacements(words: Sequence[str], other_words: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    if not shares_order(words, other_words):
         return []
-    codes = SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
+    codes = SequenceMatcher(None, words, other_words, autojunk=False).get_opcodes()
     return [
         (a, b, c, d)
         for kind, a, b, c, d in codes

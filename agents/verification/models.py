@@ -112,7 +112,11 @@ async def compare(
     """
     levels = _LEVELS.get(embedder.model)
     pairs = [(claim.text[:_LONGEST], list(_iter_sentences(places)), places[0]) for claim, places in undecided]
-    texts = list(dict.fromkeys(text for claim, there, _ in pairs for text in (claim, *(each for each, _ in there))))
+    texts = list(
+        dict.fromkeys(
+            text for claim, sentence_match, _ in pairs for text in (claim, *(each for each, _ in sentence_match))
+        )
+    )
     texts = texts[:_MAX_TEXTS]
     if levels is None or not texts:
         return [None] * len(undecided)
@@ -123,9 +127,11 @@ async def compare(
         logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
         return [None] * len(undecided)
     findings: list[SentenceVerdict | None] = []
-    for claim, there, place in pairs:
+    for claim, sentence_match, place in pairs:
         scores = [
-            (float(vectors[claim] @ vectors[text]), number) for text, number in there if {claim, text} <= vectors.keys()
+            (float(vectors[claim] @ vectors[text]), number)
+            for text, number in sentence_match
+            if {claim, text} <= vectors.keys()
         ]
         findings.append(_judge_likeness(*max(scores), levels[place.is_foreign]) if scores else None)
     return findings

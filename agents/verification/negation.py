@@ -35,9 +35,9 @@ def describe_contradiction(claim: str, sentence: SourceSentence, language: str) 
     return ""
 
 
-def _find_added_denial(ours: Sequence[tuple[str, int]], theirs: Sequence[tuple[str, int]], language: str) -> str:
+def _find_added_denial(ours: Sequence[tuple[str, int]], other_tokens: Sequence[tuple[str, int]], language: str) -> str:
     """A denying word by which two sentences of the same words in the same order differ, "" where there is none."""
-    one, other = [word for word, _ in ours], [word for word, _ in theirs]
+    one, other = [word for word, _ in ours], [word for word, _ in other_tokens]
     if not shares_order(one, other, least=_SAME):
         return ""
     codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()

@@ -131,10 +131,10 @@ class ConversationsMove:
 
     async def compare(self) -> list[StoreComparison]:
         """Both sides compared: which conversations there are, and some of them whole."""
-        ours, theirs = await _list_keys(self._source), await _list_keys(self._target)
-        missing = [key for key in sorted(ours - theirs) if (await _read(self._source, key)).will_stay]
-        extra = [key for key in sorted(theirs - ours) if (await _read(self._target, key)).will_stay]
-        both = sorted(ours & theirs)
+        source_keys, target_keys = await _list_keys(self._source), await _list_keys(self._target)
+        missing = [key for key in sorted(source_keys - target_keys) if (await _read(self._source, key)).will_stay]
+        extra = [key for key in sorted(target_keys - source_keys) if (await _read(self._target, key)).will_stay]
+        both = sorted(source_keys & target_keys)
         samples = Random().sample(both, min(SAMPLES, len(both)))  # noqa: S311 - a sample, not a secret
         changed = [key for key in samples if key not in self._newer and not await self._is_same(key)]
         differing = [
@@ -151,20 +151,20 @@ class ConversationsMove:
         return [StoreComparison(CONVERSATIONS, "conversations", *counts, len(samples), tuple(differing))]
 
     async def _copy(self, key: bytes) -> None:
-        found = await _read(self._source, key)
-        if found.fields and found.left_ms != 0:
-            left_ms = found.left_ms if found.left_ms > 0 else self._ttl_ms
-            updated = found.values.get(b"@updated", b"")
-            if not await _run_script(self._target, _WRITE, key, left_ms, updated, found.summary, *found.fields):
+        entries = await _read(self._source, key)
+        if entries.fields and entries.left_ms != 0:
+            left_ms = entries.left_ms if entries.left_ms > 0 else self._ttl_ms
+            updated = entries.values.get(b"@updated", b"")
+            if not await _run_script(self._target, _WRITE, key, left_ms, updated, entries.summary, *entries.fields):
                 self._newer.add(key)
 
     async def _is_same(self, key: bytes) -> bool:
-        ours, theirs = await _read(self._source, key), await _read(self._target, key)
-        if not ours.will_stay:
+        source, target = await _read(self._source, key), await _read(self._target, key)
+        if not source.will_stay:
             return True
-        expected_ms = ours.left_ms if ours.left_ms > 0 else self._ttl_ms
-        same_life = theirs.left_ms > 0 and abs(theirs.left_ms - expected_ms) <= _DRIFT_MS
-        return same_life and ours.summary == theirs.summary and ours.values == theirs.values
+        expected_ms = source.left_ms if source.left_ms > 0 else self._ttl_ms
+        same_life = target.left_ms > 0 and abs(target.left_ms - expected_ms) <= _DRIFT_MS
+        return same_life and source.summary == target.summary and source.values == target.values
 
 
 async def _list_keys(connections: Connections | None, pattern: str = STATE_PATTERN) -> set[bytes]:

@@ -104,10 +104,10 @@ def _matches(pattern: str, path: str) -> bool:
     place = len(first)
     last = others.pop() if others and anchored else None
     for part in others:
-        found = path.find(part, place)
-        if found < 0:
+        position = path.find(part, place)
+        if position < 0:
             return False
-        place = found + len(part)
+        place = position + len(part)
     if last is not None:
         return path.endswith(last) and len(path) - len(last) >= place
     return not anchored or place == len(path)

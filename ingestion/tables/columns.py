@@ -101,13 +101,13 @@ class Converter:
         """The values in the same order."""
         # Most columns have few different values, and a number is not its own text.
         cache: dict[object, Value] = {}
-        found: list[Value] = []
+        converted: list[Value] = []
         for value in values:
             key = value if type(value) is str else (type(value), value)
             if key not in cache:
                 cache[key] = self._convert(value)
-            found.append(cache[key])
-        return found
+            converted.append(cache[key])
+        return converted
 
     def _convert(self, value: RawCell) -> Value:
         if value is None:

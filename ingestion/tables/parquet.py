@@ -61,8 +61,8 @@ def _has_impossible_times(metadata: Any) -> bool:
     try:
         for group in range(metadata.num_row_groups):
             for column in range(metadata.num_columns):
-                if found := metadata.row_group(group).column(column).statistics:
-                    _ = found.has_min_max and (found.min, found.max)
+                if statistics := metadata.row_group(group).column(column).statistics:
+                    _ = statistics.has_min_max and (statistics.min, statistics.max)
     except (OverflowError, ValueError):
         return True
     return False

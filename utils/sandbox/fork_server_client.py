@@ -25,13 +25,13 @@ class ForkServerClient:
         self._owner = os.getpid()
         self._spare: tuple[SandboxJob, SandboxedProcess] | None = None
         self._unanswered = 0
-        self._control, theirs = socket.socketpair()
-        with theirs:
+        self._control, other_end = socket.socketpair()
+        with other_end:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "utils.sandbox.fork_server"],
                 cwd=_ROOT,
                 env=_ENVIRONMENT,
-                stdin=theirs.fileno(),
+                stdin=other_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the service, which ends it itself
@@ -105,14 +105,14 @@ def connect(
     job: SandboxJob, file: BinaryIO | None, ask_for: Callable[[SandboxJob, list[int]], None]
 ) -> SandboxedProcess:
     """A process that *ask_for* has started, or will have."""
-    ours, theirs = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
-    process = SandboxedProcess(*ours)
+    own_ends, other_ends = zip(*(socket.socketpair() for _ in range(3 if job.program else 2)), strict=True)
+    process = SandboxedProcess(*own_ends)
     try:
-        ask_for(job, [end.fileno() for end in filter(None, (*theirs, file))])
+        ask_for(job, [end.fileno() for end in filter(None, (*other_ends, file))])
     except BaseException:
-        for end in (*ours, *theirs):
+        for end in (*own_ends, *other_ends):
             end.close()
         raise
-    for end in theirs:  # else we would not see the end of what the process writes
+    for end in other_ends:  # else we would not see the end of what the process writes
         end.close()
     return process
