@@ -29,7 +29,7 @@ STARTERS = {"subprocess", "multiprocessing", "pty"}
 # Programs of our own, with our own words.
 MAY_START = {
     "utils/processes.py",
-    "utils/sandbox/sandbox.py",
+    "utils/sandbox/fork_server_client.py",
     "bootstrap/checks/stores.py",
     "providers/ocr/tesseract.py",
     "retrieval/edge_folder.py",
