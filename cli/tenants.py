@@ -30,4 +30,4 @@ def retention(name: str, days: float | None, is_default: bool) -> None:
             keep_s, is_own = make_retention(get_settings()).find_keep_s(row), row.transcript_retention_days is not None
     days_text = f"{keep_s / DAY_S:g} {'day' if keep_s == DAY_S else 'days'}"
     text = f"kept for {days_text} after their last use" if keep_s else "not kept"
-    click.echo(f"Conversations of {name} are {text} in SQL, as {'set for it' if is_own else 'the get_settings say'}.")
+    click.echo(f"Conversations of {name} are {text} in SQL, as {'set for it' if is_own else 'the settings say'}.")
