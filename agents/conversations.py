@@ -60,7 +60,7 @@ class Conversations:
     async def read(
         self, ctx: Principal, conversation_id: str, *, limit: int, before: int | None = None, branch: str = ""
     ) -> dict[str, Any]:
-        """A part of the conversation as the API shows it, see `ConversationReader.page`; with the question that is
+        """A part of the conversation as the API shows it, see `ConversationReader.read_page`; with the question that is
         being answered now."""
         run_id, record = await self._find_running(ctx, conversation_id)
         request = PageRequest(limit=limit, before=before, branch=branch)

@@ -231,7 +231,7 @@ class Transcripts:
             raise make_missing_error()
 
     async def recall(self, ctx: Principal, conversation_id: str) -> BranchMessages:
-        """See `messages`; none either where they cannot be read now: a turn goes on without them."""
+        """See `read_messages`; none either where they cannot be read now: a turn goes on without them."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 if await asyncio.to_thread(may_have_conversation, self._database, ctx, conversation_id):

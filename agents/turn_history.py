@@ -65,8 +65,8 @@ class TurnHistory:
     async def _find_last_result(self, record: RunRecord) -> Any:
         """What a data source gave for the turn that the question follows, while the checkpoint of then is kept."""
         message_id = answer_id(record.parent_run_id)
-        async for last_result in self._saver.alist(make_config(record.thread_id)):
-            values = last_result.checkpoint["channel_values"]
+        async for checkpoint in self._saver.alist(make_config(record.thread_id)):
+            values = checkpoint.checkpoint["channel_values"]
             if (messages := values.get("messages")) and messages[-1].id == message_id:
                 return values.get("kept_result")
         return None

@@ -59,7 +59,7 @@ class TurnLimiter:
 
 
 class Permit:
-    """One turn's place, held at first; `outside` leaves it to another while this turn only waits."""
+    """One turn's place, held at first; `release` leaves it to another while this turn only waits."""
 
     def __init__(self, turn_limiter: TurnLimiter) -> None:
         self._turn_limiter, self._is_held = turn_limiter, True

@@ -185,7 +185,7 @@ class CitationLinks:
     async def add_links(
         self, ctx: Principal, citations: Sequence[Mapping[str, Any]], base: str, *, needed: LinkMode = LinkMode.QUOTE
     ) -> list[dict[str, Any]]:
-        """The citations as they are given out, with links where these open *needed*; *base* as `base` has told it."""
+        """The citations as they are given out, with links where these open *needed*; *base*: of `get_base_url`."""
         document_ids = {one["document_id"] for one in citations if one.get("version")}
         rules = await self._load_rules(ctx, document_ids)
         return [self._add_link(ctx, citation, rules, base, needed) for citation in citations]
@@ -267,7 +267,7 @@ def _name_status(status: str | None) -> dict[str, str | None]:
 def find_address(citation: Mapping[str, Any], run_id: str, base: str) -> str:
     """Where a citation of the run leads, "" where to nothing: its document, or the run, which tells of its query.
 
-    *base* as `CitationLinks.base` has told it.
+    *base* as `CitationLinks.get_base_url` has told it.
     """
     run_url = f"{base}/v1/runs/{run_id}" if citation.get("query") else ""
     return citation["link"] or citation["url"] or run_url

@@ -91,8 +91,8 @@ def read_signature(view: Callable[..., Any]) -> RequestParts:
     if unread := models.keys() - {"path", "query", "body"}:
         raise TypeError(f"{view!r}: {', '.join(sorted(unread))} would not be read from the request.")
     fields = models["query"].model_fields if "query" in models else {}
-    names = {name: signature.alias or name for name, signature in fields.items()}
-    lists = frozenset(names[name] for name, signature in fields.items() if get_origin(signature.annotation) is list)
+    names = {name: field.alias or name for name, field in fields.items()}
+    lists = frozenset(names[name] for name, field in fields.items() if get_origin(field.annotation) is list)
     return RequestParts(**models, query_names=frozenset(names.values()), lists=lists)
 
 

@@ -63,7 +63,10 @@ def _whole_words() -> Iterator[None]:
         found = plain.embed_query(question).indices
         return Terms(found, [1.0] * len(found))
 
-    with patch.object(Lexicon, "of_passage", of_passage), patch.object(Lexicon, "of_question", of_question):
+    with (
+        patch.object(Lexicon, "make_passage_terms", of_passage),
+        patch.object(Lexicon, "make_question_terms", of_question),
+    ):
         yield
 
 

@@ -112,6 +112,13 @@ class ApiClient:
         """Let a run that waits go on: "approve" or "reject" its call; refused with 409 where it does not wait."""
         self.call("POST", f"{_run_path(run_id)}/resume", body={"call_id": call_id, "decision": decision})
 
+    def is_cancelled(self, run_id: str) -> bool:
+        """Whether a run was ended before its time; not where it is not kept any more."""
+        state = ""
+        with ignore_missing():
+            state = self.call("GET", _run_path(run_id)).get("status", "")
+        return bool(state == "cancelled")
+
     def is_waiting(self, run_id: str, call_id: str) -> bool:
         """Whether a run still waits for a decision about a call; not where there is no such run any more."""
         waiting_for = None

@@ -64,13 +64,13 @@ class Database:
     @contextmanager
     def open_read_session(self) -> Iterator[Session]:
         """A session that sees one state of the database and changes nothing."""
-        with self.translate_errors(), self._readers() as session:
+        with self.watch_errors(), self._readers() as session:
             yield session
 
     @contextmanager
     def open_write_session(self) -> Iterator[Session]:
         """A session whose changes are committed at the end of the block, or undone if it raises."""
-        with self.translate_errors(), self._writers.begin() as session:
+        with self.watch_errors(), self._writers.begin() as session:
             yield session
 
     def find(self, ctx: Principal, statement: Select[Any], **values: Any) -> Row[Any] | None:
@@ -80,7 +80,7 @@ class Database:
         """
         if statement.get_execution_options().get(SCOPE) != BOUND_TENANT:
             raise TenantFilterMissing("Make the statement by `prepare` of domain/scoping.py.")
-        with self.translate_errors(), self._single.connect() as connection:
+        with self.watch_errors(), self._single.connect() as connection:
             return connection.execute(statement, {**values, "tenant_id": ctx.tenant_id}).first()
 
     def list_everywhere(self, statement: Select[Any]) -> Sequence[Row[Any]]:
@@ -88,12 +88,12 @@ class Database:
         again and again, nearly always in vain."""
         if statement.get_execution_options().get(SCOPE) != EVERY_TENANT:
             raise TenantFilterMissing("Make the statement by `select_everywhere` of domain/scoping.py.")
-        with self.translate_errors(), self._single.connect() as connection:
+        with self.watch_errors(), self._single.connect() as connection:
             return connection.execute(statement).all()
 
     @contextmanager
-    def translate_errors(self) -> Iterator[None]:
-        """Translate errors as `translate_errors` does; `check` reports a damage from then on, wherever it was met."""
+    def watch_errors(self) -> Iterator[None]:
+        """Translate errors as `translate_errors` does; from then on `check` reports a damage, wherever it was met."""
         try:
             with translate_errors(self._file):
                 yield
@@ -113,7 +113,7 @@ class Database:
         if not self._being_checked.acquire(timeout=CONNECT_TIMEOUT_S):
             raise StoreUnavailable("DATABASE_URI: the database server does not answer in time.")
         try:
-            with self.translate_errors(), self.engine.connect() as connection:
+            with self.watch_errors(), self.engine.connect() as connection:
                 heads = self._refuse_newer_tables(connection)
                 if self.is_server:
                     _refuse_where_nothing_can_be_written(connection, to_be_altered=heads != self._newest)
@@ -128,7 +128,7 @@ class Database:
             StoreRefused: it cannot be used, or its tables are of a newer version of the service than this one.
         """
         options = {"sqlite_begin": "BEGIN IMMEDIATE"}
-        with self.translate_errors(), self.engine.connect().execution_options(**options) as connection:
+        with self.watch_errors(), self.engine.connect().execution_options(**options) as connection:
             while self._migrate_once(connection):
                 pass
 

@@ -43,7 +43,7 @@ def look_for_damage(database: Database, limit_s: float) -> bool:
         StoreDamaged: it is damaged.
     """
     deadline = time.monotonic() + limit_s
-    with database.translate_errors(), database.engine.connect() as connection:
+    with database.watch_errors(), database.engine.connect() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
         driver.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         try:

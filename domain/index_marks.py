@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from auth.principal import Principal
 from domain.documents import lock_documents, split_into_batches
 from domain.indexes import is_held_nowhere
-from domain.indexing import Change, make_vector_condition
+from domain.indexing import Change, make_lacks_vector_condition
 from domain.models import Chunk, Document, DocumentState
 from domain.scoping import (
     scoped,
@@ -130,6 +130,6 @@ def _narrow_to_version(change: Change, document: Document) -> Change:
 
 def _mark_ready(session: Session, ctx: Principal, document_ids: Sequence[str], slot: int) -> None:
     for document_id in document_ids:
-        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, make_vector_condition(slot)).exists()
+        waiting = scoped(ctx, Chunk).where(Chunk.document_id == document_id, make_lacks_vector_condition(slot)).exists()
         done = scoped_update(ctx, Document).where(Document.document_id == document_id, ~waiting)
         session.execute(done.where(Document.state == DocumentState.SEARCHABLE).values(state=DocumentState.READY))

@@ -34,7 +34,7 @@ def make_waiting_condition(slot: int) -> ColumnElement[bool]:
     return and_(Document.lexical_slots != literal_column("15"), *read, lacking)
 
 
-def make_vector_condition(slot: int) -> ColumnElement[bool]:
+def make_lacks_vector_condition(slot: int) -> ColumnElement[bool]:
     """Chunks whose vector the index of *slot* is still to get. The rest of it is the table's partial index."""
     return and_(
         Chunk.dense_slots != literal_column("15"), Chunk.dense_slots.bitwise_and(slot) == 0, is_passage_of(slot)
@@ -63,7 +63,7 @@ def _select_tenants_without_words(slot: int) -> Select[Any]:
 
 @cache
 def _select_tenants_without_vectors(slot: int) -> Select[Any]:
-    return select_tenants_with(Chunk, make_vector_condition(slot))
+    return select_tenants_with(Chunk, make_lacks_vector_condition(slot))
 
 
 def count_without_words(session: Session, slot: int) -> int:
@@ -73,7 +73,7 @@ def count_without_words(session: Session, slot: int) -> int:
 
 def count_without_vectors(session: Session, slot: int | None = None) -> int:
     """Chunks of all tenants that wait for their vector, in the index that serves unless another is named."""
-    return count_everywhere(session, Chunk, make_vector_condition(slot or find_serving_slot(session)))
+    return count_everywhere(session, Chunk, make_lacks_vector_condition(slot or find_serving_slot(session)))
 
 
 def list_documents_without_words(
@@ -104,8 +104,8 @@ def list_documents_without_words(
         .limit(chunks)
     )
     by_id: dict[str, Waiting] = {}
-    for documents, chunk in rows:
-        _, of_document = by_id.setdefault(documents.document_id, (documents, []))
+    for document_row, chunk in rows:
+        _, of_document = by_id.setdefault(document_row.document_id, (document_row, []))
         if chunk is not None:
             of_document.append(chunk)
     return list(by_id.values())
@@ -139,7 +139,7 @@ def list_documents_without_vectors(
     """
     order: ColumnElement[Any] = func.count()
     waiting = scoped(ctx, Chunk).with_only_columns(Chunk.document_id, func.count())
-    waiting = waiting.where(make_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0).group_by(
+    waiting = waiting.where(make_lacks_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0).group_by(
         Chunk.document_id
     )
     if oldest_first:
@@ -159,7 +159,7 @@ def list_passages_without_vectors(
 ) -> list[Passage]:
     """Passages the index has the words of but no vector, of all documents or of some in their order."""
     waiting = scoped(ctx, Chunk).add_columns(Document).join(Document, Document.document_id == Chunk.document_id)
-    waiting = waiting.where(make_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0)
+    waiting = waiting.where(make_lacks_vector_condition(slot), Chunk.lexical_slots.bitwise_and(slot) != 0)
     if document_ids is not None:
         places = {document_id: place for place, document_id in enumerate(document_ids)}
         waiting = waiting.where(Chunk.document_id.in_(document_ids)).order_by(case(places, value=Chunk.document_id))
@@ -188,7 +188,7 @@ def count_done(session: Session, ctx: Principal, slot: int = FIRST_SLOT) -> tupl
 
 def count_chunks_without_vectors(session: Session, ctx: Principal) -> int:
     """How many passages of the tenant wait for their vector in the index that serves."""
-    return session.scalar(scoped_count(ctx, Chunk).where(make_vector_condition(find_serving_slot(session)))) or 0
+    return session.scalar(scoped_count(ctx, Chunk).where(make_lacks_vector_condition(find_serving_slot(session)))) or 0
 
 
 Change = TypeVar("Change", Update, Delete)

@@ -123,7 +123,7 @@ def empty_write_log(database: Database) -> bool:
     """
     if database.is_server:
         return True
-    with database.translate_errors(), database.engine.connect() as connection:
+    with database.watch_errors(), database.engine.connect() as connection:
         driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment] # of SQLite
         driver.execute(f"PRAGMA busy_timeout = {_LOG_PATIENCE_MS}")
         try:

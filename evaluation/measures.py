@@ -163,11 +163,11 @@ def find_missed_floors(figures: Mapping[str, Mapping[str, Figure]], floors: Mapp
     missed = []
     for name, floor in floors.items():
         group, _, measure = name.rpartition(".")
-        missed_floors = figures.get(group or "all", {}).get(measure)
-        if missed_floors is None:
+        figure = figures.get(group or "all", {}).get(measure)
+        if figure is None:
             missed.append(f"{name}: no question of the set measures it")
-        elif missed_floors.value < floor:
-            missed.append(f"{name}: {missed_floors.value:.4f} is under {floor:.4f}")
+        elif figure.value < floor:
+            missed.append(f"{name}: {figure.value:.4f} is under {floor:.4f}")
     return missed
 
 

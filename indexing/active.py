@@ -30,7 +30,8 @@ LINGER_S = 30.0  # a turn looks for passages within seconds of its begin
 class ActiveIndex:
     """The index that serves, for every turn of this process; *database* says which it is.
 
-    A turn takes `retriever()` once and keeps it: question, model and index are of one kind whenever a switch comes.
+    A turn calls `make_retriever()` once and keeps what it gives: question, model and index are of one kind whenever a
+    switch comes.
     """
 
     def __init__(

@@ -69,9 +69,26 @@ _TO_DO = {
 }
 # Headings that are questions but for their sign.
 _ASKING = {
-    "en": re.compile(r"(What|When|Where|Which|Who|Why) (?=(are|can|has|have|is|may|must)\b)"),
+    "en": re.compile(r"(How|What|When|Where|Which|Who|Why) (?=(are|can|do|does|has|have|is|may|must)\b)"),
     "es": re.compile(r"(Cómo|Cuándo|Cuánto|Dónde|Qué|Quién) (?=\w)"),
     "id": re.compile(r"(Apa|Bagaimana|Berapa|Di mana|Kapan|Mengapa|Siapa) (?=\w)"),
+}
+# Headings that go on from what stands above them, and say too little by themselves: "After you apply".
+_GOING_ON = {
+    "en": re.compile(
+        r"(After|Again|And|As|At|Before|By|During|For|From|If|In|Not|Of|On|Or|To|Until|When|While|With|Without)\b"
+    ),
+    "es": re.compile(
+        r"(A|Al|Ante|Antes|Con|Cuando|De|Del|Desde|Después|Durante|En|Hasta|Mientras|No|O|Para|Por|Si|Sin|Tras|Y)\b"
+    ),
+    "id": re.compile(
+        r"(Atau|Bila|Dari|Dengan|Di|Jika|Kalau|Ke|Ketika|Pada|Saat|Sebelum|Selama|Sesudah|Setelah|Tanpa|Tidak|Untuk)\b"
+    ),
+}
+_WHAT_IT_SAYS = {
+    "en": "What does “{title}” say about “{heading}”?",
+    "es": "¿Qué dice «{title}» sobre «{heading}»?",
+    "id": "Apa isi “{title}” tentang “{heading}”?",
 }
 _BRIEF = ("thanks", "goodbye", "distress")
 
@@ -113,9 +130,15 @@ def make_example_questions(title: str, heading: str, language: str, text: str = 
     """
     if heading.endswith("?"):
         return (heading,)
+    if not _is_question(heading, language) and _GOING_ON[language].match(heading):
+        return (_WHAT_IT_SAYS[language].format(title=title, heading=heading),)
     question = _ask_about(heading, language, text)
     with_title = f"{question.removesuffix('?')} ({title})?"
     return (question, with_title) if " " in heading else (with_title,)
+
+
+def _is_question(heading: str, language: str) -> bool:
+    return any(form.match(heading) for form in (_TO_DO[language][0], _ASKING[language]))
 
 
 def _ask_about(heading: str, language: str, text: str) -> str:

@@ -11,19 +11,9 @@ from retrieval.langchain import ScoredDocument, join
 from retrieval.languages import Languages
 from retrieval.layout import Layout
 from retrieval.lexical import Lexicon, RememberingLexicon
-from retrieval.qdrant import (
-    translate_errors,
-)
-from retrieval.queries import (
-    IndexQuery,
-    QueryPlan,
-)
-from retrieval.ranking import (
-    Candidates,
-    make_hits,
-    parse_passage,
-    rank,
-)
+from retrieval.qdrant import translate_errors
+from retrieval.queries import IndexQuery, QueryPlan
+from retrieval.ranking import Candidates, make_hits, parse_passage, rank
 from retrieval.wire import Wire, write_vector
 from utils.passages import Hit, Passage
 
@@ -50,7 +40,7 @@ class ServerSearch:
         passages = await self._fetch_passages(at, [*(own.lexical.keys() | own.dense.keys())])
         # Up to 30 ms of stemming for 300 passages it has not seen lately, which is not the event loop's to do.
         joined = await asyncio.to_thread(join, own, passages, foreign, query.question, self._joining_lexicon)
-        passages |= {point: hits.passage for point, hits in foreign.items()}
+        passages |= {point: hit.passage for point, hit in foreign.items()}
         return make_hits(rank(joined, query.question, limit=query.limit), passages)
 
     async def _find_candidates(self, at: Layout, query: IndexQuery) -> Candidates[str]:

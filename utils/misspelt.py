@@ -14,7 +14,7 @@ def find_misspelt(names: Iterable[str], valid: Collection[str]) -> dict[str, str
     """
     unknown = (name for name in names if name.upper() not in valid and not name.startswith(_OF_OTHERS))
     alike = ((name, difflib.get_close_matches(name.upper(), valid, n=1, cutoff=_ALIKE)) for name in unknown)
-    return {name: misspelt[0] for name, misspelt in alike if misspelt}
+    return {name: matches[0] for name, matches in alike if matches}
 
 
 def select_by_prefix(names: Iterable[str], valid: Iterable[str]) -> list[str]:

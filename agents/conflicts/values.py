@@ -81,12 +81,12 @@ def find_labels(text: str, tokens: Sequence[tuple[str, int]]) -> Iterator[Label]
     for place, (word, start) in enumerate(tokens):
         end = start + len(word)
         kind = LABELS.get(word) or ("code" if _is_code(text, start, end) else "")
-        labels = _LETTER_OR_NUMBER.match(text, end) if kind else None
-        if not labels or _YEAR.fullmatch(labels[1]) or _GOES_ON.match(text, labels.end()):
+        match = _LETTER_OR_NUMBER.match(text, end) if kind else None
+        if not match or _YEAR.fullmatch(match[1]) or _GOES_ON.match(text, match.end()):
             continue
-        if kind != "code" or labels[1][0].isdigit():
-            named = fold(labels[1]).replace("-", "").replace(".", "")
-            yield Label(kind, f"{word} {named}" if kind == "code" else named, place, *labels.span(1))
+        if kind != "code" or match[1][0].isdigit():
+            named = fold(match[1]).replace("-", "").replace(".", "")
+            yield Label(kind, f"{word} {named}" if kind == "code" else named, place, *match.span(1))
 
 
 def _is_code(text: str, start: int, end: int) -> bool:

@@ -100,8 +100,8 @@ async def _find_contact(document_id: str, run: AgentContext) -> str:
     """The first sentence of the document with an e-mail address or a telephone number, "" if it has none."""
     only = SearchOptions(filters=Filters(document_ids=(document_id,)))
     async with run.place.release():
-        match = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
-    texts = [hit.passage.text[:_LOOKED_AT] for hit in match.hits]
+        result = await run.retriever.search(run.principal, _CONTACT_QUERY, limit=_CONTACTS_LOOKED_AT, options=only)
+    texts = [hit.passage.text[:_LOOKED_AT] for hit in result.hits]
     return await run.process_text(lambda: _find_first_contact(texts), characters=sum(map(len, texts)))
 
 

@@ -115,7 +115,7 @@ class RunRecord:
 
     @classmethod
     def from_fields(cls, run_id: str, fields: Mapping[str, str], question: str) -> "RunRecord":
-        """The record that `fields` and `pack_question` were of."""
+        """The record that `make_fields` and `pack_question` were of."""
         message, emotion, past = _unpack_question(question)
         return cls(
             id=run_id,
@@ -130,7 +130,7 @@ class RunRecord:
             bot_version=int(fields.get("bot_version", 0)),
             model_id=fields.get("model", ""),
             model_version=int(fields.get("model_version", 0)),
-            status=fields["status"],  # type: ignore[arg-type]  # only `fields` and the scripts write it
+            status=fields["status"],  # type: ignore[arg-type]  # only `make_fields` and the scripts write it
             attempts=int(fields["attempts"]),
             trace_parent=fields.get("trace_parent", ""),
             approval=fields.get("approval", ""),

@@ -23,18 +23,18 @@ _PARAMETERS = {
 
 
 def make_search_tool(retriever: Callable[[], Retriever]) -> Tool:
-    """It; *retriever* gives what searches the index that serves now."""
+    """The tool that searches documents; *retriever* gives what searches the active index."""
 
     async def run(call: ToolCall) -> ToolResult:
         further = call.bot.count_further(is_language_model=call.chat is not None)
         options = SearchOptions(call.bot.filters, attached=call.attached, further=further)
         try:
-            search_tool = await retriever().search(
+            result = await retriever().search(
                 call.principal, call.arguments["query"], limit=call.bot.top_k, options=options
             )
         except ProblemError as exc:
             raise ToolFailed(exc.detail) from exc
-        return ToolResult(found=search_tool)
+        return ToolResult(found=result)
 
     return Tool(
         SEARCH_DOCUMENTS,

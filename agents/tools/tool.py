@@ -101,7 +101,7 @@ class Tool:
         has_side_effects: it changes something. Such a call is kept before it begins and after it has ended, and is only
             tried again with the same idempotency key.
         timeout_s: after so many seconds it is given up.
-        most_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
+        max_characters: of its text; a longer one counts as a failure, since a part of it may mislead.
         read_question: the arguments for a question that it understands as a whole, None for any other; it is also given
             the question before, "" without one. Where there is no language model, it is asked before the documents are
             searched. Raises `AsksBack` where the person has to choose.

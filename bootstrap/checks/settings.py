@@ -61,8 +61,8 @@ def load_installation(root: Path, *, offline: bool) -> tuple[Installation | None
     except SettingsError as exc:
         return _load_without_wrong(root, str(exc).splitlines(), offline=offline)
     count = len(settings.model_fields_set)
-    installation = f"{count} set, each with a value of its kind" if count else "none is set: everything embedded"
-    return Installation(root, settings, offline), [ok("Variables", installation)]
+    detail = f"{count} set, each with a value of its kind" if count else "none is set: everything embedded"
+    return Installation(root, settings, offline), [ok("Variables", detail)]
 
 
 def describe_source(entered: UnitSettings | None) -> list[Finding]:

@@ -66,7 +66,7 @@ def end_attempt(talk: Talk, attempt: Attempt) -> None:
     before = attempt.before
     if attempt.text:
         talk.broken_off[before.length] = attempt.text
-    talk.conversation = replace(before, messages=(*before.messages, Message("user", attempt.question)))
+    talk.conversation = replace(before, messages=(*before.messages, attempt.asked or Message("user", attempt.question)))
     if attempt.parent:
         talk.branch = attempt.parent
     talk.attempt = None

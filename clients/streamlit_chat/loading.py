@@ -33,7 +33,7 @@ def _bring_up_to_date(talk: Talk, api: ApiClient) -> None:
         _settle(talk, api, talk.attempt)
     elif talk.conversation is None:
         talk.conversation = _fetch(talk, api)
-        _recall_stopped(talk)
+        _recall_stopped(talk, api)
     elif talk.outdated:
         known = talk.conversation
         with suppress(ApiError):  # then the question meets it too, and tells
@@ -67,14 +67,18 @@ def _take_up(talk: Talk, conversation: Conversation, run_id: str | None) -> None
     *before, asked = conversation.messages or (None,)
     if run_id and asked and asked.role == "user":  # else it has just been answered
         earlier = replace(conversation, messages=tuple(before), running=False, waiting=False, run_id=None)
-        talk.attempt = Attempt(asked.content, earlier, run_id)
+        talk.attempt = Attempt(asked.content, earlier, run_id, asked=asked)
 
 
-def _recall_stopped(talk: Talk) -> None:
+def _recall_stopped(talk: Talk, api: ApiClient) -> None:
     """Show again what had come of the last answer before it was stopped: the service keeps it for a while."""
     conversation = talk.conversation
-    if conversation and not (conversation.running or conversation.waiting):
-        _take_up(talk, conversation, conversation.messages[-1].run_id if conversation.messages else None)
+    if conversation is None or not conversation.messages or conversation.running or conversation.waiting:
+        return
+    last = conversation.messages[-1]
+    with suppress(ApiError):  # then the question stands there without an answer
+        if last.role == "user" and last.run_id and api.is_cancelled(last.run_id):
+            _take_up(talk, conversation, last.run_id)
 
 
 def _cancel(talk: Talk, api: ApiClient, attempt: Attempt) -> None:

@@ -65,7 +65,7 @@ class PageShell:
             raw=[each for each in page.start["headers"] if each[0] not in (b"etag", b"last-modified")]
         )
         headers["content-length"] = str(len(body))
-        headers.add_vary_header("Accept-Language")
+        headers.add_vary_header("Accept-Language, Cookie")
         changed = Fetched({**page.start, "headers": headers.raw}, body)
         return pack(changed) if takes_gzip(scope) else changed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from clients.api_answers import Conversation
+from clients.api_answers import Conversation, Message
 from clients.api_errors import ApiError, ApiRefused
 from clients.run_events import WaitingCall
 from clients.streamlit_chat.settings import read_settings
@@ -34,7 +34,7 @@ class Attempt:
     what is being used. `request`: a call that the visitor is asked about, which the event `request_number` told of;
     `decision`: "approve" or "reject"; `refused`: why the service did not take that. `parent`: the run of the turn that
     the question follows, None for the last one; `whole`: what was shown before, also of what does not lead to that
-    turn.
+    turn. `asked`: the question as the service has it, where it was not asked here.
     """
 
     question: str
@@ -52,6 +52,7 @@ class Attempt:
     refused: ApiRefused | None = None
     parent: str | None = None
     whole: Conversation | None = None
+    asked: Message | None = None
 
 
 @dataclass(slots=True)

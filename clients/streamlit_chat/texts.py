@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-LANGUAGES = {"en": "English", "es": "Español", "id": "Indonesia"}
+LANGUAGES = {"en": "English", "es": "Español", "id": "Bahasa Indonesia"}
 LANGUAGE_COOKIE = "pustaka_language"  # the page's server is told by it, before any script runs
 _DEFAULT, _CHOSEN = "en", "chosen-language"
 _FOLDER = Path(__file__).with_name("texts")

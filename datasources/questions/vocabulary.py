@@ -144,7 +144,7 @@ def make_vocabulary(tables: Sequence[OpenTable], *, counts_rows: bool = False) -
     return Vocabulary(
         {each.table.name: each.table for each in tables},
         table_names,
-        {words: vocabulary for words, vocabulary in column_names.items() if vocabulary},
+        {words: columns for words, columns in column_names.items() if columns},
         _read_units(tables),
         counts_rows=counts_rows,
         name_columns={each.table.name: each.entry["name_column"] for each in tables if each.entry.get("name_column")},

@@ -86,8 +86,8 @@ class _Properties:
 
     def _find_code_page(self) -> str | None:
         """The encoding of text that is not Unicode, if the message names it."""
-        code_page = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
-        number = next((value & 0xFFFFFFFF for value in code_page if value is not None), None)
+        values = (self._read_number(tag, LONG_TYPE) for tag in CODE_PAGES)
+        number = next((value & 0xFFFFFFFF for value in values if value is not None), None)
         if number is None:
             return None
         return "utf-8" if number == UTF_8 else f"cp{number}"

@@ -135,5 +135,5 @@ def _find_dates_in(linked_data: str) -> Iterator[str]:
             yield from _DATE.findall(str(thing.get("datePublished", ""))[:40])
 
 
-def _find_first(first: list[str]) -> str | None:
-    return next((text.strip() for text in first if text.strip() and len(text) <= LONGEST_LINK), None)
+def _find_first(texts: list[str]) -> str | None:
+    return next((text.strip() for text in texts if text.strip() and len(text) <= LONGEST_LINK), None)

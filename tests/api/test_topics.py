@@ -12,9 +12,9 @@ from tests.service import Service, ask
 @pytest.mark.parametrize(
     ("language", "begins"),
     [
-        ("en", "What should I know about|(How|When|Where) do I "),
-        ("es", "¿Qué debo saber sobre|¿(Cómo|Dónde) puedo "),
-        ("id", "Apa yang perlu saya ketahui|Bagaimana cara "),
+        ("en", "What should I know about|(How|When|Where) do I |What does “"),
+        ("es", "¿Qué debo saber sobre|¿(Cómo|Dónde) puedo |¿Qué dice «"),
+        ("id", "Apa yang perlu saya ketahui|Bagaimana cara |Apa isi “"),
     ],
 )
 def test_four_questions_to_begin_with_are_each_answered_from_another_document_in_the_readers_language(

@@ -87,6 +87,25 @@ def test_a_stop_ends_the_model_call_and_the_next_question_is_answered_at_once(
     expect(tab.locator("details[open]")).to_contain_text("student-dormitory.md")
 
 
+def test_a_second_version_that_was_stopped_stands_beside_the_first_after_a_reload(
+    tab: Page, url: str, model: FakeModelServer
+) -> None:
+    tab.goto(url)
+    ask(tab, FIRST)
+    expect(marks(tab)).to_have_count(1)
+    model.configure(gap_ms=300, tokens=60)
+    tab.get_by_role("button", name="Ask again").click()
+    expect(tab.get_by_text("▌")).to_be_visible()
+    stop(tab)
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
+    tab.reload()
+    expect(tab.get_by_text("Stopped before it was complete")).to_be_visible()
+    expect(tab.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+    tab.get_by_role("button", name="Previous version").click()
+    expect(tab.get_by_role("group", name="Version 1 of 2")).to_be_visible()
+    expect(marks(tab)).to_have_count(1)
+
+
 def test_what_the_assistant_saw_is_shown_and_a_new_conversation_goes_on_from_there(
     tab: Page, url: str, model: FakeModelServer
 ) -> None:

@@ -714,6 +714,9 @@ def test_an_answer_cancelled_elsewhere_is_shown_as_stopped(api: ApiStub) -> None
     reloaded = open_page(place[1])
     assert said(reloaded) == said(page)
     assert "Stopped before it was complete" in shown(reloaded)
+    run.status = "failed"
+    assert said(open_page(place[1])) == [("user", QUESTION)]  # the failure was told when it came
+    run.status = "cancelled"
     del api.runs[run.run_id]  # which the service keeps for a while
     assert said(open_page(place[1])) == [("user", QUESTION)]
 

@@ -93,7 +93,7 @@ def test_a_writer_commits_beside_a_reader_that_goes_on_seeing_what_it_saw(databa
             "ix_documents_unindexed",
         ),
         (
-            select_everywhere(Chunk).with_only_columns(Chunk.tenant_id).where(indexing.make_vector_condition(2)),
+            select_everywhere(Chunk).with_only_columns(Chunk.tenant_id).where(indexing.make_lacks_vector_condition(2)),
             "ix_chunks_without_vector",
         ),
         (select_everywhere(Job).with_only_columns(Job.tenant_id).where(job_leases.is_open()), "ix_jobs_open"),

@@ -21,7 +21,7 @@ from bootstrap.stores import index_folder
 from config import load_settings
 from domain.db import Database
 from domain.db_opening import open_database
-from domain.indexing import make_vector_condition
+from domain.indexing import make_lacks_vector_condition
 from domain.models import Base, Chunk, Document, DocumentState, Job, JobStage, JobStatus
 from domain.scoping import EVERYWHERE, count_everywhere
 from domain.slots import FIRST_SLOT
@@ -201,7 +201,7 @@ def is_at(database: Database, stage: str) -> bool:
         "reading": (Job, (Job.stage == JobStage.READING) & (Job.status == JobStatus.PROCESSING)),
         "recognising": (Job, (Job.stage == JobStage.RECOGNISING) & (Job.status == JobStatus.PROCESSING)),
         "words": (Document, (Document.state == DocumentState.PENDING) & (Document.chunk_count > 0)),
-        "vectors": (Chunk, make_vector_condition(FIRST_SLOT)),
+        "vectors": (Chunk, make_lacks_vector_condition(FIRST_SLOT)),
     }
     model, condition = conditions[stage]
     with database.open_read_session() as session:

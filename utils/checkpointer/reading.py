@@ -180,17 +180,17 @@ class Reader:
             StateUnreadable: an ancestor that is needed was removed.
         """
         history = {channel: DeltaChannelHistory(writes=[]) for channel in channels}
-        delta_history = await self.look(config)
+        stored = await self.look(config)
         unseeded = set(channels)
-        while delta_history is not None and delta_history.parent_config is not None and unseeded:
-            child, delta_history = delta_history, await self.look(delta_history.parent_config)
-            if delta_history is None:
+        while stored is not None and stored.parent_config is not None and unseeded:
+            child, stored = stored, await self.look(stored.parent_config)
+            if stored is None:
                 _refuse_gap(child, unseeded)
                 break
-            for write in reversed(delta_history.pending_writes or ()):
+            for write in reversed(stored.pending_writes or ()):
                 if write[1] in unseeded:
                     history[write[1]]["writes"].insert(0, write)
-            values = delta_history.checkpoint["channel_values"]
+            values = stored.checkpoint["channel_values"]
             for channel in unseeded & values.keys():
                 history[channel]["seed"] = values[channel]
             unseeded -= values.keys()
