@@ -116,8 +116,8 @@ class ApiClient:
         """Whether a run was ended before its time; not where it is not kept any more."""
         state = ""
         with ignore_missing():
-            state = self.call("GET", _run_path(run_id)).get("status", "")
-        return bool(state == "cancelled")
+            state = str(self.call("GET", _run_path(run_id)).get("status", ""))
+        return state == "cancelled"
 
     def is_waiting(self, run_id: str, call_id: str) -> bool:
         """Whether a run still waits for a decision about a call; not where there is no such run any more."""
