@@ -1,6 +1,6 @@
 // In which language the page speaks. The choice stands in a cookie, since the page's server needs it before any script runs. Streamlit
 // calls this again whenever its data change.
-const LIFETIME_S = 31_536_000;
+const lifetimeS = 31_536_000;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector("select") ?? make(parentElement, data.languages);
@@ -21,6 +21,6 @@ function make(parent, languages) {
 }
 
 function keep(cookie, code, isKept) {
-  const lifetime = isKept ? `; Max-Age=${LIFETIME_S}` : "";
+  const lifetime = isKept ? `; Max-Age=${lifetimeS}` : "";
   document.cookie = `${cookie}=${code}; Path=/; SameSite=Lax${lifetime}${location.protocol === "https:" ? "; Secure" : ""}`;
 }
