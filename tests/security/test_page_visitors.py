@@ -81,6 +81,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         with pytest.raises(ApiRefused):  # nothing waits
             asking.resume(run_id, "call-1", "approve")
         asking.is_waiting(run_id, "call-1")
+        asking.is_cancelled(run_id)
         asking.conversation("c")
         api.behaviour.lists = True
         asking.conversations()
@@ -96,7 +97,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
             asking.send_form("/v1/conversations/c/files", {"files": ("a.txt", b"a")}, key="k", timeout_s=5)
         api.behaviour.cuts = 1
         list(asking.ask_stream("c", "And when?"))  # which connects again
-    assert api.visitors == [(token, "203.0.113.9")] * 18
+    assert api.visitors == [(token, "203.0.113.9")] * 19
     others = {"call", "close", "for_visitor", "health", "with_key"}  # which is for calls in no visitor's name
     calls = {name for name in vars(ApiClient) if not name.startswith("_")} - others
     assert calls == {
@@ -114,6 +115,7 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
         "rename",
         "restore",
         "resume",
+        "is_cancelled",
         "is_waiting",
         "topics",
     }
