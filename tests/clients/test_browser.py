@@ -414,7 +414,7 @@ def test_the_visitor_chooses_the_language_which_stays_after_a_reload(tab: Page, 
     expect_answers(tab)
     tab.get_by_placeholder("Ask a question").fill("Half a question")
     choice, texts = tab.get_by_role("combobox", name="Language"), read_texts("id")
-    expect(choice.get_by_role("option")).to_have_text(["English", "Español", "Indonesia"])
+    expect(choice.get_by_role("option")).to_have_text(["English", "Español", "Bahasa Indonesia"])
     assert [each.get_attribute("lang") for each in choice.get_by_role("option").all()] == ["en", "es", "id"]
     size = choice.bounding_box()
     assert size is not None
