@@ -90,6 +90,8 @@ _WHAT_IT_SAYS = {
     "es": "¿Qué dice «{title}» sobre «{heading}»?",
     "id": "Apa isi “{title}” tentang “{heading}”?",
 }
+# Words that begin no sentence, with the marks that follow them.
+_WITHIN_SENTENCE = re.compile(r"[^\W\d_],? (?=(\S+))")
 _BRIEF = ("thanks", "goodbye", "distress")
 
 
@@ -148,6 +150,11 @@ def _ask_about(heading: str, language: str, text: str) -> str:
     if _ASKING[language].match(heading):
         return f"{'¿' if language == 'es' else ''}{heading}?"
     first, _, rest = heading.partition(" ")
-    is_word = first.istitle() and not re.search(rf"[^\W\d_],? {re.escape(first)}\b", text)
+    is_word = first.istitle() and first not in _find_words_within(text)
     words = f"{first.lower()} {rest}".strip() if is_word else heading
     return _ABOUT_HEADING[language].format(heading=words)
+
+
+def _find_words_within(text: str) -> set[str]:
+    """The words of *text* that begin no sentence: one written large there is a name."""
+    return {word.rstrip(".,;:!?)]”»\"'") for word in _WITHIN_SENTENCE.findall(text)}

@@ -28,3 +28,9 @@ def test_a_heading_is_asked_about_as_people_do(language: str, heading: str, ques
     assert plainest == question
     assert names_heading(question, "Guide", heading)
     assert not names_heading(question, "Guide", "Opening hours")
+
+
+def test_a_name_keeps_its_capital() -> None:
+    text = "Opening hours differ. The one in Serrabona, which is small, opens later."
+    assert make_example_questions("Guide", "Serrabona library", "en", text)[0].endswith("about Serrabona library?")
+    assert make_example_questions("Guide", "Opening hours", "en", text)[0].endswith("about opening hours?")
