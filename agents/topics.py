@@ -84,10 +84,10 @@ class TopicFinder:
 
 async def _search_topics(retriever: Retriever, ctx: Principal, language: str, options: SearchOptions) -> list[Hit]:
     """Passages of what visitors ask for most, each once, those in *language* first."""
-    result = await asyncio.gather(
+    results = await asyncio.gather(
         *(retriever.search(ctx, query, limit=_LOOKED_AT, options=options) for query in TOPICS_QUERY.values())
     )
-    hits = {hit.passage.passage_id: hit for each in result for hit in each.hits}
+    hits = {hit.passage.passage_id: hit for each in results for hit in each.hits}
     return sorted(hits.values(), key=lambda hit: (hit.passage.language != language, -hit.score))
 
 
@@ -147,7 +147,7 @@ async def _is_found(
     retriever: Retriever, ctx: Principal, question: str, passage: Passage, options: SearchOptions, limit: int
 ) -> bool:
     """Whether it is what an answer, which rests on *limit* passages, would rest on first."""
-    match = await retriever.search(ctx, question, limit=limit, options=options)
-    first = match.hits[:1]
+    result = await retriever.search(ctx, question, limit=limit, options=options)
+    first = result.hits[:1]
     place = passage.document_id, passage.heading
-    return match.verdict.answerable and [(hit.passage.document_id, hit.passage.heading) for hit in first] == [place]
+    return result.verdict.answerable and [(hit.passage.document_id, hit.passage.heading) for hit in first] == [place]

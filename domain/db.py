@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 MIGRATION_LOCK = 7_021_959  # any number, the same in every process: the key of PostgreSQL's advisory lock
 MIGRATION_PATIENCE_S = 120  # with another process that migrates, or uses what has to be altered
-ASK_AGAIN_S = 0.5
 
 
 class Database:

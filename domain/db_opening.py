@@ -7,12 +7,13 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from domain.db import ASK_AGAIN_S, Database
+from domain.db import Database
 from domain.db_errors import describe_damage
 from domain.engines import open_engine
 from utils.errors import StoreDamaged, StoreRefused, StoreUnavailable
 
 logger = logging.getLogger("domain.db")
+_ASK_AGAIN_S = 0.5
 
 
 def open_database(uri: str, *, pool_size: int = 20) -> Database:
@@ -78,7 +79,7 @@ def wait_for_database(database: Database, patience_s: float) -> None:
                 logged = exc.detail
         else:
             return
-        time.sleep(ASK_AGAIN_S)
+        time.sleep(_ASK_AGAIN_S)
 
 
 def wait_for_tables(database: Database) -> None:
@@ -98,4 +99,4 @@ def wait_for_tables(database: Database) -> None:
             if logged:
                 logger.info("The database can be used now.")
             return
-        time.sleep(2 * ASK_AGAIN_S)
+        time.sleep(2 * _ASK_AGAIN_S)

@@ -132,23 +132,25 @@ def make_example_questions(title: str, heading: str, language: str, text: str = 
     """
     if heading.endswith("?"):
         return (heading,)
-    if not _is_question(heading, language) and _GOING_ON[language].match(heading):
+    question = _ask_as_worded(heading, language)
+    if not question and _GOING_ON[language].match(heading):
         return (_WHAT_IT_SAYS[language].format(title=title, heading=heading),)
-    question = _ask_about(heading, language, text)
+    question = question or _ask_about(heading, language, text)
     with_title = f"{question.removesuffix('?')} ({title})?"
     return (question, with_title) if " " in heading else (with_title,)
 
 
-def _is_question(heading: str, language: str) -> bool:
-    return any(form.match(heading) for form in (_TO_DO[language][0], _ASKING[language]))
-
-
-def _ask_about(heading: str, language: str, text: str) -> str:
+def _ask_as_worded(heading: str, language: str) -> str:
+    """The question that *heading* nearly is, "" where it is none."""
     to_do, asked = _TO_DO[language]
     if to_do.match(heading):
         return f"{to_do.sub(asked, heading, count=1)}?"
     if _ASKING[language].match(heading):
         return f"{'¿' if language == 'es' else ''}{heading}?"
+    return ""
+
+
+def _ask_about(heading: str, language: str, text: str) -> str:
     first, _, rest = heading.partition(" ")
     is_word = first.istitle() and first not in _find_words_within(text)
     words = f"{first.lower()} {rest}".strip() if is_word else heading
