@@ -1,12 +1,13 @@
 """What Streamlit's server answers, whole, so that it can be changed before it is sent."""
 
+import asyncio
 import gzip
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope, Send
 
 CONDITIONS = ("range", "if-none-match", "if-modified-since", "if-range")
 
@@ -24,8 +25,8 @@ class Fetched:
         await send({"type": "http.response.body", "body": self.body})
 
 
-async def fetch(app: ASGIApp, scope: Scope, receive: Receive, *, without: Collection[str] = ()) -> Fetched:
-    """The answer of *app*, not compressed; it does not see the request's headers named in *without*."""
+async def fetch(app: ASGIApp, scope: Scope, *, without: Collection[str] = ()) -> Fetched:
+    """The answer of *app* to a GET, not compressed; it does not see the request's headers named in *without*."""
     start: Message = {}
     parts: list[bytes] = []
 
@@ -39,8 +40,14 @@ async def fetch(app: ASGIApp, scope: Scope, receive: Receive, *, without: Collec
     headers = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in hidden]
     # Else Starlette gives the path of a file to the server, in place of its bytes.
     extensions = {name: each for name, each in scope.get("extensions", {}).items() if name == "tls"}
-    await app({**scope, "headers": headers, "extensions": extensions}, receive, collect)
+    await app({**scope, "headers": headers, "extensions": extensions}, _never_leave, collect)
     return Fetched(start, b"".join(parts))
+
+
+async def _never_leave() -> Message:
+    """Receive nothing, as from a visitor who waits: for one who has left, Starlette breaks off the file it sends."""
+    message: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    return await message
 
 
 def takes_gzip(scope: Scope) -> bool:

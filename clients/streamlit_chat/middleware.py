@@ -185,7 +185,7 @@ class QuietDialogs:
         if scope["type"] != "http" or scope["path"] != _HOST_CONFIG or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        config = await fetch(self._app, scope, receive)
+        config = await fetch(self._app, scope)
         wishes = {**json.loads(config.body), "blockErrorDialogs": True, "allowedOrigins": []}
         headers = Headers(raw=config.start["headers"])
         kept = {name: value for name, value in headers.items() if name != "content-length"}

@@ -31,7 +31,7 @@ class PackedFiles:
         path = scope["path"]
         file = self._packed.get(path)
         if file is None:
-            file = await fetch(self._app, scope, receive)
+            file = await fetch(self._app, scope)
             if file.start["status"] == 200:
                 file = self._packed[path] = await asyncio.to_thread(pack, file)
         await file.send(send)

@@ -51,7 +51,7 @@ class PageShell:
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
             await self._app(scope, receive, send)
             return
-        page = await fetch(self._app, scope, receive, without=CONDITIONS)
+        page = await fetch(self._app, scope, without=CONDITIONS)
         if page.start["status"] == 200:
             page = self._change(page, scope)
         await page.send(send)

@@ -1,13 +1,17 @@
 """What stands in the chat page before its scripts have come: seen, typed in and asked from in a real browser."""
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import streamlit
 from playwright.sync_api import Browser, Page, Route, expect
 
 from clients.streamlit_chat.settings import PageSettings, SignIn, read_settings
@@ -236,6 +240,23 @@ def test_the_page_comes_packed_in_the_browsers_language_with_a_policy_that_allow
     assert "<b>& Co" not in reply.text
     assert "unsafe-inline" not in reply.headers["Content-Security-Policy"].partition("script-src")[2].partition(";")[0]
     assert len(reply.content.partition(b'rel="stylesheet"')[2]) < 1000  # what holds up painting comes last
+
+
+def test_scripts_come_whole_after_visitors_left_while_they_were_sent(url: str) -> None:
+    static = Path(streamlit.__file__).parent / "static"
+    scripts = sorted(static.rglob("*.js"))[:40]
+    address = urlsplit(url)
+    for script in scripts:
+        with socket.create_connection((address.hostname, address.port)) as visitor:
+            asked = f"GET /{script.relative_to(static).as_posix()} HTTP/1.1"
+            visitor.sendall(f"{asked}\r\nHost: {address.netloc}\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+    with httpx.Client(base_url=url) as browser:
+        broken = [
+            script.name
+            for script in scripts
+            if browser.get(f"/{script.relative_to(static).as_posix()}").content != script.read_bytes()
+        ]
+    assert broken == []
 
 
 def test_who_has_to_sign_in_first_gets_no_box(monkeypatch: pytest.MonkeyPatch) -> None:
