@@ -1,10 +1,11 @@
 """What is asked of the store of conversations beyond LangGraph's interface."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from langgraph.checkpoint.base import CheckpointTuple
 
-from utils.checkpointer.reading import ListPart
+from utils.checkpointer.reading import ListPart, Window
 
 
 class ConversationStore(Protocol):
@@ -27,6 +28,9 @@ class ConversationStore(Protocol):
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
     ) -> ListPart | None:
         """At most *limit* items before the one at *before*; None where there is no conversation, or it is not known."""
+
+    async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
+        """A part of each list in the channels that *windows* name, all of the same moment; else as `aget_part`."""
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete the state of a conversation."""

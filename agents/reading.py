@@ -13,7 +13,7 @@ from agents.conversation_store import ConversationStore
 from agents.messages import answer_id, drop_tool_messages, find_question_run, is_same_question, to_json
 from domain.branches import START, Branches
 from domain.transcript import make_missing_error
-from utils.checkpointer.reading import ListPart
+from utils.checkpointer.reading import ListPart, Window
 from utils.errors import NotFound, ProblemError, StoreUnavailable
 
 _AT_ONCE = 16  # messages that are looked through in one step for an answer whose place is not known
@@ -73,32 +73,23 @@ class ConversationReader:
             NotFound: there is no such conversation, and nothing is asked in it; or no turn of the branch's name.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        if request.names_branch or (others and others.items):
-            part = await self._store.aget_part(thread_id, "messages", limit=_ALL)
-            if part is None and request.question is None:
-                raise self._make_missing_error()
-            page = show_branch(part.items if part else [], others.items if others else [], request)
-        else:
-            page = await self._show_line(thread_id, request)
+        window = Window(_ALL) if request.names_branch else Window(request.limit + _BETWEEN, request.before)
+        others, part = await self._read_branches(thread_id, window)
+        if others and part and len(part.items) < part.total:
+            others, part = await self._read_branches(thread_id, Window(_ALL))
+        if part is None and request.question is None:
+            raise self._make_missing_error()
+        part = part or ListPart([], 0, 0)
+        is_branch = request.names_branch or bool(others)
+        page = show_branch(part.items, others, request) if is_branch else show_line(part, request)
         times = {"expires_in_s": await self._store.ttl_s(thread_id)}
         return {**page, **times, "persistence": self._store.persistence_of(thread_id)}
 
-    async def _show_line(self, thread_id: str, request: PageRequest) -> dict[str, Any]:
-        """A page of a conversation without branches; reads no more messages than it shows."""
-        limit, question = request.limit, request.question
-        part = await self._store.aget_part(thread_id, "messages", limit=limit + _BETWEEN, before=request.before)
-        if part is None and question is None:
-            raise self._make_missing_error()
-        part = part or ListPart([], 0, 0)
-        messages, total = part.items, part.total
-        is_new = question is not None and not any(is_same_question(message, question) for message in messages)
-        if question is not None and is_new and request.before is None:
-            messages, total = [*messages, question], total + 1
-        hidden = max(0, len(part.items) - limit)
-        last = find_question_run(messages[-1]) if messages and request.before is None else None
-        views = _show_part(messages, hidden, is_whole=not part.start)
-        return {"messages": views, "unanswered": last, "total": total, "limit": limit, "offset": part.start + hidden}
+    async def _read_branches(self, thread_id: str, window: Window) -> tuple[list[AnyMessage], ListPart | None]:
+        """The messages beside the branch that goes on, and a part of it, of the same moment: a run that begins another
+        branch moves messages from one to the other."""
+        parts = await self._store.aget_parts(thread_id, {"aside": Window(_ALL), "messages": window})
+        return (parts["aside"].items, parts["messages"]) if parts else ([], None)
 
     async def answer(self, thread_id: str, run_id: str) -> QuestionAndAnswer:
         """The answer of a run, with its question.
@@ -188,6 +179,20 @@ class ConversationReader:
         if self._store.persistence == "memory":
             return StoreUnavailable("Redis is away, and conversations from before cannot be read. Try again later.")
         return make_missing_error()
+
+
+def show_line(part: ListPart, request: PageRequest) -> dict[str, Any]:
+    """A page of a conversation without branches, of which no more than *part* is read; see
+    `ConversationReader.read_page`."""
+    messages, total, question = part.items, part.total, request.question
+    is_new = question is not None and not any(is_same_question(message, question) for message in messages)
+    if question is not None and is_new and request.before is None:
+        messages, total = [*messages, question], total + 1
+    hidden = max(0, len(part.items) - request.limit)
+    last = find_question_run(messages[-1]) if messages and request.before is None else None
+    views = _show_part(messages, hidden, is_whole=not part.start)
+    place = {"total": total, "limit": request.limit, "offset": part.start + hidden}
+    return {"messages": views, "unanswered": last, **place}
 
 
 def show_branch(messages: Sequence[AnyMessage], others: Sequence[AnyMessage], request: PageRequest) -> dict[str, Any]:

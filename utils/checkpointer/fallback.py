@@ -153,13 +153,17 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         self, thread_id: str, channel: str, *, limit: int, before: int | None = None
     ) -> ListPart | None:
         """See `RedisCheckpointer.aget_part`; also None if it cannot be read now."""
+        parts = await self.aget_parts(thread_id, {channel: Window(limit, before)})
+        return parts[channel] if parts else None
+
+    async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
+        """See `RedisCheckpointer.aget_parts`; also None if it cannot be read now."""
         await self._recovery.return_one(thread_id)
         newest = self._memory.get(self.serde, CheckpointAddress(thread_id, "", ""))
         if newest is not None:
-            return Window(limit, before).cut(newest.checkpoint["channel_values"].get(channel, []))
-        return await self._try_primary(
-            lambda: self.primary.aget_part(thread_id, channel, limit=limit, before=before), lambda: None
-        )
+            values = newest.checkpoint["channel_values"]
+            return {channel: window.cut(values.get(channel, [])) for channel, window in windows.items()}
+        return await self._try_primary(lambda: self.primary.aget_parts(thread_id, windows), lambda: None)
 
     async def alist(
         self,

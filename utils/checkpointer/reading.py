@@ -144,9 +144,9 @@ class Reader:
             last = _decode(rows[-1][1]), _decode(rows[-1][0])
             remaining = None if remaining is None else max(0, remaining - len(checkpoints))
 
-    async def read_part(self, thread_id: str, channel: str, window: Window) -> ListPart | None:
-        """Items of the list in *channel* of the newest checkpoint, none of a channel that is empty; None where there is
-        no conversation. Other items are neither fetched nor decoded, and what tasks have written since is not included.
+    async def read_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
+        """Items of lists in channels of the newest checkpoint, none of a channel that is empty; None where there is no
+        conversation. Other items are neither fetched nor decoded, and what tasks have written since is not included.
 
         Raises:
             StateUnreadable: it is there and cannot be decoded.
@@ -154,17 +154,14 @@ class Reader:
         reply = await self.store.run_script("part", thread_id, "")
         if not reply:
             return None
-        checkpoint_id, record, pages = reply
+        checkpoint_id, record, fields = reply
         address = CheckpointAddress(thread_id, "", _decode(checkpoint_id))
+        pages = Pages(self.codec.make_page_ref, pair_fields(fields), {})
         try:
-            inline, root = self._find(address, record, channel)
-            if inline is not None:
-                return window.cut(_check_list(self.codec.load(self.serde, inline)))
-            if root[:1] != PAGE:
-                return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
-            refs = Pages(self.codec.make_page_ref, pair_fields(pages), {}).items(root)
-            span = window.make_slice(len(refs))
-            return ListPart(await self._read_values(thread_id, refs[span]), span.start, len(refs))
+            return {
+                channel: await self._cut(thread_id, pages, self._find(address, record, channel), window)
+                for channel, window in windows.items()
+            }
         except UnreadableValue as exc:
             raise self.store.refuse_unreadable("part", thread_id, f"checkpoint {address.checkpoint_id}: {exc}") from exc
 
@@ -224,6 +221,16 @@ class Reader:
         except (LookupError, TypeError, AttributeError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
         return None, b""
+
+    async def _cut(self, thread_id: str, pages: Pages, found: tuple[Value | None, bytes], window: Window) -> ListPart:
+        inline, root = found
+        if inline is not None:
+            return window.cut(_check_list(self.codec.load(self.serde, inline)))
+        if root[:1] != PAGE:
+            return window.cut(_check_list((await self._read_values(thread_id, [root]))[0]) if root else [])
+        refs = pages.items(root)
+        span = window.make_slice(len(refs))
+        return ListPart(await self._read_values(thread_id, refs[span]), span.start, len(refs))
 
     async def _read_values(self, thread_id: str, refs: Sequence[bytes]) -> list[Any]:
         if not refs:

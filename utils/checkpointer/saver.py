@@ -166,7 +166,12 @@ class RedisCheckpointer(SyncCheckpointer):
 
         None if there is no such conversation. Other items are neither fetched nor decoded.
         """
-        return await self.reader.read_part(thread_id, channel, Window(limit, before))
+        parts = await self.aget_parts(thread_id, {channel: Window(limit, before)})
+        return parts[channel] if parts else None
+
+    async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
+        """A part of each list in the channels that *windows* name, all of the same checkpoint; see `aget_part`."""
+        return await self.reader.read_parts(thread_id, windows)
 
     async def alist(
         self,
