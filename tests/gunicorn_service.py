@@ -11,6 +11,7 @@ import httpx
 from tests.service import ROOT, TRUST, Service
 
 KEY = "a-key-of-the-default-tenant"
+QUESTION = "How much does a dormitory room cost?"  # which a `Listener` asks
 START = ["-m", "gunicorn"]
 
 
@@ -71,7 +72,7 @@ class Listener(threading.Thread):
     def run(self) -> None:
         """Read to the end."""
         headers = {"X-Conversation-Id": self._talk, "Accept": "text/event-stream"}
-        question = {"message": "How much does a dormitory room cost?"}
+        question = {"message": QUESTION}
         try:
             with (
                 self._service.client(KEY, **headers) as client,

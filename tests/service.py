@@ -133,6 +133,11 @@ class Service:
             time.sleep(look_s)  # between two looks at the condition, which may cost the service a turn
             look_s = min(look_s * 1.2, 0.2)
 
+    def wait_until_found(self, client: httpx.Client, query: str) -> None:
+        """Wait until a search finds something: documents are loaded, and then indexed, while the service serves."""
+        self.wait_for(lambda: "KNOWLEDGE_DIR is loaded" in self.logged())
+        self.wait_for(lambda: client.post("/v1/search", json={"query": query}).json().get("passages"))
+
     def printed(self) -> str:
         """What it wrote to standard output."""
         return self._out.read_text() if self._out.exists() else ""

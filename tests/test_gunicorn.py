@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.fakes.qdrant_server import FakeQdrantServer
-from tests.gunicorn_service import KEY, GunicornService, Listener
+from tests.gunicorn_service import KEY, QUESTION, GunicornService, Listener
 from tests.security.inspection import can_be_inspected
 from tests.servers.redis import RedisServer
 from tests.service import ROOT, Service, ask
@@ -54,7 +54,8 @@ def model(model_server: FakeModelServer) -> Iterator[FakeModelServer]:
 
 def listening(service: GunicornService, talk: str) -> Listener:
     """Somebody to whom an answer is being streamed: its first words have come."""
-    service.wait_for(lambda: service.says("KNOWLEDGE_DIR is loaded"))
+    with service.client() as client:
+        service.wait_until_found(client, QUESTION)
     listener = Listener(service, talk)
     listener.start()
     service.wait_for(lambda: "token" in listener.events)
@@ -77,7 +78,7 @@ def with_model(model: FakeModelServer) -> dict[str, str]:
 @pytest.mark.soak
 def test_gunicorn_alone_serves_and_logs_nothing_but_json(tmp_path: Path, documents: dict[str, str]) -> None:
     with GunicornService(tmp_path / "data", cwd=ROOT, **documents) as service, service.client() as client:
-        answered = ask(client, "How much does a dormitory room cost?", uuid4().hex)
+        answered = ask(client, QUESTION, uuid4().hex)
         headers = {"X-Request-Id": "the-wrong-one", "X-Forwarded-For": "192.0.2.7", "Content-Type": "application/json"}
         client.post("/v1/chat", content=b"{", headers=headers)
         (first,) = service.workers()
@@ -128,13 +129,13 @@ def test_a_question_that_comes_just_before_the_end_is_answered(
         service.client() as client,
         service.client() as balancer,
     ):
-        service.wait_for(lambda: service.says("KNOWLEDGE_DIR is loaded"))
+        service.wait_until_found(client, QUESTION)
         assert client.get("/health").status_code == 200  # from here on there is a connection
         model.configure(first_token_ms=1500)  # longer than a stopping worker waits for requests
         assert balancer.get("/ready").status_code == 200
         service.process.send_signal(signal.SIGTERM)
         service.wait_for(lambda: balancer.get("/ready").status_code == 503)
-        answered = ask(client, "How much does a dormitory room cost?", uuid4().hex)
+        answered = ask(client, QUESTION, uuid4().hex)
         assert (answered.status_code, answered.json()["answered"]) == (200, True)
         assert service.process.wait(20) == 0
 

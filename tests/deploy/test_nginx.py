@@ -94,7 +94,8 @@ def test_old_tls_is_refused_and_new_is_spoken(nginx: NginxServer, version: ssl.T
 
 def test_an_answer_goes_on_word_by_word(site: Site, model_server: FakeModelServer) -> None:
     nginx, service = site
-    service.wait_for(lambda: "KNOWLEDGE_DIR is loaded" in service.logged())
+    with service.client() as client:
+        service.wait_until_found(client, QUESTION["message"])
     model_server.reset()
     model_server.configure(gap_ms=50, tokens=60)  # three seconds
     headers = {"X-API-Key": KEY, "X-Conversation-Id": uuid4().hex, "Accept": "text/event-stream"}

@@ -72,12 +72,6 @@ def statuses(service: Service) -> set[object]:
     return found
 
 
-def await_documents(service: Service, client: httpx.Client) -> None:
-    """Wait until the document is found: it is loaded while the service serves already, in the place of another's."""
-    service.wait_for(lambda: "KNOWLEDGE_DIR is loaded" in service.logged())
-    service.wait_for(lambda: client.post("/v1/search", json={"query": QUESTION}).json().get("passages"))
-
-
 def questions(client: httpx.Client, talk: str) -> list[str]:
     messages = client.get(f"/v1/conversations/{talk}").json().get("messages", [])
     return [message["content"] for message in messages if message["role"] == "user"]
@@ -122,7 +116,7 @@ def test_redis_going_in_mid_turn_costs_nobody_the_answer(
     variables = {"LLM_BASE_URL": model_server.base_url, "LLM_MODEL": "fake", **settings(stores, tmp_path)}
     talk = uuid4().hex
     with Service(tmp_path / "data", API_KEY=KEY, **variables) as service, service.client() as client:
-        await_documents(service, client)
+        service.wait_until_found(client, QUESTION)
         said: list[httpx.Response] = []
         asking = threading.Thread(target=lambda: said.append(ask(client, QUESTION, talk)))
         asking.start()
@@ -211,7 +205,7 @@ def test_several_workers_are_not_ready_on_memory_alone_unless_that_is_accepted(
 
 def test_without_qdrant_nothing_is_answered_and_it_says_so_until_it_is_back(service: Service, stores: Servers) -> None:
     with service.client() as client:
-        await_documents(service, client)
+        service.wait_until_found(client, QUESTION)
         assert ask(client, QUESTION, uuid4().hex).json()["answered"]
         stores.qdrant.stop()
         try:
