@@ -31,6 +31,7 @@ _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
 _MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
+_COMMANDS = ("rerun_script", "app_heartbeat", "backend_operation_request")  # others are for whoever develops a page
 _RUN_BEGINS_IN_S = 3.0
 _RUN_IS_DRAWN = ("delta", "page_config_changed", "script_finished")
 _POLICY_VIOLATION = 1008
@@ -76,6 +77,7 @@ class OpenPaths:
 class _Socket:
     """A WebSocket between the server and the page, which ends when messages come too quickly.
 
+    Commands that the page does not use are passed over: one empties the caches of all visitors.
     A message that begins a run waits until the run of the one before is drawn: Streamlit breaks off the callbacks of a
     run for the next one, and what was clicked would be lost.
     """
@@ -87,6 +89,20 @@ class _Socket:
         self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
 
     async def receive(self) -> Message:
+        while True:
+            message = await self._receive_in_time()
+            command = _read_command(message)
+            if message["type"] != "websocket.receive" or command in _COMMANDS:
+                break
+        if command == "rerun_script":
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RUN_BEGINS_IN_S):
+                    await self._is_drawn.wait()
+            self._has_begun = False
+            self._is_drawn.clear()
+        return message
+
+    async def _receive_in_time(self) -> Message:
         message: Message = {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
         if not self._is_closed:
             message = await self._receive()
@@ -95,12 +111,6 @@ class _Socket:
             await self._send({"type": "websocket.close", **refusal})
             self._is_closed = True
             message = {"type": "websocket.disconnect", **refusal}
-        if message["type"] == "websocket.receive" and _begins_run(message):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RUN_BEGINS_IN_S):
-                    await self._is_drawn.wait()
-            self._has_begun = False
-            self._is_drawn.clear()
         return message
 
     def _comes_too_soon(self) -> bool:
@@ -123,11 +133,12 @@ class _Socket:
             self._is_drawn.set()
 
 
-def _begins_run(message: Message) -> bool:
+def _read_command(message: Message) -> str:
+    """What the page tells the server to do; "" where that cannot be read."""
     try:
-        return bool(BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") == "rerun_script")
+        return BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") or ""
     except DecodeError:
-        return False
+        return ""
 
 
 class SecurityHeaders:

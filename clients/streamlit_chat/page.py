@@ -73,7 +73,7 @@ def show_page() -> None:
         forget_failed_sign_in()
         ask(talk, question.strip(), find_edited_parent(talk))
     health = _health(settings.api)
-    terms = find_terms(settings.api, _api=api) if isinstance(health, Health) else None
+    terms = find_terms(settings.api, api=api) if isinstance(health, Health) else None
     is_shareable = terms is not None and terms.are_shareable
     show_head(settings, talk, health if isinstance(health, Health) else None, api, is_shareable=is_shareable)
     show_failed_sign_in()
@@ -157,7 +157,7 @@ def _show_beginning(talk: Talk, api: ApiClient, health: Health | ApiError, visit
             with st.container(key="topics"):  # what follows keeps its place when there are others, or none
                 show_topics(api, settings.api, settings.title)
             show_documents(api, visitor)
-            kept = tell_terms(find_terms(settings.api, _api=api))
+            kept = tell_terms(find_terms(settings.api, api=api))
             st.caption(f"{say(f'history_{settings.local_history}')} {escape_markdown(kept)}")
 
 

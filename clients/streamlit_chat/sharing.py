@@ -54,7 +54,7 @@ def _close() -> None:
 
 
 def _show(api: ApiClient, sharing: Sharing) -> None:
-    terms = find_terms(read_settings().api, _api=api)
+    terms = find_terms(read_settings().api, api=api)
     st.markdown(say("share_means_sources" if terms and terms.are_sources_shared else "share_means"))
     if terms and terms.most_file_count:
         st.markdown(say("share_files"))

@@ -74,7 +74,7 @@ def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient)
     """A button that reads the answer of that run aloud, where answers are spoken."""
     if run_id is None:
         return
-    terms = find_terms(read_settings().api, _api=api)
+    terms = find_terms(read_settings().api, api=api)
     if terms is not None and terms.are_answers_spoken:
         st.button(
             say("listen"),

@@ -1,5 +1,7 @@
 """For how long the service keeps conversations, and whether they may be shared: the same for all visitors."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from clients.api_client import ApiAddress, ApiClient
@@ -8,16 +10,20 @@ from clients.conversation_calls import Terms, read_terms
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import tell_time
 
-_KEPT_S = 60
+_KEPT_S, _KNOWN = 60, "terms"
+
+
+def find_terms(address: ApiAddress, *, api: ApiClient) -> Terms | None:
+    """What holds at *address*, or last held where it cannot be asked now; None where this tab never knew."""
+    with suppress(ApiError):
+        st.session_state[_KNOWN] = _get_cached_terms(address, _api=api)
+    terms: Terms | None = st.session_state.get(_KNOWN)
+    return terms
 
 
 @st.cache_data(show_spinner=False, ttl=_KEPT_S, max_entries=4)
-def find_terms(address: ApiAddress, *, _api: ApiClient) -> Terms | None:
-    """What holds at *address*; None where that is not known: then it is asked again after a minute."""
-    try:
-        return read_terms(_api)
-    except ApiError:
-        return None
+def _get_cached_terms(address: ApiAddress, *, _api: ApiClient) -> Terms:
+    return read_terms(_api)
 
 
 def tell_terms(terms: Terms | None) -> str:

@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +12,15 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from clients.streamlit_chat.messages import ICON
 from clients.streamlit_chat.origins import is_same_origin
+from clients.streamlit_chat.texts import LANGUAGE_COOKIE
 from tests.clients.api_stub import TOPICS, ApiStub, serve_stub
 from tests.clients.browser_page import ask, expect_answers, marks, running_page
 from tests.clients.page_socket import opened_page
@@ -177,6 +181,38 @@ def test_a_socket_that_sends_more_than_anybody_can_click_is_closed_and_others_go
         for _ in range(5):
             other.run()
             assert other.texts
+
+
+def test_no_tab_gives_the_server_commands_that_the_page_does_not_use(api: ApiStub, url: str) -> None:
+    """One empties what the server keeps for all visitors: whose key it knows, how many wrong ones came, and topics."""
+    clear, upload = BackMsg(clear_cache=True), BackMsg()
+    upload.file_urls_request.file_names.append("x")
+    spanish = {"Cookie": f"{LANGUAGE_COOKIE}=es"}  # in which no other test has asked for topics
+    address = url.replace("http", "ws", 1) + "/_stcore/stream"
+    with opened_page(url, spanish) as page:
+        shown = page.texts
+    api.behaviour = replace(api.behaviour, topics={**TOPICS, "questions": []})  # which is asked once a minute
+    with connect(address, proxy=None, max_size=None) as stranger:
+        for command in (clear, upload):
+            stranger.send(command.SerializeToString())
+        stranger.send(BackMsg(rerun_script=ClientState()).SerializeToString())
+        kinds = set[str | None]()
+        while "script_finished" not in kinds:
+            kinds.add(ForwardMsg.FromString(stranger.recv(timeout=30, decode=False)).WhichOneof("type"))
+    with opened_page(url, spanish) as page:
+        assert page.texts == shown
+    api.reset()
+    assert "file_urls_response" not in kinds
+
+
+def test_terms_that_could_not_be_read_are_asked_for_again(api: ApiStub, url: str) -> None:
+    """One visitor's refused request took files and the microphone from all for a minute."""
+    with opened_page(url) as page:
+        assert not any("10 days" in text for text in page.texts)
+    api.behaviour = replace(api.behaviour, lists=True)
+    with opened_page(url) as page:
+        assert any("10 days" in text for text in page.texts), page.texts
+    api.reset()
 
 
 @pytest.mark.long
