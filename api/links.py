@@ -231,7 +231,8 @@ class CitationLinks:
 
     async def _load_rules(self, ctx: Principal, document_ids: Iterable[str]) -> dict[str, LinkRules] | None:
         """What holds for each document, without those that are deleted; None while it cannot be known."""
-        by_id = {one: self._rules.get((ctx.tenant_id, one)) for one in document_ids}
+        known = self._rules  # what is looked up before `forget` is called is not kept after it
+        by_id = {one: known.get((ctx.tenant_id, one)) for one in document_ids}
         unknown = [one for one, rules in by_id.items() if rules is None]
         if unknown:
             try:
@@ -240,7 +241,7 @@ class CitationLinks:
                 return None
             for one in unknown:
                 by_id[one] = loaded.get(one, _GONE)
-                self._rules.put((ctx.tenant_id, one), loaded.get(one, _GONE))
+                known.put((ctx.tenant_id, one), loaded.get(one, _GONE))
         return {one: rules for one, rules in by_id.items() if rules is not None and rules is not _GONE}
 
     def _look_up(self, ctx: Principal, document_ids: Sequence[str]) -> dict[str, LinkRules]:

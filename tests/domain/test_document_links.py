@@ -1,7 +1,12 @@
 """What links may open is the tenant's own to say, and revoking is counted where it was asked for."""
 
-import pytest
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import pytest
+from sqlalchemy import event
+
+from api.links import CitationLinks, LinkSigner
 from auth.principal import Principal
 from domain.datasets import change_dataset, create_dataset
 from domain.db import Database
@@ -63,3 +68,28 @@ def test_a_dataset_says_what_links_to_its_documents_open_while_they_are_there(da
         change_dataset(session, ACME, dataset_id, {"document_links": None})
         remove_documents(session, ACME, [document_id])
     assert rules(database, ACME, document_id) is None
+
+
+async def test_what_was_looked_up_before_links_were_revoked_makes_none_afterwards(database: Database) -> None:
+    links = CitationLinks(database, LinkSigner(b"key", 60), public_url=None, mode=LinkMode.FULL)
+    document_id, _ = add(database, ACME)
+    looked_up: list[str] = []
+
+    def revoke(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM documents" in statement and not looked_up:
+            looked_up.append(statement)
+            with database.open_write_session() as session:
+                revoke_document_links(session, ACME, document_id)
+            links.forget()
+
+    async def make_link() -> dict[str, list[str]]:
+        address = await links.make_document_link(ACME, document_id, 1, "")
+        return parse_qs(urlsplit(str(address)).query)
+
+    event.listen(database.engine, "after_cursor_execute", revoke)
+    await make_link()
+    event.remove(database.engine, "after_cursor_execute", revoke)
+    [token] = (await make_link())["token"]
+    opened = await links.check(links.signer.open(token, document_id, 1), document_id, needed=LinkMode.FULL)
+    assert opened.tenant_id == "acme"
+    assert rules(database, ACME, document_id) == LinkRules(1, None, 1)
