@@ -11,7 +11,7 @@ from clients.streamlit_chat.browser import mount_actions
 from clients.streamlit_chat.kept import find_title
 from clients.streamlit_chat.settings import PageSettings
 from clients.streamlit_chat.talk import Talk
-from clients.streamlit_chat.texts import say
+from clients.streamlit_chat.texts import get_language, say, write_in
 from clients.streamlit_chat.written import write_conversation, write_conversation_json
 
 _MOST_PARTS = 100
@@ -20,7 +20,7 @@ _MOST_PARTS = 100
 def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
     """Buttons that save the whole branch that is shown, which is read when one is pressed."""
     name = f"{say('conversation_file')}-{datetime.now(UTC):%Y-%m-%d}"
-    markdown = partial(_write_markdown, api, talk, find_title(talk.conversation_id) or settings.title)
+    markdown = partial(_write_markdown, api, talk, find_title(talk.conversation_id) or settings.title, get_language())
     with st.popover(say("export"), icon=":material/download:", type="tertiary"):
         st.download_button("Markdown", markdown, f"{name}.md", "text/markdown", on_click="ignore", width="stretch")
         data = partial(_write_json, api, talk)
@@ -28,8 +28,9 @@ def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
         mount_actions("print", {"print": {"label": say("print")}}, width="stretch")
 
 
-def _write_markdown(api: ApiClient, talk: Talk, title: str) -> str:
-    return write_conversation(_read_all(api, talk), title)
+def _write_markdown(api: ApiClient, talk: Talk, title: str, language: str) -> str:
+    with write_in(language):
+        return write_conversation(_read_all(api, talk), title)
 
 
 def _write_json(api: ApiClient, talk: Talk) -> str:

@@ -54,11 +54,11 @@ export default function ({ data, parentElement }) {
   return () => controller.abort();
 }
 
-// Escape stops the answer; the upward arrow in an empty box brings the last question back, and pressed
+// Escape stops the answer, or ends the editing of a question; the upward arrow in an empty box brings the last question back, and pressed
 // again the ones before.
 function onKey(event) {
   if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) {
-    document.querySelector(".st-key-stop button")?.click();
+    document.querySelector(".st-key-stop button, .st-key-editing button")?.click();
   }
   if (event.isComposing || !event.target.matches?.(BOX)) return;
   if (event.key === "Enter" && !event.shiftKey) {

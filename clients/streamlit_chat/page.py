@@ -85,8 +85,7 @@ def show_page() -> None:
         ask_spoken(talk, api)
     _show_conversation(talk, api, health, above_box, visitor=visitor)
     talk = current_talk()
-    has_begun = talk.in_address or talk.question is not None
-    with st.container() if has_begun else above_box:  # below what a new conversation begins with it is out of sight
+    with above_box:
         if takes_files and terms is not None:
             show_attachments(talk, api, terms)
         if takes_speech:
@@ -181,14 +180,15 @@ def _show_talk(
     )
     if asked is None or talk.failure or holds:
         show_history(talk, api)
-        _show_rest(talk, api, conversation)
+        _show_rest(talk, api, conversation, above_box)
     else:
         attempt, answer = talk.attempt or begin_attempt(talk, conversation, asked), st.container()
         if talk.question is not None:  # it waits for the answer to the one before
             show_waiting(talk.question)
         with answer:
             draw_answer(talk, api, attempt, above_box)
-        show_editing(talk)
+        with above_box:
+            show_editing(talk)
     if talk.conversation and talk.conversation.persistence == "memory":
         st.warning(say("in_memory"), icon=":material/warning:")
 
@@ -201,9 +201,10 @@ def _load_earlier(talk: Talk, api: ApiClient) -> None:
         talk.failure = failure
 
 
-def _show_rest(talk: Talk, api: ApiClient, conversation: Conversation) -> None:
+def _show_rest(talk: Talk, api: ApiClient, conversation: Conversation, above_box: DeltaGenerator) -> None:
     """What stands below a conversation in which no answer is coming now."""
-    show_editing(talk)
+    with above_box:  # a question far above may be the one
+        show_editing(talk)
     if not (talk.attempt or talk.question) and len(conversation.messages) > 1:
         *_, asked, last = conversation.messages
         show_follow_ups(last, conversation.length - 1, asked.content, api)

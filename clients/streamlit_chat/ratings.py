@@ -43,9 +43,11 @@ def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: i
 
 def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
     if st.session_state.get(_describe_rating(run_id)):
-        st.caption(say("rating_thanks"))
+        with st.container(key=f"thanks-{run_id}"):
+            st.caption(say("rating_thanks"))
         return
     with st.popover(say("rating_wrong"), icon=":material/edit_note:"), st.form(f"wrong-{run_id}", border=False):
+        st.text_area(say("rating_what"), key=f"comment-{run_id}", max_chars=_LONGEST, height=80)
         st.text_area(
             say("rating_expected"),
             key=f"expected-{run_id}",
@@ -53,7 +55,6 @@ def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> Non
             height=80,
             help=say("rating_expected_help"),
         )
-        st.text_area(say("rating_what"), key=f"comment-{run_id}", max_chars=_LONGEST, height=80)
         st.form_submit_button(say("rating_send"), on_click=_explain, args=(api, conversation_id, run_id))
 
 

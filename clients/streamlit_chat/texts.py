@@ -1,7 +1,9 @@
 """What the page says, in the language that the visitor has chosen, else in that of the browser."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -10,14 +12,27 @@ import streamlit as st
 LANGUAGES = {"en": "English", "es": "Español", "id": "Bahasa Indonesia"}
 LANGUAGE_COOKIE = "pustaka_language"  # the page's server is told by it, before any script runs
 _DEFAULT, _CHOSEN = "en", "chosen-language"
+_written_in: ContextVar[str] = ContextVar("written_in", default="")
 _FOLDER = Path(__file__).with_name("texts")
 
 
 def get_language() -> str:
     """The language of the page: the one that was chosen, else the browser's where there are texts in it, else
     English."""
+    if written_in := _written_in.get():
+        return written_in
     chosen = st.session_state.get(_CHOSEN) or st.context.cookies.get(LANGUAGE_COOKIE)
     return choose_language(chosen, st.context.locale)
+
+
+@contextmanager
+def write_in(language: str) -> Iterator[None]:
+    """Say everything in that *language*, where Streamlit knows no visitor: when a file is asked for."""
+    before = _written_in.set(language)
+    try:
+        yield
+    finally:
+        _written_in.reset(before)
 
 
 def set_language(code: str) -> None:

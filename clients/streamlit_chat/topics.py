@@ -70,11 +70,18 @@ def _ask(question: str) -> None:
 def _find_topics(address: ApiAddress, language: str, document_id: str, *, _api: ApiClient) -> Topics:
     try:
         return _get_cached_topics(address, language, document_id, _api=_api)
-    except ApiError:
+    except (ApiError, _NotKnownYetError):
         return Topics()
+
+
+class _NotKnownYetError(Exception):
+    """The service has read no document yet."""
 
 
 # The same for every visitor: the first who comes asks in its name.
 @st.cache_data(show_spinner=False, ttl=_KEPT_S, max_entries=500)
 def _get_cached_topics(address: ApiAddress, language: str, document_id: str, *, _api: ApiClient) -> Topics:
-    return _api.topics(language, document_id)
+    topics = _api.topics(language, document_id)
+    if not (topics.titles or topics.data_questions):
+        raise _NotKnownYetError  # which is not kept
+    return topics

@@ -63,8 +63,8 @@ def write_conversation_json(messages: Iterable[Message]) -> str:
 
 def _write(message: Message) -> str:
     text = renumber(message.content, number_citations(message.citations))
-    lines = [f"[{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
-    return "\n".join([text, "", f"{name_sources(message)}:", *lines]) if lines else text
+    lines = [f"- [{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
+    return "\n".join([text, "", f"{name_sources(message)}:", "", *lines]) if lines else text
 
 
 def _make_harmless(text: str) -> str:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from pypdfium2 import PdfDocument
 
 from clients.streamlit_chat.messages import ICON
-from clients.streamlit_chat.texts import read_texts
+from clients.streamlit_chat.texts import LANGUAGE_COOKIE, read_texts
 from datasources.charts.choosing import choose_chart
 from datasources.charts.grammar import Chart
 from datasources.charts.spec import make_spec
@@ -525,32 +525,37 @@ def test_an_answer_is_copied_asked_for_again_and_its_question_changed(
     expect(box).to_be_focused()
 
 
-def test_a_conversation_is_exported_whole(tab: Page, url: str, api: ApiStub) -> None:
+def test_a_conversation_is_exported_whole_in_the_language_of_the_page(tab: Page, url: str, api: ApiStub) -> None:
+    tab.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "es", "url": url}])
     tab.goto(url)
-    ask(tab)
+    texts = read_texts("es")
+    box = tab.get_by_placeholder(texts["ask"])
+    box.fill(QUESTION)
+    box.press("Enter")
     expect_answers(tab)
     [place] = api.conversations
     first, answer = api.conversations[place]
     for number in range(30):  # more than a page shows at once
         api.conversations[place] += [{**first, "content": f"Question {number}?"}, {**answer, "run_id": f"old-{number}"}]
     for kind in ("Markdown", "JSON"):
-        tab.get_by_role("button", name="Export").click()
+        tab.get_by_role("button", name=texts["export"]).click()
         with tab.expect_download() as saved:
             tab.get_by_role("button", name=kind, exact=True).click()
         text = Path(saved.value.path()).read_text("utf-8")
         assert [text.count(f"Question {number}?") for number in range(30)] == [1] * 30
         assert text.startswith("# Arsip" if kind == "Markdown" else "{")
-        expect(tab.get_by_role("button", name="PDF (print)")).to_be_visible()
+        assert (f"\n\n{texts['sources']}:\n\n- [1] " in text) == (kind == "Markdown")
+        expect(tab.get_by_role("button", name=texts["print"])).to_be_visible()
         tab.keyboard.press("Escape")
     assert len(json.loads(text)["messages"]) == 62
     assert "link" not in json.loads(text)["messages"][1]["citations"][0]
-    tab.get_by_role("button", name="New chat").click()
-    expect(tab.get_by_text("Try asking")).to_be_visible()
-    shelf(tab).click()
+    tab.get_by_role("button", name=texts["new_chat"]).click()
+    expect(tab.get_by_text(texts["try_asking"])).to_be_visible()
+    tab.get_by_role("navigation", name=texts["conversations"]).get_by_role("link").click()
     expect(questions(tab).last).to_have_text("Question 29?")
     wait_until_still(tab)
     expect(questions(tab).last).to_be_in_viewport()
-    expect(tab.get_by_role("button", name="New chat")).to_be_in_viewport()
+    expect(tab.get_by_role("button", name=texts["new_chat"])).to_be_in_viewport()
 
 
 def test_a_conversation_is_printed_with_its_quotes_and_nothing_to_click(tab: Page, url: str, api: ApiStub) -> None:
