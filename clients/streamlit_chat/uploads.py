@@ -27,6 +27,7 @@ _LONGEST_NAME, _LONGEST_ID = 255, 40
 _ASK_AGAIN_S = 20.0
 _LOST_AFTER_S, _OPEN_LOST_AFTER_S = 60.0, 1800.0  # an open tab may write an answer, or have a slow line
 _FOLLOWED = 5  # documents in one look
+_LOOK_AGAIN_S, _LONGEST_PAUSE_S = 2.0, 60.0  # a key may have few requests left
 _UNSENT, _UNREAD = ("waiting", "sending"), ("queued", "reading")
 _REFUSED_KEY, _LATER = (401, 403), (429, 503)
 
@@ -37,6 +38,7 @@ class Upload:
     "failed" for `reason`.
 
     `tab`: which browser tab has the file. `heard_at_s`: when more of it was there last, by the monotonic clock.
+    `due_at_s`: when the service is asked about it again; `pause_s`: the pause after that.
     `is_new`: it was not there before. `document`: what was read of it; `question`: one about it, "" where the page does
     not answer from it.
     """
@@ -48,6 +50,8 @@ class Upload:
     status: str = "waiting"
     data: bytearray = field(default_factory=bytearray, repr=False)
     heard_at_s: float = field(default_factory=time.monotonic)
+    due_at_s: float = 0.0
+    pause_s: float = _LOOK_AGAIN_S
     document_id: str = ""
     is_new: bool = True
     document: DocumentProgress | None = None
@@ -58,6 +62,16 @@ class Upload:
     def is_under_way(self) -> bool:
         """Whether more comes of it by itself."""
         return self.status in (*_UNSENT, *_UNREAD)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the file has come from the browser."""
+        return len(self.data) == self.size_bytes
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the service may be asked about it again."""
+        return self.due_at_s <= time.monotonic()
 
     def fail(self, reason: str) -> None:
         """Note why it does not go in."""
@@ -106,6 +120,8 @@ def find_next_piece(uploads: Iterable[Upload], tab: str) -> dict[str, Any] | Non
     """The piece that the browser tab is to send next, and how often it was asked for again; None: nothing."""
     for upload in uploads:
         if upload.status in _UNSENT and upload.tab == tab:
+            if upload.is_whole:  # the service takes it later
+                return None
             repeats = int((time.monotonic() - upload.heard_at_s) / _ASK_AGAIN_S)
             return {"id": upload.upload_id, "from": len(upload.data), "bytes": PIECE_BYTES, "repeats": repeats}
     return None
@@ -144,12 +160,13 @@ def continue_uploads(
         ApiRefused: the key may not, or not any more.
     """
     for upload in uploads:
-        if upload.status == "sending" and upload.tab == tab and len(upload.data) == upload.size_bytes:
+        if upload.status == "sending" and upload.tab == tab and upload.is_whole and upload.is_due:
             _hand_over(upload, api)
     _give_up_lost(uploads, is_open)
-    followed = [each for each in uploads if each.status in _UNREAD]
-    for upload in followed[:_FOLLOWED]:
-        _follow(upload, api, visitor_api)
+    unread = [each for each in uploads if each.status in _UNREAD]
+    for upload in unread[:_FOLLOWED]:
+        if upload.is_due:
+            _follow(upload, api, visitor_api)
 
 
 def forgive_pause(uploads: Iterable[Upload], tab: str, pause_s: float) -> None:
@@ -176,7 +193,8 @@ def _hand_over(upload: Upload, api: ApiClient) -> None:
     try:
         loaded = load_document(api, upload.name, bytes(upload.data))
     except ApiError as failure:
-        upload.fail(_explain(failure))
+        if not _wait(upload, failure):
+            upload.fail(_explain(failure))
         return
     upload.status, upload.data, upload.heard_at_s = "queued", bytearray(), time.monotonic()
     upload.document_id, upload.is_new = loaded.id, not loaded.unchanged
@@ -186,10 +204,12 @@ def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
     try:
         document = read_document(api, upload.document_id)
     except ApiError as failure:
-        if isinstance(failure, ApiRefused) and failure.status not in _LATER:
+        if not _wait(upload, failure) and isinstance(failure, ApiRefused) and failure.status not in _LATER:
             upload.fail(_explain(failure))
         return  # else it is asked again
     upload.document = document
+    upload.due_at_s = time.monotonic() + upload.pause_s
+    upload.pause_s = min(upload.pause_s * 2, _LONGEST_PAUSE_S)
     if document.status == "completed":
         upload.question = _find_question(upload, document, visitor_api)
         upload.status, upload.heard_at_s = "ready", time.monotonic()
@@ -197,6 +217,16 @@ def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
         upload.fail(document.reason)
     else:
         upload.status = "reading" if document.status == "processing" else "queued"
+
+
+def _wait(upload: Upload, failure: ApiError) -> bool:
+    """Ask again when the service says, or in a minute; whether it says so soon."""
+    if not isinstance(failure, ApiRefused) or failure.status not in _LATER:
+        return False
+    wait_s = failure.retry_after_s or _LOOK_AGAIN_S
+    upload.heard_at_s = time.monotonic()
+    upload.due_at_s = upload.heard_at_s + min(wait_s, _LONGEST_PAUSE_S)
+    return wait_s <= _LONGEST_PAUSE_S
 
 
 def _find_question(upload: Upload, document: DocumentProgress, visitor_api: ApiClient) -> str:
