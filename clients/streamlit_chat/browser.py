@@ -33,7 +33,7 @@ def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> 
     """
     kept = {"conversation": conversation, "keepsDrafts": keeps_drafts, "owner": owner}
     data = {"language": get_language(), "lost": say("lost_page"), "names": _name_parts(), **kept}
-    _component("page", isolated=False)(key="page", data=data)
+    _component("page", isolated=False)(key="page", data=data, on_back_change=lambda: None)
     too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
     limits = {"longest": LONGEST_QUESTION, "tooLong": too_long, "waits": say("question_waits")}
     _component("box", isolated=False)(key="box", data=limits)

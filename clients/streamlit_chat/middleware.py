@@ -32,8 +32,9 @@ _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
 _MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
 _COMMANDS = ("rerun_script", "app_heartbeat", "backend_operation_request")  # others are for whoever develops a page
-_RUN_BEGINS_IN_S = 3.0
-_RUN_IS_DRAWN = ("delta", "page_config_changed", "script_finished")
+_RUN_BEGINS_IN_S, _FIRST_RUN_ENDS_IN_S = 3.0, 5.0
+_RUN_HAS_ENDED = "script_finished"
+_RUN_IS_DRAWN = ("delta", "page_config_changed", _RUN_HAS_ENDED)
 _POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
@@ -79,13 +80,15 @@ class _Socket:
 
     Commands that the page does not use are passed over: one empties the caches of all visitors.
     A message that begins a run waits until the run of the one before is drawn: Streamlit breaks off the callbacks of a
-    run for the next one, and what was clicked would be lost.
+    run for the next one, and what was clicked would be lost. It waits until the first run has ended, which alone tells
+    Streamlit what may be clicked.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self._has_begun, self._is_drawn = True, asyncio.Event()
         self._is_drawn.set()
+        self._runs, self._began_s = 0, 0.0
         self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
 
     async def receive(self) -> Message:
@@ -95,12 +98,17 @@ class _Socket:
             if message["type"] != "websocket.receive" or command in _COMMANDS:
                 break
         if command == "rerun_script":
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RUN_BEGINS_IN_S):
-                    await self._is_drawn.wait()
-            self._has_begun = False
+            await self._await_run()
+            self._runs, self._began_s, self._has_begun = self._runs + 1, time.monotonic(), False
             self._is_drawn.clear()
         return message
+
+    async def _await_run(self) -> None:
+        is_first = self._runs == 1
+        limit_s = self._began_s + _FIRST_RUN_ENDS_IN_S - time.monotonic() if is_first else _RUN_BEGINS_IN_S
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._is_drawn.wait()
 
     async def _receive_in_time(self) -> Message:
         message: Message = {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
@@ -129,7 +137,7 @@ class _Socket:
         """Note how far the run is that the last message began. What the one before draws comes first."""
         kind = ForwardMsg.FromString(data).WhichOneof("type")
         self._has_begun = self._has_begun or kind == "new_session"
-        if self._has_begun and kind in _RUN_IS_DRAWN:
+        if self._has_begun and (kind == _RUN_HAS_ENDED if self._runs == 1 else kind in _RUN_IS_DRAWN):
             self._is_drawn.set()
 
 

@@ -19,7 +19,7 @@ let shownTalk = null; // the conversation whose draft is in the box, "" where on
 let keptAs = null; // the name of the draft in the box
 let shownTo = null; // who has signed in, "" for nobody
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   document.documentElement.lang = data.language;
   listening.get(parentElement)?.abort();
   const controller = new AbortController();
@@ -49,7 +49,8 @@ export default function ({ data, parentElement }) {
   prepareBox(data, controller.signal); // which may hold the page elsewhere
   noteMoves(controller.signal);
   watchMessages(controller.signal, data.names);
-  watchConnection(controller.signal, data.lost);
+  // A server that was restarted knows no button before it has drawn the page once.
+  watchConnection(controller.signal, data.lost, () => setTriggerValue("back", true));
   openForPrint(controller.signal);
   return () => controller.abort();
 }
@@ -283,19 +284,25 @@ function watchMessages(signal, names) {
 
 // Says so while the page has lost its server; a moment without it, as after a phone slept, is not worth a word. Streamlit
 // sees it when its socket is closed, which a network that is gone does not do: while an answer comes the server is asked.
-function watchConnection(signal, told) {
+function watchConnection(signal, told, onBack) {
   const app = document.querySelector('[data-testid="stApp"]');
   const notice = Object.assign(document.createElement("div"), { className: "pustaka-lost", role: "status" });
   notice.textContent = told;
   let late;
   let isSilent = false;
+  let wasLost = false;
   const look = () => {
     const isThere = app?.dataset.testConnectionState === "CONNECTED" && navigator.onLine && !isSilent;
     if (isThere) {
       clearTimeout(late);
       late = null;
       notice.remove();
-    } else late ??= setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
+      if (wasLost && !document.querySelector(".st-key-stop")) onBack();
+      wasLost = false;
+      return;
+    }
+    wasLost = true;
+    late ??= setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
   };
   const ask = async () => {
     if (!isSilent && !document.querySelector(".st-key-stop")) return;

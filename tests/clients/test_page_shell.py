@@ -21,6 +21,7 @@ from tests.clients.accessibility import assert_no_violations
 from tests.clients.api_stub import ACME_KEY, ApiStub
 from tests.clients.browser_page import QUESTION, ask, expect_answers, questions, running_page, watched_browser
 from tests.clients.shared_stub import api, shared_api
+from tests.service import free_port
 
 __all__ = ["api", "shared_api"]
 
@@ -266,3 +267,21 @@ def test_who_has_to_sign_in_first_gets_no_box(monkeypatch: pytest.MonkeyPatch) -
     page = '<html lang="en"><body><div id="root"></div></body></html>'
     assert "<textarea" in put_shell_into(page, settings, "en", has_talk=False)
     assert "<textarea" not in put_shell_into(page, replace(settings, sign_in=login), "en", has_talk=False)
+
+
+def test_the_first_click_after_the_pages_server_was_restarted_is_heard(
+    chromium: Browser, api: ApiStub, tmp_path: Path
+) -> None:
+    at = free_port()
+    with watched_browser(chromium, ACME_KEY) as visitor:
+        tab = visitor.new_page()
+        with running_page(tmp_path, api.url, port=at) as url:
+            tab.goto(url)
+            ask(tab)
+            expect_answers(tab)
+        expect(tab.get_by_text(read_texts("en")["lost_page"])).to_be_visible()
+        with running_page(tmp_path, api.url, port=at):
+            expect(tab.get_by_text(read_texts("en")["lost_page"])).to_have_count(0, timeout=15_000)
+            tab.get_by_role("button", name="New chat").click()
+            expect(questions(tab)).to_have_count(0)
+            tab.goto("about:blank")
