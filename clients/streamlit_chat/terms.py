@@ -1,6 +1,6 @@
 """For how long the service keeps conversations, and whether they may be shared: the same for all visitors."""
 
-from contextlib import suppress
+import time
 
 import streamlit as st
 
@@ -10,14 +10,19 @@ from clients.conversation_calls import Terms, read_terms
 from clients.streamlit_chat.texts import say
 from clients.streamlit_chat.wording import tell_time
 
-_KEPT_S, _KNOWN = 60, "terms"
+_KEPT_S, _ASK_AGAIN_S, _KNOWN = 60, 10.0, "terms"
 
 
 def find_terms(address: ApiAddress, *, api: ApiClient) -> Terms | None:
     """What holds at *address*, or last held where it cannot be asked now; None where this tab never knew."""
-    with suppress(ApiError):
-        st.session_state[_KNOWN] = _get_cached_terms(address, _api=api)
-    terms: Terms | None = st.session_state.get(_KNOWN)
+    terms: Terms | None
+    terms, due_s = st.session_state.get(_KNOWN, (None, 0.0))
+    if time.monotonic() >= due_s:
+        try:
+            terms, due_s = _get_cached_terms(address, _api=api), 0.0
+        except ApiError:
+            due_s = time.monotonic() + _ASK_AGAIN_S
+        st.session_state[_KNOWN] = terms, due_s
     return terms
 
 

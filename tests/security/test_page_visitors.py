@@ -122,14 +122,16 @@ def test_every_call_of_a_visitor_names_the_visitor(api: ApiStub) -> None:
 
 
 def test_two_visitors_are_told_apart_in_all_they_do(api: ApiStub, url: str) -> None:
-    for _ in range(2):
+    for number in range(3):
         with opened_page(url) as page:
             page.ask("What does a room cost?")
             page.ask("And when is it due?")
+        if not number:  # the first asks for what is the same for all
+            api.visitors.clear()
     one, other = sorted({token or "" for token, _ in api.visitors})
     assert renew_token(KEY, one)
     assert renew_token(KEY, other)
-    assert [len([token for token, _ in api.visitors if token == each]) for each in (one, other)] == [4, 4]
+    assert [len([token for token, _ in api.visitors if token == each]) for each in (one, other)] == [5, 5]
 
 
 @pytest.mark.parametrize(
