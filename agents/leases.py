@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
 
+from utils.cancelling import run_to_end
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
@@ -20,6 +21,7 @@ from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
 
+_BUSY = "This conversation is still answering an earlier message. Send this one again when it is done."
 _PAUSE_S = 0.05  # between two looks at whether a lease has become free
 # KEYS: the lease, the conversation's state, what says that it was deleted. ARGV: token, run, ms to hold, fence that it
 # has already or 0, '1' if the run is to have it from a worker that had it for the same run.
@@ -136,9 +138,10 @@ class Leases:
         self._runs[thread_id] = run_id
         try:
             lease = Lease(thread_id, run_id, asyncio.current_task(), takes_over=takes_over)
-            await self._ask_for(lease, until)
-            async with self._renew_while_held(lease):
-                yield lease
+            async with self._release_at_end(lease):
+                await self._ask_for(lease, until)
+                async with self._renew_while_held(lease):
+                    yield lease
         finally:
             self._runs.pop(thread_id, None)
             local.release()
@@ -156,15 +159,15 @@ class Leases:
             yield
             return
         lease = Lease(thread_id, "", None)
-        if not await self._ask_for(lease, 0):
-            raise _make_busy_error("")
-        async with self._renew_while_held(lease):
-            yield
+        async with self._release_at_end(lease):
+            if not await self._ask_for(lease, 0):
+                raise _make_busy_error("")
+            async with self._renew_while_held(lease):
+                yield
 
     async def is_held(self, thread_id: str) -> bool:
         """Whether a run is going on in the conversation now: on any worker while Redis answers, else on this one."""
-        _, holds = await self._read_holder(thread_id)
-        return holds
+        return (await self._read_holder(thread_id))[1]
 
     async def find_holder(self, thread_id: str) -> str | None:
         """The id of the run that is going on in the conversation, maybe empty; None if there is none.
@@ -197,7 +200,7 @@ class Leases:
         while self._circuit.may_try():
             try:
                 await self._release_former()
-                holder = await self._take_or_renew(lease)
+                holder = await run_to_end(self._take_or_renew(lease))
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 return False
@@ -216,6 +219,7 @@ class Leases:
         arguments = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
         lease.is_requested = True
         is_ours, value, *facts = await self._redis.eval(_TAKE, len(keys), *keys, *arguments)
+        lease.is_requested = bool(is_ours)
         if not is_ours:
             return str(value.decode())
         is_new, was_deleted = map(bool, facts)
@@ -242,7 +246,6 @@ class Leases:
             keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping
-            await self._release(lease)
 
     async def _renew_periodically(self, lease: Lease, ended: asyncio.Event) -> None:
         while not ended.is_set():  # being cancelled is not enough: before Python 3.12 wait_for may swallow it
@@ -251,7 +254,7 @@ class Leases:
                 continue
             try:
                 await self._release_former()
-                holder = await self._take_or_renew(lease)
+                holder = await run_to_end(self._take_or_renew(lease))
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 continue
@@ -260,6 +263,13 @@ class Leases:
                 logger.warning("Lost conversation lease; cancelling local run")
                 lease.lose()
                 return
+
+    @asynccontextmanager
+    async def _release_at_end(self, lease: Lease) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await run_to_end(self._release(lease))
 
     async def _release(self, lease: Lease) -> None:
         if lease.is_lost or not lease.is_requested:
@@ -287,7 +297,4 @@ class Leases:
 
 
 def _make_busy_error(run_id: str) -> Conflict:
-    return Conflict(
-        "This conversation is still answering an earlier message. Send this one again when it is done.",
-        members={"run_id": run_id} if run_id else None,
-    )
+    return Conflict(_BUSY, members={"run_id": run_id} if run_id else None)

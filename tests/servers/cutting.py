@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
-Cut = Literal["before", "within", "after"]
+Cut = Literal["before", "within", "after", "held"]
 _COMMAND = re.compile(rb"\*\d+\r\n\$\d+\r\n(\w+)\r\n")
 _GREETINGS = (b"CLIENT", b"HELLO", b"AUTH", b"SELECT")
 _CHUNK = 1 << 20
@@ -25,6 +25,7 @@ class CuttingProxy:
         self.url = f"unix://{path}"
         self._target = str(target)
         self._cuts: deque[Cut | None] = deque()
+        self._released = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -34,9 +35,15 @@ class CuttingProxy:
         """Treat the next commands so, one each, whoever sends them; None passes one, and so do those that follow.
 
         The connection is closed "before" the server has seen anything of the command, "within" it, or "after" it was
-        carried out, with the reply withheld. What a client says to greet the server is no command.
+        carried out, with the reply withheld. A reply that is "held" comes with `release`. What a client says to greet
+        the server is no command.
         """
+        self._released.clear()
         self._cuts = deque(cuts)
+
+    def release(self) -> None:
+        """Let the replies come that are held."""
+        self._released.set()
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +71,8 @@ class CuttingProxy:
                     reply = server.recv(_CHUNK)
                     if not reply or cut == "after":
                         return
+                    if cut == "held":
+                        self._released.wait(10)
                     client.sendall(reply)
                     is_answered = True
                 else:
