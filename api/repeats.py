@@ -24,6 +24,7 @@ from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
 from api.services import services
 from auth.principal import Principal
 from server.sync_pool import get_sync_pool
+from utils.cancelling import run_to_end
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
@@ -86,16 +87,17 @@ class Repeats:
             StoreUnavailable: Redis does not answer, so that nothing can be promised; *work* was not begun.
         """
         claim = _UNDER_WAY + request.fingerprint + uuid4().bytes
-        stored = await self._claim(request, claim)
+        stored = await self._claim_or_undo(request, claim)
         if stored is not None:
             return stored
         renewing = asyncio.create_task(self._renew(request, claim))
         try:
             response = await _finish(asyncio.ensure_future(work()))
-            await self._end(request, claim, response)
         except BaseException:
-            await self._end(request, claim, None)
+            await run_to_end(self._end(request, claim, None))
             raise
+        else:
+            await run_to_end(self._end(request, claim, response))
         finally:
             renewing.cancel()
         return response
@@ -107,13 +109,17 @@ class Repeats:
         Raises: as `answer_once` does.
         """
         claim = _UNDER_WAY + request.fingerprint + uuid4().bytes
-        await self._claim(request, claim)
+        await self._claim_or_undo(request, claim)
         renewing = asyncio.create_task(self._renew(request, claim))
         try:
             yield
         finally:
             renewing.cancel()
-            await self._end(request, claim, None)
+            await run_to_end(self._end(request, claim, None))
+
+    async def _claim_or_undo(self, request: Repeatable, claim: bytes) -> Response | None:
+        """What `_claim` gives; one who has left meanwhile holds the key no longer."""
+        return await run_to_end(self._claim(request, claim), undo=lambda _: self._end(request, claim, None))
 
     async def _claim(self, request: Repeatable, claim: bytes) -> Response | None:
         redis = self._connections.asynchronous()
@@ -123,6 +129,8 @@ class Repeats:
                 if await redis.set(request.name, claim, nx=True, px=round(_HOLD_S * 1000)):
                     return None
                 result = cast("bytes | None", await redis.get(request.name))
+                if result == claim:  # the client sent SET twice, as the first answer was lost
+                    return None
         except RedisError as exc:
             raise StoreUnavailable(
                 f"An {IDEMPOTENCY_HEADER} cannot be kept at present, so the request was not begun. Try again soon.",

@@ -1,9 +1,11 @@
 """Requests that are sent again with the same Idempotency-Key: worked on once, by whatever route."""
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +14,13 @@ import pytest
 from flask import Response
 
 from api.access import checks_if_match, requires, requires_before_body
+from api.repeats import Repeatable, Repeats
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.valkey import find_valkey
 from tests.api.problem import assert_refused
+from tests.domain.records import ACME
+from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
 from tests.service import Service, one_document
 
@@ -173,7 +178,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
     """A service on a Redis of its own, which encrypts what it keeps."""
     folder = tmp_path_factory.mktemp("repeats")
     keys = "first:" + "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
-    with RedisServer(folder / "redis", binary=find_valkey()) as redis:
+    options = {"unixsocket": str(folder / "redis.sock")}
+    with RedisServer(folder / "redis", binary=find_valkey(), options=options) as redis:
         variables = {"REDIS_URL": redis.url, "STATE_ENCRYPTION_KEYS": keys, **one_document(folder)}
         with Service(folder / "data", RATE_LIMIT_ENABLED="false", **variables) as running:
             yield running, redis
@@ -228,3 +234,57 @@ def test_the_key_of_a_request_under_way_is_free_in_half_a_minute_should_its_work
         assert 0 < left_ms <= 30_000
         assert_refused(again, 409)
         assert first.result(30).status_code == 201
+
+
+async def answer() -> Response:
+    return Response("done", 201)
+
+
+async def hold(repeats: Repeats, request: Repeatable) -> None:
+    async with repeats.hold(request):
+        pass
+
+
+@asynccontextmanager
+async def repeats_through_proxy(folder: Path, socket: Path) -> AsyncIterator[tuple[CuttingProxy, Repeats]]:
+    with CuttingProxy(folder / "proxy.sock", socket) as proxy:
+        repeats = Repeats(proxy.url)
+        try:
+            yield proxy, repeats
+        finally:
+            await repeats.aclose()
+
+
+def repeatable(redis: RedisServer) -> tuple[Repeatable, Path]:
+    """A request with a new key; and the socket of the server."""
+    socket = redis.client.config_get("unixsocket")["unixsocket"]
+    return Repeatable.from_request(ACME, uuid4().hex, bytes(32)), Path(str(socket))
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_the_key_of_one_who_leaves_while_it_is_claimed_is_free(
+    stored: tuple[Service, RedisServer], tmp_path: Path, is_held: bool
+) -> None:
+    redis = stored[1]
+    request, socket = repeatable(redis)
+    async with repeats_through_proxy(tmp_path, socket) as (proxy, repeats):
+        proxy.cut("held")
+        claiming = asyncio.create_task(hold(repeats, request) if is_held else repeats.answer_once(request, answer))
+        async with asyncio.timeout(5):
+            while not await asyncio.to_thread(redis.client.exists, request.name):
+                await asyncio.sleep(0.01)
+        claiming.cancel()
+        proxy.release()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        assert not redis.client.exists(request.name)
+        assert (await repeats.answer_once(request, answer)).status_code == 201
+
+
+async def test_a_claim_whose_answer_was_lost_is_not_taken_for_anothers(
+    stored: tuple[Service, RedisServer], tmp_path: Path
+) -> None:
+    request, socket = repeatable(stored[1])
+    async with repeats_through_proxy(tmp_path, socket) as (proxy, repeats):
+        proxy.cut("after")
+        assert (await repeats.answer_once(request, answer)).status_code == 201
