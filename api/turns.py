@@ -88,7 +88,7 @@ class Reservation:
 
 
 async def reserve_turn(ctx: Principal) -> Reservation:
-    """Room for a turn, for `begin_turn`; its permit is to be released where none is begun.
+    """Room for a turn, for `begin_turn`; its permit is to be released where that is not called.
 
     Raises:
         ProblemError: there is none, or the caller may not ask more.
@@ -105,7 +105,7 @@ async def reserve_turn(ctx: Principal) -> Reservation:
 async def begin_turn(ctx: Principal, question: Question, reservation: Reservation | None = None) -> Turn:
     """Begin the run of *question*, or find the one that the same request began before.
 
-    *reservation*: where the question had to be counted before it was known.
+    *reservation*: where the question had to be counted before it was known. Its permit is released here, or by the run.
 
     Raises:
         NotFound: the tenant has no such bot, or the key is for another one; or it has no such data source.
@@ -114,6 +114,25 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
         ReusedKey: the Idempotency-Key belongs to another request.
         ProblemError: there is no room for it, or the caller may not ask more.
     """
+    try:
+        ctx, record, ends_with_caller = await _make_record(ctx, question)
+    except BaseException:
+        if reservation is not None:
+            reservation.permit.release()
+        raise
+    reserved = reservation or await reserve_turn(ctx)
+    on_end = make_end(ctx, reserved.permit)
+    run = await services().runs.start(record, on_end, ends_with_caller=ends_with_caller)
+    if not run.is_new:
+        record, _ = await services().runs.find(ctx, run.id)  # when it was begun, by the first of these requests
+    headers = reserved.headers | {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
+    if not run.is_new:
+        headers[REPLAYED_HEADER] = "true"
+    return Turn(ctx, record, run, run.is_new and ends_with_caller, headers)
+
+
+async def _make_record(ctx: Principal, question: Question) -> tuple[Principal, RunRecord, bool]:
+    """Who asks the bot, the run to begin, and whether that ends with the caller's leaving."""
     ctx, bot = await load_bot(ctx, question.bot_id)
     if question.data_source_id is not None:
         await _check_data_source(ctx, bot, question.data_source_id)
@@ -137,15 +156,7 @@ async def begin_turn(ctx: Principal, question: Question, reservation: Reservatio
         parent_run_id=question.parent_run_id,
         emotion=question.emotion,
     )
-    reserved = reservation or await reserve_turn(ctx)
-    run = await services().runs.start(record, on_end=make_end(ctx, reserved.permit))
-    if not run.is_new:
-        record, _ = await services().runs.find(ctx, run.id)  # when it was begun, by the first of these requests
-    headers = reserved.headers | {CONVERSATION_HEADER: record.conversation_id, RUN_HEADER: run.id}
-    if not run.is_new:
-        headers[REPLAYED_HEADER] = "true"
-    leaving = run.is_new and (question.on_disconnect or identity.on_disconnect) == "cancel"
-    return Turn(ctx, record, run, leaving, headers)
+    return ctx, record, (question.on_disconnect or identity.on_disconnect) == "cancel"
 
 
 @asynccontextmanager

@@ -151,10 +151,10 @@ async def _begin_spoken(
             emotion = repeated.emotion if repeated else await recognise(message)
             times["emotion_analysis"] = watch.lap()
             question = replace(question, message=message, emotion=emotion)
-            return await begin_turn(ctx, question, reservation), times
         except BaseException:
             reservation.permit.release()
             raise
+        return await begin_turn(ctx, question, reservation), times
 
 
 async def _transcribe(model: SpeechToText, recording: Recording, language: str | None) -> str:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agents.runs.event_reader import RunEventReader
 from agents.runs.handle import RunHandle
@@ -23,6 +24,7 @@ from agents.runs.run_store import LOST, RunStore
 from agents.runs.worker import RunWorker
 from agents.tools.turn import Approval
 from auth.principal import Principal
+from utils.cancelling import run_to_end
 from utils.errors import Conflict, NotFound, NotReady, ReusedKey
 from utils.loops import repeat
 from utils.moments import format_now
@@ -60,11 +62,18 @@ class Runs:
         """Whether this worker is about to stop."""
         return self._following.is_draining
 
-    async def start(self, record: RunRecord, on_end: Callable[[int], None] = lambda tokens: None) -> RunHandle:
+    async def start(
+        self,
+        record: RunRecord,
+        on_end: Callable[[int], None] = lambda tokens: None,
+        *,
+        ends_with_caller: bool = False,
+    ) -> RunHandle:
         """Begin the run, unless there is one of its id, from the same request.
 
         *on_end* is called with the tokens it has cost when this worker has come to the end of it; at once, where it
-        does not begin one.
+        does not begin one. Where the caller leaves meanwhile, the run is begun nevertheless, and cancelled if it
+        *ends_with_caller*: Redis may know it, and another worker would take it over.
 
         Raises:
             ReusedKey: the run of that id came from another request.
@@ -73,11 +82,8 @@ class Runs:
         keep_s = max(record.keep_s or self._policy.keep_s, math.ceil(2 * self._policy.hold_s))
         fingerprint, created_at = record.fingerprint or record.id, record.created_at or format_now()
         record = replace(record, fingerprint=fingerprint, created_at=created_at, keep_s=keep_s)
-        try:
-            return await self._begin(record, on_end)
-        except BaseException:
-            on_end(0)
-            raise
+        undo = _leave if ends_with_caller else None
+        return await run_to_end(_call_if_it_fails(on_end, self._begin(record, on_end)), undo=undo)
 
     async def _begin(self, record: RunRecord, on_end: Callable[[int], None]) -> RunHandle:
         # Asked first, since Redis may have lost it.
@@ -101,11 +107,10 @@ class Runs:
             Conflict: it does not wait for a word about this call.
             StoreUnavailable: Redis is away.
         """
-        try:
-            live = await self._claim_waiting(record, approval)
-        except BaseException:
-            on_end(0)
-            raise
+        return await run_to_end(_call_if_it_fails(on_end, self._go_on(record, approval, on_end)))
+
+    async def _go_on(self, record: RunRecord, approval: Approval, on_end: Callable[[int], None]) -> RunHandle:
+        live = await self._claim_waiting(record, approval)
         self._worker.work_on(live, is_resumed=True).add_done_callback(lambda task: on_end(live.usage.tokens))
         return RunHandle(record.id, live, self._following)
 
@@ -150,7 +155,7 @@ class Runs:
         if live is not None and (live.is_unwritten or not live.has_ended):
             live.cancel()
             return True
-        return await self._run_store.cancel(record.id) != "waiting" or await self._end_waiting(record)
+        return await self._run_store.cancel(record.id) != "waiting" or await run_to_end(self._end_waiting(record))
 
     async def _end_waiting(self, record: RunRecord) -> bool:
         """End a run that waits for a person; False if it does not wait any more."""
@@ -246,6 +251,19 @@ class Runs:
                 live.cancel()
         self._control_place = place
         return True
+
+
+async def _call_if_it_fails(on_end: Callable[[int], None], work: Coroutine[Any, Any, RunHandle]) -> RunHandle:
+    try:
+        return await work
+    except BaseException:
+        on_end(0)
+        raise
+
+
+async def _leave(run: RunHandle) -> None:
+    if run.is_new:
+        run.leave()
 
 
 async def _end(live: LiveRun, last: Event) -> None:

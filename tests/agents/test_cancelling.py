@@ -1,9 +1,10 @@
 """Cancelling runs at the very moment when they begin to wait for a person, or are gone on with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,10 +15,12 @@ from agents.runs.record import RunRecord
 from agents.runs.run_store import ADDED, UNWANTED, RunStore
 from agents.runs.runs import RunPolicy, Runs
 from agents.runs.worker import RunWorker
+from agents.tools.turn import Approval
 from auth.principal import Principal
 from auth.scopes import Scope
 from bootstrap.valkey import find_valkey
 from tests.agents.test_run_store import live_run, record, run_store, worker
+from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
 from utils.observers import RunObservers
 
@@ -26,9 +29,22 @@ APPROVED = "approve:1"
 
 
 @pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("cancelling"), binary=find_valkey()) as server:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cancelling")
+
+
+@pytest.fixture(scope="module")
+def valkey(folder: Path) -> Iterator[RedisServer]:
+    options = {"unixsocket": str(folder / "valkey.sock")}
+    with RedisServer(folder, binary=find_valkey(), options=options) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(valkey: RedisServer, folder: Path) -> Iterator[CuttingProxy]:
+    """A way to the server on which answers are held up."""
+    with CuttingProxy(folder / "proxy.sock", folder / "valkey.sock") as running:
+        yield running
 
 
 async def allow(principal: Principal, *needed: Scope) -> Principal:
@@ -36,11 +52,13 @@ async def allow(principal: Principal, *needed: Scope) -> Principal:
 
 
 @asynccontextmanager
-async def service_worker(valkey: RedisServer) -> AsyncIterator[tuple[Runs, RunWorker, RunStore]]:
+async def service_worker(
+    valkey: RedisServer | CuttingProxy, runner: object = None
+) -> AsyncIterator[tuple[Runs, RunWorker, RunStore]]:
     """One without a runner: to answer would fail."""
     async with run_store(valkey.url) as store, worker(valkey.url) as redis:
         outbox = Outbox(redis, default_s=0)
-        runs = RunWorker(cast(Runner, None), store, check_permission=allow, outbox=outbox, observer=RunObservers())
+        runs = RunWorker(cast(Runner, runner), store, check_permission=allow, outbox=outbox, observer=RunObservers())
         yield Runs(runs, store, RunPolicy(keep_s=60, hold_s=60)), runs, store
 
 
@@ -126,3 +144,90 @@ async def test_a_worker_that_goes_on_with_a_run_hears_that_it_was_cancelled_mean
         live.emit({"type": "approval", "run_id": run.id})
         await runs.work_on(live, is_resumed=True)
         assert (await found(other, run)).status == "cancelled"
+
+
+def has_status(valkey: RedisServer, run: RunRecord, status: bytes) -> bool:
+    return valkey.client.hget(run_key(run.id), "status") == status
+
+
+async def leave(
+    proxy: CuttingProxy, work: Coroutine[Any, Any, object], is_done: Callable[[], object], *, before: int = 0
+) -> None:
+    """Cancel *work* once a command was carried out, before it hears of that; so many come before this one."""
+    proxy.cut(*[None] * before, "held")
+    working = asyncio.create_task(work)
+    async with asyncio.timeout(5):
+        while not await asyncio.to_thread(is_done):
+            await asyncio.sleep(0.01)
+    working.cancel()
+    proxy.release()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+
+class EndlessRunner:
+    """Answers never."""
+
+    async def run(self, *_: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("ends_with_caller", "status"), [(True, "cancelled"), (False, "failed")])
+async def test_a_run_whose_asker_leaves_while_it_is_registered_is_cancelled_or_worked_on(
+    valkey: RedisServer, proxy: CuttingProxy, ends_with_caller: bool, status: str
+) -> None:
+    async with service_worker(proxy, EndlessRunner() if ends_with_caller else None) as (runs, worker, ours):
+        run, ends = record(), list[int]()
+        await ours.find_control_position()  # connects
+        start = runs.start(run, ends.append, ends_with_caller=ends_with_caller)
+        await leave(proxy, start, lambda: valkey.client.exists(run_key(run.id)))
+        [live] = worker.list_live()
+        assert ends == [], "it has its place until its end"
+        assert live.task
+        await live.task
+        await asyncio.sleep(0)  # what follows its end
+        assert ((await found(ours, run)).status, ends) == (status, [0])
+
+
+async def test_a_run_that_was_begun_before_goes_on_when_who_repeats_it_leaves(
+    valkey: RedisServer, proxy: CuttingProxy
+) -> None:
+    async with service_worker(proxy) as (runs, worker, ours), run_store(valkey.url) as other:
+        run, ends = await begun(other), list[int]()
+        await ours.find_control_position()  # connects
+        proxy.cut("held")
+        starting = asyncio.create_task(runs.start(run, ends.append, ends_with_caller=True))
+        await asyncio.sleep(0)
+        starting.cancel()
+        proxy.release()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert (worker.list_live(), ends) == ([], [0])
+        assert (await found(other, run)).status == "running"
+
+
+async def test_a_run_is_gone_on_with_though_who_approved_it_left_meanwhile(
+    valkey: RedisServer, proxy: CuttingProxy
+) -> None:
+    async with service_worker(proxy) as (runs, worker, ours):
+        run, ends = await begun(ours), list[int]()
+        await ours.append(run, [(1, WAITING)])
+        approval = Approval("1", True)
+        work = runs.resume(await found(ours, run), approval, ends.append)
+        await leave(proxy, work, lambda: has_status(valkey, run, b"running"), before=1)
+        [live] = worker.list_live()
+        assert live.task
+        await live.task
+        await asyncio.sleep(0)  # what follows its end
+        assert ((await found(ours, run)).status, ends) == ("failed", [0])
+
+
+async def test_a_waiting_run_is_ended_though_who_cancelled_it_left_meanwhile(
+    valkey: RedisServer, proxy: CuttingProxy
+) -> None:
+    async with service_worker(proxy) as (runs, _, ours):
+        run = await begun(ours)
+        await ours.append(run, [(1, WAITING)])
+        work = runs.cancel(await found(ours, run))
+        await leave(proxy, work, lambda: has_status(valkey, run, b"running"), before=2)
+        assert (await found(ours, run)).status == "cancelled"
