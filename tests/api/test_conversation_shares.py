@@ -95,6 +95,8 @@ def test_a_link_shows_a_conversation_as_it_was_to_whoever_has_it(
     assert quote in shown.text
     assert quote not in other.text  # acme has no document
     assert LATER not in shown.text
+    assert '<a href="#source-1-1">[1]</a>' in shown.text
+    assert '<li id="source-1-1">' in shown.text
     assert "<script" not in shown.text
     assert "&lt;script&gt;" in shown.text
     assert 'href="https://evil.example' not in shown.text
