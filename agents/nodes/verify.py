@@ -24,10 +24,15 @@ _AT_ONCE = 4_000  # characters of an answer, see `process_text`: the worst take 
 
 
 async def verify(text: str, hits: Sequence[Hit], run: AgentContext) -> dict[str, Any]:
-    """The support of the sentences of *text*, as `report` gives it."""
+    """The support of the sentences of *text*, as `report` gives it.
+
+    An answer that could not be checked as it should be is not given again from the cache.
+    """
     run.emit({"type": "status", "stage": "verify"})
     result = await run.process_text(lambda: _find_claims(text), characters=len(text), at_once=_AT_ONCE)
-    return report(await run.verifier.check(result, hits, outside=run.place.release), hits=hits)
+    note_failure = run.cache_session.forget
+    checked = await run.verifier.check(result, hits, outside=run.place.release, note_failure=note_failure)
+    return report(checked, hits=hits)
 
 
 def _find_claims(text: str) -> Sequence[Claim]:
@@ -96,7 +101,8 @@ class SupportFilter:
         text = text if self.text else text.lstrip()
         sentences = await process_text(partial(_find_claims, text), characters=len(text))
         supported = self._inherit_marks(sentences, text)
-        checked = await self.run.verifier.check(supported, self.hits)
+        note_failure = self.run.cache_session.forget
+        checked = await self.run.verifier.check(supported, self.hits, note_failure=note_failure)
         output, at = "", 0
         for place, (claim, support) in enumerate(zip(supported, checked, strict=True)):
             if support.status == "unsupported":

