@@ -18,7 +18,7 @@ _MARKS = re.compile(SPACED_MARK)
 _NO_MARKS = re.compile(r"(?<!\s)\s*+\[\d{10,}+\]")
 _NUMBER = re.compile(r"\d+")
 _MAX_NESTED = 4
-_LONGEST_QUOTE = 600  # characters
+_LONGEST_QUOTE = 800  # characters: a table and what is quoted with it
 _SEAM = 2  # characters
 # Of an answer, whatever it holds: what is looked for in its passages, and what of a passage is compared with it.
 _MAX_SEARCHES, _MAX_SENTENCES, _MAX_PLACES = 500, 500, 200

@@ -17,6 +17,9 @@ IS_UNCERTAIN = "is_uncertain"
 FOUND_IN = "found_in"
 """In the `response_metadata`: the ISO 639-1 code of what is quoted first, where that is not the question's language."""
 
+MORE_ROWS = "more_rows"
+"""In the `response_metadata`: how many rows the quoted tables have that are not quoted, though all may be meant."""
+
 _LANGUAGES = {
     "en": {"en": "English", "es": "Spanish", "id": "Indonesian"},
     "es": {"en": "inglés", "es": "español", "id": "indonesio"},
@@ -27,6 +30,11 @@ _FOUND_IN_ANOTHER = {
     "en": "Found in another language:\n\n",
     "es": "Encontrado en otro idioma:\n\n",
     "id": "Ditemukan dalam bahasa lain:\n\n",
+}
+_MORE_ROWS = {
+    "en": "Rows of the table that are not shown: {}.\n\n",
+    "es": "Filas de la tabla que no se muestran: {}.\n\n",
+    "id": "Baris tabel yang tidak ditampilkan: {}.\n\n",
 }
 _CLOSEST_PASSAGES = {
     "en": "I am not sure that the documents answer this. The closest passages say:\n\n",
@@ -147,6 +155,11 @@ def get_foreign_quotes_lead(language: str, quoted: str) -> str:
     code = language if language in _LANGUAGES else "en"
     name = _LANGUAGES[code].get(quoted)
     return _FOUND_IN[code].format(name) if name else _FOUND_IN_ANOTHER[code]
+
+
+def get_more_rows_lead(language: str, count: int) -> str:
+    """What stands before tables of which *count* rows are left out; "" without any."""
+    return _MORE_ROWS.get(language, _MORE_ROWS["en"]).format(count) if count else ""
 
 
 def make_search_hint(language: str, headings: Sequence[str], contact: str) -> str:

@@ -11,8 +11,10 @@ from agents.tools.state import list_unsuccessful
 from prompts.rag import (
     FOUND_IN,
     IS_UNCERTAIN,
+    MORE_ROWS,
     get_closest_passages_lead,
     get_foreign_quotes_lead,
+    get_more_rows_lead,
 )
 from prompts.small_talk import names_heading
 from prompts.tools import Outcome, format_outcomes
@@ -31,18 +33,20 @@ class AnswerOutput:
     unsuccessful: Sequence[Outcome] = ()  # calls of tools that did not work, see `list_unsuccessful`
     is_named: bool = False  # the question names the heading of its answer
     _quoted_in: str = ""
+    _more_rows: int = 0
     _has_begun: bool = False
 
     @property
     def introduction(self) -> str:
         """What stands before the answer."""
-        if not (self.unsuccessful or self.is_uncertain or self._quoted_in):
+        if not (self.unsuccessful or self.is_uncertain or self._quoted_in or self._more_rows):
             return ""
         outcomes = format_outcomes(self.language, self.unsuccessful)
         closest = get_closest_passages_lead(self.language) if self.is_uncertain else ""
         return (
             (f"{outcomes}\n\n" if outcomes else "")
             + closest
+            + get_more_rows_lead(self.language, self._more_rows)
             + (get_foreign_quotes_lead(self.language, self._quoted_in) if self._quoted_in else "")
         )
 
@@ -57,6 +61,7 @@ class AnswerOutput:
             is_doubted = bool(chunk.response_metadata.get(IS_UNCERTAIN)) and not self.is_named
             self.is_uncertain = self.is_uncertain or is_doubted
             self._quoted_in = self._quoted_in or str(chunk.response_metadata.get(FOUND_IN, ""))
+            self._more_rows = self._more_rows or int(chunk.response_metadata.get(MORE_ROWS, 0))
 
     def emit(self, text: str) -> None:
         if text:

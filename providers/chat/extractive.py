@@ -16,6 +16,7 @@ from pydantic import PrivateAttr, SkipValidation
 from prompts.rag import (
     FOUND_IN,
     IS_UNCERTAIN,
+    MORE_ROWS,
     NOT_IN_DOCUMENTS_MARK,
     NumberedPassage,
     get_closest_passages_lead,
@@ -65,6 +66,7 @@ METADATA = {"model_name": "extractive", "language_model": False}
 # 180 questions of the open half of `evaluation/visitors` 47 are then answered without a word of doubt, 2 of them wrong.
 # By the rise alone, over all sentences, it was 52 and 10, and far more with more passages to choose from.
 _SURE = {MODEL: 0.06}
+_ENOUGH = 24  # sentences compared by meaning; an answer chosen by fewer is not sure, whatever speaks for it
 _AS_GOOD = 0.3  # so much worse, a sentence in the question's language is quoted before one in another
 _SHARE_AS_RISE, _OWN_SHARE_AS_RISE = 0.15, 0.075  # all of a question's words, met in another language or in its own
 
@@ -81,7 +83,7 @@ class ExtractiveChatModel(BaseChatModel):
 
     embedder: SkipValidation[Embedder | None] = None
     max_chars: int = 600
-    compared: int = 24  # sentences by meaning: each takes about 40 ms of CPU
+    compared: int = _ENOUGH  # sentences by meaning: each takes about 40 ms of CPU
     comparing_s: float = 10.0  # 1 to 2 s on an idle machine; where many ask at once it goes by words
     comparing_at_once: int = 1000  # answers; more go by words
     _comparing: int = PrivateAttr(0)
@@ -164,7 +166,15 @@ class ExtractiveChatModel(BaseChatModel):
         sentences, by_meaning = await process_text(read, characters=size)
         likeness = await self._measure_likeness(question, sentences) if by_meaning else None
         answer = partial(self._answer, question, passages, sentences, likeness)
-        return await process_text(answer, characters=size)
+        quotes, about = await process_text(answer, characters=size)
+        if by_meaning and self._compared_too_few(sentences, likeness):
+            about[IS_UNCERTAIN] = True
+        return quotes, about
+
+    def _compared_too_few(self, sentences: Sequence[Candidate], likeness: Sequence[float] | None) -> bool:
+        """Whether one that was not compared by meaning may answer better; without an embedder none ever is."""
+        wanted = min(len(sentences), _ENOUGH)
+        return self.embedder is not None and wanted > 1 and (likeness is None or self.compared < wanted)
 
     def _answer(
         self,
@@ -196,6 +206,8 @@ class ExtractiveChatModel(BaseChatModel):
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
         if find_foreign(question, [first]):
             about[FOUND_IN] = first.language
+        if more_rows := sum(quote.more_rows for quote in quotes):
+            about[MORE_ROWS] = more_rows
         return [str(quote) for quote in quotes], about
 
     async def _measure_likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:

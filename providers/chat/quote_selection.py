@@ -11,7 +11,8 @@ from itertools import islice
 from prompts.rag import NumberedPassage
 from providers.chat.candidates import REFERENCE_MARK, Candidate
 from providers.chat.question_kinds import DURATION, LIST, MONEY, find_kinds
-from providers.chat.word_scores import QuestionWords
+from providers.chat.sentence_scores import is_headed_by
+from providers.chat.word_scores import QuestionWords, find_words_of_its_own
 from utils.words import hash_content_words
 
 _MAX_CLAUSES = 100  # of a sentence that is too long, from which its run may begin
@@ -30,6 +31,7 @@ _ASKS_TWICE = re.compile(
     r"|se puede|apa|berapa|kapan|siapa|di mana|bagaimana)",
     re.IGNORECASE,
 )
+_ASKS_FOR_ALL = re.compile(r"\b(?:list|all|lista|listado|tod[oa]s|daftar|semua|seluruh)\b", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 
 
@@ -37,11 +39,13 @@ _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 class Quote:
     """A piece of passage *number*, verbatim but for a cut marked with "…" and the document's own reference marks.
 
-    A row of a table is Markdown, and its mark stands in its last cell.
+    A row of a table is Markdown, and its mark stands in its last cell. *more_rows* are those of its table that are not
+    in it, though the question does not ask for single ones.
     """
 
     number: int
     text: str
+    more_rows: int = 0
 
     def __str__(self) -> str:
         mark = f" [{self.number}]"
@@ -68,20 +72,29 @@ def select_quotes(
     asks_once = not asks_twice and not kinds >= {MONEY, DURATION}
     gives_value = asks_once and not kinds.isdisjoint(sentences[scores.index(best)].kinds)
     least = best - (_WORSE_BESIDE_VALUE if gives_value else _WORSE)
+    home = sentences[scores.index(best)].rank
     chosen: list[tuple[int, Quote]] = []
-    for members in sorted(group_by_block(sentences), key=lambda members: -max(scores[i] for i in members)):
+    asks_for_list = _asks_for_list(question)
+
+    def order(members: Sequence[int]) -> tuple[bool, float]:
+        """A table that is near enough before what is nearer, where a list is asked for: it needs the room."""
+        score = max(scores[i] for i in members)
+        is_list = sentences[members[0]].block.kind == "table" and sentences[members[0]].rank == home
+        return not (asks_for_list and is_list and score >= least), -score
+
+    for members in sorted(group_by_block(sentences), key=order):
         score = max(scores[i] for i in members)
         if chosen and (score < least or score <= 0):
             break
         of_block = [sentences[i] for i in members]
-        text = _quote_block(
+        text, more_rows = _quote_block(
             question, of_block, [scores[i] for i in members], room, worse=by, may_cut=not chosen, kinds=kinds
         )
         if not chosen and not text:
             first = sentences[scores.index(best)]
             text = _shorten(question, first, room - len(str(Quote(first.number, ""))))
         if text:
-            quote = Quote(of_block[0].number, text)
+            quote = Quote(of_block[0].number, text, more_rows)
             chosen.append((members[0], quote))
             room -= len(str(quote)) + len(SEPARATOR)
     return _in_reading_order(chosen)
@@ -104,8 +117,9 @@ def _quote_block(
     worse: float,
     may_cut: bool,
     kinds: frozenset[str],
-) -> str:
-    """The part of a block that is quoted, at most *room* characters with its mark; "" if that is too little.
+) -> tuple[str, int]:
+    """The part of a block that is quoted, at most *room* characters with its mark, "" if that is too little; and
+    `Quote.more_rows`.
 
     A list is whole unless it *may* be *cut*. A paragraph is quoted from its first to its last sentence that is
     *worse* than its best one by no more.
@@ -122,21 +136,22 @@ def _quote_block(
         chosen = [sentence for sentence, score in zip(sentences, scores, strict=True) if score >= floor]
         whole = _verbatim(passage, chosen[0].start, chosen[-1].end)
     if len(whole) <= room:
-        return whole
-    return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else ""
+        return whole, 0
+    return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else "", 0
 
 
-def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:
-    """The best rows as they stand, below the names of the columns where they have any.
+def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> tuple[str, int]:
+    """The best rows as they stand, below the names of the columns where they have any, and `Quote.more_rows`.
 
-    A short table is whole where no row has a word of *question*, such as opening hours of which no day is asked for.
+    Where no word of *question* tells the rows apart, a table is whole that is short, such as opening hours of which no
+    day is asked for, or asked for as a list or by its heading.
     """
     head = sentences[0].head
     lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
     rest = room - sum(len(line) + 1 for line in lines)
     floor, most = max(scores) - _WORSE_ROW, _MAX_ROWS
-    words = QuestionWords.read(question, sentences[0].language).translated
-    if len(sentences) <= _SHORT_TABLE and all(words.isdisjoint(each.words) for each in sentences):
+    is_of_single_rows = _tells_apart(question, sentences)
+    if not is_of_single_rows and (len(sentences) <= _SHORT_TABLE or _is_whole_asked_for(question, sentences[0])):
         floor, most = min(scores), len(sentences)
     ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:most]
     rows = {}
@@ -145,7 +160,22 @@ def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float]
         if scores[i] >= floor and len(row) < rest:
             rows[i] = row
             rest -= len(row) + 1
-    return "\n".join([*lines, *(rows[i] for i in sorted(rows))]) if rows else ""
+    text = "\n".join([*lines, *(rows[i] for i in sorted(rows))]) if rows else ""
+    return text, 0 if is_of_single_rows else len(sentences) - len(rows)
+
+
+def _tells_apart(question: str, rows: Sequence[Candidate]) -> bool:
+    """Whether some of *rows*, not all, have a word of *question* that does not stand above them all."""
+    words = find_words_of_its_own(question, rows[0])
+    return len({words & row.words for row in rows}) > 1
+
+
+def _asks_for_list(question: str) -> bool:
+    return LIST in find_kinds(question) or _ASKS_FOR_ALL.search(question) is not None
+
+
+def _is_whole_asked_for(question: str, row: Candidate) -> bool:
+    return _asks_for_list(question) or is_headed_by(QuestionWords.read(question, row.language), row)
 
 
 def _run_of_sentences(sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> str:

