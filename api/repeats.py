@@ -24,7 +24,7 @@ from api.idempotency import IDEMPOTENCY_HEADER, KEPT_S, check_key
 from api.services import services
 from auth.principal import Principal
 from server.sync_pool import get_sync_pool
-from utils.cancelling import run_to_end
+from utils.cancelling import run_to_end, wait_for_end
 from utils.checkpointer import Connections
 from utils.checkpointer.cipher import Keyring
 from utils.checkpointer.errors import UnreadableValue
@@ -223,12 +223,7 @@ async def answer_once(ctx: Principal, work: Work, body: Callable[[], bytes]) -> 
 
 async def _finish(work: "asyncio.Future[Response]") -> Response:
     """What *work* gives. A cancelled caller waits until it is over, and takes note of what came of it."""
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
-        if work.cancelled() or work.exception():
-            raise
-        return work.result()  # to nobody, but it is kept
+    cancelled = await wait_for_end(work)
+    if cancelled is not None and (work.cancelled() or work.exception()):
+        raise cancelled
+    return work.result()  # nobody hears of it where the caller has left, but it is kept

@@ -15,16 +15,16 @@ async def run_to_end(work: Work[T], *, undo: Callable[[T], Work[object]] | None 
     For what takes something for seconds, such as a lease in Redis: a call that is broken off may be carried out.
     """
     task = asyncio.ensure_future(work)
-    cancelled = await _wait_for_end(task)
+    cancelled = await wait_for_end(task)
     if cancelled is None:
         return task.result()
     has_failed = task.cancelled() or task.exception() is not None
     if undo is not None and not has_failed:
-        await _wait_for_end(asyncio.ensure_future(undo(task.result())))
+        await wait_for_end(asyncio.ensure_future(undo(task.result())))
     raise cancelled
 
 
-async def _wait_for_end(task: "asyncio.Task[Any]") -> asyncio.CancelledError | None:
+async def wait_for_end(task: "asyncio.Future[Any]") -> asyncio.CancelledError | None:
     """Wait until *task* is over, also while being cancelled, which is what it gives then."""
     cancelled = None
     while not task.done():
