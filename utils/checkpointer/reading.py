@@ -158,8 +158,9 @@ class Reader:
         address = CheckpointAddress(thread_id, "", _decode(checkpoint_id))
         pages = Pages(self.codec.make_page_ref, pair_fields(fields), {})
         try:
+            found = self._find_all(address, record)
             return {
-                channel: await self._cut(thread_id, pages, self._find(address, record, channel), window)
+                channel: await self._cut(thread_id, pages, found.get(channel, (None, b"")), window)
                 for channel, window in windows.items()
             }
         except UnreadableValue as exc:
@@ -209,18 +210,17 @@ class Reader:
             self.cache.note_read(address, by_id=True)
         return found if query.matches_metadata(found) else None
 
-    def _find(self, address: CheckpointAddress, record: bytes, channel: str) -> tuple[Value | None, bytes]:
-        """The value of *channel* where it is inline, else its reference; neither for an empty channel."""
+    def _find_all(self, address: CheckpointAddress, record: bytes) -> dict[str, tuple[Value | None, bytes]]:
+        """The value of each channel that is not empty where it is inline, else its reference."""
         head, body = self._open(address, record)
         refs = split_refs(head.refs)
         try:
-            for name, entry in body["e"].items():
-                root = next(refs, b"") if entry is None else b""
-                if name == channel:
-                    return (None, root) if entry is None else (Value(*entry), b"")
+            return {
+                name: (None, next(refs, b"")) if entry is None else (Value(*entry), b"")
+                for name, entry in body["e"].items()
+            }
         except (LookupError, TypeError, AttributeError) as exc:
             raise UnreadableValue("a record that is not ours") from exc
-        return None, b""
 
     async def _cut(self, thread_id: str, pages: Pages, found: tuple[Value | None, bytes], window: Window) -> ListPart:
         inline, root = found
