@@ -290,19 +290,14 @@ function watchConnection(signal, told, onBack) {
   notice.textContent = told;
   let late;
   let isSilent = false;
-  let wasLost = false;
   const look = () => {
     const isThere = app?.dataset.testConnectionState === "CONNECTED" && navigator.onLine && !isSilent;
     if (isThere) {
+      if (late && !document.querySelector(".st-key-stop")) onBack();
       clearTimeout(late);
       late = null;
       notice.remove();
-      if (wasLost && !document.querySelector(".st-key-stop")) onBack();
-      wasLost = false;
-      return;
-    }
-    wasLost = true;
-    late ??= setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
+    } else late ??= setTimeout(() => document.body.append(notice), LOST_AFTER_MS);
   };
   const ask = async () => {
     if (!isSilent && !document.querySelector(".st-key-stop")) return;
