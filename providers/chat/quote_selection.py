@@ -67,19 +67,19 @@ def select_quotes(
     do there. A list is whole, a row has the names of its columns above it.
     """
     best, room = max(scores), max_chars
+    first = sentences[scores.index(best)]
     asks_twice = _ASKS_TWICE.search(question) is not None
     by, kinds = worse[asks_twice], find_kinds(question) - {LIST}
     asks_once = not asks_twice and not kinds >= {MONEY, DURATION}
-    gives_value = asks_once and not kinds.isdisjoint(sentences[scores.index(best)].kinds)
+    gives_value = asks_once and not kinds.isdisjoint(first.kinds)
     least = best - (_WORSE_BESIDE_VALUE if gives_value else _WORSE)
-    home = sentences[scores.index(best)].rank
     chosen: list[tuple[int, Quote]] = []
     asks_for_list = _asks_for_list(question)
 
     def order(members: Sequence[int]) -> tuple[bool, float]:
         """A table that is near enough before what is nearer, where a list is asked for: it needs the room."""
         score = max(scores[i] for i in members)
-        is_list = sentences[members[0]].block.kind == "table" and sentences[members[0]].rank == home
+        is_list = sentences[members[0]].block.kind == "table" and sentences[members[0]].rank == first.rank
         return not (asks_for_list and is_list and score >= least), -score
 
     for members in sorted(group_by_block(sentences), key=order):
@@ -91,7 +91,6 @@ def select_quotes(
             question, of_block, [scores[i] for i in members], room, worse=by, may_cut=not chosen, kinds=kinds
         )
         if not chosen and not text:
-            first = sentences[scores.index(best)]
             text = _shorten(question, first, room - len(str(Quote(first.number, ""))))
         if text:
             quote = Quote(of_block[0].number, text, more_rows)
