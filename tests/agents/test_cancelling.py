@@ -1,9 +1,8 @@
 """Cancelling runs at the very moment when they begin to wait for a person, or are gone on with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,7 +17,6 @@ from agents.runs.worker import RunWorker
 from agents.tools.turn import Approval
 from auth.principal import Principal
 from auth.scopes import Scope
-from bootstrap.valkey import find_valkey
 from tests.agents.test_run_store import live_run, record, run_store, worker
 from tests.servers.cutting import CuttingProxy
 from tests.servers.redis import RedisServer
@@ -26,25 +24,6 @@ from utils.observers import RunObservers
 
 WAITING = {"type": "waiting", "call": {"call_id": "1"}}
 APPROVED = "approve:1"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cancelling")
-
-
-@pytest.fixture(scope="module")
-def valkey(folder: Path) -> Iterator[RedisServer]:
-    options = {"unixsocket": str(folder / "valkey.sock")}
-    with RedisServer(folder, binary=find_valkey(), options=options) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(valkey: RedisServer, folder: Path) -> Iterator[CuttingProxy]:
-    """A way to the server on which answers are held up."""
-    with CuttingProxy(folder / "proxy.sock", folder / "valkey.sock") as running:
-        yield running
 
 
 async def allow(principal: Principal, *needed: Scope) -> Principal:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,7 +11,6 @@ import pytest
 
 from agents.leases import Leases
 from agents.runs.deletions import RunDeletions
-from bootstrap.valkey import find_valkey
 from tests.servers.cutting import CuttingProxy
 from tests.servers.fixtures import redis_cluster
 from tests.servers.redis import RedisServer
@@ -21,19 +20,6 @@ from utils.checkpointer.errors import RunSuperseded
 from utils.errors import Conflict
 
 __all__ = ["redis_cluster"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("leases")
-
-
-@pytest.fixture(scope="module")
-def valkey(folder: Path) -> Iterator[RedisServer]:
-    """A server of our own; a test that stops it starts it again."""
-    options = {"unixsocket": str(folder / "valkey.sock")}
-    with RedisServer(folder, binary=find_valkey(), options=options) as server:
-        yield server
 
 
 class Worker:
@@ -214,25 +200,24 @@ async def test_a_living_holder_keeps_its_lease_for_as_long_as_it_needs(workers: 
 
 @pytest.mark.parametrize("is_shared", [False, True])
 async def test_who_leaves_while_its_lease_is_taken_leaves_none(
-    workers: tuple[Worker, Worker], valkey: RedisServer, folder: Path, tmp_path: Path, is_shared: bool
+    workers: tuple[Worker, Worker], valkey: RedisServer, proxy: CuttingProxy, is_shared: bool
 ) -> None:
-    with CuttingProxy(tmp_path / "proxy.sock", folder / "valkey.sock") as proxy:
-        worker = Worker(proxy.url)
-        leases = worker.leases()
+    worker = Worker(proxy.url)
+    leases = worker.leases()
 
-        async def take() -> None:
-            async with leases.hold_or_share("a") if is_shared else leases.hold("a"):
-                raise AssertionError("it was cancelled before")
+    async def take() -> None:
+        async with leases.hold_or_share("a") if is_shared else leases.hold("a"):
+            raise AssertionError("it was cancelled before")
 
-        proxy.cut("held")
-        taking = asyncio.create_task(take())
-        await until(lambda: valkey.client.exists("lease:{checkpoint:a}"))
-        taking.cancel()
-        proxy.release()
-        with pytest.raises(asyncio.CancelledError):
-            await taking
-        assert not await workers[1].leases().is_held("a")
-        await worker.connections.aclose()
+    proxy.cut("held")
+    taking = asyncio.create_task(take())
+    await until(lambda: valkey.client.exists("lease:{checkpoint:a}"))
+    taking.cancel()
+    proxy.release()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert not await workers[1].leases().is_held("a")
+    await worker.connections.aclose()
 
 
 async def test_without_redis_a_process_still_takes_turns(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
 """The store of runs when answers are lost, calls overtake each other, Redis forgets, and keys differ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,7 +19,6 @@ from agents.runs.record import Claimed, RunRecord
 from agents.runs.run_store import UNWANTED, RunStore
 from agents.runs.transcript_writer import TranscriptWriter
 from auth.credentials import make_key_principal
-from bootstrap.valkey import find_valkey
 from domain.db import Database
 from domain.models import Turn
 from domain.scoping import select_everywhere
@@ -38,26 +36,6 @@ from utils.observers import RunWatches
 
 TOKEN = {"type": "token", "content": "word"}
 DONE = {"type": "done", "answered": True}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
-def valkey(folder: Path) -> Iterator[RedisServer]:
-    """A server of our own; a test that stops it starts it again."""
-    options = {"unixsocket": str(folder / "valkey.sock")}
-    with RedisServer(folder / "valkey", binary=find_valkey(), options=options) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(valkey: RedisServer, folder: Path) -> Iterator[CuttingProxy]:
-    """A way to the server on which answers get lost."""
-    with CuttingProxy(folder / "proxy.sock", folder / "valkey.sock") as running:
-        yield running
 
 
 @asynccontextmanager
