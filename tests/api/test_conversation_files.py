@@ -119,7 +119,7 @@ def test_nothing_but_its_conversation_finds_a_file(client: httpx.Client, talk: s
         client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": QUESTION}], "model": "x"}),
     ]
     for answered in found:
-        assert "412" not in answered.text, answered.url
+        assert "412 euros" not in answered.text, answered.url  # ids may have "412" in them
         assert "Marigold lease is" not in answered.text, answered.url
 
 
