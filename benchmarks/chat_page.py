@@ -74,9 +74,8 @@ _FIRST_PAINT = """() => new Promise(resolve => new PerformanceObserver(list => {
 # From the press to the frame after the one in which the thumb is shown as chosen. Each frame looks for it anew: a page
 # that draws itself once more puts another element in its place.
 _PRESS = """([selector, place, attribute, longest_ms]) => new Promise((resolve, reject) => {
-    const shadow = document.querySelector("pustaka-chat")?.shadowRoot;
-    const inside = selector.replace("pustaka-chat ", "");
-    const find = () => (shadow || document).querySelectorAll(inside)[place];
+    const hosts = () => [...document.querySelectorAll("*")].map(element => element.shadowRoot).filter(Boolean);
+    const find = () => hosts().flatMap(root => [...root.querySelectorAll(selector)])[place];
     const began = performance.now();
     const look = () => {
         const waited_ms = performance.now() - began;
@@ -280,7 +279,7 @@ def _streamlit(port: str) -> Door:
         box="[data-testid=stChatInputTextArea]",
         first_box="#pustaka-shell-box, [data-testid=stChatInputTextArea]",
         answer="[aria-label='Chat message from assistant']",
-        thumb=("[role=radio][aria-label='Thumbs up']", "aria-checked"),
+        thumb=("button[aria-label='Thumbs up']", "aria-pressed"),
     )
 
 
@@ -294,7 +293,7 @@ def _widget(service: Service) -> Door:
         box="pustaka-chat textarea",
         first_box="pustaka-chat textarea",
         answer="pustaka-chat article.answer",
-        thumb=("pustaka-chat .thumb:first-child", "aria-pressed"),
+        thumb=("button[aria-label='Thumbs up']", "aria-pressed"),
     )
 
 

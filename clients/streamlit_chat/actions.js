@@ -1,7 +1,11 @@
-// Buttons that work in the browser: copy an answer, put a question into the box to change it, ask it again, print. Streamlit calls this again
-// whenever its data change.
+// The buttons of a message: rate an answer, copy it, hear it, see what it rests on, put a question into the box to change it, ask it
+// again, print. Streamlit calls this again whenever its data change.
 const SHOWN_MS = 2500;
 const ICONS = {
+  up: "M4.5 7.5v6h-2v-6zM4.5 7.5l2.5-5.5c1 0 1.7.7 1.7 1.7V6h3.4a1.3 1.3 0 0 1 1.3 1.5l-.8 4.7a1.3 1.3 0 0 1-1.3 1.3h-7",
+  down: "M4.5 8.5v-6h-2v6zM4.5 8.5l2.5 5.5c1 0 1.7-.7 1.7-1.7V10h3.4a1.3 1.3 0 0 0 1.3-1.5l-.8-4.7a1.3 1.3 0 0 0-1.3-1.3h-7",
+  trace: "M1.5 8s2.5-4.5 6.5-4.5S14.5 8 14.5 8s-2.5 4.5-6.5 4.5S1.5 8 1.5 8zM8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4",
+  listen: "M2.5 6H5l3-2.5v9L5 10H2.5zM10.5 6a3 3 0 0 1 0 4M12.3 4a6 6 0 0 1 0 8",
   copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
   edit: "M3 13l1-3 7-7 2 2-7 7z",
   previous: "M10 3L5 8l5 5",
@@ -18,6 +22,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   row?.remove();
   row = Object.assign(document.createElement("div"), { className: "row" });
   row.dataset.shown = wanted;
+  if (data.thumbs) row.append(makeThumbs(data.thumbs, setTriggerValue));
+  if (data.trace) row.append(makeNamedButton("trace", data.trace.label, () => setTriggerValue("traced", true)));
+  if (data.listen) row.append(makeNamedButton("listen", data.listen.label, () => setTriggerValue("listened", true)));
   if (data.copy) row.append(makeCopyButton(data.copy));
   if (data.edit) row.append(makeButton("edit", data.edit.label, () => edit(data.edit.text, setTriggerValue)));
   if (data.versions) row.append(makeVersions(data.versions, setTriggerValue));
@@ -25,6 +32,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (data.print) row.append(makePrintButton(data.print.label));
   parentElement.append(row);
   if (focused) row.querySelector(`[data-name="${focused}"]`)?.focus(); // of the version before, which stood here
+}
+
+// One that is pressed again takes the rating back. It is shown at once; where it is not kept, the data change.
+function makeThumbs({ label, up, down, chosen }, setTriggerValue) {
+  const group = Object.assign(document.createElement("span"), { role: "group", ariaLabel: label });
+  const thumbs = Object.entries({ up, down }).map(([name, said]) => makeButton(name, said, () => press(name)));
+  const show = () => thumbs.forEach((thumb) => thumb.setAttribute("aria-pressed", thumb.dataset.name === chosen));
+  const press = (name) => {
+    chosen = chosen === name ? "" : name;
+    show();
+    setTriggerValue("rated", chosen || "none");
+  };
+  show();
+  group.append(...thumbs);
+  return group;
 }
 
 function edit(text, setTriggerValue) {
@@ -59,6 +81,13 @@ function makeButton(name, label, onClick) {
   setIcon(button, name);
   button.dataset.name = name;
   button.addEventListener("click", onClick);
+  return button;
+}
+
+function makeNamedButton(name, label, onClick) {
+  const button = makeButton(name, label, onClick);
+  button.classList.add("named");
+  button.append(label);
   return button;
 }
 

@@ -1,4 +1,4 @@
-"""What can be done with a message: an answer is rated, copied and asked for again, a question put into the box."""
+"""What can be done with a message: an answer is rated, copied, heard and asked again, a question put into the box."""
 
 import streamlit as st
 
@@ -6,33 +6,55 @@ from clients.api_answers import Message
 from clients.api_client import ApiClient
 from clients.streamlit_chat.attempts import ask, choose_version, find_edited_parent
 from clients.streamlit_chat.browser import mount_actions
-from clients.streamlit_chat.ratings import show_rating
-from clients.streamlit_chat.speaking import show_listen_button, show_sound
+from clients.streamlit_chat.ratings import describe_thumbs, rate, show_remark
+from clients.streamlit_chat.speaking import are_answers_spoken, listen, show_sound
 from clients.streamlit_chat.tables import show_rows_button
 from clients.streamlit_chat.talk import Talk, current_talk
 from clients.streamlit_chat.texts import say
-from clients.streamlit_chat.traces import show_trace_button
+from clients.streamlit_chat.traces import show_trace
 from clients.streamlit_chat.written import write_answer, write_answer_html
 
 
 def show_answer_actions(
     message: Message, place: int, question: str | None, *, conversation_id: str, api: ApiClient
 ) -> None:
-    """Thumbs and "Copy"; where it answers the last *question*, "Ask again". What is no answer has none of them."""
+    """Thumbs and "Copy"; where it answers the last *question*, "Ask again". What is no answer has none of them.
+
+    One component has all buttons: in a long conversation most of the time to draw it goes into its buttons.
+    """
     if message.small_talk or message.clarification:
         return
-    copied = {"text": write_answer(message), "html": write_answer_html(message)}
-    data = {"copy": {"label": say("copy"), "done": say("copied"), **copied}}
+    key, run_id = f"actions-{place}", message.run_id
+    asked = (api, conversation_id, run_id or "")
+    pressed = mount_actions(
+        key,
+        _describe_buttons(message, question, api),
+        on_rated_change=lambda: rate(*asked, st.session_state[key].get("rated")),
+        on_traced_change=lambda: None,
+        on_listened_change=lambda: listen(*asked),
+        on_retried_change=lambda: _ask_again(question or ""),
+    )
     if question:
-        data["retry"] = {"label": say("ask_again")}
-    with st.container(horizontal=True, vertical_alignment="center"):
-        show_rating(message, conversation_id, api)
-        if question:
-            show_rows_button(message.tables, conversation_id, api)
-        show_trace_button(message.run_id, conversation_id, api)
-        show_listen_button(message.run_id, conversation_id, api)
-        mount_actions(f"actions-{place}", data, on_retried_change=lambda: _ask_again(question or ""))
-    show_sound(message.run_id)
+        show_rows_button(message.tables, conversation_id, api)
+    if run_id:
+        show_remark(*asked, message)
+        show_sound(run_id)
+    if run_id and pressed.traced:
+        show_trace(*asked)
+
+
+def _describe_buttons(answer: Message, question: str | None, api: ApiClient) -> dict[str, dict[str, str]]:
+    buttons: dict[str, dict[str, str]] = {}
+    if answer.run_id:
+        buttons["thumbs"] = describe_thumbs(answer)
+        buttons["trace"] = {"label": say("trace")}
+    if answer.run_id and are_answers_spoken(api):
+        buttons["listen"] = {"label": say("listen")}
+    texts = {"text": write_answer(answer), "html": write_answer_html(answer)}
+    buttons["copy"] = {"label": say("copy"), "done": say("copied"), **texts}
+    if question:
+        buttons["retry"] = {"label": say("ask_again")}
+    return buttons
 
 
 def show_question_actions(question: Message, place: int) -> None:

@@ -44,9 +44,6 @@ def _name_parts() -> dict[str, str]:
     return {
         '[data-testid="stChatInputSubmitButton"]': say("shell_send"),
         '[data-testid="stSkipToContent"]': say("skip"),
-        '.stFeedback [role="radio"]:first-child': say("thumbs_up"),
-        '.stFeedback [role="radio"]:last-child': say("thumbs_down"),
-        '.stFeedback [role="radiogroup"]': say("rating"),
     }
 
 
@@ -67,10 +64,11 @@ def get_chosen_language() -> Any:
 
 def mount_actions(
     key: str, data: Mapping[str, Mapping[str, str]], *, width: Literal["content", "stretch"] = "content", **more: Any
-) -> None:
-    """Buttons that work in the browser: *data* has `copy`, `edit`, `retry` and `print`, each with its `label`, as
-    actions.js reads them. `on_retried_change` is called when a question is to be asked again."""
-    _component("actions", isolated=True)(key=key, data=dict(data), width=width, **more)
+) -> Any:
+    """A row of buttons: *data* has `thumbs`, `trace`, `listen`, `copy`, `edit`, `versions`, `retry` and `print`, each
+    with its `label`, as actions.js reads them. `on_retried_change` and the like are called when one is pressed; what
+    is given back has `retried` and the like, which is set in that run alone."""
+    return _component("actions", isolated=True)(key=key, data=dict(data), width=width, **more)
 
 
 def mount_attach(*, most_bytes: int, on_attached: Callable[[], None]) -> None:

@@ -8,41 +8,40 @@ from clients.api_errors import ApiError, ignore_missing
 from clients.streamlit_chat.failures import announce_failure
 from clients.streamlit_chat.texts import say
 
-_VERDICTS = ("down", "up")  # as Streamlit numbers its thumbs
+_VERDICTS = ("up", "down")
 _LONGEST = 2000
+_FAILED = "failed-ratings"
 
 
-def show_rating(message: Message, conversation_id: str, api: ApiClient) -> None:
-    """The thumbs of an answer that can be rated; a thumb pressed again takes the rating back."""
-    if message.run_id is None or message.small_talk or message.clarification:
-        return
-    key = f"rating-{message.run_id}"
-    default = _VERDICTS.index(message.rating) if message.rating in _VERDICTS else None
-    default = st.session_state.get(f"kept-{message.run_id}", default)  # the page may not have drawn it for a while
-    asked = (api, conversation_id, message.run_id)
-    chosen = st.feedback("thumbs", key=key, default=default, on_change=_rate, args=(*asked, key, default))
-    if chosen == 0:
-        _ask_what_is_right(*asked)
+def describe_thumbs(message: Message) -> dict[str, str]:
+    """The thumbs of an answer, as actions.js draws them; `failed` changes with each rating that is not kept, so that
+    it draws the former one again."""
+    labels = {"label": say("rating"), "up": say("thumbs_up"), "down": say("thumbs_down")}
+    return {**labels, "chosen": _find_rating(message), "failed": str(st.session_state.get(_FAILED, 0))}
 
 
-def _rate(api: ApiClient, conversation_id: str, run_id: str, key: str, before: int | None) -> None:
-    chosen = st.session_state[key]
+def rate(api: ApiClient, conversation_id: str, run_id: str, chosen: object) -> None:
+    """Keep the thumb that is pressed, "up" or "down", or take the rating back; a browser sends what it likes."""
     try:
-        if chosen is None:
+        if chosen in _VERDICTS:
+            api.rate(conversation_id, run_id, str(chosen))
+        else:
+            chosen = ""
             with ignore_missing():  # another tab was quicker
                 api.take_rating_back(conversation_id, run_id)
-        else:
-            api.rate(conversation_id, run_id, _VERDICTS[chosen])
     except ApiError as failure:
-        st.session_state[key] = before
+        st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
         announce_failure("rating_failed", failure)
     else:
-        st.session_state[f"kept-{run_id}"] = chosen
-        st.session_state.pop(_describe_rating(run_id), None)
+        st.session_state[f"rating-{run_id}"] = chosen
+        st.session_state.pop(_name_remark(run_id), None)
 
 
-def _ask_what_is_right(api: ApiClient, conversation_id: str, run_id: str) -> None:
-    if st.session_state.get(_describe_rating(run_id)):
+def show_remark(api: ApiClient, conversation_id: str, run_id: str, message: Message) -> None:
+    """Below an answer that was found bad: room to say what would have been right."""
+    if _find_rating(message) != "down":
+        return
+    if st.session_state.get(_name_remark(run_id)):
         with st.container(key=f"thanks-{run_id}"):
             st.caption(say("rating_thanks"))
         return
@@ -67,8 +66,13 @@ def _explain(api: ApiClient, conversation_id: str, run_id: str) -> None:
     except ApiError as failure:
         announce_failure("rating_failed", failure)
     else:
-        st.session_state[_describe_rating(run_id)] = True
+        st.session_state[_name_remark(run_id)] = True
 
 
-def _describe_rating(run_id: str) -> str:
-    return f"told-{run_id}"
+def _find_rating(message: Message) -> str:
+    """As it was given here last, which the message may not have yet; "" for none."""
+    return st.session_state.get(f"rating-{message.run_id}", message.rating) or ""
+
+
+def _name_remark(run_id: str) -> str:
+    return f"remark-{run_id}"

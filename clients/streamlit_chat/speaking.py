@@ -70,30 +70,21 @@ def show_microphone() -> None:
     mount_microphone(most_bytes=_LARGEST_BYTES, on_spoken=_take)
 
 
-def show_listen_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
-    """A button that reads the answer of that run aloud, where answers are spoken."""
-    if run_id is None:
-        return
+def are_answers_spoken(api: ApiClient) -> bool:
+    """Whether the service reads answers aloud."""
     terms = find_terms(read_settings().api, api=api)
-    if terms is not None and terms.are_answers_spoken:
-        st.button(
-            say("listen"),
-            key=f"listen-{run_id}",
-            type="tertiary",
-            icon=":material/volume_up:",
-            on_click=_listen,
-            args=(api, conversation_id, run_id),
-        )
+    return terms is not None and terms.are_answers_spoken
 
 
-def show_sound(run_id: str | None) -> None:
+def show_sound(run_id: str) -> None:
     """What plays the answer of that run, where it was asked for last."""
     heard: PlayedAnswer | None = st.session_state.get(_HEARD)
     if heard is not None and heard.run_id == run_id:
         st.audio(heard.sound, format="audio/wav" if heard.sound[:4] == b"RIFF" else "audio/mp3", autoplay=True)
 
 
-def _listen(api: ApiClient, conversation_id: str, run_id: str) -> None:
+def listen(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    """Play the answer of that run, or end that."""
     heard: PlayedAnswer | None = st.session_state.get(_HEARD)
     if heard is not None and heard.run_id == run_id:
         del st.session_state[_HEARD]  # pressed again: enough

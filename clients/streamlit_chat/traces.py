@@ -1,4 +1,4 @@
-"""A button under an answer, and the window that it opens: what the assistant saw."""
+"""The window that a button under an answer opens: what the assistant saw."""
 
 import streamlit as st
 
@@ -14,12 +14,9 @@ from clients.streamlit_chat.wording import explain_to_visitor, log_failure
 from clients.traces import Trace, TracedPassage, fetch_trace, fork
 
 
-def show_trace_button(run_id: str | None, conversation_id: str, api: ApiClient) -> None:
-    """The button, where a run has answered."""
-    if run_id is None:
-        return
-    if st.button(say("trace"), key=f"trace-{run_id}", type="tertiary", icon=":material/visibility:"):
-        st.dialog(say("trace"), width="medium")(_show)(api, conversation_id, run_id)
+def show_trace(api: ApiClient, conversation_id: str, run_id: str) -> None:
+    """Open the window about that run."""
+    st.dialog(say("trace"), width="medium")(_show)(api, conversation_id, run_id)
 
 
 def _show(api: ApiClient, conversation_id: str, run_id: str) -> None:

@@ -89,7 +89,7 @@ def show_wide_table(tab: Page) -> None:
 def show_source_away(tab: Page) -> None:
     """A question to a data source that cannot be opened."""
     ask(tab, DUE)
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible(timeout=_PATIENCE_MS)
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible(timeout=_PATIENCE_MS)
 
 
 STATES: dict[str, Callable[[Page], None]] = {
@@ -139,7 +139,7 @@ def take_all(browser: Browser, url: str, folder: Path, state: str, show: Callabl
         expect(tab.get_by_text(_LOADED)).to_be_visible(timeout=_PATIENCE_MS)
         show(tab)
         if state != "beginning":
-            expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible(timeout=_PATIENCE_MS)  # the last of it
+            expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible(timeout=_PATIENCE_MS)  # the last of it
         take(tab, folder / f"{state}-{mode}.png")
         context.close()
 

@@ -450,8 +450,8 @@ def test_the_page_speaks_the_browsers_language(
         expect_answers(tab)
         expect(tab.get_by_text(texts["sources"], exact=True)).to_be_visible()
         expect(tab.get_by_role("link", name=texts["skip"], exact=True)).to_have_count(1)
-        for role, name in (("radio", "thumbs_up"), ("radio", "thumbs_down"), ("button", "shell_send")):
-            expect(tab.get_by_role(role, name=texts[name], exact=True)).to_have_count(1)
+        for name in ("thumbs_up", "thumbs_down", "shell_send"):
+            expect(tab.get_by_role("button", name=texts[name], exact=True)).to_have_count(1)
         read = tab.locator("body").inner_text().splitlines()
         assert [text for name, text in others.items() if text != texts[name] and text in read] == []
 
@@ -780,7 +780,7 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
 ) -> None:
     tab.goto(url)
     ask(tab)
-    up, down = (tab.get_by_role("radio", name=f"Thumbs {side}") for side in ("up", "down"))
+    up, down = (tab.get_by_role("button", name=f"Thumbs {side}") for side in ("up", "down"))
     down.focus()
     tab.keyboard.press("Enter")
     tab.set_viewport_size({"width": 1280, "height": 400})
@@ -791,13 +791,38 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
     expect(tab.get_by_text("Thank you for your rating.")).to_be_visible()
     assert [rating for _, rating in api.rated] == [{"rating": "down"}, {"rating": "down", "expected": "$410"}]
     tab.reload()
-    expect(down).to_be_checked()
+    expect(down).to_have_attribute("aria-pressed", "true")
     up.click()
     expect(tab.get_by_role("button", name="What is wrong?")).to_be_hidden()
     up.click()
     assert api.taken_back.wait(20)
-    expect(up).not_to_be_checked()
+    expect(up).to_have_attribute("aria-pressed", "false")
     assert [rating and rating["rating"] for _, rating in api.rated[2:]] == ["up", None]
+
+
+def test_each_answer_has_its_own_rating_and_one_that_is_not_kept_is_not_shown(
+    tab: Page, url: str, api: ApiStub
+) -> None:
+    tab.goto(url)
+    ask(tab)
+    expect_answers(tab)
+    ask(tab, "And the deposit?")
+    expect_answers(tab, 2)
+    thumbs = tab.get_by_role("button", name="Thumbs down")
+    thumbs.nth(1).click()
+    expect(thumbs.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(tab.get_by_role("button", name="What is wrong?")).to_be_visible()
+    assert api.rated == [("run-2", {"rating": "down"})]
+    tab.reload()
+    expect(thumbs.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(thumbs.nth(0)).to_have_attribute("aria-pressed", "false")
+    api.behaviour.rating_problem = problem(503, "It is away", "The database does not answer.")
+    for _ in range(2):
+        thumbs.nth(0).click()
+        expect(tab.get_by_text("Your rating could not be saved. Try again in a moment.")).to_be_visible()
+        expect(thumbs.nth(0)).to_have_attribute("aria-pressed", "false")
+        expect(tab.get_by_text("Your rating could not be saved.")).to_be_hidden()
+    assert len(api.rated) == 1
 
 
 def test_a_lost_server_of_the_page_is_told_in_plain_words_until_it_is_back(

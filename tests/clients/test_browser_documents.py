@@ -130,14 +130,14 @@ def test_a_large_file_comes_in_pieces_and_one_is_removed_again(tab: Page, url: s
     expect(box(tab)).to_contain_text("Passages read:")
     box(tab).get_by_role("button", name="What is “Lease” about?").click()
     expect(tab.get_by_label("Chat message from assistant")).to_contain_text("412 euros")
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible()
     tab.get_by_role("button", name="New chat").click()
     box(tab).get_by_role("button", name="Remove").click()
     expect(box(tab).get_by_role("status")).to_have_text("lease.txt is removed.")
     service.wait_for(lambda: "412 euros" not in search(service, DEPOSIT))  # the index follows in a moment
     wait_until_still(tab)
     ask(tab, DEPOSIT)
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible()
     expect(tab.get_by_label("Chat message from assistant")).not_to_contain_text("412 euros")
 
 
@@ -151,7 +151,7 @@ def test_files_go_on_while_a_conversation_is_open_and_are_announced_once(
     tab.get_by_label(CHOOSE).set_input_files(paths)
     expect(box(tab)).to_contain_text("Sending")
     ask(tab, "How much does a dormitory room cost?")
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible()
     with service.client() as http:
         listed = "/v1/tenant/documents?limit=100"
         service.wait_for(
@@ -166,7 +166,7 @@ def test_files_go_on_while_a_conversation_is_open_and_are_announced_once(
     box(tab).get_by_role("button", name="Remove").first.click()
     expect(box(tab).get_by_role("status")).to_have_text("atlas.txt is removed.")
     ask(tab, "How much does a dormitory room cost?")
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible()
     tab.get_by_role("button", name="New chat").click()
     expect(tab.get_by_label(CHOOSE)).to_be_attached()
     expect(box(tab).get_by_role("status")).to_have_text("")

@@ -253,5 +253,5 @@ def test_an_answer_is_whole_in_the_end_though_the_service_was_killed(
 
 def answer(tab: Page) -> str:
     """What the visitor is shown of the only answer."""
-    expect(tab.get_by_role("radio", name="Thumbs up")).to_be_visible()  # the last of it
+    expect(tab.get_by_role("button", name="Thumbs up")).to_be_visible()  # the last of it
     return tab.get_by_label("Chat message from assistant").inner_text()

@@ -939,56 +939,20 @@ def test_after_twenty_wrong_keys_of_an_address_all_its_visitors_wait(api: ApiStu
     assert api.document_keys.count(ACME_KEY) == 0
 
 
-def rating(page: AppTest, place: int = 0) -> int | None:
-    """The thumb that is shown as pressed: 0 down, 1 up."""
-    return page.feedback[place].value
-
-
-def test_an_answer_is_rated_the_rating_stays_after_a_reload_and_is_taken_back_by_pressing_again(api: ApiStub) -> None:
-    page = open_page()
-    ask(page)
-    assert rating(page) is None
-    page.feedback[0].set_value(1).run()
-    assert api.rated == [("run-1", {"rating": "up"})]
-    again = open_page(address(page))
-    assert rating(again) == 1
-    again.feedback[0].set_value(None).run()
-    assert api.rated[1:] == [("run-1", None)]
-    assert rating(open_page(address(page))) is None
-
-
 def test_who_finds_an_answer_bad_can_say_what_would_have_been_right(api: ApiStub) -> None:
     page = open_page()
     ask(page)
     assert not page.text_area
-    page.feedback[0].set_value(0).run()
+    [messages] = api.conversations.values()
+    messages[-1]["rating"] = "down"
+    page = open_page(address(page))
     press(page, "Send remark")
-    assert [rating for _, rating in api.rated] == [{"rating": "down"}]  # nothing was said
+    assert api.rated == []  # nothing was said
     page.text_area(key="expected-run-1").set_value("$410")
     page.text_area(key="comment-run-1").set_value("Laundry is extra.")
     press(page, "Send remark")
-    assert api.rated[-1] == ("run-1", {"rating": "down", "comment": "Laundry is extra.", "expected": "$410"})
+    assert api.rated == [("run-1", {"rating": "down", "comment": "Laundry is extra.", "expected": "$410"})]
     assert "Thank you" in shown(page)
-    page.feedback[0].set_value(1).run()
-    assert "Thank you" not in shown(page)
-
-
-def test_a_rating_that_is_not_kept_is_told(api: ApiStub) -> None:
-    page = open_page()
-    ask(page)
-    api.behaviour.rating_problem = problem(503, "It is away", "The database does not answer.")
-    page.feedback[0].set_value(1).run()
-    assert [toast.value for toast in page.toast] == [r"Your rating could not be saved. Try again in a moment\."]
-    assert api.rated == []
-    assert rating(page) is None
-
-
-def test_each_answer_has_its_own_rating(api: ApiStub) -> None:
-    page = open_page()
-    ask(page)
-    ask(page, "And the deposit?")
-    page.feedback[1].set_value(1).run()
-    assert ([rating(page, place) for place in (0, 1)], api.rated[0][0]) == ([None, 1], "run-2")
 
 
 def test_a_long_conversation_opens_with_its_last_messages_and_shows_earlier_ones_when_asked(api: ApiStub) -> None:

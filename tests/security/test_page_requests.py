@@ -117,7 +117,7 @@ def test_no_other_text_of_an_answer_causes_a_request(
     wait_until_drawn(tab, "stored in memory only")
     tab.locator("summary").first.click()
     api.behaviour.rating_problem = problem(400, everything, everything)
-    tab.get_by_role("radio", name="Thumbs down").click()
+    tab.get_by_role("button", name="Thumbs down").click()
     expect(tab.get_by_text("Your rating could not be saved")).to_be_visible()
     api.behaviour.problem = {**problem(400, everything, everything), "request_id": everything}
     ask(tab, everything[:4000])
