@@ -61,12 +61,17 @@ _ABOUT_HEADING = {
     "es": "¿Qué debo saber sobre {heading}?",
     "id": "Apa yang perlu saya ketahui tentang {heading}?",
 }
-# Headings that say what is to be done, and how somebody asks for it who has to do it.
-_TO_DO = {
-    "en": (re.compile(r"(How|What|When|Where|Who) to (?=\w)"), r"\1 do I "),
-    "es": (re.compile(r"(Cómo|Cuándo|Dónde|Qué) (?=\w+[aei]r\b)"), r"¿\1 puedo "),
-    "id": (re.compile(r"Cara (?=\w)"), "Bagaimana cara "),
+# Headings that say what is to be done, or what the institution does, and how somebody asks for it.
+_REWORDED = {
+    "en": (
+        (re.compile(r"(How|What|When|Where|Who) to (?=\w)"), r"\1 do I "),
+        (re.compile(r"((?:How|What|When|Where|Which|Why)(?: \w+)?) we (?=\w)"), r"\1 do you "),
+    ),
+    "es": ((re.compile(r"(Cómo|Cuándo|Dónde|Qué) (?=\w+[aei]r\b)"), r"¿\1 puedo "),),
+    "id": ((re.compile(r"Cara (?=\w)"), "Bagaimana cara "),),
 }
+# Numbers before a heading: "2.", "3.1", "§ 4".
+_NUMBER = re.compile(r"\A(?:§ ?\d+|\d+(?:\.\d+)+|\d+[.)])\s+(?=\S)")
 # Headings that are questions but for their sign.
 _ASKING = {
     "en": re.compile(r"(How|What|When|Where|Which|Who|Why) (?=(are|can|do|does|has|have|is|may|must)\b)"),
@@ -76,7 +81,8 @@ _ASKING = {
 # Headings that go on from what stands above them, and say too little by themselves: "After you apply".
 _GOING_ON = {
     "en": re.compile(
-        r"(After|Again|And|As|At|Before|By|During|For|From|If|In|Not|Of|On|Or|To|Until|When|While|With|Without)\b"
+        r"(After|Again|And|As|At|Before|By|During|For|From|How|If|In|Not|Of|On|Or|To|Until|What|When|Where|Which|While|"
+        r"Who|Why|With|Without)\b"
     ),
     "es": re.compile(
         r"(A|Al|Ante|Antes|Con|Cuando|De|Del|Desde|Después|Durante|En|Hasta|Mientras|No|O|Para|Por|Si|Sin|Tras|Y)\b"
@@ -130,6 +136,7 @@ def make_example_questions(title: str, heading: str, language: str, text: str = 
     One word says too little without the document's *title*. *text*: what stands there, where a name is written large
     within sentences, too.
     """
+    heading = _NUMBER.sub("", heading)
     if heading.endswith("?"):
         return (heading,)
     question = _ask_as_worded(heading, language)
@@ -142,9 +149,9 @@ def make_example_questions(title: str, heading: str, language: str, text: str = 
 
 def _ask_as_worded(heading: str, language: str) -> str:
     """The question that *heading* nearly is, "" where it is none."""
-    to_do, asked = _TO_DO[language]
-    if to_do.match(heading):
-        return f"{to_do.sub(asked, heading, count=1)}?"
+    for worded, asked in _REWORDED[language]:
+        if worded.match(heading):
+            return f"{worded.sub(asked, heading, count=1)}?"
     if _ASKING[language].match(heading):
         return f"{'¿' if language == 'es' else ''}{heading}?"
     return ""
