@@ -46,7 +46,7 @@ _CLOSEST_HEADINGS = {
     "id": "Judul yang paling dekat:",
     "es": "Los apartados más cercanos:",
 }
-_CONTACT = {"en": "Contact:", "id": "Kontak:", "es": "Contacto:"}
+_CONTACT = {"en": "Contact, from “{}”:", "id": "Kontak, dari “{}”:", "es": "Contacto, según «{}»:"}
 _NOT_IN_DOCUMENTS = {
     "en": "That is not in the documents I have. Try other words, or ask about something else they cover.",
     "id": "Hal itu tidak ada dalam dokumen yang saya miliki. Coba kata lain, atau tanyakan hal lain di dalamnya.",
@@ -162,13 +162,14 @@ def get_more_rows_lead(language: str, count: int) -> str:
     return _MORE_ROWS.get(language, _MORE_ROWS["en"]).format(count) if count else ""
 
 
-def make_search_hint(language: str, headings: Sequence[str], contact: str) -> str:
-    """What follows a refusal: the closest *headings*, and the *contact* that a document gives; "" without both."""
+def make_search_hint(language: str, headings: Sequence[str], contact: str, title: str) -> str:
+    """What follows a refusal: the closest *headings*, and the *contact* that the document *title* gives; "" without
+    both."""
     lines = []
     if headings:
         lines.append(f"{_CLOSEST_HEADINGS.get(language, _CLOSEST_HEADINGS['en'])} {'; '.join(headings)}.")
     if contact:
-        lines.append(f"{_CONTACT.get(language, _CONTACT['en'])} {contact}")
+        lines.append(f"{_CONTACT.get(language, _CONTACT['en']).format(title)} {contact}")
     return "".join(f"\n\n{line}" for line in lines)
 
 

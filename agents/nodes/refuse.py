@@ -77,14 +77,17 @@ async def _write_refusal(state: ChatState, run: AgentContext, language: str, *, 
     """That nothing answers, or that documents are still read, and where to look; *has_failed*: the language model."""
     of_documents = [hit for hit in state["passages"] if not hit.passage.tool]
     hits = sorted(of_documents, key=lambda hit: hit.passage.language != language)
-    contact = await _find_contact(hits[0].passage.document_id, run) if hits else ""
+    closest = hits[0].passage if hits else None
+    contact = await _find_contact(closest.document_id, run) if closest else ""
     async with run.place.release():
         unread_count = await run.count_unread(run.principal)
     if unread_count or not state.get("is_index_whole", True):
         message = get_still_reading_notice(language, unread_count)
     else:
         message = get_no_quote_notice(language) if has_failed else get_refusal(language)
-    return message + make_search_hint(language, list_headings(hits, _HEADINGS), contact)
+    return message + make_search_hint(
+        language, list_headings(hits, _HEADINGS), contact, closest.title if closest else ""
+    )
 
 
 def list_headings(hits: Sequence[Hit], most: int) -> list[str]:

@@ -30,7 +30,7 @@ def show_export(settings: PageSettings, talk: Talk, api: ApiClient) -> None:
 
 def _write_markdown(api: ApiClient, talk: Talk, title: str, language: str) -> str:
     with write_in(language):
-        return write_conversation(_read_all(api, talk), title)
+        return write_conversation(_read_all(api, talk), title, datetime.now(UTC).date())
 
 
 def _write_json(api: ApiClient, talk: Talk) -> str:

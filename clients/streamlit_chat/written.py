@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import date
 from html import escape
 
 from markdown_it import MarkdownIt
@@ -14,6 +15,7 @@ from clients.run_events import Citation
 from clients.streamlit_chat.links import clean_page_link
 from clients.streamlit_chat.numbers import list_citations, number_citations, renumber
 from clients.streamlit_chat.sources import describe_place, name_sources
+from clients.streamlit_chat.texts import say
 
 # An image would be fetched from anywhere by whatever shows the text; it becomes a link.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
@@ -45,14 +47,14 @@ def write_answer_html(message: Message) -> str:
     return f"{html}<p>{escape(name_sources(message))}:<br>{'<br>'.join(lines)}</p>" if lines else html
 
 
-def write_conversation(messages: Iterable[Message], title: str) -> str:
-    """A Markdown file: each question as a heading, with its answer and its sources."""
-    parts = [f"# {' '.join(title.split())}"]
+def write_conversation(messages: Iterable[Message], title: str, day: date) -> str:
+    """A Markdown file of that *day*: each question as a heading, with its answer and the quotes it rests on."""
+    parts = [f"# {' '.join(title.split())}", say("exported", day=day.isoformat())]
     for message in messages:
         if message.role == "user":
             parts.append(f"## {' '.join(message.content.split())}")
         else:
-            parts.append(_write(message))
+            parts.append(_write(message, with_quotes=True))
     return _make_harmless("\n\n".join(parts) + "\n")  # as a whole: one may end a block of code of another
 
 
@@ -61,9 +63,13 @@ def write_conversation_json(messages: Iterable[Message]) -> str:
     return json.dumps({"messages": [_describe(message) for message in messages]}, ensure_ascii=False, indent=2)
 
 
-def _write(message: Message) -> str:
+def _write(message: Message, *, with_quotes: bool = False) -> str:
     text = renumber(message.content, number_citations(message.citations))
-    lines = [f"- [{number}] {_name(citation)}" for number, citation in list_citations(message.citations)]
+    lines = list[str]()
+    for number, citation in list_citations(message.citations):
+        lines.append(f"- [{number}] {_name(citation)}")
+        if with_quotes:
+            lines += ["", *(f"  > {line}" for line in citation.quote.splitlines()), ""]
     return "\n".join([text, "", f"{name_sources(message)}:", "", *lines]) if lines else text
 
 

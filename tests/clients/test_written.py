@@ -1,5 +1,7 @@
 """Answers and conversations that are taken along: nothing of them fetches or runs anything where they are opened."""
 
+from datetime import date
+
 from markdown_it import MarkdownIt
 
 from clients.api_answers import Message
@@ -15,6 +17,7 @@ class Reader(MarkdownIt):
 
 
 READER = Reader("commonmark").enable("table")
+DAY = date(2026, 11, 28)
 IMAGE = "![x](http://evil.example/p.png)"
 
 
@@ -37,7 +40,7 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
     ):
         answer = Message("assistant", f"{told} [1]", cited)
         asked = Message("user", f"What is {told}?")
-        for text in (write_answer(answer), write_conversation([asked, answer, asked, answer], IMAGE)):
+        for text in (write_answer(answer), write_conversation([asked, answer, asked, answer], IMAGE, DAY)):
             assert "<img" not in READER.render(text), text
             assert "<script" not in READER.render(text), text
             assert 'href="javascript:' not in READER.render(text), text
@@ -46,3 +49,14 @@ def test_what_is_taken_along_has_no_images_and_no_html() -> None:
     assert kept in write_answer(Message("assistant", f"<b> {kept}"))
     for plain in (f"```\n{IMAGE}\n<b>\n```", "a < b, [a page](http://x.example), wow!", r"\!\[x\]"):
         assert write_answer(Message("assistant", plain)) == plain
+
+
+def test_a_conversation_has_its_day_and_the_quotes_that_an_answer_rests_on() -> None:
+    cited = (Citation(1, "Rooms", "rooms.md", "A room costs $410.\n\n| a | b |"), Citation(2, "Fees", "fees.md", IMAGE))
+    asked, answer = Message("user", "What is it?"), Message("assistant", "It costs $410. [1] [2]", cited)
+    text = write_conversation([asked, answer], "Help", DAY)
+    assert text.startswith("# Help\n\nSaved on 2026-11-28.\n\n## What is it?\n\nIt costs $410. [1] [2]\n\nSources:\n")
+    assert "- [1] Rooms\n\n  > A room costs $410.\n  > \n  > | a | b |\n\n- [2] Fees\n\n  > " in text
+    assert READER.render(text).count("<blockquote>") == 2
+    assert "<img" not in READER.render(text)
+    assert ">" not in write_answer(answer)
