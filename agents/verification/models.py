@@ -5,9 +5,7 @@ near two texts must be differs from model to model; `benchmarks/verification.py`
 measured the sentence stays undecided.
 """
 
-import asyncio
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
@@ -17,18 +15,15 @@ from agents.verification.claims import Claim
 from agents.verification.support import SentenceMatch
 from agents.verification.verdict import SentenceVerdict
 from prompts.judging import make_judging_prompt, read_judgement
-from utils.errors import ProviderError
 from utils.passages import Passage
 from utils.ports import Embedder, EntailmentModel
-
-logger = logging.getLogger(__name__)
 
 _SENTENCES = 8  # of sources in another language that are compared with a claim: words do not tell which of them
 _PLACES = 2  # else: the best sentence of so many sources
 _LONGEST = 600  # characters of a text that is embedded
 _MAX_TEXTS = 24  # of an answer; each costs some 50 ms of CPU with the model that comes with the service
 
-_MAX_ENTAILED = 40  # sentences of an answer that the entailment model reads, each with so many passages:
+MAX_ENTAILED = 40  # sentences of an answer that the entailment model reads, each with so many passages:
 _PREMISES = 2
 
 _MAX_JUDGED = 12  # sentences of an answer that a chat model is asked about, in one call
@@ -72,31 +67,15 @@ class Entailment:
         )
 
 
-async def entail(
-    claims: Sequence[tuple[Claim, Sequence[SentenceMatch]]],
-    entailment: Entailment,
-    note_failure: Callable[[], None] = lambda: None,
-) -> list[SentenceVerdict | None]:
-    """A finding for each claim and the places found for it, by the best of its passages; None where it stays undecided.
+async def entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Entailment) -> SentenceVerdict | None:
+    """A finding for *claim* by the best of the sources in *places*; None where it stays undecided.
 
-    Where the time is over, or the model fails, the rest stays so, and *note_failure* is called.
+    Raises:
+        ProviderError: the model failed.
     """
-    findings: list[SentenceVerdict | None] = [None] * len(claims)
-    try:
-        async with asyncio.timeout(entailment.timeout_s):
-            for index, (claim, places) in enumerate(claims[:_MAX_ENTAILED]):
-                if entailment.reads(places):
-                    findings[index] = await _entail(claim, places[:_PREMISES], entailment)
-    except TimeoutError:
-        logger.warning("Some sentences not verified: the entailment model took more than %g s.", entailment.timeout_s)
-        note_failure()
-    except ProviderError as exc:
-        logger.warning("Sentences not verified: the entailment model failed.", exc_info=exc)
-        note_failure()
-    return findings
-
-
-async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Entailment) -> SentenceVerdict | None:
+    if not entailment.reads(places):
+        return None
+    places = places[:_PREMISES]
     premises = [f"{place.source.title}\n{place.source.text}".strip() for place in places]
     scores = await entailment.model.score([(premise, claim.text[:_LONGEST]) for premise in premises])
     score, number = max((float(score), place.number) for score, place in zip(scores, places, strict=True))
@@ -108,16 +87,13 @@ async def _entail(claim: Claim, places: Sequence[SentenceMatch], entailment: Ent
 
 
 async def compare(
-    undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]],
-    embedder: Embedder,
-    *,
-    timeout_s: float,
-    note_failure: Callable[[], None] = lambda: None,
+    undecided: Sequence[tuple[Claim, Sequence[SentenceMatch]]], embedder: Embedder
 ) -> list[SentenceVerdict | None]:
-    """A finding for each claim and the places found for it, None where it stays undecided.
+    """A finding for each claim and the places found for it, None where it stays undecided, as all do with a model that
+    was not measured.
 
-    All of them do where the model was not measured, or takes longer than *timeout_s* or fails: then *note_failure* is
-    called.
+    Raises:
+        ProviderError: the model failed.
     """
     levels = _LEVELS.get(embedder.model)
     pairs = [(claim.text[:_LONGEST], list(_iter_sentences(places)), places[0]) for claim, places in undecided]
@@ -129,13 +105,7 @@ async def compare(
     texts = texts[:_MAX_TEXTS]
     if levels is None or not texts:
         return [None] * len(undecided)
-    try:
-        async with asyncio.timeout(timeout_s):
-            vectors = dict(zip(texts, await embedder.embed_passages(texts, urgent=True), strict=True))
-    except (ProviderError, TimeoutError) as exc:
-        logger.warning("Sentences not verified: the embedding model did not answer.", exc_info=exc)
-        note_failure()
-        return [None] * len(undecided)
+    vectors = dict(zip(texts, await embedder.embed_passages(texts, urgent=True), strict=True))
     findings: list[SentenceVerdict | None] = []
     for claim, sentence_match, place in pairs:
         scores = [
@@ -164,25 +134,15 @@ def _judge_likeness(likeness: float, number: int, levels: Levels) -> SentenceVer
 
 
 async def ask_judge(
-    model: BaseChatModel,
-    sentences: Sequence[str],
-    passages: Sequence[Passage],
-    *,
-    timeout_s: float,
-    note_failure: Callable[[], None] = lambda: None,
+    model: BaseChatModel, sentences: Sequence[str], passages: Sequence[Passage]
 ) -> list[SentenceVerdict | None]:
     """A finding for each of *sentences*, which rest on *passages*; None where the model does not say.
 
-    Where it fails, all are None, and *note_failure* is called.
+    Raises:
+        ProviderError: the model failed.
     """
     batch = sentences[:_MAX_JUDGED]
-    try:
-        async with asyncio.timeout(timeout_s):
-            reply = await model.ainvoke([HumanMessage(make_judging_prompt(batch, passages))])
-    except (ProviderError, TimeoutError) as exc:
-        logger.warning("Sentences not verified: the judge model did not answer.", exc_info=exc)
-        note_failure()
-        return [None] * len(sentences)
+    reply = await model.ainvoke([HumanMessage(make_judging_prompt(batch, passages))])
     judged = read_judgement(reply.text, len(batch))
     return [None if verdict is None else _JUDGED[verdict] for verdict in judged] + [None] * (
         len(sentences) - len(batch)

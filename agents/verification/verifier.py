@@ -2,23 +2,27 @@
 
 The first and the third are always there, the others where they are configured."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
 from agents.verification.claims import Claim
-from agents.verification.models import Entailment, ask_judge, compare, entail
+from agents.verification.models import MAX_ENTAILED, Entailment, ask_judge, compare, entail
 from agents.verification.results import judge_by_results
 from agents.verification.sources import Source, make_source
 from agents.verification.support import WordVerdict, judge_by_words
 from agents.verification.verdict import SentenceSupport, SentenceVerdict
-from utils.errors import Overloaded
+from utils.errors import Overloaded, ProviderError
 from utils.long_texts import AT_ONCE, process_text
 from utils.passages import Hit
 from utils.ports import Embedder
 from utils.query_tables import QueryTable
+
+logger = logging.getLogger(__name__)
 
 Waiting = AbstractAsyncContextManager[None]
 
@@ -55,16 +59,16 @@ class Verifier:
         Where words decide about all, no model is asked. *outside* is entered while one is waited for. *note_failure* is
         called where a check failed or had no time: at another moment more might be known.
         """
-        looks = await self._looks(claims, hits, note_failure)
-        findings = [each.finding for each in looks]
-        if _open(findings) or (self.entailment and any(each.places for each in looks)):
+        looks = await self._look_at_words(claims, hits, note_failure)
+        check = _Check(claims, hits, looks, [look.finding for look in looks], note_failure)
+        if check.list_undecided() or (self.entailment and any(look.places for look in looks)):
             async with outside():
                 if self.entailment is not None:
-                    await _check_by_entailment(self.entailment, claims, looks, findings, note_failure)
-                await self._check_by_meaning(claims, looks, findings, note_failure)
+                    await check.ask_entailment(self.entailment)
+                await check.compare_meaning(self.embedder, self.comparing_s)
                 if self.judge is not None:
-                    await self._check_by_judge(self.judge, claims, hits, findings, note_failure)
-        return [_support(*each) for each in zip(claims, findings, looks, strict=True)]
+                    await check.ask_judge(self.judge)
+        return [_support(*each) for each in zip(claims, check.findings, looks, strict=True)]
 
     def check_words(self, claim: Claim, hits: Sequence[Hit]) -> WordVerdict:
         """What words alone say of *claim*, and of its figures the results of queries: no model is asked."""
@@ -75,7 +79,7 @@ class Verifier:
             else judge_by_words(claim, _get_cited(claim, hits))
         )
 
-    async def _looks(
+    async def _look_at_words(
         self, claims: Sequence[Claim], hits: Sequence[Hit], note_failure: Callable[[], None]
     ) -> list[WordVerdict]:
         """The first look at each; in a thread where they are many or long, so that the loop is not held."""
@@ -93,47 +97,56 @@ class Verifier:
             return [WordVerdict(_TOO_SLOW)] * len(claims)
         return looks + [WordVerdict(_TOO_MANY)] * (len(claims) - len(looks))
 
-    async def _check_by_meaning(
-        self,
-        claims: Sequence[Claim],
-        looks: Sequence[WordVerdict],
-        findings: list[SentenceVerdict | None],
-        note_failure: Callable[[], None],
-    ) -> None:
-        open_ = _open(findings)
-        pairs = [(claims[at], looks[at].places) for at in open_]
-        verdicts = await compare(pairs, self.embedder, timeout_s=self.comparing_s, note_failure=note_failure)
-        _fill(findings, open_, verdicts)
 
-    async def _check_by_judge(
-        self,
-        judge: BaseChatModel,
-        claims: Sequence[Claim],
-        hits: Sequence[Hit],
-        findings: list[SentenceVerdict | None],
-        note_failure: Callable[[], None],
-    ) -> None:
-        open_ = _open(findings)
-        if open_:
-            numbers = sorted({number for at in open_ for number in claims[at].cited})
-            passages = [hits[number - 1].passage for number in numbers if 1 <= number <= len(hits)]
-            texts = [claims[at].text for at in open_]
-            verdicts = await ask_judge(judge, texts, passages, timeout_s=_JUDGING_S, note_failure=note_failure)
-            _fill(findings, open_, verdicts)
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A check under way: what words say of each claim, and the findings until now, None where it is undecided."""
 
+    claims: Sequence[Claim]
+    hits: Sequence[Hit]
+    looks: Sequence[WordVerdict]
+    findings: list[SentenceVerdict | None]
+    note_failure: Callable[[], None]
 
-async def _check_by_entailment(
-    entailment: Entailment,
-    claims: Sequence[Claim],
-    looks: Sequence[WordVerdict],
-    findings: list[SentenceVerdict | None],
-    note_failure: Callable[[], None],
-) -> None:
-    """Judge by entailment, also what the share of words decided: invented text often has its words from the source."""
-    read = [at for at, each in enumerate(looks) if each.places]
-    verdicts = await entail([(claims[at], looks[at].places) for at in read], entailment, note_failure)
-    for at, finding in zip(read, verdicts, strict=True):
-        findings[at] = finding or findings[at]
+    def list_undecided(self) -> list[int]:
+        return [at for at, finding in enumerate(self.findings) if finding is None]
+
+    async def ask_entailment(self, entailment: Entailment) -> None:
+        """Judge also what the share of words decided: invented text often has its words from the source."""
+        readable = [at for at, look in enumerate(self.looks) if look.places]
+        async with self._limit("entailment", entailment.timeout_s):
+            for at in readable[:MAX_ENTAILED]:
+                finding = await entail(self.claims[at], self.looks[at].places, entailment)
+                self.findings[at] = finding or self.findings[at]
+
+    async def compare_meaning(self, embedder: Embedder, timeout_s: float) -> None:
+        undecided = self.list_undecided()
+        async with self._limit("embedding", timeout_s):
+            self._fill(
+                undecided, await compare([(self.claims[at], self.looks[at].places) for at in undecided], embedder)
+            )
+
+    async def ask_judge(self, judge: BaseChatModel) -> None:
+        undecided = self.list_undecided()
+        if undecided:
+            numbers = sorted({number for at in undecided for number in self.claims[at].cited})
+            passages = [self.hits[number - 1].passage for number in numbers if 1 <= number <= len(self.hits)]
+            async with self._limit("judge", _JUDGING_S):
+                self._fill(undecided, await ask_judge(judge, [self.claims[at].text for at in undecided], passages))
+
+    def _fill(self, places: Sequence[int], findings: Sequence[SentenceVerdict | None]) -> None:
+        for at, finding in zip(places, findings, strict=True):
+            self.findings[at] = finding
+
+    @asynccontextmanager
+    async def _limit(self, model: str, timeout_s: float) -> AsyncIterator[None]:
+        """End the block where it takes longer or the model fails: what was not decided in it stays so."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (ProviderError, TimeoutError) as exc:
+            logger.warning("Some sentences not verified: the %s model did not answer.", model, exc_info=exc)
+            self.note_failure()
 
 
 def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
@@ -143,17 +156,6 @@ def _get_cited(claim: Claim, hits: Sequence[Hit]) -> Mapping[int, Source]:
 def _get_tables(claim: Claim, hits: Sequence[Hit]) -> dict[int, QueryTable]:
     tables = {number: hits[number - 1].passage.table for number in claim.cited if 1 <= number <= len(hits)}
     return {number: table for number, table in tables.items() if table is not None}
-
-
-def _open(findings: Sequence[SentenceVerdict | None]) -> list[int]:
-    return [index for index, finding in enumerate(findings) if finding is None]
-
-
-def _fill(
-    findings: list[SentenceVerdict | None], places: Sequence[int], verdicts: Sequence[SentenceVerdict | None]
-) -> None:
-    for at, finding in zip(places, verdicts, strict=True):
-        findings[at] = finding
 
 
 def _support(claim: Claim, finding: SentenceVerdict | None, first_look: WordVerdict) -> SentenceSupport:
