@@ -26,7 +26,7 @@ _SHELF_TEXTS = (
 
 
 def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> None:
-    """Let marks open their sources, and watch the question's box.
+    """Let marks open their sources, watch the question's box, and bring the buttons of messages along.
 
     *conversation*: the one that is shown, also before it has begun; each has a draft of its own. What is typed in it
     is kept until the tab is closed, or another *owner* comes, as `mount_shelf` has it, where it *keeps_drafts*.
@@ -37,6 +37,7 @@ def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> 
     too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
     limits = {"longest": LONGEST_QUESTION, "tooLong": too_long, "waits": say("question_waits")}
     _component("box", isolated=False)(key="box", data=limits)
+    _component("buttons", isolated=False)(key="buttons", data={"style": _join_files(["button_style"], "css")})
 
 
 def _name_parts() -> dict[str, str]:
@@ -66,9 +67,9 @@ def mount_actions(
     key: str, data: Mapping[str, Mapping[str, str]], *, width: Literal["content", "stretch"] = "content", **more: Any
 ) -> Any:
     """A row of buttons: *data* has `thumbs`, `trace`, `listen`, `copy`, `edit`, `versions`, `retry` and `print`, each
-    with its `label`, as actions.js reads them. `on_retried_change` and the like are called when one is pressed; what
+    with its `label`, as buttons.js reads them. `on_retried_change` and the like are called when one is pressed; what
     is given back has `retried` and the like, which is set in that run alone."""
-    return _component("actions", isolated=True)(key=key, data=dict(data), width=width, **more)
+    return _component("actions", isolated=False)(key=key, data=dict(data), width=width, **more)
 
 
 def mount_attach(*, most_bytes: int, on_attached: Callable[[], None]) -> None:

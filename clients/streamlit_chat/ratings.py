@@ -14,7 +14,7 @@ _FAILED = "failed-ratings"
 
 
 def describe_thumbs(message: Message) -> dict[str, str]:
-    """The thumbs of an answer, as actions.js draws them; `failed` changes with each rating that is not kept, so that
+    """The thumbs of an answer, as buttons.js draws them; `failed` changes with each rating that is not kept, so that
     it draws the former one again."""
     labels = {"label": say("rating"), "up": say("thumbs_up"), "down": say("thumbs_down")}
     return {**labels, "chosen": _find_rating(message), "failed": str(st.session_state.get(_FAILED, 0))}
