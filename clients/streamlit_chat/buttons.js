@@ -33,12 +33,12 @@ class MessageButtons extends HTMLElement {
     const focused = this.shadowRoot.querySelector("button:focus")?.dataset.name;
     const parts = [];
     if (data.thumbs) parts.push(makeThumbs(data.thumbs, setTriggerValue));
-    if (data.trace) parts.push(makeNamedButton("trace", data.trace.label, () => setTriggerValue("traced", true)));
-    if (data.listen) parts.push(makeNamedButton("listen", data.listen.label, () => setTriggerValue("listened", true)));
     if (data.copy) parts.push(makeCopyButton(data.copy));
     if (data.edit) parts.push(makeButton("edit", data.edit.label, () => edit(data.edit.text, setTriggerValue)));
     if (data.versions) parts.push(makeVersions(data.versions, setTriggerValue));
     if (data.retry) parts.push(makeButton("retry", data.retry.label, () => setTriggerValue("retried", true)));
+    if (data.listen) parts.push(makeNamedButton("listen", data.listen.label, () => setTriggerValue("listened", true)));
+    if (data.trace) parts.push(makeNamedButton("trace", data.trace.label, () => setTriggerValue("traced", true)));
     if (data.print) parts.push(makePrintButton(data.print.label));
     this.shadowRoot.replaceChildren(...parts);
     if (focused) this.shadowRoot.querySelector(`[data-name="${focused}"]`)?.focus(); // of the version before, which stood here
