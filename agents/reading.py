@@ -75,12 +75,12 @@ class ConversationReader:
         """
         window = Window(_ALL) if request.names_branch else Window(request.limit + _BETWEEN, request.before)
         others, part = await self._read_branches(thread_id, window)
-        if others and part and len(part.items) < part.total:
+        is_branch = request.names_branch or bool(others)
+        if is_branch and part and len(part.items) < part.total:
             others, part = await self._read_branches(thread_id, Window(_ALL))
         if part is None and request.question is None:
             raise self._make_missing_error()
         part = part or ListPart([], 0, 0)
-        is_branch = request.names_branch or bool(others)
         page = show_branch(part.items, others, request) if is_branch else show_line(part, request)
         times = {"expires_in_s": await self._store.ttl_s(thread_id)}
         return {**page, **times, "persistence": self._store.persistence_of(thread_id)}

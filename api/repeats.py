@@ -91,15 +91,12 @@ class Repeats:
         if stored is not None:
             return stored
         renewing = asyncio.create_task(self._renew(request, claim))
+        response = None
         try:
             response = await _finish(asyncio.ensure_future(work()))
-        except BaseException:
-            await run_to_end(self._end(request, claim, None))
-            raise
-        else:
-            await run_to_end(self._end(request, claim, response))
         finally:
             renewing.cancel()
+            await run_to_end(self._end(request, claim, response))
         return response
 
     @asynccontextmanager
@@ -118,7 +115,7 @@ class Repeats:
             await run_to_end(self._end(request, claim, None))
 
     async def _claim_or_undo(self, request: Repeatable, claim: bytes) -> Response | None:
-        """What `_claim` gives; one who has left meanwhile holds the key no longer."""
+        """What `_claim` gives. Where the caller is cancelled meanwhile, the key is free again."""
         return await run_to_end(self._claim(request, claim), undo=lambda _: self._end(request, claim, None))
 
     async def _claim(self, request: Repeatable, claim: bytes) -> Response | None:
@@ -154,7 +151,7 @@ class Repeats:
                 await redis.eval(_RENEW, 1, request.name, claim, round(_HOLD_S * 1000))
 
     async def _end(self, request: Repeatable, claim: bytes, response: Response | None) -> None:
-        """Keep a success under the key; let the key go after anything else."""
+        """Keep a success under the key; free the key after anything else."""
         redis = self._connections.asynchronous()
         try:
             if response is None or response.status_code >= 300:
@@ -222,8 +219,8 @@ async def answer_once(ctx: Principal, work: Work, body: Callable[[], bytes]) -> 
 
 
 async def _finish(work: "asyncio.Future[Response]") -> Response:
-    """What *work* gives. A cancelled caller waits until it is over, and takes note of what came of it."""
+    """What *work* gives, also to a caller that was cancelled meanwhile: the result is kept for who sends it again."""
     cancelled = await wait_for_end(work)
     if cancelled is not None and (work.cancelled() or work.exception()):
         raise cancelled
-    return work.result()  # nobody hears of it where the caller has left, but it is kept
+    return work.result()

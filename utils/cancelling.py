@@ -9,10 +9,10 @@ Work = Coroutine[Any, Any, T]
 
 
 async def run_to_end(work: Work[T], *, undo: Callable[[T], Work[object]] | None = None) -> T:
-    """What *work* gives. A caller that is cancelled meanwhile waits until it is over, and is cancelled then; unless
-    *work* has failed, what *undo* makes of its result comes before.
+    """What *work* gives. A caller that is cancelled meanwhile waits for its end, and is cancelled only then.
 
-    For what takes something for seconds, such as a lease in Redis: a call that is broken off may be carried out.
+    For what takes something in Redis, such as a lease: a call that is broken off may be carried out all the same.
+    *undo* is called with the result where the caller was cancelled, and awaited too.
     """
     task = asyncio.ensure_future(work)
     cancelled = await wait_for_end(task)
@@ -25,7 +25,7 @@ async def run_to_end(work: Work[T], *, undo: Callable[[T], Work[object]] | None 
 
 
 async def wait_for_end(task: "asyncio.Future[Any]") -> asyncio.CancelledError | None:
-    """Wait until *task* is over, also while being cancelled, which is what it gives then."""
+    """Wait for the end of *task*; gives the cancellation of the caller that came meanwhile, if one did."""
     cancelled = None
     while not task.done():
         try:
