@@ -3,92 +3,24 @@
 import asyncio
 import logging
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from redis.exceptions import RedisError
 
-from utils.cancelling import run_to_end
+from agents.lease_store import Lease, LeaseStore
+from utils.cancelling import run_to_end, wait_for_end
 from utils.checkpointer.circuit import Circuit
 from utils.checkpointer.clients import AsyncClient
 from utils.checkpointer.errors import RunSuperseded
-from utils.checkpointer.keys import make_deleted_key, make_lease_key, make_state_key
 from utils.errors import Conflict
 
 logger = logging.getLogger("agents.leases")
 
 _BUSY = "This conversation is still answering an earlier message. Send this one again when it is done."
 _PAUSE_S = 0.05  # between two looks at whether a lease has become free
-# KEYS: the lease, the conversation's state, what says that it was deleted. ARGV: token, run, ms to hold, fence that it
-# has already or 0, '1' if the run is to have it from a worker that had it for the same run.
-# Gives {1, fence, whether there is no state, whether it was deleted}, or {0, the run that holds it}. A fence is a
-# number that grows with each new holder (the server's clock in µs, or more): a write with a lower one comes from a run
-# that was thought dead. The fence outlives the lease where the conversation was deleted meanwhile.
-_TAKE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local token, run, ends = unpack(redis.call('HMGET', KEYS[1], 'token', 'run', 'until'))
-local is_held = token and token ~= ARGV[1] and tonumber(ends or '0') > now
-if is_held and not (ARGV[5] == '1' and run == ARGV[2]) then return { 0, run or '' } end
-local fence, is_new = tonumber(ARGV[4]), 0
-local highest = tonumber(redis.call('HGET', KEYS[1], 'fence') or '0')
-if fence ~= 0 and fence < highest then return { 0, run or '' } end
-if fence == 0 then
-  local before = tonumber(redis.call('HGET', KEYS[2], '@fence') or '0')
-  fence = math.max(time[1] * 1000000 + time[2], before + 1, highest + 1)
-  if before == 0 then is_new = 1 end
-  if before > 0 then redis.call('HSET', KEYS[2], '@fence', string.format('%.0f', fence)) end
-end
-fence = string.format('%.0f', fence)
-redis.call('HMSET', KEYS[1], 'token', ARGV[1], 'run', ARGV[2], 'fence', fence, 'until', now + ARGV[3])
-redis.call('PEXPIRE', KEYS[1], 10 * ARGV[3])
-return { 1, fence, is_new, redis.call('EXISTS', KEYS[3]) }
-"""
-# KEYS: the lease. Gives {its run, whether it holds}, or {} if there is none. One that does not hold any more is of a
-# run whose worker died, until another goes on with it.
-_LOOK = """
-local run, ends = unpack(redis.call('HMGET', KEYS[1], 'run', 'until'))
-if not run then return {} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return { run, tonumber(ends or '0') > now and 1 or 0 }
-"""
-# KEYS: the lease, what says that the conversation was deleted. ARGV: token.
-_RELEASE = """
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
-local remembered_ms = redis.call('PTTL', KEYS[2])
-if remembered_ms <= 0 then return redis.call('DEL', KEYS[1]) end
-redis.call('HDEL', KEYS[1], 'token', 'run', 'until')
-return redis.call('PEXPIRE', KEYS[1], remembered_ms)
-"""
-
-
-@dataclass(slots=True)
-class Lease:
-    """A run's hold on a conversation. `fence` goes with its writes; 0 while it is held without Redis. `lacks_state`:
-    Redis had nothing of the conversation when it was taken. `was_deleted`: the conversation was deleted lately, maybe
-    after its run was registered."""
-
-    thread_id: str
-    run_id: str
-    task: "asyncio.Task[object] | None"
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    fence: int = 0
-    takes_over: bool = False
-    lacks_state: bool = False
-    was_deleted: bool = False
-    is_lost: bool = False
-    is_requested: bool = False  # Redis may have it, whatever came back
-
-    def lose(self) -> None:
-        """Another has it: whoever works under it must stop."""
-        self.is_lost = True
-        if self.task is not None:
-            self.task.cancel()
 
 
 class Leases:
@@ -104,7 +36,7 @@ class Leases:
     """
 
     def __init__(self, redis: AsyncClient, *, hold_s: float, wait_s: float, retry_s: float = 2.0) -> None:
-        self._redis, self.hold_s, self._wait_s = redis, hold_s, wait_s
+        self._store, self.hold_s, self._wait_s = LeaseStore(redis, hold_s=hold_s), hold_s, wait_s
         self._local: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._runs: dict[str, str] = {}  # of this process, by conversation
         self._holds: Counter[str] = Counter()  # a run, and what shares its conversation
@@ -184,12 +116,12 @@ class Leases:
             return "", False
         try:
             await self._release_former()
-            result = await self._redis.eval(_LOOK, 1, make_lease_key(thread_id))
+            holder = await self._store.find_holder(thread_id)
         except RedisError as exc:
             self._circuit.note_failure(exc)
             return "", False
         self._circuit.note_success()
-        return (result[0].decode(), bool(result[1])) if result else ("", False)
+        return holder
 
     async def _ask_for(self, lease: Lease, until_s: float) -> bool:
         """Get the lease from Redis, waiting for it; False if Redis does not answer.
@@ -200,7 +132,7 @@ class Leases:
         while self._circuit.may_try():
             try:
                 await self._release_former()
-                holder = await run_to_end(self._take_or_renew(lease))
+                holder = await run_to_end(self._store.take_or_renew(lease))
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 return False
@@ -211,22 +143,6 @@ class Leases:
                 raise _make_busy_error(holder)
             await asyncio.sleep(_PAUSE_S)
         return False
-
-    async def _take_or_renew(self, lease: Lease) -> str | None:
-        """Take or renew it in Redis: None if it is ours, else the id of the run that holds it."""
-        keys = [make_key(lease.thread_id) for make_key in (make_lease_key, make_state_key, make_deleted_key)]
-        hold_ms = max(1, round(self.hold_s * 1000))
-        arguments = (lease.token, lease.run_id, hold_ms, lease.fence, int(lease.takes_over))
-        lease.is_requested = True
-        is_ours, value, *facts = await self._redis.eval(_TAKE, len(keys), *keys, *arguments)
-        lease.is_requested = bool(is_ours)
-        if not is_ours:
-            return str(value.decode())
-        is_new, was_deleted = map(bool, facts)
-        lease.lacks_state |= is_new and not lease.fence
-        lease.was_deleted |= was_deleted
-        lease.fence, lease.takes_over = int(value), False  # once: it may be taken over in its turn
-        return None
 
     @asynccontextmanager
     async def _renew_while_held(self, lease: Lease) -> AsyncIterator[None]:
@@ -244,8 +160,11 @@ class Leases:
             self._holds -= Counter((lease.thread_id,))
             ended.set()
             keeping.cancel()
+            cancelled = await wait_for_end(keeping)
             with suppress(asyncio.CancelledError):
-                await keeping
+                keeping.result()
+            if cancelled is not None:
+                raise cancelled
 
     async def _renew_periodically(self, lease: Lease, ended: asyncio.Event) -> None:
         while not ended.is_set():  # being cancelled is not enough: before Python 3.12 wait_for may swallow it
@@ -254,7 +173,7 @@ class Leases:
                 continue
             try:
                 await self._release_former()
-                holder = await run_to_end(self._take_or_renew(lease))
+                holder = await run_to_end(self._store.take_or_renew(lease))
             except RedisError as exc:
                 self._circuit.note_failure(exc)
                 continue
@@ -276,23 +195,18 @@ class Leases:
             return
         try:
             if self._circuit.may_try():
-                await self._release_in_redis(lease)
+                await self._store.release(lease)
                 self._circuit.note_success()
                 return
         except RedisError as exc:
             self._circuit.note_failure(exc)
         self._unreleased[lease.token] = time.monotonic() + self.hold_s, lease
 
-    async def _release_in_redis(self, lease: Lease) -> None:
-        keys = make_lease_key(lease.thread_id), make_deleted_key(lease.thread_id)
-        if not await self._redis.eval(_RELEASE, len(keys), *keys, lease.token):
-            logger.info("The conversation lease had expired when its run ended")
-
     async def _release_former(self) -> None:
         """Release the leases that we could not release while Redis was away, unless they have expired since."""
         for until, lease in list(self._unreleased.values()):
             if time.monotonic() < until:
-                await self._release_in_redis(lease)
+                await self._store.release(lease)
             self._unreleased.pop(lease.token, None)
 
 

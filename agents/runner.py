@@ -17,7 +17,8 @@ from agents.attached_files import AttachedFiles
 from agents.bots import BotConfig, BotDirectory
 from agents.branches import PARENT, find_parent
 from agents.conversation_store import ConversationStore
-from agents.leases import Lease, Leases
+from agents.lease_store import Lease
+from agents.leases import Leases
 from agents.rag import compile_graph
 from agents.runs.record import Event, RunRecord
 from agents.stage_clock import StageClock

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.branches import choose_branch, find_parent
 from agents.conversation_store import ConversationStore
-from agents.leases import Lease
+from agents.lease_store import Lease
 from agents.messages import answer_id, is_same_question, make_past, make_question_message
 from agents.runs.record import Event, RunRecord
 from agents.state import ChatState

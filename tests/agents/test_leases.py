@@ -220,6 +220,31 @@ async def test_who_leaves_while_its_lease_is_taken_leaves_none(
     await worker.connections.aclose()
 
 
+async def test_who_is_cancelled_while_its_lease_is_still_being_renewed_is_cancelled(
+    workers: tuple[Worker, Worker], valkey: RedisServer, proxy: CuttingProxy
+) -> None:
+    worker, has_worked = Worker(proxy.url), asyncio.Event()
+
+    def expiry() -> object:
+        return valkey.client.hget("lease:{checkpoint:a}", "until")
+
+    async def work() -> None:
+        async with worker.leases(hold_s=0.8).hold("a"):
+            taken = expiry()
+            proxy.cut("held")
+            await until(lambda: expiry() != taken)
+            has_worked.set()
+
+    working = asyncio.create_task(work())
+    await has_worked.wait()
+    working.cancel()
+    proxy.release()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert not await workers[1].leases().is_held("a")
+    await worker.connections.aclose()
+
+
 async def test_without_redis_a_process_still_takes_turns(tmp_path: Path) -> None:
     worker = Worker(f"unix://{tmp_path}/nothing.sock")
     leases = worker.leases(wait_s=0.05)
