@@ -39,8 +39,8 @@ _CLAUSE_END = re.compile(r"[,;:)–—]\s+")
 class Quote:
     """A piece of passage *number*, verbatim but for a cut marked with "…" and the document's own reference marks.
 
-    A row of a table is Markdown, and its mark stands in its last cell. *more_rows* are those of its table that are not
-    in it, though the question does not ask for single ones.
+    A row of a table is Markdown, and its mark stands in its last cell. *more_rows*: how many rows of the table are left
+    out, 0 where the question asks for single ones.
     """
 
     number: int
@@ -74,15 +74,7 @@ def select_quotes(
     gives_value = asks_once and not kinds.isdisjoint(first.kinds)
     least = best - (_WORSE_BESIDE_VALUE if gives_value else _WORSE)
     chosen: list[tuple[int, Quote]] = []
-    asks_for_list = _asks_for_list(question)
-
-    def order(members: Sequence[int]) -> tuple[bool, float]:
-        """A table that is near enough before what is nearer, where a list is asked for: it needs the room."""
-        score = max(scores[i] for i in members)
-        is_list = sentences[members[0]].block.kind == "table" and sentences[members[0]].rank == first.rank
-        return not (asks_for_list and is_list and score >= least), -score
-
-    for members in sorted(group_by_block(sentences), key=order):
+    for members in _order_blocks(question, sentences, scores, least=least):
         score = max(scores[i] for i in members)
         if chosen and (score < least or score <= 0):
             break
@@ -97,6 +89,22 @@ def select_quotes(
             chosen.append((members[0], quote))
             room -= len(str(quote)) + len(SEPARATOR)
     return _in_reading_order(chosen)
+
+
+def _order_blocks(
+    question: str, sentences: Sequence[Candidate], scores: Sequence[float], *, least: float
+) -> list[list[int]]:
+    """The blocks of *sentences*, the best first. Where a list is asked for, tables of the best passage come before them
+    if they have the *least* score: they need the room."""
+    best_rank = sentences[scores.index(max(scores))].rank
+    asks_for_list = _asks_for_list(question)
+
+    def order(members: Sequence[int]) -> tuple[bool, float]:
+        score, first = max(scores[i] for i in members), sentences[members[0]]
+        is_list = asks_for_list and first.block.kind == "table" and first.rank == best_rank
+        return not (is_list and score >= least), -score
+
+    return sorted(group_by_block(sentences), key=order)
 
 
 def group_by_block(sentences: Sequence[Candidate]) -> list[list[int]]:
@@ -117,8 +125,8 @@ def _quote_block(
     may_cut: bool,
     kinds: frozenset[str],
 ) -> tuple[str, int]:
-    """The part of a block that is quoted, at most *room* characters with its mark, "" if that is too little; and
-    `Quote.more_rows`.
+    """The part of a block that is quoted, at most *room* characters with its mark, and how many rows are left out, see
+    `Quote`; "" if nothing fits.
 
     A list is whole unless it *may* be *cut*. A paragraph is quoted from its first to its last sentence that is
     *worse* than its best one by no more.
@@ -126,7 +134,7 @@ def _quote_block(
     block, passage = sentences[0].block, sentences[0].passage
     room -= len(f" [{passage.number}]")
     if block.kind == "table":
-        return _rows(question, sentences, scores, room)
+        return _quote_rows(question, sentences, scores, room)
     whole = _verbatim(passage, block.start, block.end)
     best = sentences[max(range(len(sentences)), key=scores.__getitem__)]
     if block.kind == "paragraph" and len(whole) > _SHORT_PARAGRAPH:
@@ -139,18 +147,18 @@ def _quote_block(
     return _run_of_sentences(sentences, scores, room) if may_cut or block.kind == "paragraph" else "", 0
 
 
-def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> tuple[str, int]:
-    """The best rows as they stand, below the names of the columns where they have any, and `Quote.more_rows`.
+def _quote_rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float], room: int) -> tuple[str, int]:
+    """The best rows as they stand, below the names of the columns where they have any; and how many are left out.
 
-    Where no word of *question* tells the rows apart, a table is whole that is short, such as opening hours of which no
-    day is asked for, or asked for as a list or by its heading.
+    Where no word of *question* tells its rows apart, a table is quoted whole if it is short, such as opening hours of
+    which no day is asked for, or if it is asked for as a list or by its heading.
     """
     head = sentences[0].head
     lines = [f"| {head} |", f"|{' --- |' * (head.count(' | ') + 1)}"] if head else []
     rest = room - sum(len(line) + 1 for line in lines)
     floor, most = max(scores) - _WORSE_ROW, _MAX_ROWS
-    is_of_single_rows = _tells_apart(question, sentences)
-    if not is_of_single_rows and (len(sentences) <= _SHORT_TABLE or _is_whole_asked_for(question, sentences[0])):
+    asks_for_single_rows = _tells_apart(question, sentences)
+    if not asks_for_single_rows and (len(sentences) <= _SHORT_TABLE or _is_whole_asked_for(question, sentences[0])):
         floor, most = min(scores), len(sentences)
     ranked = sorted(range(len(sentences)), key=lambda i: -scores[i])[:most]
     rows = {}
@@ -160,7 +168,7 @@ def _rows(question: str, sentences: Sequence[Candidate], scores: Sequence[float]
             rows[i] = row
             rest -= len(row) + 1
     text = "\n".join([*lines, *(rows[i] for i in sorted(rows))]) if rows else ""
-    return text, 0 if is_of_single_rows else len(sentences) - len(rows)
+    return text, 0 if asks_for_single_rows else len(sentences) - len(rows)
 
 
 def _tells_apart(question: str, rows: Sequence[Candidate]) -> bool:
