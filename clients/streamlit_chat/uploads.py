@@ -73,6 +73,11 @@ class Upload:
         """Whether the service may be asked about it again."""
         return self.due_at_s <= time.monotonic()
 
+    def postpone(self, wait_s: float) -> None:
+        """Ask the service about it again in so many seconds."""
+        self.heard_at_s = time.monotonic()
+        self.due_at_s = self.heard_at_s + wait_s
+
     def fail(self, reason: str) -> None:
         """Note why it does not go in."""
         self.status, self.reason, self.data, self.heard_at_s = "failed", reason, bytearray(), time.monotonic()
@@ -193,8 +198,11 @@ def _hand_over(upload: Upload, api: ApiClient) -> None:
     try:
         loaded = load_document(api, upload.name, bytes(upload.data))
     except ApiError as failure:
-        if not _wait(upload, failure):
+        wait_s = _read_wait(failure)
+        if wait_s is None or wait_s > _LONGEST_PAUSE_S:
             upload.fail(_explain(failure))
+        else:
+            upload.postpone(wait_s)
         return
     upload.status, upload.data, upload.heard_at_s = "queued", bytearray(), time.monotonic()
     upload.document_id, upload.is_new = loaded.id, not loaded.unchanged
@@ -204,9 +212,12 @@ def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
     try:
         document = read_document(api, upload.document_id)
     except ApiError as failure:
-        if not _wait(upload, failure) and isinstance(failure, ApiRefused) and failure.status not in _LATER:
+        wait_s = _read_wait(failure)
+        if wait_s is not None:
+            upload.postpone(min(wait_s, _LONGEST_PAUSE_S))
+        elif isinstance(failure, ApiRefused):
             upload.fail(_explain(failure))
-        return  # else it is asked again
+        return  # where it is away, it is asked again
     upload.document = document
     upload.due_at_s = time.monotonic() + upload.pause_s
     upload.pause_s = min(upload.pause_s * 2, _LONGEST_PAUSE_S)
@@ -219,14 +230,11 @@ def _follow(upload: Upload, api: ApiClient, visitor_api: ApiClient) -> None:
         upload.status = "reading" if document.status == "processing" else "queued"
 
 
-def _wait(upload: Upload, failure: ApiError) -> bool:
-    """Ask again when the service says, or in a minute; whether it says so soon."""
+def _read_wait(failure: ApiError) -> float | None:
+    """Seconds until the service may be asked again; None where it is not busy."""
     if not isinstance(failure, ApiRefused) or failure.status not in _LATER:
-        return False
-    wait_s = failure.retry_after_s or _LOOK_AGAIN_S
-    upload.heard_at_s = time.monotonic()
-    upload.due_at_s = upload.heard_at_s + min(wait_s, _LONGEST_PAUSE_S)
-    return wait_s <= _LONGEST_PAUSE_S
+        return None
+    return failure.retry_after_s or _LOOK_AGAIN_S
 
 
 def _find_question(upload: Upload, document: DocumentProgress, visitor_api: ApiClient) -> str:
