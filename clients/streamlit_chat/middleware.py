@@ -1,25 +1,20 @@
 """What stands before Streamlit's server: which paths are open, and what browsers are told not to do."""
 
-import asyncio
 import base64
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it has no types
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from clients.streamlit_chat import shell
 from clients.streamlit_chat.fetching import fetch
+from clients.streamlit_chat.web_socket import POLICY_VIOLATION, PageSocket
 
 # Streamlit has more: uploads, its metrics, ways in for programs. The page uses none of them.
 _OPEN = re.compile(r"/|/_stcore/(?:health|host-config)|/(?:static|media)/.+|/favicon\.png")
@@ -30,12 +25,6 @@ SIGN_IN_FAILED = "sign-in-failed"  # a parameter of the page's address
 _SOCKET, _HOST_CONFIG = "/_stcore/stream", "/_stcore/host-config"
 _KEPT = re.compile(r"; ?(?:max-age|expires)=[^;]*+", re.I)
 _TAKEN_AWAY = re.compile(r"; ?max-age=0(?:;|$)", re.I)
-_MESSAGES_AT_ONCE, _MESSAGES_PER_S = 20, 2.0  # each may begin the page again; a visitor's tab sends a few as it opens
-_COMMANDS = ("rerun_script", "app_heartbeat", "backend_operation_request")  # others are for whoever develops a page
-_RUN_BEGINS_IN_S, _FIRST_RUN_ENDS_IN_S = 3.0, 5.0
-_RUN_HAS_ENDED = "script_finished"
-_RUN_IS_DRAWN = ("delta", "page_config_changed", _RUN_HAS_ENDED)
-_POLICY_VIOLATION = 1008
 _INLINE_SCRIPT = re.compile(r"<script>((?:(?!</?script>).)*+)</script>", re.DOTALL)
 
 
@@ -56,11 +45,11 @@ class OpenPaths:
         """Pass on what is open."""
         if scope["type"] == "lifespan" or self._is_open(scope):
             if scope["type"] == "websocket":
-                socket = _Socket(receive, send)
+                socket = PageSocket(receive, send)
                 receive, send = socket.receive, socket.send
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
             refusal = PlainTextResponse("Not found.", status_code=404, headers={"Connection": "close"})
             await refusal(scope, receive, send)
@@ -73,80 +62,6 @@ class OpenPaths:
             return path in self._posts
         is_known = _OPEN.fullmatch(path) or (self._signing_in and _SIGNING_IN.fullmatch(path))
         return scope["method"] in ("GET", "HEAD") and bool(is_known)
-
-
-class _Socket:
-    """A WebSocket between the server and the page, which ends when messages come too quickly.
-
-    Commands that the page does not use are passed over: one empties the caches of all visitors.
-    A message that begins a run waits until the run of the one before is drawn: Streamlit breaks off the callbacks of a
-    run for the next one, and what was clicked would be lost. It waits until the first run has ended, which alone tells
-    Streamlit what may be clicked.
-    """
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
-        self._has_begun, self._is_drawn = True, asyncio.Event()
-        self._is_drawn.set()
-        self._runs, self._began_s = 0, 0.0
-        self._left, self._since_s, self._is_closed = float(_MESSAGES_AT_ONCE), time.monotonic(), False
-
-    async def receive(self) -> Message:
-        while True:
-            message = await self._receive_in_time()
-            command = _read_command(message)
-            if message["type"] != "websocket.receive" or command in _COMMANDS:
-                break
-        if command == "rerun_script":
-            await self._await_run()
-            self._runs, self._began_s, self._has_begun = self._runs + 1, time.monotonic(), False
-            self._is_drawn.clear()
-        return message
-
-    async def _await_run(self) -> None:
-        is_first = self._runs == 1
-        limit_s = self._began_s + _FIRST_RUN_ENDS_IN_S - time.monotonic() if is_first else _RUN_BEGINS_IN_S
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self._is_drawn.wait()
-
-    async def _receive_in_time(self) -> Message:
-        message: Message = {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
-        if not self._is_closed:
-            message = await self._receive()
-        if message["type"] == "websocket.receive" and self._comes_too_soon():
-            refusal = {"code": _POLICY_VIOLATION, "reason": "Too many messages."}
-            await self._send({"type": "websocket.close", **refusal})
-            self._is_closed = True
-            message = {"type": "websocket.disconnect", **refusal}
-        return message
-
-    def _comes_too_soon(self) -> bool:
-        now_s = time.monotonic()
-        self._left = min(_MESSAGES_AT_ONCE, self._left + (now_s - self._since_s) * _MESSAGES_PER_S) - 1
-        self._since_s = now_s
-        return self._left < 0
-
-    async def send(self, message: Message) -> None:
-        if not self._is_drawn.is_set() and message["type"] == "websocket.send":
-            self._follow_run(message.get("bytes") or b"")
-        if not self._is_closed:  # what the page still had to say is said to nobody
-            await self._send(message)
-
-    def _follow_run(self, data: bytes) -> None:
-        """Note how far the run is that the last message began. What the one before draws comes first."""
-        kind = ForwardMsg.FromString(data).WhichOneof("type")
-        self._has_begun = self._has_begun or kind == "new_session"
-        if self._has_begun and (kind == _RUN_HAS_ENDED if self._runs == 1 else kind in _RUN_IS_DRAWN):
-            self._is_drawn.set()
-
-
-def _read_command(message: Message) -> str:
-    """What the page tells the server to do; "" where that cannot be read."""
-    try:
-        return BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") or ""
-    except DecodeError:
-        return ""
 
 
 class SecurityHeaders:

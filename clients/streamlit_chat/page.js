@@ -55,8 +55,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   return () => controller.abort();
 }
 
-// Escape stops the answer, or ends the editing of a question; the upward arrow in an empty box brings the last question back, and pressed
-// again the ones before.
+// Escape stops the answer, or ends the editing of a question. The upward arrow in an empty box brings the last question
+// back, and pressed again the ones before.
 function onKey(event) {
   if (event.key === "Escape" && !document.querySelector('[role="dialog"]')) {
     document.querySelector(".st-key-stop button, .st-key-editing button")?.click();
