@@ -65,7 +65,12 @@ _ABOUT_HEADING = {
 _REWORDED = {
     "en": (
         (re.compile(r"(How|What|When|Where|Who) to (?=\w)"), r"\1 do I "),
-        (re.compile(r"((?:How|What|When|Where|Which|Why)(?: \w+)?) we (?=\w)"), r"\1 do you "),
+        (
+            re.compile(
+                r"((?:How|What|When|Where|Which|Why)(?: \w+)?) we (?!(?:are|can|may|must|should|were|will)\b)(?=\w)"
+            ),
+            r"\1 do you ",
+        ),
     ),
     "es": ((re.compile(r"(Cómo|Cuándo|Dónde|Qué) (?=\w+[aei]r\b)"), r"¿\1 puedo "),),
     "id": ((re.compile(r"Cara (?=\w)"), "Bagaimana cara "),),

@@ -18,6 +18,8 @@ from prompts.small_talk import make_example_questions, names_heading
         ("en", "Not allowed", "What does “Guide” say about “Not allowed”?"),
         ("en", "What we keep", "What do you keep?"),
         ("en", "How long we keep it", "How long do you keep it?"),
+        ("en", "Where we are", "What does “Guide” say about “Where we are”?"),
+        ("en", "What we can do", "What does “Guide” say about “What we can do”?"),
         ("en", "Who sees it", "What does “Guide” say about “Who sees it”?"),
         ("en", "2. Rooms and rent", "What should I know about rooms and rent?"),
         ("en", "3.1 What is rent?", "What is rent?"),
