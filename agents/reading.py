@@ -98,18 +98,28 @@ class ConversationReader:
             NotFound: there is no such conversation, or no such answer in it.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        others = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        if others and any(_is_answer([message], run_id) for message in others.items):
-            return find_answer(
-                read_branches((await self._read_part(thread_id, limit=_ALL)).items, others.items), run_id
-            )
-        place = await self._place_of(thread_id, run_id)
-        *before, answer = (await self._read_part(thread_id, limit=_BETWEEN + 1, before=place + 1)).items
-        start = place - len(before)
-        positions = [index for index, message in enumerate(before, start) if isinstance(message, HumanMessage)]
+        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
+        is_aside = aside is not None and any(_is_answer([message], run_id) for message in aside.items)
+        if not is_aside and (found := await self._find_on_line(thread_id, run_id)):
+            return found
+        others, part = await self._read_branches(thread_id, Window(_ALL))
+        if part is None:
+            raise self._make_missing_error()
+        return find_answer(read_branches(part.items, others), run_id)
+
+    async def _find_on_line(self, thread_id: str, run_id: str) -> QuestionAndAnswer | None:
+        """The answer of a run where it is on the branch that goes on; None also where it left that meanwhile."""
+        place = await self._find_place(thread_id, run_id)
+        if place is None:
+            return None
+        part = await self._read_part(thread_id, limit=_BETWEEN + 1, before=place + 1)
+        if not _is_answer(part.items, run_id):
+            return None
+        *before, answer = part.items
+        positions = [at for at, message in enumerate(before, part.start) if isinstance(message, HumanMessage)]
         if not positions:
-            raise make_no_answer_error()
-        question = before[positions[-1] - start]
+            return None
+        question = before[positions[-1] - part.start]
         alone = await self._is_alone(thread_id, question, positions[-1])
         return QuestionAndAnswer(to_json(question), to_json(answer), alone)
 
@@ -137,15 +147,15 @@ class ConversationReader:
 
     async def _read_extra(self, thread_id: str, run_id: str) -> dict[str, Any]:
         """The members of the answer of a run beside its text; none where the answer is not there any more."""
-        try:
-            place = await self._place_of(thread_id, run_id)
-        except NotFound:
+        place = await self._find_place(thread_id, run_id)
+        if place is None:
             return {}
         answer: AIMessage = (await self._read_part(thread_id, limit=1, before=place + 1)).items[0]
         return answer.additional_kwargs
 
-    async def _place_of(self, thread_id: str, run_id: str) -> int:
-        """Where the answer of a run stands: where it was noted, or else looked for, the newest first."""
+    async def _find_place(self, thread_id: str, run_id: str) -> int | None:
+        """Where the answer of a run stands: where it was noted, or else looked for, the newest first; None without one
+        on the branch that goes on."""
         noted = await self._places.find(thread_id, run_id)
         if noted is not None:
             part = await self._read_part(thread_id, limit=1, before=noted + 1)
@@ -158,7 +168,7 @@ class ConversationReader:
                 if _is_answer([message], run_id):
                     return place
             before = part.start
-        raise make_no_answer_error()
+        return None
 
     async def _is_alone(self, thread_id: str, question: AnyMessage, place: int) -> bool:
         """Whether nothing was said before the question but the same one, asked again as it failed."""

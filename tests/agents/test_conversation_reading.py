@@ -31,7 +31,7 @@ def make_turn(run_id: str) -> list[AnyMessage]:
     return [make_question_message("Where?", run_id), AIMessage("Here.", id=answer_id(run_id))]
 
 
-async def test_both_versions_of_a_question_are_seen_while_one_takes_the_place_of_the_other(
+async def test_both_versions_of_a_question_and_their_answers_are_found_while_one_takes_the_place_of_the_other(
     connections: Connections,
 ) -> None:
     saver = RedisCheckpointer(connections, ttl_s=600)
@@ -49,9 +49,11 @@ async def test_both_versions_of_a_question_are_seen_while_one_takes_the_place_of
     writing = asyncio.create_task(take_turns())
     try:
         pages = [await reader.read_page(THREAD, PageRequest(limit=50)) for _ in range(READINGS)]
+        answers = [(await reader.answer(THREAD, "first")).answer for _ in range(READINGS)]
     finally:
         writing.cancel()
         await store.aclose()
     seen = {tuple(sorted(page["messages"][0]["siblings"])) for page in pages if page["total"]}
     assert seen - {("first",)} == {("first", "second")}
     assert {page["total"] for page in pages} == {2}
+    assert {answer["run_id"] for answer in answers} == {"first"}
