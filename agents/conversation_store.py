@@ -24,13 +24,9 @@ class ConversationStore(Protocol):
     async def look(self, thread_id: str) -> CheckpointTuple | None:
         """The newest checkpoint, for one who goes on from nothing."""
 
-    async def aget_part(
-        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
-    ) -> ListPart | None:
-        """At most *limit* items before the one at *before*; None where there is no conversation, or it is not known."""
-
     async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
-        """A part of each list in the channels that *windows* name, all of the same moment; else as `aget_part`."""
+        """A part of each list in the channels that *windows* name, all of the same moment; None where there is no
+        conversation, or it is not known."""
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete the state of a conversation."""

@@ -98,8 +98,8 @@ class ConversationReader:
             NotFound: there is no such conversation, or no such answer in it.
             StoreUnavailable: it cannot be known while Redis is away.
         """
-        aside = await self._store.aget_part(thread_id, "aside", limit=_ALL)
-        is_aside = aside is not None and any(_is_answer([message], run_id) for message in aside.items)
+        parts = await self._store.aget_parts(thread_id, {"aside": Window(_ALL)})
+        is_aside = parts is not None and any(_is_answer([message], run_id) for message in parts["aside"].items)
         if not is_aside and (found := await self._find_on_line(thread_id, run_id)):
             return found
         others, part = await self._read_branches(thread_id, Window(_ALL))
@@ -180,10 +180,10 @@ class ConversationReader:
         return True
 
     async def _read_part(self, thread_id: str, *, limit: int, before: int | None = None) -> ListPart:
-        part = await self._store.aget_part(thread_id, "messages", limit=limit, before=before)
-        if part is not None:
-            return part
-        raise self._make_missing_error()
+        parts = await self._store.aget_parts(thread_id, {"messages": Window(limit, before)})
+        if parts is None:
+            raise self._make_missing_error()
+        return parts["messages"]
 
     def _make_missing_error(self) -> ProblemError:
         if self._store.persistence == "memory":

@@ -149,13 +149,6 @@ class FallbackCheckpointer(BaseCheckpointSaver[int]):
         checkpoint = self._memory.get(self.serde, address)
         return checkpoint or await self._try_primary(lambda: self.primary.aget_tuple(address.config()), lambda: None)
 
-    async def aget_part(
-        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
-    ) -> ListPart | None:
-        """See `RedisCheckpointer.aget_part`; also None if it cannot be read now."""
-        parts = await self.aget_parts(thread_id, {channel: Window(limit, before)})
-        return parts[channel] if parts else None
-
     async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
         """See `RedisCheckpointer.aget_parts`; also None if it cannot be read now."""
         await self._recovery.return_one(thread_id)

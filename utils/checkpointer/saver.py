@@ -159,18 +159,11 @@ class RedisCheckpointer(SyncCheckpointer):
         """The checkpoint that *config* names, or the newest of its namespace; None if there is none."""
         return await self.reader.get(config)
 
-    async def aget_part(
-        self, thread_id: str, channel: str, *, limit: int, before: int | None = None
-    ) -> ListPart | None:
-        """At most *limit* items of the list in *channel* of the newest checkpoint, those before the one at *before*.
+    async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
+        """A part of each list in the channels that *windows* name, all of the newest checkpoint.
 
         None if there is no such conversation. Other items are neither fetched nor decoded.
         """
-        parts = await self.aget_parts(thread_id, {channel: Window(limit, before)})
-        return parts[channel] if parts else None
-
-    async def aget_parts(self, thread_id: str, windows: Mapping[str, Window]) -> dict[str, ListPart] | None:
-        """A part of each list in the channels that *windows* name, all of the same checkpoint; see `aget_part`."""
         return await self.reader.read_parts(thread_id, windows)
 
     async def alist(

@@ -11,6 +11,7 @@ from tests.utils.checkpointer.test_checkpointer_growth import Conversation
 from utils import checkpointer
 from utils.checkpointer import FallbackCheckpointer, RedisCheckpointer, StateUnreadable
 from utils.checkpointer.cipher import Keyring
+from utils.checkpointer.reading import ListPart, Window
 
 KEYS = Keyring.parse("k:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 
@@ -30,13 +31,20 @@ def window(items: list[Any], limit: int, before: int | None) -> list[Any]:
     return items[max(0, stop - limit) : stop]
 
 
+async def read_part(
+    saver: RedisCheckpointer | FallbackCheckpointer, channel: str, limit: int, before: int | None = None
+) -> ListPart:
+    parts = await saver.aget_parts("a", {channel: Window(limit, before)})
+    assert parts is not None
+    return parts[channel]
+
+
 async def test_a_part_is_what_the_whole_has_there(long: Conversation) -> None:
     whole = long.values["messages"]
     for saver in (long.saver, FallbackCheckpointer(long.saver)):
         for limit in (1, 7, 16, 17, 100):
             for before in (None, 0, 1, 16, 17, 33, 40, 1_000):
-                found = await saver.aget_part("a", "messages", limit=limit, before=before)
-                assert found is not None
+                found = await read_part(saver, "messages", limit, before)
                 assert found.items == window(whole, limit, before)
                 assert (found.total, whole[found.start : found.start + len(found.items)]) == (40, found.items)
 
@@ -45,12 +53,11 @@ async def test_of_what_is_no_paged_list_a_part_is_given_too(saver: RedisCheckpoi
     conversation = Conversation(saver)
     await conversation.put(short=[1, 2, 3], long=["x" * 40] * 50, text="no list", empty=[])
     for channel, items in (("short", [1, 2, 3]), ("long", ["x" * 40] * 50), ("empty", []), ("missing", [])):
-        found = await saver.aget_part("a", channel, limit=2)
-        assert found is not None
+        found = await read_part(saver, channel, 2)
         assert (found.items, found.total) == (items[-2:], len(items)), channel
     with pytest.raises(StateUnreadable, match="no list"):
-        await saver.aget_part("a", "text", limit=2)
-    assert await saver.aget_part("b", "messages", limit=2) is None
+        await read_part(saver, "text", 2)
+    assert await saver.aget_parts("b", {"messages": Window(2)}) is None
 
 
 async def test_a_part_of_a_long_conversation_takes_no_more_than_of_a_short_one(saver: RedisCheckpointer) -> None:
@@ -60,9 +67,8 @@ async def test_a_part_of_a_long_conversation_takes_no_more_than_of_a_short_one(s
         if number in (9, 99):
             saver.meter.snapshot()
             before = saver.meter.snapshot().operations
-            found = await saver.aget_part("a", "messages", limit=8)
+            await read_part(saver, "messages", 8)
             after = saver.meter.snapshot().operations
-            assert found is not None
             sent.append(
                 {
                     name: after[name].received_bytes - (before[name].received_bytes if name in before else 0)
@@ -80,13 +86,13 @@ async def test_a_page_that_was_changed_is_not_given_out(long: Conversation, serv
         if field.startswith(b"p"):
             server.client.hset(key, field, server.client.hget(key, field)[::-1])
     with pytest.raises(StateUnreadable):
-        await long.saver.aget_part("a", "messages", limit=3)
+        await read_part(long.saver, "messages", 3)
 
 
 async def test_reading_a_part_is_use(long: Conversation, server: Any) -> None:
     for key in server.client.keys("*checkpoint:a*"):
         server.client.pexpire(key, 5_000)
-    await long.saver.aget_part("a", "messages", limit=3)
+    await read_part(long.saver, "messages", 3)
     assert all(server.client.pttl(key) > 5_000 for key in server.client.keys("*checkpoint:a*"))
 
 
