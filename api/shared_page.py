@@ -62,19 +62,20 @@ def render_shared(
         language=language,
         says=_read_texts()[language],
         shared=shared,
-        turns=[_describe(texts, turn) for turn, texts in enumerate(answered, 1)],
+        turns=[_describe(texts, number) for number, texts in enumerate(answered, 1)],
         earlier=_make_address(token, shared.page - 1) if shared.page > 1 else None,
         later=_make_address(token, shared.page + 1) if shared.page < shared.pages else None,
     )
 
 
-def _describe(texts: Mapping[str, Any], turn: int) -> dict[str, Any]:
+def _describe(texts: Mapping[str, Any], number: int) -> dict[str, Any]:
     citations = list({one["number"]: one for one in texts["citations"]}.values())
     numbers = {one["number"]: place for place, one in enumerate(citations, 1)}
     answer = texts["answer"]
     return {
+        "number": number,
         "question": texts["question"],
-        "answer": None if answer is None else _render_answer(answer, numbers, turn),
+        "answer": None if answer is None else _render_answer(answer, numbers, number),
         "sources": [_describe_source(one) for one in citations],
     }
 

@@ -190,17 +190,14 @@ class ExtractiveChatModel(BaseChatModel):
         sentences, scores = _keep_to_one_language(question, sentences, scores)
         worse = WORSE_BY_MEANING if likeness else WORSE_BY_WORDS
         quotes = select_quotes(question, sentences, scores, max_chars=self.max_chars, worse=worse)
-        titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
         best = scores.index(max(scores))
-        # In another language than the documents', the words of a question show nothing.
-        by_words = likeness is None and max(score_words(question, sentences)) >= ON_TOPIC
-        is_uncertain = by_words and lacks_answer(question, sentences, best, quotes, titles)
-        if likeness and self.embedder and (least := _SURE.get(self.embedder.model)):
-            compared = sorted(likeness, reverse=True)[: self.compared]
-            words = QuestionWords.read(question, sentences[best].language)
-            is_uncertain = _measure_sureness(question, sentences, best, compared) < least and not is_headed_by(
-                words, sentences[best]
-            )
+        if likeness:
+            is_uncertain = self._is_uncertain_by_meaning(question, sentences, best, likeness)
+        else:
+            titles = {passage.number: f"{passage.title}\n{passage.heading}" for passage in passages}
+            # In another language than the documents', the words of a question show nothing.
+            shows_topic = max(score_words(question, sentences)) >= ON_TOPIC
+            is_uncertain = shows_topic and lacks_answer(question, sentences, best, quotes, titles)
         is_uncertain = is_uncertain or lacks_asked_kind(question, [quote.text for quote in quotes])
         about: Metadata = {IS_UNCERTAIN: is_uncertain}
         first = next(sentence for sentence in sentences if sentence.number == quotes[0].number)
@@ -209,6 +206,17 @@ class ExtractiveChatModel(BaseChatModel):
         if more_rows := sum(quote.more_rows for quote in quotes):
             about[MORE_ROWS] = more_rows
         return [str(quote) for quote in quotes], about
+
+    def _is_uncertain_by_meaning(
+        self, question: str, sentences: Sequence[Candidate], best: int, likeness: Sequence[float]
+    ) -> bool:
+        """Whether the *best* sentence may be no answer; never with a model that was not measured."""
+        least = _SURE.get(self.embedder.model) if self.embedder else None
+        if least is None:
+            return False
+        compared = sorted(likeness, reverse=True)[: self.compared]
+        is_sure = _measure_sureness(question, sentences, best, compared) >= least
+        return not is_sure and not is_headed_by(QuestionWords.read(question, sentences[best].language), sentences[best])
 
     async def _measure_likeness(self, question: str, sentences: list[Candidate]) -> list[float] | None:
         """The cosine of the question and each sentence, the lowest for those not compared; None without any.
