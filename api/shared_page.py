@@ -77,6 +77,7 @@ def _describe(texts: Mapping[str, Any], number: int) -> dict[str, Any]:
         "question": texts["question"],
         "answer": None if answer is None else _render_answer(answer, numbers, number),
         "sources": [_describe_source(one) for one in citations],
+        "is_weak": texts["details"].get("confidence") == "low" or texts["details"].get("answered") is False,
     }
 
 

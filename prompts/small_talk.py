@@ -75,6 +75,12 @@ _REWORDED = {
     "es": ((re.compile(r"(Cómo|Cuándo|Dónde|Qué) (?=\w+[aei]r\b)"), r"¿\1 puedo "),),
     "id": ((re.compile(r"Cara (?=\w)"), "Bagaimana cara "),),
 }
+# Words that stand for what stood above a heading.
+_STANDS_FOR = {
+    "en": re.compile(r"\b(her|him|it|its|that|their|them|these|they|this|those)\b", re.I),
+    "es": re.compile(r"\b(ella|ellas|ello|ellos|esto|lo|los)\b", re.I),
+    "id": re.compile(r"\b(hal ini|itu|tersebut|\w+nya)\b", re.I),
+}
 # Numbers before a heading: "2.", "3.1", "§ 4".
 _NUMBER = re.compile(r"\A(?:§ ?\d+|\d+(?:\.\d+)+|\d+[.)])\s+(?=\S)")
 # Headings that are questions but for their sign.
@@ -145,7 +151,7 @@ def make_example_questions(title: str, heading: str, language: str, text: str = 
     if heading.endswith("?"):
         return (heading,)
     question = _ask_as_worded(heading, language)
-    if not question and _GOING_ON[language].match(heading):
+    if _STANDS_FOR[language].search(heading) or (not question and _GOING_ON[language].match(heading)):
         return (_WHAT_IT_SAYS[language].format(title=title, heading=heading),)
     question = question or _ask_about(heading, language, text)
     with_title = f"{question.removesuffix('?')} ({title})?"

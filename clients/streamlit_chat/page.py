@@ -171,6 +171,7 @@ def _show_talk(
     show_actions = partial(show_answer_actions, conversation_id=talk.conversation_id, api=api)
     if conversation.offset:
         st.button(say("show_earlier"), icon=":material/history:", on_click=_load_earlier, args=(talk, api))
+        st.container(key="left-out").caption(say("left_out"))  # on paper, in place of the button
     show_messages(
         (*conversation.messages, *waiting),
         show_actions,

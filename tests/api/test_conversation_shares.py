@@ -17,6 +17,7 @@ from domain.models import Conversation, ConversationShare, Turn, now
 from domain.scoping import select_everywhere, update_everywhere
 from tests.service import Service, ask, await_knowledge, one_document
 
+WEAK = "When does the dormitory open?"
 QUESTION, LATER = "How much does a dormitory room cost?", "Is laundry included?"
 HOSTILE = "What is <script>alert(1)</script> [x](https://evil.example) ![y](https://evil.example/y.png)?"
 Json = dict[str, Any]
@@ -70,6 +71,14 @@ def share(client: httpx.Client, conversation_id: str, **body: object) -> Json:
 def test_the_terms_say_that_links_may_open_documents(tenants: Tenants) -> None:
     terms = tenants[0].get("/v1/terms").json()
     assert (terms["are_shareable"], terms["are_sources_shared"]) == (True, True)
+
+
+def test_a_link_calls_passages_that_may_not_answer_the_closest_ones(tenants: Tenants, anybody: httpx.Client) -> None:
+    for question, label in ((QUESTION, "Sources"), (WEAK, "Closest passages")):
+        conversation = f"labelled-{label[:7]}"
+        answer = ask(tenants[0], question, conversation).json()
+        assert answer["confidence"] == ("high" if label == "Sources" else "low"), answer
+        assert f">{label}</h3>" in anybody.get(share(tenants[0], conversation)["url"]).text
 
 
 def test_a_link_shows_a_conversation_as_it_was_to_whoever_has_it(

@@ -969,6 +969,7 @@ def test_a_long_conversation_opens_with_its_last_messages_and_shows_earlier_ones
     reopened = open_page(address(page))
     assert len(reopened.chat_message) == 40
     assert said(reopened)[-1][1].startswith("Answer 129")
+    assert "Earlier messages of this conversation are left out." in shown(reopened)  # which only paper shows
     press(reopened, "Show earlier messages")
     assert len(reopened.chat_message) == 80
     ask(reopened, "And one more?")
@@ -978,3 +979,4 @@ def test_a_long_conversation_opens_with_its_last_messages_and_shows_earlier_ones
         press(reopened, "Show earlier messages")
     assert said(reopened)[0] == ("user", QUESTION)
     assert "Show earlier messages" not in buttons(reopened)
+    assert "left out" not in shown(reopened)
