@@ -25,6 +25,7 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(check_text),
     NON_BLANK,
+    AfterValidator(lambda title: " ".join(title.split())),
 ]
 
 Title = Annotated[

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from prompts.names import escape_line, write_name
 from utils.passages import Passage
 from utils.ports import NEUTRAL
 
@@ -167,9 +168,11 @@ def make_search_hint(language: str, headings: Sequence[str], contact: str, title
     both."""
     lines = []
     if headings:
-        lines.append(f"{_CLOSEST_HEADINGS.get(language, _CLOSEST_HEADINGS['en'])} {'; '.join(headings)}.")
+        lines.append(
+            f"{_CLOSEST_HEADINGS.get(language, _CLOSEST_HEADINGS['en'])} {'; '.join(map(write_name, headings))}."
+        )
     if contact:
-        lines.append(f"{_CONTACT.get(language, _CONTACT['en']).format(title)} {contact}")
+        lines.append(f"{_CONTACT.get(language, _CONTACT['en']).format(write_name(title))} {escape_line(contact)}")
     return "".join(f"\n\n{line}" for line in lines)
 
 

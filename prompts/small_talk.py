@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from prompts.names import escape_line, write_name
+
 TOPICS_QUERY = {
     "en": "the most important information for visitors",
     "es": "la información más importante para los visitantes",
@@ -125,9 +127,9 @@ def reply(intent: str, language: str, *, institution: str, titles: Sequence[str]
         return opening
     if not titles:
         return f"{opening} {_EMPTY[language]}"
-    parts = [f"{opening} {_ABOUT[language]} {'; '.join(titles)}."]
+    parts = [f"{opening} {_ABOUT[language]} {'; '.join(map(write_name, titles))}."]
     if examples:
-        parts.append("\n".join([_EXAMPLES[language], "", *(f"- {example}" for example in examples)]))
+        parts.append("\n".join([_EXAMPLES[language], "", *(f"- {escape_line(example)}" for example in examples)]))
     return "\n\n".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from agents.citations import Citation, make_citations, remove_marks
 from agents.conflicts.comparison import Difference, find_differences
 from prompts.conflicts import describe_side, describe_undecided, describe_verdict, differ
+from prompts.names import write_name
 from providers.chat.question_kinds import CLOCK, DAY, DURATION, LIST, MONEY, NUMBER, PERCENT, PERSON, PHONE, find_kinds
 from providers.chat.sentences import split_sentences
 from utils.passages import Hit, Passage
@@ -144,7 +145,7 @@ def _write(conflict: dict[str, Any], language: str) -> str:
     """A conflict in words: both sentences with the titles and days of their documents, and which of them holds."""
     sides = conflict["statements"]
     is_same = sides[0]["title"] == sides[1]["title"]
-    names = [each["source"] if is_same or not each["title"] else each["title"] for each in sides]
+    names = [write_name(each["source"] if is_same or not each["title"] else each["title"]) for each in sides]
     quotes = [
         f"- {describe_side(name, each['date'], language)}: {_shorten(each['sentence'])} [{each['number']}]"
         for name, each in zip(names, sides, strict=True)

@@ -96,7 +96,7 @@ def list_headings(hits: Sequence[Hit], most: int) -> list[str]:
     for passage in (hit.passage for hit in hits):
         heading = passage.last_heading
         named.append(f"{passage.title} › {heading}" if heading and heading != passage.title else passage.title)
-    return list(dict.fromkeys(named))[:most]
+    return list(dict.fromkeys(" ".join(name.split()) for name in named))[:most]
 
 
 async def _find_contact(document_id: str, run: AgentContext) -> str:

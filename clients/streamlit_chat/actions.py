@@ -32,7 +32,7 @@ def show_answer_actions(
         on_rated_change=lambda: rate(*asked, st.session_state[key].get("rated")),
         on_traced_change=lambda: None,
         on_listened_change=lambda: listen(*asked),
-        on_retried_change=lambda: _ask_again(question or ""),
+        on_retried_change=lambda: _ask_again(question),
     )
     if question:
         show_rows_button(message.tables, conversation_id, api)
@@ -95,8 +95,10 @@ def _end_editing(talk: Talk) -> None:
     talk.editing = None
 
 
-def _ask_again(question: str) -> None:
-    """Beside the question that was asked last."""
+def _ask_again(question: str | None) -> None:
+    """Beside the question that was asked last; below other answers there is no button for it."""
+    if question is None:
+        return
     talk = current_talk()
     asked = [each for each in talk.conversation.messages if each.role == "user"] if talk.conversation else []
     ask(talk, question, asked[-1].parent_run_id if asked else None)

@@ -13,7 +13,7 @@ DOUBT_BEGINS, DOUBT_ENDS = "\ue000", "\ue001"
 """Around what is underlined in an answer; characters that mean nothing in any text."""
 DOUBT = re.compile(f"([{DOUBT_BEGINS}{DOUBT_ENDS}])")
 _MARK = re.compile(r"\[(\d{1,3})\]")
-_MOST_COLUMNS = 60
+_MOST_COLUMNS, _MOST_CELLS = 60, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,16 @@ class Mark:
     shown: int  # in place of its number
 
 
+def has_small_tables(text: str) -> bool:
+    """Whether its tables, if there are any, are drawn quickly: each row of one has as many cells as the widest."""
+    lines = text.split("\n")
+    columns = max(line.count("|") for line in lines)
+    return columns <= _MOST_COLUMNS and columns * len(lines) <= _MOST_CELLS
+
+
 def read_answer(lines: str, marks: Mapping[int, Mark]) -> SyntaxTreeNode:
     """The answer, without HTML; marks of *marks* are nodes "mark", and words in doubt nodes "doubt"."""
-    parser = _PARSER if all(line.count("|") <= _MOST_COLUMNS for line in lines.split("\n")) else _WITHOUT_TABLES
+    parser = _PARSER if has_small_tables(lines) else _WITHOUT_TABLES
     tokens = parser.parse(lines, {"marks": marks})
     _find_doubts(tokens)
     return SyntaxTreeNode(tokens)

@@ -125,7 +125,7 @@ function makeCopyButton({ label, done, text, html }) {
 // Formatted and plain, so that letters and editors each take what they can. Without TLS there is no clipboard of that kind.
 async function copy(text, html) {
   try {
-    const parts = { "text/plain": text, "text/html": html };
+    const parts = { "text/plain": text, ...(html && { "text/html": html }) };
     const blobs = Object.entries(parts).map(([type, part]) => [type, new Blob([part], { type })]);
     await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
     return true;

@@ -1,6 +1,7 @@
 """The WebSocket between Streamlit's server and the page: which commands go through, and how fast."""
 
 import asyncio
+import json
 import time
 from contextlib import suppress
 
@@ -18,8 +19,9 @@ _RUN_IS_DRAWN = ("delta", "page_config_changed", _RUN_HAS_ENDED)
 
 
 class PageSocket:
-    """Closes the WebSocket when messages come too quickly, and drops commands that the page does not use: one of them
-    empties the caches of all visitors.
+    """Closes the WebSocket when messages come too quickly, or tell of more events than anybody causes.
+
+    Commands that the page does not use are dropped: one of them empties the caches of all visitors.
 
     A message that begins a run of the page's script waits until the run before is drawn: Streamlit ends the callbacks
     of a run for the next one, and a click would be lost. The message after the first one waits for the end of the first
@@ -57,17 +59,17 @@ class PageSocket:
         message: Message = {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
         if not self._is_closed:
             message = await self._receive()
-        if message["type"] == "websocket.receive" and self._comes_too_soon():
+        if message["type"] == "websocket.receive" and self._comes_too_soon(_count_events(message)):
             refusal = {"code": POLICY_VIOLATION, "reason": "Too many messages."}
             await self._send({"type": "websocket.close", **refusal})
             self._is_closed = True
             message = {"type": "websocket.disconnect", **refusal}
         return message
 
-    def _comes_too_soon(self) -> bool:
+    def _comes_too_soon(self, count: int) -> bool:
         now_s = time.monotonic()
         earned = (now_s - self._counted_at_s) * _MESSAGES_PER_S
-        self._messages_left = min(_MESSAGES_AT_ONCE, self._messages_left + earned) - 1
+        self._messages_left = min(_MESSAGES_AT_ONCE, self._messages_left + earned) - count
         self._counted_at_s = now_s
         return self._messages_left < 0
 
@@ -89,7 +91,26 @@ class PageSocket:
 
 def _read_command(message: Message) -> str:
     """What the page tells the server to do; "" where that cannot be read."""
+    return _read(message).WhichOneof("type") or ""
+
+
+def _read(message: Message) -> BackMsg:
+    read = BackMsg()
+    with suppress(DecodeError):
+        read.ParseFromString(message.get("bytes") or b"")
+    return read
+
+
+def _count_events(message: Message) -> int:
+    """How many messages it counts as: Streamlit calls the page's functions for each event that components send."""
+    widgets = _read(message).rerun_script.widget_states.widgets
+    return max(1, sum(_count_events_of(widget.json_trigger_value) for widget in widgets))
+
+
+def _count_events_of(value: str) -> int:
+    if value.lstrip()[:1] != "[":
+        return 1 if value else 0
     try:
-        return BackMsg.FromString(message.get("bytes") or b"").WhichOneof("type") or ""
-    except DecodeError:
-        return ""
+        return len(json.loads(value))
+    except (ValueError, RecursionError):  # from no page of ours
+        return _MESSAGES_AT_ONCE + 1

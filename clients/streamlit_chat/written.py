@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from clients.api_answers import Message
 from clients.run_events import Citation
+from clients.streamlit_chat.answer_reading import has_small_tables
 from clients.streamlit_chat.links import clean_page_link
 from clients.streamlit_chat.numbers import list_citations, number_citations, renumber
 from clients.streamlit_chat.sources import describe_place, name_sources
@@ -31,17 +32,21 @@ class _Reader(MarkdownIt):
 _READER = _Reader("commonmark").enable("table")
 _ACTIVE = frozenset(("image", "html_inline", "html_block"))
 _LONGEST_READ = 200_000  # characters
+_LONGEST_COPY = 12_000  # made each time an answer is drawn; Streamlit is given plain text for longer ones, too
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _OPENING = re.compile(r"(?<!\\)(\\*+)(<!\[|!\[|<[A-Za-z/!?])")
 _LINK = re.compile(r"(?<!\\)(\\*+)(\](?=[(:]))")
 
 
 def write_answer(message: Message) -> str:
     """In Markdown, its sources below it."""
-    return _make_harmless(_write(message))
+    return _make_harmless(_write(message), longest=_LONGEST_COPY)
 
 
 def write_answer_html(message: Message) -> str:
-    """The same as HTML, with nothing of it but what the Markdown makes."""
+    """The same as HTML, with nothing of it but what the Markdown makes; "" where that takes too long."""
+    if not _is_read_quickly(message.content, _LONGEST_COPY):
+        return ""
     html = str(_PARSER.render(renumber(message.content, number_citations(message.citations))))
     lines = [f"[{number}] {escape(_name(citation))}" for number, citation in list_citations(message.citations)]
     return f"{html}<p>{escape(name_sources(message))}:<br>{'<br>'.join(lines)}</p>" if lines else html
@@ -64,7 +69,7 @@ def write_conversation_json(messages: Iterable[Message]) -> str:
 
 
 def _write(message: Message, *, with_quotes: bool = False) -> str:
-    text = renumber(message.content, number_citations(message.citations))
+    text = _close_fence(renumber(message.content, number_citations(message.citations)))
     lines = list[str]()
     for number, citation in list_citations(message.citations):
         lines.append(f"- [{number}] {_name(citation)}")
@@ -73,21 +78,37 @@ def _write(message: Message, *, with_quotes: bool = False) -> str:
     return "\n".join([text, "", f"{name_sources(message)}:", "", *lines]) if lines else text
 
 
-def _make_harmless(text: str) -> str:
+def _close_fence(text: str) -> str:
+    """*text* with an end of its block of code, where that is missing: it would go on in what follows."""
+    fence = ""
+    for line in text.splitlines():
+        found = _FENCE.match(line)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence) and not line.strip(f" {fence[0]}"):
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
+
+
+def _make_harmless(text: str, *, longest: int = _LONGEST_READ) -> str:
     """*text* with images, HTML and links that run something shown as the signs they are.
 
     Documents, cells and titles may bring them along. A text that has them in blocks of code alone stays as it is.
     """
     for _ in range(2):  # what is a sign now may have hidden the others
-        if _OPENING.search(text) and _holds(text, _is_active):
+        if _OPENING.search(text) and _holds(text, _is_active, longest):
             text = _OPENING.sub(_escape, text)
-        if _LINK.search(text) and _holds(text, _runs_something):
+        if _LINK.search(text) and _holds(text, _runs_something, longest):
             text = _LINK.sub(_escape, text)
     return text
 
 
-def _holds(text: str, is_harmful: Callable[[Token], bool]) -> bool:
-    if len(text) > _LONGEST_READ:
+def _is_read_quickly(text: str, longest: int) -> bool:
+    return len(text) <= longest and has_small_tables(text)
+
+
+def _holds(text: str, is_harmful: Callable[[Token], bool], longest: int) -> bool:
+    if not _is_read_quickly(text, longest):
         return True
     return any(is_harmful(each) for token in _READER.parse(text) for each in (token, *(token.children or ())))
 
@@ -117,5 +138,5 @@ def _describe(message: Message) -> dict[str, object]:
 
 
 def _name(citation: Citation) -> str:
-    address = clean_page_link(citation.url)
-    return f"{describe_place(citation)} – {address}" if address else describe_place(citation)
+    place, address = " ".join(describe_place(citation).split()), clean_page_link(citation.url)
+    return f"{place} – {address}" if address else place

@@ -358,9 +358,9 @@ def test_a_language_models_answer_is_bound_to_its_passages(asking_model: httpx.C
 @pytest.mark.parametrize(
     ("greeting", "begins", "asks"),
     [
-        ("Hello!", "Hello! I answer", "What should I know about |(How|Where|When) do I "),
-        ("hola", "¡Hola! Respondo", "¿Qué debo saber sobre |¿(Cómo|Dónde) puedo "),
-        ("halo", "Halo! Saya", "Apa yang perlu saya ketahui tentang |Bagaimana cara "),
+        ("Hello!", "Hello! I answer", "What should I know about |(How|Where|When) do I |What does “|What do you "),
+        ("hola", "¡Hola! Respondo", "¿Qué debo saber sobre |¿(Cómo|Dónde) puedo |¿Qué dice «"),
+        ("halo", "Halo! Saya", "Apa yang perlu saya ketahui tentang |Bagaimana cara |Apa isi “"),
     ],
 )
 def test_a_greeting_is_answered_with_questions_that_the_documents_answer(

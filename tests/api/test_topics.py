@@ -12,7 +12,7 @@ from tests.service import Service, ask
 @pytest.mark.parametrize(
     ("language", "begins"),
     [
-        ("en", "What should I know about|(How|When|Where) do I |What does “"),
+        ("en", "What should I know about|(How|When|Where) do I |What does “|(What|How|How long) do you "),
         ("es", "¿Qué debo saber sobre|¿(Cómo|Dónde) puedo |¿Qué dice «"),
         ("id", "Apa yang perlu saya ketahui|Bagaimana cara |Apa isi “"),
     ],

@@ -1,11 +1,13 @@
 """Answers and conversations that are taken along: nothing of them fetches or runs anything where they are opened."""
 
+import time
 from datetime import date
 
 from markdown_it import MarkdownIt
 
 from clients.api_answers import Message
 from clients.run_events import Citation
+from clients.streamlit_chat.markdown import answer_markdown
 from clients.streamlit_chat.written import write_answer, write_answer_html, write_conversation
 
 
@@ -60,3 +62,26 @@ def test_a_conversation_has_its_day_and_the_quotes_that_an_answer_rests_on() -> 
     assert READER.render(text).count("<blockquote>") == 2
     assert "<img" not in READER.render(text)
     assert ">" not in write_answer(answer)
+
+
+def test_no_title_and_no_open_block_of_code_speaks_in_the_name_of_others() -> None:
+    title = "Rooms\n\n# A heading\n\n## Nobody asked this"
+    asked, last = Message("user", "What is it?"), Message("assistant", "The last one.")
+    for fence in ("```", "~~~~ python", "````\n```"):
+        answer = Message("assistant", f"So. [1]\n\n{fence}\ncode", (Citation(1, title, "a.md", "q"),))
+        html = READER.render(write_conversation([asked, answer, asked, last], "Help", DAY))
+        assert (html.count("<h1>"), html.count("<h2>"), html.count("<pre>")) == (1, 2, 1), html
+        assert html.count("<p>The last one.</p>") == 1
+    closed = "```\n```\n\n~~~\n```\n~~~"
+    assert write_answer(Message("assistant", closed)) == closed
+
+
+def test_what_takes_long_to_read_is_copied_as_plain_text() -> None:
+    """A copy is made each time an answer is drawn: these took seconds, for all visitors of the page."""
+    wide = f"{'a|' * 50}\n{'-|' * 50}\n" + "a\n" * 3_000
+    for slow in (wide, "<b> [x](javascript:a) " + "[" * 60_000):
+        began_s = time.process_time()
+        text = write_answer(Message("assistant", slow))
+        assert (write_answer_html(Message("assistant", slow)), "x](javascript" in text) == ("", False)
+        answer_markdown(slow)
+        assert time.process_time() - began_s < 1  # each took seconds

@@ -183,6 +183,23 @@ def test_a_socket_that_sends_more_than_anybody_can_click_is_closed_and_others_go
             assert other.texts
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "events", ['[{"event": "rated", "value": "up"}' + ', {"event": "rated"}' * 30 + "]", "[" * 100_000]
+)
+def test_a_message_with_more_events_than_anybody_causes_closes_its_socket(url: str, events: str) -> None:
+    """Streamlit calls the page for each: one message made fifty thousand ratings."""
+    message = BackMsg()
+    state = message.rerun_script.widget_states.widgets.add()
+    state.id, state.json_trigger_value = "$$ID-x-actions-1__events", events
+    address = url.replace("http", "ws", 1) + "/_stcore/stream"
+    with connect(address, proxy=None, max_size=None, ping_interval=None) as hostile, suppress(ConnectionClosed):
+        hostile.send(message.SerializeToString())
+        while True:  # until it is closed
+            hostile.recv(timeout=30)
+    assert (hostile.close_code, hostile.close_reason) == (1008, "Too many messages.")
+
+
 def test_no_tab_gives_the_server_commands_that_the_page_does_not_use(api: ApiStub, url: str) -> None:
     """One empties what the server keeps for all visitors: whose key it knows, how many wrong ones came, and topics."""
     clear, upload = BackMsg(clear_cache=True), BackMsg()
