@@ -283,8 +283,8 @@ async def answering(greeting: bytes) -> AsyncIterator[int]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(greeting)
-        await writer.drain()
-        await reader.read(1000)
+        writer.write_eof()
+        await reader.read()  # to the end: to close before would take back what was said and has not been read yet
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
