@@ -25,7 +25,6 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(check_text),
     NON_BLANK,
-    AfterValidator(lambda title: " ".join(title.split())),
 ]
 
 Title = Annotated[
@@ -33,6 +32,7 @@ Title = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(check_text),
     NON_BLANK,
+    AfterValidator(lambda title: " ".join(title.split())),
 ]
 
 

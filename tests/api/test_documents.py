@@ -193,6 +193,10 @@ def test_a_text_becomes_a_document_with_its_title_and_tags(service: Service, nor
     assert added.status_code == 202
     document = settled(service, north, added.json()["id"])
     assert (document["status"], document["title"], document["tags"]) == ("completed", "Opening/closing", ["hours"])
+    lines = north.post(
+        f"{dataset}/documents", json={**body, "title": "Hours\n\n# Of whom?\t- x", "content": "At nine."}
+    )
+    assert settled(service, north, lines.json()["id"])["title"] == "Hours # Of whom? - x"
 
 
 def test_a_document_in_base64_is_loaded_into_the_dataset_documents(service: Service, north: httpx.Client) -> None:
