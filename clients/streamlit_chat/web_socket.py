@@ -38,8 +38,7 @@ class PageSocket:
     async def receive(self) -> Message:
         """The next message of the page that the server is to see."""
         while True:
-            message = await self._receive_in_time()
-            command = _read_command(message)
+            message, command = await self._receive_in_time()
             if message["type"] != "websocket.receive" or command in _COMMANDS:
                 break
         if command == "rerun_script":
@@ -55,16 +54,18 @@ class PageSocket:
         if not self._is_closed:
             await self._send(message)
 
-    async def _receive_in_time(self) -> Message:
+    async def _receive_in_time(self) -> tuple[Message, str]:
+        """A message, and what it tells the server to do; "" where that cannot be read."""
         message: Message = {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
         if not self._is_closed:
             message = await self._receive()
-        if message["type"] == "websocket.receive" and self._comes_too_soon(_count_events(message)):
+        told = _read(message)
+        if message["type"] == "websocket.receive" and self._comes_too_soon(_count_events(told)):
             refusal = {"code": POLICY_VIOLATION, "reason": "Too many messages."}
             await self._send({"type": "websocket.close", **refusal})
             self._is_closed = True
-            message = {"type": "websocket.disconnect", **refusal}
-        return message
+            message, told = {"type": "websocket.disconnect", **refusal}, BackMsg()
+        return message, told.WhichOneof("type") or ""
 
     def _comes_too_soon(self, count: int) -> bool:
         now_s = time.monotonic()
@@ -89,21 +90,18 @@ class PageSocket:
             self._is_drawn.set()
 
 
-def _read_command(message: Message) -> str:
-    """What the page tells the server to do; "" where that cannot be read."""
-    return _read(message).WhichOneof("type") or ""
-
-
 def _read(message: Message) -> BackMsg:
-    read = BackMsg()
-    with suppress(DecodeError):
-        read.ParseFromString(message.get("bytes") or b"")
-    return read
+    told = BackMsg()
+    try:
+        told.ParseFromString(message.get("bytes") or b"")
+    except DecodeError:
+        return BackMsg()  # not what was read of it before
+    return told
 
 
-def _count_events(message: Message) -> int:
+def _count_events(told: BackMsg) -> int:
     """How many messages it counts as: Streamlit calls the page's functions for each event that components send."""
-    widgets = _read(message).rerun_script.widget_states.widgets
+    widgets = told.rerun_script.widget_states.widgets
     return max(1, sum(_count_events_of(widget.json_trigger_value) for widget in widgets))
 
 
