@@ -11,6 +11,7 @@ from clients.streamlit_chat.talk import LONGEST_QUESTION
 from clients.streamlit_chat.texts import LANGUAGE_COOKIE, LANGUAGES, get_language, say
 
 _HERE = Path(__file__).parent
+_BUTTON_STYLE = _HERE.joinpath("button_style.css").read_text("utf-8")
 _FILE_PARTS = ("encode", "control")  # of components that send files
 _SHELF_TEXTS = (
     "conversations",
@@ -37,7 +38,7 @@ def mount_page_scripts(conversation: str, *, owner: str, keeps_drafts: bool) -> 
     too_long = say("question_long", count="{count}", most=LONGEST_QUESTION)
     limits = {"longest": LONGEST_QUESTION, "tooLong": too_long, "waits": say("question_waits")}
     _component("box", isolated=False)(key="box", data=limits)
-    _component("buttons", isolated=False)(key="buttons", data={"style": _join_files(["button_style"], "css")})
+    _component("buttons", isolated=False)(key="buttons", data={"style": _BUTTON_STYLE})
 
 
 def _name_parts() -> dict[str, str]:
