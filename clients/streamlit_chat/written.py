@@ -40,12 +40,13 @@ _LINK = re.compile(r"(?<!\\)(\\*+)(\](?=[(:]))")
 
 def write_answer(message: Message) -> str:
     """In Markdown, its sources below it."""
-    return _make_harmless(_write(message), longest=_LONGEST_COPY)
+    text = _write(message)
+    return _make_harmless(text, is_read=_is_read_quickly(text))
 
 
 def write_answer_html(message: Message) -> str:
     """The same as HTML, with nothing of it but what the Markdown makes; "" where that takes too long."""
-    if not _is_read_quickly(message.content, _LONGEST_COPY):
+    if not _is_read_quickly(message.content):
         return ""
     html = str(_PARSER.render(renumber(message.content, number_citations(message.citations))))
     lines = [f"[{number}] {escape(_name(citation))}" for number, citation in list_citations(message.citations)]
@@ -60,7 +61,10 @@ def write_conversation(messages: Iterable[Message], title: str, day: date) -> st
             parts.append(f"## {' '.join(message.content.split())}")
         else:
             parts.append(_write(message, with_quotes=True))
-    return _make_harmless("\n\n".join(parts) + "\n")  # as a whole: one may end a block of code of another
+    text = "\n\n".join(parts) + "\n"
+    return _make_harmless(
+        text, is_read=len(text) <= _LONGEST_READ
+    )  # as a whole: one may end a block of code of another
 
 
 def write_conversation_json(messages: Iterable[Message]) -> str:
@@ -90,26 +94,25 @@ def _close_fence(text: str) -> str:
     return f"{text}\n{fence}" if fence else text
 
 
-def _make_harmless(text: str, *, longest: int = _LONGEST_READ) -> str:
+def _is_read_quickly(text: str) -> bool:
+    return len(text) <= _LONGEST_COPY and has_small_tables(text)
+
+
+def _make_harmless(text: str, *, is_read: bool) -> str:
     """*text* with images, HTML and links that run something shown as the signs they are.
 
-    Documents, cells and titles may bring them along. A text that has them in blocks of code alone stays as it is.
+    Documents, cells and titles may bring them along. A text that has them in blocks of code alone stays as it is where
+    it *is read*; else what looks like them is shown as signs wherever it stands.
     """
     for _ in range(2):  # what is a sign now may have hidden the others
-        if _OPENING.search(text) and _holds(text, _is_active, longest):
+        if _OPENING.search(text) and (not is_read or _holds(text, _is_active)):
             text = _OPENING.sub(_escape, text)
-        if _LINK.search(text) and _holds(text, _runs_something, longest):
+        if _LINK.search(text) and (not is_read or _holds(text, _runs_something)):
             text = _LINK.sub(_escape, text)
     return text
 
 
-def _is_read_quickly(text: str, longest: int) -> bool:
-    return len(text) <= longest and has_small_tables(text)
-
-
-def _holds(text: str, is_harmful: Callable[[Token], bool], longest: int) -> bool:
-    if not _is_read_quickly(text, longest):
-        return True
+def _holds(text: str, is_harmful: Callable[[Token], bool]) -> bool:
     return any(is_harmful(each) for token in _READER.parse(text) for each in (token, *(token.children or ())))
 
 
