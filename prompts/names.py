@@ -2,8 +2,9 @@
 
 import re
 
+from utils.validation import remove_hidden
+
 _LONGEST = 120  # characters
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"[][\\<>*`#]")
 
 
@@ -15,4 +16,4 @@ def write_name(name: str) -> str:
 
 def escape_line(text: str) -> str:
     """*text* in Markdown as it is, on one line."""
-    return _MARKUP.sub(r"\\\g<0>", " ".join(_CONTROL.sub(" ", text).split()))
+    return _MARKUP.sub(r"\\\g<0>", remove_hidden(" ".join(text.split())))
