@@ -798,6 +798,8 @@ def test_an_answer_is_rated_with_the_keyboard_and_what_would_be_right_is_told(
     assert api.taken_back.wait(20)
     expect(up).to_have_attribute("aria-pressed", "false")
     assert [rating and rating["rating"] for _, rating in api.rated[2:]] == ["up", None]
+    tab.reload()
+    expect(up).to_have_attribute("aria-pressed", "false")
 
 
 def test_each_answer_has_its_own_rating_and_one_that_is_not_kept_is_not_shown(
@@ -813,6 +815,14 @@ def test_each_answer_has_its_own_rating_and_one_that_is_not_kept_is_not_shown(
     expect(thumbs.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(tab.get_by_role("button", name="What is wrong?")).to_be_visible()
     assert api.rated == [("run-2", {"rating": "down"})]
+    tab.get_by_role("button", name="What is wrong?").click()
+    tab.get_by_role("textbox", name="What would have been right?").fill("$410")
+    tab.get_by_role("button", name="Send remark").click()
+    expect(tab.get_by_text("Thank you for your rating.")).to_be_visible()
+    tab.get_by_role("button", name="Thumbs up").nth(1).click()
+    expect(tab.get_by_text("Thank you for your rating.")).to_be_hidden()
+    thumbs.nth(1).click()
+    expect(tab.get_by_role("button", name="What is wrong?")).to_be_visible()
     tab.reload()
     expect(thumbs.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(thumbs.nth(0)).to_have_attribute("aria-pressed", "false")
@@ -822,7 +832,7 @@ def test_each_answer_has_its_own_rating_and_one_that_is_not_kept_is_not_shown(
         expect(tab.get_by_text("Your rating could not be saved. Try again in a moment.")).to_be_visible()
         expect(thumbs.nth(0)).to_have_attribute("aria-pressed", "false")
         expect(tab.get_by_text("Your rating could not be saved.")).to_be_hidden()
-    assert len(api.rated) == 1
+    assert [rating["rating"] for _, rating in api.rated if rating] == ["down", "down", "up", "down"]
 
 
 def test_a_lost_server_of_the_page_is_told_in_plain_words_until_it_is_back(
