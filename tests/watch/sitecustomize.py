@@ -124,7 +124,8 @@ def _queued_s() -> float:
 
 
 def _stack(frame: FrameType | None) -> str:
-    return "".join(traceback.format_stack(frame)[-12:]) if frame else ""
+    # No more than these: the thread runs on meanwhile, and Python 3.11 crashed once in the walk of a long stack.
+    return "".join(traceback.format_stack(frame, limit=12)) if frame else ""
 
 
 if path := os.environ.get("LOOP_HELD_FILE"):
